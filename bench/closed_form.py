@@ -1,0 +1,49 @@
+"""Closed-form fits, batched over episodes and exact in float64.
+
+Names: E episodes, N items, d key width, v value width. All work on Gram matrices: the primal
+``G = K^T K [d, d]`` where there are more items than dimensions, the dual ``K K^T [N, N]`` where
+there are fewer. Squaring the singular values costs half the digits, which float64 has to spare: the
+cut-offs used here stand far above 1e-8 of the largest singular value.
+"""
+
+import torch
+from torch import Tensor
+
+
+def pseudo_inverse_factors(gram: Tensor, rtol: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvectors of a Gram matrix and the inverse of its eigenvalues, cut off at small singular values.
+
+    gram: ``[E, n, n]`` float64, symmetric. rtol: ``[E]``, fraction of the largest *singular value*
+    below which a direction is dropped (as in ``torch.linalg.pinv(keys, atol=0, rtol=rtol)``).
+    Returns eigenvectors ``[E, n, n]`` in columns and inverse eigenvalues ``[E, n]``, 0 where dropped.
+    """
+    eigenvalues, eigenvectors = torch.linalg.eigh(gram)
+    singular = eigenvalues.clamp(min=0).sqrt()
+    cut = rtol.to(singular)[:, None] * singular[:, -1:]
+    # Rounding leaves noise of about eps * largest eigenvalue where a true one is 0, so that sqrt(eps)
+    # is the least singular value that a Gram matrix can tell from 0.
+    noise = torch.finfo(gram.dtype).eps ** 0.5 * gram.shape[-1] ** 0.5 * singular[:, -1:]
+    kept = singular > torch.maximum(cut, noise)
+    # An empty episode has no singular value above 0 and keeps nothing: its map is 0.
+    inverse = torch.where(kept, eigenvalues, torch.inf).reciprocal()
+    return eigenvectors, inverse
+
+
+def primal_weights(gram: Tensor, cross: Tensor, rtol: Tensor) -> Tensor:
+    """Least-squares map ``W = V^T pinv(K)^T`` from sums over items (FAAST, arXiv 2605.04651).
+
+    gram: ``G = K^T K [E, d, d]``; cross: ``C = K^T V [E, d, v]``; rtol: ``[E]``, see pseudo_inverse_factors.
+    Returns ``[E, v, d]`` in float64.
+    """
+    vectors, inverse = pseudo_inverse_factors(gram, rtol)
+    return cross.mT @ (vectors * inverse.unsqueeze(-2)) @ vectors.mT
+
+
+def dual_weights(keys: Tensor, values: Tensor, rtol: Tensor) -> Tensor:
+    """The factor ``A`` of the same map where items are few: ``W = A^T K``, so ``W x = A^T (K x)``.
+
+    keys: ``[E, N, d]`` float64; values: ``[E, N, v]`` float64; rtol: ``[E]``. Padding items are rows of 0.
+    Returns ``A = pinv(K K^T) V [E, N, v]``.
+    """
+    vectors, inverse = pseudo_inverse_factors(keys @ keys.mT, rtol)
+    return (vectors * inverse.unsqueeze(-2)) @ (vectors.mT @ values)

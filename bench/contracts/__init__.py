@@ -1,0 +1,52 @@
+"""All that a plugin author needs: tasks, backbones, methods, and what passes between them.
+
+Plugins import this package, ``bench.closed_form`` for the mathematics, and nothing else of the harness.
+"""
+
+from bench.contracts.backbone import Backbone, Features, LanguageBackbone
+from bench.contracts.data import Classes, Inputs, Items, Query, Support
+from bench.errors import BenchError, DataError, NumericalError, StoreError, UsageError
+from bench.contracts.kinds import Kind, Reads
+from bench.contracts.method import (
+    AnyMethod,
+    AssociativeConfig,
+    AssociativeMethod,
+    ForwardMethod,
+    GradientMethod,
+    Memory,
+    Method,
+    MethodConfig,
+    Setting,
+)
+from bench.contracts.task import Pool, Protocol, Task, TaskData
+
+__all__ = [
+    "AnyMethod",
+    "AssociativeConfig",
+    "AssociativeMethod",
+    "Backbone",
+    "BenchError",
+    "Classes",
+    "DataError",
+    "Features",
+    "ForwardMethod",
+    "GradientMethod",
+    "Inputs",
+    "Items",
+    "Kind",
+    "LanguageBackbone",
+    "Memory",
+    "Method",
+    "MethodConfig",
+    "NumericalError",
+    "Pool",
+    "Protocol",
+    "Query",
+    "Reads",
+    "Setting",
+    "StoreError",
+    "Support",
+    "Task",
+    "TaskData",
+    "UsageError",
+]

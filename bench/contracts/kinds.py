@@ -1,0 +1,22 @@
+"""The kinds of task there are, and what a method may read of an item."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a task asks; a method declares which kinds it serves."""
+
+    IMAGE_CLASSIFICATION = "image_classification"
+    TEXT_CLASSIFICATION = "text_classification"
+
+
+class Reads(StrEnum):
+    """What a method needs of each item.
+
+    ``FEATURES``: keys and priors of the frozen encoder, computed once and cached.
+    ``INPUTS``: the raw image or prompt, which the method runs through the backbone itself
+    (and whose cost it therefore carries in its own stages).
+    """
+
+    FEATURES = "features"
+    INPUTS = "inputs"

@@ -1,0 +1,195 @@
+"""A method: a way to adapt a frozen backbone to a labelled support set.
+
+One instance serves a batch of independent episodes. The harness wraps it in a Lightning module:
+``Trainer.fit`` adapts it on support batches, ``Trainer.predict`` has it answer query batches.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from bench.contracts.backbone import Backbone
+from bench.contracts.data import Query, Support
+from bench.contracts.kinds import Kind, Reads
+
+
+class MethodConfig(BaseModel):
+    """Hyper-parameters of a method: the command line, suites, W&B and sweeps all read this class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known before the first example is seen.
+
+    n_support: items per episode (the largest, where episodes differ).
+    prior_count: what the prior is worth on this task and backbone, unless the config says otherwise.
+    seed: derived from names of task, protocol and repeat, never from the method.
+    """
+
+    n_episodes: int
+    n_way: int
+    n_support: int
+    key_dim: int
+    value_dim: int
+    prior_count: float
+    separator: str
+    seed: int
+
+    def generator(self) -> torch.Generator:
+        """A CPU random generator that starts from the seed."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+class Method(nn.Module, ABC):
+    """Base of all methods; subclass ForwardMethod or GradientMethod (or AssociativeMethod).
+
+    The file name is the method's name; the module's ``PLUGIN`` is the class.
+    """
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
+    """Task kinds it serves; others become a ``skipped`` record with this as the reason."""
+    reads: ClassVar[Reads] = Reads.FEATURES
+    uses_support: ClassVar[bool] = True
+    """False for a method that answers without examples; it is then given the query alone."""
+    episodes_at_once: ClassVar[int] = 64
+    """How many episodes one instance is given; 1 for methods that run the backbone."""
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    source: ClassVar[str]
+    """The paper."""
+
+    def __init__(self, config: MethodConfig, backbone: Backbone, setting: Setting) -> None:
+        super().__init__()
+        if not isinstance(config, self.Config):
+            raise TypeError(f"{type(self).__name__} needs a {self.Config.__name__}, got {type(config).__name__}")
+        # Kept out of nn.Module's children: the frozen backbone is neither state nor trainable here.
+        object.__setattr__(self, "backbone", backbone)
+        self.setting = setting
+        self.notes: dict[str, Any] = {}
+
+    backbone: Backbone
+    notes: dict[str, Any]
+    """Facts for the record, such as how many demonstrations fitted."""
+
+    @abstractmethod
+    def predict(self, query: Query) -> Tensor:
+        """Scores ``[episode, item, way]``, larger for likelier classes. Runs without gradients."""
+
+    def state_bytes(self) -> int:
+        """Bytes that must be kept to answer the next query: parameters and buffers unless overridden."""
+        return sum(tensor.nbytes for tensor in (*self.parameters(), *self.buffers()))
+
+    def trainable_params(self) -> int:
+        """Number of parameters that adaptation trains, over all episodes of this instance."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+class ForwardMethod(Method):
+    """Adapts without gradients: observes support batches, then solves once."""
+
+    @abstractmethod
+    def observe(self, support: Support) -> None:
+        """Take in one batch of labelled items. Called in order, without gradients."""
+
+    def solve(self) -> None:
+        """Finish adapting; called once after the last batch. All of it must happen here, not in predict."""
+        return None
+
+
+class GradientMethod(Method):
+    """Adapts by gradient descent on batches drawn from the support set."""
+
+    steps: int
+    """Optimizer steps to take."""
+    batch_size: int | None
+    """Items per episode and step; None for all of them in each step."""
+
+    @abstractmethod
+    def loss(self, support: Support) -> Tensor:
+        """Scalar to minimise: summed over episodes, so that each is trained as if it were alone."""
+
+    @abstractmethod
+    def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
+        """The optimizer, and a schedule that is stepped with it."""
+
+
+class Memory(nn.Module, ABC):
+    """Pairs of keys and values, compiled or stored, that answer a key with a value.
+
+    Batched over episodes; the same classes serve features and, attached to a model's layers, tokens.
+    """
+
+    @abstractmethod
+    def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
+        """Take in pairs: keys ``[episode, item, dim_k]``, values ``[episode, item, dim_v]``, mask ``[episode, item]``."""
+
+    def solve(self) -> None:
+        """Finish after the last pair."""
+        return None
+
+    @abstractmethod
+    def read(self, keys: Tensor) -> Tensor:
+        """``[episode, item, dim_v]``, the memory's answer to ``keys [episode, item, dim_k]``."""
+
+
+class AssociativeConfig(MethodConfig):
+    """What all associative methods share."""
+
+    prior_count: float | None = Field(
+        default=None,
+        ge=0,
+        description="How many examples the frozen model's own answer is worth; by default the task's or backbone's value.",
+    )
+
+
+class AssociativeMethod(ForwardMethod):
+    """Observe pairs, recall an answer, mix it with the prior by ``r = N / (N0 + N)`` (arXiv 2605.04651).
+
+    A subclass gives ``make_memory``; one whose memory is not of pairs overrides observe, solve and recall.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = AssociativeConfig
+
+    def __init__(self, config: AssociativeConfig, backbone: Backbone, setting: Setting) -> None:
+        super().__init__(config, backbone, setting)
+        self.prior_count = setting.prior_count if config.prior_count is None else config.prior_count
+        self.memory = self.make_memory()
+        self.register_buffer("count", torch.zeros(setting.n_episodes, dtype=torch.long))
+
+    count: Tensor
+
+    @abstractmethod
+    def make_memory(self) -> Memory:
+        """An empty memory for ``self.setting``."""
+
+    def observe(self, support: Support) -> None:
+        """Pass the batch on to the memory and count its items."""
+        self.memory.observe(support.keys, support.values, support.mask)
+        self.count += support.mask.sum(dim=1)
+
+    def solve(self) -> None:
+        """Have the memory finish."""
+        self.memory.solve()
+
+    def recall(self, query: Query) -> Tensor:
+        """``[episode, item, dim_v]``, the memory's answer alone."""
+        answer: Tensor = self.memory.read(query.keys)
+        return answer
+
+    def predict(self, query: Query) -> Tensor:
+        """Scores of the mixed answer ``(1 - r) * prior + r * recalled``."""
+        count = self.count.to(query.prior.dtype)
+        share = (count / (self.prior_count + count)).view(-1, 1, 1)
+        return self.backbone.readout((1 - share) * query.prior + share * self.recall(query), query.classes)
+
+
+AnyMethod = ForwardMethod | GradientMethod
+"""Every method is one of the two; the runner chooses its Lightning module by this."""
+

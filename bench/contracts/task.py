@@ -1,0 +1,84 @@
+"""A task: a data set, its splits and prompts, declared once and pinned to a revision."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from datasets import Dataset
+
+from bench.errors import DataError
+from bench.contracts.kinds import Kind
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How episodes are drawn unless the user says otherwise.
+
+    n_episodes: draws per seed. n_query: query items per class. n_way: classes per episode, None for all.
+    """
+
+    n_episodes: int = 600
+    n_query: int = 20
+    n_way: int | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Items that episodes draw from.
+
+    inputs: a data set whose only column is ``input`` (a PIL image, or a prompt that stops where the
+        answer begins).
+    labels: ``[item]``, integers from 0 to the number of classes - 1.
+    """
+
+    inputs: Dataset
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.inputs.column_names != ["input"]:
+            raise DataError(f"a pool's inputs need the one column 'input', got {self.inputs.column_names}")
+        if len(self.inputs) != len(self.labels):
+            raise DataError(f"a pool needs one label per input, got {len(self.inputs)} inputs and {len(self.labels)} labels")
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What a task loads: two pools that share no item, and a revision that changes when they do."""
+
+    support: Pool
+    query: Pool
+    classes: tuple[str, ...]
+    revision: str
+
+    def __post_init__(self) -> None:
+        for split, pool in (("support", self.support), ("query", self.query)):
+            if len(pool.labels) == 0:
+                raise DataError(f"the {split} pool has no items; it needs at least one of each class")
+            low, high = int(pool.labels.min()), int(pool.labels.max())
+            if low < 0 or high >= len(self.classes):
+                raise DataError(f"{split} labels must lie in 0..{len(self.classes) - 1}, got {low}..{high}")
+
+
+class Task(ABC):
+    """A task plugin. Its file name is its name; the module's ``PLUGIN`` is the class."""
+
+    kind: ClassVar[Kind]
+    prompt: ClassVar[str] = "{label}"
+    """What a class name is put into before it is embedded; ``{label}`` alone for text tasks."""
+    separator: ClassVar[str] = "\n"
+    """What stands between two demonstrations."""
+    prior_count: ClassVar[float | None] = None
+    """What the prior is worth here; 0 where labels mean nothing to it, None for the backbone's own default."""
+    protocol: ClassVar[Protocol] = Protocol()
+    citation: ClassVar[str]
+    """Where the data comes from, and its licence."""
+
+    @abstractmethod
+    def load(self, data: Path | None) -> TaskData:
+        """Read the data set.
+
+        data: folder of local copies (``--data`` or ``BENCH_DATA``), None to use the task's own source.
+        Raises DataError if it cannot be had, naming the local option.
+        """

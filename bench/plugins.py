@@ -1,0 +1,99 @@
+"""Find a plugin by its file name, or by entry point.
+
+A plugin is a module with a ``PLUGIN`` class. Names are listed without importing anything, so that
+``bench list`` and ``bench --help`` stay fast.
+"""
+
+import ast
+import difflib
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import UsageError
+
+Group = Literal["methods", "tasks", "backbones"]
+FOLDERS: dict[Group, str] = {"methods": "methods", "tasks": "tasks", "backbones": "bench.backbones"}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a plugin was found. ``module`` can be imported; ``origin`` says who ships it."""
+
+    name: str
+    module: str
+    attribute: str
+    origin: str
+
+    def path(self) -> Path:
+        """The plugin's source file, found without running it."""
+        spec = find_spec(self.module)
+        if spec is None or spec.origin is None:
+            raise UsageError(f"plugin {self.name!r} of {self.origin} names a module that is not installed: {self.module}")
+        return Path(spec.origin)
+
+    def summary(self) -> str:
+        """First line of the module's docstring."""
+        text = ast.get_docstring(ast.parse(self.path().read_text(encoding="utf-8"))) or ""
+        return text.partition("\n")[0]
+
+    def load(self) -> Any:
+        """Import the plugin's class."""
+        try:
+            return getattr(import_module(self.module), self.attribute)
+        except AttributeError:
+            raise UsageError(
+                f"{self.module} is no plugin: it needs a module-level name {self.attribute!r} that holds the class"
+            ) from None
+        except ImportError as error:
+            raise UsageError(f"plugin {self.name!r} ({self.origin}) cannot be imported: {error}") from error
+
+
+def _from_entry_point(point: EntryPoint) -> Plugin:
+    distribution = point.dist.name if point.dist else "an unknown package"
+    return Plugin(point.name, point.module, point.attr or "PLUGIN", distribution)
+
+
+@cache
+def find(group: Group) -> dict[str, Plugin]:
+    """Every plugin of a group by name, this project's own and those of installed packages.
+
+    Raises UsageError if two packages give the same name.
+    """
+    folder = FOLDERS[group]
+    spec = find_spec(folder)
+    paths = spec.submodule_search_locations if spec else None
+    found = {
+        module.name: Plugin(module.name, f"{folder}.{module.name}", "PLUGIN", "bench")
+        for module in pkgutil.iter_modules(paths)
+        if not module.name.startswith("_")
+    }
+    for point in entry_points(group=f"bench.{group}"):
+        plugin = _from_entry_point(point)
+        if plugin.name in found:
+            other = found[plugin.name].origin
+            raise UsageError(f"{group} has two plugins named {plugin.name!r}, from {other} and {plugin.origin}; uninstall one")
+        found[plugin.name] = plugin
+    return dict(sorted(found.items()))
+
+
+def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """An error for an unknown name that suggests the closest known one."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+    return UsageError(f"{kind} has no {name!r}; {hint}")
+
+
+def get(group: Group, name: str) -> Plugin:
+    """The plugin called ``name``. Raises UsageError with the closest name if there is none."""
+    found = find(group)
+    if name not in found:
+        raise did_you_mean(group, name, found)
+    return found[name]
