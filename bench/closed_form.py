@@ -39,11 +39,19 @@ def primal_weights(gram: Tensor, cross: Tensor, rtol: Tensor) -> Tensor:
     return cross.mT @ (vectors * inverse.unsqueeze(-2)) @ vectors.mT
 
 
-def dual_weights(keys: Tensor, values: Tensor, rtol: Tensor) -> Tensor:
-    """The factor ``A`` of the same map where items are few: ``W = A^T K``, so ``W x = A^T (K x)``.
+def dual_factors(keys: Tensor, values: Tensor, rtol: Tensor) -> tuple[Tensor, Tensor]:
+    """The same map as a product ``W = A^T B`` where items are few.
 
     keys: ``[E, N, d]`` float64; values: ``[E, N, v]`` float64; rtol: ``[E]``. Padding items are rows of 0.
-    Returns ``A = pinv(K K^T) V [E, N, v]``.
+    Returns ``A [E, r, v]`` and ``B [E, r, d]`` in float64; r is the largest number of directions that an
+    episode keeps, and the surplus rows of other episodes are 0.
+
+    With ``K = U S B`` the factor A is ``pinv(S) U^T V``: B has rows of length 1 and A is no larger than
+    W, so that both may be rounded to float32. ``pinv(K K^T) V`` and K, the obvious pair, would lose
+    the condition number of K on the way.
     """
     vectors, inverse = pseudo_inverse_factors(keys @ keys.mT, rtol)
-    return (vectors * inverse.unsqueeze(-2)) @ (vectors.mT @ values)
+    # Eigenvalues ascend, so the directions that are kept come last.
+    first = inverse.shape[-1] - int((inverse > 0).sum(dim=-1).amax())
+    whiten = (vectors * inverse.sqrt().unsqueeze(-2))[..., first:].mT
+    return whiten @ values, whiten @ keys

@@ -71,9 +71,12 @@ class Method(nn.Module, ABC):
             raise TypeError(f"{type(self).__name__} needs a {self.Config.__name__}, got {type(config).__name__}")
         # Kept out of nn.Module's children: the frozen backbone is neither state nor trainable here.
         object.__setattr__(self, "backbone", backbone)
+        self.config = config
         self.setting = setting
         self.notes: dict[str, Any] = {}
 
+    config: MethodConfig
+    """Checked by ``Config``; a subclass narrows the annotation to its own class."""
     backbone: Backbone
     notes: dict[str, Any]
     """Facts for the record, such as how many demonstrations fitted."""
@@ -184,12 +187,13 @@ class AssociativeMethod(ForwardMethod):
         return answer
 
     def predict(self, query: Query) -> Tensor:
-        """Scores of the mixed answer ``(1 - r) * prior + r * recalled``."""
+        """Scores of the mixed answer ``(1 - r) * prior + r * recalled``; the prior alone where nothing was observed."""
         count = self.count.to(query.prior.dtype)
-        share = (count / (self.prior_count + count)).view(-1, 1, 1)
+        # Kept above 0 so that without a prior and without examples the share is 0, not 0 / 0.
+        total = (self.prior_count + count).clamp(min=torch.finfo(count.dtype).tiny)
+        share = (count / total).view(-1, 1, 1)
         return self.backbone.readout((1 - share) * query.prior + share * self.recall(query), query.classes)
 
 
 AnyMethod = ForwardMethod | GradientMethod
 """Every method is one of the two; the runner chooses its Lightning module by this."""
-

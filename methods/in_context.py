@@ -1,0 +1,108 @@
+"""In-context learning: the examples stand before the query in the language model's prompt."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.contracts import (
+    Backbone,
+    ForwardMethod,
+    Kind,
+    LanguageBackbone,
+    MethodConfig,
+    Query,
+    Reads,
+    Setting,
+    Support,
+    UsageError,
+)
+
+
+class InContext(ForwardMethod):
+    """Demonstrations, each a prompt with its answer, then the query; scores are the answers' log-probabilities.
+
+    Demonstrations stand in an order shuffled by the setting's seed, since a support set comes sorted
+    by class and a model leans towards the classes it read last. Whole demonstrations are dropped,
+    oldest (first) first, until the rest fits with the longest query and answer of a batch; the
+    smallest number kept over all batches is in ``notes``.
+    """
+
+    kinds = frozenset({Kind.TEXT_CLASSIFICATION})
+    reads = Reads.INPUTS
+    episodes_at_once = 1
+    source: ClassVar[str] = "Brown et al. 2020, Language Models are Few-Shot Learners, arXiv 2005.14165"
+
+    def __init__(self, config: MethodConfig, backbone: Backbone, setting: Setting) -> None:
+        if not isinstance(backbone, LanguageBackbone):
+            raise UsageError(
+                f"in_context needs a language model that scores answers, got {type(backbone).__name__}; "
+                "choose a language backbone"
+            )
+        super().__init__(config, backbone, setting)
+        self._observed = 0
+        self._demonstrations: list[str] = []
+        self._tokens: list[int] = []
+
+    backbone: LanguageBackbone
+
+    def observe(self, support: Support) -> None:
+        """Write the batch's items out as demonstrations, each ended by the separator."""
+        answers = support.classes.names[0]
+        labels = support.labels[0][support.mask[0]].tolist()
+        self._demonstrations += [
+            prompt + answers[label] + self.setting.separator
+            for prompt, label in zip(support.inputs.episode(0), labels, strict=True)
+        ]
+
+    def solve(self) -> None:
+        """Shuffle, and forget what would not fit before even the shortest query."""
+        self._observed = len(self._demonstrations)
+        order = torch.randperm(self._observed, generator=self.setting.generator()).tolist()
+        shuffled = [self._demonstrations[index] for index in order]
+        tokens = self.backbone.count_tokens(shuffled)
+        first = _first_that_fits(tokens, self.backbone.context_length)
+        self._demonstrations, self._tokens = shuffled[first:], tokens[first:]
+
+    def predict(self, query: Query) -> Tensor:
+        """Log-probabilities ``[1, item, way]`` of the answers, 0 where an item is padding.
+
+        Raises DataError if a query does not fit the model even without demonstrations.
+        """
+        prompts, answers = query.inputs.episode(0), query.classes.names[0]
+        scores = query.prior.new_zeros(*query.mask.shape, len(answers))
+        if prompts:
+            context = self._context(prompts, answers)
+            scores[query.mask] = self.backbone.score_answers(context, prompts, answers).to(scores)
+        return scores
+
+    def state_bytes(self) -> int:
+        """Bytes of the demonstrations as UTF-8 text; the key-value cache is rebuilt from it."""
+        return sum(len(text.encode()) for text in self._demonstrations)
+
+    def _context(self, prompts: list[str], answers: tuple[str, ...]) -> str:
+        """The demonstrations that fit before every one of the prompts."""
+        count = self.backbone.count_tokens
+        room = self.backbone.context_length - max(count(prompts)) - max(count(answers))
+        first = _first_that_fits(self._tokens, room)
+        context = "".join(self._demonstrations[first:])
+        # Parts tokenised together may count otherwise than the sum of the parts.
+        while context and count([context])[0] > room:
+            first += 1
+            context = "".join(self._demonstrations[first:])
+        kept = len(self._demonstrations) - first
+        kept = min(kept, self.notes.get("demonstrations_kept", kept))
+        self.notes |= {"demonstrations_kept": kept, "demonstrations_dropped": self._observed - kept}
+        return context
+
+
+def _first_that_fits(tokens: list[int], room: int) -> int:
+    """Least index from which on all ``tokens`` together are at most ``room``."""
+    first = len(tokens)
+    while first > 0 and tokens[first - 1] <= room:
+        first -= 1
+        room -= tokens[first]
+    return first
+
+
+PLUGIN = InContext

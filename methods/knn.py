@@ -1,0 +1,82 @@
+"""k nearest neighbours: the class value of the label that most of them vote for, mixed with the prior."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.contracts import AssociativeConfig, AssociativeMethod, Query, Support
+from methods._pairs import StoredPairs
+
+
+class KnnConfig(AssociativeConfig):
+    """Hyper-parameters of k-NN."""
+
+    k: int = Field(
+        default=10,
+        ge=1,
+        le=100_000,
+        description="Neighbours that vote; never more than the largest class has examples.",
+    )
+
+
+class Neighbours(StoredPairs):
+    """Keys with labels ``[episode, item, 1]`` as values; answers with the majority label among the k nearest keys.
+
+    Distance is Euclidean, computed in float32; k is at most the largest class count of the episode.
+    Labels with equally many votes: the one whose nearest member is nearest wins. Neighbours at exactly
+    equal distance have no defined order. An episode without items answers label 0.
+    """
+
+    def __init__(self, n_episodes: int, key_dim: int, n_way: int, k: int) -> None:
+        super().__init__(n_episodes, key_dim, 1)
+        self.n_way = n_way
+        self.k = k
+        self.values = self.values.long()
+
+    def answer(self, keys: Tensor) -> Tensor:
+        """``[episode, item, 1]``, the label voted for."""
+        labels = self.values.squeeze(-1)
+        counts = labels.new_zeros(len(labels), self.n_way).scatter_add_(1, labels, self.mask.long())
+        voters = counts.amax(dim=1).clamp(max=self.k)
+        # |x|^2 is the same for all neighbours of a query, so their order does without it.
+        farness = self.keys.square().sum(dim=-1).unsqueeze(1) - 2 * keys @ self.keys.mT
+        farness = farness.masked_fill(~self.mask.unsqueeze(1), torch.inf)
+        # Episodes have k of their own: take the largest, and let ranks beyond an episode's k abstain.
+        most = int(voters.amax())
+        if most == 0:
+            return labels.new_zeros(*keys.shape[:2], 1)
+        nearest = farness.topk(most, dim=-1, largest=False).indices
+        named = labels.unsqueeze(1).expand(-1, keys.shape[1], -1).gather(2, nearest)
+        rank = torch.arange(most, device=keys.device)
+        ballot = (rank < voters.view(-1, 1, 1)).long().expand_as(named)
+        votes = labels.new_zeros(*keys.shape[:2], self.n_way).scatter_add_(2, named, ballot)
+        # Votes decide; among equals the lower rank does, being worth less than one vote.
+        standing = (votes.gather(2, named) * most - rank).masked_fill(ballot == 0, -most)
+        return named.gather(2, standing.argmax(dim=-1, keepdim=True))
+
+
+class Knn(AssociativeMethod):
+    """k-NN on the frozen keys. It votes on labels: the published vote on value vectors could elect no class at all."""
+
+    Config = KnnConfig
+    config: KnnConfig
+    source = "Cover and Hart 1967, Nearest Neighbor Pattern Classification, as in FAAST, arXiv 2605.04651 (baseline)"
+
+    def make_memory(self) -> Neighbours:
+        """An empty store of labelled keys."""
+        setting = self.setting
+        return Neighbours(setting.n_episodes, setting.key_dim, setting.n_way, self.config.k)
+
+    def observe(self, support: Support) -> None:
+        """Keep keys and labels, and count items."""
+        self.memory.observe(support.keys, support.labels.unsqueeze(-1), support.mask)
+        self.count += support.mask.sum(dim=1)
+
+    def recall(self, query: Query) -> Tensor:
+        """``[episode, item, dim_v]``, the class value of the label voted for."""
+        values = query.classes.values
+        label: Tensor = self.memory.read(query.keys)
+        return values.gather(1, label.expand(-1, -1, values.shape[-1]))
+
+
+PLUGIN = Knn

@@ -1,0 +1,52 @@
+"""Attention over all stored pairs: softmax(scale * x K^T) V, mixed with the prior."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.contracts import AssociativeConfig, AssociativeMethod
+from methods._pairs import StoredPairs
+
+
+class SoftmaxConfig(AssociativeConfig):
+    """Hyper-parameters of softmax memory."""
+
+    scale: float = Field(
+        default=100.0,
+        gt=0,
+        le=1e4,
+        description="What similarities are multiplied by; the published value is CLIP's 100.",
+    )
+
+
+class SoftmaxPairs(StoredPairs):
+    """Answers with the mean of the stored values, weighted by ``softmax(scale * x K^T)``; 0 if nothing is stored."""
+
+    def __init__(self, n_episodes: int, key_dim: int, value_dim: int, scale: float) -> None:
+        super().__init__(n_episodes, key_dim, value_dim)
+        self.scale = scale
+
+    def answer(self, keys: Tensor) -> Tensor:
+        """``[episode, item, dim_v]``, the weighted mean."""
+        scores = self.scale * (keys @ self.keys.mT)
+        # The lowest finite number, not -inf: an episode of padding alone then averages values of 0, not NaN.
+        scores = scores.masked_fill(~self.mask.unsqueeze(1), torch.finfo(scores.dtype).min)
+        return scores.softmax(dim=-1) @ self.values
+
+
+class SoftmaxMemory(AssociativeMethod):
+    """The memory that FAAST's baseline reads at every query, at a cost that grows with the support set."""
+
+    Config = SoftmaxConfig
+    config: SoftmaxConfig
+    source = (
+        "Vaswani et al. 2017, Attention Is All You Need, arXiv 1706.03762, as in FAAST, arXiv 2605.04651 (baseline)"
+    )
+
+    def make_memory(self) -> SoftmaxPairs:
+        """An empty store that attends with the configured scale."""
+        setting = self.setting
+        return SoftmaxPairs(setting.n_episodes, setting.key_dim, setting.value_dim, self.config.scale)
+
+
+PLUGIN = SoftmaxMemory
