@@ -1,0 +1,204 @@
+"""What plugins need to read files: packages, caches, hashes, halves of a data set, Parquet and the hub."""
+
+import hashlib
+import io
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import datasets
+import httpx
+import numpy as np
+import platformdirs
+import pyarrow as pa  # type: ignore[import-untyped]
+from datasets import Dataset
+from PIL import Image
+
+from bench.contracts.task import Pool
+from bench.errors import DataError
+
+_BLOCK = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Where derived files are kept: ``BENCH_CACHE``, or the user's cache directory."""
+    return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("faast-bench"))
+
+
+def package_file(module: str, path: str, install: str) -> Path:
+    """A data file inside an installed package, which is not imported.
+
+    Raises DataError, naming what to install, if the package or the file is not there.
+    """
+    spec = find_spec(module)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        if (Path(folder) / path).exists():
+            return Path(folder) / path
+    raise DataError(f"{path} of the package {install} is needed and was not found; pip install {install}")
+
+
+@cache
+def _hash_of_state(path: Path, size: int, modified: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes; read once per process as long as size and time of change stay."""
+    state = path.stat()
+    return _hash_of_state(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+def text_hash(*parts: str) -> str:
+    """SHA-256 of texts in order; ("ab", "c") and ("a", "bc") differ."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of two disjoint halves of every class, each sorted; the first half has the odd item.
+
+    labels: ``[item]`` integers. The halves depend on ``labels`` and ``seed`` alone.
+    """
+    generator = np.random.default_rng(seed)
+    first, second = [], []
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        middle = (len(members) + 1) // 2
+        first.append(members[:middle])
+        second.append(members[middle:])
+    return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the progress bars and retry warnings of ``datasets`` and the hub off the terminal."""
+    shown = datasets.is_progress_bar_enabled()
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    datasets.disable_progress_bars()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if shown:
+            datasets.enable_progress_bars()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set on the hub, pinned to a commit, or the same splits as local Parquet files.
+
+    hub: repository id. revision: full commit hash. splits: those to read; a local copy has one file
+    ``FOLDER/SPLIT.parquet`` for each.
+    """
+
+    folder: str
+    hub: str
+    revision: str
+    splits: tuple[str, ...] = ("train", "test")
+
+    def load(self, data: Path | None) -> tuple[dict[str, Dataset], str]:
+        """Every split, and the revision: the hub's commit or a hash of the local files.
+
+        data: folder of local copies, None for the hub. Raises DataError, naming the expected files.
+        """
+        return self._from_hub() if data is None else self._from_folder(data)
+
+    def _layout(self, data: str) -> str:
+        return " and ".join(f"{data}/{self.folder}/{split}.parquet" for split in self.splits)
+
+    def _from_folder(self, data: Path) -> tuple[dict[str, Dataset], str]:
+        paths = {split: data / self.folder / f"{split}.parquet" for split in self.splits}
+        missing = [path for path in paths.values() if not path.is_file()]
+        if missing:
+            raise DataError(f"{self.folder} needs {self._layout(str(data))}; not found: {', '.join(map(str, missing))}")
+        try:
+            with _quiet():
+                loaded = {
+                    split: datasets.load_dataset("parquet", data_files=str(path), split="train")
+                    for split, path in paths.items()
+                }
+        except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+            raise DataError(f"{self.folder} cannot be read from {data / self.folder}: {_one_line(error)}") from error
+        return loaded, text_hash(*(file_hash(path) for path in paths.values()))
+
+    def _from_hub(self) -> tuple[dict[str, Dataset], str]:
+        try:
+            with _quiet():
+                loaded = {
+                    split: datasets.load_dataset(
+                        self.hub,
+                        revision=self.revision,
+                        split=split,
+                        download_config=datasets.DownloadConfig(max_retries=0),
+                    )
+                    for split in self.splits
+                }
+        # httpx errors are no OSError, and a wrong repository layout is a ValueError.
+        except (OSError, ValueError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
+            raise DataError(
+                f"{self.hub} at {self.revision[:12]} cannot be had from the hub ({_one_line(error)}); for a local copy "
+                f"give --data DIR or BENCH_DATA with {self._layout('DIR')}"
+            ) from error
+        return loaded, f"{self.hub}@{self.revision}"
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _decoded(batch: dict[str, list[Any]]) -> dict[str, list[Image.Image]]:
+    """Decode the images of some rows; the ``path`` of a row holds its name for the message."""
+    images: list[Image.Image] = []
+    for item in batch["input"]:
+        try:
+            image = Image.open(io.BytesIO(item["bytes"] or b""))
+            image.load()
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{item['path']} is no readable image: {_one_line(error)}") from error
+        images.append(image)
+    return {"input": images}
+
+
+def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
+    """A pool of encoded images, which are decoded only when they are asked for.
+
+    name: of task and split, for messages. image, label: columns of ``dataset``, of PNG or JPEG bytes as
+    ``datasets`` stores images, and of integers. Reading a broken image raises DataError with its row.
+    """
+    absent = {image, label} - set(dataset.column_names)
+    if absent:
+        raise DataError(f"{name} needs the columns {image!r} and {label!r}, got {', '.join(dataset.column_names)}")
+    column = dataset.cast_column(image, datasets.Image(decode=False)).data.column(image).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks)
+    # The file names in the data are of no use to a reader of an error message; the row is.
+    rows = pa.array([f"{name} row {row}" for row in range(len(column))])
+    named = pa.StructArray.from_arrays([column.field("bytes"), rows], names=["bytes", "path"])
+    inputs = Dataset(pa.table({"input": named})).with_transform(_decoded)
+    return Pool(inputs, integer_labels(name, dataset[label]))
+
+
+def integer_labels(name: str, labels: Sequence[int]) -> np.ndarray:
+    """``[item]`` labels as int64. Raises DataError if there is one that is not an integer."""
+    found = np.asarray(labels)
+    if found.dtype.kind not in "iu":
+        raise DataError(f"{name} needs one integer label per row, got {found.dtype} values")
+    return found.astype(np.int64)

@@ -1,0 +1,54 @@
+"""Lexicon: is a word positive or negative? 5,547 words that people rated, half of each class for support."""
+
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
+from bench.contracts.loading import file_hash, halves, package_file, text_hash
+
+SPLIT_SEED = 0
+MIN_LETTERS = 3
+MIN_RATING = 1.0  # on the lexicon's scale of -4 to 4; nearer to 0 the raters did not agree on a sign
+
+
+def rated_words(path: Path) -> dict[str, float]:
+    """Mean rating of every word used, in the order of the lexicon.
+
+    A word that stands there twice, in whatever case, counts once and with its first rating, so that it
+    cannot be in both pools. Raises DataError if the file is not a lexicon.
+    """
+    words: dict[str, float] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        word, _, rest = line.partition("\t")
+        try:
+            rating = float(rest.partition("\t")[0])
+        except ValueError:
+            raise DataError(f"line {number} of {path} needs a word, a tab and a rating, got {line[:60]!r}") from None
+        if word.isalpha() and len(word) >= MIN_LETTERS and abs(rating) >= MIN_RATING:
+            words.setdefault(word.casefold(), rating)
+    return words
+
+
+class Lexicon(Task):
+    """Two-way sentiment of single words, asked as a prompt that the answer completes."""
+
+    kind = Kind.TEXT_CLASSIFICATION
+    protocol = Protocol(n_episodes=3, n_query=50)
+    citation = "Hutto & Gilbert, VADER, ICWSM 2014 (MIT licence), package vaderSentiment"
+
+    def load(self, data: Path | None) -> TaskData:
+        """Prompts for every word. data: not used, the lexicon comes with a package."""
+        path = package_file("vaderSentiment", "vader_lexicon.txt", "vaderSentiment")
+        words = rated_words(path)
+        prompts = np.array([f"Word: {word}\nSentiment:" for word in words])
+        labels = np.array([int(rating > 0) for rating in words.values()])
+        support, query = (
+            Pool(Dataset.from_dict({"input": prompts[half].tolist()}), labels[half])
+            for half in halves(labels, SPLIT_SEED)
+        )
+        return TaskData(support, query, (" negative", " positive"), text_hash(file_hash(path), str(SPLIT_SEED)))
+
+
+PLUGIN = Lexicon
