@@ -18,7 +18,7 @@ class LinearProbeConfig(MethodConfig):
         default=0.1, gt=0, le=10, description="Adam's initial learning rate; it falls to 0 along a cosine."
     )
     weight_decay: float = Field(
-        default=1e-3,
+        default=1e-4,
         ge=0,
         le=100,
         description="L2 penalty: half of this times the squared norm of an episode's weights.",
@@ -60,8 +60,10 @@ class LinearProbe(GradientMethod):
         return data.sum() + self.config.weight_decay / 2 * self.weight.square().sum()
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
-        """Adam on a cosine: keys of length 1 give gradients far too small for a plain step."""
-        optimizer = Adam(self.parameters(), lr=self.config.lr)
+        """Adam on a cosine, which needs no step size of its own for each number of classes and spread of keys."""
+        # With balanced classes the bias has a gradient of 0 but for rounding. Adam's usual eps of 1e-8 would
+        # scale that up to full steps, and scores would depend on the order of the examples by some percent.
+        optimizer = Adam(self.parameters(), lr=self.config.lr, eps=1e-4)
         return optimizer, CosineAnnealingLR(optimizer, T_max=self.config.steps)
 
     def predict(self, query: Query) -> Tensor:
