@@ -1,7 +1,8 @@
 """Stand-ins and builders for tests: small problems, backbones without a model, a driver without Lightning."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from bench.contracts import (
     DataError,
     Features,
     ForwardMethod,
+    GradientMethod,
     Inputs,
     Items,
     Kind,
@@ -29,6 +31,7 @@ from bench.contracts import (
 )
 
 SomeItems = TypeVar("SomeItems", bound=Items)
+SomeMethod = TypeVar("SomeMethod", bound=ForwardMethod | GradientMethod)
 
 
 def _embed(text: str, dim: int) -> Tensor:
@@ -228,21 +231,33 @@ def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None)
             method.solve()
         return
     optimizer, schedule = method.optimizer()
-    for _ in range(method.steps):
-        optimizer.zero_grad()
-        method.loss(support).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if schedule is not None:
-            schedule.step()
+    with one_thread():
+        for _ in range(method.steps):
+            optimizer.zero_grad()
+            method.loss(support).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Many steps on small tensors: threads that wait for each other on a busy machine took five times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def adapted(
-    cls: type[AnyMethod],
+    cls: type[SomeMethod],
     given: Problem,
     backbone: Backbone | None = None,
     items_at_once: int | None = None,
     **config: Any,
-) -> AnyMethod:
+) -> SomeMethod:
     """A method adapted to the problem's support, all episodes in one instance."""
     method = cls(cls.Config(**config), backbone or backbone_for(cls), given.setting)
     adapt(method, given.support, items_at_once)

@@ -1,0 +1,124 @@
+"""In-context learning: order of demonstrations, what is dropped, and what is asked of the model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench.contracts import DataError, MethodConfig, UsageError
+from methods.in_context import InContext
+from tests.doubles import CosineBackbone, FakeLanguageModel, Problem, adapted, columns, problem, prompts
+
+SEPARATOR = "\n\n"
+
+
+@pytest.fixture
+def given() -> Problem:
+    return problem(n_episodes=1, n_way=3, n_shot=4)
+
+
+def demonstrations(given: Problem) -> list[str]:
+    """Every support item as it should be written, in the order given."""
+    answers = given.support.classes.names[0]
+    texts = prompts(given.support.inputs.positions[0])
+    return [text + answers[label] + SEPARATOR for text, label in zip(texts, given.support.labels[0], strict=True)]
+
+
+def context(model: FakeLanguageModel) -> list[str]:
+    """The demonstrations that the model last read."""
+    return [text + SEPARATOR for text in model.contexts[-1].split(SEPARATOR)[:-1]]
+
+
+def test_all_demonstrations_stand_before_each_query(given: Problem) -> None:
+    model = FakeLanguageModel()
+    method = adapted(InContext, given, model, items_at_once=5)
+    scores = method.predict(given.query)
+    assert sorted(context(model)) == sorted(demonstrations(given))
+    assert method.notes == {"demonstrations_kept": 12, "demonstrations_dropped": 0}
+    queries, answers = prompts(given.query.inputs.positions[0]), given.query.classes.names[0]
+    assert torch.equal(scores[0], model.score_answers(model.contexts[0], queries, answers))
+
+
+def test_classes_do_not_stand_in_blocks(given: Problem) -> None:
+    blocks = replace(given, support=columns(given.support, given.support.labels[0].argsort()))
+    model = FakeLanguageModel()
+    adapted(InContext, blocks, model).predict(given.query)
+    labels = [text.removesuffix(SEPARATOR)[-1] for text in context(model)]
+    assert labels != sorted(labels)
+
+
+def test_order_depends_on_the_seed_alone(given: Problem) -> None:
+    models = [FakeLanguageModel() for _ in range(3)]
+    other = replace(given, setting=replace(given.setting, seed=given.setting.seed + 1))
+    for model, each in zip(models, (given, given, other), strict=True):
+        adapted(InContext, each, model).predict(each.query)
+    assert models[0].contexts == models[1].contexts
+    assert models[0].contexts != models[2].contexts
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 11, 12])
+def test_oldest_demonstrations_are_dropped_whole(given: Problem, kept: int) -> None:
+    roomy = FakeLanguageModel()
+    adapted(InContext, given, roomy).predict(given.query)
+    everything = context(roomy)
+    needed = max(map(len, prompts(given.query.inputs.positions[0]))) + len(" label0")
+    fits = sum(map(len, everything[12 - kept :])) + needed
+    for room in (fits, fits + 1):
+        model = FakeLanguageModel(context_length=room)
+        method = adapted(InContext, given, model)
+        method.predict(given.query)
+        assert context(model) == everything[12 - kept :]
+        assert method.notes == {"demonstrations_kept": kept, "demonstrations_dropped": 12 - kept}
+
+
+def test_notes_hold_the_fewest_over_query_batches(given: Problem) -> None:
+    short = columns(given.query, slice(0, 5))
+    wordy = replace(short, inputs=replace(short.inputs, fetch=lambda wanted: [text * 12 for text in prompts(wanted)]))
+    model = FakeLanguageModel(context_length=500)
+    method = adapted(InContext, given, model)
+    method.predict(wordy)
+    dropped = method.notes["demonstrations_dropped"]
+    assert dropped > 0
+    method.predict(short)
+    assert method.notes == {"demonstrations_kept": 12 - dropped, "demonstrations_dropped": dropped}
+    assert len(context(model)) == 12
+
+
+def test_texts_that_count_more_together_still_fit(given: Problem) -> None:
+    class Merging(FakeLanguageModel):
+        def count_tokens(self, texts: Sequence[str]) -> list[int]:
+            return [len(text) + len(text) // 40 for text in texts]
+
+    model = Merging(context_length=300)
+    method = adapted(InContext, given, model)
+    method.predict(given.query)
+    assert 0 < method.notes["demonstrations_kept"] < 12
+
+
+def test_a_query_that_does_not_fit_is_an_error(given: Problem) -> None:
+    method = adapted(InContext, given, FakeLanguageModel(context_length=10))
+    with pytest.raises(DataError, match="10 tokens"):
+        method.predict(given.query)
+
+
+def test_state_is_the_text_that_can_be_kept(given: Problem) -> None:
+    texts = demonstrations(given)
+    assert adapted(InContext, given, FakeLanguageModel()).state_bytes() == len("".join(texts).encode())
+    assert 0 < adapted(InContext, given, FakeLanguageModel(context_length=100)).state_bytes() <= 100
+
+
+def test_padding_queries_score_0(given: Problem) -> None:
+    mask = torch.arange(15)[None] < 9
+    positions = given.query.inputs.positions.copy()
+    positions[:, 9:] = -1
+    query = replace(given.query, mask=mask, inputs=replace(given.query.inputs, positions=positions))
+    method = adapted(InContext, given)
+    scores = method.predict(query)
+    torch.testing.assert_close(scores[:, :9], method.predict(given.query)[:, :9])
+    assert not scores[:, 9:].any()
+
+
+def test_needs_a_language_model(given: Problem) -> None:
+    with pytest.raises(UsageError, match="CosineBackbone"):
+        InContext(MethodConfig(), CosineBackbone(), given.setting)

@@ -1,0 +1,47 @@
+"""The linear probe against scikit-learn's logistic regression."""
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from methods.linear_probe import LinearProbe, LinearProbeConfig
+from tests.doubles import CosineBackbone, adapted, problem
+
+
+@pytest.mark.parametrize("weight_decay", [1e-1, 1e-3])
+def test_converges_to_logistic_regression(weight_decay: float) -> None:
+    sizes = [60, 37, 60]
+    given = problem(n_shot=15, sizes=sizes)
+    method = adapted(LinearProbe, given, steps=1500, weight_decay=weight_decay)
+    with torch.no_grad():
+        shares = method.predict(given.query).softmax(dim=-1)
+    for episode, size in enumerate(sizes):
+        mask = given.support.mask[episode]
+        classifier = LogisticRegression(C=1 / (weight_decay * size), tol=1e-10, max_iter=10_000)
+        classifier.fit(given.support.keys[episode][mask].double(), given.support.labels[episode][mask])
+        expected = torch.from_numpy(classifier.predict_proba(given.query.keys[episode].double()))
+        torch.testing.assert_close(shares[episode].double(), expected, rtol=0, atol=1e-3)
+
+
+def test_default_steps_come_close_to_the_minimum() -> None:
+    given = problem(n_shot=5, key_dim=16)
+    losses = []
+    for steps in (LinearProbeConfig().steps, 1000):
+        method = adapted(LinearProbe, given, steps=steps)
+        losses.append(method.loss(given.support).item())
+    start = LinearProbe(LinearProbeConfig(), CosineBackbone(), given.setting).loss(given.support).item()
+    assert losses[0] - losses[1] < 0.05 * (start - losses[1])
+
+
+def test_an_episode_without_examples_keeps_equal_scores() -> None:
+    given = problem(sizes=[0, 12, 12])
+    method = adapted(LinearProbe, given, steps=5)
+    assert torch.equal(method.predict(given.query)[0], torch.zeros_like(method.predict(given.query)[0]))
+
+
+def test_batch_size_and_steps_come_from_the_config() -> None:
+    config = LinearProbeConfig(steps=7, batch_size=3)
+    method = LinearProbe(config, CosineBackbone(), problem().setting)
+    assert (method.steps, method.batch_size) == (7, 3)
+    assert method.trainable_params() == 3 * (16 * 4 + 4)
+    assert method.state_bytes() == 4 * method.trainable_params()
