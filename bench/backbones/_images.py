@@ -1,0 +1,41 @@
+"""Any image that PIL can read, as RGB."""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench.contracts import DataError
+
+_DEEP_STEP = 257  # 65535 / 255: PIL clips 16-bit grey at 255 where it should scale
+
+
+def to_rgb(raw: Any) -> Image.Image:
+    """A PIL image of any mode as 8-bit RGB; transparent parts over white, 16-bit grey scaled to 8 bits.
+
+    Mode ``I`` is taken for 16-bit grey, which is what PIL makes of deep PNG and TIFF files; mode ``F`` is
+    taken for 0..255. Raises DataError if ``raw`` is no PIL image, has no pixels or is cut short.
+    """
+    if not isinstance(raw, Image.Image):
+        raise DataError(f"an image task needs PIL images, got {type(raw).__name__}")
+    if min(raw.size) < 1:
+        raise DataError(f"an image needs at least one pixel, got {raw.width} x {raw.height}")
+    try:
+        raw.load()
+        return _convert(raw)
+    # A broken file makes PIL's decoders raise any of these, by format.
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"the {raw.format or 'image'} file cannot be read: {error}") from error
+
+
+def _convert(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        deep = np.asarray(image, dtype=np.int64).clip(0, 65535)
+        return Image.fromarray((deep // _DEEP_STEP).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        opaque = image.convert("RGBA")
+        page = Image.new("RGBA", opaque.size, "white")
+        return Image.alpha_composite(page, opaque).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,128 @@
+"""Log-probabilities of answers after prompts that share a context, which is run once."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.contracts import DataError
+
+CACHE_TOKENS = 8192
+"""Cached positions of one batch: a key-value cache is the largest thing in memory here."""
+MAX_BATCH = 32
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence to run: all but the last token of prompt and answer.
+
+    Answers of one token after the same prompt share a row, as they are read at the same position.
+    """
+
+    prompt: int
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where an answer's tokens are read: ``targets[i]`` at position ``start - 1 + i`` of ``row``."""
+
+    row: Row
+    start: int
+    targets: Tokens
+
+
+def common_prefix(rows: Sequence[Tokens]) -> int:
+    """Length of the longest prefix that all rows share."""
+    # All that stand between the least and the greatest row in dictionary order share what these two share.
+    low, high = min(rows), max(rows)
+    for index, (one, other) in enumerate(zip(low, high, strict=False)):
+        if one != other:
+            return index
+    return min(len(low), len(high))
+
+
+def plan(prompts: Sequence[Tokens], joined: Sequence[Sequence[Tokens]]) -> list[list[Reading]]:
+    """Where to read each answer ``[prompt][answer]``.
+
+    prompts: tokens of each ``context + prompt``. joined: ``[prompt][answer]``, tokens of each
+    ``context + prompt + answer``. Where joining changes the prompt's own last tokens, the answers are
+    compared from the first token on that is not common to all. Raises DataError if nothing is left
+    before the answers, or no token of an answer.
+    """
+    readings = []
+    for number, (prompt, answers) in enumerate(zip(prompts, joined, strict=True)):
+        start = common_prefix([prompt, *answers])
+        shortest = min(len(tokens) for tokens in answers)
+        if start == 0 or start >= shortest:
+            raise DataError(
+                "answers can be scored after a prompt of one token or more, and need one or more of their own; "
+                f"got {start} tokens of prompt and {shortest - start} of the shortest answer"
+            )
+        readings.append([Reading(Row(number, tokens[:-1]), start, tokens[start:]) for tokens in answers])
+    return readings
+
+
+def score(
+    run: Callable[..., Any], head: Callable[[Tensor], Tensor], readings: list[list[Reading]], device: torch.device
+) -> Tensor:
+    """``[prompt, answer]`` summed log-probabilities, float32 on the CPU.
+
+    run: the model up to its last hidden states, as transformers calls it. head: hidden states to logits.
+    """
+    flat = [reading for answers in readings for reading in answers]
+    rows = sorted({reading.row for reading in flat}, key=lambda row: (len(row.tokens), row.prompt))
+    by_row: dict[Row, list[tuple[int, Reading]]] = {row: [] for row in rows}
+    for index, reading in enumerate(flat):
+        by_row[reading.row].append((index, reading))
+    # The position before the first target must be run in every row, as its output is what is read.
+    shared = min(common_prefix([row.tokens for row in rows]), min(reading.start for reading in flat) - 1)
+    context = None
+    if shared:
+        ids = torch.tensor([rows[0].tokens[:shared]], device=device)
+        context = run(input_ids=ids, use_cache=True).past_key_values
+    scores = torch.empty(len(flat))
+    size = max(1, min(MAX_BATCH, CACHE_TOKENS // len(rows[-1].tokens)))
+    for start in range(0, len(rows), size):
+        batch = rows[start : start + size]
+        hidden = _run_batch(run, context, [row.tokens[shared:] for row in batch], shared, device)
+        for states, row in zip(hidden, batch, strict=True):
+            for index, reading in by_row[row]:
+                first = reading.start - 1 - shared
+                logits = head(states[first : first + len(reading.targets)]).float()
+                targets = torch.tensor(reading.targets, device=device).unsqueeze(-1)
+                scores[index] = logits.log_softmax(dim=-1).gather(-1, targets).sum()
+    return scores.view(len(readings), -1)
+
+
+def _run_batch(
+    run: Callable[..., Any], context: Any, tails: Sequence[Tokens], shared: int, device: torch.device
+) -> Tensor:
+    """Hidden states ``[row, position, dim]`` of right-padded ``tails`` after the shared context."""
+    longest = max(len(tail) for tail in tails)
+    ids = torch.zeros(len(tails), longest, dtype=torch.long)
+    mask = torch.ones(len(tails), shared + longest, dtype=torch.long)
+    for row, tail in enumerate(tails):
+        ids[row, : len(tail)] = torch.tensor(tail)
+        mask[row, shared + len(tail) :] = 0
+    cache = None if context is None else _expanded(context, len(tails))
+    output = run(
+        input_ids=ids.to(device), attention_mask=mask.to(device), past_key_values=cache, use_cache=cache is not None
+    )
+    hidden: Tensor = output.last_hidden_state
+    return hidden
+
+
+def _expanded(context: Any, batch: int) -> Any:
+    """A cache of one row as one of ``batch`` rows; the tensors are views, which a layer's update copies anyway."""
+    cache = copy.copy(context)
+    cache.layers = [copy.copy(layer) for layer in context.layers]
+    for layer in cache.layers:
+        layer.keys = layer.keys.expand(batch, -1, -1, -1)
+        layer.values = layer.values.expand(batch, -1, -1, -1)
+    return cache

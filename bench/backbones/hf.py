@@ -1,0 +1,192 @@
+"""Any decoder language model of transformers, by hub id or local folder: ``hf:gpt2``, ``hf:/models/mine``."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from bench.backbones._quiet import quiet_transformers
+from bench.backbones._scoring import plan, score
+from bench.contracts import Classes, DataError, Features, Kind, LanguageBackbone, UsageError
+from bench.contracts.loading import file_hash, hub_folder, text_hash
+
+POOLING = "last token after the final norm; prior times v/h; float32; version 1"
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "decoder.final_layer_norm")
+_ANCHOR = ":"  # stands for the prompt where an answer is tokenised without one
+
+
+class CausalLM(LanguageBackbone):
+    """A frozen decoder, read at the last token of a prompt.
+
+    With ``x`` the hidden state there after the final norm, ``h`` its typical length and ``v`` the mean
+    length of the rows of the output embedding: key = ``x / |x|``, prior = ``x v / h``, which is as long as
+    a value, and value = the row of the answer's token. The read-out undoes ``v / h``, so that the prior
+    alone scores an answer by its logit.
+    """
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.TEXT_CLASSIFICATION})
+    # Set by hand, from FAAST on support words of the task `lexicon` alone; not tuned for each model.
+    prior_count = 100.0
+    model: Any
+    """transformers' model, frozen, in float32."""
+
+    def __init__(self, model: str | Path) -> None:
+        """Load a model. Raises DataError if it cannot be had, UsageError if it is no decoder of this kind.
+
+        model: folder with config, tokenizer and safetensors, or an id of the hub.
+        """
+        super().__init__()
+        self.name = str(model)
+        self._folder = Path(model) if Path(model).is_dir() else hub_folder(self.name, "model", "main", FILES)
+        if not list(self._folder.glob("*.safetensors")):
+            raise DataError(f"{self.name} needs weights as *.safetensors, found none in {self._folder}")
+        # Prompts are tokenised in data workers, which are forked: tokenizers' own threads must not be.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        try:
+            with quiet_transformers():
+                self.config = AutoConfig.from_pretrained(self._folder)
+                self.tokenizer = AutoTokenizer.from_pretrained(self._folder)
+                loaded: Any = AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{self.name} cannot be loaded as a causal language model: {reason}") from error
+        self.model = loaded.eval().requires_grad_(False)
+        embedding = self.model.get_output_embeddings().weight
+        self._scale = float(embedding.norm(dim=-1).mean()) / self._hidden_length()
+        self._require_plain_logits()
+
+    def _hidden_length(self) -> float:
+        """Length of a hidden state of unit variance after the final norm, which scales each coordinate."""
+        for name in _NORMS:
+            module: Any = self.model.base_model
+            for part in name.split("."):
+                module = getattr(module, part, None)
+            if module is not None:
+                bias = getattr(module, "bias", None)
+                square = module.weight.square().sum() + (0 if bias is None else bias.square().sum())
+                return float(square.sqrt())
+        raise UsageError(f"{self.name} has no final norm under a known name ({', '.join(_NORMS)}); it cannot be read")
+
+    @torch.no_grad()
+    def _require_plain_logits(self) -> None:
+        """Raise UsageError if logits are more than the hidden state times the output embedding."""
+        ids = torch.zeros(1, 1, dtype=torch.long)
+        hidden = self.model.base_model(input_ids=ids).last_hidden_state
+        logits = self.model(input_ids=ids).logits
+        if not torch.allclose(hidden @ self.model.get_output_embeddings().weight.mT, logits, rtol=1e-3, atol=1e-3):
+            raise UsageError(
+                f"{self.name} must score tokens by hidden state times output embedding; its logits are bent, "
+                "shifted or scaled after that, which this backbone does not read"
+            )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, config, tokenizer and how hidden states become features."""
+        files = sorted(path for pattern in FILES for path in self._folder.glob(pattern))
+        return text_hash(POOLING, *(part for path in files for part in (path.name, _content_hash(path))))
+
+    @property
+    def context_length(self) -> int:
+        """Number of tokens the model can read at once, from its config."""
+        return int(self.config.max_position_embeddings)
+
+    def _tokens(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, verbose=False)["input_ids"]
+        return ids
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each text, with what the tokenizer puts before it."""
+        return [len(self._tokens(text)) for text in texts]
+
+    def prepare(self, raw: Any) -> list[int]:
+        """The tokens of one prompt. Raises DataError if it is no text, empty or too long."""
+        if not isinstance(raw, str):
+            raise DataError(f"a text task needs prompts as str, got {type(raw).__name__}")
+        ids = self._tokens(raw)
+        if not 0 < len(ids) <= self.context_length:
+            raise DataError(f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}: {raw[:60]!r}")
+        return ids
+
+    def length(self, prepared: list[int]) -> int:
+        """Number of tokens."""
+        return len(prepared)
+
+    def collate(self, prepared: Sequence[list[int]]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask [item, position]``, padded on the right."""
+        longest = max(len(ids) for ids in prepared)
+        # Any token will do for padding: the mask hides it, and none comes after the last real token.
+        return {
+            "input_ids": torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prepared]),
+            "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in prepared]),
+        }
+
+    def encode(self, batch: dict[str, Tensor]) -> Features:
+        """Keys and priors ``[item, dim]`` at the last token of each prompt."""
+        inputs = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+        hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
+        last = inputs["attention_mask"].sum(dim=1) - 1
+        state = hidden[torch.arange(len(last), device=hidden.device), last].float()
+        return Features(normalize(state, dim=-1), state * self._scale)
+
+    def _answer_token(self, answer: str) -> int:
+        """The one token that an answer is after a prompt. Raises UsageError if it is not one."""
+        before, ids = self._tokens(_ANCHOR), self._tokens(_ANCHOR + answer)
+        tokens = ids[len(before) :]
+        if ids[: len(before)] != before or len(tokens) != 1:
+            pieces = self.tokenizer.convert_ids_to_tokens(tokens)
+            raise UsageError(
+                f"an answer must be one token of {self.name}, got {answer!r} as {len(tokens)} ({' '.join(pieces)}); "
+                "use a method that reads inputs, or another backbone"
+            )
+        return tokens[0]
+
+    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
+        """``[class, dim]`` rows of the output embedding, on the CPU. Raises UsageError if answers share a token."""
+        answers = [prompt.replace("{label}", name) for name in names]
+        tokens = [self._answer_token(answer) for answer in answers]
+        if len(set(tokens)) < len(tokens):
+            raise UsageError(
+                f"answers must start with different tokens of {self.name}, got {', '.join(map(repr, answers))}"
+            )
+        rows: Tensor = self.model.get_output_embeddings().weight[tokens].float().cpu()
+        return rows
+
+    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+        """The logit of each answer's token."""
+        return answer @ classes.values.mT / self._scale
+
+    @torch.no_grad()
+    def score_answers(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
+        """``[prompt, answer]`` summed log-probabilities of an answer's tokens, on the CPU.
+
+        Tokens are those of the joined text. Raises DataError if that is longer than the model's context.
+        """
+        if not prompts or not answers:
+            return torch.zeros(len(prompts), len(answers))
+        stems = [tuple(self._tokens(context + prompt)) for prompt in prompts]
+        joined = [[tuple(self._tokens(context + prompt + answer)) for answer in answers] for prompt in prompts]
+        longest = max(len(tokens) for row in joined for tokens in row)
+        if longest > self.context_length:
+            raise DataError(
+                f"context, prompt and answer must fit {self.context_length} tokens of {self.name}, got {longest} "
+                f"({len(self._tokens(context))} of context); use fewer shots"
+            )
+        readings = plan(stems, joined)
+        return score(self.model.base_model, self.model.get_output_embeddings(), readings, self.model.device)
+
+
+def _content_hash(path: Path) -> str:
+    """SHA-256 of a file; large files of the hub's cache are links to files named by just that."""
+    name = path.resolve().name
+    return name if path.is_symlink() and len(name) == 64 else file_hash(path)
+
+
+PLUGIN = CausalLM
