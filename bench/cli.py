@@ -1,0 +1,185 @@
+"""The command line. Nothing heavy is imported before a command needs it: ``--help`` answers at once."""
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench import plugins
+from bench.errors import BenchError, UsageError
+
+app = typer.Typer(
+    help="Compare ways of adapting a frozen pretrained model under matched budgets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
+DEFAULT_STORE = Path("runs")
+
+
+class Listed(StrEnum):
+    """What ``bench list`` lists."""
+
+    METHODS = "methods"
+    TASKS = "tasks"
+    BACKBONES = "backbones"
+    SUITES = "suites"
+
+
+class Format(StrEnum):
+    """What ``bench leaderboard`` can print."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+
+
+class Logger(StrEnum):
+    """Where records go beside the store."""
+
+    WANDB = "wandb"
+    NONE = "none"
+
+
+@app.command("list")
+def list_(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List methods, tasks, backbones or suites."""
+    if what is Listed.SUITES:
+        from bench.spec import load_suite, suite_paths
+
+        entries = [
+            {"name": name, "summary": load_suite(name).description, "origin": "bench"} for name in suite_paths()
+        ]
+    else:
+        found = plugins.find(what.value)
+        entries = [{"name": name, "summary": plugin.summary(), "origin": plugin.origin} for name, plugin in found.items()]
+    if as_json:
+        typer.echo(json.dumps(entries, indent=1))
+        return
+    width = max((len(entry["name"]) for entry in entries), default=0)
+    for entry in entries:
+        origin = "" if entry["origin"] == "bench" else f" ({entry['origin']})"
+        typer.echo(f"{entry['name']:<{width}}  {entry['summary']}{origin}")
+
+
+@app.command()
+def run(
+    suite: Annotated[str | None, typer.Argument(help="A suite's name or YAML file; or use --task and --method.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Task; may be repeated.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Method; may be repeated.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Backbone; by default the embedded one for the task.")] = None,
+    shots: Annotated[str, typer.Option(help="Labelled examples per class: 1,5,full.")] = "1,5",
+    seeds: Annotated[str, typer.Option(help="Seeds: 0-4 or 0,2,7.")] = "0",
+    episodes: Annotated[int | None, typer.Option(help="Episodes per seed; by default the task's own.")] = None,
+    queries: Annotated[str | None, typer.Option(help="Queries per class, or 'all'; by default the task's own.")] = None,
+    ways: Annotated[int | None, typer.Option(help="Classes per episode; by default all.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE; may be repeated.")] = None,
+    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Number of devices.")] = 1,
+    precision: Annotated[str, typer.Option(help="Lightning precision of the backbone.")] = "32-true",
+    workers: Annotated[int, typer.Option(help="Processes that read and decode data.")] = 0,
+    data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is recorded.")] = False,
+    logger: Annotated[Logger, typer.Option(help="Tracker; W&B is offline without a key.")] = Logger.WANDB,
+) -> None:
+    """Run a suite, or a grid given by options, and print its table."""
+    from bench.spec import Block, Suite, load_suite, parse_seeds, parse_settings, parse_shots, validated
+
+    if suite is not None:
+        if task or method:
+            raise UsageError("give either a suite or --task and --method, not both")
+        asked = load_suite(suite)
+    else:
+        if not task or not method:
+            raise UsageError("bench run needs a suite, or --task and --method; see 'bench list suites'")
+        given: dict[str, Any] = {
+            "backbone": backbone,
+            "methods": method,
+            "shots": parse_shots(shots),
+            "seeds": parse_seeds(seeds),
+            "n_episodes": episodes,
+            "n_query": int(queries) if queries and queries.isdigit() else queries,
+            "n_way": ways,
+            "precision": precision,
+            "set": parse_settings(set_ or [], method),
+        }
+        blocks = [validated(Block, {"task": name, **given}, "bench run") for name in task]
+        asked = Suite(name="command line", blocks=blocks)
+    _run(asked, accelerator, devices, workers, data, store, force, logger)
+
+
+def _run(
+    suite: Any, accelerator: str, devices: int, workers: int, data: Path | None, store: Path, force: bool, logger: Logger
+) -> None:
+    if data is not None and not data.is_dir():
+        raise UsageError(f"--data needs a folder, got {data}")
+    console = Console(stderr=True)
+    from bench.progress import RichReporter
+
+    with RichReporter(console) as reporter:
+        # torch, transformers and Lightning take seconds to import; the bar is already there.
+        from bench.devices import DeviceOptions, quiet_lightning
+        from bench.leaderboard.formats import table
+        from bench.leaderboard.rows import rows
+        from bench.planning import expand
+        from bench.records import Store
+        from bench.runner import Runner
+        from bench.tracking import WandbTracker
+
+        quiet_lightning()
+        specs = [spec for block in suite.blocks for spec in expand(block)]
+        options = DeviceOptions(accelerator=accelerator, devices=devices, workers=workers)
+        trackers = (WandbTracker(store, group=suite.name),) if logger is Logger.WANDB else ()
+        report = Runner(Store(store), options, reporter, data, force, trackers).run(specs)
+    out = Console(width=None if sys.stdout.isatty() else 160)
+    if report.records:
+        out.print(table(rows(report.records)))
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def leaderboard(
+    store: StoreOption = DEFAULT_STORE,
+    format_: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
+) -> None:
+    """Print the leaderboard of a store."""
+    from bench.leaderboard.formats import FORMATS
+    from bench.leaderboard.rows import rows
+    from bench.records import Store
+
+    chosen = [record for record in Store(store) if not task or record.spec.task in task]
+    text = FORMATS[format_](rows(chosen))
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Entry point: one line for what a user can mend, exit code 2 for usage and 1 for failures."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that wait by spinning slow small batched solves a hundredfold on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except UsageError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)
+    except BenchError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,80 @@
+"""Where a run is computed: the one place that makes Lightning trainers."""
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Self
+
+import lightning as L
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from bench.contracts import UsageError
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Accelerator, precision and data loading.
+
+    precision: Lightning's name, used wherever the backbone runs; what works on features alone stays in
+    float32, because closed forms need it and cost little.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    workers: int = 0
+    batch_size: int = 32
+
+    def trainer(self, *, runs_backbone: bool = True, **options: Any) -> L.Trainer:
+        """A quiet Trainer; ``options`` go to Lightning as they are."""
+        return L.Trainer(
+            accelerator=self.accelerator,
+            devices=self.devices,
+            precision=self.precision if runs_backbone else "32-true",  # type: ignore[arg-type]
+            logger=options.pop("logger", False),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            **options,
+        )
+
+    def with_precision(self, precision: str) -> Self:
+        """The same devices at another precision."""
+        return replace(self, precision=precision)
+
+    def device_name(self) -> str:
+        """The device that runs are computed on. Raises UsageError if it or the precision cannot be had."""
+        return _device_name(self)
+
+
+@cache
+def _device_name(options: DeviceOptions) -> str:
+    try:
+        device = options.trainer().strategy.root_device
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"--accelerator {options.accelerator} --devices {options.devices} --precision {options.precision} "
+            f"cannot be used here: {reason}"
+        ) from None
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def quiet_lightning() -> None:
+    """Silence what Lightning says at every start; a run makes many trainers."""
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*configure_optimizers` returned `None`.*",
+        ".*is smaller than the logging interval.*",
+        ".*GPU available but not used.*",
+        ".*worker processes in total.*",
+        ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
+        ".*nn.Modules and hooks in eval mode.*",
+        ".*found .* module.s. in eval mode.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

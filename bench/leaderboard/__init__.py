@@ -1,0 +1,1 @@
+"""Records as a leaderboard: rows, and the formats they are shown in."""

@@ -1,0 +1,182 @@
+"""Clocks and memory meters.
+
+Seconds are read from a monotonic clock after queued device work has finished. Memory is the peak above
+what was held when the meter started: on CUDA what torch allocated, on the CPU the resident size of the
+process.
+"""
+
+import ctypes
+import gc
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+import torch
+
+MIB = 2**20
+
+
+def now(device: torch.device) -> float:
+    """Seconds, read after queued work on ``device`` has finished."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+class MemoryMeter(ABC):
+    """Peak memory since ``start``, in MiB above the level at ``start``."""
+
+    name: ClassVar[str]
+
+    baseline: float
+    """MiB held at the start, or at the start of an earlier stage that this one is counted with."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Forget earlier peaks and take the present level as the baseline."""
+
+    @abstractmethod
+    def highest(self) -> float:
+        """MiB held at the highest point since ``start``."""
+
+    def peak(self) -> float:
+        """MiB above the baseline at the highest point since ``start``."""
+        return max(0.0, self.highest() - self.baseline)
+
+
+class CudaMemory(MemoryMeter):
+    """What torch's allocator handed out on a CUDA device."""
+
+    name = "cuda_max_memory_allocated"
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def start(self) -> None:
+        """Reset torch's peak counter."""
+        torch.cuda.reset_peak_memory_stats(self.device)
+        self.baseline = torch.cuda.memory_allocated(self.device) / MIB
+
+    def highest(self) -> float:
+        """Peak of allocated bytes."""
+        return torch.cuda.max_memory_allocated(self.device) / MIB
+
+
+def _release_freed_memory() -> None:
+    """Give freed heap pages back, so that using them again shows as growth."""
+    gc.collect(1)  # a full collection takes half a second beside torch and transformers
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        except (OSError, AttributeError):
+            return  # a C library other than glibc keeps no such pages
+
+
+class LinuxPeakMemory(MemoryMeter):
+    """The kernel's own high-water mark of the resident size (VmHWM), reset at the start."""
+
+    name = "linux_vm_hwm"
+    _status = Path("/proc/self/status")
+    _reset = Path("/proc/self/clear_refs")
+
+    @classmethod
+    def works(cls) -> bool:
+        """Whether the kernel lets this process reset its mark."""
+        try:
+            cls._reset.write_text("5")
+        except OSError:
+            return False
+        return "VmHWM" in cls._status.read_text()
+
+    def _read(self, field: str) -> float:
+        for line in self._status.read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) / 1024  # the kernel counts in KiB
+        raise OSError(f"{self._status} has no {field}")
+
+    def start(self) -> None:
+        """Reset the mark to the present size."""
+        _release_freed_memory()
+        self._reset.write_text("5")
+        self.baseline = self._read("VmRSS")
+
+    def highest(self) -> float:
+        """The mark."""
+        return self._read("VmHWM")
+
+
+class SampledMemory(MemoryMeter):
+    """The resident size, sampled by a thread every millisecond; may miss a shorter peak."""
+
+    name = "sampled_rss"
+
+    def __init__(self) -> None:
+        self.process = psutil.Process()
+        self.thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start sampling."""
+        _release_freed_memory()
+        self.baseline = self.top = self._resident()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._sample, daemon=True)
+        self.thread.start()
+
+    def _sample(self) -> None:
+        while not self.done.wait(0.001):
+            self.top = max(self.top, self._resident())
+
+    def _resident(self) -> float:
+        return self.process.memory_info().rss / MIB
+
+    def highest(self) -> float:
+        """Stop sampling and report the highest sample."""
+        if self.thread is not None:
+            self.done.set()
+            self.thread.join()
+            self.thread = None
+        return max(self.top, self._resident())
+
+
+def memory_meter(device: torch.device) -> MemoryMeter:
+    """The best meter for a device on this system."""
+    if device.type == "cuda":
+        return CudaMemory(device)
+    return LinuxPeakMemory() if LinuxPeakMemory.works() else SampledMemory()
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one stage took: seconds on the synchronised clock and peak MiB above the baseline."""
+
+    seconds: float
+    peak_memory_mb: float
+    memory_meter: str
+
+
+class StageMeter:
+    """Measures one stage; started and stopped by the hooks of a Lightning module."""
+
+    def __init__(self, after: "StageMeter | None" = None) -> None:
+        """``after``: an earlier stage whose memory baseline this one is counted from, because what that
+        stage left behind is still needed."""
+        self.after = after
+
+    def start(self, device: torch.device) -> None:
+        """Begin: memory first, so that the clock does not count the meter's own work."""
+        self.device = device
+        self.memory = memory_meter(device)
+        self.memory.start()
+        if self.after is not None:
+            self.memory.baseline = self.after.memory.baseline
+        self.began = now(device)
+
+    def stop(self) -> None:
+        """End: clock first, for the same reason."""
+        seconds = now(self.device) - self.began
+        self.cost = StageCost(seconds, self.memory.peak(), self.memory.name)

@@ -1,0 +1,93 @@
+"""From what a user asked for to a list of runs whose names and fields are known to be right."""
+
+from typing import Any, cast
+
+from bench import plugins
+from bench.contracts import Backbone, Kind, Method, MethodConfig, Task, UsageError
+from bench.spec import Block, RunSpec, validated
+
+DEFAULT_BACKBONE = {
+    Kind.IMAGE_CLASSIFICATION: "efficientnet_lite0",
+    Kind.TEXT_CLASSIFICATION: "smollm2_135m",
+}
+"""Embedded backbones: they install from the package index and need no model hub."""
+
+
+def task_class(name: str) -> type[Task]:
+    """The task plugin called ``name``."""
+    return cast(type[Task], plugins.get("tasks", name).load())
+
+
+def method_class(name: str) -> type[Method]:
+    """The method plugin called ``name``."""
+    return cast(type[Method], plugins.get("methods", name).load())
+
+
+def backbone_class(name: str) -> type[Backbone]:
+    """The backbone plugin of ``name`` or ``name:argument``."""
+    return cast(type[Backbone], plugins.get("backbones", name.partition(":")[0]).load())
+
+
+def make_backbone(name: str) -> Backbone:
+    """An instance of ``name`` or ``name:argument``, frozen and in evaluation mode."""
+    kind, _, argument = name.partition(":")
+    made = backbone_class(kind)(argument) if argument else backbone_class(kind)()
+    return made.eval().requires_grad_(False)
+
+
+def method_config(name: str, values: dict[str, Any]) -> MethodConfig:
+    """The validated config of a method. Raises UsageError with the nearest field name."""
+    return validated(method_class(name).Config, values, f"method {name}")
+
+
+def refusal(spec: RunSpec) -> str | None:
+    """Why a method or backbone cannot serve a task, or None if it can."""
+    kind = task_class(spec.task).kind
+    served = method_class(spec.method).kinds
+    if kind not in served:
+        return f"{spec.method} serves {', '.join(sorted(served))}; {spec.task} is {kind}"
+    return None
+
+
+def expand(block: Block) -> list[RunSpec]:
+    """The runs of a block, each once. Raises UsageError for a wrong name, field or combination."""
+    task = task_class(block.task)
+    backbone = block.backbone or DEFAULT_BACKBONE[task.kind]
+    readable = backbone_class(backbone).kinds
+    if task.kind not in readable:
+        raise UsageError(
+            f"backbone {backbone} reads {', '.join(sorted(readable))}; {block.task} is {task.kind}: "
+            f"leave --backbone out to use {DEFAULT_BACKBONE[task.kind]}"
+        )
+    for method in block.set:
+        if method not in block.methods:
+            raise plugins.did_you_mean("this block's methods", method, block.methods)
+    runs: dict[str, RunSpec] = {}
+    for shots in block.shots:
+        for method in block.methods:
+            config = block.set.get(method, {})
+            method_config(method, config)
+            for seed in block.seeds:
+                full = shots == "full"
+                default_queries: int | None = None if full else task.protocol.n_query
+                spec = RunSpec(
+                    task=block.task,
+                    backbone=backbone,
+                    method=method,
+                    config=config,
+                    # A method without a support set answers the same at every number of shots: one run.
+                    n_shot=shots if method_class(method).uses_support else 0,
+                    seed=seed,
+                    n_episodes=1 if full else block.n_episodes or task.protocol.n_episodes,
+                    n_query=_queries(block, default_queries),
+                    n_way=block.n_way or task.protocol.n_way,
+                    precision=block.precision,
+                )
+                runs[spec.model_dump_json()] = spec
+    return list(runs.values())
+
+
+def _queries(block: Block, default: int | None) -> int | None:
+    if block.n_query == "all":
+        return None
+    return default if block.n_query is None else block.n_query

@@ -1,0 +1,135 @@
+"""The record of a run: its schema, and the store that keeps one JSON file per run.
+
+A record's id is a hash of everything that changes its value, so that a finished run is found again and a
+changed one is not taken for it. Files are written whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import StoreError
+from bench.spec import RunSpec
+
+SCHEMA_VERSION: Literal[1] = 1
+Status = Literal["ok", "over_budget", "skipped", "failed"]
+
+
+class Costs(BaseModel):
+    """What one episode, run alone, costs by stage; see docs/architecture.md for the protocol.
+
+    encode_seconds: the episode's support and query items, as measured when they were encoded.
+    encode_wall_seconds: what encoding took in this very run, 0 where everything was cached.
+    peak memory: MiB above the baseline; state_mb: what must be kept to answer the next query.
+    repeats: how often the stages were measured; seconds are medians over them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encode_seconds: float
+    encode_wall_seconds: float
+    encode_peak_memory_mb: float
+    adapt_seconds: float
+    adapt_peak_memory_mb: float
+    query_milliseconds: float
+    query_peak_memory_mb: float
+    state_mb: float
+    trainable_params: int
+    memory_meter: str
+    repeats: int
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """The highest of the stages."""
+        return max(self.encode_peak_memory_mb, self.adapt_peak_memory_mb, self.query_peak_memory_mb)
+
+
+class Record(BaseModel):
+    """The result of a run, and all that is needed to trace it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: str
+    spec: RunSpec
+    identity: dict[str, Any]
+    status: Status
+    reason: str = ""
+    metric: str = "accuracy"
+    value: float | None = None
+    ci95: float | None = None
+    episode_scores: list[float] = []
+    n_queries: int = 0
+    costs: Costs | None = None
+    notes: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+
+
+def run_id(identity: dict[str, Any]) -> str:
+    """Hash of a run's identity: 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Store:
+    """A folder of records."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, record_id: str) -> Path:
+        """Where a record lies."""
+        return self.root / f"{record_id}.json"
+
+    def read(self, path: Path) -> Record:
+        """One record. Raises StoreError if the file is not a record of this schema."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} is not a readable record ({error}); delete it to run again") from None
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise StoreError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
+        try:
+            return Record.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise StoreError(f"{path} is not a valid record: {field}: {first['msg']}; delete it to run again") from None
+
+    def finished(self, record_id: str) -> Record | None:
+        """The record of a run that needs no second try; a failed one does."""
+        path = self.path(record_id)
+        if not path.exists():
+            return None
+        record = self.read(path)
+        return None if record.status == "failed" else record
+
+    def write(self, record: Record) -> None:
+        """Write a record whole or not at all. Raises StoreError if the disk refuses it."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self.root, suffix=".tmp", encoding="utf-8", delete=False) as file:
+                temporary = Path(file.name)
+                try:
+                    file.write(record.model_dump_json(indent=1))
+                    file.flush()
+                    os.fsync(file.fileno())
+                    temporary.replace(self.path(record.id))
+                except BaseException:
+                    temporary.unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise StoreError(f"record cannot be written to {self.root}: {error}; free space or use --store DIR") from error
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, in the order of their ids."""
+        if not self.root.is_dir():
+            raise StoreError(f"no store at {self.root}; run 'bench run' first, or use --store DIR")
+        for path in sorted(self.root.glob("*.json")):
+            yield self.read(path)

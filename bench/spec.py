@@ -1,0 +1,149 @@
+"""What a user can ask for: one run, and a suite of them."""
+
+import difflib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import UsageError
+from bench.plugins import did_you_mean
+
+Shots = int | Literal["full"]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class RunSpec(BaseModel):
+    """One run: task x backbone x method x config x shots x seed, and how its episodes are drawn.
+
+    config holds only what differs from the method's defaults. n_query: per class, None for all of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    backbone: str
+    method: str
+    config: dict[str, Any] = {}
+    n_shot: Shots
+    seed: int
+    n_episodes: int
+    n_query: int | None
+    n_way: int | None
+    precision: str = "32-true"
+
+
+class Block(BaseModel):
+    """A grid of runs on one task. What is left out comes from the task's own protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    backbone: str | None = None
+    methods: list[str] = Field(min_length=1)
+    shots: list[Shots] = Field(default=[1, 5], min_length=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
+    n_episodes: int | None = Field(default=None, ge=1)
+    n_query: int | Literal["all"] | None = None
+    n_way: int | None = Field(default=None, ge=2)
+    precision: str = "32-true"
+    set: dict[str, dict[str, Any]] = {}
+
+
+class Suite(BaseModel):
+    """A suite file: blocks of runs under one name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    blocks: list[Block] = Field(min_length=1)
+
+
+def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
+    """``model(**values)``, or a UsageError in one line: which field, what it needs, what came, the nearest name."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            field = str(first["loc"][-1])
+            known = _fields_at(model, first["loc"][:-1])
+            close = difflib.get_close_matches(field, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+            raise UsageError(f"{what} has no field {path!r}; {hint}") from None
+        if first["type"] == "missing":
+            raise UsageError(f"{what} needs the field {path!r}, which is missing") from None
+        raise UsageError(f"{what}: {path}: {first['msg']}, got {first['input']!r}") from None
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    # The only nested model of a suite is its block; everything else is checked at the top.
+    return sorted((Block if path and path[0] == "blocks" else model).model_fields)
+
+
+def suite_paths() -> dict[str, Path]:
+    """The suites that ship with the project, by name."""
+    folder = Path(str(files("bench"))) / "suites"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_suite(name: str) -> Suite:
+    """A shipped suite by name, or any YAML file by path."""
+    path = suite_paths().get(name, Path(name))
+    if not path.is_file():
+        if path.suffix in {".yaml", ".yml"}:
+            raise UsageError(f"no such suite file: {path}")
+        raise did_you_mean("suites", name, suite_paths())
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"suite {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"suite {path} needs a mapping with 'name' and 'blocks', got {type(content).__name__}")
+    return validated(Suite, content, f"suite {path.name}")
+
+
+def parse_shots(text: str) -> list[Shots]:
+    """``1,5,full`` as a list."""
+    shots: list[Shots] = []
+    for part in text.split(","):
+        word = part.strip()
+        if word == "full":
+            shots.append("full")
+        elif word.isdigit() and int(word) > 0:
+            shots.append(int(word))
+        else:
+            raise UsageError(f"--shots needs positive numbers or 'full', such as 1,5,full; got {text!r}")
+    return shots
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0-4`` or ``0,2,7`` as a list."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise UsageError(f"--seeds needs numbers or ranges, such as 0-4 or 0,2,7; got {text!r}")
+        seeds.extend(range(int(first), int(last if dash else first) + 1))
+    return seeds
+
+
+def parse_settings(settings: list[str], methods: list[str]) -> dict[str, dict[str, Any]]:
+    """``["faast.prior_count=400"]`` as ``{"faast": {"prior_count": 400}}``; values are read as YAML."""
+    parsed: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        target, equals, value = setting.partition("=")
+        method, dot, field = target.partition(".")
+        if not (equals and dot and method and field):
+            raise UsageError(f"--set needs METHOD.FIELD=VALUE, such as faast.prior_count=400; got {setting!r}")
+        if method not in methods:
+            raise did_you_mean("this run's methods", method, methods)
+        try:
+            parsed.setdefault(method, {})[field] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {target} needs a value in YAML, got {value!r}") from None
+    return parsed

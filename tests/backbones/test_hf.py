@@ -1,0 +1,186 @@
+"""Three model families with random weights and a tokenizer trained here: no network, no packages."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from bench.backbones.hf import PLUGIN, CausalLM
+from bench.contracts import Classes, DataError, UsageError
+
+ANSWERS = (" negative", " positive")
+TEXT = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
+SIZES: dict[str, Any] = {"vocab_size": 320, "bos_token_id": 0, "eos_token_id": 0}
+
+
+def tiny_model(family: str) -> Any:
+    torch.manual_seed(0)
+    if family == "gpt2":
+        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=64, **SIZES))
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape |= {"num_key_value_heads": 2, "max_position_embeddings": 64, **SIZES}
+    if family == "llama":
+        return LlamaForCausalLM(LlamaConfig(**shape))
+    return Qwen2ForCausalLM(Qwen2Config(**shape))
+
+
+def save_model(folder: Path, family: str, change: float = 0.0) -> Path:
+    model = tiny_model(family)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Norms of all ones and biases of zero would hide a wrong scale.
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+        model.get_output_embeddings().weight[0, 0] += change
+    model.save_pretrained(folder)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=["<s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXT * 8, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2", "qwen2"])
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
+    return PLUGIN(str(save_model(tmp_path_factory.mktemp(request.param), request.param)))
+
+
+PROMPTS = ["Word: happy\nSentiment:", "Word: x\nSentiment:", "Word: a much longer one\nSentiment:"]
+
+
+def logits(backbone: CausalLM, text: str) -> torch.Tensor:
+    ids = torch.tensor([backbone.tokenizer(text)["input_ids"]])
+    with torch.no_grad():
+        found: torch.Tensor = backbone.model(input_ids=ids).logits[0]
+    return found
+
+
+def test_zero_shot_scores_are_the_models_logits(backbone: CausalLM) -> None:
+    assert backbone.tokenizer.pad_token is None
+    features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in PROMPTS]))
+    values = backbone.class_values(ANSWERS, "{label}")
+    scores = backbone.readout(features.prior[None], Classes(values[None], (ANSWERS,)))[0]
+    tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in ANSWERS]
+    expected = torch.stack([logits(backbone, prompt)[-1, tokens] for prompt in PROMPTS])
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(features.keys.norm(dim=-1), torch.ones(3))
+    torch.testing.assert_close(features.keys, torch.nn.functional.normalize(features.prior, dim=-1))
+
+
+def test_a_prior_is_about_as_long_as_a_value(backbone: CausalLM) -> None:
+    features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in PROMPTS]))
+    rows = backbone.model.get_output_embeddings().weight
+    ratio = features.prior.norm(dim=-1).mean() / rows.norm(dim=-1).mean()
+    assert 0.8 < ratio < 1.25
+
+
+@pytest.mark.parametrize("context", ["", "Word: good\nSentiment: positive\n"])
+@pytest.mark.parametrize(
+    "answers", [ANSWERS, (" very good", " very bad indeed", " positive"), ("happy", "s")], ids=["one", "many", "merged"]
+)
+def test_cached_context_scores_as_the_joined_text(backbone: CausalLM, context: str, answers: tuple[str, ...]) -> None:
+    found = backbone.score_answers(context, PROMPTS, answers)
+    assert found.shape == (len(PROMPTS), len(answers))
+    for row, prompt in zip(found, PROMPTS, strict=True):
+        stem = backbone.tokenizer(context + prompt)["input_ids"]
+        for score, answer in zip(row, answers, strict=True):
+            ids = backbone.tokenizer(context + prompt + answer)["input_ids"]
+            assert ids[: len(stem)] == stem
+            steps = logits(backbone, context + prompt + answer).log_softmax(dim=-1)
+            expected = sum(steps[position - 1, ids[position]] for position in range(len(stem), len(ids)))
+            torch.testing.assert_close(score, torch.as_tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_answers_that_change_the_prompts_tokens_are_compared_from_where_they_part(backbone: CausalLM) -> None:
+    prompt = "Word: happy\nSentiment: posi"
+    stem, whole = (backbone.tokenizer(text)["input_ids"] for text in (prompt, prompt + "tive"))
+    assert whole[: len(stem)] != stem
+    found = backbone.score_answers("", [prompt], ["tive", "nd"])[0]
+    other = backbone.tokenizer(prompt + "nd")["input_ids"]
+    start = next(index for index, (one, two) in enumerate(zip(whole, stem, strict=False)) if one != two)
+    for score, ids, text in zip(found, (whole, other), ("tive", "nd"), strict=True):
+        steps = logits(backbone, prompt + text).log_softmax(dim=-1)
+        expected = sum(steps[position - 1, ids[position]] for position in range(start, len(ids)))
+        torch.testing.assert_close(score, torch.as_tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_what_does_not_fit_is_named_with_its_length(backbone: CausalLM) -> None:
+    assert backbone.context_length == 64
+    with pytest.raises(DataError, match="1 to 64 tokens, got"):
+        backbone.prepare("x " * 65)
+    with pytest.raises(DataError, match="must fit 64 tokens"):
+        backbone.score_answers("x " * 40, PROMPTS, ANSWERS)
+    with pytest.raises(DataError, match="got 0"):
+        backbone.prepare("")
+    with pytest.raises(DataError, match="got int"):
+        backbone.prepare(3)
+    with pytest.raises(DataError, match="0 tokens of the shortest answer"):
+        backbone.score_answers("", PROMPTS, ["", " positive"])
+
+
+def test_answers_of_a_task_must_be_single_different_tokens(backbone: CausalLM) -> None:
+    with pytest.raises(UsageError, match="must be one token"):
+        backbone.class_values([" very bad"], "{label}")
+    with pytest.raises(UsageError, match="different tokens"):
+        backbone.class_values([" positive", " positive"], "{label}")
+
+
+def test_counts_and_lengths_are_the_tokenizers(backbone: CausalLM) -> None:
+    assert backbone.count_tokens(PROMPTS) == [len(backbone.prepare(prompt)) for prompt in PROMPTS]
+    assert backbone.length(backbone.prepare(PROMPTS[0])) == len(backbone.tokenizer(PROMPTS[0])["input_ids"])
+
+
+def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
+    first = PLUGIN(save_model(tmp_path / "a", "llama")).fingerprint
+    assert PLUGIN(save_model(tmp_path / "b", "llama")).fingerprint == first
+    assert PLUGIN(save_model(tmp_path / "c", "llama", change=0.01)).fingerprint != first
+
+
+def test_logits_that_are_not_a_product_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_model(tmp_path, "llama")
+    plain = LlamaForCausalLM.forward
+
+    def capped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = plain(self, *args, **kwargs)
+        output.logits = 0.1 * (output.logits / 0.1).tanh()
+        return output
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", capped)
+    with pytest.raises(UsageError, match="hidden state times output embedding"):
+        PLUGIN(folder)
+
+
+def test_models_that_cannot_be_had_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r"needs weights as \*\.safetensors"):
+        PLUGIN(tmp_path)
+    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", _no_network)
+    with pytest.raises(DataError, match="local folder") as caught:
+        PLUGIN("nobody/no-such-model")
+    assert "\n" not in str(caught.value)
+
+
+def _no_network(*_: Any, **__: Any) -> Any:
+    raise ConnectionError("no network\nin this test")
+
+
+def test_a_broken_weights_file_is_one_line(tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "llama")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(DataError, match="cannot be loaded") as caught:
+        PLUGIN(folder)
+    assert "\n" not in str(caught.value)

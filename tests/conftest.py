@@ -1,0 +1,47 @@
+"""Fixtures for all tests: an outside package, and a store, a cache and a W&B of the test's own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# As the command line does it, and before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+
+from bench import plugins
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def outside_site(tmp_path_factory):
+    """A folder with the outside package installed in it, as pip installs any package."""
+    site = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "outside"
+    # A copy, because a build leaves folders in its source.
+    subprocess.run(["cp", "-r", str(TESTS / "outside"), str(source)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
+         "--target", str(site), str(source)],
+        check=True,
+    )  # fmt: skip
+    return site
+
+
+@pytest.fixture
+def outside(outside_site, monkeypatch):
+    """The outside package's plugins, beside the project's own."""
+    monkeypatch.syspath_prepend(str(outside_site))
+    plugins.find.cache_clear()
+    yield outside_site
+    plugins.find.cache_clear()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A feature cache of the test's own."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

@@ -1,0 +1,47 @@
+"""The pixels themselves as features, with class values that know nothing."""
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from bench.contracts import Backbone, DataError, Features, Kind
+
+
+class Pixels(Backbone):
+    """Centred pixels; the value of a class is a random direction named by it."""
+
+    kinds = frozenset({Kind.IMAGE_CLASSIFICATION})
+    prior_count = 4.0
+
+    def __init__(self, argument="plain"):
+        super().__init__()
+        if argument not in {"plain", "nan"}:
+            raise ValueError(argument)
+        self.argument = argument
+
+    @property
+    def fingerprint(self):
+        return f"pixels-{self.argument}"
+
+    def prepare(self, raw):
+        pixels = torch.from_numpy(np.asarray(raw, dtype=np.float32)).flatten()
+        if pixels.std() == 0:
+            raise DataError("a picture of one colour")
+        return pixels - pixels.mean()
+
+    def collate(self, prepared):
+        return torch.stack(list(prepared))
+
+    def encode(self, batch):
+        keys = normalize(batch, dim=-1)
+        if self.argument == "nan":
+            keys = keys.where(keys[:, :1] < 0.05, torch.nan)
+        return Features(keys=keys, prior=keys[:, :16].contiguous())
+
+    def class_values(self, names, prompt):
+        seeds = [sum(prompt.format(label=name).encode()) for name in names]
+        directions = [torch.randn(16, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return normalize(torch.stack(directions), dim=-1)
+
+    def readout(self, answer, classes):
+        return 100 * normalize(answer, dim=-1) @ classes.values.mT

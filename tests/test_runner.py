@@ -1,0 +1,288 @@
+"""One way through, on a small outside task: what runs, what is kept, what failure costs."""
+
+import errno
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bench import planning
+from bench.contracts import StoreError, UsageError
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.leaderboard.rows import rows
+from bench.records import Record, Store
+from bench.runner import Runner
+from bench.spec import Block
+
+METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
+
+
+class Notebook:
+    """A reporter that remembers."""
+
+    def __init__(self):
+        self.encoded, self.ran, self.problems = 0, [], []
+
+    def plan(self, total):
+        self.total = total
+
+    def encoding(self, what, total):
+        def advance(number):
+            self.encoded += number
+
+        return advance
+
+    def running(self, spec):
+        self.ran.append((spec.method, spec.n_shot, spec.seed))
+
+    def done(self, record):
+        pass
+
+    def problem(self, message):
+        self.problems.append(message)
+
+
+@pytest.fixture
+def runner(outside, cache, tmp_path):
+    quiet_lightning()
+    return Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu", batch_size=16), Notebook())
+
+
+def grid(**changes):
+    block = {"task": "stripes", "backbone": "pixels", "methods": METHODS, "shots": [1, 5], "seeds": [0, 1]}
+    return planning.expand(Block.model_validate(block | changes))
+
+
+def by_run(report):
+    return {(record.spec.method, record.spec.n_shot, record.spec.seed): record for record in report.records}
+
+
+def test_every_run_leaves_a_record_that_reads_back(runner):
+    specs = grid()
+    assert len(specs) == 2 + 4 * 2 * 2  # zero_shot once per seed, the others at every number of shots
+    report = runner.run(specs)
+    assert not report.failed, [record.reason for record in report.records]
+    assert {record.id for record in runner.store} == {record.id for record in report.records}
+    for record in runner.store:
+        assert record.status == "ok"
+        assert len(record.episode_scores) == 6
+        assert record.value == pytest.approx(np.mean(record.episode_scores))
+        assert record.n_queries == 6 * 4 * 5
+        assert record.costs.query_milliseconds > 0
+        assert record.costs.encode_seconds > 0
+        assert record.provenance["torch"] == torch.__version__.partition("+")[0]
+    scores = by_run(report)
+    # The class values are random directions: the prior is worth nothing, the examples are.
+    assert scores["faast", 5, 0].value > scores["zero_shot", 0, 0].value + 15
+    assert scores["faast", 5, 0].costs.adapt_seconds > 0
+    assert scores["zero_shot", 0, 0].costs.adapt_seconds == 0
+    assert scores["linear_probe", 5, 0].costs.trainable_params == 144 * 4 + 4
+    assert scores["softmax_memory", 5, 0].costs.state_mb > scores["softmax_memory", 1, 0].costs.state_mb
+
+
+def test_a_finished_run_is_not_run_again_and_a_changed_one_is(runner):
+    first = runner.run(grid())
+    ran = list(runner.reporter.ran)
+    again = runner.run(grid())
+    assert runner.reporter.ran == ran
+    assert by_run(again) == by_run(first)
+    changed = runner.run(grid(methods=["faast"], set={"faast": {"alpha": 0.5}}))
+    assert {record.id for record in changed.records}.isdisjoint(record.id for record in first.records)
+    forced = replace(runner, force=True).run(grid(methods=["knn"], shots=[1], seeds=[0]))
+    assert runner.reporter.ran[-1] == ("knn", 1, 0)
+    assert forced.records[0].value == by_run(first)["knn", 1, 0].value
+
+
+def test_default_written_out_is_the_same_run(runner):
+    first = runner.run(grid(methods=["faast"], shots=[1], seeds=[0]))
+    same = runner.run(grid(methods=["faast"], shots=[1], seeds=[0], set={"faast": {"alpha": 0.8}}))
+    assert first.records[0].id == same.records[0].id
+
+
+def test_editing_a_method_makes_its_records_another_runs(runner, outside_site):
+    from bench.provenance import code_fingerprint
+
+    first = runner.run(grid(methods=["nearest_prototype"], shots=[1], seeds=[0]))
+    path = outside_site / "bench_outside" / "nearest_prototype.py"
+    original = path.read_text()
+    try:
+        path.write_text(original.replace('"""Scores are', '"""Other words. Scores are') + "# a comment\n")
+        code_fingerprint.cache_clear()
+        worded = runner.run(grid(methods=["nearest_prototype"], shots=[1], seeds=[0]))
+        path.write_text(original.replace("query.keys @", "2 * query.keys @"))
+        code_fingerprint.cache_clear()
+        edited = runner.run(grid(methods=["nearest_prototype"], shots=[1], seeds=[0]))
+    finally:
+        path.write_text(original)
+        code_fingerprint.cache_clear()
+    assert worded.records[0].id == first.records[0].id
+    assert edited.records[0].id != first.records[0].id
+
+
+def test_same_seed_same_scores_whatever_the_workers_the_methods_and_the_batches(outside, cache, tmp_path, monkeypatch):
+    quiet_lightning()
+    answers = []
+    for number, (workers, methods) in enumerate([(0, METHODS), (2, ["faast"]), (3, ["knn", "faast"])]):
+        monkeypatch.setenv("BENCH_CACHE", str(tmp_path / f"cache{number}"))
+        options = DeviceOptions(accelerator="cpu", batch_size=16, workers=workers)
+        runner = Runner(Store(tmp_path / f"store{number}"), options, Notebook())
+        report = runner.run(grid(methods=methods, shots=[5], seeds=[3]))
+        answers.append(by_run(report)["faast", 5, 3].episode_scores)
+    assert answers[0] == answers[1] == answers[2]
+    assert runner.run(grid(methods=["faast"], shots=[5], seeds=[4])).records[0].episode_scores != answers[0]
+
+
+def test_items_are_encoded_once(runner):
+    runner.run(grid())
+    encoded = runner.reporter.encoded
+    assert 0 < encoded <= 4 * (30 + 25)
+    fresh = replace(runner, force=True)
+    report = fresh.run(grid())
+    assert runner.reporter.encoded == encoded
+    assert all(record.costs.encode_wall_seconds == 0 for record in report.records)
+    assert all(record.costs.encode_seconds > 0 for record in report.records)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("raise", "RuntimeError: planted defect"), ("nan", "scores must be finite"), ("shape", "")],
+)
+def test_a_defect_costs_its_own_run_only(runner, fault, reason):
+    report = runner.run(grid(methods=["faast", "faulty", "knn"], shots=[1], seeds=[0], set={"faulty": {"fault": fault}}))
+    status = {record.spec.method: record.status for record in report.records}
+    assert status == {"faast": "ok", "faulty": "failed", "knn": "ok"}
+    failed = by_run(report)["faulty", 1, 0]
+    assert reason in failed.reason
+    assert failed.reason
+    assert "\n" not in failed.reason
+    assert report.failed
+    # A failed run is never taken for finished.
+    runner.run(grid(methods=["faast", "faulty"], shots=[1], seeds=[0], set={"faulty": {"fault": fault}}))
+    assert [method for method, *_ in runner.reporter.ran].count("faulty") == 2
+    assert [method for method, *_ in runner.reporter.ran].count("faast") == 1
+
+
+def test_what_a_method_cannot_serve_is_a_skipped_record(runner):
+    report = runner.run(grid(methods=["in_context", "faast"], shots=[1], seeds=[0]))
+    skipped = by_run(report)["in_context", 1, 0]
+    assert skipped.status == "skipped"
+    assert "text_classification" in skipped.reason
+    assert not report.failed
+    assert rows(report.records)[-1].status == "skipped"
+
+
+def test_features_that_are_not_finite_fail_the_runs_that_need_them(runner):
+    report = runner.run(grid(backbone="pixels:nan", methods=["faast"], shots=[1, 5], seeds=[0]))
+    assert {record.status for record in report.records} == {"failed"}
+    assert all("must be finite" in record.reason and "item" in record.reason for record in report.records)
+    assert not any(np.isnan(score) for record in report.records for score in record.episode_scores)
+
+
+def test_an_unreadable_item_is_named_and_costs_only_the_runs_that_draw_it(runner, monkeypatch):
+    from bench_outside.stripes import Stripes
+    from PIL import Image
+
+    load = Stripes.load
+
+    def with_a_blank(self, data):
+        loaded = load(self, data)
+        pictures = list(loaded.support.inputs["input"])
+        pictures[0] = Image.new("L", (12, 12))
+        blank = loaded.support.inputs.from_dict({"input": pictures}, features=loaded.support.inputs.features)
+        return replace(loaded, support=replace(loaded.support, inputs=blank))
+
+    monkeypatch.setattr(Stripes, "load", with_a_blank)
+    report = runner.run(grid(methods=["faast", "zero_shot"], shots=[1, 30], seeds=[0], n_episodes=1))
+    status = {(record.spec.method, record.spec.n_shot): record.status for record in report.records}
+    assert status == {("faast", 1): "ok", ("faast", 30): "failed", ("zero_shot", 0): "ok"}
+    reason = by_run(report)["faast", 30, 0].reason
+    assert "support item 0: a picture of one colour" in reason
+    assert "1 of the 120" in reason
+
+
+def test_a_cache_file_cut_short_is_named(runner, cache):
+    runner.run(grid(methods=["faast"], shots=[1], seeds=[0]))
+    shard = sorted(cache.rglob("*.safetensors"))[0]
+    shard.write_bytes(shard.read_bytes()[:-100])
+    report = replace(runner, force=True).run(grid(methods=["faast"], shots=[1], seeds=[0]))
+    assert report.failed
+    text = " ".join(report.problems + [record.reason for record in report.records])
+    assert str(shard) in text
+    assert "delete it" in text
+
+
+def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
+    write = Store.write
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse_knn(self, record):
+        if record.spec.method == "knn":
+            monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(full))
+        try:
+            write(self, record)
+        finally:
+            monkeypatch.undo()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", lambda self, record: refuse_knn(self, record))
+        patch.setattr("bench.runner.cache_root", lambda: runner.store.root.parent / "cache")
+        with pytest.MonkeyPatch.context():
+            report = None
+            try:
+                report = runner.run(grid(methods=["faast", "knn", "softmax_memory"], shots=[1], seeds=[0]))
+            except StoreError:
+                pytest.fail("a full disk must not end the call")
+    assert report.failed
+    assert any("No space left" in problem for problem in report.problems)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shots": [31]}, "has 30 support items, 31 were asked for; use --shots 30 or fewer"),
+        ({"n_query": 26}, "has 25 query items, 26 were asked for; use --queries 25 or fewer"),
+        ({"n_way": 5}, "has 4 classes; --ways must lie in 2..4, got 5"),
+    ],
+)
+def test_impossible_draws_are_refused_before_anything_runs(runner, changes, message):
+    with pytest.raises(UsageError, match=message):
+        runner.run(grid(methods=["faast"]) + grid(methods=["faast"], **changes))
+    assert runner.reporter.ran == []
+
+
+def test_full_support_is_one_episode_over_all_queries(runner):
+    report = runner.run(grid(methods=["faast", "linear_probe"], shots=["full"], seeds=[0]))
+    record = by_run(report)["faast", "full", 0]
+    assert record.n_queries == 100
+    assert len(record.episode_scores) == 1
+    assert record.ci95 > 0
+
+
+def test_a_tracker_that_fails_fails_nothing(runner):
+    def broken(record):
+        raise ConnectionError("no such server")
+
+    report = replace(runner, trackers=(broken,)).run(grid(methods=["faast"], shots=[1], seeds=[0]))
+    assert not report.failed
+    assert "no such server" in runner.reporter.problems[0]
+
+
+def test_records_hold_what_the_leaderboard_needs(runner):
+    runner.run(grid())
+    made = rows(runner.store)
+    assert len(made) == 1 + 4 * 2
+    for row in made:
+        assert row.seeds == 2
+        assert row.n_episodes == 12
+        assert 0 <= row.value <= 100
+        assert row.ci95 > 0
+    best = [row.value for row in made if row.n_shot == 5]
+    assert best == sorted(best, reverse=True)
+
+
+def test_record_files_round_trip(runner):
+    record = runner.run(grid(methods=["faast"], shots=[1], seeds=[0])).records[0]
+    text = json.loads(runner.store.path(record.id).read_text())
+    assert Record.model_validate(text) == record
