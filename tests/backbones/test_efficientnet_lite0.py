@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn.functional import normalize
 
 from bench.backbones._conse import ConSE, imagenet_names, sentence_encoder
-from bench.backbones.efficientnet_lite0 import PLUGIN, EfficientNetLite0
+from bench.backbones.efficientnet_lite0 import PLUGIN, EfficientNetLite0, fold_norms
 from bench.contracts import Classes, DataError
 
 
@@ -45,6 +47,22 @@ def test_the_weights_stand_where_they_were_trained_to(backbone: EfficientNetLite
     likely = backbone.net(batch)[0].topk(5).indices
     names = [imagenet_names()[index] for index in likely]
     assert {"orange", "lemon", "Granny Smith", "ping-pong ball", "balloon"} & set(names), names
+
+
+@torch.no_grad()
+def test_folding_norms_leaves_the_function_as_it_was() -> None:
+    torch.manual_seed(0)
+    net = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.uniform_(0.5, 2)
+    images = torch.randn(2, 3, 64, 64)
+    expected = net(images)
+    fold_norms(net)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+    torch.testing.assert_close(net(images), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize(("mode", "size"), [("L", (1, 1)), ("RGBA", (1, 300)), ("P", (4000, 1)), ("RGB", (8, 8))])

@@ -47,7 +47,10 @@ def save_model(folder: Path, family: str, change: float = 0.0) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=320, special_tokens=["<s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=320,
+        special_tokens=["<s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(TEXT * 8, trainer)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>").save_pretrained(folder)
@@ -70,7 +73,6 @@ def logits(backbone: CausalLM, text: str) -> torch.Tensor:
 
 
 def test_zero_shot_scores_are_the_models_logits(backbone: CausalLM) -> None:
-    assert backbone.tokenizer.pad_token is None
     features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in PROMPTS]))
     values = backbone.class_values(ANSWERS, "{label}")
     scores = backbone.readout(features.prior[None], Classes(values[None], (ANSWERS,)))[0]
@@ -79,6 +81,15 @@ def test_zero_shot_scores_are_the_models_logits(backbone: CausalLM) -> None:
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(features.keys.norm(dim=-1), torch.ones(3))
     torch.testing.assert_close(features.keys, torch.nn.functional.normalize(features.prior, dim=-1))
+
+
+def test_features_do_not_depend_on_the_batch_or_a_padding_token(backbone: CausalLM) -> None:
+    backbone.tokenizer.pad_token = None
+    prepared = [backbone.prepare(prompt) for prompt in PROMPTS]
+    together = backbone.encode(backbone.collate(prepared))
+    alone = [backbone.encode(backbone.collate([ids])) for ids in prepared]
+    torch.testing.assert_close(together.keys, torch.cat([one.keys for one in alone]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.prior, torch.cat([one.prior for one in alone]), rtol=1e-4, atol=1e-5)
 
 
 def test_a_prior_is_about_as_long_as_a_value(backbone: CausalLM) -> None:
@@ -128,7 +139,7 @@ def test_what_does_not_fit_is_named_with_its_length(backbone: CausalLM) -> None:
         backbone.prepare("")
     with pytest.raises(DataError, match="got int"):
         backbone.prepare(3)
-    with pytest.raises(DataError, match="0 tokens of the shortest answer"):
+    with pytest.raises(DataError, match="and 0 of the shortest answer"):
         backbone.score_answers("", PROMPTS, ["", " positive"])
 
 

@@ -40,14 +40,15 @@ def _write_half(gguf: Path, target: Path) -> None:
 
 def test_zero_shot_is_the_models_own_answer_and_mostly_right(backbone: SmolLM2) -> None:
     task = LEXICON().load(None)
-    prompts = task.query.inputs[:60]["input"]
+    spread = list(range(0, len(task.query.labels), 46))  # the lexicon is sorted, and begins with abbreviations
+    prompts = task.query.inputs[spread]["input"]
     features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in prompts]))
     values = backbone.class_values(task.classes, "{label}")
     scores = backbone.readout(features.prior[None], Classes(values[None], (task.classes,)))[0]
     ids = torch.tensor([backbone.prepare(prompts[0])])
     tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in task.classes]
     torch.testing.assert_close(scores[0], backbone.model(input_ids=ids).logits[0, -1, tokens], rtol=1e-4, atol=1e-3)
-    accuracy = (scores.argmax(dim=-1) == torch.from_numpy(task.query.labels[:60])).float().mean()
+    accuracy = (scores.argmax(dim=-1) == torch.from_numpy(task.query.labels[spread])).float().mean()
     assert accuracy > 0.75  # 88.6% over 1,000 words
 
 
