@@ -215,12 +215,15 @@ def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
     absent = {image, label} - set(dataset.column_names)
     if absent:
         raise DataError(f"{name} needs the columns {image!r} and {label!r}, got {', '.join(dataset.column_names)}")
-    column = dataset.cast_column(image, datasets.Image(decode=False)).data.column(image).combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks)
-    # The file names in the data are of no use to a reader of an error message; the row is.
-    rows = pa.array([f"{name} row {row}" for row in range(len(column))])
-    named = pa.StructArray.from_arrays([column.field("bytes"), rows], names=["bytes", "path"])
+    column = dataset.cast_column(image, datasets.Image(decode=False)).data.column(image)
+    # The file names in the data are of no use to a reader of an error message; the row is. Chunk by
+    # chunk, the image bytes stay where they are, in memory-mapped files.
+    chunks, row = [], 0
+    for chunk in column.chunks:
+        rows = pa.array([f"{name} row {row + offset}" for offset in range(len(chunk))], pa.string())
+        chunks.append(pa.StructArray.from_arrays([chunk.field("bytes"), rows], names=["bytes", "path"]))
+        row += len(chunk)
+    named = pa.chunked_array(chunks, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
     inputs = Dataset(pa.table({"input": named})).with_transform(_decoded)
     return Pool(inputs, integer_labels(name, dataset[label]))
 
