@@ -141,11 +141,14 @@ def _run(
         quiet_lightning()
         specs = [spec for block in suite.blocks for spec in expand(block)]
         options = DeviceOptions(accelerator=accelerator, devices=devices, workers=workers)
-        trackers = (WandbTracker(store, group=suite.name),) if logger is Logger.WANDB else ()
+        wandb = WandbTracker(store, group=suite.name)
+        trackers = (wandb,) if logger is Logger.WANDB else ()
         report = Runner(Store(store), options, reporter, data, force, trackers).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 160)
     if report.records:
         out.print(table(rows(report.records)))
+    if hint := wandb.hint():
+        console.print(hint, style="dim", soft_wrap=True, highlight=False)
     if report.failed:
         raise typer.Exit(1)
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.leaderboard.rows import Row
 
+CAPTION = "score: accuracy in %, ± 95% interval. Costs are those of one episode alone."
 COLUMNS = ("task", "method", "shots", "score", "encode s", "adapt s", "query ms", "peak MB", "status")
 
 
@@ -30,24 +32,25 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.ci95 is not None:
         score += f" ± {row.ci95:.1f}"
     method = f"{row.method} [{row.config}]" if row.config else row.method
-    status = f"{row.status}: {row.reason}" if row.reason else row.status
     costs = (row.encode_seconds, row.adapt_seconds, row.query_milliseconds, row.peak_memory_mb)
-    return (row.task, method, str(row.n_shot), score, *map(_number, costs), status)
+    return (row.task, method, str(row.n_shot), score, *map(_number, costs), row.status)
+
+
+def reasons(rows: Sequence[Row]) -> list[str]:
+    """Why rows have no score, each reason once."""
+    told = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
+    return list(told)
 
 
 def table(rows: Sequence[Row]) -> Table:
     """A rich table; a rule between tasks."""
-    made = Table(caption="accuracy in %, ± 95% interval; costs of one episode alone", caption_justify="left")
+    caption = "\n".join([CAPTION, *reasons(rows)])
+    made = Table(caption=escape(caption), caption_justify="left")
     for index, column in enumerate(COLUMNS):
-        made.add_column(
-            column,
-            justify="right" if 2 <= index <= 7 else "left",
-            no_wrap=column != "status",
-            overflow="fold" if column == "status" else "ellipsis",
-        )
+        made.add_column(column, justify="right" if 2 <= index <= 7 else "left", no_wrap=True)
     for index, row in enumerate(rows):
         last = index + 1 == len(rows) or (rows[index + 1].task, rows[index + 1].backbone) != (row.task, row.backbone)
-        made.add_row(*(cell.replace("[", "\\[") for cell in _cells(row)), end_section=last)
+        made.add_row(*map(escape, _cells(row)), end_section=last)
     return made
 
 
@@ -62,7 +65,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     """A GitHub table."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "|".join("---:" if 2 <= i <= 7 else "---" for i in range(9)) + "|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", CAPTION, *(f"- {reason}" for reason in reasons(rows))]) + "\n"
 
 
 def as_csv(rows: Sequence[Row]) -> str:
