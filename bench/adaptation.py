@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import lightning as L
 import torch
+from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -25,7 +25,7 @@ class _Stream(Iterable[Any]):
         return self.make()
 
 
-class _Adaptation(L.LightningModule):
+class _Adaptation(LightningModule):
     """What forward-only and gradient methods share: moving batches, answering, measuring."""
 
     def __init__(self, method: Method) -> None:
@@ -67,13 +67,16 @@ class ForwardAdaptation(_Adaptation):
         self.automatic_optimization = False
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        """There is nothing to optimise."""
         return None
 
     def training_step(self, batch: Support, batch_idx: int) -> None:
+        """Observe one batch."""
         with torch.no_grad():
             self.method.observe(batch)
 
     def on_train_end(self) -> None:
+        """Solve, and only then stop the clock."""
         with torch.no_grad():
             self.method.solve()
         super().on_train_end()
@@ -88,12 +91,14 @@ class GradientAdaptation(_Adaptation):
         super().__init__(method)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The method's own optimizer, and its schedule by steps."""
         optimizer, schedule = self.method.optimizer()
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: Support, batch_idx: int) -> Tensor:
+        """The method's loss on one batch."""
         return self.method.loss(batch)
 
 

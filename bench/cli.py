@@ -58,12 +58,12 @@ def list_(
     if what is Listed.SUITES:
         from bench.spec import load_suite, suite_paths
 
-        entries = [
-            {"name": name, "summary": load_suite(name).description, "origin": "bench"} for name in suite_paths()
-        ]
+        entries = [{"name": name, "summary": load_suite(name).description, "origin": "bench"} for name in suite_paths()]
     else:
         found = plugins.find(what.value)
-        entries = [{"name": name, "summary": plugin.summary(), "origin": plugin.origin} for name, plugin in found.items()]
+        entries = [
+            {"name": name, "summary": plugin.summary(), "origin": plugin.origin} for name, plugin in found.items()
+        ]
     if as_json:
         typer.echo(json.dumps(entries, indent=1))
         return
@@ -75,7 +75,9 @@ def list_(
 
 @app.command()
 def run(
-    suite: Annotated[str | None, typer.Argument(help="A suite's name or YAML file; or use --task and --method.")] = None,
+    suite: Annotated[
+        str | None, typer.Argument(help="A suite's name or YAML file; or use --task and --method.")
+    ] = None,
     task: Annotated[list[str] | None, typer.Option(help="Task; may be repeated.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Method; may be repeated.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone; by default the embedded one for the task.")] = None,
@@ -121,7 +123,14 @@ def run(
 
 
 def _run(
-    suite: Any, accelerator: str, devices: int, workers: int, data: Path | None, store: Path, force: bool, logger: Logger
+    suite: Any,
+    accelerator: str,
+    devices: int,
+    workers: int,
+    data: Path | None,
+    store: Path,
+    force: bool,
+    logger: Logger,
 ) -> None:
     if data is not None and not data.is_dir():
         raise UsageError(f"--data needs a folder, got {data}")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Self
 
-import lightning as L
 import torch
+from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from bench.contracts import UsageError
@@ -27,9 +27,9 @@ class DeviceOptions:
     workers: int = 0
     batch_size: int = 32
 
-    def trainer(self, *, runs_backbone: bool = True, **options: Any) -> L.Trainer:
+    def trainer(self, *, runs_backbone: bool = True, **options: Any) -> Trainer:
         """A quiet Trainer; ``options`` go to Lightning as they are."""
-        return L.Trainer(
+        return Trainer(
             accelerator=self.accelerator,
             devices=self.devices,
             precision=self.precision if runs_backbone else "32-true",  # type: ignore[arg-type]

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
+from lightning import LightningModule
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -126,7 +126,9 @@ class FeatureCache:
                 save_file(tensors, written, {"identity": self.identity, "peak_memory_mb": str(peak_memory_mb)})
                 written.replace(self.folder / f"{name}.safetensors")
         except (OSError, SafetensorError) as error:
-            raise StoreError(f"features cannot be written to {self.folder}: {error}; free space or set BENCH_CACHE") from error
+            raise StoreError(
+                f"features cannot be written to {self.folder}: {error}; free space or set BENCH_CACHE"
+            ) from error
 
 
 class _Prepared(TorchDataset[tuple[int, Any]]):
@@ -159,7 +161,7 @@ class _Collate:
         return [position for position, _ in good], batch, broken
 
 
-class _Encoder(L.LightningModule):
+class _Encoder(LightningModule):
     """Runs the frozen backbone over batches under ``Trainer.predict``."""
 
     def __init__(self, backbone: Backbone, meter: StageMeter, advance: Callable[[int], None]) -> None:
@@ -173,7 +175,9 @@ class _Encoder(L.LightningModule):
     def on_predict_end(self) -> None:
         self.meter.stop()
 
-    def predict_step(self, batch: tuple[list[int], Any, dict[int, BenchError]], index: int) -> tuple[list[int], Tensor, Tensor] | None:
+    def predict_step(
+        self, batch: tuple[list[int], Any, dict[int, BenchError]], index: int
+    ) -> tuple[list[int], Tensor, Tensor] | None:
         positions, inputs, broken = batch
         self.broken.update(broken)
         self.advance(len(positions) + len(broken))
@@ -231,4 +235,3 @@ def encode_missing(
             meter.cost.peak_memory_mb,
         )  # fmt: skip
     return meter.cost.seconds
-

@@ -164,7 +164,8 @@ class StageMeter:
 
     def __init__(self, after: "StageMeter | None" = None) -> None:
         """``after``: an earlier stage whose memory baseline this one is counted from, because what that
-        stage left behind is still needed."""
+        stage left behind is still needed.
+        """
         self.after = after
 
     def start(self, device: torch.device) -> None:

@@ -35,7 +35,9 @@ class Plugin:
         """The plugin's source file, found without running it."""
         spec = find_spec(self.module)
         if spec is None or spec.origin is None:
-            raise UsageError(f"plugin {self.name!r} of {self.origin} names a module that is not installed: {self.module}")
+            raise UsageError(
+                f"plugin {self.name!r} of {self.origin} names a module that is not installed: {self.module}"
+            )
         return Path(spec.origin)
 
     def summary(self) -> str:
@@ -78,7 +80,9 @@ def find(group: Group) -> dict[str, Plugin]:
         plugin = _from_entry_point(point)
         if plugin.name in found:
             other = found[plugin.name].origin
-            raise UsageError(f"{group} has two plugins named {plugin.name!r}, from {other} and {plugin.origin}; uninstall one")
+            raise UsageError(
+                f"{group} has two plugins named {plugin.name!r}, from {other} and {plugin.origin}; uninstall one"
+            )
         found[plugin.name] = plugin
     return dict(sorted(found.items()))
 

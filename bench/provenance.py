@@ -17,7 +17,7 @@ import torch
 
 import bench
 
-HARNESS = ("bench.adaptation", "bench.batching", "bench.episodes", "bench.features", "bench.metrics")
+HARNESS = ("bench.adaptation", "bench.batching", "bench.episodes", "bench.features", "bench.measuring", "bench.metrics")
 """Modules of the harness that change a value; tables, records and trackers do not."""
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip_torch", "lightning")
 """Libraries whose version can change a value."""
@@ -43,7 +43,12 @@ def _imports(tree: ast.AST) -> Iterable[str]:
 def _without_docstrings(tree: ast.AST) -> ast.AST:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             body[0].value.value = ""
     return tree
 

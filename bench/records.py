@@ -125,7 +125,9 @@ class Store:
                     temporary.unlink(missing_ok=True)
                     raise
         except OSError as error:
-            raise StoreError(f"record cannot be written to {self.root}: {error}; free space or use --store DIR") from error
+            raise StoreError(
+                f"record cannot be written to {self.root}: {error}; free space or use --store DIR"
+            ) from error
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in the order of their ids."""

@@ -1,8 +1,7 @@
 """Runs in, records out: task -> episodes -> features -> method -> metrics -> record."""
 
-import statistics
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -11,18 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from bench import planning
-from bench.adaptation import Outcome, adapt_and_answer
-from bench.batching import EpisodeGroup, Material
-from bench.contracts import AnyMethod, Backbone, BenchError, Method, Pool, Reads, StoreError, TaskData, UsageError
+from bench.batching import Material
+from bench.contracts import Backbone, BenchError, Pool, Reads, StoreError, TaskData, UsageError
 from bench.contracts.loading import cache_folder
 from bench.devices import DeviceOptions
-from bench.episodes import Draw, Episodes, Positions, draw_episodes, name_seed
+from bench.episodes import Draw, Episodes, Positions, draw_episodes
 from bench.features import FeatureCache, FeatureTable, encode_missing
-from bench.meter import MIB
-from bench.metrics import accuracy, summarise
+from bench.measuring import Job, measure
 from bench.plugins import get
 from bench.provenance import HARNESS, code_fingerprint, library_versions, provenance
-from bench.records import Costs, Record, Store, run_id
+from bench.records import Record, Store, run_id
 from bench.spec import RunSpec
 
 COST_REPEATS = 3
@@ -60,25 +57,6 @@ class Report:
     def failed(self) -> bool:
         """Whether anything went wrong."""
         return bool(self.problems) or any(record.status == "failed" for record in self.records)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run that is not recorded yet."""
-
-    spec: RunSpec
-    identity: dict[str, Any]
-    episodes: Episodes
-    method: type[Method]
-
-    @property
-    def id(self) -> str:
-        """Names the record."""
-        return run_id(self.identity)
-
-    def record(self, **result: Any) -> Record:
-        """A record of this run."""
-        return Record(id=self.id, spec=self.spec, identity=self.identity, **result)
 
 
 @dataclass(frozen=True)
@@ -201,7 +179,13 @@ class Runner:
         return Material(task, data, backbone, values, tables["support"], tables["query"]), wall
 
     def _encode_pool(
-        self, spec: RunSpec, backbone: Backbone, pool: Pool, table: FeatureTable, positions: Positions, cache: FeatureCache
+        self,
+        spec: RunSpec,
+        backbone: Backbone,
+        pool: Pool,
+        table: FeatureTable,
+        positions: Positions,
+        cache: FeatureCache,
     ) -> float:
         missing = table.missing(positions)
         if len(missing) == 0:
@@ -217,58 +201,12 @@ class Runner:
         if reason is not None:
             return job.record(status="skipped", reason=reason, provenance=traced)
         try:
-            return self._measure(job, material, sum(wall.values()), traced)
+            return measure(job, material, self.devices.with_precision(job.spec.precision), sum(wall.values()), traced)
         except BenchError as error:
             return job.record(status="failed", reason=str(error), provenance=traced)
         except Exception as error:  # a defect of a plugin must not cost the other runs
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             return job.record(status="failed", reason=reason, provenance=traced | {"traceback": traceback.format_exc()})
-
-    def _measure(self, job: Job, material: Material, wall: float, traced: dict[str, Any]) -> Record:
-        config = planning.method_config(job.spec.method, job.spec.config)
-        task_prior = material.task.prior_count
-        prior_count = material.backbone.prior_count if task_prior is None else task_prior
-        devices = self.devices.with_precision(job.spec.precision)
-
-        def make(group: EpisodeGroup) -> AnyMethod:
-            return job.method(config, material.backbone, group.setting())  # type: ignore[return-value]
-
-        def group_at(start: int, size: int) -> EpisodeGroup:
-            seed = name_seed(job.spec.task, job.spec.n_way, job.spec.seed, "method", start)
-            return EpisodeGroup(material, job.episodes[start : start + size], job.method.reads, prior_count, seed)
-
-        def answer(group: EpisodeGroup) -> Outcome:
-            return adapt_and_answer(make, group, devices)
-
-        size = job.method.episodes_at_once
-        groups = [group_at(start, size) for start in range(0, len(job.episodes), size)]
-        if size == 1:
-            outcomes = [answer(group) for group in groups]
-            alone: Sequence[Outcome] = outcomes[1:] or outcomes
-        else:
-            # Costs are those of an episode alone; the scores come from all of them, vectorised.
-            first = group_at(0, 1)
-            warm = answer(first)
-            slow = warm.adapt.seconds + warm.query.seconds > SLOW_EPISODE_SECONDS
-            alone = [answer(first) for _ in range(1 if slow else COST_REPEATS)]
-            outcomes = [answer(group) for group in groups]
-        scores = [
-            float(score)
-            for group, outcome in zip(groups, outcomes, strict=True)
-            for score in accuracy(outcome.scores, group.labels)
-        ]
-        n_queries = sum(outcome.n_queries for outcome in outcomes)
-        score = summarise(scores, n_queries)
-        return job.record(
-            status="ok",
-            value=score.value,
-            ci95=score.ci95,
-            episode_scores=scores,
-            n_queries=n_queries,
-            costs=_costs(job, material, alone, wall),
-            notes=_merged([outcome.notes for outcome in outcomes]),
-            provenance=traced,
-        )
 
     def _keep(self, record: Record, report: Report) -> None:
         report.records.append(record)
@@ -298,39 +236,3 @@ def draw_of(spec: RunSpec) -> Draw:
         n_query=spec.n_query,
         n_way=spec.n_way,
     )
-
-
-def _encode_seconds(job: Job, material: Material) -> float:
-    """What encoding the first episode takes, from the items' own measured shares."""
-    if job.method.reads is not Reads.FEATURES:
-        return 0.0
-    first = job.episodes[:1]
-    tables = ((material.support, first.support), (material.query, first.query))
-    return sum(float(table.seconds[table.row[np.unique(part[part >= 0])]].sum()) for table, part in tables)
-
-
-def _costs(job: Job, material: Material, alone: Sequence[Outcome], wall: float) -> Costs:
-    """Medians over ``alone``, outcomes of one episode each."""
-    reads_features = job.method.reads is Reads.FEATURES
-    return Costs(
-        encode_seconds=_encode_seconds(job, material),
-        encode_wall_seconds=wall if reads_features else 0.0,
-        encode_peak_memory_mb=max(material.support.peak_memory_mb, material.query.peak_memory_mb) if reads_features else 0.0,
-        adapt_seconds=statistics.median(outcome.adapt.seconds for outcome in alone),
-        adapt_peak_memory_mb=max(outcome.adapt.peak_memory_mb for outcome in alone),
-        query_milliseconds=statistics.median(1000 * outcome.query.seconds / outcome.n_queries for outcome in alone),
-        query_peak_memory_mb=max(outcome.query.peak_memory_mb for outcome in alone),
-        state_mb=statistics.median(outcome.state_bytes for outcome in alone) / MIB,
-        trainable_params=alone[0].trainable_params,
-        memory_meter=alone[0].query.memory_meter,
-        repeats=len(alone),
-    )
-
-
-def _merged(notes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One value where all outcomes agree, a list of all where they do not."""
-    merged = {}
-    for key in sorted({key for note in notes for key in note}):
-        values = [note.get(key) for note in notes]
-        merged[key] = values[0] if all(value == values[0] for value in values) else values
-    return merged

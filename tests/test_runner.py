@@ -54,7 +54,14 @@ def grid(**changes):
     # Enough steps to learn, few enough for a test.
     steps = {"linear_probe": {"steps": 20}}
     methods = changes.get("methods", METHODS)
-    block = {"set": {name: values for name, values in steps.items() if name in methods}, "task": "stripes", "backbone": "pixels", "methods": METHODS, "shots": [1, 5], "seeds": [0, 1]}
+    block = {
+        "set": {name: values for name, values in steps.items() if name in methods},
+        "task": "stripes",
+        "backbone": "pixels",
+        "methods": METHODS,
+        "shots": [1, 5],
+        "seeds": [0, 1],
+    }
     return planning.expand(Block.model_validate(block | changes))
 
 
@@ -153,7 +160,9 @@ def test_items_are_encoded_once(runner):
     [("raise", "RuntimeError: planted defect"), ("nan", "scores must be finite"), ("shape", "")],
 )
 def test_a_defect_costs_its_own_run_only(runner, fault, reason):
-    report = runner.run(grid(methods=["faast", "faulty", "knn"], shots=[1], seeds=[0], set={"faulty": {"fault": fault}}))
+    report = runner.run(
+        grid(methods=["faast", "faulty", "knn"], shots=[1], seeds=[0], set={"faulty": {"fault": fault}})
+    )
     status = {record.spec.method: record.status for record in report.records}
     assert status == {"faast": "ok", "faulty": "failed", "knn": "ok"}
     failed = by_run(report)["faulty", 1, 0]

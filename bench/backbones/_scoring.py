@@ -91,12 +91,17 @@ def score(
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
         hidden = _run_batch(run, context, [row.tokens[shared:] for row in batch], shared, device)
-        for states, row in zip(hidden, batch, strict=True):
-            for index, reading in by_row[row]:
-                first = reading.start - 1 - shared
-                logits = head(states[first : first + len(reading.targets)]).float()
-                targets = torch.tensor(reading.targets, device=device).unsqueeze(-1)
-                scores[index] = logits.log_softmax(dim=-1).gather(-1, targets).sum()
+        found = [(states, *entry) for states, row in zip(hidden, batch, strict=True) for entry in by_row[row]]
+        # One product for all positions of the batch: the output embedding is large and read from memory each time.
+        positions = [(reading.start - 1 - shared, len(reading.targets)) for _, _, reading in found]
+        read = torch.cat(
+            [states[first : first + n] for (states, _, _), (first, n) in zip(found, positions, strict=True)]
+        )
+        targets = torch.tensor([target for _, _, reading in found for target in reading.targets], device=device)
+        each = head(read).float().log_softmax(dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        parts = torch.split(each, [n for _, n in positions])
+        for (_, index, _), part in zip(found, parts, strict=True):
+            scores[index] = part.sum()
     return scores.view(len(readings), -1)
 
 

@@ -5,7 +5,6 @@ Plugins import this package, ``bench.closed_form`` for the mathematics, and noth
 
 from bench.contracts.backbone import Backbone, Features, LanguageBackbone
 from bench.contracts.data import Classes, Inputs, Items, Query, Support
-from bench.errors import BenchError, DataError, NumericalError, StoreError, UsageError
 from bench.contracts.kinds import Kind, Reads
 from bench.contracts.method import (
     AnyMethod,
@@ -19,6 +18,7 @@ from bench.contracts.method import (
     Setting,
 )
 from bench.contracts.task import Pool, Protocol, Task, TaskData
+from bench.errors import BenchError, DataError, NumericalError, StoreError, UsageError
 
 __all__ = [
     "AnyMethod",

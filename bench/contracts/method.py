@@ -103,7 +103,7 @@ class ForwardMethod(Method):
 
     def solve(self) -> None:
         """Finish adapting; called once after the last batch. All of it must happen here, not in predict."""
-        return None
+        return
 
 
 class GradientMethod(Method):
@@ -131,11 +131,14 @@ class Memory(nn.Module, ABC):
 
     @abstractmethod
     def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
-        """Take in pairs: keys ``[episode, item, dim_k]``, values ``[episode, item, dim_v]``, mask ``[episode, item]``."""
+        """Take in pairs.
+
+        keys: ``[episode, item, dim_k]``; values: ``[episode, item, dim_v]``; mask: ``[episode, item]``.
+        """
 
     def solve(self) -> None:
         """Finish after the last pair."""
-        return None
+        return
 
     @abstractmethod
     def read(self, keys: Tensor) -> Tensor:
@@ -148,7 +151,7 @@ class AssociativeConfig(MethodConfig):
     prior_count: float | None = Field(
         default=None,
         ge=0,
-        description="How many examples the frozen model's own answer is worth; by default the task's or backbone's value.",
+        description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value.",
     )
 
 

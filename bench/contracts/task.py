@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from datasets import Dataset
 
-from bench.errors import DataError
 from bench.contracts.kinds import Kind
+from bench.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class Pool:
         if self.inputs.column_names != ["input"]:
             raise DataError(f"a pool's inputs need the one column 'input', got {self.inputs.column_names}")
         if len(self.inputs) != len(self.labels):
-            raise DataError(f"a pool needs one label per input, got {len(self.inputs)} inputs and {len(self.labels)} labels")
+            raise DataError(
+                f"a pool needs one label per input, got {len(self.inputs)} inputs and {len(self.labels)} labels"
+            )
 
 
 @dataclass(frozen=True)

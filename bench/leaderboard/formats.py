@@ -63,7 +63,10 @@ def as_table(rows: Sequence[Row]) -> str:
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """A GitHub table."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "|".join("---:" if 2 <= i <= 7 else "---" for i in range(9)) + "|"]
+    lines = [
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + "|".join("---:" if 2 <= i <= 7 else "---" for i in range(9)) + "|",
+    ]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |" for row in rows]
     return "\n".join([*lines, "", CAPTION, *(f"- {reason}" for reason in reasons(rows))]) + "\n"
 

@@ -96,5 +96,12 @@ def rows(records: Iterable[Record]) -> list[Row]:
     made = [_row(list(group)) for _, group in groupby(ordered, key=_key)]
     return sorted(
         made,
-        key=lambda row: (row.task, row.backbone, _shots_rank(row.n_shot), row.value is None, -(row.value or 0.0), row.method),
+        key=lambda row: (
+            row.task,
+            row.backbone,
+            _shots_rank(row.n_shot),
+            row.value is None,
+            -(row.value or 0.0),
+            row.method,
+        ),
     )
