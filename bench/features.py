@@ -28,6 +28,7 @@ from bench.episodes import Positions
 from bench.meter import StageMeter
 
 FORMAT = 1
+ITEMS_PER_SHARD = 4096
 
 
 @dataclass
@@ -206,19 +207,34 @@ def encode_missing(
 ) -> float:
     """Encode those of ``positions`` that ``table`` lacks, add them to it and to the cache.
 
+    Every ITEMS_PER_SHARD items are kept as soon as they are done, so that an interrupted pass loses little.
     advance: called with the number of items done. Returns the seconds this took, 0.0 if nothing lacked.
     """
-    wanted = table.missing(positions)
-    if len(wanted) == 0:
-        return 0.0
+    wanted = _by_length(pool, table.missing(positions))
+    seconds = 0.0
+    for start in range(0, len(wanted), ITEMS_PER_SHARD):
+        seconds += _encode_shard(
+            backbone, pool, table, wanted[start : start + ITEMS_PER_SHARD], cache, devices, advance
+        )
+    return seconds
+
+
+def _encode_shard(
+    backbone: Backbone,
+    pool: Pool,
+    table: FeatureTable,
+    wanted: list[int],
+    cache: FeatureCache,
+    devices: DeviceOptions,
+    advance: Callable[[int], None],
+) -> float:
     meter = StageMeter()
     encoder = _Encoder(backbone, meter, advance)
     loader = DataLoader(
-        _Prepared(backbone, pool, _by_length(pool, wanted)),
+        _Prepared(backbone, pool, wanted),
         batch_size=devices.batch_size,
         num_workers=devices.workers,
         collate_fn=_Collate(backbone),
-        persistent_workers=False,
     )
     answers: list[Any] = devices.trainer().predict(encoder, loader) or []
     table.broken.update(encoder.broken)
@@ -228,10 +244,10 @@ def encode_missing(
         features = Features(torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts]))
         seconds = torch.full((len(encoded),), meter.cost.seconds / len(encoded))
         table.add(encoded, features, seconds)
-        table.peak_memory_mb = max(table.peak_memory_mb, meter.cost.peak_memory_mb)
-        usable = torch.from_numpy(table.row[encoded] >= 0)
-        cache.save(
-            encoded[usable.numpy()], Features(features.keys[usable], features.prior[usable]), seconds[usable],
-            meter.cost.peak_memory_mb,
-        )  # fmt: skip
+        peak = meter.cost.peak_memory_mb
+        table.peak_memory_mb = max(table.peak_memory_mb, peak)
+        usable = table.row[encoded] >= 0
+        kept = torch.from_numpy(usable)
+        if usable.any():
+            cache.save(encoded[usable], Features(features.keys[kept], features.prior[kept]), seconds[kept], peak)
     return meter.cost.seconds

@@ -7,7 +7,7 @@ changed one is not taken for it. Files are written whole or not at all.
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -114,16 +114,15 @@ class Store:
         """Write a record whole or not at all. Raises StoreError if the disk refuses it."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self.root, suffix=".tmp", encoding="utf-8", delete=False) as file:
-                temporary = Path(file.name)
-                try:
+            temporary = self.root / f".{record.id}-{uuid.uuid4().hex}.tmp"
+            try:
+                with temporary.open("w", encoding="utf-8") as file:
                     file.write(record.model_dump_json(indent=1))
                     file.flush()
                     os.fsync(file.fileno())
-                    temporary.replace(self.path(record.id))
-                except BaseException:
-                    temporary.unlink(missing_ok=True)
-                    raise
+                temporary.replace(self.path(record.id))
+            finally:
+                temporary.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
                 f"record cannot be written to {self.root}: {error}; free space or use --store DIR"
