@@ -175,7 +175,7 @@ class Runner:
             positions = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, dtype=np.int64)
             wall[split] = self._encode_pool(spec, backbone, pool, tables[split], positions, cache)
         task = planning.task_class(spec.task)()
-        values = backbone.class_values(data.classes, task.prompt).float()
+        values = backbone.class_values(data.classes, task.prompts).float()
         return Material(task, data, backbone, values, tables["support"], tables["query"]), wall
 
     def _encode_pool(

@@ -12,7 +12,7 @@ class Cifar10(Task):
     """Ten-way classification of small photographs, the images as published."""
 
     kind = Kind.IMAGE_CLASSIFICATION
-    prompt = "A photo of a {label}."
+    prompts = ("A photo of a {label}.",)
     protocol = Protocol(n_episodes=600, n_query=20)
     citation = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; licence not stated"
     source = Source("cifar10", "uoft-cs/cifar10", "0b2714987fa478483af9968de7c934580d0bb9a2")

@@ -19,7 +19,7 @@ class Digits(Task):
     """Ten-way classification of digits, whose names mean nothing to a model of photographs."""
 
     kind = Kind.IMAGE_CLASSIFICATION
-    prompt = "A photo of the digit {label}."
+    prompts = ("A photo of the digit {label}.",)
     prior_count = 0.0
     protocol = Protocol(n_episodes=50, n_query=20)
     citation = (

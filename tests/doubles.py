@@ -66,8 +66,8 @@ class CosineBackbone(Backbone):
             prior=torch.stack([_embed(f"prior {text}", self.value_dim) for text in batch]),
         )
 
-    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
-        return torch.stack([_embed(prompt.format(label=name), self.value_dim) for name in names])
+    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+        return torch.stack([_embed(prompts[0].format(label=name), self.value_dim) for name in names])
 
     def readout(self, answer: Tensor, classes: Classes) -> Tensor:
         return self.scale * normalize(answer, dim=-1) @ classes.values.mT

@@ -157,7 +157,9 @@ def test_task_declares_itself(name: str) -> None:
     assert cls.__doc__
     assert cls.citation
     assert cls.kind in Kind
-    assert "{label}" in cls.prompt
+    assert isinstance(cls.prompts, tuple)
+    assert cls.prompts
+    assert all("{label}" in prompt for prompt in cls.prompts)
     assert cls.prior_count is None or cls.prior_count >= 0
     assert isinstance(cls.protocol, Protocol)
     assert isinstance(cls.separator, str)

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from torchvision.models import EfficientNet_B0_Weights  # type: ignore[import-untyped]
 from transformers import AutoModel, AutoTokenizer
 
+from bench.backbones._prompts import ensemble
 from bench.backbones._quiet import quiet_transformers
 from bench.contracts.loading import file_hash, package_file, text_hash
 
@@ -90,7 +91,6 @@ class ConSE:
         weights = weights / weights.sum(dim=-1, keepdim=True)
         return normalize((weights.unsqueeze(-1) * names[classes]).sum(dim=1) - mean, dim=-1)
 
-    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
+    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, 384]`` unit vectors of class prompts, on the CPU."""
-        prompts = [prompt.replace("{label}", name) for name in names]
-        return normalize(sentence_encoder().embed(prompts) - self._names[1], dim=-1)
+        return ensemble(lambda texts: sentence_encoder().embed(texts) - self._names[1], names, prompts)

@@ -120,9 +120,9 @@ class EfficientNetLite0(Backbone):
         logits = self.net.classifier(pooled)
         return Features(normalize(pooled.float(), dim=-1), self._conse.prior(logits.float()))
 
-    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
+    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, 384]`` unit vectors of the class prompts, centred as the priors are."""
-        return self._conse.class_values(names, prompt)
+        return self._conse.class_values(names, prompts)
 
     def readout(self, answer: Tensor, classes: Classes) -> Tensor:
         """Cosine of answer and class value, times 100."""

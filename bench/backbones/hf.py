@@ -149,8 +149,14 @@ class CausalLM(LanguageBackbone):
             )
         return tokens[0]
 
-    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
-        """``[class, dim]`` rows of the output embedding, on the CPU. Raises UsageError if answers share a token."""
+    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+        """``[class, dim]`` rows of the output embedding, on the CPU.
+
+        Raises UsageError if answers share a token, or if there is more than one prompt.
+        """
+        if len(prompts) != 1:
+            raise UsageError(f"{self.name} reads one prompt per answer, got {len(prompts)}; tokens have no mean")
+        (prompt,) = prompts
         answers = [prompt.replace("{label}", name) for name in names]
         tokens = [self._answer_token(answer) for answer in answers]
         if len(set(tokens)) < len(tokens):

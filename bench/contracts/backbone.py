@@ -57,10 +57,11 @@ class Backbone(nn.Module, ABC):
         """Keys and priors of one collated batch, on the device of the weights, in float32."""
 
     @abstractmethod
-    def class_values(self, names: Sequence[str], prompt: str) -> Tensor:
+    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, dim_v]``: the value of each class.
 
-        names: class names, or the answers of a text task. prompt: with ``{label}`` in it.
+        names: class names, or the answers of a text task. prompts: the task's, each with ``{label}`` in it;
+            several are an ensemble, and a backbone that cannot average them raises UsageError.
         """
 
     @abstractmethod

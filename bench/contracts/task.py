@@ -67,8 +67,8 @@ class Task(ABC):
     """A task plugin. Its file name is its name; the module's ``PLUGIN`` is the class."""
 
     kind: ClassVar[Kind]
-    prompt: ClassVar[str] = "{label}"
-    """What a class name is put into before it is embedded; ``{label}`` alone for text tasks."""
+    prompts: ClassVar[tuple[str, ...]] = ("{label}",)
+    """What a class name is put into before it is embedded: one, or several for an ensemble; text tasks have one."""
     separator: ClassVar[str] = "\n"
     """What stands between two demonstrations."""
     prior_count: ClassVar[float | None] = None
@@ -76,6 +76,12 @@ class Task(ABC):
     protocol: ClassVar[Protocol] = Protocol()
     citation: ClassVar[str]
     """Where the data comes from, and its licence."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # A forgotten comma would make every letter a prompt.
+        if isinstance(cls.prompts, str) or not all("{label}" in prompt for prompt in cls.prompts):
+            raise TypeError(f"{cls.__name__}.prompts must be a tuple of texts with {{label}} in them")
 
     @abstractmethod
     def load(self, data: Path | None) -> TaskData:

@@ -86,7 +86,7 @@ def test_prior_of_a_sure_classifier_is_the_centred_name() -> None:
     embedded = sentence_encoder().embed(imagenet_names())
     expected = normalize(embedded[1:2] - embedded.mean(dim=0), dim=-1)
     torch.testing.assert_close(space.prior(logits), expected)
-    torch.testing.assert_close(space.class_values(["goldfish"], "{label}"), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(space.class_values(["goldfish"], ["{label}"]), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_sentences_do_not_depend_on_their_batch() -> None:

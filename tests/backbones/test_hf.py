@@ -74,7 +74,7 @@ def logits(backbone: CausalLM, text: str) -> torch.Tensor:
 
 def test_zero_shot_scores_are_the_models_logits(backbone: CausalLM) -> None:
     features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in PROMPTS]))
-    values = backbone.class_values(ANSWERS, "{label}")
+    values = backbone.class_values(ANSWERS, ["{label}"])
     scores = backbone.readout(features.prior[None], Classes(values[None], (ANSWERS,)))[0]
     tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in ANSWERS]
     expected = torch.stack([logits(backbone, prompt)[-1, tokens] for prompt in PROMPTS])
@@ -145,9 +145,11 @@ def test_what_does_not_fit_is_named_with_its_length(backbone: CausalLM) -> None:
 
 def test_answers_of_a_task_must_be_single_different_tokens(backbone: CausalLM) -> None:
     with pytest.raises(UsageError, match="must be one token"):
-        backbone.class_values([" very bad"], "{label}")
+        backbone.class_values([" very bad"], ["{label}"])
     with pytest.raises(UsageError, match="different tokens"):
-        backbone.class_values([" positive", " positive"], "{label}")
+        backbone.class_values([" positive", " positive"], ["{label}"])
+    with pytest.raises(UsageError, match="one prompt per answer, got 2"):
+        backbone.class_values(ANSWERS, ["{label}", "so {label}"])
 
 
 def test_counts_and_lengths_are_the_tokenizers(backbone: CausalLM) -> None:

@@ -43,7 +43,7 @@ def test_zero_shot_is_the_models_own_answer_and_mostly_right(backbone: SmolLM2) 
     spread = list(range(0, len(task.query.labels), 46))  # the lexicon is sorted, and begins with abbreviations
     prompts = task.query.inputs[spread]["input"]
     features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in prompts]))
-    values = backbone.class_values(task.classes, "{label}")
+    values = backbone.class_values(task.classes, ["{label}"])
     scores = backbone.readout(features.prior[None], Classes(values[None], (task.classes,)))[0]
     ids = torch.tensor([backbone.prepare(prompts[0])])
     tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in task.classes]

@@ -38,8 +38,8 @@ class Pixels(Backbone):
             keys = keys.where(keys[:, :1] < 0.05, torch.nan)
         return Features(keys=keys, prior=keys[:, :16].contiguous())
 
-    def class_values(self, names, prompt):
-        seeds = [sum(prompt.format(label=name).encode()) for name in names]
+    def class_values(self, names, prompts):
+        seeds = [sum(prompts[0].format(label=name).encode()) for name in names]
         directions = [torch.randn(16, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return normalize(torch.stack(directions), dim=-1)
 

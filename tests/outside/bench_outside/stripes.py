@@ -20,7 +20,7 @@ class Stripes(Task):
     """Small enough to be encoded in no time, noisy enough not to be solved by one example."""
 
     kind = Kind.IMAGE_CLASSIFICATION
-    prompt = "Stripes that run {label}."
+    prompts = ("Stripes that run {label}.",)
     protocol = Protocol(n_episodes=6, n_query=5)
     citation = "made by this test"
 
