@@ -1,0 +1,1 @@
+"""Sweeps: Optuna studies over the configs of methods."""
