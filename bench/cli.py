@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench import plugins
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, StoreError, UsageError
 
 app = typer.Typer(
     help="Compare ways of adapting a frozen pretrained model under matched budgets.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Plain help and one-line errors; rich alone would take a third of the time that --help has.
+    rich_markup_mode=None,
 )
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
@@ -49,6 +50,13 @@ class Logger(StrEnum):
     NONE = "none"
 
 
+def _summary(plugin: plugins.Plugin) -> str:
+    try:
+        return plugin.summary()
+    except UsageError as error:  # one broken package hides no other plugin
+        return f"cannot be used: {error}"
+
+
 @app.command("list")
 def list_(
     what: Annotated[Listed, typer.Argument(help="What to list.")],
@@ -62,7 +70,7 @@ def list_(
     else:
         found = plugins.find(what.value)
         entries = [
-            {"name": name, "summary": plugin.summary(), "origin": plugin.origin} for name, plugin in found.items()
+            {"name": name, "summary": _summary(plugin), "origin": plugin.origin} for name, plugin in found.items()
         ]
     if as_json:
         typer.echo(json.dumps(entries, indent=1))
@@ -81,16 +89,18 @@ def run(
     task: Annotated[list[str] | None, typer.Option(help="Task; may be repeated.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Method; may be repeated.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone; by default the embedded one for the task.")] = None,
-    shots: Annotated[str, typer.Option(help="Labelled examples per class: 1,5,full.")] = "1,5",
-    seeds: Annotated[str, typer.Option(help="Seeds: 0-4 or 0,2,7.")] = "0",
+    shots: Annotated[str | None, typer.Option(help="Labelled examples per class: 1,5,full; by default 1,5.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds: 0-4 or 0,2,7; by default 0.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Episodes per seed; by default the task's own.")] = None,
     queries: Annotated[str | None, typer.Option(help="Queries per class, or 'all'; by default the task's own.")] = None,
     ways: Annotated[int | None, typer.Option(help="Classes per episode; by default all.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE; may be repeated.")] = None,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     devices: Annotated[int, typer.Option(help="Number of devices.")] = 1,
-    precision: Annotated[str, typer.Option(help="Lightning precision of the backbone.")] = "32-true",
-    workers: Annotated[int, typer.Option(help="Processes that read and decode data.")] = 0,
+    precision: Annotated[
+        str | None, typer.Option(help="Lightning precision of the backbone; by default 32-true.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read and decode data.")] = 0,
     data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
     store: StoreOption = DEFAULT_STORE,
     force: Annotated[bool, typer.Option("--force", help="Run again what is recorded.")] = False,
@@ -100,24 +110,30 @@ def run(
     from bench.spec import Block, Suite, load_suite, parse_seeds, parse_settings, parse_shots, validated
 
     if suite is not None:
-        if task or method:
-            raise UsageError("give either a suite or --task and --method, not both")
+        grid = {
+            "--task": task, "--method": method, "--backbone": backbone, "--shots": shots, "--seeds": seeds,
+            "--episodes": episodes, "--queries": queries, "--ways": ways, "--set": set_, "--precision": precision,
+        }  # fmt: skip
+        given = [option for option, value in grid.items() if value]
+        if given:
+            raise UsageError(f"a suite says itself what is run: give either {suite!r} or {', '.join(given)}, not both")
         asked = load_suite(suite)
     else:
         if not task or not method:
             raise UsageError("bench run needs a suite, or --task and --method; see 'bench list suites'")
-        given: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "backbone": backbone,
             "methods": method,
-            "shots": parse_shots(shots),
-            "seeds": parse_seeds(seeds),
+            "shots": None if shots is None else parse_shots(shots),
+            "seeds": None if seeds is None else parse_seeds(seeds),
             "n_episodes": episodes,
-            "n_query": int(queries) if queries and queries.isdigit() else queries,
+            "n_query": int(queries) if queries and queries.isdecimal() else queries,
             "n_way": ways,
             "precision": precision,
             "set": parse_settings(set_ or [], method),
         }
-        blocks = [validated(Block, {"task": name, **given}, "bench run") for name in task]
+        chosen = {name: value for name, value in fields.items() if value is not None}
+        blocks = [validated(Block, {"task": name, **chosen}, "bench run") for name in task]
         asked = Suite(name="command line", blocks=blocks)
     _run(asked, accelerator, devices, workers, data, store, force, logger)
 
@@ -134,9 +150,11 @@ def _run(
 ) -> None:
     if data is not None and not data.is_dir():
         raise UsageError(f"--data needs a folder, got {data}")
-    console = Console(stderr=True)
+    from rich.console import Console
+
     from bench.progress import RichReporter
 
+    console = Console(stderr=True)
     with RichReporter(console) as reporter:
         # torch, transformers and Lightning take seconds to import; the bar is already there.
         from bench.devices import DeviceOptions, quiet_lightning
@@ -174,12 +192,19 @@ def leaderboard(
     from bench.leaderboard.rows import rows
     from bench.records import Store
 
-    chosen = [record for record in Store(store) if not task or record.spec.task in task]
-    text = FORMATS[format_](rows(chosen))
+    records = list(Store(store))
+    known = {record.spec.task for record in records}
+    for name in task or ():
+        if name not in known:
+            raise plugins.did_you_mean("the store's tasks", name, known)
+    text = FORMATS[format_](rows(record for record in records if not task or record.spec.task in task))
     if out is None:
         typer.echo(text, nl=False)
-    else:
+        return
+    try:
         out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error
 
 
 def main() -> None:

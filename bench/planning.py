@@ -1,5 +1,6 @@
 """From what a user asked for to a list of runs whose names and fields are known to be right."""
 
+from inspect import signature
 from typing import Any, cast
 
 from bench import plugins
@@ -30,9 +31,19 @@ def backbone_class(name: str) -> type[Backbone]:
 
 def make_backbone(name: str) -> Backbone:
     """An instance of ``name`` or ``name:argument``, frozen and in evaluation mode."""
-    kind, _, argument = name.partition(":")
-    made = backbone_class(kind)(argument) if argument else backbone_class(kind)()
-    return made.eval().requires_grad_(False)
+    return backbone_class(name)(*_argument(name)).eval().requires_grad_(False)
+
+
+def _argument(name: str) -> tuple[str, ...]:
+    """What follows the colon in ``name``. Raises UsageError if the backbone takes nothing there, or needs it."""
+    plugin, _, argument = name.partition(":")
+    given = (argument,) if argument else ()
+    try:
+        signature(backbone_class(name)).bind(*given)
+    except TypeError:
+        wanted = f"no argument: use {plugin}" if given else f"an argument: use {plugin}:ARGUMENT"
+        raise UsageError(f"backbone {plugin} needs {wanted}, got {name!r}") from None
+    return given
 
 
 def method_config(name: str, values: dict[str, Any]) -> MethodConfig:
@@ -53,6 +64,7 @@ def expand(block: Block) -> list[RunSpec]:
     """The runs of a block, each once. Raises UsageError for a wrong name, field or combination."""
     task = task_class(block.task)
     backbone = block.backbone or DEFAULT_BACKBONE[task.kind]
+    _argument(backbone)
     readable = backbone_class(backbone).kinds
     if task.kind not in readable:
         raise UsageError(

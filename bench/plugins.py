@@ -33,7 +33,10 @@ class Plugin:
 
     def path(self) -> Path:
         """The plugin's source file, found without running it."""
-        spec = find_spec(self.module)
+        try:
+            spec = find_spec(self.module)
+        except ModuleNotFoundError:  # not even its package is there
+            spec = None
         if spec is None or spec.origin is None:
             raise UsageError(
                 f"plugin {self.name!r} of {self.origin} names a module that is not installed: {self.module}"
@@ -42,19 +45,24 @@ class Plugin:
 
     def summary(self) -> str:
         """First line of the module's docstring."""
-        text = ast.get_docstring(ast.parse(self.path().read_text(encoding="utf-8"))) or ""
+        path = self.path()
+        try:
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        except (SyntaxError, UnicodeDecodeError) as error:
+            raise UsageError(f"plugin {self.name!r} of {self.origin} is no Python: {path}: {error}") from None
         return text.partition("\n")[0]
 
     def load(self) -> Any:
         """Import the plugin's class."""
         try:
-            return getattr(import_module(self.module), self.attribute)
-        except AttributeError:
+            module = import_module(self.module)
+        except (ImportError, SyntaxError) as error:
+            raise UsageError(f"plugin {self.name!r} ({self.origin}) cannot be imported: {error}") from error
+        if not hasattr(module, self.attribute):
             raise UsageError(
                 f"{self.module} is no plugin: it needs a module-level name {self.attribute!r} that holds the class"
-            ) from None
-        except ImportError as error:
-            raise UsageError(f"plugin {self.name!r} ({self.origin}) cannot be imported: {error}") from error
+            )
+        return getattr(module, self.attribute)
 
 
 def _from_entry_point(point: EntryPoint) -> Plugin:

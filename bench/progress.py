@@ -25,11 +25,14 @@ class RichReporter:
         self.runs = self.progress.add_task("preparing", total=None)
 
     def __enter__(self) -> "RichReporter":
-        self.progress.start()
+        # A log has no use for bars, and would be given an empty line for them.
+        if self.console.is_terminal:
+            self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        if self.console.is_terminal:
+            self.progress.stop()
 
     def plan(self, total: int) -> None:
         """Set the length of the bar over runs."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,15 @@ def _source(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-def _imports(tree: ast.AST) -> Iterable[str]:
+def _imports(tree: ast.AST, package: str) -> Iterable[str]:
+    """Names of what a module of ``package`` imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def _without_docstrings(tree: ast.AST) -> ast.AST:
@@ -70,7 +72,7 @@ def code_fingerprint(modules: tuple[str, ...]) -> str:
         if path is None:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        waiting.extend(_imports(tree))
+        waiting.extend(_imports(tree, module if path.stem == "__init__" else module.rpartition(".")[0]))
         digest[module] = hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()
     return hashlib.sha256(repr(sorted(digest.items())).encode()).hexdigest()[:16]
 

@@ -7,6 +7,7 @@ changed one is not taken for it. Files are written whole or not at all.
 import hashlib
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,11 +97,14 @@ class Store:
         if version != SCHEMA_VERSION:
             raise StoreError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
         try:
-            return Record.model_validate(content)
+            record = Record.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise StoreError(f"{path} is not a valid record: {field}: {first['msg']}; delete it to run again") from None
+        if not path.stem == record.id == run_id(record.identity):
+            raise StoreError(f"{path} holds another run than its name says; delete it to run again")
+        return record
 
     def finished(self, record_id: str) -> Record | None:
         """The record of a run that needs no second try; a failed one does."""
@@ -109,6 +113,14 @@ class Store:
             return None
         record = self.read(path)
         return None if record.status == "failed" else record
+
+    def prepare(self) -> None:
+        """Make the folder. Raises StoreError if no file can be made in it, better now than after the work."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.root).close()
+        except OSError as error:
+            raise StoreError(f"no record can be written to {self.root}: {error.strerror}; use --store DIR") from error
 
     def write(self, record: Record) -> None:
         """Write a record whole or not at all. Raises StoreError if the disk refuses it."""
@@ -129,8 +141,9 @@ class Store:
             ) from error
 
     def __iter__(self) -> Iterator[Record]:
-        """All records, in the order of their ids."""
-        if not self.root.is_dir():
-            raise StoreError(f"no store at {self.root}; run 'bench run' first, or use --store DIR")
-        for path in sorted(self.root.glob("*.json")):
+        """All records, in the order of their ids. Raises StoreError if there is none, or a damaged one."""
+        paths = sorted(self.root.glob("*.json"))
+        if not paths:
+            raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
+        for path in paths:
             yield self.read(path)

@@ -22,10 +22,6 @@ from bench.provenance import HARNESS, code_fingerprint, library_versions, proven
 from bench.records import Record, Store, run_id
 from bench.spec import RunSpec
 
-COST_REPEATS = 3
-SLOW_EPISODE_SECONDS = 2.0
-"""An episode slower than this is measured once more, not COST_REPEATS times."""
-
 
 class Reporter(Protocol):
     """Who is told how far the work has come."""
@@ -77,11 +73,14 @@ class Runner:
     def run(self, specs: Iterable[RunSpec]) -> Report:
         """Run what is not recorded yet.
 
-        Raises UsageError, before anything is run, if a spec cannot be: too many shots, no such device.
+        Raises UsageError, before anything is run, if a spec cannot be: too many shots, no such device;
+        and StoreError if no record could be written.
         """
         report = Report()
         specs = sorted(specs, key=_group_key)
-        self.devices.device_name()
+        for precision in {spec.precision for spec in specs}:
+            self.devices.with_precision(precision).device_name()
+        self.store.prepare()
         loaded = self._load({spec.task for spec in specs}, report)
         ready = [spec for spec in specs if spec.task in loaded]
         # Methods share draws: the episodes are a matter of the task, not of who answers them.
@@ -123,7 +122,11 @@ class Runner:
         jobs = []
         for spec in specs:
             identity = self._identity(spec, data, backbone)
-            recorded = None if self.force else self.store.finished(run_id(identity))
+            try:
+                recorded = None if self.force else self.store.finished(run_id(identity))
+            except StoreError as error:  # a damaged file costs its own run only
+                self._problem(str(error), report)
+                continue
             if recorded is not None:
                 report.records.append(recorded)
                 self.reporter.done(recorded)

@@ -3,7 +3,7 @@
 import difflib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -43,10 +43,10 @@ class Block(BaseModel):
     task: str
     backbone: str | None = None
     methods: list[str] = Field(min_length=1)
-    shots: list[Shots] = Field(default=[1, 5], min_length=1)
+    shots: list[Annotated[int, Field(ge=1)] | Literal["full"]] = Field(default=[1, 5], min_length=1)
     seeds: list[int] = Field(default=[0], min_length=1)
     n_episodes: int | None = Field(default=None, ge=1)
-    n_query: int | Literal["all"] | None = None
+    n_query: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
     n_way: int | None = Field(default=None, ge=2)
     precision: str = "32-true"
     set: dict[str, dict[str, Any]] = {}
@@ -68,7 +68,7 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
+        path = _path(values, first["loc"])
         if first["type"] == "extra_forbidden":
             field = str(first["loc"][-1])
             known = _fields_at(model, first["loc"][:-1])
@@ -76,8 +76,23 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
             raise UsageError(f"{what} has no field {path!r}; {hint}") from None
         if first["type"] == "missing":
-            raise UsageError(f"{what} needs the field {path!r}, which is missing") from None
-        raise UsageError(f"{what}: {path}: {first['msg']}, got {first['input']!r}") from None
+            missing = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{what} needs the field {missing!r}, which is missing") from None
+        # Where a field takes one of several types, each of them has its own reason to refuse.
+        reasons = dict.fromkeys(one["msg"] for one in error.errors() if _path(values, one["loc"]) == path)
+        raise UsageError(f"{what}: {path}: {' or '.join(reasons)}, got {first['input']!r}") from None
+
+
+def _path(values: Any, location: tuple[int | str, ...]) -> str:
+    """A place in what the user wrote; pydantic also names the types that it tried there."""
+    parts = []
+    for part in location:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        parts.append(str(part))
+    return ".".join(parts)
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
@@ -114,7 +129,7 @@ def parse_shots(text: str) -> list[Shots]:
         word = part.strip()
         if word == "full":
             shots.append("full")
-        elif word.isdigit() and int(word) > 0:
+        elif word.isdecimal() and int(word) > 0:
             shots.append(int(word))
         else:
             raise UsageError(f"--shots needs positive numbers or 'full', such as 1,5,full; got {text!r}")
@@ -126,7 +141,7 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
             raise UsageError(f"--seeds needs numbers or ranges, such as 0-4 or 0,2,7; got {text!r}")
         seeds.extend(range(int(first), int(last if dash else first) + 1))
     return seeds

@@ -1,5 +1,6 @@
 """One row per task, backbone, method, config and number of shots; seeds are pooled."""
 
+import json
 import statistics
 from collections.abc import Iterable
 from itertools import groupby
@@ -55,8 +56,28 @@ def _key(record: Record) -> tuple[Any, ...]:
     protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
     return (
         spec.task, spec.backbone, _shots_rank(spec.n_shot), spec.method, config_text(spec.config), protocol,
-        record.status, record.metric,
     )  # fmt: skip
+
+
+def _row_key(record: Record) -> tuple[Any, ...]:
+    return (*_key(record), record.status, record.metric)
+
+
+def _version(record: Record) -> str:
+    """Code, weights, data and libraries: all of a run's identity but its seed."""
+    return json.dumps({name: value for name, value in record.identity.items() if name != "seed"}, sort_keys=True)
+
+
+def _current(records: Iterable[Record]) -> list[Record]:
+    """Records of the latest version of each row: what an older version scored is not pooled with it."""
+    made: dict[tuple[Any, ...], dict[str, list[Record]]] = {}
+    for record in records:
+        made.setdefault(_key(record), {}).setdefault(_version(record), []).append(record)
+    return [
+        record
+        for versions in made.values()
+        for record in max(versions.values(), key=lambda group: max(one.provenance.get("finished", "") for one in group))
+    ]
 
 
 def _median(values: list[float]) -> float | None:
@@ -92,8 +113,8 @@ def _row(records: list[Record]) -> Row:
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden."""
-    ordered = sorted(records, key=_key)
-    made = [_row(list(group)) for _, group in groupby(ordered, key=_key)]
+    ordered = sorted(_current(records), key=_row_key)
+    made = [_row(list(group)) for _, group in groupby(ordered, key=_row_key)]
     return sorted(
         made,
         key=lambda row: (
