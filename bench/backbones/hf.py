@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from bench.backbones._quiet import quiet_transformers
 from bench.backbones._scoring import plan, score
 from bench.contracts import Classes, DataError, Features, Kind, LanguageBackbone, UsageError
-from bench.contracts.loading import file_hash, hub_folder, text_hash
+from bench.contracts.loading import hub_folder, text_hash, weights_hash
 
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
@@ -92,7 +92,7 @@ class CausalLM(LanguageBackbone):
     def fingerprint(self) -> str:
         """Hash of weights, config, tokenizer and how hidden states become features."""
         files = sorted(path for pattern in FILES for path in self._folder.glob(pattern))
-        return text_hash(POOLING, *(part for path in files for part in (path.name, _content_hash(path))))
+        return text_hash(POOLING, *(part for path in files for part in (path.name, weights_hash(path))))
 
     @property
     def context_length(self) -> int:
@@ -195,12 +195,6 @@ def _from_hub(model: str) -> Path:
         return hub_folder(model, "model", "main", FILES)
     except DataError as error:
         raise DataError(f"{error}; a local folder works too: hf:DIR with config, tokenizer and safetensors") from error
-
-
-def _content_hash(path: Path) -> str:
-    """SHA-256 of a file; large files of the hub's cache are links to files named by just that."""
-    name = path.resolve().name
-    return name if path.is_symlink() and len(name) == 64 else file_hash(path)
 
 
 PLUGIN = CausalLM

@@ -61,6 +61,12 @@ def file_hash(path: Path) -> str:
     return _hash_of_state(path.resolve(), state.st_size, state.st_mtime_ns)
 
 
+def weights_hash(path: Path) -> str:
+    """SHA-256 of a file; large files of the hub's cache are links to files named by just that."""
+    name = path.resolve().name
+    return name if path.is_symlink() and len(name) == 64 else file_hash(path)
+
+
 def text_hash(*parts: str) -> str:
     """SHA-256 of texts in order; ("ab", "c") and ("a", "bc") differ."""
     digest = hashlib.sha256()
@@ -154,7 +160,7 @@ class Source:
             with _quiet():
                 return datasets.load_dataset("parquet", data_files=files, split="train")
         except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
-            raise DataError(f"{self.folder} cannot be read from {', '.join(files)}: {_one_line(error)}") from error
+            raise DataError(f"{self.folder} cannot be read from {', '.join(files)}: {one_line(error)}") from error
 
 
 def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str, files: Sequence[str]) -> Path:
@@ -174,7 +180,7 @@ def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str
                 local_files_only=reason is not None,
             )
     except (OSError, ValueError, HfHubHTTPError) as error:
-        raise DataError(f"{repository} cannot be had from the hub ({reason or _one_line(error)})") from error
+        raise DataError(f"{repository} cannot be had from the hub ({reason or one_line(error)})") from error
     return Path(folder)
 
 
@@ -184,11 +190,12 @@ def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: s
         HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_TIMEOUT)
     # The client's transport library, and with it the errors of a broken network, differ by version.
     except Exception as error:
-        return f"{type(error).__name__}: {_one_line(error)}"
+        return f"{type(error).__name__}: {one_line(error)}"
     return None
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks and not too long; its type's name if it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:200] + "..."
 
@@ -201,7 +208,7 @@ def _decoded(batch: dict[str, list[Any]]) -> dict[str, list[Image.Image]]:
             image = Image.open(io.BytesIO(item["bytes"] or b""))
             image.load()
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{item['path']} is no readable image: {_one_line(error)}") from error
+            raise DataError(f"{item['path']} is no readable image: {one_line(error)}") from error
         images.append(image)
     return {"input": images}
 

@@ -1,0 +1,142 @@
+"""Which open_clip model is meant, where its weights are, and how they are loaded."""
+
+import difflib
+import logging
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+from torch import Tensor
+
+from bench.contracts import DataError, UsageError
+from bench.contracts.loading import hub_folder, one_line
+
+FORMS = "open_clip:MODEL/TAG, open_clip:MODEL//path/to/checkpoint or open_clip:MODEL/TAG//path/to/checkpoint"
+_TRANSFORM_FIELDS = ("mean", "std", "interpolation", "resize_mode")
+_NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+"""Sizes and constants among the weights of a scripted archive."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model and what it was trained as.
+
+    tag: a training that open_clip knows, which says how images were prepared and which GELU was used; empty
+    for a checkpoint without one, which then counts as trained like OpenAI's. file: None for the tag's own weights.
+    """
+
+    model: str
+    tag: str
+    file: Path | None
+
+    @classmethod
+    def parse(cls, argument: str) -> "Choice":
+        """``MODEL/TAG``, ``MODEL/FILE`` or ``MODEL/TAG/FILE``.
+
+        Raises UsageError, with the nearest name, for a model or tag that open_clip does not know, and
+        DataError for a file that is not there.
+        """
+        model, _, rest = argument.partition("/")
+        if model not in open_clip.list_models():
+            raise _unknown("open_clip", "model", model, open_clip.list_models())
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        head, _, tail = rest.partition("/")
+        if rest in tags:
+            return cls(model, rest, None)
+        tag, file = (head, Path(tail)) if head in tags and tail else ("", Path(rest))
+        if file.is_file():
+            return cls(model, tag, file)
+        if "/" in rest or file.suffix:
+            raise DataError(f"open_clip:{argument} needs a checkpoint file at {file}, which is not there")
+        raise _unknown(f"open_clip:{model}", "tag", rest, tags)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What open_clip records of the tag; empty without one."""
+        found: dict[str, Any] = open_clip.get_pretrained_cfg(self.model, self.tag) if self.tag else {}
+        return found
+
+    def weights(self) -> Path:
+        """The checkpoint file, downloaded if it is not in the hub's cache. Raises DataError within seconds."""
+        if self.file is not None:
+            return self.file
+        repository, _, name = self.training["hf_hub"].rpartition("/")
+        name = name or HF_WEIGHTS_NAME
+        # As open_clip has it: safetensors where the repository has them, the pickled file where not.
+        safe = HF_SAFE_WEIGHTS_NAME if name == HF_WEIGHTS_NAME else Path(name).with_suffix(".safetensors").name
+        try:
+            for wanted in (safe, name):
+                folder = hub_folder(repository, "model", "main", [wanted])
+                if (folder / wanted).is_file():
+                    return folder / wanted
+        except DataError as error:
+            raise DataError(f"{error}; {self._local_form()}") from error
+        raise DataError(f"{repository} has neither {safe} nor {name}; {self._local_form()}")
+
+    def _local_form(self) -> str:
+        return f"a local file works too: open_clip:{self.model}/{self.tag}//path/to/checkpoint"
+
+
+def _unknown(owner: str, kind: str, name: str, known: list[str]) -> UsageError:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known[:3]
+    hint = f"did you mean {', '.join(close)}?" if close else f"it has none, but takes a file: {FORMS}"
+    return UsageError(f"{owner} has no {kind} {name!r}; {hint}")
+
+
+def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
+    """The model, frozen, on the CPU and in float32, and the tokenizer that goes with it.
+
+    Raises DataError if the file is no checkpoint of this model, or if the tokenizer cannot be had.
+    """
+    training = choice.training
+    scripted = _is_torchscript(weights)
+    with _quiet():
+        try:
+            model: Any = open_clip.create_model(
+                choice.model,
+                pretrained=None if scripted else str(weights),
+                # Else a text tower from the hub would be fetched just to be overwritten.
+                pretrained_text=False,
+                force_quick_gelu=training.get("quick_gelu", False),
+                force_preprocess_cfg={name: training[name] for name in _TRANSFORM_FIELDS if name in training},
+            )
+            if scripted:
+                model.load_state_dict(_scripted_state(weights))
+            tokenizer = open_clip.get_tokenizer(choice.model)
+        # A file that is no checkpoint, or another model's, makes the readers raise almost anything.
+        except Exception as error:
+            raise DataError(f"{weights} cannot be loaded as open_clip:{choice.model}: {one_line(error)}") from error
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is what OpenAI published: an archive with code in it."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _scripted_state(path: Path) -> dict[str, Tensor]:
+    state = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+    return {name: tensor for name, tensor in state.items() if name not in _NO_WEIGHTS}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence warnings, and keep open_clip from setting up the root logger, which it does by its first message."""
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger().removeHandler(handler)

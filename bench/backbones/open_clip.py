@@ -1,0 +1,110 @@
+"""Any CLIP of open_clip, by tag or by file: ``open_clip:RN50-quickgelu/openai``, ``open_clip:ViT-B-32//my.pt``."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import open_clip
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from bench.backbones._images import to_rgb
+from bench.backbones._open_clip_weights import FORMS, Choice, load
+from bench.backbones._prompts import ensemble
+from bench.contracts import Backbone, Classes, Features, Kind, UsageError
+from bench.contracts.loading import text_hash, weights_hash
+
+TRANSFORM = "to RGB, at most 16 to 1, then open_clip's own; unit length; version 1"
+LONGEST = 16
+"""An image longer than this many times its width is cut to it: scaled to fit, a 1 x 4,000 line takes a gigabyte."""
+PROMPTS_AT_ONCE = 128
+
+
+class OpenClip(Backbone):
+    """Keys, priors and values share one space (Radford et al., arXiv 2103.00020).
+
+    A key is the unit image feature ``[dim]``, the prior is the same vector, and a value is the unit text
+    feature of the class prompts. The text tower stays on the CPU in float32, whatever precision Lightning
+    gives the image tower, so that class values do not depend on it.
+    """
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
+    prior_count = 400.0
+    """As published for CIFAR-10 on RN50 (arXiv 2605.04651; 800 for mini-ImageNet)."""
+    visual: nn.Module
+    """The image tower, images ``[item, 3, height, width]`` to ``[item, dim]``: what an adapter may train or replace."""
+    _text: Any
+
+    def __init__(self, argument: str = "") -> None:
+        """Load a model. Raises UsageError for an unknown name, DataError if its weights cannot be had or do not fit.
+
+        argument: ``MODEL/TAG``, ``MODEL/FILE``, or ``MODEL/TAG/FILE`` for the tag's weights in a local file.
+        """
+        if not argument:
+            raise UsageError(f"open_clip needs a model and its weights: {FORMS}")
+        super().__init__()
+        choice = Choice.parse(argument)
+        weights = choice.weights()
+        model, self._tokenizer = load(choice, weights)
+        transform = PreprocessCfg(**model.visual.preprocess_cfg)
+        self._transform = image_transform_v2(transform, is_train=False)
+        shape = [open_clip.get_model_config(choice.model), choice.training.get("quick_gelu"), vars(transform)]
+        # Read at once: the file may be written over while the model is in use.
+        self._fingerprint = text_hash(TRANSFORM, json.dumps(shape, sort_keys=True), weights_hash(weights))
+        self.visual = model.visual
+        del model.visual
+        # Kept out of nn.Module's children, which Lightning moves and rounds.
+        object.__setattr__(self, "_text", model)
+        self._scale = float(model.logit_scale.detach().exp())
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the checkpoint, the model's shape and the transform."""
+        return self._fingerprint
+
+    def prepare(self, raw: Any) -> Tensor:
+        """One PIL image of any mode and size as ``[3, height, width]``. Raises DataError if it cannot be read."""
+        prepared: Tensor = self._transform(_shortened(to_rgb(raw)))
+        return prepared
+
+    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
+        """``[item, 3, height, width]``."""
+        return torch.stack(list(prepared))
+
+    def encode(self, batch: Tensor) -> Features:
+        """Keys ``[item, dim]`` of a batch of images, which are the priors too; gradients pass, if there are any."""
+        weight = next(self.visual.parameters())
+        pooled = self.visual(batch.to(weight.device, weight.dtype))
+        # CoCa's tower gives its tokens as well.
+        pooled = pooled[0] if isinstance(pooled, tuple) else pooled
+        keys = normalize(pooled.float(), dim=-1)
+        return Features(keys, keys)
+
+    @torch.no_grad()
+    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+        """``[class, dim]`` unit text features of the class prompts, on the CPU."""
+        return ensemble(self._embed, names, prompts)
+
+    def _embed(self, texts: list[str]) -> Tensor:
+        parts = [texts[start : start + PROMPTS_AT_ONCE] for start in range(0, len(texts), PROMPTS_AT_ONCE)]
+        return torch.cat([self._text.encode_text(self._tokenizer(part)) for part in parts])
+
+    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+        """Cosine of answer and class value, times the model's own scale (100 for CLIP)."""
+        scores: Tensor = self._scale * normalize(answer, dim=-1) @ normalize(classes.values, dim=-1).mT
+        return scores
+
+
+def _shortened(image: Image.Image) -> Image.Image:
+    """The middle of an image that is too long and thin; any other as it is."""
+    limit = LONGEST * min(image.size)
+    if max(image.size) <= limit:
+        return image
+    left, top = max(0, (image.width - limit) // 2), max(0, (image.height - limit) // 2)
+    return image.crop((left, top, left + min(image.width, limit), top + min(image.height, limit)))
+
+
+PLUGIN = OpenClip
