@@ -55,3 +55,36 @@ def dual_factors(keys: Tensor, values: Tensor, rtol: Tensor) -> tuple[Tensor, Te
     first = inverse.shape[-1] - int((inverse > 0).sum(dim=-1).amax())
     whiten = (vectors * inverse.sqrt().unsqueeze(-2))[..., first:].mT
     return whiten @ values, whiten @ keys
+
+
+def spectrum_of_gram(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues ``[E, d]`` and eigenvectors ``[E, d, d]``, in rows, of a Gram matrix ``[E, d, d]`` in float64.
+
+    Eigenvalues that are rounding noise, and their eigenvectors, come as 0.
+    """
+    vectors, inverse = pseudo_inverse_factors(gram, gram.new_zeros(len(gram)))
+    kept = inverse > 0
+    return inverse.where(kept, torch.inf).reciprocal(), vectors.mT * kept.unsqueeze(-1)
+
+
+def spectrum_of_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of ``rows^T rows`` for ``rows [E, N, d]`` where N is less than d: ``[E, N]`` and ``[E, N, d]``."""
+    vectors, inverse = pseudo_inverse_factors(rows @ rows.mT, rows.new_zeros(len(rows)))
+    basis = (vectors * inverse.sqrt().unsqueeze(-2)).mT @ rows
+    return inverse.where(inverse > 0, torch.inf).reciprocal(), basis
+
+
+def add_gram(total: Tensor, rows: Tensor, blocks: int = 4) -> None:
+    """Add ``rows^T rows`` to the lower triangle of ``total [E, d, d]``, in place; ``mirrored`` completes it.
+
+    rows: ``[E, N, d]``. In ``blocks`` block columns, so that only 5/8 of a full product is computed.
+    """
+    width = -(-rows.shape[-1] // blocks)
+    for start in range(0, rows.shape[-1], width):
+        stop = start + width
+        total[:, start:, start:stop].baddbmm_(rows[..., start:].mT, rows[..., start:stop])
+
+
+def mirrored(lower: Tensor) -> Tensor:
+    """A symmetric matrix ``[E, d, d]`` from one whose lower triangle alone is right."""
+    return lower.tril() + lower.tril(-1).mT

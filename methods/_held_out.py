@@ -1,0 +1,101 @@
+"""Labelled items set aside to choose hyper-parameters by: the same ones in any order and any batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.contracts import Items, Support
+
+MOST_PER_CLASS = 32
+"""Items of a class that are set aside at most, so that a streamed support set needs no more memory than this."""
+_ODD = 0x9E3779B97F4A7C15
+_BITS = 2**64
+
+
+def draws(items: Items, seed: int) -> Tensor:
+    """``[episode, item]`` random int64 that depend on the seed and on the item's place in its pool alone.
+
+    Ordering items by it shuffles them, whatever order or batches they came in (SplitMix64's mixing).
+    """
+    start = np.uint64((seed + 1) * _ODD % _BITS)
+    mixed = (items.inputs.positions.astype(np.uint64) + np.uint64(1)) * np.uint64(_ODD) + start
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return torch.from_numpy((mixed >> np.uint64(1)).astype(np.int64)).to(items.keys.device)
+
+
+def rank_in_class(draw: Tensor, labels: Tensor, mask: Tensor, n_way: int) -> Tensor:
+    """``[episode, item]``: how many items of the same class have a lower draw. Padding is a class of its own."""
+    labels = labels.where(mask, n_way)
+    order = draw.argsort(dim=1)
+    order = order.gather(1, labels.gather(1, order).argsort(dim=1, stable=True))
+    sizes = labels.new_zeros(len(labels), n_way + 1).scatter_add_(1, labels, torch.ones_like(labels))
+    first = (sizes.cumsum(dim=1) - sizes).gather(1, labels.gather(1, order))
+    place = torch.arange(labels.shape[1], device=labels.device) - first
+    return torch.empty_like(place).scatter_(1, order, place)
+
+
+def n_held_out(sizes: Tensor, parts: int) -> Tensor:
+    """How many of ``sizes`` items to hold out: one in ``parts`` but at least one, and none of a single item."""
+    wanted = (sizes // parts).clamp(min=1, max=MOST_PER_CLASS)
+    return wanted.where(sizes > 1, 0)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some labelled items of each episode.
+
+    keys ``[episode, item, dim_k]`` and prior ``[episode, item, dim_v]`` are 0 where mask is False.
+    """
+
+    keys: Tensor
+    prior: Tensor
+    labels: Tensor
+    mask: Tensor
+    draw: Tensor
+
+    @classmethod
+    def of(cls, support: Support, seed: int) -> Self:
+        """All items of a batch."""
+        padding = ~support.mask.unsqueeze(-1)
+        keys, prior = support.keys.masked_fill(padding, 0), support.prior.masked_fill(padding, 0)
+        return cls(keys, prior, support.labels, support.mask, draws(support, seed))
+
+    def where(self, kept: Tensor) -> Self:
+        """Only the items where ``kept [episode, item]``, moved to the front."""
+        kept = kept & self.mask
+        width = int(kept.sum(dim=1).amax())
+        index = kept.long().argsort(dim=1, descending=True, stable=True)[:, :width]
+        mask = kept.gather(1, index)
+        keys, prior = (
+            tensor.gather(1, index.unsqueeze(-1).expand(-1, -1, tensor.shape[-1])).masked_fill(~mask.unsqueeze(-1), 0)
+            for tensor in (self.keys, self.prior)
+        )
+        return type(self)(keys, prior, self.labels.gather(1, index).where(mask, 0), mask, self.draw.gather(1, index))
+
+    @classmethod
+    def joined(cls, samples: Sequence[Self]) -> Self:
+        """All items of samples of the same episodes."""
+        return cls(*(torch.cat(each, dim=1) for each in zip(*(sample.tensors() for sample in samples), strict=True)))
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The fields in order."""
+        return self.keys, self.prior, self.labels, self.mask, self.draw
+
+    def lowest(self, n_way: int) -> Self:
+        """At most ``MOST_PER_CLASS`` items of each class, those with the lowest draws."""
+        return self.where(self.rank(n_way) < MOST_PER_CLASS)
+
+    def rank(self, n_way: int) -> Tensor:
+        """``[episode, item]``, see rank_in_class."""
+        return rank_in_class(self.draw, self.labels, self.mask, n_way)
+
+    def held_out(self, sizes: Tensor, parts: int) -> Tensor:
+        """``[episode, item]``: whether to hold an item out, given the support set's class ``sizes [episode, way]``."""
+        wanted = n_held_out(sizes, parts).gather(1, self.labels)
+        return (self.rank(sizes.shape[1]) < wanted) & self.mask

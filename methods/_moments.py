@@ -1,0 +1,127 @@
+"""What a linear classifier reads of labelled items: class sums and second moments, streamed where items are many."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from bench.closed_form import spectrum_of_gram, spectrum_of_rows
+from bench.contracts import Setting, Support
+from methods._held_out import Sample
+
+NUMBERS_AT_ONCE = 2**24
+"""Feature entries held in float64 at a time (128 MiB)."""
+HELD_OUT_PARTS = 5
+"""One in so many examples of a class is held out where a hyper-parameter is to be chosen."""
+
+
+def class_indicator(labels: Tensor, mask: Tensor, n_way: int) -> Tensor:
+    """One-hot ``[episode, item, way]`` in float64, rows of 0 where ``mask`` is False."""
+    return one_hot(labels, n_way).double() * mask.unsqueeze(-1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over a set of items with features H ``[E, N, d]`` and one-hot labels L ``[E, N, C]``, in float64.
+
+    count: ``[E, C]``. cross: ``H^T L [E, d, C]``. second: ``H^T H [E, d, d]`` where indicator is None;
+    else H itself, being smaller, with ``indicator`` L.
+    """
+
+    count: Tensor
+    cross: Tensor
+    second: Tensor
+    indicator: Tensor | None
+
+    @classmethod
+    def of(cls, rows: Tensor, indicator: Tensor, *, summed: bool) -> "Moments":
+        """Moments of float64 rows that are 0 where there is no item."""
+        second = rows.mT @ rows if summed else rows
+        return cls(indicator.sum(dim=1), rows.mT @ indicator, second, None if summed else indicator)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.count + other.count, self.cross + other.cross, self.second + other.second, None)
+
+    def __sub__(self, other: "Moments") -> "Moments":
+        return Moments(self.count - other.count, self.cross - other.cross, self.second - other.second, None)
+
+    def episodes(self, part: slice) -> "Moments":
+        """Those of some of the episodes."""
+        indicator = None if self.indicator is None else self.indicator[part]
+        return Moments(self.count[part], self.cross[part], self.second[part], indicator)
+
+    @property
+    def means(self) -> Tensor:
+        """``[E, C, d]``; 0 for a class without items."""
+        return self.cross.mT / self.count.clamp(min=1).unsqueeze(-1)
+
+    def spectrum(self, *, centred: bool = False) -> tuple[Tensor, Tensor]:
+        """Eigenvalues and eigenvectors of ``H^T H``, or of the scatter around class means if ``centred``."""
+        if self.indicator is None:
+            return spectrum_of_gram(self.second - self.cross @ self.means if centred else self.second)
+        return spectrum_of_rows(self.second - self.indicator @ self.means if centred else self.second)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some episodes: moments of all their items, of those not held out, and the items held out."""
+
+    episodes: slice
+    everything: Moments
+    training: Moments
+    held_out: Sample
+
+
+class Observed:
+    """The support set, as moments from ``width`` items on and as its keys below, plus items to hold out.
+
+    expand: features ``[..., width]`` of keys.
+    """
+
+    def __init__(self, setting: Setting, width: int, expand: Callable[[Tensor], Tensor]) -> None:
+        self.setting, self.width, self.expand = setting, width, expand
+        self.streams = setting.n_support >= width
+        self._sums: Moments | None = None
+        self._batches: list[Sample] = []
+
+    def observe(self, support: Support) -> None:
+        """Take in one batch."""
+        batch = Sample.of(support, self.setting.seed)
+        if not self.streams:
+            self._batches.append(batch)
+            return
+        step = max(1, NUMBERS_AT_ONCE // (len(batch.keys) * self.width))
+        for start in range(0, batch.keys.shape[1], step):
+            part = slice(start, start + step)
+            sums = self._moments(batch.keys[:, part], batch.labels[:, part], batch.mask[:, part])
+            self._sums = sums if self._sums is None else self._sums + sums
+        # Of items that are only to be held out, as many are kept as can be chosen.
+        self._batches = [Sample.joined([*self._batches, batch]).lowest(self.setting.n_way)]
+
+    def _moments(self, keys: Tensor, labels: Tensor, mask: Tensor) -> Moments:
+        rows = self.expand(keys).double() * mask.unsqueeze(-1)
+        return Moments.of(rows, class_indicator(labels, mask, self.setting.n_way), summed=self.streams)
+
+    def parts(self) -> Iterator[Part]:
+        """All that was observed, as many episodes at a time as memory allows."""
+        if not self._batches:
+            return
+        sample = Sample.joined(self._batches)
+        n_episodes, n_items = sample.labels.shape
+        step = max(1, NUMBERS_AT_ONCE // (self.width * (self.width if self.streams else max(1, n_items))))
+        for start in range(0, n_episodes, step):
+            episodes = slice(start, start + step)
+            yield self._part(episodes, Sample(*(tensor[episodes] for tensor in sample.tensors())))
+
+    def _part(self, episodes: slice, sample: Sample) -> Part:
+        if self._sums is None:
+            everything = self._moments(sample.keys, sample.labels, sample.mask)
+        else:
+            everything = self._sums.episodes(episodes)
+        held = sample.held_out(everything.count.long(), HELD_OUT_PARTS)
+        if self._sums is None:
+            training = self._moments(sample.keys, sample.labels, sample.mask & ~held)
+        else:
+            training = everything - self._moments(sample.keys, sample.labels, held)
+        return Part(episodes, everything, training, sample.where(held))

@@ -1,0 +1,90 @@
+"""GDA against the published formula in NumPy, and its choice of alpha against a plain loop."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.covariance import empirical_covariance
+
+from methods._held_out import draws
+from methods.gda import ALPHAS, Gda
+from tests.doubles import Problem, adapted, problem
+
+SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
+every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())
+Array = NDArray[np.float64]
+
+
+def discriminant(keys: Array, labels: Array, queries: Array) -> Array:
+    """``f w + b`` with ``S^-1 = d pinv((N - 1) S + tr(S) I)``, as published."""
+    means = np.stack([keys[labels == label].mean(axis=0) for label in range(4)])
+    n_items, dim = keys.shape
+    centred = keys - means[labels.astype(int)]
+    covariance = empirical_covariance(centred, assume_centered=True) * n_items / (n_items - 1)
+    inverse = dim * np.linalg.pinv((n_items - 1) * covariance + np.trace(covariance) * np.eye(dim))
+    bias = -math.log(4) - np.einsum("cd,de,ce->c", means, inverse, means) / 2
+    answer: Array = queries @ inverse @ means.T + bias
+    return answer
+
+
+def arrays(given: Problem, episode: int) -> tuple[Array, Array]:
+    mask = given.support.mask[episode]
+    return given.support.keys[episode][mask].double().numpy(), given.support.labels[episode][mask].numpy()
+
+
+@every_shape
+@pytest.mark.parametrize("alpha", [0.01, 1.0])
+def test_equals_the_published_formula(given: Problem, alpha: float) -> None:
+    method = adapted(Gda, given, items_at_once=7, alpha=alpha)
+    zero_shot = method.backbone.readout(given.query.prior, given.query.classes).double()
+    scores = method.predict(given.query).double()
+    for episode in range(3):
+        ours = discriminant(*arrays(given, episode), given.query.keys[episode].double().numpy())
+        expected = zero_shot[episode] + alpha * torch.from_numpy(ours)
+        torch.testing.assert_close(scores[episode], expected, rtol=1e-5, atol=1e-4)
+
+
+@every_shape
+def test_alpha_is_the_best_on_a_fifth_then_all_is_refitted(given: Problem) -> None:
+    method = adapted(Gda, given, items_at_once=7)
+    zero_shot = method.backbone.readout(given.query.prior, given.query.classes).double()
+    held_zero_shot = method.backbone.readout(given.support.prior, given.support.classes).double()
+    scores = method.predict(given.query).double()
+    for episode in range(3):
+        keys, labels = arrays(given, episode)
+        mask = given.support.mask[episode]
+        draw = draws(given.support, given.setting.seed)[episode][mask].numpy()
+        held = np.zeros(len(keys), dtype=bool)
+        for label in range(4):
+            members = np.flatnonzero(labels == label)
+            members = members[draw[members].argsort()]
+            held[members[: max(1, len(members) // 5) if len(members) > 1 else 0]] = True
+        ours = discriminant(keys[~held], labels[~held], keys[held])
+        prior = held_zero_shot[episode][mask].numpy()[held]
+        right = [((prior + alpha * ours).argmax(axis=1) == labels[held]).sum() for alpha in ALPHAS]
+        alpha = ALPHAS[int(np.argmax(right))]
+        ours = discriminant(keys, labels, given.query.keys[episode].double().numpy())
+        expected = zero_shot[episode] + alpha * torch.from_numpy(ours)
+        torch.testing.assert_close(scores[episode], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_one_example_per_class_is_taken_to_scatter_alike_in_all_directions() -> None:
+    given = problem(n_shot=1)
+    method = adapted(Gda, given)
+    zero_shot = method.backbone.readout(given.query.prior, given.query.classes)
+    order = given.support.labels.argsort(dim=1)
+    means = given.support.keys.gather(1, order.unsqueeze(-1).expand(-1, -1, 16))
+    # 4 examples of width 16: S^-1 = d / ((N - 1) / d + 1) I.
+    inverse = 16 / (3 / 16 + 1)
+    expected = zero_shot + inverse * (given.query.keys @ means.mT - 0.5) - math.log(4)
+    torch.testing.assert_close(method.predict(given.query), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_an_episode_without_examples_answers_the_prior() -> None:
+    given = problem(sizes=[0, 12, 5])
+    method = adapted(Gda, given)
+    expected = method.backbone.readout(given.query.prior, given.query.classes)[0]
+    difference = method.predict(given.query)[0] - expected
+    torch.testing.assert_close(difference, torch.full_like(difference, -math.log(4)))

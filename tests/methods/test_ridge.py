@@ -1,0 +1,86 @@
+"""Ridge regression against scikit-learn's, and its choice of lam against a plain loop."""
+
+import pytest
+import torch
+from sklearn.linear_model import Ridge as SklearnRidge
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from methods._held_out import draws
+from methods.ridge import LAMBDAS, Ridge
+from tests.doubles import Problem, adapted, problem
+
+SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
+every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())
+
+
+def fitted(keys: Tensor, labels: Tensor, lam: float) -> SklearnRidge:
+    return SklearnRidge(alpha=lam, fit_intercept=False, solver="svd").fit(keys, one_hot(labels, 4).double())
+
+
+def items(given: Problem, episode: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys, labels and draws of the real items."""
+    mask = given.support.mask[episode]
+    draw = draws(given.support, given.setting.seed)[episode]
+    return given.support.keys[episode][mask].double(), given.support.labels[episode][mask], draw[mask]
+
+
+@every_shape
+@pytest.mark.parametrize("lam", [1e-3, 1.0, 100.0])
+def test_equals_scikit_learn(given: Problem, lam: float) -> None:
+    scores = adapted(Ridge, given, items_at_once=7, lam=lam).predict(given.query)
+    for episode in range(3):
+        keys, labels, _ = items(given, episode)
+        expected = fitted(keys, labels, lam).predict(given.query.keys[episode].double())
+        torch.testing.assert_close(scores[episode].double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
+
+
+@every_shape
+def test_random_features_are_one_fixed_projection(given: Problem) -> None:
+    method = adapted(Ridge, given, items_at_once=7, lam=10.0, random_features=40)
+    assert torch.equal(method.projection, adapted(Ridge, given, random_features=40).projection)
+    scores = method.predict(given.query)
+    for episode in range(3):
+        keys, labels, _ = items(given, episode)
+        random = (keys @ method.projection.double()).clamp(min=0)
+        query = (given.query.keys[episode].double() @ method.projection.double()).clamp(min=0)
+        expected = torch.from_numpy(fitted(random, labels, 10.0).predict(query))
+        torch.testing.assert_close(scores[episode].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+@every_shape
+def test_lam_has_the_least_error_on_a_fifth_then_all_is_refitted(given: Problem) -> None:
+    scores = adapted(Ridge, given, items_at_once=7).predict(given.query)
+    for episode in range(3):
+        keys, labels, draw = items(given, episode)
+        held = torch.zeros(len(keys), dtype=torch.bool)
+        for label in range(4):
+            members = (labels == label).nonzero().squeeze(1)
+            members = members[draw[members].argsort()]
+            held[members[: max(1, len(members) // 5) if len(members) > 1 else 0]] = True
+        target = one_hot(labels, 4).double()[held]
+        errors = []
+        for lam in LAMBDAS:
+            answer = torch.from_numpy(fitted(keys[~held], labels[~held], lam).predict(keys[held]))
+            errors.append(float((answer - target).square().sum()))
+        best = LAMBDAS[errors.index(min(errors))]
+        expected = torch.from_numpy(fitted(keys, labels, best).predict(given.query.keys[episode].double()))
+        torch.testing.assert_close(scores[episode].double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_one_example_per_class_takes_the_largest_lam() -> None:
+    given = problem(n_shot=1)
+    scores = adapted(Ridge, given).predict(given.query) * LAMBDAS[-1]
+    sums = one_hot(given.support.labels, 4).float().mT @ given.support.keys
+    torch.testing.assert_close(scores, given.query.keys @ sums.mT, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [[0, 12, 5], [0, 0, 0]])
+def test_an_episode_without_examples_scores_0(sizes: list[int]) -> None:
+    given = problem(sizes=sizes)
+    assert not adapted(Ridge, given).predict(given.query)[0].any()
+
+
+def test_state_does_not_grow_with_the_support() -> None:
+    sizes = {adapted(Ridge, problem(n_shot=shots)).state_bytes() for shots in (1, 3, 30)}
+    assert sizes == {4 * 3 * 16 * 4}
