@@ -1,0 +1,211 @@
+"""Records: whole or not at all, checked when read, named by everything that changes the value."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from bench.contracts import StoreError
+from bench.provenance import code_fingerprint
+from bench.records import Costs, Record, Store, run_id
+from bench.spec import RunSpec
+
+SPEC = RunSpec(
+    task="t", backbone="b", method="m", config={"alpha": 0.1}, n_shot=5, seed=0, n_episodes=2, n_query=3, n_way=None
+)
+COSTS = Costs(
+    encode_seconds=1.5,
+    encode_wall_seconds=0.0,
+    encode_peak_memory_mb=3.0,
+    adapt_seconds=1 / 3,
+    adapt_peak_memory_mb=7.0,
+    query_milliseconds=0.1,
+    query_peak_memory_mb=5.0,
+    state_mb=0.25,
+    trainable_params=12,
+    memory_meter="linux_vm_hwm",
+    repeats=3,
+)
+
+
+def record(**changes):
+    identity = {**SPEC.model_dump(), "device": "cpu", "libraries": {"torch": "2"}} | changes.pop("identity", {})
+    fields = {
+        "status": "ok",
+        "value": 200 / 3,
+        "ci95": 0.1,
+        "episode_scores": [100.0, 100 / 3],
+        "n_queries": 6,
+        "costs": COSTS,
+        "notes": {"shown": [1, 2]},
+        "provenance": {"git": None},
+    } | changes
+    return Record(id=run_id(identity), spec=SPEC, identity=identity, **fields)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "deep" / "store")
+
+
+def test_a_record_reads_back_to_the_last_digit(store):
+    written = record()
+    store.write(written)
+    assert store.read(store.path(written.id)) == written
+    assert list(store) == [written]
+    assert store.finished(written.id) == written
+    assert written.costs.peak_memory_mb == 7.0
+
+
+@pytest.mark.parametrize("status", ["ok", "over_budget", "skipped", "failed"])
+def test_only_a_failed_run_is_not_finished(store, status):
+    written = record(status=status)
+    assert store.finished(written.id) is None
+    store.write(written)
+    assert (store.finished(written.id) is None) == (status == "failed")
+
+
+def test_a_second_try_takes_the_place_of_the_failed_one(store):
+    store.write(record(status="failed", reason="no"))
+    store.write(record())
+    assert [one.status for one in store] == ["ok"]
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_crash_before_the_file_has_its_name_leaves_the_old_one_and_no_half(store, monkeypatch, fault):
+    store.write(record(value=1.0))
+
+    def crash(self, target):
+        raise fault
+
+    monkeypatch.setattr(Path, "replace", crash)
+    with pytest.raises((StoreError, KeyboardInterrupt)) as caught:
+        store.write(record(value=2.0))
+    if isinstance(fault, OSError):
+        assert "No space left on device" in str(caught.value)
+        assert str(store.root) in str(caught.value)
+    monkeypatch.undo()
+    assert [one.value for one in store] == [1.0]
+    assert len(list(store.root.iterdir())) == 1
+
+
+def _write_and_die(root):
+    import os
+
+    os.fsync = lambda descriptor: os._exit(9)
+    Store(root).write(record(value=2.0))
+
+
+def test_a_process_killed_while_it_writes_leaves_no_half_record(store):
+    store.write(record(value=1.0))
+    process = multiprocessing.get_context("fork").Process(target=_write_and_die, args=(store.root,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 9
+    assert [one.value for one in store] == [1.0]
+
+
+def _write_many(root, value):
+    for _ in range(50):
+        Store(root).write(record(value=value))
+
+
+def test_two_processes_may_write_the_same_run(store):
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write_many, args=(store.root, float(value))) for value in (1, 2)]
+    for writer in writers:
+        writer.start()
+    identity = record().id
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        if store.path(identity).exists():
+            seen.add(store.read(store.path(identity)).value)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert seen <= {1.0, 2.0}
+    assert len(list(store)) == 1
+
+
+def edited(store, **changes):
+    store.write(record())
+    path = store.path(record().id)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 2}, "has schema version 2, this program reads 1"),
+        ({"schema_version": None}, "has schema version None"),
+        ({"value": "high"}, "is not a valid record: value: .*valid number"),
+        ({"status": "fine"}, "is not a valid record: status"),
+        ({"extra": 1}, "is not a valid record: extra"),
+        ({"costs": {}}, "is not a valid record: costs.encode_seconds"),
+        ({"id": "0123456789abcdef"}, "holds another run than its name says"),
+        ({"identity": {"seed": 7}}, "holds another run than its name says"),
+    ],
+)
+def test_a_record_that_was_tampered_with_is_named(store, changes, message):
+    path = edited(store, **changes)
+    for read in (lambda: store.read(path), lambda: store.finished(record().id), lambda: list(store)):
+        with pytest.raises(StoreError, match=message) as caught:
+            read()
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"text"'])
+def test_a_file_that_is_no_record_is_named(store, content):
+    store.write(record())
+    path = store.path(record().id)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=str(path)):
+        store.read(path)
+
+
+def test_a_store_without_records_is_said_to_be_so(store):
+    with pytest.raises(StoreError, match=r"no records in .*bench run"):
+        list(store)
+    store.prepare()
+    with pytest.raises(StoreError, match="no records in"):
+        list(store)
+    assert list(store.root.iterdir()) == []
+
+
+def test_a_store_that_cannot_be_written_is_found_out_at_once(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="use --store DIR"):
+        Store(tmp_path / "file" / "store").prepare()
+
+
+IDENTITY = record().identity
+
+
+@pytest.mark.parametrize("field", sorted(IDENTITY))
+def test_every_field_of_the_identity_names_the_run(field):
+    assert run_id({**IDENTITY, field: "another"}) != run_id(IDENTITY)
+    assert run_id({name: value for name, value in IDENTITY.items() if name != field}) != run_id(IDENTITY)
+
+
+def test_the_order_of_fields_does_not_name_the_run():
+    assert run_id(dict(reversed(IDENTITY.items()))) == run_id(IDENTITY)
+
+
+def test_the_code_is_followed_through_relative_imports(tmp_path, monkeypatch):
+    package = tmp_path / "relative_pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import deep\n")
+    (package / "plugin.py").write_text("from .helper import one\nfrom . import two\n")
+    (package / "helper.py").write_text("one = 1\n")
+    (package / "two.py").write_text("two = 2\n")
+    (package / "deep.py").write_text("three = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    seen = set()
+    for name in ("plugin", "helper", "two", "deep"):
+        code_fingerprint.cache_clear()
+        seen.add(code_fingerprint(("relative_pkg.plugin", "relative_pkg")))
+        (package / f"{name}.py").write_text((package / f"{name}.py").read_text() + "more = 1\n")
+    code_fingerprint.cache_clear()
+    seen.add(code_fingerprint(("relative_pkg.plugin", "relative_pkg")))
+    assert len(seen) == 5
