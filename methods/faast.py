@@ -6,11 +6,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.closed_form import dual_factors, primal_weights
+from bench.closed_form import add_gram, dual_factors, mirrored, primal_weights
 from bench.contracts import AssociativeConfig, AssociativeMethod, Memory
 from methods._pairs import without_padding
 
 Solver = Literal["exact", "pinv"]
+ROWS_AT_ONCE = 1024
 
 
 class FaastConfig(AssociativeConfig):
@@ -73,13 +74,15 @@ class FastWeights(Memory):
         if not self.streams:
             self._pairs.append((keys, values))
             return
-        keys, values = keys.double(), values.double()
-        gram, cross = keys.mT @ keys, keys.mT @ values
         if self._sums is None:
-            self._sums = gram, cross
-        else:
-            self._sums[0].add_(gram)
-            self._sums[1].add_(cross)
+            n_episodes, dim = len(keys), keys.shape[2]
+            gram = keys.new_zeros(n_episodes, dim, dim, dtype=torch.float64)
+            self._sums = gram, gram.new_zeros(n_episodes, dim, values.shape[2])
+        for start in range(0, keys.shape[1], ROWS_AT_ONCE):
+            # Only this many rows exist in float64 at a time.
+            some = keys[:, start : start + ROWS_AT_ONCE].double()
+            add_gram(self._sums[0], some)
+            self._sums[1].baddbmm_(some.mT, values[:, start : start + ROWS_AT_ONCE].double())
 
     def solve(self) -> None:
         """Compile what was observed and forget it."""
@@ -89,7 +92,7 @@ class FastWeights(Memory):
         rtol = self._count.clamp(min=1).double() ** -self.alpha
         basis: Tensor | None = None
         if self._sums is not None:
-            weights = primal_weights(*self._sums, rtol)
+            weights = primal_weights(mirrored(self._sums[0]), self._sums[1], rtol)
         else:
             keys, values = (torch.cat(parts, dim=1) for parts in zip(*self._pairs, strict=True))
             if self.solver == "pinv":
@@ -125,6 +128,7 @@ def _smaller_form(coefficients: Tensor, basis: Tensor) -> tuple[Tensor, Tensor |
 class Faast(AssociativeMethod):
     """Forward-only associative learning: one closed-form solve, and queries at a cost independent of N."""
 
+    linear_in_values = True
     Config = FaastConfig
     config: FaastConfig
     source = "Bao et al., FAAST: Forward-Only Associative Learning via Closed-Form Fast Weights, arXiv 2605.04651"
@@ -135,7 +139,7 @@ class Faast(AssociativeMethod):
         return FastWeights(
             setting.n_episodes,
             setting.key_dim,
-            setting.value_dim,
+            self.memory_dim,
             n_items=setting.n_support,
             alpha=config.alpha,
             solver=config.solver,

@@ -65,13 +65,14 @@ class LinearAttentionMemory(Memory):
 class LinearAttention(AssociativeMethod):
     """Linear attention over the support set, relative to its mean value."""
 
+    linear_in_values = True
     source = (
         "Katharopoulos et al. 2020, Transformers are RNNs, arXiv 2006.16236, as in FAAST, arXiv 2605.04651 (baseline)"
     )
 
     def make_memory(self) -> LinearAttentionMemory:
         """Empty sums for the setting's shapes."""
-        return LinearAttentionMemory(self.setting.n_episodes, self.setting.key_dim, self.setting.value_dim)
+        return LinearAttentionMemory(self.setting.n_episodes, self.setting.key_dim, self.memory_dim)
 
 
 PLUGIN = LinearAttention

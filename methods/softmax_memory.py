@@ -37,6 +37,7 @@ class SoftmaxPairs(StoredPairs):
 class SoftmaxMemory(AssociativeMethod):
     """The memory that FAAST's baseline reads at every query, at a cost that grows with the support set."""
 
+    linear_in_values = True
     Config = SoftmaxConfig
     config: SoftmaxConfig
     source = (
@@ -46,7 +47,7 @@ class SoftmaxMemory(AssociativeMethod):
     def make_memory(self) -> SoftmaxPairs:
         """An empty store that attends with the configured scale."""
         setting = self.setting
-        return SoftmaxPairs(setting.n_episodes, setting.key_dim, setting.value_dim, self.config.scale)
+        return SoftmaxPairs(setting.n_episodes, setting.key_dim, self.memory_dim, self.config.scale)
 
 
 PLUGIN = SoftmaxMemory

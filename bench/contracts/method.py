@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -162,10 +163,18 @@ class AssociativeMethod(ForwardMethod):
     """
 
     Config: ClassVar[type[MethodConfig]] = AssociativeConfig
+    linear_in_values: ClassVar[bool] = False
+    """True where the memory's answer is a linear function of the stored values.
+
+    A classification task has but ``n_way`` distinct values. Such a memory is then given labels, one-hot,
+    and its answer is multiplied by the class values: the same answer from a smaller state.
+    """
 
     def __init__(self, config: AssociativeConfig, backbone: Backbone, setting: Setting) -> None:
         super().__init__(config, backbone, setting)
         self.prior_count = setting.prior_count if config.prior_count is None else config.prior_count
+        self.stores_labels = self.linear_in_values and setting.n_way < setting.value_dim
+        self.memory_dim = setting.n_way if self.stores_labels else setting.value_dim
         self.memory = self.make_memory()
         self.register_buffer("count", torch.zeros(setting.n_episodes, dtype=torch.long))
 
@@ -173,11 +182,12 @@ class AssociativeMethod(ForwardMethod):
 
     @abstractmethod
     def make_memory(self) -> Memory:
-        """An empty memory for ``self.setting``."""
+        """An empty memory for ``self.setting``, whose values are ``self.memory_dim`` wide."""
 
     def observe(self, support: Support) -> None:
         """Pass the batch on to the memory and count its items."""
-        self.memory.observe(support.keys, support.values, support.mask)
+        values = one_hot(support.labels, self.setting.n_way).float() if self.stores_labels else support.values
+        self.memory.observe(support.keys, values, support.mask)
         self.count += support.mask.sum(dim=1)
 
     def solve(self) -> None:
@@ -187,7 +197,7 @@ class AssociativeMethod(ForwardMethod):
     def recall(self, query: Query) -> Tensor:
         """``[episode, item, dim_v]``, the memory's answer alone."""
         answer: Tensor = self.memory.read(query.keys)
-        return answer
+        return answer @ query.classes.values if self.stores_labels else answer
 
     def predict(self, query: Query) -> Tensor:
         """Scores of the mixed answer ``(1 - r) * prior + r * recalled``; the prior alone where nothing was observed."""
