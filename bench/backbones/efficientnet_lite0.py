@@ -22,6 +22,8 @@ from bench.contracts.loading import file_hash, package_file, text_hash
 TRANSFORM = "centre 224/256, bicubic to 224, (x - 127) / 128; pooled, unit length; version 1"
 SIZE = 224
 CROP = 224 / 256
+CPU_IMAGES_AT_ONCE = 4
+"""The early layers of so many images stay in a core's cache: a third faster than 32 at once."""
 SCALE = 100.0  # the temperature of CLIP's read-out, so that methods meet the same range of logits
 
 # Names of a block's layers in the weights file and in timm; a block without expansion has two fewer.
@@ -116,9 +118,15 @@ class EfficientNetLite0(Backbone):
     def encode(self, batch: Tensor) -> Features:
         """Keys and priors of a batch of images."""
         images = batch.to(self.net.conv_stem.weight.device, memory_format=torch.channels_last)
-        pooled = self.net.forward_head(self.net.forward_features(images), pre_logits=True)
+        at_once = CPU_IMAGES_AT_ONCE if images.device.type == "cpu" else max(1, len(images))
+        pooled = torch.cat([self._pooled(part) for part in images.split(at_once)])
         logits = self.net.classifier(pooled)
         return Features(normalize(pooled.float(), dim=-1), self._conse.prior(logits.float()))
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        """``[item, 1280]``, before normalisation."""
+        features: Tensor = self.net.forward_head(self.net.forward_features(images), pre_logits=True)
+        return features
 
     def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, 384]`` unit vectors of the class prompts, centred as the priors are."""
