@@ -29,6 +29,7 @@ from bench.meter import StageMeter
 
 FORMAT = 1
 ITEMS_PER_SHARD = 4096
+_UNSEEN = DataError("it was never encoded")
 
 
 @dataclass
@@ -67,11 +68,12 @@ class FeatureTable:
     def require(self, positions: Positions) -> None:
         """Raise DataError or NumericalError, naming the items, if any of ``positions`` cannot be used."""
         wanted = np.unique(positions[positions >= 0])
-        bad = [int(position) for position in wanted if int(position) in self.broken]
+        bad = {int(position): self.broken.get(int(position), _UNSEEN) for position in self.missing(positions)}
         if bad:
-            named = "; ".join(f"{self.split} item {position}: {self.broken[position]}" for position in bad[:3])
+            reasons = list(bad.items())
+            named = "; ".join(f"{self.split} item {position}: {reason}" for position, reason in reasons[:3])
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-            raise type(self.broken[bad[0]])(
+            raise type(reasons[0][1])(
                 f"{len(bad)} of the {len(wanted)} {self.split} items of this run cannot be used: {named}{more}; "
                 "mend or remove them"
             )
@@ -104,7 +106,7 @@ class FeatureCache:
                 positions = tensors["positions"].numpy()
                 table.add(positions, Features(tensors["keys"], tensors["prior"]), tensors["seconds"])
                 table.peak_memory_mb = max(table.peak_memory_mb, peak)
-            except (SafetensorError, OSError, KeyError, ValueError) as error:
+            except (SafetensorError, OSError, KeyError, ValueError, IndexError, RuntimeError) as error:
                 raise StoreError(
                     f"feature cache file is damaged: {path} ({path.stat().st_size} bytes; {error}); "
                     "delete it and run again, its items will be encoded anew"

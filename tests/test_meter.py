@@ -1,0 +1,135 @@
+"""The meters, held against loads of known size."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from bench.meter import LinuxPeakMemory, SampledMemory, StageMeter, memory_meter, now
+
+CPU = torch.device("cpu")
+METERS = [
+    pytest.param(
+        LinuxPeakMemory, marks=pytest.mark.skipif(not LinuxPeakMemory.works(), reason="the kernel keeps no peak here")
+    ),
+    SampledMemory,
+]
+LOAD = 256  # MiB
+
+
+def fill(mebibytes=LOAD):
+    return np.ones(mebibytes * 2**20, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", METERS)
+def test_an_allocation_is_measured(kind):
+    meter = kind()
+    meter.start()
+    held = fill()
+    assert meter.peak() == pytest.approx(LOAD, rel=0.1)
+    del held
+
+
+@pytest.mark.parametrize("kind", METERS)
+def test_memory_freed_before_the_end_is_still_seen(kind):
+    meter = kind()
+    meter.start()
+    held = fill()
+    time.sleep(0.02)  # a sampling meter needs an instant to see it
+    del held
+    assert meter.peak() == pytest.approx(LOAD, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", METERS)
+def test_what_was_there_before_does_not_count(kind):
+    held = fill()
+    del held  # its peak is over
+    kept = fill()
+    meter = kind()
+    meter.start()
+    assert meter.peak() < 0.1 * LOAD
+    del kept
+
+
+@pytest.mark.parametrize("kind", METERS)
+def test_a_meter_starts_anew(kind):
+    meter = kind()
+    meter.start()
+    held = fill()
+    del held
+    meter.peak()
+    meter.start()
+    smaller = fill(LOAD // 4)
+    assert meter.peak() == pytest.approx(LOAD / 4, rel=0.15)
+    del smaller
+
+
+def test_a_sampling_thread_does_not_outlive_its_stage():
+    meter = SampledMemory()
+    meter.start()
+    thread = meter.thread
+    assert thread.is_alive()
+    meter.peak()
+    assert not thread.is_alive()
+
+
+def test_a_stage_is_measured_in_seconds_and_memory():
+    meter = StageMeter()
+    meter.start(CPU)
+    held = fill()
+    del held
+    time.sleep(0.2)
+    meter.stop()
+    assert meter.cost.seconds >= 0.2
+    assert meter.cost.peak_memory_mb == pytest.approx(LOAD, rel=0.1)
+    assert meter.cost.memory_meter == memory_meter(CPU).name
+
+
+def test_a_sleep_is_measured():
+    # The best of three: another process may hold this one up, never make it faster.
+    seconds = []
+    for _ in range(3):
+        meter = StageMeter()
+        meter.start(CPU)
+        time.sleep(0.1)
+        meter.stop()
+        seconds.append(meter.cost.seconds)
+    assert 0.1 <= min(seconds) <= 0.1 * 1.1 + 0.005
+
+
+def test_the_clock_does_not_count_the_meters_own_work():
+    seconds = []
+    for _ in range(3):
+        meter = StageMeter()
+        meter.start(CPU)
+        meter.stop()
+        seconds.append(meter.cost.seconds)
+    assert min(seconds) < 0.001
+    assert now(CPU) <= now(CPU)
+
+
+def test_a_stage_after_another_counts_what_that_one_left_behind():
+    adapting = StageMeter()
+    adapting.start(CPU)
+    state = fill()
+    adapting.stop()
+    answering = StageMeter(after=adapting)
+    answering.start(CPU)
+    scratch = fill(LOAD // 4)
+    answering.stop()
+    assert answering.cost.peak_memory_mb == pytest.approx(1.25 * LOAD, rel=0.1)
+    del state, scratch
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_is_measured_by_its_allocator():
+    device = torch.device("cuda")
+    torch.ones(1, device=device)
+    meter = StageMeter()
+    meter.start(device)
+    held = torch.ones(LOAD * 2**20, dtype=torch.uint8, device=device)
+    del held
+    meter.stop()
+    assert meter.cost.peak_memory_mb == pytest.approx(LOAD, rel=0.01)
+    assert meter.cost.memory_meter == "cuda_max_memory_allocated"
