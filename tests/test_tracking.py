@@ -1,0 +1,166 @@
+"""What W&B's own client writes to disk is what a record says; its failures are never a run's."""
+
+import json
+import struct
+
+import pytest
+
+from bench.tracking import WandbTracker, metrics
+from tests.test_records import record
+
+BLOCK = 32 * 1024
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+
+def messages(path):
+    """The records of a ``.wandb`` file: LevelDB's log format after W&B's own seven bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record as Message
+
+    data, at, parts = path.read_bytes(), 7, []
+    assert data[:4] == b":W&B"
+    while at + 7 <= len(data):
+        left = BLOCK - at % BLOCK
+        if left < 7:  # too little for a header: the rest of a block is empty
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        assert kind in {FULL, FIRST, MIDDLE, LAST}
+        parts.append(data[at + 7 : at + 7 + length])
+        at += 7 + length
+        if kind in {FULL, LAST}:
+            yield Message.FromString(b"".join(parts))
+            parts = []
+
+
+def runs(folder):
+    """What a user would see on W&B of every run in a folder, oldest first."""
+    found = []
+    for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
+        seen = {"config": {}, "history": {}}
+        for message in messages(path):
+            if message.HasField("run"):
+                seen["run"] = message.run
+            for change in (message.run.config, message.config):
+                seen["config"] |= {
+                    item.key or item.nested_key[0]: json.loads(item.value_json) for item in change.update
+                }
+            for item in message.history.item:
+                seen["history"][item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+            seen.setdefault("exit", None)
+            if message.HasField("exit"):
+                seen["exit"] = message.exit.exit_code
+        found.append(seen)
+    return found
+
+
+@pytest.fixture
+def keyless(tmp_path, monkeypatch):
+    """A user who never heard of W&B."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "WANDB_PROJECT", "WANDB_ENTITY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    return tmp_path
+
+
+def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyless, capfd):
+    folder = keyless / "store"
+    tracker = WandbTracker(folder, group="suite")
+    assert tracker.hint() is None
+    given = record()
+    tracker(given)
+    (seen,) = runs(folder)
+    assert seen["run"].run_id == given.id
+    assert seen["run"].project == "faast-bench"
+    assert seen["run"].run_group == "suite"
+    assert seen["run"].job_type == "m"
+    assert seen["run"].display_name == "t-m-5shot-seed0"
+    assert set(seen["run"].tags) == {"t", "m", "ok"}
+    assert seen["exit"] == 0
+    assert seen["config"]["n_shot"] == 5
+    assert seen["config"]["seed"] == 0
+    assert seen["config"]["status"] == "ok"
+    assert seen["config"]["libraries"] == {"torch": "2"}
+    assert seen["config"]["config"] == {"alpha": 0.1}
+    assert seen["history"].items() >= metrics(given).items()
+    assert tracker.hint() == f"W&B runs were kept offline; to send them: wandb sync {folder}/wandb/offline-run-*"
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err == ""
+
+
+def test_the_numbers_have_their_units_in_their_names():
+    assert metrics(record()) == {
+        "score/accuracy": pytest.approx(200 / 3),
+        "score/ci95": 0.1,
+        "seconds/encode": 1.5,
+        "seconds/adapt": pytest.approx(1 / 3),
+        "seconds/query": pytest.approx(0.0001),
+        "memory/peak_mb": 7.0,
+        "memory/state_mb": 0.25,
+        "params/trainable": 12.0,
+    }
+    failed = record(status="failed", reason="no", value=None, ci95=None, costs=None)
+    assert metrics(failed) == {}
+
+
+def test_a_server_that_is_away_costs_one_try_and_no_record(keyless, monkeypatch):
+    import wandb
+
+    tried = []
+    begin = wandb.init
+
+    def init(*args, settings, **options):
+        tried.append(settings.mode)
+        if settings.mode == "online":
+            raise wandb.errors.CommError("the server is away")
+        return begin(*args, settings=settings, **options)
+
+    monkeypatch.setattr(wandb, "login", lambda **_: True)
+    monkeypatch.setattr(wandb, "init", init)
+    folder = keyless / "store"
+    tracker = WandbTracker(folder)
+    failed = record(status="failed", reason="planted", value=None, ci95=None, costs=None, identity={"seed": 1})
+    tracker(record())
+    tracker(failed)
+    assert tried == ["online", "offline", "offline"]
+    by_id = {seen["run"].run_id: seen for seen in runs(folder)}
+    assert by_id.keys() == {record().id, failed.id}
+    assert by_id[failed.id]["config"]["reason"] == "planted"
+    assert "failed" in by_id[failed.id]["run"].tags
+    assert by_id[record().id]["run"].run_group == "t"
+    assert "wandb sync" in tracker.hint()
+
+
+@pytest.mark.parametrize("answer", [False, ConnectionError("no network")])
+def test_a_key_that_is_missing_or_refused_means_offline(keyless, monkeypatch, answer):
+    import wandb
+
+    def login(**_):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(wandb, "login", login)
+    assert WandbTracker(keyless).mode == "offline"
+
+
+def test_the_users_own_mode_is_kept(keyless, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    tracker = WandbTracker(keyless / "store")
+    tracker(record())
+    assert runs(keyless / "store") == []
+    assert tracker.hint() is None
+
+
+def test_a_failure_offline_is_raised_for_the_runner_to_report(keyless, monkeypatch):
+    import wandb
+
+    def init(*args, **options):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(OSError, match="disk full"):
+        WandbTracker(keyless / "store")(record())
