@@ -1,0 +1,90 @@
+"""Nearest class mean by cosine, with SimpleShot's centring if wanted."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support
+from methods._moments import class_indicator
+from methods._pairs import without_padding
+
+
+class NearestMeanConfig(MethodConfig):
+    """Hyper-parameters of the nearest class mean."""
+
+    centre: bool = Field(
+        default=False,
+        description="SimpleShot's CL2N: subtract the mean of the support set, then scale to length 1.",
+    )
+
+
+class NearestMean(ForwardMethod):
+    """Scores are cosines between a query and the mean of each class; -1, the least, for a class without examples.
+
+    With ``centre``, keys are taken relative to the mean of the support set; SimpleShot uses the mean of a base set of
+    other classes, which there is none of here. Each example is scaled to length 1 before it is averaged, so the
+    mean has to be known first: adapting keeps all keys until then. Without ``centre`` it keeps class sums.
+    The state is one mean per class, and the centre. There is no prior in the scores.
+    """
+
+    Config = NearestMeanConfig
+    config: NearestMeanConfig
+    source = (
+        "Wang et al. 2019, SimpleShot, arXiv 1911.04623; Snell et al. 2017, Prototypical Networks, arXiv 1703.05175"
+    )
+
+    def __init__(self, config: NearestMeanConfig, backbone: Backbone, setting: Setting) -> None:
+        super().__init__(config, backbone, setting)
+        # Not buffers: sums stay in float64 while observing and are forgotten in solve, as kept keys are.
+        self._sums: Tensor | None = None
+        self._kept: list[Support] = []
+        self.register_buffer("centre", torch.zeros(setting.n_episodes, 1, setting.key_dim if config.centre else 0))
+        self.register_buffer("means", torch.zeros(setting.n_episodes, setting.n_way, setting.key_dim))
+        self.register_buffer("seen", torch.zeros(setting.n_episodes, setting.n_way, dtype=torch.bool))
+
+    centre: Tensor
+    """``[episode, 1, dim_k]``, or width 0."""
+    means: Tensor
+    """``[episode, way, dim_k]``, of length 1."""
+    seen: Tensor
+    """``[episode, way]``: whether a class has examples."""
+
+    def observe(self, support: Support) -> None:
+        """Add the batch to the class sums, or keep it if the centre has to come first."""
+        if self.config.centre:
+            self._kept.append(support)
+        else:
+            self._add(support)
+
+    def solve(self) -> None:
+        """Find the centre, if wanted, then the means."""
+        if self._kept:
+            keys = [without_padding(support.keys, support.mask).double() for support in self._kept]
+            total = torch.stack([part.sum(dim=1) for part in keys]).sum(dim=0)
+            count = torch.stack([support.mask.sum(dim=1) for support in self._kept]).sum(dim=0)
+            self.centre = (total / count.clamp(min=1).unsqueeze(-1)).unsqueeze(1).float()
+            for support in self._kept:
+                self._add(support)
+            self._kept.clear()
+        if self._sums is not None:
+            # Only the direction of a class mean matters to a cosine, so that the sum serves as well.
+            self.means = normalize(self._sums, dim=-1).float()
+            self._sums = None
+
+    def predict(self, query: Query) -> Tensor:
+        """Cosines ``[episode, item, way]``."""
+        return (self._scaled(query.keys) @ self.means.mT).masked_fill(~self.seen.unsqueeze(1), -1.0)
+
+    def _add(self, support: Support) -> None:
+        keys = self._scaled(without_padding(support.keys, support.mask)).double()
+        indicator = class_indicator(support.labels, support.mask, self.setting.n_way)
+        self.seen |= indicator.any(dim=1)
+        sums = indicator.mT @ keys
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def _scaled(self, keys: Tensor) -> Tensor:
+        return normalize(keys - self.centre, dim=-1) if self.config.centre else normalize(keys, dim=-1)
+
+
+PLUGIN = NearestMean
