@@ -1,7 +1,7 @@
 """Labelled items set aside to choose hyper-parameters by: the same ones in any order and any batches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.contracts import Items, Support
 
 MOST_PER_CLASS = 32
-"""Items of a class that are set aside at most, so that a streamed support set needs no more memory than this."""
+"""Items of a class that are set aside where the support set streams by, so that memory does not grow with it."""
 _ODD = 0x9E3779B97F4A7C15
 _BITS = 2**64
 
@@ -40,9 +40,9 @@ def rank_in_class(draw: Tensor, labels: Tensor, mask: Tensor, n_way: int) -> Ten
     return torch.empty_like(place).scatter_(1, order, place)
 
 
-def n_held_out(sizes: Tensor, parts: int) -> Tensor:
+def n_held_out(sizes: Tensor, parts: int, most: int = MOST_PER_CLASS) -> Tensor:
     """How many of ``sizes`` items to hold out: one in ``parts`` but at least one, and none of a single item."""
-    wanted = (sizes // parts).clamp(min=1, max=MOST_PER_CLASS)
+    wanted = (sizes // parts).clamp(min=1, max=most)
     return wanted.where(sizes > 1, 0)
 
 
@@ -66,12 +66,24 @@ class Sample:
         keys, prior = support.keys.masked_fill(padding, 0), support.prior.masked_fill(padding, 0)
         return cls(keys, prior, support.labels, support.mask, draws(support, seed))
 
+    def part(self, items: slice) -> Self:
+        """Some items of every episode."""
+        return type(self)(*(tensor[:, items] for tensor in self.tensors()))
+
+    def shuffled(self) -> Self:
+        """The items in the order of their draws, padding last."""
+        order = self.draw.masked_fill(~self.mask, torch.iinfo(torch.int64).max).argsort(dim=1)
+        return self._at(order)
+
     def where(self, kept: Tensor) -> Self:
         """Only the items where ``kept [episode, item]``, moved to the front."""
         kept = kept & self.mask
         width = int(kept.sum(dim=1).amax())
         index = kept.long().argsort(dim=1, descending=True, stable=True)[:, :width]
-        mask = kept.gather(1, index)
+        return replace(self, mask=kept)._at(index)
+
+    def _at(self, index: Tensor) -> Self:
+        mask = self.mask.gather(1, index)
         keys, prior = (
             tensor.gather(1, index.unsqueeze(-1).expand(-1, -1, tensor.shape[-1])).masked_fill(~mask.unsqueeze(-1), 0)
             for tensor in (self.keys, self.prior)
@@ -95,7 +107,7 @@ class Sample:
         """``[episode, item]``, see rank_in_class."""
         return rank_in_class(self.draw, self.labels, self.mask, n_way)
 
-    def held_out(self, sizes: Tensor, parts: int) -> Tensor:
+    def held_out(self, sizes: Tensor, parts: int, most: int = MOST_PER_CLASS) -> Tensor:
         """``[episode, item]``: whether to hold an item out, given the support set's class ``sizes [episode, way]``."""
-        wanted = n_held_out(sizes, parts).gather(1, self.labels)
+        wanted = n_held_out(sizes, parts, most).gather(1, self.labels)
         return (self.rank(sizes.shape[1]) < wanted) & self.mask
