@@ -1,0 +1,49 @@
+"""What methods trained on features share: a shuffled copy of the support set, and losses that keep episodes apart."""
+
+from abc import abstractmethod
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bench.contracts import Classes, GradientMethod, Support
+from methods._held_out import Sample
+
+
+def summed_cross_entropy(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """Mean cross-entropy over the items of each episode, summed over episodes; 0 for one without items.
+
+    logits: ``[episode, item, way]``; labels, mask: ``[episode, item]``.
+    """
+    each = cross_entropy(logits.mT, labels, reduction="none").masked_fill(~mask, 0)
+    return (each.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).sum()
+
+
+class SupportTrained(GradientMethod):
+    """Is given the whole support set at each step, looks at it once, and takes its minibatches from what it kept.
+
+    So it can start from the examples and hold some of them out, and its minibatches do not depend on their order.
+    """
+
+    batch_size = None
+    _step = 0
+
+    def loss(self, support: Support) -> Tensor:
+        """The loss of this step, summed over episodes."""
+        if self._step == 0:
+            self.begin(Sample.of(support, self.setting.seed).shuffled(), support.classes)
+        self._step += 1
+        return self.step_loss(self._step - 1, support.classes)
+
+    @abstractmethod
+    def begin(self, items: Sample, classes: Classes) -> None:
+        """Look at all items, in shuffled order with padding last; without gradients into them."""
+
+    @abstractmethod
+    def step_loss(self, step: int, classes: Classes) -> Tensor:
+        """The loss of a step, counted from 0."""
+
+
+def minibatch(items: Sample, step: int, size: int) -> Sample:
+    """The items of a step: ``size`` of each episode, going round without reshuffling, the last batch being smaller."""
+    start = step % max(1, -(-items.mask.shape[1] // size)) * size
+    return items.part(slice(start, start + size))
