@@ -1,7 +1,6 @@
 """What plugins need to read files: packages, caches, hashes, halves of a data set, Parquet and the hub."""
 
 import hashlib
-import io
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import datasets
 import numpy as np
@@ -19,9 +18,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from datasets import Dataset
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
-from PIL import Image
 
-from bench.contracts.task import Pool
 from bench.errors import DataError
 
 HUB_TIMEOUT = 5.0
@@ -137,13 +134,15 @@ class Source:
         missing = [path for path in paths.values() if not path.is_file()]
         if missing:
             raise DataError(f"{self.folder} needs {self._layout(str(data))}; not found: {', '.join(map(str, missing))}")
-        loaded = {split: self._read([str(path)]) for split, path in paths.items()}
+        loaded = {split: read_parquet(self.folder, [path]) for split, path in paths.items()}
         return loaded, text_hash(*(file_hash(path) for path in paths.values()))
 
     def _from_hub(self) -> tuple[dict[str, Dataset], str]:
         local = f"for a local copy give --data DIR or BENCH_DATA with {self._layout('DIR')}"
         try:
-            folder = hub_folder(self.hub, "dataset", self.revision, ["*.parquet"])
+            # Of the splits asked for alone: the others may be gigabytes.
+            wanted = [f"*{split}-*-of-*.parquet" for split in self.splits]
+            folder = hub_folder(self.hub, "dataset", self.revision, wanted)
         except DataError as error:
             raise DataError(f"{error}; {local}") from error
         loaded = {}
@@ -152,15 +151,18 @@ class Source:
             # A download that was broken off leaves some of the files, each of which names their number.
             if not files or len(files) != int(files[0].rpartition("-of-")[2].removesuffix(".parquet")):
                 raise DataError(f"{self.hub} has {len(files)} files of {split} in {folder}, which is not all; {local}")
-            loaded[split] = self._read(files)
+            loaded[split] = read_parquet(self.folder, files)
         return loaded, f"{self.hub}@{self.revision}"
 
-    def _read(self, files: list[str]) -> Dataset:
-        try:
-            with _quiet():
-                return datasets.load_dataset("parquet", data_files=files, split="train")
-        except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
-            raise DataError(f"{self.folder} cannot be read from {', '.join(files)}: {one_line(error)}") from error
+
+def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
+    """The rows of Parquet files as one data set. Raises DataError, with the task's ``name``, if they cannot be read."""
+    paths = [str(file) for file in files]
+    try:
+        with _quiet():
+            return datasets.load_dataset("parquet", data_files=paths, split="train")
+    except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"{name} cannot be read from {', '.join(paths)}: {one_line(error)}") from error
 
 
 def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str, files: Sequence[str]) -> Path:
@@ -198,46 +200,3 @@ def one_line(error: BaseException) -> str:
     """An error's message without line breaks and not too long; its type's name if it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:200] + "..."
-
-
-def _decoded(batch: dict[str, list[Any]]) -> dict[str, list[Image.Image]]:
-    """Decode the images of some rows; the ``path`` of a row holds its name for the message."""
-    images: list[Image.Image] = []
-    for item in batch["input"]:
-        try:
-            image = Image.open(io.BytesIO(item["bytes"] or b""))
-            image.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{item['path']} is no readable image: {one_line(error)}") from error
-        images.append(image)
-    return {"input": images}
-
-
-def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
-    """A pool of encoded images, which are decoded only when they are asked for.
-
-    name: of task and split, for messages. image, label: columns of ``dataset``, of PNG or JPEG bytes as
-    ``datasets`` stores images, and of integers. Reading a broken image raises DataError with its row.
-    """
-    absent = {image, label} - set(dataset.column_names)
-    if absent:
-        raise DataError(f"{name} needs the columns {image!r} and {label!r}, got {', '.join(dataset.column_names)}")
-    column = dataset.cast_column(image, datasets.Image(decode=False)).data.column(image)
-    # The file names in the data are of no use to a reader of an error message; the row is. Chunk by
-    # chunk, the image bytes stay where they are, in memory-mapped files.
-    chunks, row = [], 0
-    for chunk in column.chunks:
-        rows = pa.array([f"{name} row {row + offset}" for offset in range(len(chunk))], pa.string())
-        chunks.append(pa.StructArray.from_arrays([chunk.field("bytes"), rows], names=["bytes", "path"]))
-        row += len(chunk)
-    named = pa.chunked_array(chunks, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
-    inputs = Dataset(pa.table({"input": named})).with_transform(_decoded)
-    return Pool(inputs, integer_labels(name, dataset[label]))
-
-
-def integer_labels(name: str, labels: Sequence[int]) -> np.ndarray:
-    """``[item]`` labels as int64. Raises DataError if there is one that is not an integer."""
-    found = np.asarray(labels)
-    if found.dtype.kind not in "iu":
-        raise DataError(f"{name} needs one integer label per row, got {found.dtype} values")
-    return found.astype(np.int64)

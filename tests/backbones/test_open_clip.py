@@ -1,6 +1,6 @@
 """A tiny CLIP of each family with random weights, saved and then loaded as a user's checkpoint; no network."""
 
-import json
+import io
 import shutil
 import warnings
 from pathlib import Path
@@ -11,51 +11,20 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from torch.nn.functional import normalize
 
 from bench import planning
 from bench.backbones.open_clip import PLUGIN, OpenClip
 from bench.contracts import Classes, DataError, UsageError
 from bench.devices import DeviceOptions, quiet_lightning
+from bench.progress import RichReporter
 from bench.records import Store
 from bench.runner import Runner
 from bench.spec import Block
-from tests.test_runner import Notebook
+from tests.backbones.tiny_clip import VISION, save, tiny
 
-TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
-VISION: dict[str, dict[str, Any]] = {
-    "tiny-vit": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
-    "tiny-resnet-quickgelu": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8},
-}
 NAMES, PROMPTS = ("cat", "dog", "long-tailed macaque"), ("A photo of a {label}.", "art of the {label}.")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def known(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The tiny models, among those that open_clip knows by name."""
-    folder = tmp_path_factory.mktemp("configs")
-    for name, vision in VISION.items():
-        config = {"embed_dim": 24, "quick_gelu": "quickgelu" in name, "vision_cfg": vision, "text_cfg": TEXT}
-        (folder / f"{name}.json").write_text(json.dumps(config))
-    open_clip.add_model_config(folder)
-
-
-def tiny(name: str, seed: int = 0) -> Any:
-    torch.manual_seed(seed)
-    model = open_clip.create_model(name)
-    with torch.no_grad():
-        model.logit_scale.fill_(np.log(50.0))
-        for module in model.modules():
-            # As made, some norms are 0 and others 1: all images look alike, and a mistake would not show.
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_(std=0.1)
-                module.weight.uniform_(2, 4)
-    return model.eval()
-
-
-def save(path: Path, name: str, seed: int = 0) -> Path:
-    torch.save(tiny(name, seed).state_dict(), path)
-    return path
 
 
 @pytest.fixture(scope="module", params=VISION)
@@ -247,11 +216,12 @@ def test_a_run_goes_from_the_name_on_the_command_line_to_its_records(
     precision: str, outside: Path, cache: Path, tmp_path: Path
 ) -> None:
     quiet_lightning()
+    reporter = RichReporter(Console(file=io.StringIO()))
     name = f"open_clip:tiny-vit/{save(tmp_path / 'checkpoint.pt', 'tiny-vit')}"
     block = {"task": "stripes", "backbone": name, "methods": ["zero_shot", "faast"], "shots": ["full"]}
     specs = planning.expand(Block.model_validate(block | {"precision": precision}))
     devices = DeviceOptions(accelerator="cpu", batch_size=64, workers=2)
-    report = Runner(Store(tmp_path / "store"), devices, Notebook()).run(specs)
+    report = Runner(Store(tmp_path / "store"), devices, reporter).run(specs)
     assert not report.failed, (report.problems, [record.reason for record in report.records])
     assert {record.spec.backbone for record in report.records} == {name}
     if precision == "32-true":
