@@ -26,6 +26,8 @@ class WandbTracker:
         """``WANDB_MODE`` if set; else online where a key is found and accepted, and offline otherwise."""
         import wandb  # slow to import, and only needed where a record is tracked
 
+        # Makes the client read WANDB_SILENT now; else it warns of what Lightning passes to it.
+        wandb.setup()
         chosen = os.environ.get("WANDB_MODE")
         if chosen:
             return cast(Mode, chosen)

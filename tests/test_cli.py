@@ -1,0 +1,345 @@
+"""The command as a user types it: what it prints, where, how fast, and with which exit code."""
+
+import csv
+import io
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from bench import cli, plugins
+from tests.test_records import record
+
+COLUMNS = {
+    "task", "backbone", "method", "n_shot", "n_episodes", "metric", "value", "ci95", "adapt_seconds",
+    "query_milliseconds", "encode_seconds", "peak_memory_mb", "state_mb", "trainable_params", "status", "reason",
+}  # fmt: skip
+
+
+@pytest.fixture
+def clean(tmp_path, monkeypatch):
+    """A folder to work in, without the settings of whoever runs the tests."""
+    for name in ("BENCH_DATA", "BENCH_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def bench(clean, monkeypatch, capsys):
+    """``bench ...`` in this process; answers exit code, output and standard error."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return command
+
+
+def one_line(answer, code):
+    """The one line of an answer that went wrong."""
+    found, _, err = answer
+    assert found == code, err
+    assert err.startswith("bench: "), err
+    assert err.count("\n") == 1, err
+    return err.strip()
+
+
+def shell(*words, **environment):
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, words)],
+        capture_output=True, text=True, env={**os.environ, **environment}, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_help_is_there_at_once():
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        answer = shell("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert answer.returncode == 0
+        assert all(word in answer.stdout for word in ("list", "run", "leaderboard"))
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "tasks", "--json"]])
+def test_nothing_heavy_is_imported_before_it_is_needed(words):
+    code = (
+        "import sys; from bench.cli import app\n"
+        f"try:\n    app({words})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'lightning', 'datasets', 'pandas', 'wandb'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("what", ["methods", "tasks", "backbones", "suites"])
+def test_list(bench, what):
+    code, plain, err = bench("list", what)
+    assert (code, err) == (0, "")
+    code, text, err = bench("list", what, "--json")
+    assert (code, err) == (0, "")
+    entries = json.loads(text)
+    assert [entry["name"] for entry in entries] == [line.split()[0] for line in plain.splitlines()]
+    for entry, line in zip(entries, plain.splitlines(), strict=True):
+        assert entry.keys() == {"name", "summary", "origin"}
+        assert entry["summary"]
+        assert entry["summary"] in line
+    expected = {"methods": "faast", "tasks": "digits", "backbones": "smollm2_135m", "suites": "quickstart"}
+    assert expected[what] in {entry["name"] for entry in entries}
+
+
+def test_a_broken_package_hides_no_other_plugin(bench, monkeypatch):
+    found = {**plugins.find("methods"), "gone": plugins.Plugin("gone", "not_installed.here", "PLUGIN", "some-package")}
+    monkeypatch.setattr(plugins, "find", lambda group: found)
+    code, out, _ = bench("list", "methods")
+    assert code == 0
+    assert "faast" in out
+    assert "cannot be used: plugin 'gone' of some-package names a module that is not installed" in out
+
+
+DIGITS = ["run", "--task", "digits", "--logger", "none"]
+FAAST = [*DIGITS, "--method", "faast"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "quickstrt"], "suites has no 'quickstrt'; did you mean 'quickstart'?"),
+        (["run", "missing.yaml"], "no such suite file: missing.yaml"),
+        (["run"], "needs a suite, or --task and --method"),
+        (["run", "--task", "digits"], "needs a suite, or --task and --method"),
+        (["run", "quickstart", "--task", "digits"], "give either 'quickstart' or --task, not both"),
+        (["run", "quickstart", "--shots", "3", "--set", "a.b=1"], "give either 'quickstart' or --shots, --set"),
+        (["run", "--task", "digitz", "--method", "knn"], "tasks has no 'digitz'; did you mean 'digits'?"),
+        ([*DIGITS, "--method", "fast"], "methods has no 'fast'; did you mean 'faast'?"),
+        ([*FAAST, "--backbone", "efficientnet"], "backbones has no 'efficientnet'; did you mean 'efficientnet_lite0'?"),
+        ([*FAAST, "--backbone", "efficientnet_lite0:x"], "backbone efficientnet_lite0 needs no argument"),
+        ([*FAAST, "--backbone", "smollm2_135m"], "smollm2_135m reads text_classification; digits is image_class"),
+        ([*FAAST, "--set", "faast.alfa=1"], "method faast has no field 'alfa'; did you mean 'alpha'?"),
+        ([*FAAST, "--set", "knn.k=1"], "this run's methods has no 'knn'; known: faast"),
+        ([*FAAST, "--set", "faast.alpha=-1"], "faast: alpha: Input should be greater than or equal to 0, got -1"),
+        ([*FAAST, "--set", "faast.alpha=high"], "faast: alpha: Input should be a valid number.*got 'high'"),
+        ([*FAAST, "--set", "faast.solver=magic"], "faast: solver: Input should be .*'pinv'.*, got 'magic'"),
+        ([*FAAST, "--set", "faast.alpha"], "--set needs METHOD.FIELD=VALUE"),
+        ([*FAAST, "--set", "faast=1"], "--set needs METHOD.FIELD=VALUE"),
+        ([*FAAST, "--set", "faast.alpha=[1"], "--set faast.alpha needs a value in YAML"),
+        ([*FAAST, "--shots", "0"], "--shots needs positive numbers or 'full'.*got '0'"),
+        ([*FAAST, "--shots", "1,,5"], "--shots needs positive numbers"),
+        ([*FAAST, "--shots", "²"], "--shots needs positive numbers"),
+        ([*FAAST, "--seeds", "x"], "--seeds needs numbers or ranges, such as 0-4 or 0,2,7; got 'x'"),
+        ([*FAAST, "--seeds", "4-0"], "--seeds needs numbers or ranges"),
+        ([*FAAST, "--episodes", "0"], "n_episodes: Input should be greater than or equal to 1, got 0"),
+        ([*FAAST, "--queries", "0"], "n_query: Input should be greater than or equal to 1.*'all', got 0"),
+        ([*FAAST, "--queries", "some"], "n_query: Input should be a valid integer.* or .*'all', got 'some'"),
+        ([*FAAST, "--ways", "1"], "n_way: Input should be greater than or equal to 2, got 1"),
+        ([*FAAST, "--ways", "11"], "digits has 10 classes; --ways must lie in 2..10, got 11"),
+        ([*FAAST, "--shots", "900"], "class '0' has 89 support items, 900 were asked for; use --shots 89 or fewer"),
+        ([*FAAST, "--accelerator", "abacus"], "--accelerator abacus .* cannot be used here: .*cpu"),
+        ([*FAAST, "--devices", "0"], "--devices 0 .* cannot be used here"),
+        ([*FAAST, "--precision", "half"], "--precision half cannot be used here: .*32-true"),
+        ([*FAAST, "--data", "nowhere"], "--data needs a folder, got nowhere"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(bench, words, message):
+    line = one_line(bench(*words), 2)
+    assert re.search(message, line), line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\nblocks:\n  - {task: digits, methods: [faast], shot: [1]}", "'blocks.0.shot'; did you mean 'shots'"),
+        ("name: x\nblock: []", "has no field 'block'; did you mean 'blocks'|needs the field 'blocks'"),
+        ("name: x\nblocks: []", "blocks: List should have at least 1 item"),
+        ("name: x\nblocks:\n  - {task: digits}", "needs the field 'blocks.0.methods', which is missing"),
+        ("name: x\nblocks:\n  - {task: digits, methods: faast}", "blocks.0.methods: .*list, got 'faast'"),
+        ("name: x\nblocks:\n  - {task: digits, methods: [faast], shots: [0]}", "blocks.0.shots.0: .*'full', got 0"),
+        ("name: x\nblocks:\n  - {task: digits, methods: [faast], seeds: [a]}", "blocks.0.seeds.0: .*, got 'a'"),
+        ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {knn: {k: 1}}}", "block's methods has no 'knn'"),
+        ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {faast: {a: 1}}}", "faast has no field 'a'"),
+        ("name: x\nblocks:\n  - {task: digts, methods: [faast]}", "tasks has no 'digts'; did you mean 'digits'"),
+        ("name: [x\nblocks", "is not valid YAML"),
+        ("- 1\n- 2", "needs a mapping with 'name' and 'blocks', got list"),
+        ("", "needs a mapping with 'name' and 'blocks', got NoneType"),
+        (b"\xff\xfe\x00", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_suite_is_one_line_and_exit_code_2(bench, clean, text, message):
+    (clean / "mine.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    line = one_line(bench("run", "mine.yaml", "--logger", "none"), 2)
+    assert re.search(message, line), line
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "--shot", "1"], ["lst"], ["list", "method"], ["leaderboard", "--format", "x"]]
+)
+def test_unknown_options_and_commands_are_usage_errors_without_a_traceback(bench, words):
+    code, out, err = bench(*words)
+    assert (code, out) == (2, "")
+    assert "Error: " in err
+    assert "Traceback" not in err
+    assert "╭" not in err
+
+
+def test_an_unreachable_hub_is_one_line_that_names_the_local_option(bench, clean, monkeypatch):
+    # A port where nobody listens, and an empty cache of downloads.
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(clean / "hub"))
+    line = one_line(bench("run", "--task", "cifar10", "--method", "faast", "--logger", "none"), 1)
+    assert "--data DIR or BENCH_DATA" in line
+    assert "cifar10/train.parquet" in line
+
+
+@pytest.mark.parametrize("store", ["nowhere", "empty"])
+def test_a_store_without_records_is_a_failure(bench, clean, store):
+    (clean / "empty").mkdir()
+    assert "no records in" in one_line(bench("leaderboard", "--store", store), 1)
+
+
+def filled(clean):
+    from bench.records import Store
+
+    store = Store(clean / "store")
+    store.write(record())
+    return store
+
+
+def test_a_damaged_record_is_a_failure_that_names_the_file(bench, clean):
+    path = filled(clean).path(record().id)
+    path.write_text(path.read_text()[:-20])
+    line = one_line(bench("leaderboard", "--store", "store"), 1)
+    assert str(path.name) in line
+    assert "delete it" in line
+
+
+def test_a_leaderboard_that_cannot_be_written_is_a_failure(bench, clean):
+    filled(clean)
+    assert "--out no/file.md cannot be written" in one_line(
+        bench("leaderboard", "--store", "store", "--out", "no/file.md"), 1
+    )
+    assert bench("leaderboard", "--store", "store", "--out", "file.md", "--format", "markdown")[:2] == (0, "")
+    assert "| t | m [alpha=0.1] | 5 | 66.7 ± " in (clean / "file.md").read_text()
+
+
+def test_a_leaderboard_of_one_task(bench, clean):
+    filled(clean)
+    code, out, _ = bench("leaderboard", "--store", "store", "--task", "t", "--format", "json")
+    assert (code, len(json.loads(out))) == (0, 1)
+    line = one_line(bench("leaderboard", "--store", "store", "--task", "tt"), 2)
+    assert "the store's tasks has no 'tt'; did you mean 't'?" in line
+
+
+STRIPES = ["run", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]
+
+
+@pytest.fixture(scope="module")
+def store(outside_site, tmp_path_factory):
+    """What an outside package's plugins leave behind when they go through the real command, W&B and all."""
+    home = tmp_path_factory.mktemp("home")
+    words = [*STRIPES, "--method", "nearest_prototype", "--shots", "1,5", "--seeds", "0-1", "--store", home / "store"]
+    answer = shell(*words, PYTHONPATH=str(outside_site), BENCH_CACHE=str(home / "cache"), WANDB_MODE="offline")
+    assert answer.returncode == 0, answer.stderr
+    assert "nearest_prototype" in answer.stdout
+    # No bars, warnings or W&B's own words where nobody watches a terminal.
+    (hint,) = answer.stderr.splitlines()
+    assert hint.startswith("W&B runs were kept offline; to send them: wandb sync ")
+    return home / "store"
+
+
+def test_an_outside_package_runs_like_this_projects_own(store, bench, outside):
+    assert len(list(store.glob("*.json"))) == 2 * 2 * 2
+    assert len(list((store / "wandb").glob("offline-run-*/*.wandb"))) == 2 * 2 * 2
+    origins = {entry["name"]: entry["origin"] for entry in json.loads(bench("list", "methods", "--json")[1])}
+    assert origins["nearest_prototype"] == "bench-outside"
+    assert origins["faast"] == "bench"
+
+
+def test_the_leaderboard_in_four_formats(store, bench):
+    texts = {}
+    for name in ("table", "markdown", "csv", "json"):
+        code, texts[name], err = bench("leaderboard", "--format", name, "--store", store)
+        assert (code, err) == (0, "")
+    rows = json.loads(texts["json"])
+    assert {(row["method"], row["n_shot"]) for row in rows} == {
+        (method, shots) for method in ("nearest_prototype", "faast") for shots in (1, 5)
+    }
+    for row in rows:
+        assert row.keys() >= COLUMNS
+        assert (row["task"], row["backbone"], row["metric"]) == ("stripes", "pixels", "accuracy")
+        assert (row["status"], row["reason"], row["n_episodes"]) == ("ok", "", 2 * 6)
+        assert 0 < row["value"] <= 100
+        assert all(row[cost] >= 0 for cost in ("encode_seconds", "adapt_seconds", "peak_memory_mb", "ci95"))
+    parsed = list(csv.DictReader(io.StringIO(texts["csv"])))
+    assert [row["method"] for row in parsed] == [row["method"] for row in rows]
+    assert [float(row["value"]) for row in parsed] == [row["value"] for row in rows]
+    assert parsed[0].keys() == rows[0].keys()
+    lines = [line for line in texts["markdown"].splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(rows)
+    for row, line in zip(rows, lines[2:], strict=True):
+        assert line.startswith(f"| stripes | {row['method']} | {row['n_shot']} | {row['value']:.1f} ± ")
+        assert line.endswith("| ok |")
+        assert f"{row['value']:.1f} ± {row['ci95']:.1f}" in texts["table"]
+    assert texts["table"].count("stripes") == len(rows)
+
+
+def test_a_tracker_that_cannot_even_start_is_no_reason_to_fail(bench, outside, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "no such mode")
+    code, out, err = bench(*STRIPES, "--shots", "1", "--episodes", "1")
+    assert code == 0
+    assert "tracking failed, the record is kept" in err
+    assert "Traceback" not in err
+    assert re.search(r"stripes .* faast .* ok", out)
+
+
+def test_a_failed_run_is_exit_code_1_with_its_reason_and_costs_no_other(bench, outside, clean):
+    answer = bench(*STRIPES, "--method", "faulty", "--shots", "1", "--episodes", "1", "--logger", "none")
+    assert "stripes faulty shots=1 seed=0 failed: RuntimeError: planted defect" in one_line(answer, 1)
+    assert "failed: stripes faulty: RuntimeError: planted defect" in answer[1]
+    statuses = sorted(json.loads(path.read_text())["status"] for path in (clean / "runs").glob("*.json"))
+    assert statuses == ["failed", "ok"]
+
+
+def test_a_task_that_cannot_be_loaded_costs_no_other(bench, outside, clean):
+    (clean / "data").mkdir()
+    (clean / "two.yaml").write_text(
+        "name: two\nblocks:\n  - {task: cifar10, methods: [knn]}\n"
+        "  - {task: stripes, backbone: pixels, methods: [knn], shots: [1], n_episodes: 1}\n"
+    )
+    answer = bench("run", "two.yaml", "--logger", "none", "--data", "data")
+    line = one_line(answer, 1)
+    assert "cifar10 needs" in line
+    assert "data/cifar10/train.parquet" in line
+    assert "knn" in answer[1]
+    assert len(list((clean / "runs").glob("*.json"))) == 1
+
+
+def test_a_damaged_record_costs_its_own_run_only(bench, outside, clean):
+    words = [*STRIPES, "--method", "knn", "--shots", "1", "--episodes", "1", "--logger", "none"]
+    assert bench(*words)[0] == 0
+    path = next(path for path in (clean / "runs").glob("*.json") if '"method": "faast"' in path.read_text())
+    path.write_text("{")
+    answer = bench(*words, "--method", "zero_shot")
+    line = one_line(answer, 1)
+    assert path.name in line
+    assert "delete it to run again" in line
+    assert "zero_shot" in answer[1]
+    assert "knn" in answer[1]
+    path.unlink()
+    assert bench(*words)[0] == 0
