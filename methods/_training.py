@@ -43,7 +43,6 @@ class SupportTrained(GradientMethod):
         """The loss of a step, counted from 0."""
 
 
-def minibatch(items: Sample, step: int, size: int) -> Sample:
-    """The items of a step: ``size`` of each episode, going round without reshuffling, the last batch being smaller."""
-    start = step % max(1, -(-items.mask.shape[1] // size)) * size
-    return items.part(slice(start, start + size))
+def minibatch(items: Sample, place: int, size: int) -> Sample:
+    """The minibatch at a place in an epoch: ``size`` items of each episode, fewer at the end of it."""
+    return items.part(slice(place * size, (place + 1) * size))

@@ -38,7 +38,8 @@ class TipAdapterF(SupportTrained):
 
     def __init__(self, config: TipAdapterFConfig, backbone: Backbone, setting: Setting) -> None:
         super().__init__(config, backbone, setting)
-        self.steps = config.epochs * -(-setting.n_support // config.batch_size)
+        self._per_epoch = -(-setting.n_support // config.batch_size)
+        self.steps = config.epochs * self._per_epoch
         self.keys = nn.Parameter(torch.zeros(setting.n_episodes, setting.n_support, setting.key_dim))
         self.register_buffer("labels", torch.zeros(setting.n_episodes, setting.n_support, dtype=torch.long))
         self.register_buffer("mask", torch.zeros(setting.n_episodes, setting.n_support, dtype=torch.bool))
@@ -55,7 +56,7 @@ class TipAdapterF(SupportTrained):
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Cross-entropy of a minibatch."""
-        batch = minibatch(self._items, step, self.config.batch_size)
+        batch = minibatch(self._items, step % self._per_epoch, self.config.batch_size)
         zero_shot = self.backbone.readout(batch.prior, classes)
         return summed_cross_entropy(zero_shot + self._cached(batch.keys), batch.labels, batch.mask)
 

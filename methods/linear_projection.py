@@ -1,0 +1,116 @@
+"""FAAST's linear baseline: the prior plus a trained linear map of the key, fitted by gradient descent."""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
+
+from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting
+from methods._held_out import Sample
+from methods._training import SupportTrained, minibatch, summed_cross_entropy
+
+VALIDATION_PARTS = 8
+"""One in so many examples of a class, and at least one, is held out for validation."""
+
+
+class LinearProjectionConfig(MethodConfig):
+    """Hyper-parameters of the linear projection; the defaults are published."""
+
+    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the support set.")
+    lr: float = Field(default=1e-3, gt=0, le=10, description="SGD's rate; a tenth of it from half of the epochs on.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="SGD's momentum.")
+    batch_size: int = Field(default=16, ge=1, description="Examples per episode and step.")
+    patience: int = Field(
+        default=5, ge=1, description="An episode stops when its validation accuracy has not risen for so many epochs."
+    )
+
+
+class LinearProjection(SupportTrained):
+    """``y = prior + P key``, read out to scores; P starts at 0, so that training starts at zero-shot.
+
+    Where key and prior are the same vector, as with CLIP, this is the published ``x + P x``. Each episode keeps the
+    P of its own best epoch, by accuracy on an eighth of each class that it does not train on (the first of equals).
+    With one example per class there is none to hold out: such an episode trains on all and keeps the last P, where
+    the published baseline validated on its only examples and trained on none. ``notes`` says which it was.
+
+    Losses are summed over episodes, so that each is trained as if it were alone; an episode that has stopped early
+    keeps computing until the others are done, without effect.
+    """
+
+    episodes_at_once = 16
+    Config = LinearProjectionConfig
+    config: LinearProjectionConfig
+    source = "Bao et al., FAAST, arXiv 2605.04651 (linear projection, the baseline trained by backpropagation)"
+
+    def __init__(self, config: LinearProjectionConfig, backbone: Backbone, setting: Setting) -> None:
+        super().__init__(config, backbone, setting)
+        shots = setting.n_support // setting.n_way
+        held_out = setting.n_way * max(1, shots // VALIDATION_PARTS) if shots > 1 else 0
+        self._per_epoch = -(-(setting.n_support - held_out) // config.batch_size)
+        # The last step trains nothing: it looks at what the last epoch came to.
+        self.steps = config.epochs * self._per_epoch + 1
+        shape = (setting.n_episodes, setting.value_dim, setting.key_dim)
+        self.projection = nn.Parameter(torch.zeros(shape))
+        self.register_buffer("best", torch.zeros(shape))
+
+    best: Tensor
+    """``[episode, dim_v, dim_k]``, P of the epoch that was best for each episode; what predict reads."""
+
+    def state_bytes(self) -> int:
+        """Bytes of the best P; the P in training is not needed to answer."""
+        return self.best.nbytes
+
+    def begin(self, items: Sample, classes: Classes) -> None:
+        """Hold out what can be, and note it."""
+        counts = [(items.mask & (items.labels == label)).sum(dim=1) for label in range(classes.n_way)]
+        held = items.held_out(torch.stack(counts, dim=1), VALIDATION_PARTS, most=items.mask.shape[1])
+        self._training, self._validation = items.where(~held), items.where(held)
+        # Steps were planned for classes of equal size; where they are not, batches make up for it.
+        self._size = max(self.config.batch_size, -(-self._training.mask.shape[1] // self._per_epoch))
+        self._best_epoch = items.labels.new_zeros(len(items.labels))
+        self._accuracy = items.keys.new_full((len(items.labels),), -1.0)
+        self._stopped = torch.zeros_like(items.mask[:, 0])
+        held_any = bool(held.any())
+        self.notes["validation"] = (
+            "max(1, n // 8) examples of each class" if held_any else "none: one example per class"
+        )
+
+    def step_loss(self, step: int, classes: Classes) -> Tensor:
+        """Cross-entropy of a minibatch; after each epoch, keep P where it is the best so far."""
+        epoch, place = divmod(step, self._per_epoch)
+        if place == 0 and epoch > 0:
+            self._validate(epoch, classes)
+        if step == self.steps - 1:
+            return 0 * self.projection.sum()
+        batch = minibatch(self._training, place, self._size)
+        scores = self._scores(batch, self.projection, classes)
+        return summed_cross_entropy(scores, batch.labels, batch.mask)
+
+    def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
+        """SGD; its rate falls once."""
+        optimizer = SGD(self.parameters(), lr=self.config.lr, momentum=self.config.momentum)
+        half = self.config.epochs // 2 * self._per_epoch
+        return optimizer, MultiStepLR(optimizer, milestones=[half], gamma=0.1)
+
+    def predict(self, query: Query) -> Tensor:
+        """Scores ``[episode, item, way]``."""
+        return self._scores(query, self.best, query.classes)
+
+    def _scores(self, items: Sample | Query, projection: Tensor, classes: Classes) -> Tensor:
+        return self.backbone.readout(items.prior + items.keys @ projection.mT, classes)
+
+    @torch.no_grad()
+    def _validate(self, epoch: int, classes: Classes) -> None:
+        held = self._validation
+        right = (self._scores(held, self.projection, classes).argmax(dim=-1) == held.labels) & held.mask
+        accuracy = right.sum(dim=1) / held.mask.sum(dim=1).clamp(min=1)
+        better = (accuracy > self._accuracy) & ~self._stopped
+        self._accuracy = accuracy.where(better, self._accuracy)
+        self._best_epoch = self._best_epoch.masked_fill(better, epoch)
+        self._stopped |= epoch - self._best_epoch >= self.config.patience
+        keep = better | ~held.mask.any(dim=1)
+        self.best = self.projection.where(keep.view(-1, 1, 1), self.best)
+
+
+PLUGIN = LinearProjection
