@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench.contracts import DataError
 from bench.contracts.images import encoded_images, image_files, integer_labels, require_columns
-from bench.contracts.loading import file_hash, read_parquet, text_hash
+from bench.contracts.loading import file_hash, one_line, read_parquet, text_hash
 
 SHOWN = 3
 """How many of the files at fault a message names."""
@@ -51,7 +51,7 @@ def from_folder(folder: Path) -> Labelled:
         image_files(paths),
         np.repeat(np.arange(len(classes)), [len(row) for row in files.values()]),
         tuple(entry.name.replace("_", " ") for entry in classes),
-        text_hash(*(part for path in paths for part in (str(path.relative_to(folder)), file_hash(path)))),
+        text_hash(*(part for path in paths for part in (str(path.relative_to(folder)), _content(path)))),
     )
 
 
@@ -86,6 +86,13 @@ def _named(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
             f"the first is row {wrong[0]} with {labels[wrong[0]]}"
         )
     return labels, names
+
+
+def _content(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {one_line(error)}; mend or remove it") from error
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from bench.contracts.loading import hub_folder, one_line
 
 FORMS = "open_clip:MODEL/TAG, open_clip:MODEL//path/to/checkpoint or open_clip:MODEL/TAG//path/to/checkpoint"
 _TRANSFORM_FIELDS = ("mean", "std", "interpolation", "resize_mode")
+TEXT_FILES = ("*.json", "*.txt", "*.model")
 _NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 """Sizes and constants among the weights of a scripted archive."""
 
@@ -96,6 +97,7 @@ def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
     Raises DataError if the file is no checkpoint of this model, or if the tokenizer cannot be had.
     """
     training = choice.training
+    _require_text_files(choice.model)
     scripted = _is_torchscript(weights)
     with _quiet():
         try:
@@ -114,6 +116,16 @@ def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
         except Exception as error:
             raise DataError(f"{weights} cannot be loaded as open_clip:{choice.model}: {one_line(error)}") from error
     return model.eval().requires_grad_(False), tokenizer
+
+
+def _require_text_files(model: str) -> None:
+    """Have what a text tower of the hub needs besides weights; left to itself, open_clip tries for half a minute."""
+    text = open_clip.get_model_config(model)["text_cfg"]
+    for repository in {text[field] for field in ("hf_tokenizer_name", "hf_model_name") if text.get(field)}:
+        try:
+            hub_folder(repository, "model", "main", TEXT_FILES)
+        except DataError as error:
+            raise DataError(f"open_clip:{model} needs a tokenizer and text settings from the hub: {error}") from error
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -166,12 +166,23 @@ def test_a_tags_weights_come_from_the_hub(files: list[str], tmp_path: Path, monk
     assert asked[-1] == ("someone/tiny", files[0])
 
 
-def test_weights_out_of_reach_name_the_local_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_network(*_: Any, **__: Any) -> Any:
+@pytest.fixture
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: Any, **__: Any) -> Any:
         raise ConnectionError("no network\nin this test")
 
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", no_network)
+    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", unreachable)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
+
+def test_a_tokenizer_out_of_reach_is_one_line(no_network: None, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"weights")
+    with pytest.raises(DataError, match="needs a tokenizer and text settings from the hub: roberta-base") as caught:
+        PLUGIN(f"roberta-ViT-B-32/{tmp_path}/checkpoint.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_out_of_reach_name_the_local_form(no_network: None) -> None:
     with pytest.raises(DataError, match="open_clip:RN50-quickgelu/openai//path/to/checkpoint") as caught:
         PLUGIN("RN50-quickgelu/openai")
     assert "\n" not in str(caught.value)
