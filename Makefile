@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test lint install
+.PHONY: quickstart test lint perf install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
@@ -16,6 +16,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+perf: $(INSTALLED)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest tests/perf/speed.py --benchmark-json $(VENV)/perf.json
+	$(BIN)/python -m tests.perf.report $(VENV)/perf.json docs/performance.md
 
 install: $(INSTALLED)
 

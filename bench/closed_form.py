@@ -39,6 +39,13 @@ def primal_weights(gram: Tensor, cross: Tensor, rtol: Tensor) -> Tensor:
     return cross.mT @ (vectors * inverse.unsqueeze(-2)) @ vectors.mT
 
 
+def dual_weights(keys: Tensor, values: Tensor, rtol: Tensor) -> Tensor:
+    """The same map ``W [E, v, d]`` in float64 where items are few and values are narrow; see dual_factors."""
+    vectors, inverse = pseudo_inverse_factors(keys @ keys.mT, rtol)
+    # Narrow values first: no product is wider than they are.
+    return ((vectors * inverse.unsqueeze(-2)) @ (vectors.mT @ values)).mT @ keys
+
+
 def dual_factors(keys: Tensor, values: Tensor, rtol: Tensor) -> tuple[Tensor, Tensor]:
     """The same map as a product ``W = A^T B`` where items are few.
 

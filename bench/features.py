@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from bench.contracts import Backbone, BenchError, DataError, Features, NumericalError, Pool, StoreError
+from bench.contracts import Backbone, BenchError, DataError, Features, Kind, NumericalError, Pool, StoreError
 from bench.devices import DeviceOptions
 from bench.episodes import Positions
 from bench.meter import StageMeter
@@ -190,9 +190,9 @@ class _Encoder(LightningModule):
         return positions, features.keys.float().cpu(), features.prior.float().cpu()
 
 
-def _by_length(pool: Pool, positions: Positions) -> list[int]:
+def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int]:
     """Positions with texts of similar length beside each other, to pad little; images in their order."""
-    if len(positions) and isinstance(pool.inputs[int(positions[0])]["input"], str):
+    if Kind.TEXT_CLASSIFICATION in backbone.kinds:
         texts = pool.inputs.select(positions)["input"]
         return [int(positions[i]) for i in sorted(range(len(positions)), key=lambda i: len(texts[i]))]
     return [int(position) for position in positions]
@@ -212,7 +212,7 @@ def encode_missing(
     Every ITEMS_PER_SHARD items are kept as soon as they are done, so that an interrupted pass loses little.
     advance: called with the number of items done. Returns the seconds this took, 0.0 if nothing lacked.
     """
-    wanted = _by_length(pool, table.missing(positions))
+    wanted = _by_length(backbone, pool, table.missing(positions))
     seconds = 0.0
     for start in range(0, len(wanted), ITEMS_PER_SHARD):
         seconds += _encode_shard(

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.closed_form import add_gram, dual_factors, mirrored, primal_weights
+from bench.closed_form import add_gram, dual_factors, dual_weights, mirrored, primal_weights
 from bench.contracts import AssociativeConfig, AssociativeMethod, Memory
 from methods._pairs import without_padding
 
@@ -98,7 +98,7 @@ class FastWeights(Memory):
             if self.solver == "pinv":
                 weights = _published_weights(keys, values, rtol)
             else:
-                weights, basis = _smaller_form(*dual_factors(keys.double(), values.double(), rtol))
+                weights, basis = _smaller_form(keys.double(), values.double(), rtol)
         self.weights = weights.float()
         self.basis = None if basis is None else basis.float()
         self._count, self._sums = None, None
@@ -117,12 +117,13 @@ def _published_weights(keys: Tensor, values: Tensor, rtol: Tensor) -> Tensor:
     return values.mT @ inverse.mT
 
 
-def _smaller_form(coefficients: Tensor, basis: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The factors ``[E, rank, dim_v]`` and ``[E, rank, dim_k]`` as they are, or multiplied out if that is smaller."""
-    weights = coefficients.mT
-    if weights.shape[1] * basis.shape[2] <= weights[0].numel() + basis[0].numel():
-        return weights @ basis, None
-    return weights.contiguous(), basis
+def _smaller_form(keys: Tensor, values: Tensor, rtol: Tensor) -> tuple[Tensor, Tensor | None]:
+    """W itself, or two factors of it where these can be fewer numbers; see dual_weights for the shapes."""
+    n_items, dim, width = keys.shape[1], keys.shape[2], values.shape[2]
+    if width * dim <= n_items * (width + dim):
+        return dual_weights(keys, values, rtol), None
+    coefficients, basis = dual_factors(keys, values, rtol)
+    return coefficients.mT.contiguous(), basis
 
 
 class Faast(AssociativeMethod):

@@ -119,7 +119,7 @@ class EfficientNetLite0(Backbone):
         """Keys and priors of a batch of images."""
         images = batch.to(self.net.conv_stem.weight.device, memory_format=torch.channels_last)
         at_once = CPU_IMAGES_AT_ONCE if images.device.type == "cpu" else max(1, len(images))
-        pooled = torch.cat([self._pooled(part) for part in images.split(at_once)])
+        pooled = torch.cat([self._pooled(part) for part in torch.split(images, at_once)])
         logits = self.net.classifier(pooled)
         return Features(normalize(pooled.float(), dim=-1), self._conse.prior(logits.float()))
 

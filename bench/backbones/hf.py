@@ -116,10 +116,6 @@ class CausalLM(LanguageBackbone):
             raise DataError(f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}: {raw[:60]!r}")
         return ids
 
-    def length(self, prepared: list[int]) -> int:
-        """Number of tokens."""
-        return len(prepared)
-
     def collate(self, prepared: Sequence[list[int]]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask [item, position]``, padded on the right."""
         longest = max(len(ids) for ids in prepared)

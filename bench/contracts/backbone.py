@@ -68,10 +68,6 @@ class Backbone(nn.Module, ABC):
     def readout(self, answer: Tensor, classes: Classes) -> Tensor:
         """Scores ``[episode, item, way]`` (logits) of answers ``[episode, item, dim_v]``."""
 
-    def length(self, prepared: Any) -> int:
-        """Cost of one prepared input, so that inputs of similar length are batched; equal by default."""
-        return 1
-
 
 class LanguageBackbone(Backbone):
     """A decoder language model that can also score answers after a prompt."""

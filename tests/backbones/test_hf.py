@@ -154,7 +154,6 @@ def test_answers_of_a_task_must_be_single_different_tokens(backbone: CausalLM) -
 
 def test_counts_and_lengths_are_the_tokenizers(backbone: CausalLM) -> None:
     assert backbone.count_tokens(PROMPTS) == [len(backbone.prepare(prompt)) for prompt in PROMPTS]
-    assert backbone.length(backbone.prepare(PROMPTS[0])) == len(backbone.tokenizer(PROMPTS[0])["input_ids"])
 
 
 def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:

@@ -220,7 +220,6 @@ def _is_readable(pool: Pool, index: int) -> bool:
         return False
 
 
-@pytest.mark.xfail(strict=True, reason="features._by_length reads the first item to see whether it is a text")
 def test_an_unreadable_first_file_is_like_any_other(runner: Runner, clip: str, tmp_path: Path) -> None:
     folder = write_folders(tmp_path / "data", {"cat": 4, "dog": 4})
     for path in folder.glob("cat/*"):

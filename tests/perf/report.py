@@ -1,0 +1,61 @@
+"""Writes the measured section of docs/performance.md from pytest-benchmark's JSON."""
+
+import json
+import platform
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def seconds(run: dict[str, Any]) -> float:
+    """Median over rounds, for the whole of the work."""
+    return float(run["stats"]["median"]) / float(run["extra_info"]["share"])
+
+
+def row(what: str, ways: dict[str, dict[str, Any]]) -> str:
+    """One line of the table."""
+    ours, other = ways["ours"], ways["other"]
+    info = ours["extra_info"]
+    memory = ""
+    if "peak_mb" in info:
+        memory = f"{info['peak_mb']:.0f} against {other['extra_info']['peak_mb']:.0f} MB"
+    error = f"{info['error']:.1e} from {info['error_of']}" if "error" in info else ""
+    times = f"{seconds(ours):.3g} s | {seconds(other):.3g} s"
+    ratio = f"{seconds(other) / seconds(ours):.1f}x | {info['promise']:g}x"
+    return f"| {what} | {info['against']} | {times} | {ratio} | {error} | {memory} |"
+
+
+def section(runs: list[dict[str, Any]], machine: dict[str, Any]) -> str:
+    """The section as Markdown."""
+    cpu = machine["cpu"]
+    lines = [
+        f"Machine: {cpu.get('brand_raw', platform.processor())}, {cpu['count']} cores, "
+        f"{torch.get_num_threads()} threads of torch {torch.__version__.partition('+')[0]}, Python "
+        f"{machine['python_version']}, {machine['system']}. "
+        f"Medians of {runs[0]['stats']['rounds']} rounds after a warm-up.",
+        "",
+        "| what | against | ours | other | ratio | at least | relative error | extra peak memory |",
+        "|---|---|---:|---:|---:|---:|---|---|",
+    ]
+    for what, group in groupby(sorted(runs, key=lambda run: str(run["group"])), key=lambda run: str(run["group"])):
+        lines.append(row(what, {run["extra_info"]["way"]: run for run in group}))
+    return "\n".join(lines)
+
+
+def main(results: Path, page: Path) -> None:
+    """Replace the measured section of ``page``."""
+    content = json.loads(results.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    measured = section(content["benchmarks"], content["machine_info"])
+    page.write_text(f"{before}{BEGIN}\n{measured}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,38 @@
+"""``make perf``: every case both ways, by pytest-benchmark; never part of the tests."""
+
+import pytest
+import torch
+
+from bench.devices import quiet_lightning
+from bench.meter import memory_meter
+from tests.perf.cases import CASES, Case
+
+ROUNDS = 3
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda make: make.__name__)
+def case(request: pytest.FixtureRequest) -> Case:
+    """A case, made once for both ways."""
+    quiet_lightning()
+    made: Case = request.param()
+    return made
+
+
+@pytest.mark.parametrize("way", ["ours", "other"])
+def test_speed(benchmark, case, way):
+    run = getattr(case, way)
+    benchmark.group = case.what
+    benchmark.extra_info |= {
+        "way": way,
+        "against": case.against,
+        "promise": case.promise,
+        "share": case.other_share if way == "other" else 1.0,
+    }
+    if case.memory:
+        meter = memory_meter(torch.device("cpu"))
+        meter.start()
+        run()
+        benchmark.extra_info["peak_mb"] = meter.peak()
+    if way == "ours" and case.error is not None:
+        benchmark.extra_info |= {"error": case.error(), "error_of": case.error_of}
+    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1)
