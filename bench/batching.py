@@ -68,11 +68,13 @@ class EpisodeGroup:
         )
 
     def _items(self, pool: Pool, table: FeatureTable, positions: Positions) -> dict[str, object]:
-        if self.reads is Reads.FEATURES:
+        if self.reads is Reads.INPUTS:
+            keys = prior = torch.zeros(*positions.shape, 0)
+        elif positions.size:
             keys, prior = table.gather(positions)
-        else:
-            keys = torch.zeros(*positions.shape, 0)
-            prior = torch.zeros(*positions.shape, 0)
+        else:  # a table that nothing was encoded for does not know its widths
+            keys = torch.zeros(*positions.shape, self.material.query.keys.shape[-1])
+            prior = torch.zeros(*positions.shape, self.classes.values.shape[-1])
         return {
             "keys": keys,
             "prior": prior,

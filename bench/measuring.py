@@ -10,7 +10,7 @@ import numpy as np
 from bench import planning
 from bench.adaptation import Outcome, adapt_and_answer
 from bench.batching import EpisodeGroup, Material
-from bench.contracts import AnyMethod, Method, Reads
+from bench.contracts import AnyMethod, DataError, GradientMethod, Method, Reads
 from bench.devices import DeviceOptions
 from bench.episodes import Episodes, name_seed
 from bench.meter import MIB
@@ -46,6 +46,8 @@ def measure(
     job: Job, material: Material, devices: DeviceOptions, encode_wall_seconds: float, provenance: dict[str, Any]
 ) -> Record:
     """Run a job and make its record. Raises whatever its method raises."""
+    if issubclass(job.method, GradientMethod) and job.episodes.support.shape[1] == 0:
+        raise DataError(f"{job.spec.method} learns from examples and got an empty support set; use --shots 1 or more")
     config = planning.method_config(job.spec.method, job.spec.config)
     task_prior = material.task.prior_count
     prior_count = material.backbone.prior_count if task_prior is None else task_prior

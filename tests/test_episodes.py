@@ -7,9 +7,17 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
-from bench.contracts import Pool, TaskData, UsageError
+from bench.contracts import Pool, Reads, TaskData, UsageError
+from bench.devices import DeviceOptions, quiet_lightning
 from bench.episodes import PADDING, Draw, draw_episodes, name_seed
+from bench.planning import method_class
+from bench.plugins import find
+from bench.progress import RichReporter
+from bench.records import Store
+from bench.runner import Runner
+from bench.spec import RunSpec
 
 
 def pool(sizes, rng):
@@ -157,3 +165,35 @@ def test_no_shots_draw_an_empty_support_and_need_no_examples():
 def test_what_cannot_be_drawn_is_refused_by_name(support, query, changes, message):
     with pytest.raises(UsageError, match=message):
         draw_episodes(task_data(support, query), draw(**changes))
+
+
+READERS = [name for name in find("methods") if method_class(name).reads is Reads.FEATURES]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_an_empty_support_set_is_answered_or_refused_clearly(outside, cache, tmp_path, name):
+    spec = RunSpec(
+        task="stripes", backbone="pixels", method=name, n_shot=0, seed=0, n_episodes=2, n_query=5, n_way=None
+    )
+    quiet_lightning()
+    reporter = RichReporter(Console(quiet=True))
+    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter)
+    (record,) = runner.run([spec]).records
+    if record.status == "ok":
+        assert 0 <= record.value <= 100
+        assert record.n_queries == 2 * 4 * 5
+    else:  # a sentence for the user, not what some library happened to raise
+        assert record.status == "failed"
+        assert "traceback" not in record.provenance, record.reason
+
+
+def test_where_nothing_was_observed_the_prior_answers_alone(outside, cache, tmp_path):
+    specs = [
+        RunSpec(task="stripes", backbone="pixels", method=name, n_shot=0, seed=0, n_episodes=2, n_query=5, n_way=None)
+        for name in ("faast", "zero_shot")
+    ]
+    quiet_lightning()
+    reporter = RichReporter(Console(quiet=True))
+    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter)
+    first, second = runner.run(specs).records
+    assert first.episode_scores == second.episode_scores

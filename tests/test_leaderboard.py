@@ -1,0 +1,85 @@
+"""Rows of a leaderboard: seeds are pooled, versions are not, and nothing is hidden."""
+
+import json
+
+import pytest
+
+from bench.leaderboard.formats import FORMATS, reasons
+from bench.leaderboard.rows import rows
+from bench.records import Record, run_id
+from tests.test_records import COSTS, SPEC
+
+
+def made(spec=None, code="1", finished="2026-01-01T00:00:00+00:00", **changes):
+    spec = SPEC.model_copy(update=spec or {})
+    identity = {**spec.model_dump(), "code": code, "device": "cpu"}
+    fields = {"status": "ok", "value": 50.0, "episode_scores": [40.0, 60.0], "n_queries": 10, "costs": COSTS} | changes
+    return Record(id=run_id(identity), spec=spec, identity=identity, provenance={"finished": finished}, **fields)
+
+
+def test_seeds_are_pooled_over_their_episodes():
+    slow = COSTS.model_copy(update={"adapt_seconds": 9.0})
+    slower = COSTS.model_copy(update={"adapt_seconds": 10.0})
+    (row,) = rows(
+        [
+            made(),
+            made({"seed": 1}, episode_scores=[70.0, 90.0], costs=slow),
+            made({"seed": 2}, episode_scores=[10.0, 90.0], costs=slower),
+        ]
+    )
+    assert (row.seeds, row.n_episodes, row.value) == (3, 6, 60.0)
+    assert row.adapt_seconds == 9.0
+    assert row.peak_memory_mb == 7.0
+    assert row.config == "alpha=0.1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"task": "u"}, {"backbone": "c"}, {"method": "n"}, {"config": {}}, {"n_shot": "full"}, {"n_query": None},
+     {"n_way": 3}, {"precision": "64-true"}],
+)  # fmt: skip
+def test_what_is_not_the_same_run_is_a_row_of_its_own(change):
+    assert len(rows([made(), made(change)])) == 2
+
+
+def test_scores_of_an_older_version_are_not_pooled_with_the_present_ones():
+    old = [made({"seed": seed}, code="old", value=99.0, episode_scores=[99.0, 99.0]) for seed in (0, 1)]
+    new = made({"seed": 0}, code="new", finished="2026-02-01T00:00:00+00:00")
+    for order in ([*old, new], [new, *old]):
+        (row,) = rows(order)
+        assert (row.seeds, row.value) == (1, 50.0)
+
+
+def test_a_failure_of_an_older_version_is_over():
+    failed = made(code="old", status="failed", reason="bug", value=None, episode_scores=[], costs=None)
+    mended = made(code="new", finished="2026-02-01T00:00:00+00:00")
+    assert [row.status for row in rows([failed, mended])] == ["ok"]
+    # A failure of the present version stands beside the scores of other seeds.
+    present = failed.model_copy(update={"identity": {**mended.identity, "seed": 1}})
+    assert [row.status for row in rows([mended, present])] == ["ok", "failed"]
+
+
+def test_the_best_comes_first_and_what_has_no_score_last():
+    best = made({"method": "best"}, episode_scores=[90.0, 80.0])
+    failed = made({"method": "a"}, status="failed", reason="no luck", value=None, episode_scores=[], costs=None)
+    skipped = made({"method": "b"}, status="skipped", reason="no text", value=None, episode_scores=[], costs=None)
+    few = made({"method": "z", "n_shot": 1})
+    full = made({"method": "z", "n_shot": "full"}, episode_scores=[99.0, 99.0])
+    ordered = rows([failed, made(), full, best, skipped, few])
+    assert [(row.method, row.n_shot) for row in ordered] == [
+        ("z", 1), ("best", 5), ("m", 5), ("a", 5), ("b", 5), ("z", "full"),
+    ]  # fmt: skip
+    assert reasons(ordered) == ["failed: t a: no luck", "skipped: t b: no text"]
+    for name, text in ((name, make(ordered)) for name, make in FORMATS.items()):
+        for row in ordered:
+            assert row.method in text, name
+        assert "no luck" in text, name
+        assert "no text" in text, name
+
+
+def test_text_that_means_something_to_a_format_stays_text():
+    (row,) = rows([made({"config": {"mode": "a|b[red]c,d"}}, status="failed", reason='say "no"', episode_scores=[])])
+    assert "a|b[red]c,d" in FORMATS["table"]([row])
+    assert "a\\|b[red]c,d" in FORMATS["markdown"]([row])
+    assert '"mode=a|b[red]c,d"' in FORMATS["csv"]([row])
+    assert json.loads(FORMATS["json"]([row]))[0]["reason"] == 'say "no"'
