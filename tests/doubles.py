@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.contracts import (
@@ -95,6 +95,21 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
             raise DataError(f"the model reads {self.context_length} tokens, got more")
         checksums = [[zlib.crc32((context + prompt + answer).encode()) for answer in answers] for prompt in prompts]
         return -torch.tensor(checksums, dtype=torch.float64).div(2**32).float()
+
+
+class NetworkBackbone(CosineBackbone):
+    """Makes its priors of its keys by a small frozen network, which an adapter can stand in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Linear(self.key_dim, 20), nn.Tanh(), nn.Linear(20, self.value_dim))
+        self.requires_grad_(False)
+
+    def encode(self, batch: Any) -> Features:
+        keys = super().encode(batch).keys
+        return Features(keys, normalize(self.net(keys), dim=-1))
 
 
 @dataclass(frozen=True)
@@ -216,7 +231,9 @@ def episodes(items: SomeItems, part: slice) -> SomeItems:
 
 def backbone_for(method: type[Method]) -> CosineBackbone:
     """A double that the method can use."""
-    return FakeLanguageModel() if method.reads is Reads.INPUTS else CosineBackbone()
+    if method.reads is Reads.FEATURES:
+        return CosineBackbone()
+    return FakeLanguageModel() if Kind.TEXT_CLASSIFICATION in method.kinds else NetworkBackbone()
 
 
 def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None) -> None:

@@ -1,0 +1,177 @@
+"""LoRA on tiny networks of each family: no change at first, what is trained, and a backbone left as it was."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from bench.backbones.efficientnet_lite0 import EfficientNetLite0
+from bench.backbones.open_clip import OpenClip
+from bench.contracts import Backbone, Classes, Inputs, UsageError
+from methods._adapted import PROJECTIONS, SplitAttention, split_attention, targets
+from methods.lora import ClippedAdamW, Lora, LoraConfig
+from tests.backbones.tiny_clip import save
+from tests.doubles import CosineBackbone, NetworkBackbone, Problem, adapt, columns, problem
+
+NAMES = ("cat", "dog", "ship")
+
+
+def image(position: int) -> Image.Image:
+    """A noisy image whose colour tells its class."""
+    generator = np.random.default_rng(position)
+    pixels = generator.integers(0, 120, (40, 40, 3), dtype=np.uint8)
+    pixels[..., position % 3] += 120
+    return Image.fromarray(pixels)
+
+
+def pictures(backbone: Backbone, n_shot: int = 2, n_query: int = 2) -> Problem:
+    """One episode of images, with the backbone's own class values and no features."""
+    values = backbone.class_values(NAMES, ["a photo of a {label}."])
+    classes = Classes(values[None], (NAMES,))
+    given = problem(n_episodes=1, n_way=3, n_shot=n_shot, n_query=n_query, value_dim=values.shape[1])
+
+    def shown(items: Any, first: int) -> Any:
+        positions = first + np.arange(items.mask.shape[1])[None]
+        empty = torch.zeros(*items.mask.shape, 0)
+        inputs = Inputs(positions, lambda wanted: [image(position) for position in wanted])
+        return replace(items, keys=empty, prior=empty, classes=classes, inputs=inputs)
+
+    support = shown(given.support, 0)
+    support = replace(support, labels=torch.arange(3 * n_shot)[None] % 3)
+    return Problem(support, shown(given.query, 300), given.setting)
+
+
+@pytest.fixture(scope="module", params=["tiny-vit", "tiny-resnet-quickgelu", "efficientnet_lite0"])
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    if request.param == "efficientnet_lite0":
+        return EfficientNetLite0().eval().requires_grad_(False)
+    path = save(tmp_path_factory.mktemp("weights") / "checkpoint.pt", request.param)
+    return OpenClip(f"{request.param}/{path}").eval().requires_grad_(False)
+
+
+def zero_shot(backbone: Backbone, given: Problem) -> Tensor:
+    raw = given.query.inputs.episode(0)
+    with torch.no_grad():
+        features = backbone.encode(backbone.collate([backbone.prepare(each) for each in raw]))
+    return backbone.readout(features.prior[None], given.query.classes)
+
+
+def test_starts_at_zero_shot_learns_and_leaves_the_backbone_alone(backbone: Backbone) -> None:
+    given = pictures(backbone)
+    weights = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    before = zero_shot(backbone, given)
+    method = Lora(LoraConfig(steps=4, lr=5e-3), backbone, given.setting)
+    with torch.no_grad():
+        # Attention is computed by another kernel; the rest is the same to the bit.
+        tolerance = {"rtol": 1e-4, "atol": 1e-3} if "VisionTransformer" in repr(backbone) else {"rtol": 0, "atol": 0}
+        torch.testing.assert_close(method.predict(given.query), before, **tolerance)
+        start = method.loss(given.support).item()
+    adapt(method, given.support)
+    with torch.no_grad():
+        assert method.loss(given.support).item() < start
+        assert (method.predict(given.query) - before).abs().max() > 1e-2
+    assert torch.equal(zero_shot(backbone, given), before)
+    after = backbone.state_dict()
+    assert list(after) == list(weights)
+    assert all(torch.equal(after[name], tensor) for name, tensor in weights.items())
+    assert not any("lora" in name for name, _ in backbone.named_modules())
+
+
+def test_only_adapters_are_trained_and_each_has_a_gradient(backbone: Backbone) -> None:
+    given = pictures(backbone)
+    method = Lora(LoraConfig(rank=2), backbone, given.setting)
+    trained = {name: parameter for name, parameter in method.named_parameters() if parameter.requires_grad}
+    assert all("lora_" in name for name in trained)
+    assert method.trainable_params() == sum(parameter.numel() for parameter in trained.values())
+    assert method.state_bytes() == 4 * method.trainable_params()
+    method.loss(given.support).backward()
+    # At first B is 0, so that A has a gradient of 0.
+    assert all(parameter.grad is not None for parameter in trained.values())
+    assert all(parameter.grad.any() for name, parameter in trained.items() if "lora_B" in name)
+
+
+def test_a_run_is_reproducible_and_drops_inputs_in_training_alone(backbone: Backbone) -> None:
+    given = pictures(backbone, n_shot=1)
+    scores = []
+    for _ in range(2):
+        method = Lora(LoraConfig(steps=2, lr=5e-3, dropout=0.3), backbone, given.setting)
+        adapt(method, given.support)
+        with torch.no_grad():
+            scores += [method.predict(given.query), method.predict(given.query)]
+    assert all(torch.equal(each, scores[0]) for each in scores[1:])
+
+
+def test_split_attention_is_multi_head_attention() -> None:
+    torch.manual_seed(0)
+    for batch_first, bias in ((True, True), (False, False)):
+        whole = nn.MultiheadAttention(16, 4, batch_first=batch_first, bias=bias).eval()
+        query, key = torch.randn(5, 5, 16), torch.randn(5, 5, 16)
+        mask = torch.full((5, 5), -torch.inf).triu(1)
+        expected = whole(query, key, key, need_weights=False, attn_mask=mask)[0]
+        torch.testing.assert_close(SplitAttention(whole)(query, key, key, attn_mask=mask)[0], expected)
+
+
+def test_what_is_adapted_depends_on_the_network() -> None:
+    vit, resnet = (open_clip.create_model(name).visual for name in ("tiny-vit", "tiny-resnet-quickgelu"))
+    assert targets(NetworkBackbone()) == ["net.0", "net.2"]
+    split_attention(vit)
+    assert [name.removeprefix("transformer.resblocks.0.attn.") for name in targets(vit)[:4]] == list(PROJECTIONS)
+    assert len(targets(vit)) == 2 * 4
+    modules = dict(resnet.named_modules())
+    assert all(isinstance(modules[name], nn.Conv2d) for name in targets(resnet))
+    with pytest.raises(UsageError, match="CosineBackbone"):
+        targets(CosineBackbone())
+
+
+def test_gradients_are_clipped_whoever_makes_them() -> None:
+    steps = []
+    for with_closure in (False, True):
+        parameter = nn.Parameter(torch.zeros(2))
+        optimizer = ClippedAdamW([parameter], lr=0.1, eps=1.0, weight_decay=0.0)
+
+        def closure(parameter: nn.Parameter = parameter) -> Tensor:
+            loss = (torch.tensor([30.0, 40.0]) * parameter).sum()
+            loss.backward()
+            return loss
+
+        if with_closure:
+            optimizer.step(closure)
+        else:
+            closure()
+            optimizer.step()
+        torch.testing.assert_close(parameter.grad, torch.tensor([0.6, 0.8]))
+        steps.append(parameter.detach())
+    assert torch.equal(*steps)
+
+
+def test_padding_and_large_query_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, backbone = problem(n_episodes=1), NetworkBackbone()
+    method = Lora(LoraConfig(steps=1), backbone, given.setting)
+    with torch.no_grad():
+        expected = method.predict(given.query)
+        monkeypatch.setattr("methods.lora.INPUTS_AT_ONCE", 3)
+        torch.testing.assert_close(method.predict(given.query), expected)
+        positions = given.query.inputs.positions.copy()
+        positions[:, 9:] = -1
+        mask = torch.arange(20)[None] < 9
+        short = replace(given.query, mask=mask, inputs=replace(given.query.inputs, positions=positions))
+        scores = method.predict(short)
+        none = replace(short, mask=torch.zeros_like(mask), inputs=replace(short.inputs, positions=positions * 0 - 1))
+        assert not method.predict(none).any()
+    torch.testing.assert_close(scores[:, :9], expected[:, :9])
+    assert not scores[:, 9:].any()
+
+
+def test_support_loss_is_cross_entropy_of_the_real_items() -> None:
+    given, backbone = problem(n_episodes=1, sizes=[7]), NetworkBackbone()
+    method = Lora(LoraConfig(), backbone, given.setting)
+    real = columns(given.support, slice(0, 7))
+    features = backbone.encode(backbone.collate([backbone.prepare(raw) for raw in real.inputs.episode(0)]))
+    expected = cross_entropy(backbone.readout(features.prior[None], real.classes)[0], real.labels[0])
+    torch.testing.assert_close(method.loss(given.support), expected)
