@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 import pytest
 
@@ -32,12 +33,22 @@ def messages(path):
             parts = []
 
 
+def finished(path):
+    """All messages of a run that was ended; W&B's service empties its buffer an instant after it says so."""
+    for _ in range(200):
+        found = list(messages(path))
+        if any(message.HasField("exit") for message in found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{path} has no end")
+
+
 def runs(folder):
     """What a user would see on W&B of every run in a folder, oldest first."""
     found = []
     for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
         seen = {"config": {}, "history": {}}
-        for message in messages(path):
+        for message in finished(path):
             if message.HasField("run"):
                 seen["run"] = message.run
             for change in (message.run.config, message.config):
@@ -46,7 +57,6 @@ def runs(folder):
                 }
             for item in message.history.item:
                 seen["history"][item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
-            seen.setdefault("exit", None)
             if message.HasField("exit"):
                 seen["exit"] = message.exit.exit_code
         found.append(seen)
