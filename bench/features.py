@@ -206,18 +206,19 @@ def encode_missing(
     cache: FeatureCache,
     devices: DeviceOptions,
     advance: Callable[[int], None],
+    complain: Callable[[str], None],
 ) -> float:
     """Encode those of ``positions`` that ``table`` lacks, add them to it and to the cache.
 
     Every ITEMS_PER_SHARD items are kept as soon as they are done, so that an interrupted pass loses little.
-    advance: called with the number of items done. Returns the seconds this took, 0.0 if nothing lacked.
+    advance: called with the number of items done. complain: called if the cache cannot be written, which
+    costs the next call time and this one nothing. Returns the seconds this took, 0.0 if nothing lacked.
     """
     wanted = _by_length(backbone, pool, table.missing(positions))
     seconds = 0.0
     for start in range(0, len(wanted), ITEMS_PER_SHARD):
-        seconds += _encode_shard(
-            backbone, pool, table, wanted[start : start + ITEMS_PER_SHARD], cache, devices, advance
-        )
+        part = wanted[start : start + ITEMS_PER_SHARD]
+        seconds += _encode_shard(backbone, pool, table, part, cache, devices, advance, complain)
     return seconds
 
 
@@ -229,6 +230,7 @@ def _encode_shard(
     cache: FeatureCache,
     devices: DeviceOptions,
     advance: Callable[[int], None],
+    complain: Callable[[str], None],
 ) -> float:
     meter = StageMeter()
     encoder = _Encoder(backbone, meter, advance)
@@ -250,6 +252,9 @@ def _encode_shard(
         table.peak_memory_mb = max(table.peak_memory_mb, peak)
         usable = table.row[encoded] >= 0
         kept = torch.from_numpy(usable)
-        if usable.any():
-            cache.save(encoded[usable], Features(features.keys[kept], features.prior[kept]), seconds[kept], peak)
+        finite = Features(features.keys[kept], features.prior[kept])
+        try:
+            cache.save(encoded[usable], finite, seconds[kept], peak)
+        except StoreError as error:
+            complain(str(error))
     return meter.cost.seconds

@@ -91,8 +91,8 @@ class Runner:
                 self._run_group(list(group), loaded[task], planning.make_backbone(backbone), draws, report)
             except UsageError:
                 raise
-            except BenchError as error:
-                self._problem(f"{task} on {backbone}: {error}", report)
+            except Exception as error:  # a backbone that cannot be made costs its own runs only
+                self._problem(f"{task} on {backbone}: {_told(error)}", report)
         return report
 
     def _problem(self, message: str, report: Report) -> None:
@@ -106,8 +106,8 @@ class Runner:
                 loaded[name] = planning.task_class(name)().load(self.data)
             except UsageError:
                 raise
-            except BenchError as error:
-                self._problem(f"{name}: {error}", report)
+            except Exception as error:  # a task that cannot be read costs its own runs only
+                self._problem(f"{name}: {_told(error)}", report)
         return loaded
 
     def _run_group(
@@ -135,7 +135,12 @@ class Runner:
         if not jobs:
             return
         served = [job for job in jobs if planning.refusal(job.spec) is None]
-        material, wall = self._encode(served, data, backbone, jobs[0].spec)
+        try:
+            material, wall = self._encode(served, data, backbone, jobs[0].spec, report)
+        except Exception as error:  # whatever it is, other groups of runs are not to be lost with this one
+            for job in jobs:
+                self._keep(self._failure(job, error), report)
+            return
         for job in jobs:
             self.reporter.running(job.spec)
             self._keep(self._run_job(job, material, wall), report)
@@ -159,7 +164,7 @@ class Runner:
         }
 
     def _encode(
-        self, jobs: list[Job], data: TaskData, backbone: Backbone, spec: RunSpec
+        self, jobs: list[Job], data: TaskData, backbone: Backbone, spec: RunSpec, report: Report
     ) -> tuple[Material, dict[str, float]]:
         """Encode the union of the items of all jobs that read features; returns also the seconds by split."""
         tables, wall = {}, {}
@@ -176,7 +181,7 @@ class Runner:
             tables[split] = cache.load(split, len(pool.labels))
             wanted = [getattr(job.episodes, split).ravel() for job in reading]
             positions = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, dtype=np.int64)
-            wall[split] = self._encode_pool(spec, backbone, pool, tables[split], positions, cache)
+            wall[split] = self._encode_pool(spec, backbone, pool, tables[split], positions, cache, report)
         task = planning.task_class(spec.task)()
         values = backbone.class_values(data.classes, task.prompts).float()
         return Material(task, data, backbone, values, tables["support"], tables["query"]), wall
@@ -189,13 +194,25 @@ class Runner:
         table: FeatureTable,
         positions: Positions,
         cache: FeatureCache,
+        report: Report,
     ) -> float:
         missing = table.missing(positions)
         if len(missing) == 0:
             return 0.0
         advance = self.reporter.encoding(f"{spec.task} {table.split}", len(missing))
         devices = self.devices.with_precision(spec.precision)
-        return encode_missing(backbone, pool, table, missing, cache, devices, advance)
+
+        def complain(message: str) -> None:
+            self._problem(message, report)
+
+        return encode_missing(backbone, pool, table, missing, cache, devices, advance, complain)
+
+    def _failure(self, job: Job, error: Exception) -> Record:
+        """A failed record; what is no error of the user's keeps its traceback."""
+        traced = provenance(self.devices.device_name())
+        if not isinstance(error, BenchError):
+            traced["traceback"] = "".join(traceback.format_exception(error))
+        return job.record(status="failed", reason=_told(error), provenance=traced)
 
     def _run_job(self, job: Job, material: Material, wall: dict[str, float]) -> Record:
         """The record of one run; whatever goes wrong in it becomes a failed record with the reason."""
@@ -205,11 +222,8 @@ class Runner:
             return job.record(status="skipped", reason=reason, provenance=traced)
         try:
             return measure(job, material, self.devices.with_precision(job.spec.precision), sum(wall.values()), traced)
-        except BenchError as error:
-            return job.record(status="failed", reason=str(error), provenance=traced)
         except Exception as error:  # a defect of a plugin must not cost the other runs
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            return job.record(status="failed", reason=reason, provenance=traced | {"traceback": traceback.format_exc()})
+            return self._failure(job, error)
 
     def _keep(self, record: Record, report: Report) -> None:
         report.records.append(record)
@@ -223,6 +237,11 @@ class Runner:
                 track(record)
             except Exception as error:  # a tracker's failure is never the run's
                 self.reporter.problem(f"tracking failed, the record is kept: {type(error).__name__}: {error}")
+
+
+def _told(error: Exception) -> str:
+    """An error in one line, with its type where it is no error of the user's."""
+    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _group_key(spec: RunSpec) -> tuple[str, str, str]:
