@@ -254,7 +254,8 @@ def _encode_shard(
         kept = torch.from_numpy(usable)
         finite = Features(features.keys[kept], features.prior[kept])
         try:
-            cache.save(encoded[usable], finite, seconds[kept], peak)
+            if usable.any():
+                cache.save(encoded[usable], finite, seconds[kept], peak)
         except StoreError as error:
             complain(str(error))
     return meter.cost.seconds
