@@ -101,6 +101,12 @@ class GradientAdaptation(_Adaptation):
         """The method's loss on one batch."""
         return self.method.loss(batch)
 
+    def on_train_end(self) -> None:
+        """Finish, and only then stop the clock."""
+        with torch.no_grad():
+            self.method.finish()
+        super().on_train_end()
+
 
 @dataclass(frozen=True)
 class Outcome:

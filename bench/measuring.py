@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import planning
 from bench.adaptation import Outcome, adapt_and_answer
-from bench.batching import EpisodeGroup, Material
+from bench.batching import NUMBERS_AT_ONCE, EpisodeGroup, Material
 from bench.contracts import AnyMethod, DataError, GradientMethod, Method, Reads
 from bench.devices import DeviceOptions
 from bench.episodes import Episodes, name_seed
@@ -62,7 +62,7 @@ def measure(
     def answer(group: EpisodeGroup) -> Outcome:
         return adapt_and_answer(make, group, devices)
 
-    size = job.method.episodes_at_once
+    size = _episodes_at_once(job, material)
     groups = [group_at(start, size) for start in range(0, len(job.episodes), size)]
     if size == 1:
         outcomes = [answer(group) for group in groups]
@@ -91,6 +91,13 @@ def measure(
         notes=_merged([outcome.notes for outcome in outcomes]),
         provenance=provenance,
     )
+
+
+def _episodes_at_once(job: Job, material: Material) -> int:
+    """As many as the method takes, but no more than keep their support set's keys within NUMBERS_AT_ONCE."""
+    width: int = material.query.keys.shape[-1] if job.method.reads is Reads.FEATURES else 0
+    numbers: int = job.episodes.support.shape[1] * width
+    return max(1, min(job.method.episodes_at_once, NUMBERS_AT_ONCE // max(1, numbers)))
 
 
 def _encode_seconds(job: Job, material: Material) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.closed_form import spectrum_of_gram, spectrum_of_rows
+from bench.closed_form import Spectrum
 from bench.contracts import Setting, Support
 from methods._held_out import Sample
 
@@ -56,11 +56,11 @@ class Moments:
         """``[E, C, d]``; 0 for a class without items."""
         return self.cross.mT / self.count.clamp(min=1).unsqueeze(-1)
 
-    def spectrum(self, *, centred: bool = False) -> tuple[Tensor, Tensor]:
-        """Eigenvalues and eigenvectors of ``H^T H``, or of the scatter around class means if ``centred``."""
+    def spectrum(self, *, centred: bool = False) -> Spectrum:
+        """That of ``H^T H``, or of the scatter around class means if ``centred``."""
         if self.indicator is None:
-            return spectrum_of_gram(self.second - self.cross @ self.means if centred else self.second)
-        return spectrum_of_rows(self.second - self.indicator @ self.means if centred else self.second)
+            return Spectrum.of_gram(self.second - self.cross @ self.means if centred else self.second)
+        return Spectrum.of_rows(self.second - self.indicator @ self.means if centred else self.second)
 
 
 @dataclass(frozen=True)

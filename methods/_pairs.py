@@ -1,6 +1,7 @@
 """Memories that keep every pair they observe; shared by the methods that compare a query with each of them."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,8 +13,18 @@ SCORES_AT_ONCE = 2**24
 
 
 def without_padding(tensor: Tensor, mask: Tensor) -> Tensor:
-    """``tensor [episode, item, dim]`` with 0 where ``mask [episode, item]`` is False, whatever stood there."""
+    """``tensor [episode, item, dim]`` with 0 where ``mask [episode, item]`` is False, whatever stood there.
+
+    The same tensor, not a copy, where nothing is padding.
+    """
+    if bool(mask.all()):
+        return tensor
     return tensor.masked_fill(~mask.unsqueeze(-1), 0)
+
+
+def joined(batches: Sequence[Tensor]) -> Tensor:
+    """Batches ``[episode, item, ...]`` as one tensor, which is the batch itself where there is but one."""
+    return batches[0] if len(batches) == 1 else torch.cat(list(batches), dim=1)
 
 
 class StoredPairs(Memory):
@@ -40,7 +51,7 @@ class StoredPairs(Memory):
     def solve(self) -> None:
         """Join the batches."""
         if self._batches:
-            self.keys, self.values, self.mask = (torch.cat(parts, dim=1) for parts in zip(*self._batches, strict=True))
+            self.keys, self.values, self.mask = (joined(parts) for parts in zip(*self._batches, strict=True))
             self._batches.clear()
 
     def read(self, keys: Tensor) -> Tensor:

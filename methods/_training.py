@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -19,9 +20,9 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor
 
 
 class SupportTrained(GradientMethod):
-    """Is given the whole support set at each step, looks at it once, and takes its minibatches from what it kept.
+    """Is given the whole support set at each step, looks at it once, and works on what it kept.
 
-    So it can start from the examples and hold some of them out, and its minibatches do not depend on their order.
+    So it can start from the examples and hold some of them out.
     """
 
     batch_size = None
@@ -30,13 +31,18 @@ class SupportTrained(GradientMethod):
     def loss(self, support: Support) -> Tensor:
         """The loss of this step, summed over episodes."""
         if self._step == 0:
-            self.begin(Sample.of(support, self.setting.seed).shuffled(), support.classes)
+            with torch.no_grad():
+                self.begin(support)
         self._step += 1
         return self.step_loss(self._step - 1, support.classes)
 
     @abstractmethod
-    def begin(self, items: Sample, classes: Classes) -> None:
-        """Look at all items, in shuffled order with padding last; without gradients into them."""
+    def begin(self, support: Support) -> None:
+        """Look at all items, without gradients."""
+
+    def shuffled(self, support: Support) -> Sample:
+        """The items in an order of their own, padding last, so that minibatches do not depend on how they came."""
+        return Sample.of(support, self.setting.seed).shuffled()
 
     @abstractmethod
     def step_loss(self, step: int, classes: Classes) -> Tensor:

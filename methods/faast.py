@@ -6,12 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.closed_form import add_gram, dual_factors, dual_weights, mirrored, primal_weights
+from bench.closed_form import KeySums, dual_factors, dual_weights, primal_weights
 from bench.contracts import AssociativeConfig, AssociativeMethod, Memory
-from methods._pairs import without_padding
+from methods._pairs import joined, without_padding
 
 Solver = Literal["exact", "pinv"]
-ROWS_AT_ONCE = 1024
 
 
 class FaastConfig(AssociativeConfig):
@@ -56,7 +55,7 @@ class FastWeights(Memory):
         self.streams = solver == "exact" and n_items >= key_dim
         # What observe gathers is neither state nor to be cast with it, hence no buffers.
         self._count: Tensor | None = None
-        self._sums: tuple[Tensor, Tensor] | None = None
+        self._sums = KeySums()
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self.register_buffer("weights", torch.zeros(n_episodes, value_dim, 0))
         self.register_buffer("basis", torch.zeros(n_episodes, 0, key_dim))
@@ -74,15 +73,7 @@ class FastWeights(Memory):
         if not self.streams:
             self._pairs.append((keys, values))
             return
-        if self._sums is None:
-            n_episodes, dim = len(keys), keys.shape[2]
-            gram = keys.new_zeros(n_episodes, dim, dim, dtype=torch.float64)
-            self._sums = gram, gram.new_zeros(n_episodes, dim, values.shape[2])
-        for start in range(0, keys.shape[1], ROWS_AT_ONCE):
-            # Only this many rows exist in float64 at a time.
-            some = keys[:, start : start + ROWS_AT_ONCE].double()
-            add_gram(self._sums[0], some)
-            self._sums[1].baddbmm_(some.mT, values[:, start : start + ROWS_AT_ONCE].double())
+        self._sums.add(keys, values)
 
     def solve(self) -> None:
         """Compile what was observed and forget it."""
@@ -91,17 +82,17 @@ class FastWeights(Memory):
         # Of an empty episode all singular values are 0 and below any cut-off; N = 1 keeps the cut-off finite.
         rtol = self._count.clamp(min=1).double() ** -self.alpha
         basis: Tensor | None = None
-        if self._sums is not None:
-            weights = primal_weights(mirrored(self._sums[0]), self._sums[1], rtol)
+        if self._sums:
+            weights = primal_weights(self._sums.gram, self._sums.cross, rtol)
         else:
-            keys, values = (torch.cat(parts, dim=1) for parts in zip(*self._pairs, strict=True))
+            keys, values = (joined(parts) for parts in zip(*self._pairs, strict=True))
             if self.solver == "pinv":
                 weights = _published_weights(keys, values, rtol)
             else:
-                weights, basis = _smaller_form(keys.double(), values.double(), rtol)
+                weights, basis = _smaller_form(keys, values, rtol)
         self.weights = weights.float()
         self.basis = None if basis is None else basis.float()
-        self._count, self._sums = None, None
+        self._count, self._sums = None, KeySums()
         self._pairs.clear()
 
     def read(self, keys: Tensor) -> Tensor:
@@ -121,8 +112,8 @@ def _smaller_form(keys: Tensor, values: Tensor, rtol: Tensor) -> tuple[Tensor, T
     """W itself, or two factors of it where these can be fewer numbers; see dual_weights for the shapes."""
     n_items, dim, width = keys.shape[1], keys.shape[2], values.shape[2]
     if width * dim <= n_items * (width + dim):
-        return dual_weights(keys, values, rtol), None
-    coefficients, basis = dual_factors(keys, values, rtol)
+        return dual_weights(keys.double(), values.double(), rtol), None
+    coefficients, basis = dual_factors(keys.double(), values.double(), rtol)
     return coefficients.mT.contiguous(), basis
 
 

@@ -88,7 +88,8 @@ def _discriminant(moments: Moments) -> tuple[Tensor, Tensor]:
     """``S^-1 mu [E, d, C]`` and biases ``[E, 1, C]`` in float64."""
     count, means = moments.count, moments.means.mT
     dim, n_way = means.shape[1:]
-    values, basis = moments.spectrum(centred=True)
+    spectrum = moments.spectrum(centred=True)
+    values, basis = spectrum.eigenvalues, spectrum.basis
     # Keys have length 1: N is the most that they can scatter, and rounding leaves about 1e-15 of it.
     n_items = count.sum(dim=1, keepdim=True).clamp(min=1)
     spread = values.sum(dim=1, keepdim=True)

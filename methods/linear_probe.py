@@ -1,21 +1,29 @@
 """Multinomial logistic regression on the frozen keys, trained by gradient descent."""
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, GradientMethod, MethodConfig, Query, Setting, Support
+from bench.closed_form import pseudo_inverse_factors
+from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support
+from methods._pairs import without_padding
+from methods._training import SupportTrained
 
 
 class LinearProbeConfig(MethodConfig):
     """Hyper-parameters of the linear probe."""
 
-    steps: int = Field(default=100, ge=1, le=1_000_000, description="Optimizer steps.")
+    steps: int = Field(default=100, ge=1, le=1_000_000, description="Optimizer steps, each on all examples.")
     lr: float = Field(
-        default=0.1, gt=0, le=10, description="Adam's initial learning rate; it falls to 0 along a cosine."
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Step size as a share of the largest that is sure to descend, which is found from the examples.",
     )
     weight_decay: float = Field(
         default=1e-4,
@@ -23,55 +31,124 @@ class LinearProbeConfig(MethodConfig):
         le=100,
         description="L2 penalty: half of this times the squared norm of an episode's weights.",
     )
-    batch_size: int | None = Field(
-        default=None, ge=1, description="Examples per episode and step; none for all of them."
-    )
 
 
-class LinearProbe(GradientMethod):
-    """One softmax regression per episode, all trained together.
+class _NesterovMomentum(LRScheduler):
+    """Momentum ``k / (k + 3)`` at step k, with which gradient descent on a convex loss converges as ``1 / k^2``."""
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The rate stays; the momentum moves."""
+        for group in self.optimizer.param_groups:
+            group["momentum"] = self.last_epoch / (self.last_epoch + 3)
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class LinearProbe(SupportTrained):
+    """One softmax regression per episode, all trained together by Nesterov's accelerated gradient descent.
 
     An episode's objective is the mean cross-entropy of its items plus ``weight_decay / 2 * |W|^2``, the
     bias being free. It is scikit-learn's ``LogisticRegression(C=1 / (weight_decay * N))`` for N items,
-    divided by ``C * N``, and has the same minimum. The penalty stands in the loss, not in the optimizer,
-    because Adam would rescale it. Episodes share no parameter and Adam treats each number by itself,
-    so that summed losses train each episode as if it were alone; clipping by the global norm would not.
+    divided by ``C * N``, and has the same minimum.
+
+    Steps have the size ``lr / L``, L bounding the curvature of the loss, for each episode by itself. Three changes of
+    variables leave the objective as it is. Keys are centred, the bias taking up the difference, which makes L
+    several times smaller. Where items are fewer than dimensions, W is trained in the span of the keys, which
+    gradient descent never leaves, in N numbers per class and not d: the same steps, up to rounding. And variables
+    are divided by the square root of their step size, so that the rate is 1 for all episodes.
     """
 
+    episodes_at_once = 300
     Config = LinearProbeConfig
     config: LinearProbeConfig
     source = (
-        "Radford et al. 2021, arXiv 2103.00020 (linear probe of frozen features); Kingma and Ba 2015, arXiv 1412.6980"
+        "Radford et al. 2021, arXiv 2103.00020 (linear probe of frozen features); "
+        "Nesterov 1983 (accelerated gradient descent); Bohning 1992 (the bound on the curvature)"
     )
 
     def __init__(self, config: LinearProbeConfig, backbone: Backbone, setting: Setting) -> None:
         super().__init__(config, backbone, setting)
         self.steps = config.steps
-        self.batch_size = config.batch_size
+        n_episodes, n_way = setting.n_episodes, setting.n_way
+        self._rank = min(setting.n_support, setting.key_dim)
         # The objective is convex, so there is nothing that a random start could break the symmetry of.
-        self.weight = nn.Parameter(torch.zeros(setting.n_episodes, setting.key_dim, setting.n_way))
-        self.bias = nn.Parameter(torch.zeros(setting.n_episodes, 1, setting.n_way))
+        self.inside = nn.Parameter(torch.zeros(n_episodes, n_way, self._rank))
+        self.offset = nn.Parameter(torch.zeros(n_episodes, n_way, 1))
+        self._bias_scale = math.sqrt(2 * config.lr)
+        self.register_buffer("weight", torch.zeros(n_episodes, setting.key_dim, n_way))
+        self.register_buffer("bias", torch.zeros(n_episodes, 1, n_way))
 
-    def loss(self, support: Support) -> Tensor:
+    inside: Tensor
+    """``[episode, way, rank]``, W in the variables that it is trained in."""
+    weight: Tensor
+    """``[episode, dim_k, way]``, W itself once training has ended."""
+    bias: Tensor
+
+    def state_bytes(self) -> int:
+        """Bytes of W and the bias; what they were trained in is not needed to answer."""
+        return self.weight.nbytes + self.bias.nbytes
+
+    def trainable_params(self) -> int:
+        """Entries of W and the bias, whatever basis they are trained in."""
+        return self.weight.numel() + self.bias.numel()
+
+    def begin(self, support: Support) -> None:
+        """Centre the keys, find a basis of their span and the step sizes."""
+        self._support = support
+        keys = self._keys()
+        count = support.mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
+        if self._rank < self.setting.key_dim:
+            # Subtracting the mean is a product with this matrix, and a smaller one in the Gram matrix.
+            self._centring = torch.diag_embed(support.mask.double()) - support.mask.unsqueeze(-1) / count.double()
+            gram = self._centring @ (keys @ keys.mT) @ self._centring.mT
+            vectors, inverse = pseudo_inverse_factors(gram, gram.new_zeros(len(gram)))
+            # Eigenvalues ascend; what padding adds to the row comes first, and is 0.
+            self._vectors, self._inverse = vectors[..., -self._rank :], inverse[:, None, -self._rank :].sqrt()
+            singular = self._inverse.where(self._inverse > 0, torch.inf).reciprocal()
+            coordinates = self._vectors * singular
+            largest = singular[..., -1:].square()
+        else:
+            coordinates = (keys - _mean(keys, support.mask)) * support.mask.unsqueeze(-1)
+            # No less than the largest eigenvalue, and not much more where that one stands out.
+            largest = torch.linalg.matrix_norm(coordinates.mT @ coordinates, keepdim=True)
+        # The Hessian of a softmax is at most 1/2; the bias is a key of length 1 that centred keys do not mix with.
+        curvature = largest / (2 * count) + self.config.weight_decay
+        self._scale = (self.config.lr / curvature.clamp(min=1e-12)).sqrt().to(support.keys.dtype)
+        self._rows = (self._scale * coordinates).to(support.keys.dtype).mT.contiguous()
+        self._share = (support.mask / count.squeeze(-1)).to(support.keys.dtype)
+        self._labels = support.labels
+
+    def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Penalised mean cross-entropy over each episode's items, summed over episodes."""
-        each = cross_entropy(self._logits(support.keys).mT, support.labels, reduction="none")
-        count = support.mask.sum(dim=1).clamp(min=1)
-        data = each.masked_fill(~support.mask, 0).sum(dim=1) / count
-        return data.sum() + self.config.weight_decay / 2 * self.weight.square().sum()
+        logits = torch.baddbmm(self.offset, self.inside, self._rows, beta=self._bias_scale)
+        weight = self._scale * self.inside
+        penalty = self.config.weight_decay / 2 * torch.dot(weight.flatten(), weight.flatten())
+        return (cross_entropy(logits, self._labels, reduction="none") * self._share).sum() + penalty
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
-        """Adam on a cosine, which needs no step size of its own for each number of classes and spread of keys."""
-        # With balanced classes the bias has a gradient of 0 but for rounding. Adam's usual eps of 1e-8 would
-        # scale that up to full steps, and scores would depend on the order of the examples by some percent.
-        optimizer = Adam(self.parameters(), lr=self.config.lr, eps=1e-4)
-        return optimizer, CosineAnnealingLR(optimizer, T_max=self.config.steps)
+        """Gradient descent at rate 1, the step sizes being in the variables already."""
+        optimizer = SGD([self.inside, self.offset], lr=1.0, momentum=0.5, nesterov=True)
+        return optimizer, _NesterovMomentum(optimizer)
+
+    def finish(self) -> None:
+        """W and bias for keys as they come."""
+        keys, mask = self._keys(), self._support.mask
+        weight = (self._scale * self.inside).double().mT
+        if self._rank < self.setting.key_dim:
+            weight = keys.mT @ (self._centring.mT @ ((self._vectors * self._inverse) @ weight))
+        bias = self._bias_scale * self.offset.double().mT - _mean(keys, mask) @ weight
+        self.bias, self.weight = bias.to(self.bias.dtype), weight.to(self.weight.dtype)
+
+    def _keys(self) -> Tensor:
+        return without_padding(self._support.keys, self._support.mask).double()
 
     def predict(self, query: Query) -> Tensor:
         """Logits ``[episode, item, way]``."""
-        return self._logits(query.keys)
+        return torch.baddbmm(self.bias, query.keys, self.weight)
 
-    def _logits(self, keys: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, keys, self.weight)
+
+def _mean(keys: Tensor, mask: Tensor) -> Tensor:
+    """``[episode, 1, dim_k]``, of the keys ``[episode, item, dim_k]``, padding being rows of 0."""
+    return keys.sum(dim=1, keepdim=True) / mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
 
 
 PLUGIN = LinearProbe

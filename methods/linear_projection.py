@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
-from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting
+from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support
 from methods._held_out import Sample
 from methods._training import SupportTrained, minibatch, summed_cross_entropy
 
@@ -48,8 +48,7 @@ class LinearProjection(SupportTrained):
         shots = setting.n_support // setting.n_way
         held_out = setting.n_way * max(1, shots // VALIDATION_PARTS) if shots > 1 else 0
         self._per_epoch = -(-(setting.n_support - held_out) // config.batch_size)
-        # The last step trains nothing: it looks at what the last epoch came to.
-        self.steps = config.epochs * self._per_epoch + 1
+        self.steps = config.epochs * self._per_epoch
         shape = (setting.n_episodes, setting.value_dim, setting.key_dim)
         self.projection = nn.Parameter(torch.zeros(shape))
         self.register_buffer("best", torch.zeros(shape))
@@ -61,11 +60,13 @@ class LinearProjection(SupportTrained):
         """Bytes of the best P; the P in training is not needed to answer."""
         return self.best.nbytes
 
-    def begin(self, items: Sample, classes: Classes) -> None:
+    def begin(self, support: Support) -> None:
         """Hold out what can be, and note it."""
-        counts = [(items.mask & (items.labels == label)).sum(dim=1) for label in range(classes.n_way)]
+        items = self.shuffled(support)
+        counts = [(items.mask & (items.labels == label)).sum(dim=1) for label in range(self.setting.n_way)]
         held = items.held_out(torch.stack(counts, dim=1), VALIDATION_PARTS, most=items.mask.shape[1])
         self._training, self._validation = items.where(~held), items.where(held)
+        self._classes = support.classes
         # Steps were planned for classes of equal size; where they are not, batches make up for it.
         self._size = max(self.config.batch_size, -(-self._training.mask.shape[1] // self._per_epoch))
         self._best_epoch = items.labels.new_zeros(len(items.labels))
@@ -80,12 +81,14 @@ class LinearProjection(SupportTrained):
         """Cross-entropy of a minibatch; after each epoch, keep P where it is the best so far."""
         epoch, place = divmod(step, self._per_epoch)
         if place == 0 and epoch > 0:
-            self._validate(epoch, classes)
-        if step == self.steps - 1:
-            return 0 * self.projection.sum()
+            self._validate(epoch)
         batch = minibatch(self._training, place, self._size)
         scores = self._scores(batch, self.projection, classes)
         return summed_cross_entropy(scores, batch.labels, batch.mask)
+
+    def finish(self) -> None:
+        """Look at what the last epoch came to."""
+        self._validate(self.config.epochs)
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """SGD; its rate falls once."""
@@ -101,9 +104,9 @@ class LinearProjection(SupportTrained):
         return self.backbone.readout(items.prior + items.keys @ projection.mT, classes)
 
     @torch.no_grad()
-    def _validate(self, epoch: int, classes: Classes) -> None:
+    def _validate(self, epoch: int) -> None:
         held = self._validation
-        right = (self._scores(held, self.projection, classes).argmax(dim=-1) == held.labels) & held.mask
+        right = (self._scores(held, self.projection, self._classes).argmax(dim=-1) == held.labels) & held.mask
         accuracy = right.sum(dim=1) / held.mask.sum(dim=1).clamp(min=1)
         better = (accuracy > self._accuracy) & ~self._stopped
         self._accuracy = accuracy.where(better, self._accuracy)

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, Kind, MethodConfig, Query, Setting
-from methods._held_out import Sample
+from bench.contracts import Backbone, Classes, Kind, MethodConfig, Query, Setting, Support
 from methods._moments import class_indicator
 from methods._training import SupportTrained, summed_cross_entropy
 
@@ -46,9 +45,10 @@ class LpPlusPlus(SupportTrained):
         self.prototypes = nn.Parameter(torch.zeros(setting.n_episodes, setting.n_way, setting.key_dim))
         self.blend = nn.Parameter(torch.zeros(setting.n_episodes, 1, setting.n_way))
 
-    def begin(self, items: Sample, classes: Classes) -> None:
+    def begin(self, support: Support) -> None:
         """Start from the class means and find the step sizes."""
-        keys, mask = items.keys, items.mask
+        items = self.shuffled(support)
+        keys, mask, classes = items.keys, items.mask, support.classes
         cosines = self.backbone.readout(items.prior, classes) / SCALE * mask.unsqueeze(-1)
         indicator = class_indicator(items.labels, mask, self.setting.n_way).to(keys.dtype)
         size = indicator.sum(dim=1).clamp(min=1)
@@ -81,7 +81,7 @@ class LpPlusPlus(SupportTrained):
 
 
 def _stepping(parameter: Tensor, step: Tensor) -> Tensor:
-    """The parameter, with a gradient that is multiplied by ``step``."""
+    """The parameter, with a gradient that is multiplied by ``step``: so each episode has a step size of its own."""
     fixed = parameter.detach()
     return fixed + step * (parameter - fixed)
 

@@ -91,8 +91,8 @@ class Ridge(ForwardMethod):
 
 def _diagonal(moments: Moments) -> tuple[Tensor, Tensor, Tensor]:
     """One decomposition for all lam: eigenvalues ``[E, r]`` and -vectors ``[E, r, d]`` of G, and Q in them."""
-    values, basis = moments.spectrum()
-    return values, basis, basis @ moments.cross
+    spectrum = moments.spectrum()
+    return spectrum.eigenvalues, spectrum.basis, spectrum.basis @ moments.cross
 
 
 PLUGIN = Ridge

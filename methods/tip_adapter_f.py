@@ -7,8 +7,7 @@ from torch.nn.functional import one_hot
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-from bench.contracts import Backbone, Classes, Query, Setting
-from methods._held_out import Sample
+from bench.contracts import Backbone, Classes, Query, Setting, Support
 from methods._pairs import SCORES_AT_ONCE
 from methods._training import SupportTrained, minibatch, summed_cross_entropy
 from methods.tip_adapter import TipAdapterConfig, votes
@@ -47,9 +46,9 @@ class TipAdapterF(SupportTrained):
     labels: Tensor
     mask: Tensor
 
-    def begin(self, items: Sample, classes: Classes) -> None:
+    def begin(self, support: Support) -> None:
         """Fill the cache."""
-        items = items.part(slice(0, self.setting.n_support))
+        items = self.shuffled(support).part(slice(0, self.setting.n_support))
         self.keys.data.copy_(items.keys)
         self.labels, self.mask = items.labels, items.mask
         self._items = items

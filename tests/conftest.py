@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 # As the command line does it, and before torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest

@@ -255,6 +255,8 @@ def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None)
             optimizer.step()
             if schedule is not None:
                 schedule.step()
+        with torch.no_grad():
+            method.finish()
 
 
 @contextmanager

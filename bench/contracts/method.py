@@ -61,7 +61,7 @@ class Method(nn.Module, ABC):
     uses_support: ClassVar[bool] = True
     """False for a method that answers without examples; it is then given the query alone."""
     episodes_at_once: ClassVar[int] = 64
-    """How many episodes one instance is given; 1 for methods that run the backbone."""
+    """How many episodes one instance is given at most; 1 for methods that run the backbone."""
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     source: ClassVar[str]
     """The paper."""
@@ -122,6 +122,10 @@ class GradientMethod(Method):
     @abstractmethod
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer, and a schedule that is stepped with it."""
+
+    def finish(self) -> None:
+        """Called once after the last step, without gradients; a part of adapting, like ``ForwardMethod.solve``."""
+        return
 
 
 class Memory(nn.Module, ABC):

@@ -167,5 +167,5 @@ def test_keeps_the_smaller_form_in_float32(n_items: int, factored: bool) -> None
     kept = dict(memory.named_buffers())
     assert all(tensor.dtype == torch.float32 for tensor in kept.values())
     assert sum(tensor.numel() for tensor in kept.values()) == 2 * (n_items * (16 + 12) if factored else 16 * 12)
-    assert memory._sums is None
+    assert not memory._sums
     assert not memory._pairs

@@ -1,8 +1,11 @@
 """The linear probe against scikit-learn's logistic regression."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from torch.nn.functional import pad
 
 from methods.linear_probe import LinearProbe, LinearProbeConfig
 from tests.doubles import CosineBackbone, adapted, problem
@@ -39,9 +42,23 @@ def test_an_episode_without_examples_keeps_equal_scores() -> None:
     assert torch.equal(method.predict(given.query)[0], torch.zeros_like(method.predict(given.query)[0]))
 
 
-def test_batch_size_and_steps_come_from_the_config() -> None:
-    config = LinearProbeConfig(steps=7, batch_size=3)
-    method = LinearProbe(config, CosineBackbone(), problem().setting)
-    assert (method.steps, method.batch_size) == (7, 3)
+def test_more_items_than_dimensions_find_the_same_minimum() -> None:
+    given = problem(n_shot=4, key_dim=16)
+    wide = replace(
+        given,
+        support=replace(given.support, keys=pad(given.support.keys, (0, 40))),
+        query=replace(given.query, keys=pad(given.query.keys, (0, 40))),
+        setting=replace(given.setting, key_dim=56),
+    )
+    assert given.setting.n_support == 16
+    direct, in_span = (adapted(LinearProbe, each, steps=2000, weight_decay=1e-2) for each in (given, wide))
+    assert direct.inside.shape[2] == 16
+    assert wide.setting.n_support < wide.setting.key_dim
+    torch.testing.assert_close(in_span.weight[:, :16], direct.weight, rtol=0, atol=1e-4)
+    assert in_span.weight[:, 16:].abs().max() < 1e-6
+
+
+def test_state_and_trainable_parameters_are_those_of_a_linear_layer() -> None:
+    method = adapted(LinearProbe, problem(n_shot=1, key_dim=16), steps=2)
     assert method.trainable_params() == 3 * (16 * 4 + 4)
     assert method.state_bytes() == 4 * method.trainable_params()

@@ -12,9 +12,13 @@ import torch
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
-def seconds(run: dict[str, Any]) -> float:
-    """Median over rounds, for the whole of the work."""
-    return float(run["stats"]["median"]) / float(run["extra_info"]["share"])
+def cost(run: dict[str, Any]) -> tuple[float, str]:
+    """What a way takes for the whole of the work, and the same in words: a count, or the median of the rounds."""
+    info = run["extra_info"]
+    if "count" in info:
+        return float(info["count"]), f"{info['count']:,} {info['counted']}"
+    seconds = float(run["stats"]["median"]) / float(info["share"])
+    return seconds, f"{seconds:.3g} s"
 
 
 def row(what: str, ways: dict[str, dict[str, Any]]) -> str:
@@ -25,19 +29,21 @@ def row(what: str, ways: dict[str, dict[str, Any]]) -> str:
     if "peak_mb" in info:
         memory = f"{info['peak_mb']:.0f} against {other['extra_info']['peak_mb']:.0f} MB"
     error = f"{info['error']:.1e} from {info['error_of']}" if "error" in info else ""
-    times = f"{seconds(ours):.3g} s | {seconds(other):.3g} s"
-    ratio = f"{seconds(other) / seconds(ours):.1f}x | {info['promise']:g}x"
+    (least, our_cost), (most, other_cost) = cost(ours), cost(other)
+    times = f"{our_cost} | {other_cost}"
+    ratio = f"{most / least:.1f}x | {info['promise']:g}x"
     return f"| {what} | {info['against']} | {times} | {ratio} | {error} | {memory} |"
 
 
 def section(runs: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     """The section as Markdown."""
     cpu = machine["cpu"]
+    rounds = [run["stats"]["rounds"] for run in runs]
     lines = [
         f"Machine: {cpu.get('brand_raw', platform.processor())}, {cpu['count']} cores, "
         f"{torch.get_num_threads()} threads of torch {torch.__version__.partition('+')[0]}, Python "
         f"{machine['python_version']}, {machine['system']}. "
-        f"Medians of {runs[0]['stats']['rounds']} rounds after a warm-up.",
+        f"Medians of {min(rounds)} to {max(rounds)} rounds after warming up.",
         "",
         "| what | against | ours | other | ratio | at least | relative error | extra peak memory |",
         "|---|---|---:|---:|---:|---:|---|---|",

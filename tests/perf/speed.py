@@ -1,5 +1,7 @@
 """``make perf``: every case both ways, by pytest-benchmark; never part of the tests."""
 
+import time
+
 import pytest
 import torch
 
@@ -7,7 +9,9 @@ from bench.devices import quiet_lightning
 from bench.meter import memory_meter
 from tests.perf.cases import CASES, Case
 
-ROUNDS = 3
+ROUNDS = 5
+SHORT = 0.5
+"""Ways that take less than so many seconds are timed four times as often."""
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda make: make.__name__)
@@ -28,6 +32,8 @@ def test_speed(benchmark, case, way):
         "promise": case.promise,
         "share": case.other_share if way == "other" else 1.0,
     }
+    if case.counted:
+        benchmark.extra_info |= {"count": run(), "counted": case.counted}
     if case.memory:
         meter = memory_meter(torch.device("cpu"))
         meter.start()
@@ -35,4 +41,7 @@ def test_speed(benchmark, case, way):
         benchmark.extra_info["peak_mb"] = meter.peak()
     if way == "ours" and case.error is not None:
         benchmark.extra_info |= {"error": case.error(), "error_of": case.error_of}
-    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1)
+    began = time.perf_counter()
+    run()
+    rounds = 4 * ROUNDS if time.perf_counter() - began < SHORT else ROUNDS
+    benchmark.pedantic(run, rounds=rounds, warmup_rounds=1)
