@@ -9,9 +9,8 @@ from bench.devices import quiet_lightning
 from bench.meter import memory_meter
 from tests.perf.cases import CASES, Case
 
-ROUNDS = 5
-SHORT = 0.5
-"""Ways that take less than so many seconds are timed four times as often."""
+ROUNDS = ((0.5, 20), (5.0, 5), (float("inf"), 3))
+"""Seconds that a way takes at most, and how often it is then timed."""
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda make: make.__name__)
@@ -43,5 +42,6 @@ def test_speed(benchmark, case, way):
         benchmark.extra_info |= {"error": case.error(), "error_of": case.error_of}
     began = time.perf_counter()
     run()
-    rounds = 4 * ROUNDS if time.perf_counter() - began < SHORT else ROUNDS
+    seconds = time.perf_counter() - began
+    rounds = next(times for most, times in ROUNDS if seconds <= most)
     benchmark.pedantic(run, rounds=rounds, warmup_rounds=1)
