@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from bench.batching import EpisodeGroup
-from bench.contracts import AnyMethod, ForwardMethod, GradientMethod, Method, Query, Reads, Support
+from bench.contracts import Answers, AnyMethod, ForwardMethod, GradientMethod, Method, Query, Reads, Support
 from bench.devices import DeviceOptions
 from bench.meter import StageCost, StageMeter
 
@@ -31,7 +31,7 @@ class _Adaptation(LightningModule):
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
-        if method.reads is Reads.INPUTS:
+        if method.reads_for(method.setting.kind) is Reads.INPUTS:
             # The method itself hides the backbone from torch; here it has to follow the device.
             self.backbone = method.backbone
         self.adapting = StageMeter()
@@ -52,9 +52,9 @@ class _Adaptation(LightningModule):
     def on_predict_end(self) -> None:
         self.answering.stop()
 
-    def predict_step(self, batch: Query, batch_idx: int) -> Tensor:
-        scores: Tensor = self.method.predict(batch)
-        return scores.float().cpu()
+    def predict_step(self, batch: Query, batch_idx: int) -> Answers:
+        answers = self.method.predict(batch)
+        return answers.float().cpu() if isinstance(answers, Tensor) else answers
 
 
 class ForwardAdaptation(_Adaptation):
@@ -112,10 +112,12 @@ class GradientAdaptation(_Adaptation):
 class Outcome:
     """What came of a group of episodes.
 
-    scores: ``[episode, item, way]`` on the CPU. n_queries: real queries, padding left out.
+    scores: ``[episode, item, way]``, see Method.predict, on the CPU; empty where texts were written.
+    texts: what was written. n_queries: real queries, padding left out.
     """
 
     scores: Tensor
+    texts: list[str]
     adapt: StageCost
     query: StageCost
     n_queries: int
@@ -130,7 +132,7 @@ def adapt_and_answer(make: Callable[[EpisodeGroup], AnyMethod], group: EpisodeGr
     A method that uses no support set adapts on nothing: its adapt stage costs what that takes.
     """
     method = make(group)
-    runs_backbone = method.reads is Reads.INPUTS
+    runs_backbone = method.reads_for(method.setting.kind) is Reads.INPUTS
     module: _Adaptation
     if isinstance(method, GradientMethod):
         module = GradientAdaptation(method)
@@ -145,8 +147,10 @@ def adapt_and_answer(make: Callable[[EpisodeGroup], AnyMethod], group: EpisodeGr
         devices.trainer(runs_backbone=runs_backbone, **steps).fit(module, batches)
     trainer = devices.trainer(runs_backbone=runs_backbone)
     answers: list[Any] = trainer.predict(module, _Stream(group.query_batches)) or []
+    scores = [answer for answer in answers if isinstance(answer, Tensor)]
     return Outcome(
-        scores=torch.cat(answers, dim=1),
+        scores=torch.cat(scores, dim=1) if scores else torch.empty(0),
+        texts=[text for answer in answers if isinstance(answer, list) for text in answer],
         adapt=module.adapting.cost if method.uses_support else StageCost(0.0, 0.0, module.answering.cost.memory_meter),
         query=module.answering.cost,
         n_queries=int((group.labels >= 0).sum()),

@@ -7,7 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contracts import Backbone, Classes, Inputs, Pool, Query, Reads, Setting, Support, Task, TaskData
+from bench.contracts import (
+    AnswerProtocol,
+    Backbone,
+    Classes,
+    DataError,
+    Inputs,
+    Pool,
+    Query,
+    Reads,
+    Setting,
+    Support,
+    Task,
+    TaskData,
+)
 from bench.episodes import PADDING, Episodes, Positions
 from bench.features import FeatureTable
 
@@ -54,6 +67,18 @@ class EpisodeGroup:
         """Query labels ``[episode, item]`` for the metric; no method is given this object."""
         return torch.from_numpy(self.episodes.query_labels)
 
+    def query_texts(self) -> list[str]:
+        """The queries themselves, in order, for metrics that count their words."""
+        pool, positions = self.material.data.query, self.episodes.query
+        return [str(text) for text in _fetch(pool, positions[positions != PADDING].tolist())]
+
+    def query_targets(self) -> list[str]:
+        """What should have been written for each query, in order; for the metric alone."""
+        known, positions = self.material.data.query.targets, self.episodes.query
+        if known is None:
+            raise DataError("a task of translation needs targets in its query pool, got none")
+        return [known[position] for position in positions[positions != PADDING].tolist()]
+
     def setting(self) -> Setting:
         """What a method may know before it sees an example."""
         return Setting(
@@ -65,6 +90,10 @@ class EpisodeGroup:
             prior_count=self.prior_count,
             separator=self.material.task.separator,
             seed=self.seed,
+            kind=self.material.task.kind,
+            protocol=AnswerProtocol(
+                self.material.task.window, self.material.task.stride, self.material.task.max_new_tokens
+            ),
         )
 
     def _items(self, pool: Pool, table: FeatureTable, positions: Positions) -> dict[str, object]:
@@ -91,7 +120,9 @@ class EpisodeGroup:
         """Support items of every episode: a slice of columns, or their indices."""
         labels = torch.from_numpy(self.episodes.support_labels[:, columns]).clamp(min=0)
         pool, table = self.material.data.support, self.material.support
-        return Support(labels=labels, **self._items(pool, table, self.episodes.support[:, columns]))  # type: ignore[arg-type]
+        known = pool.targets
+        targets = None if known is None else lambda wanted: [known[position] for position in wanted]
+        return Support(labels=labels, targets=targets, **self._items(pool, table, self.episodes.support[:, columns]))  # type: ignore[arg-type]
 
     def support_batches(self) -> Iterator[Support]:
         """The support set once, in order."""

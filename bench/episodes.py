@@ -106,7 +106,7 @@ def draw_episodes(data: TaskData, draw: Draw) -> Episodes:
     """
     n_classes = len(data.classes)
     n_way = n_classes if draw.n_way is None else draw.n_way
-    if not 2 <= n_way <= n_classes:
+    if not min(2, n_classes) <= n_way <= n_classes:
         raise UsageError(f"{draw.task} has {n_classes} classes; --ways must lie in 2..{n_classes}, got {n_way}")
     support_pool = _by_class(data.support.labels, n_classes)
     query_pool = _by_class(data.query.labels, n_classes)

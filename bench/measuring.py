@@ -13,8 +13,8 @@ from bench.batching import NUMBERS_AT_ONCE, EpisodeGroup, Material
 from bench.contracts import AnyMethod, DataError, GradientMethod, Method, Reads
 from bench.devices import DeviceOptions
 from bench.episodes import Episodes, name_seed
+from bench.judging import judge
 from bench.meter import MIB
-from bench.metrics import accuracy, summarise
 from bench.records import Costs, Record, run_id
 from bench.spec import RunSpec
 
@@ -31,6 +31,11 @@ class Job:
     identity: dict[str, Any]
     episodes: Episodes
     method: type[Method]
+
+    @property
+    def reads(self) -> Reads:
+        """What the method needs of this task's items."""
+        return self.method.reads_for(planning.task_class(self.spec.task).kind)
 
     @property
     def id(self) -> str:
@@ -57,7 +62,7 @@ def measure(
 
     def group_at(start: int, size: int) -> EpisodeGroup:
         seed = name_seed(job.spec.task, job.spec.n_way, job.spec.seed, "method", start)
-        return EpisodeGroup(material, job.episodes[start : start + size], job.method.reads, prior_count, seed)
+        return EpisodeGroup(material, job.episodes[start : start + size], job.reads, prior_count, seed)
 
     def answer(group: EpisodeGroup) -> Outcome:
         return adapt_and_answer(make, group, devices)
@@ -74,35 +79,31 @@ def measure(
         slow = warm.adapt.seconds + warm.query.seconds > SLOW_EPISODE_SECONDS
         alone = [answer(first) for _ in range(1 if slow else COST_REPEATS)]
         outcomes = [answer(group) for group in groups]
-    scores = [
-        float(score)
-        for group, outcome in zip(groups, outcomes, strict=True)
-        for score in accuracy(outcome.scores, group.labels)
-    ]
-    n_queries = sum(outcome.n_queries for outcome in outcomes)
-    score = summarise(scores, n_queries)
+    judged = judge(material.task.kind, outcomes, groups)
     return job.record(
         status="ok",
-        value=score.value,
-        ci95=score.ci95,
-        episode_scores=scores,
-        n_queries=n_queries,
+        metric=judged.metric,
+        value=judged.score.value,
+        ci95=judged.score.ci95,
+        episode_scores=judged.episode_scores,
+        n_queries=judged.n_queries,
         costs=_costs(job, material, alone, encode_wall_seconds),
-        notes=_merged([outcome.notes for outcome in outcomes]),
+        notes=_merged([outcome.notes for outcome in outcomes]) | judged.notes,
         provenance=provenance,
     )
 
 
 def _episodes_at_once(job: Job, material: Material) -> int:
     """As many as the method takes, but no more than keep their support set's keys within NUMBERS_AT_ONCE."""
-    width: int = material.query.keys.shape[-1] if job.method.reads is Reads.FEATURES else 0
-    numbers: int = job.episodes.support.shape[1] * width
+    if job.reads is Reads.INPUTS:
+        return 1
+    numbers: int = job.episodes.support.shape[1] * material.query.keys.shape[-1]
     return max(1, min(job.method.episodes_at_once, NUMBERS_AT_ONCE // max(1, numbers)))
 
 
 def _encode_seconds(job: Job, material: Material) -> float:
     """What encoding the first episode takes, from the items' own measured shares."""
-    if job.method.reads is not Reads.FEATURES:
+    if job.reads is not Reads.FEATURES:
         return 0.0
     first = job.episodes[:1]
     tables = ((material.support, first.support), (material.query, first.query))
@@ -111,7 +112,7 @@ def _encode_seconds(job: Job, material: Material) -> float:
 
 def _costs(job: Job, material: Material, alone: Sequence[Outcome], wall: float) -> Costs:
     """Medians over ``alone``, outcomes of one episode each."""
-    reads_features = job.method.reads is Reads.FEATURES
+    reads_features = job.reads is Reads.FEATURES
     return Costs(
         encode_seconds=_encode_seconds(job, material),
         encode_wall_seconds=wall if reads_features else 0.0,

@@ -33,6 +33,23 @@ def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
     return 100 * right.sum(dim=-1, dtype=torch.float64) / valid.sum(dim=-1)
 
 
+LOWER_IS_BETTER = frozenset({"perplexity"})
+RESAMPLES = 1000
+
+
+def perplexity(items: np.ndarray) -> Score:
+    """``exp`` of the mean negative log-likelihood per token, with a 95% bootstrap interval over items.
+
+    items: ``[item, 2]``, summed negative log-likelihood and number of scored tokens of each text. The interval's
+    half-width is 0 for a single text, which says nothing of how texts differ.
+    """
+    value = float(np.exp(items[:, 0].sum() / items[:, 1].sum()))
+    drawn = np.random.default_rng(0).integers(len(items), size=(RESAMPLES, len(items)))
+    sums = items[drawn].sum(axis=1)
+    low, high = np.quantile(np.exp(sums[:, 0] / sums[:, 1]), [0.025, 0.975])
+    return Score(value, float(high - low) / 2)
+
+
 def summarise(episode_scores: list[float], n_queries: int) -> Score:
     """Mean over episodes in percent, with the half-width of its 95% interval.
 

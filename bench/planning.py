@@ -10,6 +10,8 @@ from bench.spec import Block, RunSpec, validated
 DEFAULT_BACKBONE = {
     Kind.IMAGE_CLASSIFICATION: "efficientnet_lite0",
     Kind.TEXT_CLASSIFICATION: "smollm2_135m",
+    Kind.LANGUAGE_MODELLING: "smollm2_135m",
+    Kind.TRANSLATION: "smollm2_135m",
 }
 """Embedded backbones: they install from the package index and need no model hub."""
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from bench import planning
 from bench.batching import Material
-from bench.contracts import Backbone, BenchError, Pool, Reads, StoreError, TaskData, UsageError
+from bench.contracts import CLASSIFICATION, Backbone, BenchError, Pool, Reads, StoreError, TaskData, UsageError
 from bench.contracts.loading import cache_folder
 from bench.devices import DeviceOptions
 from bench.episodes import Draw, Episodes, Positions, draw_episodes
@@ -168,7 +169,7 @@ class Runner:
     ) -> tuple[Material, dict[str, float]]:
         """Encode the union of the items of all jobs that read features; returns also the seconds by split."""
         tables, wall = {}, {}
-        reading = [job for job in jobs if job.method.reads is Reads.FEATURES]
+        reading = [job for job in jobs if job.reads is Reads.FEATURES]
         for split, pool in (("support", data.support), ("query", data.query)):
             identity = {
                 "weights": backbone.fingerprint,
@@ -183,7 +184,9 @@ class Runner:
             positions = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, dtype=np.int64)
             wall[split] = self._encode_pool(spec, backbone, pool, tables[split], positions, cache, report)
         task = planning.task_class(spec.task)()
-        values = backbone.class_values(data.classes, task.prompts).float()
+        # Where there is nothing to choose from, a class stands for all items and means nothing.
+        chosen = task.kind in CLASSIFICATION
+        values = backbone.class_values(data.classes, task.prompts).float() if chosen else torch.zeros(1, 0)
         return Material(task, data, backbone, values, tables["support"], tables["query"]), wall
 
     def _encode_pool(

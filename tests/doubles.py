@@ -4,6 +4,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from bench.backbones.hf import CausalLM
 from bench.contracts import (
     AnyMethod,
     Backbone,
@@ -29,6 +33,7 @@ from bench.contracts import (
     Setting,
     Support,
 )
+from tests.tiny_models import save_model
 
 SomeItems = TypeVar("SomeItems", bound=Items)
 SomeMethod = TypeVar("SomeMethod", bound=ForwardMethod | GradientMethod)
@@ -74,7 +79,19 @@ class CosineBackbone(Backbone):
 
 
 class FakeLanguageModel(CosineBackbone, LanguageBackbone):
-    """Counts a character as a token and scores by a checksum of all that it reads; remembers what it was asked."""
+    """Counts a character as a token and scores by a checksum of all that it reads; remembers what it was asked.
+
+    It has no network: memories inside a model, perplexity and writing are tested on the models of tiny_models.
+    """
+
+    blocks: Any = None
+    final_norm: Any = None
+    width: Any = None
+    causal_lm: Any = None
+    embed: Any = None
+    tokens: Any = None
+    score_texts: Any = None
+    write: Any = None
 
     def __init__(self, context_length: int = 10_000) -> None:
         super().__init__()
@@ -229,11 +246,20 @@ def episodes(items: SomeItems, part: slice) -> SomeItems:
     )
 
 
-def backbone_for(method: type[Method]) -> CosineBackbone:
-    """A double that the method can use."""
+def backbone_for(method: type[Method]) -> Backbone:
+    """A double that the method can use, or a real decoder where it works inside one."""
     if method.reads is Reads.FEATURES:
         return CosineBackbone()
+    if Kind.LANGUAGE_MODELLING in method.kinds:
+        return tiny_language_model()
     return FakeLanguageModel() if Kind.TEXT_CLASSIFICATION in method.kinds else NetworkBackbone()
+
+
+@cache
+def tiny_language_model() -> CausalLM:
+    """A decoder with random weights that reads 256 tokens."""
+    with TemporaryDirectory() as folder:
+        return CausalLM(save_model(Path(folder), "gpt2", context=256))
 
 
 def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None) -> None:

@@ -1,20 +1,21 @@
 """Any decoder language model of transformers, by hub id or local folder: ``hf:gpt2``, ``hf:/models/mine``."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from bench.backbones._quiet import quiet_transformers
 from bench.backbones._scoring import plan, score
-from bench.contracts import Classes, DataError, Features, Kind, LanguageBackbone, UsageError
+from bench.backbones._texts import by_length, padded, score_windows, windows, write
+from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
 from bench.contracts.loading import hub_folder, text_hash, weights_hash
 
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
@@ -32,7 +33,7 @@ class CausalLM(LanguageBackbone):
     alone scores an answer by its logit.
     """
 
-    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.TEXT_CLASSIFICATION})
+    kinds: ClassVar[frozenset[Kind]] = LANGUAGE
     # Set by hand for SmolLM2 on words of lexicon's support half alone, between 1 and 500 shots: 100 to 400
     # are within a point of the best, below that FAAST with 5 shots falls behind the prior.
     prior_count = 200.0
@@ -64,17 +65,47 @@ class CausalLM(LanguageBackbone):
         self._scale = float(embedding.norm(dim=-1).mean()) / self._hidden_length()
         self._require_plain_logits()
 
-    def _hidden_length(self) -> float:
-        """Length of a hidden state of unit variance after the final norm, which scales each coordinate."""
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm before the output embedding. Raises UsageError if it has no known name."""
         for name in _NORMS:
             module: Any = self.model.base_model
             for part in name.split("."):
                 module = getattr(module, part, None)
             if module is not None:
-                bias = getattr(module, "bias", None)
-                square = module.weight.square().sum() + (0 if bias is None else bias.square().sum())
-                return float(square.sqrt())
+                return cast(nn.Module, module)
         raise UsageError(f"{self.name} has no final norm under a known name ({', '.join(_NORMS)}); it cannot be read")
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The transformer blocks. Raises UsageError if the model keeps them in no list of their number."""
+        count = self.config.num_hidden_layers
+        for module in self.model.base_model.modules():
+            if isinstance(module, nn.ModuleList) and len(module) == count:
+                return list(module)
+        raise UsageError(f"{self.name} has no list of its {count} blocks; memories cannot be attached to it")
+
+    @property
+    def width(self) -> int:
+        """Width of a hidden state."""
+        return int(self.config.hidden_size)
+
+    @property
+    def causal_lm(self) -> nn.Module:
+        """The whole network."""
+        return cast(nn.Module, self.model)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Rows of the input embedding."""
+        rows: Tensor = self.model.get_input_embeddings()(ids)
+        return rows
+
+    def _hidden_length(self) -> float:
+        """Length of a hidden state of unit variance after the final norm, which scales each coordinate."""
+        norm: Any = self.final_norm
+        bias = getattr(norm, "bias", None)
+        square = norm.weight.square().sum() + (0 if bias is None else bias.square().sum())
+        return float(square.sqrt())
 
     @torch.no_grad()
     def _require_plain_logits(self) -> None:
@@ -118,12 +149,8 @@ class CausalLM(LanguageBackbone):
 
     def collate(self, prepared: Sequence[list[int]]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask [item, position]``, padded on the right."""
-        longest = max(len(ids) for ids in prepared)
-        # Any token will do for padding: the mask hides it, and none comes after the last real token.
-        return {
-            "input_ids": torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prepared]),
-            "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in prepared]),
-        }
+        tokens = padded(prepared, torch.device("cpu"))
+        return {"input_ids": tokens.ids, "attention_mask": tokens.mask}
 
     def encode(self, batch: dict[str, Tensor]) -> Features:
         """Keys and priors ``[item, dim]`` at the last token of each prompt."""
@@ -184,6 +211,47 @@ class CausalLM(LanguageBackbone):
             )
         readings = plan(stems, joined)
         return score(self.model.base_model, self.model.get_output_embeddings(), readings, self.model.device)
+
+    def _rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text. Raises DataError if one has none."""
+        rows = [self._tokens(text) for text in texts]
+        for text, row in zip(texts, rows, strict=True):
+            if not row:
+                raise DataError(f"a text must have a token or more of {self.name}, got {text!r}")
+        return rows
+
+    def tokens(self, texts: Sequence[str], window: int | None = None) -> Iterator[Tokens]:
+        """Batches of rows of at most ``window`` tokens, or as many as the model can read."""
+        size = min(window or self.context_length, self.context_length)
+        rows = [row[start : start + size] for row in self._rows(texts) for start in range(0, len(row), size)]
+        for batch in by_length([len(row) for row in rows]):
+            yield padded([rows[index] for index in batch], self.model.device)
+
+    def score_texts(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
+        """``[text, 2]``, see LanguageBackbone. Raises DataError if no token of a text can be scored."""
+        size = min(window, self.context_length)
+        found = [
+            part
+            for number, row in enumerate(self._rows(texts))
+            for part in windows(number, row, size, None if stride is None else min(stride, size))
+        ]
+        scored = {part.text for part in found}
+        for number, text in enumerate(texts):
+            if number not in scored:
+                raise DataError(f"a text must have two tokens or more to be scored, got {text[:60]!r}")
+        head = self.model.get_output_embeddings()
+        return score_windows(self.model.base_model, head, head.weight.shape[0], found, len(texts), self.model.device)
+
+    def write(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+        """Beam search, see LanguageBackbone. Raises DataError if prompt and answer do not fit the model."""
+        rows = self._rows(prompts)
+        longest = max((len(row) for row in rows), default=0)
+        if longest + max_new_tokens > self.context_length:
+            raise DataError(
+                f"prompt and answer must fit {self.context_length} tokens of {self.name}, got {longest} of prompt and "
+                f"{max_new_tokens} of answer; use fewer shots"
+            )
+        return write(self.model, self.tokenizer, rows, max_new_tokens)
 
 
 def _from_hub(model: str) -> Path:

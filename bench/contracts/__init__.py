@@ -3,9 +3,9 @@
 Plugins import this package, ``bench.closed_form`` for the mathematics, and nothing else of the harness.
 """
 
-from bench.contracts.backbone import Backbone, Features, LanguageBackbone
+from bench.contracts.backbone import AnswerProtocol, Answers, Backbone, Features, LanguageBackbone, Tokens
 from bench.contracts.data import Classes, Inputs, Items, Query, Support
-from bench.contracts.kinds import Kind, Reads
+from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, Kind, Reads
 from bench.contracts.method import (
     AnyMethod,
     AssociativeConfig,
@@ -21,6 +21,10 @@ from bench.contracts.task import Pool, Protocol, Task, TaskData
 from bench.errors import BenchError, DataError, NumericalError, StoreError, UsageError
 
 __all__ = [
+    "CLASSIFICATION",
+    "LANGUAGE",
+    "AnswerProtocol",
+    "Answers",
     "AnyMethod",
     "AssociativeConfig",
     "AssociativeMethod",
@@ -48,5 +52,6 @@ __all__ = [
     "Support",
     "Task",
     "TaskData",
+    "Tokens",
     "UsageError",
 ]

@@ -1,13 +1,13 @@
 """A backbone: a frozen pretrained model, seen through the few things methods need of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from bench.contracts.data import Classes
+from bench.contracts.data import Classes, Query
 from bench.contracts.kinds import Kind
 
 
@@ -69,8 +69,93 @@ class Backbone(nn.Module, ABC):
         """Scores ``[episode, item, way]`` (logits) of answers ``[episode, item, dim_v]``."""
 
 
+@dataclass(frozen=True)
+class AnswerProtocol:
+    """How a task without classes is answered; see Task for the meaning of the fields."""
+
+    window: int = 1024
+    stride: int | None = None
+    max_new_tokens: int = 60
+
+
+Answers = Tensor | list[str]
+"""Scores, or texts."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Texts as tokens: ``ids`` and ``mask``, ``[text, position]``, padded on the right."""
+
+    ids: Tensor
+    mask: Tensor
+
+
 class LanguageBackbone(Backbone):
-    """A decoder language model that can also score answers after a prompt."""
+    """A decoder language model: it scores answers after a prompt, scores texts, and writes.
+
+    All of this goes through the model's own blocks, so that what a method hooks into them takes part.
+    """
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[nn.Module]:
+        """The transformer blocks in order; each is called with the hidden states ``[text, position, dim]`` first."""
+
+    @property
+    @abstractmethod
+    def final_norm(self) -> nn.Module:
+        """The norm between the last block and the output embedding."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Width of a hidden state."""
+
+    @property
+    @abstractmethod
+    def causal_lm(self) -> nn.Module:
+        """The whole network, called with ``input_ids`` and ``attention_mask``; its answer has ``logits``."""
+
+    @abstractmethod
+    def embed(self, ids: Tensor) -> Tensor:
+        """Input embeddings ``[text, position, dim]`` of ``ids``."""
+
+    @abstractmethod
+    def tokens(self, texts: Sequence[str], window: int | None = None) -> Iterator[Tokens]:
+        """Batches of tokenised texts on the device of the weights, texts of like length together.
+
+        window: the most tokens of a row, at most the context length; longer texts are cut into several rows.
+        Raises DataError for an empty text.
+        """
+
+    @abstractmethod
+    def score_texts(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
+        """``[text, 2]``: summed negative log-likelihood of a text's tokens, and how many were scored; on the CPU.
+
+        A text is read in windows of ``window`` tokens (or the context length, if that is less), ``stride`` apart:
+        each token after the first is scored once, in the first window that has it, given the tokens before it there.
+        Without a stride, windows do not overlap, and the first token of each is not scored.
+        """
+
+    @abstractmethod
+    def write(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+        """What the model writes after each prompt, up to the first newline, by beam search with 5 beams."""
+
+    def answer(self, query: Query, kind: Kind, protocol: AnswerProtocol, context: str = "") -> Answers:
+        """What the model as it stands answers to the queries of one episode; see Method.predict for the shapes.
+
+        context: text before every prompt.
+        """
+        texts = query.inputs.episode(0)
+        if kind is Kind.TRANSLATION:
+            return self.write([context + text for text in texts], protocol.max_new_tokens)
+        if kind is Kind.LANGUAGE_MODELLING:
+            return self.score_texts(texts, protocol.window, protocol.stride).unsqueeze(0)
+        answers = query.classes.names[0]
+        scores = query.prior.new_zeros(*query.mask.shape, len(answers))
+        if texts:
+            scores[query.mask] = self.score_answers(context, texts, answers).to(scores)
+        return scores
 
     @abstractmethod
     def score_answers(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:

@@ -87,9 +87,19 @@ class Support(Items):
     """Labelled items to adapt on.
 
     labels: ``[episode, item]``, positions in ``classes``; 0 where masked.
+    targets: maps a list of positions to what should be written there; None where that is the class's name.
     """
 
     labels: Tensor
+    targets: Callable[[Sequence[int]], list[str]] | None = None
+
+    def completions(self, index: int) -> list[str]:
+        """What follows the prompt of each item of an episode, padding left out."""
+        if self.targets is not None:
+            row = self.inputs.positions[index]
+            return self.targets([int(position) for position in row[row >= 0]])
+        names = self.classes.names[index]
+        return [names[label] for label in self.labels[index][self.mask[index]].tolist()]
 
     @property
     def values(self) -> Tensor:

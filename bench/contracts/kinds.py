@@ -8,6 +8,14 @@ class Kind(StrEnum):
 
     IMAGE_CLASSIFICATION = "image_classification"
     TEXT_CLASSIFICATION = "text_classification"
+    LANGUAGE_MODELLING = "language_modelling"
+    TRANSLATION = "translation"
+
+
+CLASSIFICATION = frozenset({Kind.IMAGE_CLASSIFICATION, Kind.TEXT_CLASSIFICATION})
+"""Kinds whose items have a key, a prior and one of some classes as the answer."""
+LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TRANSLATION})
+"""Kinds that a language model answers from a prompt."""
 
 
 class Reads(StrEnum):

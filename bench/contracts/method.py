@@ -5,7 +5,7 @@ One instance serves a batch of independent episodes. The harness wraps it in a L
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -15,9 +15,9 @@ from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts.backbone import Backbone
+from bench.contracts.backbone import AnswerProtocol, Answers, Backbone
 from bench.contracts.data import Query, Support
-from bench.contracts.kinds import Kind, Reads
+from bench.contracts.kinds import CLASSIFICATION, Kind, Reads
 
 
 class MethodConfig(BaseModel):
@@ -43,6 +43,8 @@ class Setting:
     prior_count: float
     separator: str
     seed: int
+    kind: Kind = Kind.IMAGE_CLASSIFICATION
+    protocol: AnswerProtocol = field(default_factory=AnswerProtocol)
 
     def generator(self) -> torch.Generator:
         """A CPU random generator that starts from the seed."""
@@ -55,7 +57,7 @@ class Method(nn.Module, ABC):
     The file name is the method's name; the module's ``PLUGIN`` is the class.
     """
 
-    kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
+    kinds: ClassVar[frozenset[Kind]] = CLASSIFICATION
     """Task kinds it serves; others become a ``skipped`` record with this as the reason."""
     reads: ClassVar[Reads] = Reads.FEATURES
     uses_support: ClassVar[bool] = True
@@ -83,8 +85,18 @@ class Method(nn.Module, ABC):
     """Facts for the record, such as how many demonstrations fitted."""
 
     @abstractmethod
-    def predict(self, query: Query) -> Tensor:
-        """Scores ``[episode, item, way]``, larger for likelier classes. Runs without gradients."""
+    def predict(self, query: Query) -> Answers:
+        """The answers to a batch of queries, without gradients.
+
+        Classification: scores ``[episode, item, way]``, larger for likelier classes. Of an episode alone, language
+        modelling: ``[1, item, 2]``, the summed negative log-likelihood of an item's tokens and how many were scored;
+        translation: the texts.
+        """
+
+    @classmethod
+    def reads_for(cls, kind: Kind) -> Reads:
+        """What it needs of the items of a kind of task; where there are no classes, there are no features either."""
+        return cls.reads if kind in CLASSIFICATION else Reads.INPUTS
 
     def state_bytes(self) -> int:
         """Bytes that must be kept to answer the next query: parameters and buffers unless overridden."""

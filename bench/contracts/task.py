@@ -1,6 +1,7 @@
 """A task: a data set, its splits and prompts, declared once and pinned to a revision."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -30,11 +31,14 @@ class Pool:
 
     inputs: a data set whose only column is ``input`` (a PIL image, or a prompt that stops where the
         answer begins).
-    labels: ``[item]``, integers from 0 to the number of classes - 1.
+    labels: ``[item]``, integers from 0 to the number of classes - 1; all 0 where there is nothing to choose from.
+    targets: ``[item]``, what should be written after each prompt, for tasks that are not a choice; a method is
+        given those of the support pool, never those of the query pool.
     """
 
     inputs: Dataset
     labels: np.ndarray
+    targets: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.inputs.column_names != ["input"]:
@@ -43,6 +47,16 @@ class Pool:
             raise DataError(
                 f"a pool needs one label per input, got {len(self.inputs)} inputs and {len(self.labels)} labels"
             )
+        if self.targets is not None and len(self.targets) != len(self.labels):
+            raise DataError(
+                f"a pool needs one target per input, got {len(self.inputs)} inputs and {len(self.targets)} targets"
+            )
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str], targets: Sequence[str] | None = None) -> "Pool":
+        """Texts to model, or prompts with what should be written after each: items of one class."""
+        inputs = Dataset.from_dict({"input": list(texts)})
+        return cls(inputs, np.zeros(len(texts), dtype=np.int64), targets)
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,12 @@ class Task(ABC):
     """What a class name is put into before it is embedded: one, or several for an ensemble; text tasks have one."""
     separator: ClassVar[str] = "\n"
     """What stands between two demonstrations."""
+    window: ClassVar[int] = 1024
+    """Tokens that a text is scored in at a time, in tasks of language modelling; fewer where a model reads fewer."""
+    stride: ClassVar[int | None] = None
+    """Tokens from one window to the next; None for windows that do not overlap. Each token is scored once."""
+    max_new_tokens: ClassVar[int] = 60
+    """The longest answer, in tasks of translation."""
     prior_count: ClassVar[float | None] = None
     """What the prior is worth here; 0 where labels mean nothing to it, None for the backbone's own default."""
     protocol: ClassVar[Protocol] = Protocol()

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.metrics import summarise
+from bench.metrics import LOWER_IS_BETTER, Score, summarise
 from bench.records import Record, Status
 from bench.spec import Shots
 
@@ -84,11 +84,19 @@ def _median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
+def _score(records: list[Record], scores: list[float]) -> Score:
+    """Over the episodes of all records; the interval of a single episode is that of its own metric."""
+    first = records[0]
+    if len(scores) == 1 and first.metric != "accuracy" and first.value is not None:
+        return Score(first.value, first.ci95 or 0.0)
+    return summarise(scores, sum(record.n_queries for record in records))
+
+
 def _row(records: list[Record]) -> Row:
     first = records[0]
     costs = [record.costs for record in records if record.costs is not None]
     scores = [score for record in records for score in record.episode_scores]
-    score = summarise(scores, sum(record.n_queries for record in records)) if scores else None
+    score = _score(records, scores) if scores else None
     return Row(
         task=first.spec.task,
         backbone=first.spec.backbone,
@@ -122,7 +130,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
             row.backbone,
             _shots_rank(row.n_shot),
             row.value is None,
-            -(row.value or 0.0),
+            (row.value or 0.0) * (1 if row.metric in LOWER_IS_BETTER else -1),
             row.method,
         ),
     )

@@ -5,56 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import LlamaForCausalLM
 
 from bench.backbones.hf import PLUGIN, CausalLM
 from bench.contracts import Classes, DataError, UsageError
+from tests.tiny_models import save_model
 
 ANSWERS = (" negative", " positive")
-TEXT = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
-SIZES: dict[str, Any] = {"vocab_size": 320, "bos_token_id": 0, "eos_token_id": 0}
-
-
-def tiny_model(family: str) -> Any:
-    torch.manual_seed(0)
-    if family == "gpt2":
-        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=64, **SIZES))
-    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    shape |= {"num_key_value_heads": 2, "max_position_embeddings": 64, **SIZES}
-    if family == "llama":
-        return LlamaForCausalLM(LlamaConfig(**shape))
-    return Qwen2ForCausalLM(Qwen2Config(**shape))
-
-
-def save_model(folder: Path, family: str, change: float = 0.0) -> Path:
-    model = tiny_model(family)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            # Norms of all ones and biases of zero would hide a wrong scale.
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-        model.get_output_embeddings().weight[0, 0] += change
-    model.save_pretrained(folder)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=["<s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXT * 8, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>").save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2", "qwen2"])

@@ -1,0 +1,120 @@
+"""Texts through a decoder: in batches of like length, scored window by window, and written by beam search."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.contracts import Tokens
+
+TOKENS_AT_ONCE = 8192
+"""Positions of one batch, padding included."""
+LOGITS_AT_ONCE = 2**25
+"""Entries of the output layer's answer held at a time (128 MiB in float32): vocabularies are large."""
+BEAMS = 5
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some tokens of a text; those from ``first`` on, which is at least 1, are scored."""
+
+    text: int
+    ids: tuple[int, ...]
+    first: int
+
+
+def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> list[Window]:
+    """The windows of a text: each token but the first in one of them is scored; see LanguageBackbone.score_texts.
+
+    Raises ValueError if the stride is larger than the window, which would leave tokens out.
+    """
+    step = size if stride is None else stride
+    if not 0 < step <= size:
+        raise ValueError(f"a stride must lie in 1..{size}, the window's size; got {step}")
+    found = []
+    scored = 1
+    for start in range(0, len(ids), step):
+        part = tuple(ids[start : start + size])
+        # Where windows do not overlap, the first token of each has nothing before it to be scored by.
+        first = max(1, scored - start)
+        if first < len(part):
+            found.append(Window(text, part, first))
+        scored = start + len(part)
+        if scored >= len(ids):
+            break
+    return found
+
+
+def padded(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool = False) -> Tokens:
+    """Rows of token ids as one batch. Any token will do for padding: the mask hides it."""
+    longest = max(len(row) for row in rows)
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    for number, row in enumerate(rows):
+        place = slice(longest - len(row), None) if left else slice(0, len(row))
+        ids[number, place] = torch.tensor(list(row))
+        mask[number, place] = 1
+    return Tokens(ids.to(device), mask.to(device))
+
+
+def by_length(lengths: Sequence[int], at_once: int = TOKENS_AT_ONCE) -> Iterator[list[int]]:
+    """Indices of rows in batches, the longest first, so that what does not fit in memory shows at once."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    start = 0
+    while start < len(order):
+        count = max(1, at_once // max(1, lengths[order[start]]))
+        yield order[start : start + count]
+        start += count
+
+
+@torch.no_grad()
+def score_windows(
+    run: Callable[..., Any], head: nn.Module, vocabulary: int, found: Sequence[Window], n_texts: int,
+    device: torch.device,
+) -> Tensor:  # fmt: skip
+    """``[text, 2]``: summed negative log-likelihood and number of scored tokens of each text, float64 on the CPU."""
+    sums = torch.zeros(n_texts, 2, dtype=torch.float64)
+    for batch in by_length([len(window.ids) for window in found]):
+        rows = [found[index] for index in batch]
+        tokens = padded([row.ids for row in rows], device)
+        hidden = run(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False).last_hidden_state
+        for row, states, ids in zip(rows, hidden, tokens.ids, strict=True):
+            size = len(row.ids)
+            sums[row.text, 0] += _negative_log_likelihood(
+                head, vocabulary, states[row.first - 1 : size - 1], ids[row.first : size]
+            )
+            sums[row.text, 1] += size - row.first
+    return sums
+
+
+def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, targets: Tensor) -> float:
+    total = 0.0
+    size = max(1, LOGITS_AT_ONCE // vocabulary)
+    for part, wanted in zip(torch.split(states, size), torch.split(targets, size), strict=True):
+        total += float(nn.functional.cross_entropy(head(part).float(), wanted, reduction="sum"))
+    return total
+
+
+@torch.no_grad()
+def write(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    """The continuation of each row by beam search, up to its first newline."""
+    texts = [""] * len(rows)
+    end = model.generation_config.eos_token_id
+    filler = end[0] if isinstance(end, list) else end
+    for batch in by_length([BEAMS * (len(row) + max_new_tokens) for row in rows]):
+        # Padding stands on the left, so that all rows go on from their last token.
+        tokens = padded([rows[index] for index in batch], model.device, left=True)
+        written = model.generate(
+            input_ids=tokens.ids,
+            attention_mask=tokens.mask,
+            max_new_tokens=max_new_tokens,
+            num_beams=BEAMS,
+            do_sample=False,
+            pad_token_id=0 if filler is None else filler,
+        )
+        for index, row in zip(batch, written, strict=True):
+            text = tokenizer.decode(row[tokens.ids.shape[1] :], skip_special_tokens=True)
+            texts[index] = text.strip("\n").partition("\n")[0].strip()
+    return texts

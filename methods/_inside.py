@@ -1,0 +1,218 @@
+"""Memories inside a language model: hooked in before some blocks and before the final norm, so that scoring,
+perplexity and generation all go through them (FAAST, arXiv 2605.04651).
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from bench.contracts import (
+    LANGUAGE,
+    Answers,
+    Backbone,
+    DataError,
+    ForwardMethod,
+    LanguageBackbone,
+    Memory,
+    MethodConfig,
+    Query,
+    Reads,
+    Setting,
+    Support,
+    UsageError,
+)
+
+SCORER = "external.layers.{}.memory_reader.scorer.weight"
+READOUT = "external.layers.{}.interpreter.out_proj.weight"
+
+
+class InsideConfig(MethodConfig):
+    """What all memories inside a model share."""
+
+    output_mix: float = Field(
+        default=0.9, ge=0, le=1, description="Share of the memory's answer in the state before the final norm."
+    )
+    readouts: str | None = Field(
+        default=None,
+        description="A safetensors file of trained readouts; without it the output memory works alone.",
+    )
+    window: int = Field(default=1024, ge=2, description="Tokens of support text that are read at a time, at most.")
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What was trained for one middle memory.
+
+    scorer: ``[1, 2 d]``, weighs a pair by ``sigmoid(s . [k; v])``. out: ``[d, d]``, from the answer to the state.
+    """
+
+    scorer: Tensor
+    out: Tensor
+
+
+def read_readouts(path: Path, width: int) -> list[Readout]:
+    """The readouts of a file, in the order of their memories. Raises DataError if they do not fit the model."""
+    if not path.is_file():
+        raise DataError(f"readouts need a safetensors file, found none at {path}; make one with bench readout train")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"readouts cannot be read from {path}: {error}") from None
+    found: list[Readout] = []
+    while READOUT.format(len(found)) in tensors:
+        number = len(found)
+        wanted = {SCORER.format(number): (1, 2 * width), READOUT.format(number): (width, width)}
+        for name, shape in wanted.items():
+            came = tuple(tensors[name].shape) if name in tensors else "nothing"
+            if came != shape:
+                raise DataError(
+                    f"{name} in {path} must have shape {shape} for a model {width} wide, got {came}; "
+                    "readouts belong to the backbone that they were trained for"
+                )
+        found.append(Readout(tensors[SCORER.format(number)].float(), tensors[READOUT.format(number)].float()))
+    if not found:
+        raise DataError(f"{path} holds no readout; it needs tensors such as {READOUT.format(0)}")
+    return found
+
+
+def middle_sites(n_blocks: int, n_memories: int) -> list[int]:
+    """The blocks before which middle memories stand: ``int(L / (n + 1) * (i + 1))``."""
+    return [int(n_blocks / (n_memories + 1) * (number + 1)) for number in range(n_memories)]
+
+
+@contextmanager
+def hooked(places: Sequence[tuple[nn.Module, Any]]) -> Iterator[None]:
+    """Have each module's first input replaced by what its function makes of it; None leaves it as it is."""
+
+    def hook(change: Any) -> Any:
+        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            states = args[0] if args else kwargs["hidden_states"]
+            changed = change(states)
+            if changed is None:
+                return None
+            if args:
+                return (changed, *args[1:]), kwargs
+            return args, {**kwargs, "hidden_states": changed}
+
+        return before
+
+    with ExitStack() as stack:
+        for module, change in places:
+            handle = module.register_forward_pre_hook(hook(change), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+class Inside(ForwardMethod):
+    """Learns pairs of hidden states from the support text, and changes the model's states by what it learnt.
+
+    At every position whose next token is real, the key is the hidden state there. The value is the next hidden state
+    (middle memories, which need trained readouts) or the next token's input embedding (the output memory, before the
+    final norm). Each example is a text of its own: its prompt with its answer.
+    """
+
+    kinds = LANGUAGE
+    reads = Reads.INPUTS
+    episodes_at_once = 1
+    Config: ClassVar[type[InsideConfig]] = InsideConfig
+    config: InsideConfig
+
+    def __init__(self, config: InsideConfig, backbone: Backbone, setting: Setting) -> None:
+        if not isinstance(backbone, LanguageBackbone):
+            raise UsageError(f"a memory inside a language model needs one, got {type(backbone).__name__}")
+        super().__init__(config, backbone, setting)
+        readouts = read_readouts(Path(config.readouts), backbone.width) if config.readouts else []
+        self.scorers, self.outs = (
+            nn.ParameterList([nn.Parameter(getattr(each, name), requires_grad=False) for each in readouts])
+            for name in ("scorer", "out")
+        )
+        blocks = list(backbone.blocks)
+        self._places = [*(blocks[site] for site in middle_sites(len(blocks), len(readouts))), backbone.final_norm]
+        memories = [self.make_memory(backbone.width) for _ in self._places]
+        self.memories: Sequence[Memory] = nn.ModuleList(memories)  # type: ignore[assignment]
+        self.notes["readouts"] = config.readouts or "none: the output memory works alone"
+        self.notes["support_tokens"] = 0
+
+    backbone: LanguageBackbone
+
+    @abstractmethod
+    def make_memory(self, width: int) -> Memory:
+        """An empty memory of one episode whose keys and values are ``width`` wide."""
+
+    def observe(self, support: Support) -> None:
+        """Run the batch's texts through the model as it is, and have the memories take in the pairs."""
+        texts = support.inputs.episode(0)
+        if support.targets is not None or self.setting.n_way > 1:
+            texts = [
+                text + completion + self.setting.separator
+                for text, completion in zip(texts, support.completions(0), strict=True)
+            ]
+        for tokens in self.backbone.tokens(texts, self.config.window):
+            self.learn(tokens.ids, tokens.mask)
+
+    def learn(self, ids: Tensor, mask: Tensor) -> None:
+        """Take in one batch of tokens ``[text, position]``, padded on the right."""
+        states: list[Tensor] = []
+        with hooked([(place, states.append) for place in self._places]), torch.no_grad():
+            self.backbone.causal_lm(input_ids=ids, attention_mask=mask, use_cache=False)
+        # Both the position and the one that follows must be real.
+        real = (mask[:, 1:] * mask[:, :-1]).bool().reshape(1, -1)
+        following = self.backbone.embed(ids)
+        for number, (memory, state) in enumerate(zip(self.memories, states, strict=True)):
+            keys = state[:, :-1].float()
+            last = number == len(self.scorers)
+            values = (following if last else state)[:, 1:].float()
+            if not last:
+                scorer = self.scorers[number]
+                values = values * torch.sigmoid(torch.cat([keys, values], dim=-1) @ scorer.mT)
+            memory.observe(keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real)
+        self.notes["support_tokens"] += int(real.sum())
+
+    def solve(self) -> None:
+        """Have the memories finish."""
+        for memory in self.memories:
+            memory.solve()
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """While this lasts, everything that the backbone runs goes through the memories."""
+        places = [(place, self._middle(number)) for number, place in enumerate(self._places[:-1])]
+        with hooked([*places, (self._places[-1], self._output)]):
+            yield
+
+    def _middle(self, number: int) -> Any:
+        def change(states: Tensor) -> Tensor:
+            answer = _read(self.memories[number], states)
+            return states + (answer @ self.outs[number].mT).to(states.dtype)
+
+        return change
+
+    def _output(self, states: Tensor) -> Tensor:
+        share = self.config.output_mix
+        mixed: Tensor = (1 - share) * states.float() + share * _read(self.memories[-1], states)
+        return mixed.to(states.dtype)
+
+    def predict(self, query: Query) -> Answers:
+        """What the model answers with the memories attached; see Method.predict for the shapes.
+
+        Without a support set the memories know nothing, and the model answers as it is.
+        """
+        if self.notes["support_tokens"] == 0:
+            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
+        with self.attached():
+            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
+
+
+def _read(memory: Memory, states: Tensor) -> Tensor:
+    """The memory's answer ``[text, position, dim]`` to hidden states of that shape, in float32."""
+    answer = memory.read(states.float().reshape(1, -1, states.shape[-1]))
+    return answer.view(*states.shape[:-1], -1)
