@@ -34,8 +34,9 @@ class FaastLmConfig(InsideConfig):
 class ChunkedFastWeights(Memory):
     """The published streaming: solutions of chunks of pairs, averaged by their numbers of pairs.
 
-    While ``max_memory`` pairs or more are kept, the oldest ``update_size`` are solved and averaged in; what is left at
-    the end is averaged in likewise. That is not the solution for all pairs together. For one episode.
+    While ``max_memory`` pairs or more are kept when a batch comes, the oldest ``update_size`` are solved and averaged
+    in; what is left at the end is averaged in likewise. That is not the solution for all pairs together. For one
+    episode.
     """
 
     def __init__(self, key_dim: int, value_dim: int, *, alpha: float, max_memory: int, update_size: int) -> None:
@@ -50,14 +51,14 @@ class ChunkedFastWeights(Memory):
     """``[1, dim_v, dim_k]``."""
 
     def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
-        """Keep the real pairs; solve the oldest when there are too many."""
-        self._keys.append(keys[mask])
-        self._values.append(values[mask])
+        """Solve the oldest of too many pairs, then keep the new real ones."""
         while sum(map(len, self._keys)) >= self.max_memory:
             kept, told = torch.cat(self._keys), torch.cat(self._values)
             size = min(self.update_size, len(kept))
             self._add(kept[:size], told[:size])
             self._keys, self._values = [kept[size:]], [told[size:]]
+        self._keys.append(keys[mask])
+        self._values.append(values[mask])
 
     def solve(self) -> None:
         """Average in what is left."""
