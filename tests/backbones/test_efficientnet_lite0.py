@@ -37,6 +37,19 @@ def test_features_are_unit_vectors_and_do_not_depend_on_the_batch(
     torch.testing.assert_close(together.prior[1:2], alone.prior, rtol=1e-4, atol=1e-5)
 
 
+def test_images_shared_out_to_cores_give_what_one_pass_gives(
+    backbone: EfficientNetLite0, images: list[Image.Image]
+) -> None:
+    threads = torch.get_num_threads()
+    batch = backbone.collate([backbone.prepare(image) for image in images])
+    with torch.no_grad():
+        shared = backbone.encode(batch)
+    # Where gradients are wanted, all images go through the network together.
+    whole = backbone.encode(batch)
+    torch.testing.assert_close(shared.keys, whole.keys, rtol=1e-4, atol=1e-5)
+    assert torch.get_num_threads() == threads
+
+
 @torch.no_grad()
 def test_the_weights_stand_where_they_were_trained_to(backbone: EfficientNetLite0) -> None:
     """A drawn orange disc on green is told from noise only if all layers have their own weights."""
