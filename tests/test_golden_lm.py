@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Setting
-from methods._inside import READOUT, SCORER
+from bench.contracts.inside import READOUT, SCORER
 from methods.faast import FastWeights
 from methods.faast_lm import ChunkedFastWeights, FaastLm, FaastLmConfig
 from tests.tiny_models import save_tokenizer
