@@ -1,0 +1,74 @@
+"""Language tasks by hand: support sets and queries of texts, and what a decoder makes of a text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.backbones.hf import CausalLM
+from bench.contracts import AnswerProtocol, Classes, Inputs, Kind, Query, Setting, Support
+
+TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
+PROMPTS = ["Word: happy\nSentiment:", "Word: a longer one\nSentiment:"]
+NAMES = (" positive", " negative")
+
+
+def inputs(texts: Sequence[str]) -> Inputs:
+    return Inputs(np.arange(len(texts))[None], lambda wanted: [texts[position] for position in wanted])
+
+
+def setting(kind: Kind = Kind.LANGUAGE_MODELLING, n_way: int = 1, seed: int = 0, max_new_tokens: int = 8) -> Setting:
+    protocol = AnswerProtocol(window=32, max_new_tokens=max_new_tokens)
+    return Setting(1, n_way, 3, 0, 0, 0.0, "\n", seed, kind, protocol)
+
+
+def support(
+    texts: Sequence[str],
+    completions: Sequence[str] | None = None,
+    labels: Sequence[int] | None = None,
+    names: tuple[str, ...] = ("text",),
+) -> Support:
+    """completions: what follows each text, in a task of translation; labels: its class, in one of classification."""
+    shape = (1, len(texts))
+    none = torch.zeros(*shape, 0)
+    targets = None if completions is None else lambda wanted: [completions[position] for position in wanted]
+    classes = Classes(torch.zeros(1, len(names), 0), (names,))
+    mask = torch.ones(shape, dtype=torch.bool)
+    given = torch.zeros(shape, dtype=torch.long) if labels is None else torch.tensor([list(labels)])
+    return Support(none, none, mask, classes, inputs(texts), given, targets)
+
+
+def query(texts: Sequence[str], names: tuple[str, ...] = ("text",)) -> Query:
+    none = torch.zeros(1, len(texts), 0)
+    mask = torch.ones(1, len(texts), dtype=torch.bool)
+    return Query(none, none, mask, Classes(torch.zeros(1, len(names), 0), (names,)), inputs(texts))
+
+
+@dataclass(frozen=True)
+class Read:
+    """One text in a decoder. ids: ``[position]``; inputs: what a module was given, ``[position, dim]``."""
+
+    ids: Tensor
+    inputs: Tensor
+    logits: Tensor
+
+
+@torch.no_grad()
+def read(backbone: CausalLM, text: str, module: nn.Module) -> Read:
+    """Run a text alone, and look at the first input of a module on the way."""
+    ids = torch.tensor([backbone.tokenizer(text)["input_ids"]])
+    seen: list[Tensor] = []
+    handle = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    logits = backbone.model(input_ids=ids).logits[0]
+    handle.remove()
+    return Read(ids[0], seen[0][0], logits)
+
+
+def pairs(backbone: CausalLM, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Hidden states before the final norm, and the input embeddings of the tokens that follow, in float64."""
+    found = [read(backbone, text, backbone.final_norm) for text in texts]
+    keys = torch.cat([each.inputs[:-1] for each in found])
+    values = backbone.embed(torch.cat([each.ids[1:] for each in found]))
+    return keys.double(), values.double()
