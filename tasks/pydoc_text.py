@@ -1,0 +1,41 @@
+"""Python's language reference: perplexity on the topics of ``help()``, half of them for support."""
+
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+
+from bench.contracts import Kind, Pool, Protocol, Task, TaskData
+from bench.contracts.loading import halves, text_hash
+
+SPLIT_SEED = 0
+MIN_CHARACTERS = 200
+
+
+def topic_texts(found: dict[str, str]) -> list[str]:
+    """The texts of topics in the order of their names: each once, short ones left out.
+
+    Some topics share their text (``if`` and ``else``), which must not come to stand in both pools.
+    """
+    texts = [found[name].strip() for name in sorted(found)]
+    return list(dict.fromkeys(text for text in texts if len(text) >= MIN_CHARACTERS))
+
+
+class PydocText(Task):
+    """Perplexity per token; an item is a topic. The text comes with CPython and changes with its version."""
+
+    kind = Kind.LANGUAGE_MODELLING
+    protocol = Protocol(n_episodes=1, n_query=20)
+    citation = "Python Software Foundation, The Python Language Reference, PSF licence, module pydoc_data.topics"
+
+    def load(self, data: Path | None) -> TaskData:
+        """The topics of the running Python. data: not used."""
+        texts = topic_texts(topics)
+        support, query = (
+            Pool.of_texts([texts[position] for position in half])
+            for half in halves(np.zeros(len(texts), dtype=np.int64), SPLIT_SEED)
+        )
+        return TaskData(support, query, ("text",), text_hash(*texts, str(SPLIT_SEED)))
+
+
+PLUGIN = PydocText

@@ -1,0 +1,64 @@
+"""WikiText-103: perplexity on Wikipedia articles; train articles support, test articles are asked."""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+from datasets import Dataset
+
+from bench.contracts import Kind, Pool, Protocol, Task, TaskData
+from bench.contracts.images import require_columns
+from tasks._corpora import Corpus
+
+CONFIG = "wikitext-103-raw-v1"
+HEADING = re.compile(r" = (?!= ).*(?<! =) = \n?")
+"""A heading of level one. Formulas in the text look like it too, but do not stand between blank rows."""
+
+
+def articles(rows: Iterable[str | None]) -> list[str]:
+    """The articles of a corpus, one text each, their rows joined by blank lines as published (arXiv 2605.04651).
+
+    Rows before the first heading of level one are an article of their own, unless they are blank.
+    """
+    # Copies differ in how they write a blank row.
+    lines = [row if row and row.strip() else "" for row in rows]
+    starts = [
+        number
+        for number, line in enumerate(lines)
+        if HEADING.fullmatch(line) and not any(lines[max(0, number - 1) : number] + lines[number + 1 : number + 2])
+    ]
+    borders = [0, *starts, len(lines)]
+    parts = [lines[start:end] for start, end in pairwise(borders)]
+    return ["\n\n".join(part) for part in parts if any(part)]
+
+
+class WikiText103(Task):
+    """Perplexity per token over windows of 1,024 tokens that do not overlap; an item is an article.
+
+    Windows do not cross articles, so that each article can be drawn, and resampled for the interval, by itself. A
+    local copy without the large train split uses validation articles as support; the record's data revision says so.
+    """
+
+    kind = Kind.LANGUAGE_MODELLING
+    protocol = Protocol(n_episodes=1, n_query=10)
+    citation = "Merity et al., Pointer Sentinel Mixture Models, ICLR 2017, CC BY-SA 3.0 and GFDL"
+    corpus = Corpus(
+        folder="wikitext",
+        hub="Salesforce/wikitext",
+        revision="b08601e04326c79dfdd32d625aee71d232d685c3",
+        train=(f"{CONFIG}/train-00000-of-00002.parquet", f"{CONFIG}/train-00001-of-00002.parquet"),
+        test=(f"{CONFIG}/test-00000-of-00001.parquet",),
+    )
+
+    def load(self, data: Path | None) -> TaskData:
+        """The articles of both splits."""
+        splits = self.corpus.load(data)
+        return TaskData(self._pool(splits.support), self._pool(splits.query), ("text",), splits.revision)
+
+    def _pool(self, rows: Dataset) -> Pool:
+        require_columns(self.corpus.folder, rows, "text")
+        return Pool.of_texts(articles(rows["text"]))
+
+
+PLUGIN = WikiText103
