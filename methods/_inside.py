@@ -4,22 +4,18 @@ perplexity and generation all go through them (FAAST, arXiv 2605.04651).
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.contracts import (
     LANGUAGE,
     Answers,
     Backbone,
-    DataError,
     ForwardMethod,
     LanguageBackbone,
     Memory,
@@ -30,9 +26,8 @@ from bench.contracts import (
     Support,
     UsageError,
 )
-
-SCORER = "external.layers.{}.memory_reader.scorer.weight"
-READOUT = "external.layers.{}.interpreter.out_proj.weight"
+from bench.contracts.inside import hooked, middle_sites, read_readouts, weighed
+from methods._examples import whole_texts
 
 
 class InsideConfig(MethodConfig):
@@ -46,70 +41,6 @@ class InsideConfig(MethodConfig):
         description="A safetensors file of trained readouts; without it the output memory works alone.",
     )
     window: int = Field(default=1024, ge=2, description="Tokens of support text that are read at a time, at most.")
-
-
-@dataclass(frozen=True)
-class Readout:
-    """What was trained for one middle memory.
-
-    scorer: ``[1, 2 d]``, weighs a pair by ``sigmoid(s . [k; v])``. out: ``[d, d]``, from the answer to the state.
-    """
-
-    scorer: Tensor
-    out: Tensor
-
-
-def read_readouts(path: Path, width: int) -> list[Readout]:
-    """The readouts of a file, in the order of their memories. Raises DataError if they do not fit the model."""
-    if not path.is_file():
-        raise DataError(f"readouts need a safetensors file, found none at {path}; make one with bench readout train")
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"readouts cannot be read from {path}: {error}") from None
-    found: list[Readout] = []
-    while READOUT.format(len(found)) in tensors:
-        number = len(found)
-        wanted = {SCORER.format(number): (1, 2 * width), READOUT.format(number): (width, width)}
-        for name, shape in wanted.items():
-            came = tuple(tensors[name].shape) if name in tensors else "nothing"
-            if came != shape:
-                raise DataError(
-                    f"{name} in {path} must have shape {shape} for a model {width} wide, got {came}; "
-                    "readouts belong to the backbone that they were trained for"
-                )
-        found.append(Readout(tensors[SCORER.format(number)].float(), tensors[READOUT.format(number)].float()))
-    if not found:
-        raise DataError(f"{path} holds no readout; it needs tensors such as {READOUT.format(0)}")
-    return found
-
-
-def middle_sites(n_blocks: int, n_memories: int) -> list[int]:
-    """The blocks before which middle memories stand: ``int(L / (n + 1) * (i + 1))``."""
-    return [int(n_blocks / (n_memories + 1) * (number + 1)) for number in range(n_memories)]
-
-
-@contextmanager
-def hooked(places: Sequence[tuple[nn.Module, Any]]) -> Iterator[None]:
-    """Have each module's first input replaced by what its function makes of it; None leaves it as it is."""
-
-    def hook(change: Any) -> Any:
-        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            states = args[0] if args else kwargs["hidden_states"]
-            changed = change(states)
-            if changed is None:
-                return None
-            if args:
-                return (changed, *args[1:]), kwargs
-            return args, {**kwargs, "hidden_states": changed}
-
-        return before
-
-    with ExitStack() as stack:
-        for module, change in places:
-            handle = module.register_forward_pre_hook(hook(change), with_kwargs=True)
-            stack.callback(handle.remove)
-        yield
 
 
 class Inside(ForwardMethod):
@@ -150,13 +81,7 @@ class Inside(ForwardMethod):
 
     def observe(self, support: Support) -> None:
         """Run the batch's texts through the model as it is, and have the memories take in the pairs."""
-        texts = support.inputs.episode(0)
-        if support.targets is not None or self.setting.n_way > 1:
-            texts = [
-                text + completion + self.setting.separator
-                for text, completion in zip(texts, support.completions(0), strict=True)
-            ]
-        for tokens in self.backbone.tokens(texts, self.config.window):
+        for tokens in self.backbone.tokens(whole_texts(support, self.setting), self.config.window):
             self.learn(tokens.ids, tokens.mask)
 
     def learn(self, ids: Tensor, mask: Tensor) -> None:
@@ -172,8 +97,7 @@ class Inside(ForwardMethod):
             last = number == len(self.scorers)
             values = (following if last else state)[:, 1:].float()
             if not last:
-                scorer = self.scorers[number]
-                values = values * torch.sigmoid(torch.cat([keys, values], dim=-1) @ scorer.mT)
+                values = weighed(keys, values, self.scorers[number])
             memory.observe(keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real)
         self.notes["support_tokens"] += int(real.sum())
 
