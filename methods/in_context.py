@@ -1,11 +1,12 @@
 """In-context learning: the examples stand before the query in the language model's prompt."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from bench.contracts import (
+    Answers,
     Backbone,
     ForwardMethod,
     Kind,
@@ -17,10 +18,14 @@ from bench.contracts import (
     Support,
     UsageError,
 )
+from methods._examples import whole_texts
 
 
 class InContext(ForwardMethod):
-    """Demonstrations, each a prompt with its answer, then the query; scores are the answers' log-probabilities.
+    """Demonstrations, each a prompt with its answer, then the query, which is answered as it would be without them.
+
+    Classification: scores are the answers' log-probabilities; the demonstrations are run once for all queries of a
+    batch. Translation: the answer is what the model writes, and demonstrations leave room for it.
 
     Demonstrations stand in an order shuffled by the setting's seed, since a support set comes sorted
     by class and a model leans towards the classes it read last. Whole demonstrations are dropped,
@@ -28,7 +33,7 @@ class InContext(ForwardMethod):
     smallest number kept over all batches is in ``notes``.
     """
 
-    kinds = frozenset({Kind.TEXT_CLASSIFICATION})
+    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
     reads = Reads.INPUTS
     episodes_at_once = 1
     source: ClassVar[str] = "Brown et al. 2020, Language Models are Few-Shot Learners, arXiv 2005.14165"
@@ -36,8 +41,7 @@ class InContext(ForwardMethod):
     def __init__(self, config: MethodConfig, backbone: Backbone, setting: Setting) -> None:
         if not isinstance(backbone, LanguageBackbone):
             raise UsageError(
-                f"in_context needs a language model that scores answers, got {type(backbone).__name__}; "
-                "choose a language backbone"
+                f"in_context needs a language model, got {type(backbone).__name__}; choose a language backbone"
             )
         super().__init__(config, backbone, setting)
         self._observed = 0
@@ -48,12 +52,7 @@ class InContext(ForwardMethod):
 
     def observe(self, support: Support) -> None:
         """Write the batch's items out as demonstrations, each ended by the separator."""
-        answers = support.classes.names[0]
-        labels = support.labels[0][support.mask[0]].tolist()
-        self._demonstrations += [
-            prompt + answers[label] + self.setting.separator
-            for prompt, label in zip(support.inputs.episode(0), labels, strict=True)
-        ]
+        self._demonstrations += whole_texts(support, self.setting)
 
     def solve(self) -> None:
         """Shuffle, and forget what would not fit before even the shortest query."""
@@ -64,26 +63,29 @@ class InContext(ForwardMethod):
         first = _first_that_fits(tokens, self.backbone.context_length)
         self._demonstrations, self._tokens = shuffled[first:], tokens[first:]
 
-    def predict(self, query: Query) -> Tensor:
-        """Log-probabilities ``[1, item, way]`` of the answers, 0 where an item is padding.
+    def predict(self, query: Query) -> Answers:
+        """What the model answers after the demonstrations; see Method.predict for the shapes.
 
         Raises DataError if a query does not fit the model even without demonstrations.
         """
-        prompts, answers = query.inputs.episode(0), query.classes.names[0]
-        scores = query.prior.new_zeros(*query.mask.shape, len(answers))
-        if prompts:
-            context = self._context(prompts, answers)
-            scores[query.mask] = self.backbone.score_answers(context, prompts, answers).to(scores)
-        return scores
+        prompts, setting = query.inputs.episode(0), self.setting
+        context = self._context(prompts, self._longest_answer(query.classes.names[0])) if prompts else ""
+        return self.backbone.answer(query, setting.kind, setting.protocol, context)
 
     def state_bytes(self) -> int:
         """Bytes of the demonstrations as UTF-8 text; the key-value cache is rebuilt from it."""
         return sum(len(text.encode()) for text in self._demonstrations)
 
-    def _context(self, prompts: list[str], answers: tuple[str, ...]) -> str:
-        """The demonstrations that fit before every one of the prompts."""
+    def _longest_answer(self, names: Sequence[str]) -> int:
+        """Tokens that an answer may take."""
+        if self.setting.kind is Kind.TRANSLATION:
+            return self.setting.protocol.max_new_tokens
+        return max(self.backbone.count_tokens(names))
+
+    def _context(self, prompts: Sequence[str], answer: int) -> str:
+        """The demonstrations that fit before every one of the prompts with an answer of so many tokens."""
         count = self.backbone.count_tokens
-        room = self.backbone.context_length - max(count(prompts)) - max(count(answers))
+        room = self.backbone.context_length - max(count(prompts)) - answer
         first = _first_that_fits(self._tokens, room)
         context = "".join(self._demonstrations[first:])
         # Parts tokenised together may count otherwise than the sum of the parts.

@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from bench.contracts import DataError, MethodConfig, UsageError
+from bench.backbones.hf import CausalLM
+from bench.contracts import DataError, Kind, MethodConfig, UsageError
 from methods.in_context import InContext
+from tests import texts
 from tests.doubles import CosineBackbone, FakeLanguageModel, Problem, adapted, columns, problem, prompts
+from tests.tiny_models import save_model
 
 SEPARATOR = "\n\n"
 
@@ -21,8 +26,8 @@ def given() -> Problem:
 def demonstrations(given: Problem) -> list[str]:
     """Every support item as it should be written, in the order given."""
     answers = given.support.classes.names[0]
-    texts = prompts(given.support.inputs.positions[0])
-    return [text + answers[label] + SEPARATOR for text, label in zip(texts, given.support.labels[0], strict=True)]
+    stems = prompts(given.support.inputs.positions[0])
+    return [text + answers[label] + SEPARATOR for text, label in zip(stems, given.support.labels[0], strict=True)]
 
 
 def context(model: FakeLanguageModel) -> list[str]:
@@ -103,8 +108,8 @@ def test_a_query_that_does_not_fit_is_an_error(given: Problem) -> None:
 
 
 def test_state_is_the_text_that_can_be_kept(given: Problem) -> None:
-    texts = demonstrations(given)
-    assert adapted(InContext, given, FakeLanguageModel()).state_bytes() == len("".join(texts).encode())
+    size = len("".join(demonstrations(given)).encode())
+    assert adapted(InContext, given, FakeLanguageModel()).state_bytes() == size
     assert 0 < adapted(InContext, given, FakeLanguageModel(context_length=100)).state_bytes() <= 100
 
 
@@ -122,3 +127,89 @@ def test_padding_queries_score_0(given: Problem) -> None:
 def test_needs_a_language_model(given: Problem) -> None:
     with pytest.raises(UsageError, match="CosineBackbone"):
         InContext(MethodConfig(), CosineBackbone(), given.setting)
+
+
+SOURCES = ["Word: good\nIn German:", "Word: bad\nIn German:", "Word: very\nIn German:"]
+TARGETS = [" gut", " schlecht", " sehr"]
+LONGEST = 8
+"""Tokens of a translation, at most."""
+
+
+@pytest.fixture
+def decoder(tmp_path: Path) -> CausalLM:
+    return CausalLM(save_model(tmp_path, "llama", context=128))
+
+
+def translator(decoder: CausalLM, shots: int) -> InContext:
+    given = texts.setting(Kind.TRANSLATION, max_new_tokens=LONGEST)
+    method = InContext(MethodConfig(), decoder, given)
+    method.observe(texts.support(SOURCES[:shots], TARGETS[:shots]))
+    method.solve()
+    return method
+
+
+@pytest.fixture
+def asked(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int]]:
+    """What the decoder was asked to go on from, and for how long."""
+    found: list[tuple[list[str], int]] = []
+    write = decoder.write
+
+    def remembered(given: Sequence[str], max_new_tokens: int) -> list[str]:
+        found.append((list(given), max_new_tokens))
+        return write(given, max_new_tokens)
+
+    monkeypatch.setattr(decoder, "write", remembered)
+    return found
+
+
+def test_translations_follow_the_demonstrations(decoder: CausalLM, asked: list[tuple[list[str], int]]) -> None:
+    queries = ["Word: happy\nIn German:", "Word: a longer one\nIn German:"]
+    method = translator(decoder, 2)
+    written = method.predict(texts.query(queries))
+    ((given, longest),) = asked
+    order = [source + target + "\n" for source, target in zip(SOURCES[:2], TARGETS[:2], strict=True)]
+    contexts = ["".join(order), "".join(reversed(order))]
+    assert [text.removesuffix(query) for text, query in zip(given, queries, strict=True)] in [[c, c] for c in contexts]
+    assert longest == LONGEST
+    assert written == decoder.write(given, longest)
+    assert method.notes == {"demonstrations_kept": 2, "demonstrations_dropped": 0}
+
+
+def test_translation_leaves_room_for_the_answer(decoder: CausalLM, asked: list[tuple[list[str], int]]) -> None:
+    def room(query: str) -> int:
+        return 128 - LONGEST - decoder.count_tokens([query])[0]
+
+    one = decoder.count_tokens([SOURCES[0] + TARGETS[0] + "\n"])[0]
+    query = "x"
+    while room(query + "x") >= one:
+        query += "x"
+    for text, kept in ((query, 1), (query + "xx", 0)):
+        method = translator(decoder, 1)
+        method.predict(texts.query([text]))
+        assert method.notes == {"demonstrations_kept": kept, "demonstrations_dropped": 1 - kept}
+    assert asked[0][0][0].endswith("\n" + query)
+    assert asked[1][0] == [query + "xx"]
+    with pytest.raises(DataError, match="128 tokens"):
+        translator(decoder, 1).predict(texts.query(["x" * 125]))
+
+
+def test_demonstrations_are_run_once_for_all_queries(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = texts.setting(Kind.TEXT_CLASSIFICATION, n_way=2)
+    method = InContext(MethodConfig(), decoder, given)
+    method.observe(texts.support(texts.PROMPTS, labels=[0, 1], names=texts.NAMES))
+    method.solve()
+    lengths: list[int] = []
+    run = decoder.model.base_model.forward
+
+    def counted(**inputs: Any) -> Any:
+        lengths.append(inputs["input_ids"].numel())
+        return run(**inputs)
+
+    monkeypatch.setattr(decoder.model.base_model, "forward", counted)
+    queries = [f"Word: w{number}\nSentiment:" for number in range(40)]
+    method.predict(texts.query(queries, texts.NAMES))
+    context = decoder.count_tokens(method._demonstrations)
+    longest = max(decoder.count_tokens([query + name for query in queries for name in texts.NAMES]))
+    assert sum(lengths) <= sum(context) + len(queries) * len(texts.NAMES) * longest
+    assert lengths[0] >= sum(context)
+    assert len(lengths) > 2
