@@ -46,7 +46,11 @@ def judge(kind: Kind, outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup
 
 
 def _judge_texts(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) -> Judged:
-    """Perplexity per token; per word, of words as white space parts them, in the notes."""
+    """Perplexity per token; per word, of words as white space parts them, in the notes.
+
+    The likelihood is that of scored tokens alone in both, while words are those of the whole text: perplexity per word
+    is a little low for texts of a few words, whose first token is not scored. Of several episodes, the mean.
+    """
     each = [outcome.scores[0].double().numpy() for outcome in outcomes]
     items = np.concatenate(each)
     if not np.isfinite(items).all():
@@ -54,22 +58,30 @@ def _judge_texts(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) ->
     words = sum(len(text.split()) for group in groups for text in group.query_texts())
     by_episode = [perplexity(part).value for part in each]
     total = items.sum(axis=0)
-    notes = {"scored_tokens": int(total[1]), "words": words, "word_perplexity": float(np.exp(total[0] / words))}
-    return Judged("perplexity", perplexity(items), by_episode, len(items), notes)
+    notes: dict[str, Any] = {"scored_tokens": int(total[1]), "words": words}
+    if words:
+        notes["word_perplexity"] = float(np.exp(total[0] / words))
+    # Episodes may share texts, which resampling would take for different ones.
+    score = perplexity(items) if len(each) == 1 else summarise(by_episode, len(items))
+    return Judged("perplexity", score, by_episode, len(items), notes)
 
 
 def _judge_translations(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) -> Judged:
-    """BLEU of sacrebleu, with its bootstrap interval over sentences and its signature."""
+    """BLEU of sacrebleu with its bootstrap interval and its signature; of several episodes, the mean."""
     bleu = BLEU()
     written = [outcome.texts for outcome in outcomes]
     references = [group.query_targets() for group in groups]
     by_episode = [
         float(bleu.corpus_score(texts, [targets]).score) for texts, targets in zip(written, references, strict=True)
     ]
-    texts = [text for part in written for text in part]
-    scored = bleu.corpus_score(texts, [[target for part in references for target in part]], n_bootstrap=BLEU_RESAMPLES)
-    # sacrebleu hands the interval out in its readable form alone.
-    found = re.search(r"± ([\d.]+)", scored.format())
-    half_width = float(found.group(1)) if found else 0.0
-    signature = str(bleu.get_signature())
-    return Judged("bleu", Score(float(scored.score), half_width), by_episode, len(texts), {"signature": signature})
+    n_queries = sum(map(len, written))
+    if len(by_episode) > 1:
+        # Episodes may share sentences, which resampling would take for different ones.
+        score = summarise(by_episode, n_queries)
+    else:
+        scored = bleu.corpus_score(written[0], references, n_bootstrap=BLEU_RESAMPLES)
+        # sacrebleu hands the interval out in its readable form alone.
+        found = re.search(r"± ([\d.]+)", scored.format())
+        score = Score(by_episode[0], float(found.group(1)) if found else 0.0)
+    # Asked for last: it tells of the resampling that was done.
+    return Judged("bleu", score, by_episode, n_queries, {"signature": str(bleu.get_signature())})

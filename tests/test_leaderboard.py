@@ -83,3 +83,49 @@ def test_text_that_means_something_to_a_format_stays_text():
     assert "a\\|b[red]c,d" in FORMATS["markdown"]([row])
     assert '"mode=a|b[red]c,d"' in FORMATS["csv"]([row])
     assert json.loads(FORMATS["json"]([row]))[0]["reason"] == 'say "no"'
+
+
+def scored(metric, value, **spec):
+    return made(spec, metric=metric, value=value, ci95=0.123, episode_scores=[value])
+
+
+def test_the_lowest_perplexity_and_the_highest_bleu_come_first():
+    values = {"a": 30.0, "b": 10.0, "c": 20.0}
+    lower = rows([scored("perplexity", value, method=method) for method, value in values.items()])
+    assert [row.method for row in lower] == ["b", "c", "a"]
+    higher = rows([scored("bleu", value, method=method) for method, value in values.items()])
+    assert [row.method for row in higher] == ["a", "c", "b"]
+
+
+def test_one_episode_keeps_the_interval_of_its_own_metric_and_several_have_students():
+    (row,) = rows([scored("perplexity", 13.234)])
+    assert (row.value, row.ci95) == (13.234, 0.123)
+    (row,) = rows([scored("perplexity", 12.0), scored("perplexity", 14.0, seed=1)])
+    assert row.value == 13.0
+    assert row.ci95 == pytest.approx(12.7062)  # t(0.975, 1 degree of freedom) times a standard error of 1
+
+
+def test_a_score_is_told_in_its_unit():
+    captions = {"accuracy": "accuracy in %", "perplexity": "perplexity per token (lower is better)", "bleu": "BLEU"}
+    for metric, unit in captions.items():
+        alone = rows([scored(metric, 13.234)])
+        for name in ("table", "markdown"):
+            text = FORMATS[name](alone)
+            assert f"score: {unit}, ± 95% interval." in text
+            assert "metric" not in text
+    assert "13.23 ± 0.12" in FORMATS["table"](alone)
+    assert json.loads(FORMATS["json"](alone))[0]["metric"] == "bleu"
+
+
+def test_several_metrics_have_a_column_that_rows_without_a_score_leave_open():
+    failed = made({"method": "f"}, status="failed", reason="no luck", value=None, episode_scores=[], costs=None)
+    perplexity, bleu = scored("perplexity", 13.2), scored("bleu", 25.2, task="u")
+    # A run that failed says nothing of its metric.
+    assert "metric" not in FORMATS["markdown"](rows([perplexity, failed]))
+    lines = FORMATS["markdown"](rows([perplexity, bleu, failed])).splitlines()
+    assert lines[0].startswith("| task | method | shots | metric | score |")
+    assert lines[1] == "|---|---|---:|---|---:|---:|---:|---:|---:|---|"
+    assert [line.split(" | ")[3] for line in lines[2:5]] == ["perplexity", "-", "bleu"]
+    table = FORMATS["table"](rows([perplexity, bleu, failed]))
+    assert "metric" in table
+    assert "BLEU or perplexity per token" in table

@@ -30,9 +30,10 @@ def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> lis
 
     Raises ValueError if the stride is larger than the window, which would leave tokens out.
     """
-    step = size if stride is None else stride
-    if not 0 < step <= size:
-        raise ValueError(f"a stride must lie in 1..{size}, the window's size; got {step}")
+    if stride is not None and not 0 < stride <= size:
+        raise ValueError(f"a stride must lie in 1..{size}, the window's size; got {stride}")
+    # With a stride, each token is to be scored: windows share one at least, for what follows to be scored by.
+    step = size if stride is None else max(1, min(stride, size - 1))
     found = []
     scored = 1
     for start in range(0, len(ids), step):
@@ -99,7 +100,7 @@ def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, t
 
 @torch.no_grad()
 def write(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-    """The continuation of each row by beam search, up to its first newline."""
+    """The continuation of each row by beam search, up to its first newline; those that it begins with are left out."""
     texts = [""] * len(rows)
     end = model.generation_config.eos_token_id
     filler = end[0] if isinstance(end, list) else end

@@ -11,8 +11,16 @@ from rich.table import Table
 
 from bench.leaderboard.rows import Row
 
-CAPTION = "score: accuracy in %, ± 95% interval. Costs are those of one episode alone."
+UNITS = {
+    "accuracy": "accuracy in %",
+    "perplexity": "perplexity per token (lower is better)",
+    "bleu": "BLEU",
+}
+DECIMALS = {"accuracy": 1}
+"""Of a score; 2 for any other metric."""
 COLUMNS = ("task", "method", "shots", "score", "encode s", "adapt s", "query ms", "peak MB", "status")
+LEFT = ("task", "method", "metric", "status")
+"""Columns of words; numbers stand on the right."""
 
 
 def _number(value: float | None) -> str:
@@ -27,13 +35,33 @@ def _number(value: float | None) -> str:
     return f"{value:.{digits}f}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    score = "-" if row.value is None else f"{row.value:.1f}"
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    """The metrics of all rows with a score; none where nothing was scored."""
+    return sorted({row.metric for row in rows if row.value is not None})
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    units = " or ".join(UNITS.get(metric, metric) for metric in _metrics(rows) or ["accuracy"])
+    return f"score: {units}, ± 95% interval. Costs are those of one episode alone."
+
+
+def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The columns, with one for the metric where scores are not all of one."""
+    if len(_metrics(rows)) < 2:
+        return COLUMNS
+    place = COLUMNS.index("score")
+    return (*COLUMNS[:place], "metric", *COLUMNS[place:])
+
+
+def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
+    decimals = DECIMALS.get(row.metric, 2)
+    score = "-" if row.value is None else f"{row.value:.{decimals}f}"
     if row.ci95 is not None:
-        score += f" ± {row.ci95:.1f}"
+        score += f" ± {row.ci95:.{decimals}f}"
     method = f"{row.method} [{row.config}]" if row.config else row.method
     costs = (row.encode_seconds, row.adapt_seconds, row.query_milliseconds, row.peak_memory_mb)
-    return (row.task, method, str(row.n_shot), score, *map(_number, costs), row.status)
+    metric = ("-" if row.value is None else row.metric,) if "metric" in columns else ()
+    return (row.task, method, str(row.n_shot), *metric, score, *map(_number, costs), row.status)
 
 
 def reasons(rows: Sequence[Row]) -> list[str]:
@@ -44,13 +72,14 @@ def reasons(rows: Sequence[Row]) -> list[str]:
 
 def table(rows: Sequence[Row]) -> Table:
     """A rich table; a rule between tasks."""
-    caption = "\n".join([CAPTION, *reasons(rows)])
+    caption = "\n".join([_caption(rows), *reasons(rows)])
     made = Table(caption=escape(caption), caption_justify="left")
-    for index, column in enumerate(COLUMNS):
-        made.add_column(column, justify="right" if 2 <= index <= 7 else "left", no_wrap=True)
+    columns = _columns(rows)
+    for column in columns:
+        made.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
     for index, row in enumerate(rows):
         last = index + 1 == len(rows) or (rows[index + 1].task, rows[index + 1].backbone) != (row.task, row.backbone)
-        made.add_row(*map(escape, _cells(row)), end_section=last)
+        made.add_row(*map(escape, _cells(row, columns)), end_section=last)
     return made
 
 
@@ -63,12 +92,13 @@ def as_table(rows: Sequence[Row]) -> str:
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """A GitHub table."""
+    columns = _columns(rows)
     lines = [
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "|".join("---:" if 2 <= i <= 7 else "---" for i in range(9)) + "|",
+        "| " + " | ".join(columns) + " |",
+        "|" + "|".join("---" if column in LEFT else "---:" for column in columns) + "|",
     ]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |" for row in rows]
-    return "\n".join([*lines, "", CAPTION, *(f"- {reason}" for reason in reasons(rows))]) + "\n"
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row, columns)) + " |" for row in rows]
+    return "\n".join([*lines, "", _caption(rows), *(f"- {reason}" for reason in reasons(rows))]) + "\n"
 
 
 def as_csv(rows: Sequence[Row]) -> str:
