@@ -1,0 +1,167 @@
+"""kNN-LM: next tokens of the nearest contexts in the support text, mixed into the language model's own prediction."""
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.contracts import (
+    LANGUAGE,
+    Answers,
+    Backbone,
+    ForwardMethod,
+    LanguageBackbone,
+    MethodConfig,
+    Query,
+    Reads,
+    Setting,
+    Support,
+    UsageError,
+)
+from bench.contracts.inside import hooked
+from methods._examples import whole_texts
+from methods._neighbours import NeighbourStore
+
+FEED_FORWARD = ("mlp", "feed_forward", "ffn")
+"""What decoders call the feed-forward part of a block."""
+
+
+class KnnLmConfig(MethodConfig):
+    """Hyper-parameters of kNN-LM; defaults are published."""
+
+    k: int = Field(default=1024, ge=1, le=65_536, description="Neighbours that vote, or all where fewer are stored.")
+    lam: float = Field(default=0.25, ge=0, lt=1, description="Share of the neighbours in the mixture.")
+    tau: float = Field(
+        default=1.0,
+        gt=0,
+        le=1e6,
+        description="A neighbour at squared distance d votes with exp(-d / tau).",
+    )
+    probes: int = Field(
+        default=32, ge=1, description="Cells of the FAISS index that are looked through; used from 100,000 keys on."
+    )
+    window: int = Field(default=1024, ge=2, description="Tokens of support text that are read at a time, at most.")
+
+
+class KnnLm(ForwardMethod):
+    """``p = lam * p_knn + (1 - lam) * p_lm``, with ``p_knn(y)`` the votes of the neighbours whose next token is y.
+
+    A key is the input of the last block's feed-forward part, at every position of the support text whose next token
+    is real; each example is a text of its own. The mixture stands in place of the model's logits (its logarithm is
+    its own log-softmax), so that perplexity, scoring and generation all read it. It stores every token.
+    """
+
+    kinds = LANGUAGE
+    reads = Reads.INPUTS
+    episodes_at_once = 1
+    Config = KnnLmConfig
+    config: KnnLmConfig
+    source: ClassVar[str] = (
+        "Khandelwal et al. 2020, Generalization through Memorization: Nearest Neighbor Language Models, "
+        "arXiv 1911.00172"
+    )
+
+    def __init__(self, config: KnnLmConfig, backbone: Backbone, setting: Setting) -> None:
+        if not isinstance(backbone, LanguageBackbone):
+            raise UsageError(f"knn_lm needs a language model, got {type(backbone).__name__}")
+        super().__init__(config, backbone, setting)
+        self._feed_forward = _feed_forward(backbone)
+        self.store = NeighbourStore(backbone.width, config.probes)
+
+    backbone: LanguageBackbone
+
+    def observe(self, support: Support) -> None:
+        """Run the batch's texts through the model, and keep the key and the next token at each position."""
+        for tokens in self.backbone.tokens(whole_texts(support, self.setting), self.config.window):
+            seen: list[Tensor] = []
+            with hooked([(self._feed_forward, seen.append)]), torch.no_grad():
+                self._network.base_model(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
+            # Both the position and the one that follows must be real.
+            real = (tokens.mask[:, 1:] * tokens.mask[:, :-1]).bool()
+            self.store.add(seen[0][:, :-1][real], tokens.ids[:, 1:][real])
+
+    def solve(self) -> None:
+        """Build the store."""
+        self.store.build()
+        self.notes["stored_tokens"] = len(self.store)
+        self.notes["search"] = f"FAISS, {self.config.probes} cells" if self.store.indexed else "exact"
+
+    def state_bytes(self) -> int:
+        """Bytes of the store: a key and a token for each position."""
+        return self.store.nbytes()
+
+    def predict(self, query: Query) -> Answers:
+        """What the model answers with the neighbours mixed in, or as it is where nothing is stored."""
+        if len(self.store) == 0:
+            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
+        with self.attached():
+            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """While this lasts, the model's logits are the logarithm of the mixture.
+
+        The head is called on any slice of the hidden states, in an order of the caller's choosing. So that it knows
+        the key of each, keys travel appended to their states, from the network's body to its head.
+        """
+        keys: list[Tensor] = []
+        width = self.store.keys.shape[1]
+
+        def append(module: nn.Module, args: Any, output: Any) -> Any:
+            output.last_hidden_state = torch.cat([output.last_hidden_state, keys.pop()], dim=-1)
+            return output
+
+        def take(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            (wide,) = args
+            keys.append(wide[..., -width:])
+            return (wide[..., :-width],)
+
+        def mix(module: nn.Module, args: Any, logits: Tensor) -> Tensor:
+            return self.mixture(logits, keys.pop())
+
+        head = self._network.get_output_embeddings()
+        with ExitStack() as stack:
+            stack.enter_context(hooked([(self._feed_forward, keys.append)]))
+            for handle in (
+                self._network.base_model.register_forward_hook(append),
+                head.register_forward_pre_hook(take),
+                head.register_forward_hook(mix),
+            ):
+                stack.callback(handle.remove)
+            yield
+
+    def mixture(self, logits: Tensor, keys: Tensor) -> Tensor:
+        """Log-probabilities ``[..., token]`` from the model's logits and ``keys [..., dim]``, in float32."""
+        distances, tokens = self.store.nearest(keys.reshape(-1, keys.shape[-1]).float(), self.config.k)
+        # Where an index has found no neighbour at all, nobody votes.
+        votes = (-distances / self.config.tau).softmax(dim=-1).masked_fill(distances.isinf(), 0)
+        share = torch.tensor(self.config.lam, device=logits.device)
+        neighbours = votes.new_zeros(len(votes), logits.shape[-1]).scatter_add_(1, tokens, votes)
+        # The logarithm of a token that no neighbour has is -inf, and leaves the model's own share.
+        neighbours = neighbours.log_().add_(share.log()).view_as(logits)
+        return torch.logaddexp(neighbours, logits.float().log_softmax(dim=-1) + math.log1p(-self.config.lam))
+
+    @property
+    def _network(self) -> Any:
+        """The model as transformers has it, with ``base_model`` and ``get_output_embeddings``."""
+        return self.backbone.causal_lm
+
+
+def _feed_forward(backbone: LanguageBackbone) -> nn.Module:
+    """The feed-forward part of the last block. Raises UsageError if it has no known name."""
+    block = backbone.blocks[-1]
+    for name in FEED_FORWARD:
+        part = getattr(block, name, None)
+        if isinstance(part, nn.Module):
+            return part
+    raise UsageError(
+        f"knn_lm needs the feed-forward part of a block under a known name ({', '.join(FEED_FORWARD)}), "
+        f"found none in {type(block).__name__}"
+    )
+
+
+PLUGIN = KnnLm
