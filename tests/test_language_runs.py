@@ -1,0 +1,198 @@
+"""Perplexity and translation all the way: task, tiny decoder, method, record, leaderboard."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from sacrebleu.metrics.bleu import BLEU
+
+from bench import planning, plugins
+from bench.backbones.hf import CausalLM
+from bench.contracts import Kind, Pool, Protocol, Task, TaskData
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.leaderboard.formats import FORMATS
+from bench.leaderboard.rows import rows
+from bench.progress import RichReporter
+from bench.records import Record, Store
+from bench.runner import Report, Runner
+from bench.spec import Block
+from tests.tiny_models import save_model
+
+TEXTS = [
+    f"Word: {word}\nSentiment: {mood}\nvery {mood}, indeed\n" for word, mood in zip("abcdef", "xyzxyz", strict=True)
+]
+"""Three support texts, then three queries."""
+SENTENCES = ["very good", "very bad", "happy word", "awful word", "indeed"]
+ENTRY_POINTS = """[bench.tasks]
+tiny_text = tests.test_language_runs:TinyText
+tiny_text_sliding = tests.test_language_runs:TinyTextSliding
+tiny_translation = tests.test_language_runs:TinyTranslation
+"""
+
+
+class TinyText(Task):
+    """Texts of a few tokens; longer than a window."""
+
+    kind = Kind.LANGUAGE_MODELLING
+    protocol = Protocol(n_episodes=1, n_query=3)
+    window = 16
+    citation = "made by this test"
+
+    def load(self, data: Path | None) -> TaskData:
+        return TaskData(Pool.of_texts(TEXTS[:3]), Pool.of_texts(TEXTS[3:]), ("text",), "1")
+
+
+class TinyTextSliding(TinyText):
+    """The same texts in windows that overlap."""
+
+    stride = 8
+
+
+class TinyTranslation(Task):
+    """Sentences to be said again in capitals."""
+
+    kind = Kind.TRANSLATION
+    protocol = Protocol(n_episodes=1, n_query=3)
+    max_new_tokens = 6
+    citation = "made by this test"
+
+    def load(self, data: Path | None) -> TaskData:
+        prompts = [f"Please: {sentence}\nNow:" for sentence in SENTENCES]
+        targets = [f" {sentence.upper()}" for sentence in SENTENCES]
+        support, query = (Pool.of_texts(prompts[part], targets[part]) for part in (slice(2), slice(2, None)))
+        return TaskData(support, query, ("text",), "1")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model"), "llama", context=128)
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
+    """A runner that knows the tasks of this file, as if a package had brought them."""
+    site = tmp_path / "site" / "tiny_tasks-1.0.dist-info"
+    site.mkdir(parents=True)
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-tasks\nVersion: 1.0\n")
+    (site / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(str(site.parent))
+    plugins.find.cache_clear()
+    quiet_lightning()
+    yield Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), RichReporter(Console(quiet=True)))
+    shutil.rmtree(site)
+    plugins.find.cache_clear()
+
+
+def run(runner: Runner, model: Path, task: str, **changes: Any) -> Report:
+    block = {"task": task, "backbone": f"hf:{model}", "methods": ["zero_shot", "faast_lm"], "shots": [2]}
+    return runner.run(planning.expand(Block.model_validate(block | changes)))
+
+
+def by_method(report: Report) -> dict[str, Record]:
+    assert not report.failed, [record.reason for record in report.records] + report.problems
+    return {record.spec.method: record for record in report.records}
+
+
+def losses(model: Path, size: int) -> tuple[float, int]:
+    """Summed negative log-likelihood of the queries in blocks, and the number of scored tokens."""
+    backbone = CausalLM(model)
+    total, count = 0.0, 0
+    for text in TEXTS[3:]:
+        ids = torch.tensor(backbone.tokenizer(text)["input_ids"])
+        for block in ids.split(size):
+            with torch.no_grad():
+                logits = backbone.model(input_ids=block[None]).logits[0, :-1].double()
+            total += float(torch.nn.functional.cross_entropy(logits, block[1:], reduction="sum"))
+            count += len(block) - 1
+    return total, count
+
+
+def test_zero_shot_perplexity_is_that_of_plain_passes(runner: Runner, model: Path) -> None:
+    record = by_method(run(runner, model, "tiny_text"))["zero_shot"]
+    total, count = losses(model, TinyText.window)
+    assert record.metric == "perplexity"
+    assert record.value == pytest.approx(np.exp(total / count), rel=1e-4)
+    assert record.ci95 is not None
+    assert record.ci95 > 0
+    assert record.n_queries == 3
+    assert record.notes["scored_tokens"] == count
+    words = sum(len(text.split()) for text in TEXTS[3:])
+    assert record.notes["word_perplexity"] == pytest.approx(np.exp(total / words), rel=1e-4)
+    assert Record.model_validate_json(runner.store.path(record.id).read_text()) == record
+
+
+def test_shots_count_texts_and_what_is_learnt_changes_the_score(runner: Runner, model: Path) -> None:
+    records = by_method(run(runner, model, "tiny_text"))
+    support_tokens = records["faast_lm"].notes["support_tokens"]
+    lengths = [len(CausalLM(model).tokenizer(text)["input_ids"]) - 1 for text in TEXTS[:3]]
+    assert support_tokens in {sum(lengths) - one for one in lengths}
+    assert records["faast_lm"].value != pytest.approx(records["zero_shot"].value, rel=1e-3)
+    assert records["faast_lm"].costs is not None
+    assert records["faast_lm"].costs.adapt_seconds > 0
+    full = by_method(run(runner, model, "tiny_text", methods=["faast_lm"], shots=["full"]))["faast_lm"]
+    assert full.notes["support_tokens"] == sum(lengths)
+
+
+def test_sliding_windows_score_more_tokens(runner: Runner, model: Path) -> None:
+    record = by_method(run(runner, model, "tiny_text_sliding", methods=["zero_shot"]))["zero_shot"]
+    backbone = CausalLM(model)
+    assert record.notes["scored_tokens"] == sum(len(backbone.tokenizer(text)["input_ids"]) - 1 for text in TEXTS[3:])
+
+
+def test_translations_are_judged_by_sacrebleu(runner: Runner, model: Path) -> None:
+    records = by_method(run(runner, model, "tiny_translation"))
+    data = TinyTranslation().load(None)
+    written = CausalLM(model).write(data.query.inputs["input"][:], TinyTranslation.max_new_tokens)
+    expected = BLEU().corpus_score(written, [list(data.query.targets or ())]).score
+    assert records["zero_shot"].metric == records["faast_lm"].metric == "bleu"
+    assert records["zero_shot"].value == pytest.approx(expected)
+    assert records["zero_shot"].n_queries == 3
+    assert "tok:13a" in records["zero_shot"].notes["signature"]
+    # A prompt with its answer and a line break, for both examples.
+    tokens = [
+        len(CausalLM(model).tokenizer(f"{prompt}{target}\n")["input_ids"]) - 1
+        for prompt, target in zip(data.support.inputs["input"], data.support.targets or (), strict=True)
+    ]
+    assert records["faast_lm"].notes["support_tokens"] == sum(tokens)
+
+
+def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = by_method(run(runner, model, "tiny_translation", methods=["faast_lm"]))["faast_lm"]
+    given: list[list[str]] = []
+
+    def write(self: CausalLM, prompts: list[str], max_new_tokens: int) -> list[str]:
+        given.append(list(prompts))
+        return [""] * len(prompts)
+
+    monkeypatch.setattr(CausalLM, "write", write)
+    forced = Runner(runner.store, runner.devices, runner.reporter, force=True)
+    by_method(run(forced, model, "tiny_translation", methods=["faast_lm"]))
+    assert given
+    assert not any(sentence.upper() in prompt for prompts in given for prompt in prompts for sentence in SENTENCES)
+    assert before.notes["support_tokens"] > 0
+
+
+def test_methods_that_need_classes_are_skipped_with_the_reason(runner: Runner, model: Path) -> None:
+    report = run(runner, model, "tiny_text", methods=["knn", "zero_shot"])
+    skipped = next(record for record in report.records if record.spec.method == "knn")
+    assert skipped.status == "skipped"
+    assert "tiny_text is language_modelling" in skipped.reason
+
+
+def test_the_leaderboard_says_what_a_score_is(runner: Runner, model: Path) -> None:
+    run(runner, model, "tiny_text", shots=[1, 2])
+    run(runner, model, "tiny_translation")
+    made = rows(runner.store)
+    for shots in (1, 2):
+        values = [row.value for row in made if row.task == "tiny_text" and row.n_shot == shots]
+        assert values == sorted(values, key=lambda value: value or 0.0)
+    stored = {record.id: record for record in runner.store}
+    assert {(row.value, row.ci95) for row in made} == {(record.value, record.ci95) for record in stored.values()}
+    markdown = FORMATS["markdown"](made)
+    assert "| shots | metric | score |" in markdown
+    assert "| perplexity |" in markdown
+    assert "score: BLEU or perplexity per token (lower is better), ± 95% interval." in markdown
