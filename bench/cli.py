@@ -11,6 +11,7 @@ import typer
 
 from bench import plugins
 from bench.errors import BenchError, StoreError, UsageError
+from bench.readouts import command as readouts
 
 app = typer.Typer(
     help="Compare ways of adapting a frozen pretrained model under matched budgets.",
@@ -20,6 +21,7 @@ app = typer.Typer(
     # Plain help and one-line errors; rich alone would take a third of the time that --help has.
     rich_markup_mode=None,
 )
+app.add_typer(readouts.app, name="readout")
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
 DEFAULT_STORE = Path("runs")

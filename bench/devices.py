@@ -34,7 +34,7 @@ class DeviceOptions:
             devices=self.devices,
             precision=self.precision if runs_backbone else "32-true",  # type: ignore[arg-type]
             logger=options.pop("logger", False),
-            enable_checkpointing=False,
+            enable_checkpointing=options.pop("enable_checkpointing", False),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -76,5 +76,9 @@ def quiet_lightning() -> None:
         ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
         ".*nn.Modules and hooks in eval mode.*",
         ".*found .* module.s. in eval mode.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*callbacks used to create the checkpoint need to be provided.*",
+        # What is resumed begins its batches where it left off.
+        ".*resuming from a checkpoint that ended before the epoch ended.*",
     ):
         warnings.filterwarnings("ignore", message=message)

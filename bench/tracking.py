@@ -6,9 +6,12 @@ Local records stay the source of truth: a tracker that fails is reported and fai
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench.records import Record
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import WandbLogger
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -53,22 +56,35 @@ class WandbTracker:
             return None
         return f"W&B runs were kept offline; to send them: wandb sync {self.folder / 'wandb'}/offline-run-*"
 
-    def _log(self, record: Record) -> None:
+    def logger(self, id_: str, name: str, **options: Any) -> "WandbLogger":
+        """Lightning's logger of one W&B run; ``wandb.finish()`` ends it.
+
+        id_: a later logger with the same id goes on in the same run, if it is online.
+        """
         import wandb
         from lightning.pytorch.loggers import WandbLogger
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        spec = record.spec
-        logger = WandbLogger(
+        return WandbLogger(
             project=self.project,
             save_dir=self.folder,
-            id=record.id,
-            name=f"{spec.task}-{spec.method}-{spec.n_shot}shot-seed{spec.seed}",
+            id=id_,
+            name=name,
+            resume="allow" if self.mode == "online" else None,
+            settings=wandb.Settings(mode=self.mode, silent=True, console="off", x_disable_stats=True, disable_git=True),
+            **options,
+        )
+
+    def _log(self, record: Record) -> None:
+        import wandb
+
+        spec = record.spec
+        logger = self.logger(
+            record.id,
+            f"{spec.task}-{spec.method}-{spec.n_shot}shot-seed{spec.seed}",
             group=self.group or spec.task,
             job_type=spec.method,
             tags=[spec.task, spec.method, record.status],
-            resume="allow" if self.mode == "online" else None,
-            settings=wandb.Settings(mode=self.mode, silent=True, console="off", x_disable_stats=True, disable_git=True),
         )
         try:
             logger.log_hyperparams({**record.identity, "status": record.status, "reason": record.reason})

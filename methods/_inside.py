@@ -116,7 +116,8 @@ class Inside(ForwardMethod):
     def _middle(self, number: int) -> Any:
         def change(states: Tensor) -> Tensor:
             answer = _read(self.memories[number], states)
-            return states + (answer @ self.outs[number].mT).to(states.dtype)
+            added: Tensor = (answer @ self.outs[number].mT).to(states.dtype)
+            return states + added
 
         return change
 

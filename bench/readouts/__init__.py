@@ -1,0 +1,1 @@
+"""Readouts of middle memories: trained once per backbone, or imported; methods read the files."""
