@@ -1,25 +1,29 @@
-"""A user's own images, by class: folders of files, or Parquet."""
+"""A user's own items, by class: folders of files, or tables of rows."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import datasets
 import numpy as np
 from datasets import Dataset
-from PIL import Image
 
-from bench.contracts import DataError
-from bench.contracts.images import encoded_images, image_files, integer_labels, require_columns
-from bench.contracts.loading import file_hash, one_line, read_parquet, text_hash
+from bench.contracts import DataError, Pool, Task, TaskData
+from bench.contracts.images import integer_labels, require_columns
+from bench.contracts.loading import file_hash, halves, one_line, text_hash
 
 SHOWN = 3
 """How many of the files at fault a message names."""
+SPLIT_SEED = 0
+_SPLITS = {"train", "test"}
+_UNUSED = {"val", "valid", "validation"}
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images with labels.
+    """Items with labels.
 
     inputs: of the one column ``input``. labels: ``[item]``, positions in ``classes``. revision: a hash of
     file names and contents.
@@ -31,47 +35,154 @@ class Labelled:
     revision: str
 
 
-def from_folder(folder: Path) -> Labelled:
-    """The images of a folder of class folders; underscores in a folder's name are read as spaces.
+class OwnItems(Task):
+    """Classification of items that a user brings; a subclass says what an item is and how it is read.
 
-    Hidden files are passed over. Raises DataError, with the number and the first few, for whatever else is
-    not an image by its name, and for a class without images.
+    They are looked for in ``DIR/NAME`` if there is such a folder, else in ``DIR`` itself: tables if there are
+    any, else a folder for each class, whose name is the class's. Where there are ``train`` and ``test`` (folders
+    of class folders, or files such as ``train.parquet`` or ``train-00000-of-00002.parquet``), these support and
+    are asked, and a validation split beside them is not read; else half of each class supports and half is asked.
     """
-    entries = _visible(folder)
-    images = _image_suffixes()
-    stray = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in images]
-    _refuse(stray, f"images in {folder} are in no class folder; move them into one")
-    classes = [entry for entry in entries if entry.is_dir()]
-    files = {entry: _visible(entry) for entry in classes}
-    other = [file for row in files.values() for file in row if file.is_dir() or file.suffix.lower() not in images]
-    _refuse(other, "entries of class folders are no images by their names; remove them")
-    _refuse([entry for entry, row in files.items() if not row], "class folders are empty; add images or remove them")
-    paths = [file for row in files.values() for file in row]
-    return Labelled(
-        image_files(paths),
-        np.repeat(np.arange(len(classes)), [len(row) for row in files.values()]),
-        tuple(entry.name.replace("_", " ") for entry in classes),
-        text_hash(*(part for path in paths for part in (str(path.relative_to(folder)), _content(path)))),
-    )
+
+    citation = "the user's own; its licence is the user's to know"
+    name: ClassVar[str]
+    items: ClassVar[str]
+    """What the items are, in messages: ``images``."""
+    layout: ClassVar[str]
+    """The files that may lie in ``DIR``, for messages."""
+    tables: ClassVar[frozenset[str]]
+    """How names of tables end."""
+    column: ClassVar[str]
+    """Where the items are in a table; the labels are in ``label``."""
+
+    @abstractmethod
+    def suffixes(self) -> set[str]:
+        """How names of files that hold an item end, in lower case."""
+
+    @abstractmethod
+    def of_files(self, paths: Sequence[Path]) -> Dataset:
+        """A data set of the column ``input`` alone, an item for each file."""
+
+    @abstractmethod
+    def rows(self, name: str, files: Sequence[Path]) -> Dataset:
+        """The rows of tables. Raises DataError, with ``name``, if they cannot be read."""
+
+    @abstractmethod
+    def of_rows(self, name: str, rows: Dataset) -> Dataset:
+        """A data set of the column ``input`` alone, an item for each row."""
+
+    def load(self, data: Path | None) -> TaskData:
+        """Read the user's files. Raises DataError for a layout or file that cannot be used."""
+        if data is None:
+            raise DataError(
+                f"{self.name} reads your own {self.items}: give --data DIR or BENCH_DATA with {self.layout}"
+            )
+        root = data / self.name if (data / self.name).is_dir() else data
+        splits = self._read(root)
+        if "train" in splits:
+            return self._as_split(splits["train"], splits["test"])
+        return self._as_halves(splits["all"], root)
+
+    def _read(self, root: Path) -> dict[str, Labelled]:
+        """The items under ``train`` and ``test``, or under ``all``."""
+        files = [entry for entry in _visible(root) if entry.is_file() and entry.suffix.lower() in self.tables]
+        if files:
+            names = {file: file.stem.partition("-")[0] for file in files}
+            if not _are_splits(set(names.values())):
+                return {"all": self._from_tables(self.name, files)}
+            chosen = {split: [file for file in files if names[file] == split] for split in _SPLITS}
+            return {split: self._from_tables(f"{self.name} {split}", found) for split, found in chosen.items()}
+        folders = {entry.name for entry in _visible(root) if entry.is_dir()}
+        if _are_splits(folders):
+            return {split: self._from_folder(root / split) for split in _SPLITS}
+        if not folders:
+            kinds = " or ".join(sorted(ending.removeprefix(".") for ending in self.tables))
+            raise DataError(
+                f"{self.name} found neither class folders nor {kinds} files in {root}; it needs {self.layout}"
+            )
+        return {"all": self._from_folder(root)}
+
+    def _from_folder(self, folder: Path) -> Labelled:
+        """The items of a folder of class folders; underscores in a folder's name are read as spaces.
+
+        Hidden files are passed over. Raises DataError, with the number and the first few, for whatever else is
+        not an item by its name, and for a class without items.
+        """
+        entries, known = _visible(folder), self.suffixes()
+        stray = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in known]
+        refuse(stray, f"{self.items} in {folder} are in no class folder; move them into one")
+        classes = [entry for entry in entries if entry.is_dir()]
+        files = {entry: _visible(entry) for entry in classes}
+        other = [file for row in files.values() for file in row if file.is_dir() or file.suffix.lower() not in known]
+        refuse(other, f"entries of class folders are no {self.items} by their names; remove them")
+        empty = [entry for entry, row in files.items() if not row]
+        refuse(empty, f"class folders are empty; add {self.items} or remove them")
+        paths = [file for row in files.values() for file in row]
+        revision = text_hash(*(part for path in paths for part in (str(path.relative_to(folder)), _content(path))))
+        return Labelled(
+            self.of_files(paths),
+            np.repeat(np.arange(len(classes)), [len(row) for row in files.values()]),
+            tuple(entry.name.replace("_", " ") for entry in classes),
+            revision,
+        )
+
+    def _from_tables(self, name: str, files: Sequence[Path]) -> Labelled:
+        """The rows of tables: items, and ``label`` as names or as 0, 1, 2 ...
+
+        Raises DataError if there are other columns, or labels without a name or out of range.
+        """
+        rows = self.rows(name, files)
+        require_columns(name, rows, self.column, "label")
+        labels, classes = _named(name, rows)
+        return Labelled(self.of_rows(name, rows), labels, classes, text_hash(*map(file_hash, files)))
+
+    def _as_split(self, train: Labelled, test: Labelled) -> TaskData:
+        if train.classes != test.classes:
+            odd = sorted(set(train.classes) ^ set(test.classes)) or ["their order"]
+            raise DataError(
+                f"{self.name} needs the same classes in train and test, which differ in {', '.join(odd[:5])}"
+            )
+        support, query = (Pool(part.inputs, part.labels) for part in (train, test))
+        return TaskData(support, query, self._several(train.classes), text_hash(train.revision, test.revision))
+
+    def _as_halves(self, found: Labelled, root: Path) -> TaskData:
+        counts = np.bincount(found.labels, minlength=len(found.classes))
+        if counts.min() < 2:
+            single = found.classes[int(counts.argmin())]
+            raise DataError(
+                f"{self.name} halves each class of {root} into support and query, so it needs 2 {self.items} or more "
+                f"of each; {single!r} has {counts.min()}"
+            )
+        support, query = (
+            Pool(found.inputs.select(half), found.labels[half]) for half in halves(found.labels, SPLIT_SEED)
+        )
+        return TaskData(support, query, self._several(found.classes), text_hash(found.revision, f"halves {SPLIT_SEED}"))
+
+    def _several(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(classes) < 2:
+            raise DataError(f"{self.name} needs 2 classes or more, got {', '.join(classes) or 'none'}")
+        return classes
 
 
-def from_parquet(name: str, files: Sequence[Path]) -> Labelled:
-    """The rows of Parquet files: ``image`` as ``datasets`` stores images, ``label`` as names or as 0, 1, 2 ...
+def refuse(paths: Sequence[Path], what: str) -> None:
+    """Raise DataError, with the number and the first few, if there are any."""
+    if paths:
+        named = ", ".join(str(path) for path in paths[:SHOWN])
+        raise DataError(f"{len(paths)} {what}: {named}{', ...' if len(paths) > SHOWN else ''}")
 
-    name: for messages. Raises DataError if there are other columns, or labels without a name or out of range.
-    """
-    rows = read_parquet(name, files)
-    require_columns(name, rows, "image", "label")
-    labels, classes = _named(name, rows)
-    return Labelled(encoded_images(name, rows, "image"), labels, classes, text_hash(*map(file_hash, files)))
+
+def _are_splits(names: set[str]) -> bool:
+    # Among other folders, "train" is a class like any other: a vehicle.
+    return names >= _SPLITS and names <= _SPLITS | _UNUSED
 
 
 def _named(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
     feature = rows.features["label"]
     if isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string"):
-        texts = rows["label"]
-        if None in texts:
-            raise DataError(f"{name} needs a label in every row, row {list(texts).index(None)} has none")
+        texts = list(rows["label"])
+        missing = [row for row, text in enumerate(texts) if text is None or not text.strip()]
+        if missing:
+            raise DataError(f"{name} needs a label in every row, row {missing[0]} has none")
         found, positions = np.unique(np.asarray(texts), return_inverse=True)
         return positions.astype(np.int64), tuple(str(text) for text in found)
     labels = integer_labels(name, rows["label"])
@@ -97,14 +208,3 @@ def _content(path: Path) -> str:
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def _image_suffixes() -> set[str]:
-    Image.init()
-    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-
-
-def _refuse(paths: Sequence[Path], what: str) -> None:
-    if paths:
-        named = ", ".join(str(path) for path in paths[:SHOWN])
-        raise DataError(f"{len(paths)} {what}: {named}{', ...' if len(paths) > SHOWN else ''}")

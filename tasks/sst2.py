@@ -1,0 +1,21 @@
+"""SST-2: is a sentence of a film review negative or positive? Train supports, validation (872) is asked."""
+
+from bench.contracts.loading import Source
+from tasks._texts import Reviews
+
+
+class Sst2(Reviews):
+    """Two-way sentiment of sentences, at most 100 words of each; the published test labels are hidden.
+
+    The hub's train split is of 67,349 phrases cut from sentences. A local copy may hold the 6,920 whole
+    sentences instead; the record's data revision tells which were used.
+    """
+
+    citation = "Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP 2013; licence not stated"
+    source = Source("sst2", "stanfordnlp/sst2", "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb", ("train", "validation"))
+    columns = ("sentence", "label")
+    classes = ("negative", "positive")
+    words = 100
+
+
+PLUGIN = Sst2

@@ -1,0 +1,139 @@
+"""Your own texts under --data DIR, in a folder for each class or in Parquet, CSV or JSON-lines files."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from bench.contracts import DataError, Kind, Pool, Protocol, TaskData
+from bench.contracts.loading import one_line, read_parquet, text_hash
+from tasks._folders import SHOWN, OwnItems, refuse
+from tasks._texts import require_texts
+
+BEFORE, AFTER = "Text: ", "\nLabel:"
+"""What stands around a text in its prompt."""
+
+
+class TextFolder(OwnItems):
+    """Classification of texts that a user brings: see OwnItems for the folders.
+
+    Tables have the columns ``text`` and ``label``; those of one split are all of one format. A class's name is
+    the answer after the prompt. White space around a text is dropped, and a text in both pools is refused.
+    """
+
+    kind = Kind.TEXT_CLASSIFICATION
+    protocol = Protocol(n_episodes=3, n_query=50)
+    name = "text_folder"
+    items = "texts"
+    layout = (
+        "DIR/CLASS/*.txt, DIR/train/CLASS/*.txt and DIR/test/CLASS/*.txt, or DIR/train.FORMAT and DIR/test.FORMAT "
+        "with the columns text and label (parquet, csv or jsonl)"
+    )
+    tables = frozenset({".parquet", ".csv", ".jsonl"})
+    column = "text"
+
+    def load(self, data: Path | None) -> TaskData:
+        """Prompts for all texts. Raises DataError for files that cannot be used and for a text in both pools."""
+        found = super().load(data)
+        _require_apart(found.support, found.query)
+        answers = tuple(f" {name.strip()}" for name in found.classes)
+        if len(set(answers)) < len(answers):
+            raise DataError(f"text_folder needs classes of different names, got {', '.join(found.classes)}")
+        return replace(found, classes=answers, revision=text_hash(found.revision, BEFORE, AFTER))
+
+    def suffixes(self) -> set[str]:
+        """Plain text only."""
+        return {".txt"}
+
+    def of_files(self, paths: Sequence[Path]) -> Dataset:
+        """Prompts. Raises DataError, with the number and the first few, for files without a text."""
+        texts = [_text(path) for path in paths]
+        empty = [path for path, text in zip(paths, texts, strict=True) if not text.strip()]
+        refuse(empty, "text files are empty; fill or remove them")
+        return _prompts(texts)
+
+    def rows(self, name: str, files: Sequence[Path]) -> Dataset:
+        """The rows of tables of one format."""
+        formats = {file.suffix.lower() for file in files}
+        if len(formats) > 1:
+            raise DataError(f"{name} needs files of one format, got {', '.join(file.name for file in files)}")
+        if formats == {".parquet"}:
+            return read_parquet(name, files)
+        read = _csv if formats == {".csv"} else _jsonl
+        return _table(name, [row for file in files for row in read(file)])
+
+    def of_rows(self, name: str, rows: Dataset) -> Dataset:
+        """Prompts. Raises DataError for a row without a text."""
+        return _prompts(require_texts(name, list(rows[self.column])))
+
+
+def _prompts(texts: Sequence[str]) -> Dataset:
+    return Dataset.from_dict({"input": [f"{BEFORE}{text.strip()}{AFTER}" for text in texts]})
+
+
+def _require_apart(support: Pool, query: Pool) -> None:
+    shared = sorted(set(support.inputs["input"]) & set(query.inputs["input"]))
+    if shared:
+        named = ", ".join(repr(text.removeprefix(BEFORE).removesuffix(AFTER)[:40]) for text in shared[:SHOWN])
+        raise DataError(
+            f"text_folder needs each text in support or in query, not in both; {len(shared)} are in both: {named}"
+            f"{', ...' if len(shared) > SHOWN else ''}; remove the copies"
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text: {one_line(error)}; mend or remove it") from error
+
+
+def _csv(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a CSV file with a header, all values as text."""
+    rows = csv.DictReader(io.StringIO(_text(path)), strict=True)
+    try:
+        for row in rows:
+            # The rest of a text with a bare comma in it would be taken for the label.
+            if None in row or None in row.values():
+                raise DataError(
+                    f"line {rows.line_num} of {path} needs {len(rows.fieldnames or ())} fields as its header has; "
+                    "put texts with commas in double quotes"
+                )
+            yield row
+    except csv.Error as error:
+        raise DataError(f"{path} cannot be read as CSV after line {rows.line_num}: {one_line(error)}") from error
+
+
+def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file with one on each line."""
+    # Not splitlines: JSON texts may hold other line separators as they are.
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise DataError(f"line {number} of {path} needs a JSON object, got {line[:60]!r}")
+        yield row
+
+
+def _table(name: str, rows: Sequence[dict[str, Any]]) -> Dataset:
+    """Texts and labels as a data set. Raises DataError if a column is missing or its values differ in type."""
+    if not rows:
+        raise DataError(f"{name} needs a row or more with the columns 'text' and 'label', got none")
+    if not {"text", "label"} <= rows[0].keys():
+        raise DataError(f"{name} needs the columns 'text' and 'label', got {', '.join(map(str, rows[0]))}")
+    try:
+        return Dataset.from_dict({column: [row.get(column) for row in rows] for column in ("text", "label")})
+    except (TypeError, ValueError, OverflowError) as error:  # what pyarrow raises is of these
+        raise DataError(f"{name} needs texts, and labels of one type: {one_line(error)}") from error
+
+
+PLUGIN = TextFolder
