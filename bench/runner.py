@@ -9,10 +9,22 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bench import planning
 from bench.batching import Material
-from bench.contracts import CLASSIFICATION, Backbone, BenchError, Pool, Reads, StoreError, TaskData, UsageError
+from bench.contracts import (
+    CLASSIFICATION,
+    Backbone,
+    BenchError,
+    LanguageBackbone,
+    Pool,
+    Reads,
+    StoreError,
+    Task,
+    TaskData,
+    UsageError,
+)
 from bench.contracts.loading import cache_folder
 from bench.devices import DeviceOptions
 from bench.episodes import Draw, Episodes, Positions, draw_episodes
@@ -135,16 +147,18 @@ class Runner:
                 jobs.append(Job(spec, identity, draws[draw_of(spec)], planning.method_class(spec.method)))
         if not jobs:
             return
-        served = [job for job in jobs if planning.refusal(job.spec) is None]
         try:
-            material, wall = self._encode(served, data, backbone, jobs[0].spec, report)
+            values, lacking = _class_values(data, planning.task_class(jobs[0].spec.task), backbone)
+            refusals = {job.id: _refusal(job, lacking) for job in jobs}
+            served = [job for job in jobs if refusals[job.id] is None]
+            material, wall = self._encode(served, data, backbone, values, jobs[0].spec, report)
         except Exception as error:  # whatever it is, other groups of runs are not to be lost with this one
             for job in jobs:
                 self._keep(self._failure(job, error), report)
             return
         for job in jobs:
             self.reporter.running(job.spec)
-            self._keep(self._run_job(job, material, wall), report)
+            self._keep(self._run_job(job, refusals[job.id], material, wall), report)
 
     def _identity(self, spec: RunSpec, data: TaskData, backbone: Backbone) -> dict[str, Any]:
         """Everything that changes a run's value."""
@@ -165,7 +179,7 @@ class Runner:
         }
 
     def _encode(
-        self, jobs: list[Job], data: TaskData, backbone: Backbone, spec: RunSpec, report: Report
+        self, jobs: list[Job], data: TaskData, backbone: Backbone, values: Tensor, spec: RunSpec, report: Report
     ) -> tuple[Material, dict[str, float]]:
         """Encode the union of the items of all jobs that read features; returns also the seconds by split."""
         tables, wall = {}, {}
@@ -184,9 +198,6 @@ class Runner:
             positions = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, dtype=np.int64)
             wall[split] = self._encode_pool(spec, backbone, pool, tables[split], positions, cache, report)
         task = planning.task_class(spec.task)()
-        # Where there is nothing to choose from, a class stands for all items and means nothing.
-        chosen = task.kind in CLASSIFICATION
-        values = backbone.class_values(data.classes, task.prompts).float() if chosen else torch.zeros(1, 0)
         return Material(task, data, backbone, values, tables["support"], tables["query"]), wall
 
     def _encode_pool(
@@ -217,12 +228,11 @@ class Runner:
             traced["traceback"] = "".join(traceback.format_exception(error))
         return job.record(status="failed", reason=_told(error), provenance=traced)
 
-    def _run_job(self, job: Job, material: Material, wall: dict[str, float]) -> Record:
+    def _run_job(self, job: Job, refusal: str | None, material: Material, wall: dict[str, float]) -> Record:
         """The record of one run; whatever goes wrong in it becomes a failed record with the reason."""
         traced = provenance(self.devices.device_name())
-        reason = planning.refusal(job.spec)
-        if reason is not None:
-            return job.record(status="skipped", reason=reason, provenance=traced)
+        if refusal is not None:
+            return job.record(status="skipped", reason=refusal, provenance=traced)
         try:
             return measure(job, material, self.devices.with_precision(job.spec.precision), sum(wall.values()), traced)
         except Exception as error:  # a defect of a plugin must not cost the other runs
@@ -240,6 +250,28 @@ class Runner:
                 track(record)
             except Exception as error:  # a tracker's failure is never the run's
                 self.reporter.problem(f"tracking failed, the record is kept: {type(error).__name__}: {error}")
+
+
+def _class_values(data: TaskData, task: type[Task], backbone: Backbone) -> tuple[Tensor, str | None]:
+    """``[class, dim_v]``, of width 0 where there are none, and why a language model has none for these answers.
+
+    An answer may be several tokens, which no feature stands for; it is then scored by its log-probability alone.
+    """
+    none = torch.zeros(len(data.classes), 0)
+    # Where there is nothing to choose from, a class stands for all items and means nothing.
+    if task.kind not in CLASSIFICATION:
+        return none, None
+    try:
+        return backbone.class_values(data.classes, task.prompts).float(), None
+    except UsageError as error:
+        if isinstance(backbone, LanguageBackbone):
+            return none, str(error)
+        raise
+
+
+def _refusal(job: Job, lacking: str | None) -> str | None:
+    """Why a job is not run. lacking: why there are no class values, which methods that read features need."""
+    return planning.refusal(job.spec) or (lacking if job.reads is Reads.FEATURES else None)
 
 
 def _told(error: Exception) -> str:

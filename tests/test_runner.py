@@ -15,6 +15,7 @@ from bench.leaderboard.rows import rows
 from bench.records import Record, Store
 from bench.runner import Runner
 from bench.spec import Block
+from tests.tiny_models import save_model
 
 METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
 
@@ -183,6 +184,45 @@ def test_what_a_method_cannot_serve_is_a_skipped_record(runner):
     assert "text_classification" in skipped.reason
     assert not report.failed
     assert rows(report.records)[-1].status == "skipped"
+
+
+def classes_of_texts(folder, names):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            (folder / name / f"{number}.txt").write_text(f"{name} word {number}")
+    return folder
+
+
+@pytest.mark.parametrize("names", [("very_good", "very_bad"), ("positive", "negative", "very_bad_indeed")])
+def test_answers_of_several_tokens_are_scored_whole_and_serve_no_features(runner, tmp_path, names):
+    model = save_model(tmp_path / "model", "gpt2", context=256)
+    texts = replace(runner, data=classes_of_texts(tmp_path / "data", names))
+    methods = ["faast", "faast_lm", "in_context", "knn", "zero_shot"]
+    asked = {"task": "text_folder", "backbone": f"hf:{model}", "n_query": 2, "n_episodes": 2}
+    report = texts.run(grid(**asked, methods=methods, shots=[1], seeds=[0]))
+    records = {record.spec.method: record for record in report.records}
+    assert {method: record.status for method, record in records.items()} == {
+        "faast": "skipped", "faast_lm": "ok", "in_context": "ok", "knn": "skipped", "zero_shot": "ok",
+    }  # fmt: skip
+    for method in ("faast", "knn"):
+        assert "an answer must be one token" in records[method].reason
+        assert "use a method that reads inputs" in records[method].reason
+        assert "\n" not in records[method].reason
+    assert not report.failed
+    assert texts.reporter.encoded == 0
+    assert records["zero_shot"].n_queries == 2 * 2 * len(names)
+    ran = list(texts.reporter.ran)
+    texts.run(grid(**asked, methods=["zero_shot"], shots=[1], seeds=[0]))
+    assert texts.reporter.ran == ran
+
+
+def test_answers_of_one_token_serve_every_method(runner, tmp_path):
+    model = save_model(tmp_path / "model", "gpt2", context=256)
+    texts = replace(runner, data=classes_of_texts(tmp_path / "data", ("positive", "negative")))
+    asked = {"task": "text_folder", "backbone": f"hf:{model}", "n_query": 2, "n_episodes": 2}
+    report = texts.run(grid(**asked, methods=["faast", "knn", "zero_shot"], shots=[1], seeds=[0]))
+    assert {record.status for record in report.records} == {"ok"}, [record.reason for record in report.records]
 
 
 def test_features_that_are_not_finite_fail_the_runs_that_need_them(runner):

@@ -73,6 +73,27 @@ def test_cached_context_scores_as_the_joined_text(backbone: CausalLM, context: s
             torch.testing.assert_close(score, torch.as_tensor(expected), rtol=1e-4, atol=1e-4)
 
 
+def test_answers_that_begin_alike_are_scored_by_all_their_tokens(backbone: CausalLM) -> None:
+    """One answer is the beginning of the next: the sum over a plain forward pass of each text, on its own."""
+    answers = (" very", " very good", " very good indeed", " very bad")
+    context = "Word: good\nSentiment: positive\n"
+    tokens = [backbone.tokenizer(answer)["input_ids"] for answer in answers]
+    assert len({ids[0] for ids in tokens}) == 1
+    assert len({len(ids) for ids in tokens}) == 3
+    found = backbone.score_answers(context, PROMPTS, answers)
+    for row, prompt in zip(found, PROMPTS, strict=True):
+        stem = backbone.tokenizer(context + prompt)["input_ids"]
+        for score, answer in zip(row, tokens, strict=True):
+            ids = torch.tensor([stem + answer])
+            with torch.no_grad():
+                each = backbone.model(input_ids=ids).logits[0].log_softmax(dim=-1)
+            expected = sum(float(each[len(stem) - 1 + index, token]) for index, token in enumerate(answer))
+            assert float(score) == pytest.approx(expected, rel=1e-4)
+    # A longer answer of the same beginning cannot be likelier.
+    assert bool((found[:, 0] > found[:, 1]).all())
+    assert bool((found[:, 1] > found[:, 2]).all())
+
+
 def test_answers_that_change_the_prompts_tokens_are_compared_from_where_they_part(backbone: CausalLM) -> None:
     prompt = "Word: happy\nSentiment: posi"
     stem, whole = (backbone.tokenizer(text)["input_ids"] for text in (prompt, prompt + "tive"))
