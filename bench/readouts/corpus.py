@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench import planning
+from bench import planning, plugins
 from bench.contracts import DataError, Kind, LanguageBackbone, UsageError
 from bench.contracts.loading import text_hash
 
@@ -34,10 +34,10 @@ class Corpus:
 def read_corpus(name: str, data: Path | None) -> Corpus:
     """The support pool of a task of language modelling, a .txt file, or all .txt files of a folder.
 
-    data: folder of local data sets, for tasks. Raises DataError or UsageError if there is no text to be had.
+    A task comes before a folder of its name, which ``./NAME`` means. data: folder of local data sets, for tasks. Raises DataError or UsageError if there is no text to be had.
     """
     path = Path(name)
-    if not path.exists():
+    if name in plugins.find("tasks") or not path.exists():
         if path.suffix == ".txt" or len(path.parts) > 1:
             raise DataError(f"--corpus {name}: no such file or folder")
         return Corpus(name, _task_texts(name, data))

@@ -63,7 +63,9 @@ def test_corpora(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert "\n" not in str(caught.value)
 
 
-def test_a_task_gives_its_support_pool() -> None:
+def test_a_task_gives_its_support_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.pydoc_text import PydocText
 
+    monkeypatch.chdir(tmp_path)
+    Path("pydoc_text").mkdir()
     assert read_corpus("pydoc_text", None).texts == tuple(PydocText().load(None).support.inputs["input"])
