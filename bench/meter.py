@@ -69,7 +69,7 @@ class CudaMemory(MemoryMeter):
 
 def _release_freed_memory() -> None:
     """Give freed heap pages back, so that using them again shows as growth."""
-    gc.collect(1)  # a full collection takes half a second beside torch and transformers
+    gc.collect()
     if sys.platform == "linux":
         try:
             ctypes.CDLL("libc.so.6").malloc_trim(0)

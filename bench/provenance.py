@@ -17,7 +17,15 @@ import torch
 
 import bench
 
-HARNESS = ("bench.adaptation", "bench.batching", "bench.episodes", "bench.features", "bench.measuring", "bench.metrics")
+HARNESS = (
+    "bench.adaptation",
+    "bench.batching",
+    "bench.episodes",
+    "bench.features",
+    "bench.judging",
+    "bench.measuring",
+    "bench.metrics",
+)
 """Modules of the harness that change a value; tables, records and trackers do not."""
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip_torch", "lightning")
 """Libraries whose version can change a value."""
