@@ -34,7 +34,8 @@ class Corpus:
 def read_corpus(name: str, data: Path | None) -> Corpus:
     """The support pool of a task of language modelling, a .txt file, or all .txt files of a folder.
 
-    A task comes before a folder of its name, which ``./NAME`` means. data: folder of local data sets, for tasks. Raises DataError or UsageError if there is no text to be had.
+    A task comes before a folder of its name, which ``./NAME`` means. data: folder of local data sets, for
+    tasks. Raises DataError or UsageError if there is no text to be had.
     """
     path = Path(name)
     if name in plugins.find("tasks") or not path.exists():
