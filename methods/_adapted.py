@@ -2,15 +2,32 @@
 
 import copy
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+from torch.optim import AdamW
 
 from bench.contracts import Backbone, UsageError
 
 PROJECTIONS = ("query", "key", "value", "out")
+CLIP_NORM = 1.0
+
+
+class ClippedAdamW(AdamW):
+    """AdamW on gradients scaled down to a norm of 1 over all parameters where it is larger."""
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Have the closure make the gradients, if there is one, and only then clip and step."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        for group in self.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], CLIP_NORM)
+        super().step()
+        return loss
 
 
 class SplitAttention(nn.Module):

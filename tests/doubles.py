@@ -250,9 +250,9 @@ def backbone_for(method: type[Method]) -> Backbone:
     """A double that the method can use, or a real decoder where it works inside one."""
     if method.reads is Reads.FEATURES:
         return CosineBackbone()
-    if Kind.LANGUAGE_MODELLING in method.kinds:
-        return tiny_language_model()
-    return FakeLanguageModel() if Kind.TEXT_CLASSIFICATION in method.kinds else NetworkBackbone()
+    if Kind.IMAGE_CLASSIFICATION in method.kinds:
+        return NetworkBackbone()
+    return tiny_language_model() if Kind.LANGUAGE_MODELLING in method.kinds else FakeLanguageModel()
 
 
 @cache
@@ -303,8 +303,11 @@ def adapted(
     items_at_once: int | None = None,
     **config: Any,
 ) -> SomeMethod:
-    """A method adapted to the problem's support, all episodes in one instance."""
-    method = cls(cls.Config(**config), backbone or backbone_for(cls), given.setting)
+    """A method adapted to the problem's support, all episodes in one instance; in a real decoder by few steps."""
+    backbone = backbone or backbone_for(cls)
+    if isinstance(backbone, CausalLM) and "steps" in cls.Config.model_fields:
+        config = {"steps": 2, **config}
+    method = cls(cls.Config(**config), backbone, given.setting)
     adapt(method, given.support, items_at_once)
     return method
 

@@ -39,6 +39,8 @@ class CausalLM(LanguageBackbone):
     prior_count = 200.0
     model: Any
     """transformers' model, frozen, in float32."""
+    reserved = 0
+    """Tokens of the context that an adapted copy keeps for itself, such as virtual ones before every text."""
 
     def __init__(self, model: str | Path) -> None:
         """Load a model. Raises DataError if it cannot be had, UsageError if it is no decoder of this kind.
@@ -128,7 +130,7 @@ class CausalLM(LanguageBackbone):
     @property
     def context_length(self) -> int:
         """Number of tokens the model can read at once, from its config."""
-        return int(self.config.max_position_embeddings)
+        return int(self.config.max_position_embeddings) - self.reserved
 
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, verbose=False)["input_ids"]

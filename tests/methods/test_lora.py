@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy
 from bench.backbones.efficientnet_lite0 import EfficientNetLite0
 from bench.backbones.open_clip import OpenClip
 from bench.contracts import Backbone, Classes, Inputs, UsageError
-from methods._adapted import PROJECTIONS, SplitAttention, split_attention, targets
-from methods.lora import ClippedAdamW, Lora, LoraConfig
+from methods._adapted import PROJECTIONS, ClippedAdamW, SplitAttention, split_attention, targets
+from methods.lora import Lora, LoraConfig
 from tests.backbones.tiny_clip import save
 from tests.doubles import CosineBackbone, NetworkBackbone, Problem, adapt, columns, problem
 
