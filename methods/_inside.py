@@ -88,7 +88,7 @@ class Inside(ForwardMethod):
         """Take in one batch of tokens ``[text, position]``, padded on the right."""
         states: list[Tensor] = []
         with hooked([(place, states.append) for place in self._places]), torch.no_grad():
-            self.backbone.causal_lm(input_ids=ids, attention_mask=mask, use_cache=False)
+            self.backbone.decoder(input_ids=ids, attention_mask=mask, use_cache=False)
         # Both the position and the one that follows must be real.
         real = (mask[:, 1:] * mask[:, :-1]).bool().reshape(1, -1)
         following = self.backbone.embed(ids)

@@ -116,6 +116,11 @@ class LanguageBackbone(Backbone):
     def causal_lm(self) -> nn.Module:
         """The whole network, called with ``input_ids`` and ``attention_mask``; its answer has ``logits``."""
 
+    @property
+    def decoder(self) -> Any:
+        """The network without its output layer, whose logits are the largest thing in memory; transformers' own."""
+        return self.causal_lm.base_model
+
     @abstractmethod
     def embed(self, ids: Tensor) -> Tensor:
         """Input embeddings ``[text, position, dim]`` of ``ids``."""
