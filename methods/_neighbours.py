@@ -51,7 +51,7 @@ class NeighbourStore(nn.Module):
             self._index = _inverted_file(keys.cpu(), self.probes)
 
     def __len__(self) -> int:
-        return self.tokens.shape[0]
+        return self.tokens.numel()
 
     @property
     def indexed(self) -> bool:

@@ -1,0 +1,80 @@
+"""FAAST's linear baseline inside a language model: trained linear maps where its memories would stand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.contracts import Answers, Backbone, LanguageBackbone, Query, Setting, Support, UsageError
+from bench.contracts.inside import hooked, middle_sites
+from methods._peft_lm import Tuned, TunedConfig
+
+
+class ProjectionLmConfig(TunedConfig):
+    """Hyper-parameters of the linear projection."""
+
+    lr: float = Field(
+        default=2e-5,
+        gt=0,
+        le=1,
+        description="AdamW's rate, falling to 0 along a cosine; 2e-5 is published for readouts, maps of its shape.",
+    )
+    middle: int = Field(
+        default=2, ge=0, le=64, description="Maps before blocks; there is always one before the final norm."
+    )
+
+
+class LinearProjectionLm(Tuned):
+    """``h + P h`` before the blocks where FAAST's middle memories stand, and before the final norm.
+
+    Each P is ``[d, d]`` and starts at 0, so that training starts at the model as it is. See Tuned for the loss.
+    """
+
+    Config = ProjectionLmConfig
+    config: ProjectionLmConfig
+    source = "Bao et al., FAAST, arXiv 2605.04651 (linear projection, the baseline trained by backpropagation)"
+
+    def __init__(self, config: ProjectionLmConfig, backbone: Backbone, setting: Setting) -> None:
+        super().__init__(config, backbone, setting)
+        if not isinstance(backbone, LanguageBackbone):
+            raise UsageError(f"linear_projection_lm needs a language model, got {type(backbone).__name__}")
+        blocks = list(backbone.blocks)
+        self._places = [*(blocks[site] for site in middle_sites(len(blocks), config.middle)), backbone.final_norm]
+        shape = (backbone.width, backbone.width)
+        self.projections = nn.ParameterList([nn.Parameter(torch.zeros(shape)) for _ in self._places])
+
+    def adapt(self, backbone: Backbone) -> Backbone:
+        """The backbone itself: maps are hooked in only while they are needed, so it needs no copy."""
+        return backbone
+
+    def insert(self, adapted: LanguageBackbone) -> None:
+        """Nothing to put into a network that stays as it is."""
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """While this lasts, everything that the backbone runs goes through the maps."""
+
+        def added(projection: Tensor) -> Any:
+            def change(states: Tensor) -> Tensor:
+                return states + (states.float() @ projection.mT).to(states.dtype)
+
+            return change
+
+        with hooked([(place, added(each)) for place, each in zip(self._places, self.projections, strict=True)]):
+            yield
+
+    def batch_loss(self, support: Support) -> Tensor:
+        """The loss with the maps in place."""
+        with self.attached():
+            return super().batch_loss(support)
+
+    def predict(self, query: Query) -> Answers:
+        """What the model answers with the maps in place; see Method.predict for the shapes."""
+        with self.attached():
+            return super().predict(query)
+
+
+PLUGIN = LinearProjectionLm
