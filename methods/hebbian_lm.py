@@ -28,6 +28,8 @@ class CosineHebbian(HebbianMemory):
     """``M <- decay M + v k^T`` with keys of unit length; the answer ``M x`` is scaled to the length of x.
 
     Hidden states differ in length a hundredfold, and a few would be all that a sum of products remembers.
+    At its length the answer weighs as much as its share says. Those of the other memories are as short as the
+    embeddings that they learnt, so that the same share of theirs changes a state far less.
     """
 
     def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
