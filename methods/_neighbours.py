@@ -63,7 +63,8 @@ class NeighbourStore(nn.Module):
         stored = self.keys.nbytes + self.tokens.nbytes
         if self._index is None:
             return stored
-        return stored + 4 * self._index.d * (len(self) + self._index.nlist) + 8 * len(self)
+        cells: int = self._index.nlist
+        return stored + 4 * self.keys.shape[1] * (len(self) + cells) + 8 * len(self)
 
     def nearest(self, queries: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Squared distances and tokens ``[query, neighbour]`` of the nearest, in no order.
