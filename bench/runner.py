@@ -27,7 +27,7 @@ from bench.contracts import (
     TaskData,
     UsageError,
 )
-from bench.contracts.loading import cache_folder
+from bench.contracts.loading import cache_folder, file_hash
 from bench.devices import DeviceOptions
 from bench.episodes import Draw, Episodes, Positions, draw_episodes
 from bench.features import FeatureCache, FeatureTable, encode_missing
@@ -172,9 +172,13 @@ class Runner:
             get("backbones", spec.backbone.partition(":")[0]).module,
             *HARNESS,
         )
+        config = planning.method_config(spec.method, spec.config).model_dump()
+        # A file that a config names can change while its name stays.
+        files = {name: Path(value) for name, value in config.items() if isinstance(value, str) and value}
+        hashes = {f"{name} file": file_hash(path) for name, path in files.items() if path.is_file()}
         return {
             **spec.model_dump(exclude={"config"}),
-            "config": planning.method_config(spec.method, spec.config).model_dump(),
+            "config": config | hashes,
             "data": data.revision,
             "weights": backbone.fingerprint,
             "code": code_fingerprint(modules),
