@@ -4,13 +4,33 @@ import logging
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.plugins.precision import HalfPrecision
+from torch import nn
 
-from bench.contracts import UsageError
+from bench.contracts import Items, UsageError
+
+
+HALF: dict[str, Literal["bf16-true", "16-true"]] = {"bf16-true": "bf16-true", "16-true": "16-true"}
+
+
+class _HalfPrecision(HalfPrecision):
+    """Lightning's half precision for the backbone; keys, labels and what a method learns stay in float32."""
+
+    def convert_module(self, module: nn.Module) -> nn.Module:
+        """The backbone of the module in half precision; a module without one as it is."""
+        backbone = getattr(module, "backbone", None)
+        if isinstance(backbone, nn.Module):
+            backbone.to(self._desired_input_dtype)
+        return module
+
+    def convert_input(self, data: Any) -> Any:
+        """What a backbone is given, in the precision of its weights."""
+        return data if isinstance(data, Items) else super().convert_input(data)
 
 
 @dataclass(frozen=True)
@@ -27,12 +47,18 @@ class DeviceOptions:
     workers: int = 0
     batch_size: int = 32
 
+    def _precision(self, runs_backbone: bool) -> dict[str, Any]:
+        precision = self.precision if runs_backbone else "32-true"
+        if precision in HALF:
+            return {"plugins": [_HalfPrecision(HALF[precision])]}
+        return {"precision": precision}
+
     def trainer(self, *, runs_backbone: bool = True, **options: Any) -> Trainer:
         """A quiet Trainer; ``options`` go to Lightning as they are."""
         return Trainer(
             accelerator=self.accelerator,
             devices=self.devices,
-            precision=self.precision if runs_backbone else "32-true",  # type: ignore[arg-type]
+            **self._precision(runs_backbone),
             logger=options.pop("logger", False),
             enable_checkpointing=options.pop("enable_checkpointing", False),
             enable_progress_bar=False,

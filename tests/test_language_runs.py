@@ -9,10 +9,12 @@ import pytest
 import torch
 from rich.console import Console
 from sacrebleu.metrics.bleu import BLEU
+from safetensors.torch import save_file
 
 from bench import planning, plugins
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
+from bench.contracts.inside import READOUT, SCORER
 from bench.devices import DeviceOptions, quiet_lightning
 from bench.leaderboard.formats import FORMATS
 from bench.leaderboard.rows import rows
@@ -135,6 +137,31 @@ def test_shots_count_texts_and_what_is_learnt_changes_the_score(runner: Runner, 
     assert records["faast_lm"].costs.adapt_seconds > 0
     full = by_method(run(runner, model, "tiny_text", methods=["faast_lm"], shots=["full"]))["faast_lm"]
     assert full.notes["support_tokens"] == sum(lengths)
+
+
+def test_a_changed_file_of_readouts_makes_another_run(runner: Runner, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "readouts.safetensors"
+    chosen = {"methods": ["faast_lm"], "set": {"faast_lm": {"readouts": str(path)}}}
+    found = []
+    for change in (0.0, 0.5):
+        tensors = {SCORER.format(0): torch.zeros(1, 64), READOUT.format(0): change * torch.eye(32)}
+        save_file(tensors, path)
+        found.append(by_method(run(runner, model, "tiny_text", **chosen))["faast_lm"])
+    assert found[0].id != found[1].id
+    assert found[0].value != found[1].value
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
+def test_half_precision_comes_near_full(runner: Runner, model: Path, precision: str) -> None:
+    methods = ["zero_shot", "faast_lm", "in_context"]
+    full, half = (
+        by_method(run(runner, model, "tiny_translation", methods=methods, precision=each))
+        for each in ("32-true", precision)
+    )
+    assert full.keys() == half.keys() == set(methods)
+    exact = by_method(run(runner, model, "tiny_text"))
+    rounded = by_method(run(runner, model, "tiny_text", precision=precision))
+    assert rounded["zero_shot"].value == pytest.approx(exact["zero_shot"].value, rel=0.05)
 
 
 def test_sliding_windows_score_more_tokens(runner: Runner, model: Path) -> None:
