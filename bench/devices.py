@@ -14,7 +14,6 @@ from torch import nn
 
 from bench.contracts import Items, UsageError
 
-
 HALF: dict[str, Literal["bf16-true", "16-true"]] = {"bf16-true": "bf16-true", "16-true": "16-true"}
 
 
