@@ -3,6 +3,7 @@
 import errno
 import json
 from dataclasses import replace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -143,6 +144,24 @@ def test_same_seed_same_scores_whatever_the_workers_the_methods_and_the_batches(
         answers.append(by_run(report)["faast", 5, 3].episode_scores)
     assert answers[0] == answers[1] == answers[2]
     assert runner.run(grid(methods=["faast"], shots=[5], seeds=[4])).records[0].episode_scores != answers[0]
+
+
+def test_methods_of_earlier_episodes_are_freed(runner, monkeypatch):
+    from methods.knn import Knn
+
+    made, alive = [], []
+    build = Knn.__init__
+
+    def counted(self, *args):
+        alive.append(sum(one() is not None for one in made))
+        made.append(ref(self))
+        build(self, *args)
+
+    monkeypatch.setattr(Knn, "__init__", counted)
+    monkeypatch.setattr(Knn, "episodes_at_once", 1)
+    runner.run(grid(methods=["knn"], shots=[1], seeds=[0], n_episodes=12))
+    assert len(alive) == 12
+    assert max(alive) <= 2
 
 
 def test_items_are_encoded_once(runner):
