@@ -131,7 +131,10 @@ FAAST = [*DIGITS, "--method", "faast"]
         ([*DIGITS, "--method", "fast"], "methods has no 'fast'; did you mean 'faast'?"),
         ([*FAAST, "--backbone", "efficientnet"], "backbones has no 'efficientnet'; did you mean 'efficientnet_lite0'?"),
         ([*FAAST, "--backbone", "efficientnet_lite0:x"], "backbone efficientnet_lite0 needs no argument"),
-        ([*FAAST, "--backbone", "smollm2_135m"], "smollm2_135m reads text_classification; digits is image_class"),
+        (
+            [*FAAST, "--backbone", "smollm2_135m"],
+            "smollm2_135m reads language_modelling, text_classification, translation; digits is image_class",
+        ),
         ([*FAAST, "--set", "faast.alfa=1"], "method faast has no field 'alfa'; did you mean 'alpha'?"),
         ([*FAAST, "--set", "knn.k=1"], "this run's methods has no 'knn'; known: faast"),
         ([*FAAST, "--set", "faast.alpha=-1"], "faast: alpha: Input should be greater than or equal to 0, got -1"),
