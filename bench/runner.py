@@ -172,13 +172,13 @@ class Runner:
             get("backbones", spec.backbone.partition(":")[0]).module,
             *HARNESS,
         )
-        config = planning.method_config(spec.method, spec.config).model_dump()
+        config = planning.method_config(spec.method, spec.config)
         # A file that a config names can change while its name stays.
-        files = {name: Path(value) for name, value in config.items() if isinstance(value, str) and value}
-        hashes = {f"{name} file": file_hash(path) for name, path in files.items() if path.is_file()}
+        files = {name: value for name, value in config if isinstance(value, Path) and value.is_file()}
+        hashes = {f"{name} file": file_hash(path) for name, path in files.items()}
         return {
             **spec.model_dump(exclude={"config"}),
-            "config": config | hashes,
+            "config": config.model_dump(mode="json") | hashes,
             "data": data.revision,
             "weights": backbone.fingerprint,
             "code": code_fingerprint(modules),

@@ -4,7 +4,7 @@ perplexity and generation all go through them (FAAST, arXiv 2605.04651).
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class InsideConfig(MethodConfig):
     output_mix: float = Field(
         default=0.9, ge=0, le=1, description="Share of the memory's answer in the state before the final norm."
     )
-    readouts: str | None = Field(
+    readouts: Path | None = Field(
         default=None,
         description="A safetensors file of trained readouts; without it the output memory works alone.",
     )
@@ -61,7 +61,7 @@ class Inside(ForwardMethod):
         if not isinstance(backbone, LanguageBackbone):
             raise UsageError(f"a memory inside a language model needs one, got {type(backbone).__name__}")
         super().__init__(config, backbone, setting)
-        readouts = read_readouts(Path(config.readouts), backbone.width) if config.readouts else []
+        readouts = read_readouts(config.readouts, backbone.width) if config.readouts else []
         self.scorers, self.outs = (
             nn.ParameterList([nn.Parameter(getattr(each, name), requires_grad=False) for each in readouts])
             for name in ("scorer", "out")
@@ -70,7 +70,7 @@ class Inside(ForwardMethod):
         self._places = [*(blocks[site] for site in middle_sites(len(blocks), len(readouts))), backbone.final_norm]
         memories = [self.make_memory(backbone.width) for _ in self._places]
         self.memories: Sequence[Memory] = nn.ModuleList(memories)  # type: ignore[assignment]
-        self.notes["readouts"] = config.readouts or "none: the output memory works alone"
+        self.notes["readouts"] = str(config.readouts or "none: the output memory works alone")
         self.notes["support_tokens"] = 0
 
     backbone: LanguageBackbone
@@ -131,9 +131,7 @@ class Inside(ForwardMethod):
 
         Without a support set the memories know nothing, and the model answers as it is.
         """
-        if self.notes["support_tokens"] == 0:
-            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
-        with self.attached():
+        with self.attached() if self.notes["support_tokens"] else nullcontext():
             return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
 
 
