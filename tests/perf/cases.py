@@ -81,6 +81,8 @@ def few_shot_solves(n_episodes: int = 600, n_shot: int = 5, n_query: int = 50) -
     keys = normalize(torch.randn(n_episodes, n_items, DIM, generator=generator), dim=-1)
     queries = normalize(torch.randn(n_episodes, n_query, DIM, generator=generator), dim=-1)
     classes = normalize(torch.randn(WAY, DIM, generator=generator), dim=-1)
+    # How alike classes are: it turns an answer in labels into scores, for both ways in one small product.
+    alike = classes @ classes.mT
     labels = torch.arange(WAY).repeat_interleave(n_shot)
     mask = torch.ones(n_episodes, n_items, dtype=torch.bool)
 
@@ -92,14 +94,14 @@ def few_shot_solves(n_episodes: int = 600, n_shot: int = 5, n_query: int = 50) -
             memory = FastWeights(size, DIM, WAY, n_items=n_items, alpha=ALPHA)
             memory.observe(keys[part], one_hot(labels, WAY).float().expand(size, -1, -1), mask[part])
             memory.solve()
-            answers.append(memory.read(queries[part]) @ classes @ classes.mT)
+            answers.append(memory.read(queries[part]) @ alike)
         return answers
 
     def other() -> list[Tensor]:
         answers = []
         for episode in range(n_episodes):
             inverse = torch.linalg.pinv(keys[episode], atol=0.0, rtol=n_items**-ALPHA)
-            answers.append(queries[episode] @ inverse @ classes[labels] @ classes.mT)
+            answers.append(queries[episode] @ inverse @ alike[labels])
         return answers
 
     def error() -> float:
