@@ -13,6 +13,7 @@ from bench.contracts import (
     Classes,
     DataError,
     Inputs,
+    Limits,
     Pool,
     Query,
     Reads,
@@ -52,9 +53,17 @@ def _fetch(pool: Pool, positions: list[int]) -> list[object]:
 class EpisodeGroup:
     """Some episodes that one method instance serves together."""
 
-    def __init__(self, material: Material, episodes: Episodes, reads: Reads, prior_count: float, seed: int) -> None:
+    def __init__(
+        self,
+        material: Material,
+        episodes: Episodes,
+        reads: Reads,
+        prior_count: float,
+        seed: int,
+        limits: Limits | None = None,
+    ) -> None:
         self.material, self.episodes, self.reads, self.seed = material, episodes, reads, seed
-        self.prior_count = prior_count
+        self.prior_count, self.limits = prior_count, limits or Limits()
         index = torch.from_numpy(episodes.classes)
         names = tuple(tuple(material.data.classes[label] for label in row) for row in episodes.classes)
         self.classes = Classes(values=material.values[index], names=names)
@@ -94,6 +103,7 @@ class EpisodeGroup:
             protocol=AnswerProtocol(
                 self.material.task.window, self.material.task.stride, self.material.task.max_new_tokens
             ),
+            limits=self.limits,
         )
 
     def _items(self, pool: Pool, table: FeatureTable, positions: Positions) -> dict[str, object]:

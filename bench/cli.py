@@ -11,6 +11,7 @@ import typer
 
 from bench import plugins
 from bench.errors import BenchError, StoreError, UsageError
+from bench.interrupts import Interrupted, interrupts
 from bench.readouts import command as readouts
 
 app = typer.Typer(
@@ -43,6 +44,13 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     CSV = "csv"
     JSON = "json"
+
+
+class Isolated(StrEnum):
+    """Where ``bench run`` measures costs."""
+
+    FRESH = "fresh"
+    SAME = "same"
 
 
 class Logger(StrEnum):
@@ -97,6 +105,14 @@ def run(
     queries: Annotated[str | None, typer.Option(help="Queries per class, or 'all'; by default the task's own.")] = None,
     ways: Annotated[int | None, typer.Option(help="Classes per episode; by default all.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE; may be repeated.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="AXIS=LIMIT, such as adapt_seconds=2; may be repeated (docs/budgets.md)."),
+    ] = None,
+    budget_grid: Annotated[
+        list[str] | None, typer.Option(help="AXIS=LIMIT,LIMIT,...: all methods under each limit; may be repeated.")
+    ] = None,
+    match: Annotated[str | None, typer.Option(help="METHOD[:AXIS,AXIS]: what it costs is the others' budget.")] = None,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     devices: Annotated[int, typer.Option(help="Number of devices.")] = 1,
     precision: Annotated[
@@ -106,15 +122,20 @@ def run(
     data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
     store: StoreOption = DEFAULT_STORE,
     force: Annotated[bool, typer.Option("--force", help="Run again what is recorded.")] = False,
+    costs: Annotated[
+        Isolated, typer.Option(help="Measure costs in fresh processes, or in this one: starts sooner, memory is rough.")
+    ] = Isolated.FRESH,
     logger: Annotated[Logger, typer.Option(help="Tracker; W&B is offline without a key.")] = Logger.WANDB,
 ) -> None:
     """Run a suite, or a grid given by options, and print its table."""
+    from bench.budget import parse_budget, parse_grid
     from bench.spec import Block, Suite, load_suite, parse_seeds, parse_settings, parse_shots, validated
 
     if suite is not None:
         grid = {
             "--task": task, "--method": method, "--backbone": backbone, "--shots": shots, "--seeds": seeds,
             "--episodes": episodes, "--queries": queries, "--ways": ways, "--set": set_, "--precision": precision,
+            "--budget": budget, "--budget-grid": budget_grid, "--match": match,
         }  # fmt: skip
         given = [option for option, value in grid.items() if value]
         if given:
@@ -132,12 +153,15 @@ def run(
             "n_query": int(queries) if queries and queries.isdecimal() else queries,
             "n_way": ways,
             "precision": precision,
-            "set": parse_settings(set_ or [], method),
+            "set": parse_settings(set_ or [], [*method, *([match.partition(":")[0]] if match else [])]),
+            "budget": parse_budget(budget or []).limits(),
+            "budget_grid": parse_grid(budget_grid or []),
+            "match": match,
         }
         chosen = {name: value for name, value in fields.items() if value is not None}
         blocks = [validated(Block, {"task": name, **chosen}, "bench run") for name in task]
         asked = Suite(name="command line", blocks=blocks)
-    _run(asked, accelerator, devices, workers, data, store, force, logger)
+    _run(asked, accelerator, devices, workers, data, store, force, costs, logger)
 
 
 def _run(
@@ -148,6 +172,7 @@ def _run(
     data: Path | None,
     store: Path,
     force: bool,
+    costs: Isolated,
     logger: Logger,
 ) -> None:
     if data is not None and not data.is_dir():
@@ -164,7 +189,7 @@ def _run(
         from bench.leaderboard.rows import rows
         from bench.planning import expand
         from bench.records import Store
-        from bench.runner import Runner
+        from bench.runner import Runner, fresh_processes, same_process
         from bench.tracking import WandbTracker
 
         quiet_lightning()
@@ -172,7 +197,9 @@ def _run(
         options = DeviceOptions(accelerator=accelerator, devices=devices, workers=workers)
         wandb = WandbTracker(store, group=suite.name)
         trackers = (wandb,) if logger is Logger.WANDB else ()
-        report = Runner(Store(store), options, reporter, data, force, trackers).run(specs)
+        with interrupts():
+            isolate = fresh_processes if costs is Isolated.FRESH else same_process
+            report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 160)
     if report.records:
         out.print(table(rows(report.records)))
@@ -188,10 +215,13 @@ def leaderboard(
     format_: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
     out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
+    break_even: Annotated[
+        str | None, typer.Option(help="Method: after how many queries does each other cost less time than it?")
+    ] = None,
 ) -> None:
     """Print the leaderboard of a store."""
     from bench.leaderboard.formats import FORMATS
-    from bench.leaderboard.rows import rows
+    from bench.leaderboard.rows import against, rows
     from bench.records import Store
 
     records = list(Store(store))
@@ -199,7 +229,12 @@ def leaderboard(
     for name in task or ():
         if name not in known:
             raise plugins.did_you_mean("the store's tasks", name, known)
-    text = FORMATS[format_](rows(record for record in records if not task or record.spec.task in task))
+    shown = rows(record for record in records if not task or record.spec.task in task)
+    if break_even is not None:
+        if break_even not in {row.method for row in shown}:
+            raise plugins.did_you_mean("the store's methods", break_even, {row.method for row in shown})
+        shown = against(shown, break_even)
+    text = FORMATS[format_](shown)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -216,6 +251,9 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         app()
+    except Interrupted as error:
+        typer.echo(f"bench: ended by {error}; what was finished is recorded, the same command goes on", err=True)
+        sys.exit(128 + error.number)
     except UsageError as error:
         typer.echo(f"bench: {error}", err=True)
         sys.exit(2)

@@ -25,7 +25,7 @@ from torch.utils.data import Dataset as TorchDataset
 from bench.contracts import Backbone, BenchError, DataError, Features, Kind, NumericalError, Pool, StoreError
 from bench.devices import DeviceOptions
 from bench.episodes import Positions
-from bench.meter import StageMeter
+from bench.meter import StageCost, StageMeter
 
 FORMAT = 1
 ITEMS_PER_SHARD = 4096
@@ -36,16 +36,13 @@ _UNSEEN = DataError("it was never encoded")
 class FeatureTable:
     """Features of one pool of a task, by position; grows as items are encoded.
 
-    row: ``[pool]``, where an item's features are, -1 if it has none. seconds: ``[row]``, what encoding
-    each item took when it was encoded. broken: why an item has no features.
+    row: ``[pool]``, where an item's features are, -1 if it has none. broken: why an item has no features.
     """
 
     split: str
     row: Positions
     keys: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     prior: Tensor = field(default_factory=lambda: torch.empty(0, 0))
-    seconds: Tensor = field(default_factory=lambda: torch.empty(0))
-    peak_memory_mb: float = 0.0
     broken: dict[int, BenchError] = field(default_factory=dict)
 
     def missing(self, positions: Positions) -> Positions:
@@ -53,17 +50,16 @@ class FeatureTable:
         wanted: Positions = np.unique(positions[positions >= 0])
         return wanted[self.row[wanted] < 0]
 
-    def add(self, positions: Positions, features: Features, seconds: Tensor) -> None:
+    def add(self, positions: Positions, features: Features) -> None:
         """Take in the features of ``positions``; refuse, by name, those that are not finite."""
         finite = (features.keys.isfinite().all(-1) & features.prior.isfinite().all(-1)).numpy()
         for position in positions[~finite]:
             self.broken[int(position)] = NumericalError("its features must be finite numbers, got NaN or infinity")
         fresh = finite & (self.row[positions] < 0)
-        self.row[positions[fresh]] = len(self.seconds) + np.arange(int(fresh.sum()))
+        self.row[positions[fresh]] = len(self.keys) + np.arange(int(fresh.sum()))
         chosen = torch.from_numpy(np.flatnonzero(fresh))
         self.keys = torch.cat([self.keys.reshape(-1, features.keys.shape[1]), features.keys[chosen]])
         self.prior = torch.cat([self.prior.reshape(-1, features.prior.shape[1]), features.prior[chosen]])
-        self.seconds = torch.cat([self.seconds, seconds[chosen]])
 
     def require(self, positions: Positions) -> None:
         """Raise DataError or NumericalError, naming the items, if any of ``positions`` cannot be used."""
@@ -102,10 +98,8 @@ class FeatureCache:
             try:
                 with safe_open(path, framework="pt") as shard:
                     tensors = {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118 not a dict
-                    peak = float((shard.metadata() or {})["peak_memory_mb"])
                 positions = tensors["positions"].numpy()
-                table.add(positions, Features(tensors["keys"], tensors["prior"]), tensors["seconds"])
-                table.peak_memory_mb = max(table.peak_memory_mb, peak)
+                table.add(positions, Features(tensors["keys"], tensors["prior"]))
             except (SafetensorError, OSError, KeyError, ValueError, IndexError, RuntimeError) as error:
                 raise StoreError(
                     f"feature cache file is damaged: {path} ({path.stat().st_size} bytes; {error}); "
@@ -113,20 +107,19 @@ class FeatureCache:
                 ) from error
         return table
 
-    def save(self, positions: Positions, features: Features, seconds: Tensor, peak_memory_mb: float) -> None:
+    def save(self, positions: Positions, features: Features) -> None:
         """Write one shard, whole or not at all. Raises StoreError if the disk refuses it."""
         tensors = {
             "positions": torch.from_numpy(positions),
             "keys": features.keys.contiguous(),
             "prior": features.prior.contiguous(),
-            "seconds": seconds,
         }
         name = hashlib.sha256(positions.tobytes()).hexdigest()[:24]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as folder:
                 written = Path(folder) / name
-                save_file(tensors, written, {"identity": self.identity, "peak_memory_mb": str(peak_memory_mb)})
+                save_file(tensors, written, {"identity": self.identity})
                 written.replace(self.folder / f"{name}.safetensors")
         except (OSError, SafetensorError) as error:
             raise StoreError(
@@ -198,6 +191,44 @@ def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int
     return [int(position) for position in positions]
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What came of a pass through the backbone.
+
+    positions: ``[item]``, in the order of features, which are None where no item could be read. broken: why others
+    could not be. cost: of the whole pass, decoding and tokenising included.
+    """
+
+    positions: Positions
+    features: Features | None
+    broken: dict[int, BenchError]
+    cost: StageCost
+
+
+def encode(
+    backbone: Backbone,
+    pool: Pool,
+    positions: Positions,
+    devices: DeviceOptions,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Encoded:
+    """Items of a pool through the frozen backbone. advance: called with the number of items done."""
+    encoder = _Encoder(backbone, StageMeter(), advance)
+    loader = DataLoader(
+        _Prepared(backbone, pool, _by_length(backbone, pool, positions)),
+        batch_size=devices.batch_size,
+        num_workers=devices.workers,
+        collate_fn=_Collate(backbone),
+    )
+    answers: list[Any] = devices.trainer().predict(encoder, loader) or []
+    parts = [answer for answer in answers if answer is not None]
+    if not parts:
+        return Encoded(np.empty(0, dtype=np.int64), None, encoder.broken, encoder.meter.cost)
+    encoded = np.concatenate([np.asarray(part[0], dtype=np.int64) for part in parts])
+    features = Features(torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts]))
+    return Encoded(encoded, features, encoder.broken, encoder.meter.cost)
+
+
 def encode_missing(
     backbone: Backbone,
     pool: Pool,
@@ -211,51 +242,23 @@ def encode_missing(
     """Encode those of ``positions`` that ``table`` lacks, add them to it and to the cache.
 
     Every ITEMS_PER_SHARD items are kept as soon as they are done, so that an interrupted pass loses little.
-    advance: called with the number of items done. complain: called if the cache cannot be written, which
-    costs the next call time and this one nothing. Returns the seconds this took, 0.0 if nothing lacked.
+    complain: called if the cache cannot be written, which costs the next call time and this one nothing.
+    Returns the seconds this took, 0.0 if nothing lacked.
     """
-    wanted = _by_length(backbone, pool, table.missing(positions))
+    wanted = np.asarray(_by_length(backbone, pool, table.missing(positions)), dtype=np.int64)
     seconds = 0.0
     for start in range(0, len(wanted), ITEMS_PER_SHARD):
-        part = wanted[start : start + ITEMS_PER_SHARD]
-        seconds += _encode_shard(backbone, pool, table, part, cache, devices, advance, complain)
-    return seconds
-
-
-def _encode_shard(
-    backbone: Backbone,
-    pool: Pool,
-    table: FeatureTable,
-    wanted: list[int],
-    cache: FeatureCache,
-    devices: DeviceOptions,
-    advance: Callable[[int], None],
-    complain: Callable[[str], None],
-) -> float:
-    meter = StageMeter()
-    encoder = _Encoder(backbone, meter, advance)
-    loader = DataLoader(
-        _Prepared(backbone, pool, wanted),
-        batch_size=devices.batch_size,
-        num_workers=devices.workers,
-        collate_fn=_Collate(backbone),
-    )
-    answers: list[Any] = devices.trainer().predict(encoder, loader) or []
-    table.broken.update(encoder.broken)
-    parts = [answer for answer in answers if answer is not None]
-    if parts:
-        encoded = np.concatenate([np.asarray(part[0], dtype=np.int64) for part in parts])
-        features = Features(torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts]))
-        seconds = torch.full((len(encoded),), meter.cost.seconds / len(encoded))
-        table.add(encoded, features, seconds)
-        peak = meter.cost.peak_memory_mb
-        table.peak_memory_mb = max(table.peak_memory_mb, peak)
-        usable = table.row[encoded] >= 0
+        done = encode(backbone, pool, wanted[start : start + ITEMS_PER_SHARD], devices, advance)
+        seconds += done.cost.seconds
+        table.broken.update(done.broken)
+        if done.features is None:
+            continue
+        table.add(done.positions, done.features)
+        usable = table.row[done.positions] >= 0
         kept = torch.from_numpy(usable)
-        finite = Features(features.keys[kept], features.prior[kept])
         try:
             if usable.any():
-                cache.save(encoded[usable], finite, seconds[kept], peak)
+                cache.save(done.positions[usable], Features(done.features.keys[kept], done.features.prior[kept]))
         except StoreError as error:
             complain(str(error))
-    return meter.cost.seconds
+    return seconds

@@ -1,26 +1,22 @@
-"""One run, measured: scores from all its episodes, costs from one alone."""
+"""One run, measured: costs from an episode alone in a process of its own, scores from all episodes together."""
 
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from bench import planning
-from bench.adaptation import Outcome, adapt_and_answer
+from bench.adaptation import Outcome, Plan, adapt_and_answer
 from bench.batching import NUMBERS_AT_ONCE, EpisodeGroup, Material
+from bench.budget import Budget
 from bench.contracts import AnyMethod, DataError, GradientMethod, Method, Reads
+from bench.costing import Measured, Work, alone, episode_costs, limits_of
+from bench.costs import Costs, StageCosts
 from bench.devices import DeviceOptions
 from bench.episodes import Episodes, name_seed
+from bench.isolation import Isolation
 from bench.judging import judge
-from bench.meter import MIB
-from bench.records import Costs, Record, run_id
+from bench.records import Record, run_id
 from bench.spec import RunSpec
-
-COST_REPEATS = 3
-SLOW_EPISODE_SECONDS = 2.0
-"""An episode slower than this is measured once more, not COST_REPEATS times."""
 
 
 @dataclass(frozen=True)
@@ -47,50 +43,90 @@ class Job:
         return Record(id=self.id, spec=self.spec, identity=self.identity, **result)
 
 
-def measure(
-    job: Job, material: Material, devices: DeviceOptions, encode_wall_seconds: float, provenance: dict[str, Any]
-) -> Record:
-    """Run a job and make its record. Raises whatever its method raises."""
-    if issubclass(job.method, GradientMethod) and job.episodes.support.shape[1] == 0:
-        raise DataError(f"{job.spec.method} learns from examples and got an empty support set; use --shots 1 or more")
-    config = planning.method_config(job.spec.method, job.spec.config)
-    task_prior = material.task.prior_count
-    prior_count = material.backbone.prior_count if task_prior is None else task_prior
+@dataclass
+class Measurement:
+    """A run under way; what it has found out so far is there whatever ends it."""
 
-    def make(group: EpisodeGroup) -> AnyMethod:
-        return job.method(config, material.backbone, group.setting())  # type: ignore[return-value]
+    job: Job
+    material: Material
+    devices: DeviceOptions
+    isolation: Isolation
+    budget: Budget
+    encode: StageCosts
+    encode_wall_seconds: float
+    provenance: dict[str, Any]
+    costs: Costs | None = field(default=None, init=False)
 
-    def group_at(start: int, size: int) -> EpisodeGroup:
-        seed = name_seed(job.spec.task, job.spec.n_way, job.spec.seed, "method", start)
-        return EpisodeGroup(material, job.episodes[start : start + size], job.reads, prior_count, seed)
+    @property
+    def _prior_count(self) -> float:
+        own = self.material.task.prior_count
+        return self.material.backbone.prior_count if own is None else own
 
-    def answer(group: EpisodeGroup) -> Outcome:
-        return adapt_and_answer(make, group, devices)
+    def _seed(self, start: int) -> int:
+        spec = self.job.spec
+        return name_seed(spec.task, spec.n_way, spec.seed, "method", start)
 
-    size = _episodes_at_once(job, material)
-    groups = [group_at(start, size) for start in range(0, len(job.episodes), size)]
-    if size == 1:
-        outcomes = [answer(group) for group in groups]
-        alone: Sequence[Outcome] = outcomes[1:] or outcomes
-    else:
-        # Costs are those of an episode alone; the scores come from all of them, vectorised.
-        first = group_at(0, 1)
-        warm = answer(first)
-        slow = warm.adapt.seconds + warm.query.seconds > SLOW_EPISODE_SECONDS
-        alone = [answer(first) for _ in range(1 if slow else COST_REPEATS)]
-        outcomes = [answer(group) for group in groups]
-    judged = judge(material.task.kind, outcomes, groups)
-    return job.record(
-        status="ok",
-        metric=judged.metric,
-        value=judged.score.value,
-        ci95=judged.score.ci95,
-        episode_scores=judged.episode_scores,
-        n_queries=judged.n_queries,
-        costs=_costs(job, material, alone, encode_wall_seconds),
-        notes=_merged([outcome.notes for outcome in outcomes]) | judged.notes,
-        provenance=provenance,
-    )
+    def run(self) -> Record:
+        """Measure the costs, and the score if they are within the budget. Raises whatever the method raises."""
+        job = self.job
+        if issubclass(job.method, GradientMethod) and job.episodes.support.shape[1] == 0:
+            raise DataError(
+                f"{job.spec.method} learns from examples and got an empty support set; use --shots 1 or more"
+            )
+        measured = self._measured_costs()
+        if measured.excesses:
+            return self._record(
+                status="over_budget",
+                reason="; ".join(map(str, measured.excesses)),
+                excesses={excess.axis: excess.measured for excess in measured.excesses},
+            )
+        outcomes, groups = self._outcomes(measured)
+        judged = judge(self.material.task.kind, outcomes, groups)
+        return self._record(
+            status="ok",
+            metric=judged.metric,
+            value=judged.score.value,
+            ci95=judged.score.ci95,
+            episode_scores=judged.episode_scores,
+            n_queries=judged.n_queries,
+            notes=_merged([outcome.notes for outcome in outcomes]) | judged.notes | _fitted(job, measured),
+        )
+
+    def _record(self, **result: Any) -> Record:
+        limits = self.budget.limits()
+        return self.job.record(costs=self.costs, limits=limits, provenance=self.provenance, **result)
+
+    def _measured_costs(self) -> Measured:
+        job = self.job
+        excerpt, episodes = alone(self.material, job.episodes)
+        config = planning.method_config(job.spec.method, job.spec.config)
+        work = Work(
+            job.spec.method, config, excerpt, episodes, job.reads, self._prior_count, self._seed(0), self.budget,
+            self.encode, self.devices,
+        )  # fmt: skip
+        measured: Measured = self.isolation.call(episode_costs, work)
+        if measured.costs is not None:
+            wall = self.encode_wall_seconds if job.reads is Reads.FEATURES else 0.0
+            changes = {"process": self.isolation.process, "encode_wall_seconds": wall}
+            self.costs = measured.costs.model_copy(update=changes)
+        return measured
+
+    def _outcomes(self, measured: Measured) -> tuple[list[Outcome], list[EpisodeGroup]]:
+        """All episodes, as many at once as there is room for, with as many steps as one took alone."""
+        job, plan = self.job, Plan(measured.most_steps)
+        limits = limits_of(self.budget)
+
+        def make(group: EpisodeGroup) -> AnyMethod:
+            return job.method(measured.config, self.material.backbone, group.setting())  # type: ignore[return-value]
+
+        size = _episodes_at_once(job, self.material)
+
+        def group(start: int) -> EpisodeGroup:
+            episodes = job.episodes[start : start + size]
+            return EpisodeGroup(self.material, episodes, job.reads, self._prior_count, self._seed(start), limits)
+
+        groups = [group(start) for start in range(0, len(job.episodes), size)]
+        return [adapt_and_answer(make, group, self.devices, plan) for group in groups], groups
 
 
 def _episodes_at_once(job: Job, material: Material) -> int:
@@ -101,33 +137,10 @@ def _episodes_at_once(job: Job, material: Material) -> int:
     return max(1, min(job.method.episodes_at_once, NUMBERS_AT_ONCE // max(1, numbers)))
 
 
-def _encode_seconds(job: Job, material: Material) -> float:
-    """What encoding the first episode takes, from the items' own measured shares."""
-    if job.reads is not Reads.FEATURES:
-        return 0.0
-    first = job.episodes[:1]
-    tables = ((material.support, first.support), (material.query, first.query))
-    return sum(float(table.seconds[table.row[np.unique(part[part >= 0])]].sum()) for table, part in tables)
-
-
-def _costs(job: Job, material: Material, alone: Sequence[Outcome], wall: float) -> Costs:
-    """Medians over ``alone``, outcomes of one episode each."""
-    reads_features = job.reads is Reads.FEATURES
-    return Costs(
-        encode_seconds=_encode_seconds(job, material),
-        encode_wall_seconds=wall if reads_features else 0.0,
-        encode_peak_memory_mb=max(material.support.peak_memory_mb, material.query.peak_memory_mb)
-        if reads_features
-        else 0.0,
-        adapt_seconds=statistics.median(outcome.adapt.seconds for outcome in alone),
-        adapt_peak_memory_mb=max(outcome.adapt.peak_memory_mb for outcome in alone),
-        query_milliseconds=statistics.median(1000 * outcome.query.seconds / outcome.n_queries for outcome in alone),
-        query_peak_memory_mb=max(outcome.query.peak_memory_mb for outcome in alone),
-        state_mb=statistics.median(outcome.state_bytes for outcome in alone) / MIB,
-        trainable_params=alone[0].trainable_params,
-        memory_meter=alone[0].query.memory_meter,
-        repeats=len(alone),
-    )
+def _fitted(job: Job, measured: Measured) -> dict[str, Any]:
+    """What of the config was changed to keep to the budget."""
+    asked = planning.method_config(job.spec.method, job.spec.config)
+    return {f"fitted_{name}": value for name, value in measured.config if value != getattr(asked, name)}
 
 
 def _merged(notes: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -11,12 +11,16 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import psutil
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
 MIB = 2**20
 
@@ -42,7 +46,15 @@ class MemoryMeter(ABC):
 
     @abstractmethod
     def highest(self) -> float:
-        """MiB held at the highest point since ``start``."""
+        """MiB held at the highest point since ``start``; may be asked again and again."""
+
+    def reserved(self) -> float | None:
+        """MiB that an accelerator's allocator held at most, for use or in reserve; None where there is none."""
+        return None
+
+    def stop(self) -> None:
+        """Let go of what measuring takes; what was measured can still be asked for."""
+        return
 
     def peak(self) -> float:
         """MiB above the baseline at the highest point since ``start``."""
@@ -65,6 +77,10 @@ class CudaMemory(MemoryMeter):
     def highest(self) -> float:
         """Peak of allocated bytes."""
         return torch.cuda.max_memory_allocated(self.device) / MIB
+
+    def reserved(self) -> float | None:
+        """Peak of what the allocator took from the device."""
+        return torch.cuda.max_memory_reserved(self.device) / MIB
 
 
 def _release_freed_memory() -> None:
@@ -135,12 +151,16 @@ class SampledMemory(MemoryMeter):
         return self.process.memory_info().rss / MIB
 
     def highest(self) -> float:
-        """Stop sampling and report the highest sample."""
+        """The highest sample, or the present size."""
+        self.top = max(self.top, self._resident())
+        return self.top
+
+    def stop(self) -> None:
+        """End the thread."""
         if self.thread is not None:
             self.done.set()
             self.thread.join()
             self.thread = None
-        return max(self.top, self._resident())
 
 
 def memory_meter(device: torch.device) -> MemoryMeter:
@@ -152,11 +172,15 @@ def memory_meter(device: torch.device) -> MemoryMeter:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage took: seconds on the synchronised clock and peak MiB above the baseline."""
+    """What one stage took: seconds on the synchronised clock and peak MiB above the baseline.
+
+    Of several ranks, the slowest and the largest count. reserved_memory_mb: see MemoryMeter.reserved.
+    """
 
     seconds: float
     peak_memory_mb: float
     memory_meter: str
+    reserved_memory_mb: float | None = None
 
 
 class StageMeter:
@@ -175,9 +199,59 @@ class StageMeter:
         self.memory.start()
         if self.after is not None:
             self.memory.baseline = self.after.memory.baseline
+        self.paused = 0.0
         self.began = now(device)
+
+    def elapsed(self) -> float:
+        """Seconds since the start, pauses left out, once queued work on the device has finished."""
+        return now(self.device) - self.began - self.paused
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Stop the clock for what is no part of the stage, such as an evaluation; memory counts on."""
+        began = now(self.device)
+        try:
+            yield
+        finally:
+            self.paused += now(self.device) - began
 
     def stop(self) -> None:
         """End: clock first, for the same reason."""
-        seconds = now(self.device) - self.began
-        self.cost = StageCost(seconds, self.memory.peak(), self.memory.name)
+        seconds, peak = _of_the_slowest_rank(self.elapsed(), self.memory.peak(), self.device)
+        self.memory.stop()
+        self.cost = StageCost(seconds, peak, self.memory.name, self.memory.reserved())
+
+
+def _of_the_slowest_rank(seconds: float, peak: float, device: torch.device) -> tuple[float, float]:
+    """The largest over all ranks of a distributed run, each by itself."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return seconds, peak
+    both = torch.tensor([seconds, peak], dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(both, op=torch.distributed.ReduceOp.MAX)
+    return float(both[0]), float(both[1])
+
+
+class TokenMeter:
+    """Counts the tokens that language models read between ``with`` and its end, padding included.
+
+    A token is read where the rows of a model's input embedding are looked up, in the model itself or in a copy of it.
+    ``model`` is transformers' own, or None where there is none and nothing is counted.
+    """
+
+    def __init__(self, model: nn.Module | None) -> None:
+        self.count = 0
+        # Position embeddings have another shape.
+        self._shape = model.get_input_embeddings().weight.shape if isinstance(model, PreTrainedModel) else None
+
+    def __enter__(self) -> Self:
+        if self._shape is not None:
+            self._handle = nn.modules.module.register_module_forward_pre_hook(self._see)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shape is not None:
+            self._handle.remove()
+
+    def _see(self, module: nn.Module, args: tuple[object, ...]) -> None:
+        if isinstance(module, nn.Embedding) and module.weight.shape == self._shape:
+            self.count += sum(each.numel() for each in args if isinstance(each, torch.Tensor))

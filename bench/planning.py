@@ -1,9 +1,11 @@
 """From what a user asked for to a list of runs whose names and fields are known to be right."""
 
 from inspect import signature
+from itertools import product
 from typing import Any, cast
 
 from bench import plugins
+from bench.budget import Budget, Match, budget_of, parse_match
 from bench.contracts import Backbone, Kind, Method, MethodConfig, Task, UsageError
 from bench.spec import Block, RunSpec, validated
 
@@ -74,14 +76,18 @@ def expand(block: Block) -> list[RunSpec]:
             f"leave --backbone out to use {DEFAULT_BACKBONE[task.kind]}"
         )
     for method in block.set:
-        if method not in block.methods:
+        if method not in block.methods and method != (block.match or "").partition(":")[0]:
             raise plugins.did_you_mean("this block's methods", method, block.methods)
+    match = _match(block)
+    methods = block.methods if match is None or match.method in block.methods else [match.method, *block.methods]
     runs: dict[str, RunSpec] = {}
     for shots in block.shots:
-        for method in block.methods:
+        for method in methods:
             config = block.set.get(method, {})
             method_config(method, config)
-            for seed in block.seeds:
+            reference = match is not None and method == match.method
+            uses_support = method_class(method).uses_support
+            for seed, budget in product(block.seeds, [Budget()] if reference else _budgets(block, match)):
                 full = shots == "full"
                 default_queries: int | None = None if full else task.protocol.n_query
                 spec = RunSpec(
@@ -90,15 +96,44 @@ def expand(block: Block) -> list[RunSpec]:
                     method=method,
                     config=config,
                     # A method without a support set answers the same at every number of shots: one run.
-                    n_shot=shots if method_class(method).uses_support else 0,
+                    n_shot=shots if uses_support else 0,
                     seed=seed,
                     n_episodes=1 if full else block.n_episodes or task.protocol.n_episodes,
                     n_query=_queries(block, default_queries),
                     n_way=block.n_way or task.protocol.n_way,
                     precision=block.precision,
+                    budget=budget,
+                    # What is not adapted costs nothing that could be matched.
+                    match=match if uses_support and not reference else None,
                 )
                 runs[spec.model_dump_json()] = spec
     return list(runs.values())
+
+
+def _match(block: Block) -> Match | None:
+    """The match of a block, with the config that the block sets for the method it names."""
+    if block.match is None:
+        return None
+    match = parse_match(block.match)
+    if not method_class(match.method).uses_support:
+        raise UsageError(f"--match {match.method}: it uses no support set, so that it costs nothing to adapt")
+    return match.model_copy(update={"config": block.set.get(match.method, {})})
+
+
+def _budgets(block: Block, match: Match | None) -> list[Budget]:
+    """The block's budget at every point of its grid. Raises UsageError for what is impossible or contradicts itself."""
+    budgets = []
+    for values in product(*block.budget_grid.values()):
+        point = dict(zip(block.budget_grid, values, strict=True))
+        both = sorted(point.keys() & block.budget.keys())
+        if both:
+            raise UsageError(f"{', '.join(both)} cannot have both a budget and a grid of them; leave one out")
+        budget = budget_of(block.budget | point, f"the budget on {block.task}")
+        twice = sorted(budget.limits().keys() & set(match.axes if match else ()))
+        if twice:
+            raise UsageError(f"a budget and a match may not both limit {', '.join(twice)}; leave it out of one of them")
+        budgets.append(budget)
+    return budgets
 
 
 def _queries(block: Block, default: int | None) -> int | None:

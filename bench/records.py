@@ -15,48 +15,24 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.costs import Costs
 from bench.errors import StoreError
+from bench.migrations import MIGRATIONS
 from bench.spec import RunSpec
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 Status = Literal["ok", "over_budget", "skipped", "failed"]
 
 
-class Costs(BaseModel):
-    """What one episode, run alone, costs by stage; see docs/architecture.md for the protocol.
+class Record(BaseModel):
+    """The result of a run, and all that is needed to trace it.
 
-    encode_seconds: the episode's support and query items, as measured when they were encoded.
-    encode_wall_seconds: what encoding took in this very run, 0 where everything was cached.
-    peak memory: MiB above the baseline; state_mb: what must be kept to answer the next query.
-    repeats: how often the stages were measured; seconds are medians over them.
+    limits: the budget that it was held to, by axis. excesses: the axes that it did not keep, with what was measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encode_seconds: float
-    encode_wall_seconds: float
-    encode_peak_memory_mb: float
-    adapt_seconds: float
-    adapt_peak_memory_mb: float
-    query_milliseconds: float
-    query_peak_memory_mb: float
-    state_mb: float
-    trainable_params: int
-    memory_meter: str
-    repeats: int
-
-    @property
-    def peak_memory_mb(self) -> float:
-        """The highest of the stages."""
-        return max(self.encode_peak_memory_mb, self.adapt_peak_memory_mb, self.query_peak_memory_mb)
-
-
-class Record(BaseModel):
-    """The result of a run, and all that is needed to trace it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     id: str
     spec: RunSpec
     identity: dict[str, Any]
@@ -68,6 +44,8 @@ class Record(BaseModel):
     episode_scores: list[float] = []
     n_queries: int = 0
     costs: Costs | None = None
+    limits: dict[str, float] = {}
+    excesses: dict[str, float] = {}
     notes: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
 
@@ -94,6 +72,9 @@ class Store:
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} is not a readable record ({error}); delete it to run again") from None
         version = content.get("schema_version") if isinstance(content, dict) else None
+        while version in MIGRATIONS:
+            content = MIGRATIONS[version](content)
+            version = content["schema_version"]
         if version != SCHEMA_VERSION:
             raise StoreError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
         try:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.budget import Budget, Match
 from bench.errors import UsageError
 from bench.plugins import did_you_mean
 
@@ -33,10 +34,27 @@ class RunSpec(BaseModel):
     n_query: int | None
     n_way: int | None
     precision: str = "32-true"
+    budget: Budget = Budget()
+    match: Match | None = None
+
+    def shared(self) -> tuple[str, str, str]:
+        """What runs have in common that are encoded together."""
+        return self.task, self.backbone, self.precision
+
+    def reference(self) -> "RunSpec | None":
+        """The run whose costs are this one's budget."""
+        if self.match is None:
+            return None
+        changes = {"method": self.match.method, "config": self.match.config, "budget": Budget(), "match": None}
+        return self.model_copy(update=changes)
 
 
 class Block(BaseModel):
-    """A grid of runs on one task. What is left out comes from the task's own protocol."""
+    """A grid of runs on one task. What is left out comes from the task's own protocol.
+
+    budget: limits by axis. budget_grid: several values of an axis, to run all methods under each of them. match: a
+    method, and on which axes its costs are the others' budget.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,6 +68,9 @@ class Block(BaseModel):
     n_way: int | None = Field(default=None, ge=2)
     precision: str = "32-true"
     set: dict[str, dict[str, Any]] = {}
+    budget: dict[str, float] = {}
+    budget_grid: dict[str, list[float]] = {}
+    match: str | None = None
 
 
 class Suite(BaseModel):

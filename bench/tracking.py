@@ -98,8 +98,8 @@ def metrics(record: Record) -> dict[str, float]:
     numbers: dict[str, Any] = {f"score/{record.metric}": record.value, "score/ci95": record.ci95}
     if record.costs is not None:
         numbers |= {
-            "seconds/encode": record.costs.encode_seconds,
-            "seconds/adapt": record.costs.adapt_seconds,
+            "seconds/encode": record.costs.encode.seconds,
+            "seconds/adapt": record.costs.adapt.seconds,
             "seconds/query": record.costs.query_milliseconds / 1000,
             "memory/peak_mb": record.costs.peak_memory_mb,
             "memory/state_mb": record.costs.state_mb,

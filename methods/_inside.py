@@ -79,6 +79,10 @@ class Inside(ForwardMethod):
     def make_memory(self, width: int) -> Memory:
         """An empty memory of one episode whose keys and values are ``width`` wide."""
 
+    def readout_bytes(self) -> int:
+        """Bytes of the state that no memory holds."""
+        return sum(parameter.nbytes for parameter in (*self.scorers, *self.outs))
+
     def observe(self, support: Support) -> None:
         """Run the batch's texts through the model as it is, and have the memories take in the pairs."""
         for tokens in self.backbone.tokens(whole_texts(support, self.setting), self.config.window):

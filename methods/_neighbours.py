@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from methods._pairs import SCORES_AT_ONCE
+from methods._reservoir import Reservoir
 
 EXACT_BELOW = 100_000
 """From so many keys on, an index is built."""
@@ -22,10 +23,11 @@ class NeighbourStore(nn.Module):
     ``EXACT_BELOW`` keys on, a neighbour in another cell can be missed. An index lives on the CPU.
     """
 
-    def __init__(self, key_dim: int, probes: int) -> None:
+    def __init__(self, key_dim: int, probes: int, reservoir: Reservoir | None = None) -> None:
         super().__init__()
         self.probes = probes
-        self._batches: list[tuple[Tensor, Tensor]] = []
+        self._reservoir = reservoir or Reservoir(None, n_way=1, seed=0)
+        self._batches: list[tuple[Tensor, ...]] = []
         self._index: Any = None
         self.register_buffer("keys", torch.zeros(0, key_dim))
         self.register_buffer("tokens", torch.zeros(0, dtype=torch.long))
@@ -35,14 +37,22 @@ class NeighbourStore(nn.Module):
     tokens: Tensor
 
     def add(self, keys: Tensor, tokens: Tensor) -> None:
-        """Keep ``keys [item, dim]`` and ``tokens [item]``; they can be found after ``build``."""
-        self._batches.append((keys.float(), tokens))
+        """Keep ``keys [item, dim]`` and ``tokens [item]``, or what a reservoir leaves of them; see ``build``."""
+        real = torch.ones(1, len(tokens), dtype=torch.bool)
+        self._batches.append((keys.float(), tokens, self._reservoir.draws(real)[0]))
+        most = self._reservoir.most(4 * keys.shape[1] + tokens.element_size())
+        if most is not None and sum(len(batch[1]) for batch in self._batches) > most:
+            together = [torch.cat(parts) for parts in zip(*self._batches, strict=True)]
+            draw = together[2][None]
+            everything = torch.ones_like(draw, dtype=torch.bool)
+            kept = self._reservoir.chosen(draw, torch.zeros_like(everything, dtype=torch.long), everything, most)[0]
+            self._batches = [tuple(each[kept.to(each.device)] for each in together)]
 
     def build(self) -> None:
         """Join what was added, and index it where it is much."""
         if not self._batches:
             return
-        keys, tokens = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
+        keys, tokens, _ = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
         self._batches.clear()
         self.tokens = tokens
         if len(keys) < EXACT_BELOW:

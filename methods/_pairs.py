@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Memory
+from methods._reservoir import Reservoir
 
 SCORES_AT_ONCE = 2**24
 """Query-item scores held at a time (64 MiB of float32), however many queries and items there are."""
@@ -27,15 +28,23 @@ def joined(batches: Sequence[Tensor]) -> Tensor:
     return batches[0] if len(batches) == 1 else torch.cat(list(batches), dim=1)
 
 
+def _at(tensor: Tensor, index: Tensor) -> Tensor:
+    """Items of ``tensor [episode, item, ...]`` at ``index [episode, place]``."""
+    rows = torch.arange(len(index), device=index.device).unsqueeze(1)
+    return tensor[rows, index]
+
+
 class StoredPairs(Memory):
     """Keeps keys ``[episode, item, dim_k]``, values ``[episode, item, dim_v]`` and mask ``[episode, item]``.
 
-    Padding is stored as 0. Its state grows with the items and a read costs time in proportion to them.
+    Padding is stored as 0. Its state grows with the items and a read costs time in proportion to them, unless a
+    reservoir bounds it.
     """
 
-    def __init__(self, n_episodes: int, key_dim: int, value_dim: int) -> None:
+    def __init__(self, n_episodes: int, key_dim: int, value_dim: int, reservoir: Reservoir | None = None) -> None:
         super().__init__()
-        self._batches: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._reservoir = reservoir or Reservoir(None, n_way=1, seed=0)
+        self._batches: list[tuple[Tensor, ...]] = []
         self.register_buffer("keys", torch.zeros(n_episodes, 0, key_dim))
         self.register_buffer("values", torch.zeros(n_episodes, 0, value_dim))
         self.register_buffer("mask", torch.zeros(n_episodes, 0, dtype=torch.bool))
@@ -44,14 +53,31 @@ class StoredPairs(Memory):
     values: Tensor
     mask: Tensor
 
-    def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
-        """Keep the batch; it becomes part of the state when all are joined in solve."""
-        self._batches.append((without_padding(keys, mask), without_padding(values, mask), mask))
+    def observe(self, keys: Tensor, values: Tensor, mask: Tensor, labels: Tensor | None = None) -> None:
+        """Keep the batch, or what a reservoir leaves of it; it becomes part of the state in solve.
+
+        labels: ``[episode, item]``, for a reservoir to keep classes in balance; None where there are none.
+        """
+        batch: tuple[Tensor, ...] = (without_padding(keys, mask), without_padding(values, mask), mask)
+        most = self._most()
+        if most is None:
+            self._batches.append(batch)
+            return
+        labels = torch.zeros_like(mask, dtype=torch.long) if labels is None else labels
+        self._batches.append((*batch, labels, self._reservoir.draws(mask)))
+        if sum(batch[2].shape[1] for batch in self._batches) > most:
+            together = [joined(parts) for parts in zip(*self._batches, strict=True)]
+            index = self._reservoir.chosen(together[4], together[3], together[2], most)
+            self._batches = [tuple(_at(tensor, index) for tensor in together)]
+
+    def _most(self) -> int | None:
+        each = self.keys.shape[2] * self.keys.element_size() + self.values.shape[2] * self.values.element_size()
+        return self._reservoir.most(each + self.mask.element_size())
 
     def solve(self) -> None:
         """Join the batches."""
         if self._batches:
-            self.keys, self.values, self.mask = (joined(parts) for parts in zip(*self._batches, strict=True))
+            self.keys, self.values, self.mask, *_ = (joined(parts) for parts in zip(*self._batches, strict=True))
             self._batches.clear()
 
     def read(self, keys: Tensor) -> Tensor:

@@ -97,6 +97,7 @@ class VirtualTokens(nn.Module):
 class VirtuallyTuned(Tuned):
     """A method whose adapters are virtual tokens; they take room from what the model can read."""
 
+    sized_by = "virtual_tokens"
     config: VirtualConfig
 
     def put_before(self, adapted: LanguageBackbone, config: PromptTuningConfig | PrefixTuningConfig) -> None:

@@ -29,8 +29,8 @@ class InContext(ForwardMethod):
 
     Demonstrations stand in an order shuffled by the setting's seed, since a support set comes sorted
     by class and a model leans towards the classes it read last. Whole demonstrations are dropped,
-    oldest (first) first, until the rest fits with the longest query and answer of a batch; the
-    smallest number kept over all batches is in ``notes``.
+    oldest (first) first, until the rest fits with the longest query and answer of a batch, and what a budget leaves for
+    tokens and state; the smallest number kept over all batches is in ``notes``.
     """
 
     kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
@@ -60,7 +60,11 @@ class InContext(ForwardMethod):
         order = torch.randperm(self._observed, generator=self.setting.generator()).tolist()
         shuffled = [self._demonstrations[index] for index in order]
         tokens = self.backbone.count_tokens(shuffled)
-        first = _first_that_fits(tokens, self.backbone.context_length)
+        limits, room = self.setting.limits, self.backbone.context_length
+        first = _first_that_fits(tokens, room if limits.tokens is None else min(room, limits.tokens))
+        if limits.state_bytes is not None:
+            sizes = [len(text.encode()) for text in shuffled]
+            first = max(first, _first_that_fits(sizes, limits.state_bytes))
         self._demonstrations, self._tokens = shuffled[first:], tokens[first:]
 
     def predict(self, query: Query) -> Answers:
@@ -75,6 +79,10 @@ class InContext(ForwardMethod):
     def state_bytes(self) -> int:
         """Bytes of the demonstrations as UTF-8 text; the key-value cache is rebuilt from it."""
         return sum(len(text.encode()) for text in self._demonstrations)
+
+    def context_tokens(self) -> int:
+        """Tokens of the demonstrations, which stand before every query."""
+        return sum(self._tokens)
 
     def _longest_answer(self, names: Sequence[str]) -> int:
         """Tokens that an answer may take."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from bench.contracts import AssociativeConfig, AssociativeMethod, Query, Support
 from methods._pairs import StoredPairs
+from methods._reservoir import COUNTER, Reservoir
 
 
 class KnnConfig(AssociativeConfig):
@@ -27,8 +28,8 @@ class Neighbours(StoredPairs):
     equal distance have no defined order. An episode without items answers label 0.
     """
 
-    def __init__(self, n_episodes: int, key_dim: int, n_way: int, k: int) -> None:
-        super().__init__(n_episodes, key_dim, 1)
+    def __init__(self, n_episodes: int, key_dim: int, n_way: int, k: int, reservoir: Reservoir | None = None) -> None:
+        super().__init__(n_episodes, key_dim, 1, reservoir)
         self.n_way = n_way
         self.k = k
         self.values = self.values.long()
@@ -60,16 +61,19 @@ class Knn(AssociativeMethod):
 
     Config = KnnConfig
     config: KnnConfig
+    memory: Neighbours
     source = "Cover and Hart 1967, Nearest Neighbor Pattern Classification, as in FAAST, arXiv 2605.04651 (baseline)"
 
     def make_memory(self) -> Neighbours:
         """An empty store of labelled keys."""
         setting = self.setting
-        return Neighbours(setting.n_episodes, setting.key_dim, setting.n_way, self.config.k)
+        return Neighbours(
+            setting.n_episodes, setting.key_dim, setting.n_way, self.config.k, Reservoir.of(setting, COUNTER)
+        )
 
     def observe(self, support: Support) -> None:
         """Keep keys and labels, and count items."""
-        self.memory.observe(support.keys, support.labels.unsqueeze(-1), support.mask)
+        self.memory.observe(support.keys, support.labels.unsqueeze(-1), support.mask, support.labels)
         self.count += support.mask.sum(dim=1)
 
     def recall(self, query: Query) -> Tensor:

@@ -25,6 +25,7 @@ from bench.contracts import (
 from bench.contracts.inside import hooked
 from methods._examples import whole_texts
 from methods._neighbours import NeighbourStore
+from methods._reservoir import Reservoir
 
 FEED_FORWARD = ("mlp", "feed_forward", "ffn")
 """What decoders call the feed-forward part of a block."""
@@ -70,7 +71,7 @@ class KnnLm(ForwardMethod):
             raise UsageError(f"knn_lm needs a language model, got {type(backbone).__name__}")
         super().__init__(config, backbone, setting)
         self._feed_forward = _feed_forward(backbone)
-        self.store = NeighbourStore(backbone.width, config.probes)
+        self.store = NeighbourStore(backbone.width, config.probes, Reservoir.of(setting))
 
     backbone: LanguageBackbone
 

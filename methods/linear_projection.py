@@ -49,6 +49,7 @@ class LinearProjection(SupportTrained):
         held_out = setting.n_way * max(1, shots // VALIDATION_PARTS) if shots > 1 else 0
         self._per_epoch = -(-(setting.n_support - held_out) // config.batch_size)
         self.steps = config.epochs * self._per_epoch
+        self.validate_every = self._per_epoch
         shape = (setting.n_episodes, setting.value_dim, setting.key_dim)
         self.projection = nn.Parameter(torch.zeros(shape))
         self.register_buffer("best", torch.zeros(shape))
@@ -69,6 +70,7 @@ class LinearProjection(SupportTrained):
         self._classes = support.classes
         # Steps were planned for classes of equal size; where they are not, batches make up for it.
         self._size = max(self.config.batch_size, -(-self._training.mask.shape[1] // self._per_epoch))
+        self._epoch = 0
         self._best_epoch = items.labels.new_zeros(len(items.labels))
         self._accuracy = items.keys.new_full((len(items.labels),), -1.0)
         self._stopped = torch.zeros_like(items.mask[:, 0])
@@ -78,17 +80,10 @@ class LinearProjection(SupportTrained):
         )
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
-        """Cross-entropy of a minibatch; after each epoch, keep P where it is the best so far."""
-        epoch, place = divmod(step, self._per_epoch)
-        if place == 0 and epoch > 0:
-            self._validate(epoch)
-        batch = minibatch(self._training, place, self._size)
+        """Cross-entropy of a minibatch."""
+        batch = minibatch(self._training, step % self._per_epoch, self._size)
         scores = self._scores(batch, self.projection, classes)
         return summed_cross_entropy(scores, batch.labels, batch.mask)
-
-    def finish(self) -> None:
-        """Look at what the last epoch came to."""
-        self._validate(self.config.epochs)
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """SGD; its rate falls once."""
@@ -103,15 +98,16 @@ class LinearProjection(SupportTrained):
     def _scores(self, items: Sample | Query, projection: Tensor, classes: Classes) -> Tensor:
         return self.backbone.readout(items.prior + items.keys @ projection.mT, classes)
 
-    @torch.no_grad()
-    def _validate(self, epoch: int) -> None:
+    def validate(self) -> None:
+        """Keep P where it is the best so far; called after each epoch."""
+        self._epoch += 1
         held = self._validation
         right = (self._scores(held, self.projection, self._classes).argmax(dim=-1) == held.labels) & held.mask
         accuracy = right.sum(dim=1) / held.mask.sum(dim=1).clamp(min=1)
         better = (accuracy > self._accuracy) & ~self._stopped
         self._accuracy = accuracy.where(better, self._accuracy)
-        self._best_epoch = self._best_epoch.masked_fill(better, epoch)
-        self._stopped |= epoch - self._best_epoch >= self.config.patience
+        self._best_epoch = self._best_epoch.masked_fill(better, self._epoch)
+        self._stopped |= self._epoch - self._best_epoch >= self.config.patience
         keep = better | ~held.mask.any(dim=1)
         self.best = self.projection.where(keep.view(-1, 1, 1), self.best)
 

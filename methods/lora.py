@@ -54,6 +54,7 @@ class Lora(Tuned):
     """
 
     kinds = LANGUAGE | {Kind.IMAGE_CLASSIFICATION}
+    sized_by = "rank"
     Config: ClassVar[type[LoraConfig]] = LoraConfig
     config: LoraConfig
     source = "Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685"

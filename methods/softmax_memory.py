@@ -4,8 +4,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import AssociativeConfig, AssociativeMethod
+from bench.contracts import AssociativeConfig, AssociativeMethod, Support
 from methods._pairs import StoredPairs
+from methods._reservoir import COUNTER, Reservoir
 
 
 class SoftmaxConfig(AssociativeConfig):
@@ -22,8 +23,10 @@ class SoftmaxConfig(AssociativeConfig):
 class SoftmaxPairs(StoredPairs):
     """Answers with the mean of the stored values, weighted by ``softmax(scale * x K^T)``; 0 if nothing is stored."""
 
-    def __init__(self, n_episodes: int, key_dim: int, value_dim: int, scale: float) -> None:
-        super().__init__(n_episodes, key_dim, value_dim)
+    def __init__(
+        self, n_episodes: int, key_dim: int, value_dim: int, scale: float, reservoir: Reservoir | None = None
+    ) -> None:
+        super().__init__(n_episodes, key_dim, value_dim, reservoir)
         self.scale = scale
 
     def answer(self, keys: Tensor) -> Tensor:
@@ -40,6 +43,7 @@ class SoftmaxMemory(AssociativeMethod):
     linear_in_values = True
     Config = SoftmaxConfig
     config: SoftmaxConfig
+    memory: SoftmaxPairs
     source = (
         "Vaswani et al. 2017, Attention Is All You Need, arXiv 1706.03762, as in FAAST, arXiv 2605.04651 (baseline)"
     )
@@ -47,7 +51,14 @@ class SoftmaxMemory(AssociativeMethod):
     def make_memory(self) -> SoftmaxPairs:
         """An empty store that attends with the configured scale."""
         setting = self.setting
-        return SoftmaxPairs(setting.n_episodes, setting.key_dim, self.memory_dim, self.config.scale)
+        return SoftmaxPairs(
+            setting.n_episodes, setting.key_dim, self.memory_dim, self.config.scale, Reservoir.of(setting, COUNTER)
+        )
+
+    def observe(self, support: Support) -> None:
+        """Keep keys and values, in balance where they are bounded, and count items."""
+        self.memory.observe(support.keys, self.stored_values(support), support.mask, support.labels)
+        self.count += support.mask.sum(dim=1)
 
 
 PLUGIN = SoftmaxMemory

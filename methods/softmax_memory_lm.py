@@ -6,6 +6,7 @@ from torch.nn.functional import normalize
 
 from bench.contracts import Memory
 from methods._inside import Inside, InsideConfig
+from methods._reservoir import Reservoir
 from methods.softmax_memory import SoftmaxPairs
 
 
@@ -23,8 +24,8 @@ class SoftmaxLmConfig(InsideConfig):
 class CosinePairs(SoftmaxPairs):
     """Softmax memory of one episode that compares by cosine and leaves padding out of its store."""
 
-    def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
-        """Keep the real pairs, their keys at unit length."""
+    def observe(self, keys: Tensor, values: Tensor, mask: Tensor, labels: Tensor | None = None) -> None:
+        """Keep the real pairs, their keys at unit length; tokens have no classes."""
         super().observe(normalize(keys[mask], dim=-1)[None], values[mask][None], mask[mask][None])
 
     def answer(self, keys: Tensor) -> Tensor:
@@ -46,7 +47,8 @@ class SoftmaxMemoryLm(Inside):
 
     def make_memory(self, width: int) -> Memory:
         """An empty store that attends with the configured scale."""
-        return CosinePairs(1, width, width, self.config.scale)
+        reservoir = Reservoir.of(self.setting, self.readout_bytes(), len(self._places))
+        return CosinePairs(1, width, width, self.config.scale, reservoir)
 
 
 PLUGIN = SoftmaxMemoryLm

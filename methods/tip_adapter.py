@@ -6,6 +6,7 @@ from torch.nn.functional import one_hot
 
 from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support
 from methods._pairs import StoredPairs
+from methods._reservoir import Reservoir
 
 
 class TipAdapterConfig(MethodConfig):
@@ -27,8 +28,10 @@ def votes(queries: Tensor, keys: Tensor, indicator: Tensor, beta: float) -> Tens
 class Cache(StoredPairs):
     """Keys with labels ``[episode, item, 1]`` as values, answering with the votes for each class."""
 
-    def __init__(self, n_episodes: int, key_dim: int, n_way: int, beta: float) -> None:
-        super().__init__(n_episodes, key_dim, 1)
+    def __init__(
+        self, n_episodes: int, key_dim: int, n_way: int, beta: float, reservoir: Reservoir | None = None
+    ) -> None:
+        super().__init__(n_episodes, key_dim, 1, reservoir)
         self.n_way = n_way
         self.beta = beta
         self.values = self.values.long()
@@ -54,11 +57,11 @@ class TipAdapter(ForwardMethod):
 
     def __init__(self, config: TipAdapterConfig, backbone: Backbone, setting: Setting) -> None:
         super().__init__(config, backbone, setting)
-        self.cache = Cache(setting.n_episodes, setting.key_dim, setting.n_way, config.beta)
+        self.cache = Cache(setting.n_episodes, setting.key_dim, setting.n_way, config.beta, Reservoir.of(setting))
 
     def observe(self, support: Support) -> None:
         """Keep keys and labels."""
-        self.cache.observe(support.keys, support.labels.unsqueeze(-1), support.mask)
+        self.cache.observe(support.keys, support.labels.unsqueeze(-1), support.mask, support.labels)
 
     def solve(self) -> None:
         """Join the batches."""

@@ -275,12 +275,15 @@ def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None)
         return
     optimizer, schedule = method.optimizer()
     with one_thread():
-        for _ in range(method.steps):
+        for step in range(1, method.steps + 1):
             optimizer.zero_grad()
             method.loss(support).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if schedule is not None:
                 schedule.step()
+            if method.validate_every and (step % method.validate_every == 0 or step == method.steps):
+                with torch.no_grad():
+                    method.validate()
         with torch.no_grad():
             method.finish()
 

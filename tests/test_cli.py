@@ -249,7 +249,7 @@ def test_a_leaderboard_of_one_task(bench, clean):
     assert "the store's tasks has no 'tt'; did you mean 't'?" in line
 
 
-STRIPES = ["run", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]
+STRIPES = ["run", "--costs", "same", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +325,7 @@ def test_a_task_that_cannot_be_loaded_costs_no_other(bench, outside, clean):
         "name: two\nblocks:\n  - {task: cifar10, methods: [knn]}\n"
         "  - {task: stripes, backbone: pixels, methods: [knn], shots: [1], n_episodes: 1}\n"
     )
-    answer = bench("run", "two.yaml", "--logger", "none", "--data", "data")
+    answer = bench("run", "two.yaml", "--costs", "same", "--logger", "none", "--data", "data")
     line = one_line(answer, 1)
     assert "cifar10 needs" in line
     assert "data/cifar10/train.parquet" in line

@@ -16,7 +16,7 @@ from bench.planning import method_class
 from bench.plugins import find
 from bench.progress import RichReporter
 from bench.records import Store
-from bench.runner import Runner
+from bench.runner import Runner, same_process
 from bench.spec import RunSpec
 
 
@@ -177,7 +177,7 @@ def test_an_empty_support_set_is_answered_or_refused_clearly(outside, cache, tmp
     )
     quiet_lightning()
     reporter = RichReporter(Console(quiet=True))
-    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter)
+    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter, isolate=same_process)
     (record,) = runner.run([spec]).records
     if record.status == "ok":
         assert 0 <= record.value <= 100
@@ -194,6 +194,6 @@ def test_where_nothing_was_observed_the_prior_answers_alone(outside, cache, tmp_
     ]
     quiet_lightning()
     reporter = RichReporter(Console(quiet=True))
-    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter)
+    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter, isolate=same_process)
     first, second = runner.run(specs).records
     assert first.episode_scores == second.episode_scores

@@ -19,9 +19,9 @@ def features(positions, salt=0):
     return Features(keys=base + torch.arange(4) / 8, prior=-base - torch.arange(3) / 8)
 
 
-def save(cache, positions, salt=0, seconds=0.5, peak=3.0):
+def save(cache, positions, salt=0):
     positions = np.asarray(positions)
-    cache.save(positions, features(positions, salt), torch.full((len(positions),), seconds), peak)
+    cache.save(positions, features(positions, salt))
 
 
 def table(n_items=10):
@@ -31,14 +31,12 @@ def table(n_items=10):
 def test_shards_read_back_as_they_were_written(tmp_path):
     cache = FeatureCache(tmp_path, IDENTITY)
     save(cache, [7, 2, 5])
-    save(cache, [0, 9], seconds=0.25, peak=8.0)
+    save(cache, [0, 9])
     loaded = cache.load("support", 10)
     wanted = features([7, 0, 2, 9, 5])
     keys, prior = loaded.gather(np.array([[7, 0, 2, 9, 5]]))
     assert torch.equal(keys[0], wanted.keys)
     assert torch.equal(prior[0], wanted.prior)
-    assert loaded.seconds[loaded.row[[7, 0, 2, 9, 5]]].tolist() == [0.5, 0.25, 0.5, 0.25, 0.5]
-    assert loaded.peak_memory_mb == 8.0
     assert sorted(path.suffix for path in cache.folder.iterdir()) == [".safetensors"] * 2
 
 
@@ -49,18 +47,18 @@ def test_what_is_missing_is_the_rest_of_the_union(tmp_path):
     asked = np.array([[5, 3, -1], [1, 5, 8]])
     assert loaded.missing(asked).tolist() == [5, 8]
     assert cache.load("support", 10).missing(np.array([1, 3])).size == 0
-    loaded.add(np.array([5, 8]), features([5, 8]), torch.zeros(2))
+    loaded.add(np.array([5, 8]), features([5, 8]))
     assert loaded.missing(asked).size == 0
     assert torch.equal(loaded.gather(asked)[0][0, 0], features([5]).keys[0])
 
 
 def test_an_item_that_comes_twice_keeps_its_first_features(tmp_path):
     grown = table()
-    grown.add(np.array([1, 2]), features([1, 2]), torch.zeros(2))
-    grown.add(np.array([2, 3]), features([2, 3], salt=100), torch.ones(2))
+    grown.add(np.array([1, 2]), features([1, 2]))
+    grown.add(np.array([2, 3]), features([2, 3], salt=100))
     keys, _ = grown.gather(np.array([[1, 2, 3]]))
     assert torch.equal(keys[0], torch.cat([features([1, 2]).keys, features([3], salt=100).keys]))
-    assert len(grown.seconds) == 3
+    assert len(grown.keys) == 3
 
 
 @pytest.mark.parametrize("field", sorted(IDENTITY))
@@ -75,7 +73,7 @@ def test_another_identity_never_sees_these_features(tmp_path, field):
 
 def test_padding_gathers_zeros():
     grown = table()
-    grown.add(np.array([0]), features([0], salt=5), torch.zeros(1))
+    grown.add(np.array([0]), features([0], salt=5))
     keys, prior = grown.gather(np.array([[0, -1]]))
     assert torch.equal(keys[0, 0], features([0], salt=5).keys[0])
     assert not keys[0, 1].any()
@@ -126,7 +124,6 @@ def test_a_full_disk_is_named_and_leaves_no_half_shard(tmp_path, monkeypatch):
         lambda data: b"",
         lambda data: b"\0" * len(data),
         lambda data: data.replace(b"positions", b"locations"),
-        lambda data: data.replace(b"peak_memory_mb", b"peak_memory_gb"),
     ],
 )
 def test_a_damaged_shard_is_named(tmp_path, damage):
@@ -144,8 +141,7 @@ def test_a_shard_of_a_larger_pool_or_of_another_width_is_damage(tmp_path):
     save(cache, [1, 20])
     with pytest.raises(StoreError, match="is damaged"):
         cache.load("support", 10)
-    one = torch.ones(1)
-    cache.save(np.array([3]), Features(torch.ones(1, 9), torch.ones(1, 3)), one, 0.0)
+    cache.save(np.array([3]), Features(torch.ones(1, 9), torch.ones(1, 3)))
     with pytest.raises(StoreError, match="is damaged"):
         cache.load("support", 30)
 
@@ -155,7 +151,7 @@ def test_a_shard_of_a_larger_pool_or_of_another_width_is_damage(tmp_path):
 def test_features_that_are_not_finite_are_refused_by_item(field, bad):
     grown, given = table(), features(range(5))
     getattr(given, field)[3, 1] = bad
-    grown.add(np.arange(5), given, torch.zeros(5))
+    grown.add(np.arange(5), given)
     grown.gather(np.array([[0, 1, 2, 4]]))
     with pytest.raises(NumericalError, match=r"1 of the 2 support items .*support item 3: .*must be finite"):
         grown.gather(np.array([[4, 3, -1]]))
@@ -170,6 +166,6 @@ def test_many_broken_items_are_counted_and_three_named():
 
 def test_an_item_that_nobody_encoded_is_never_taken_for_zeros():
     grown = table()
-    grown.add(np.array([0]), features([0]), torch.zeros(1))
+    grown.add(np.array([0]), features([0]))
     with pytest.raises(DataError, match="support item 6: it was never encoded"):
         grown.gather(np.array([[0, 6]]))

@@ -20,7 +20,8 @@ from bench.leaderboard.formats import FORMATS
 from bench.leaderboard.rows import rows
 from bench.progress import RichReporter
 from bench.records import Record, Store
-from bench.runner import Report, Runner
+from bench.reporting import Report
+from bench.runner import Runner, same_process
 from bench.spec import Block
 from tests.tiny_models import save_model
 
@@ -84,7 +85,12 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
     monkeypatch.syspath_prepend(str(site.parent))
     plugins.find.cache_clear()
     quiet_lightning()
-    yield Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), RichReporter(Console(quiet=True)))
+    yield Runner(
+        Store(tmp_path / "store"),
+        DeviceOptions(accelerator="cpu"),
+        RichReporter(Console(quiet=True)),
+        isolate=same_process,
+    )
     shutil.rmtree(site)
     plugins.find.cache_clear()
 
@@ -134,7 +140,7 @@ def test_shots_count_texts_and_what_is_learnt_changes_the_score(runner: Runner, 
     assert support_tokens in {sum(lengths) - one for one in lengths}
     assert records["faast_lm"].value != pytest.approx(records["zero_shot"].value, rel=1e-3)
     assert records["faast_lm"].costs is not None
-    assert records["faast_lm"].costs.adapt_seconds > 0
+    assert records["faast_lm"].costs.adapt.seconds > 0
     full = by_method(run(runner, model, "tiny_text", methods=["faast_lm"], shots=["full"]))["faast_lm"]
     assert full.notes["support_tokens"] == sum(lengths)
 
@@ -196,7 +202,7 @@ def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monk
         return [""] * len(prompts)
 
     monkeypatch.setattr(CausalLM, "write", write)
-    forced = Runner(runner.store, runner.devices, runner.reporter, force=True)
+    forced = Runner(runner.store, runner.devices, runner.reporter, force=True, isolate=same_process)
     by_method(run(forced, model, "tiny_translation", methods=["faast_lm"]))
     assert given
     assert not any(sentence.upper() in prompt for prompts in given for prompt in prompts for sentence in SENTENCES)

@@ -71,6 +71,7 @@ def test_a_sampling_thread_does_not_outlive_its_stage():
     thread = meter.thread
     assert thread.is_alive()
     meter.peak()
+    meter.stop()
     assert not thread.is_alive()
 
 

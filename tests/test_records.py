@@ -7,25 +7,30 @@ from pathlib import Path
 import pytest
 
 from bench.contracts import StoreError
+from bench.costs import Costs, StageCosts
 from bench.provenance import code_fingerprint
-from bench.records import Costs, Record, Store, run_id
+from bench.records import Record, Store, run_id
 from bench.spec import RunSpec
 
 SPEC = RunSpec(
     task="t", backbone="b", method="m", config={"alpha": 0.1}, n_shot=5, seed=0, n_episodes=2, n_query=3, n_way=None
 )
 COSTS = Costs(
-    encode_seconds=1.5,
+    encode=StageCosts(seconds=1.5, peak_memory_mb=3.0, flops=900),
+    adapt=StageCosts(seconds=1 / 3, seconds_spread=0.01, peak_memory_mb=7.0, flops=100),
+    query=StageCosts(seconds=0.0003, peak_memory_mb=5.0, flops=30),
+    encode_sample=8,
     encode_wall_seconds=0.0,
-    encode_peak_memory_mb=3.0,
-    adapt_seconds=1 / 3,
-    adapt_peak_memory_mb=7.0,
-    query_milliseconds=0.1,
-    query_peak_memory_mb=5.0,
+    n_support=6,
+    n_queries=3,
     state_mb=0.25,
+    optimizer_mb=0.5,
     trainable_params=12,
+    steps=4,
+    tokens=0,
     memory_meter="linux_vm_hwm",
-    repeats=3,
+    process="fresh",
+    repeats=5,
 )
 
 
@@ -136,12 +141,12 @@ def edited(store, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "has schema version 2, this program reads 1"),
+        ({"schema_version": 3}, "has schema version 3, this program reads 2"),
         ({"schema_version": None}, "has schema version None"),
         ({"value": "high"}, "is not a valid record: value: .*valid number"),
         ({"status": "fine"}, "is not a valid record: status"),
         ({"extra": 1}, "is not a valid record: extra"),
-        ({"costs": {}}, "is not a valid record: costs.encode_seconds"),
+        ({"costs": {}}, "is not a valid record: costs.encode"),
         ({"id": "0123456789abcdef"}, "holds another run than its name says"),
         ({"identity": {"seed": 7}}, "holds another run than its name says"),
     ],

@@ -89,7 +89,7 @@ def halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_datasets() -> Iterator[None]:
     """Keep the progress bars and retry warnings of ``datasets`` and the hub off the terminal."""
     shown = datasets.is_progress_bar_enabled()
     loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
@@ -159,7 +159,7 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
     """The rows of Parquet files as one data set. Raises DataError, with the task's ``name``, if they cannot be read."""
     paths = [str(file) for file in files]
     try:
-        with _quiet():
+        with quiet_datasets():
             return datasets.load_dataset("parquet", data_files=paths, split="train")
     except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{name} cannot be read from {', '.join(paths)}: {one_line(error)}") from error
@@ -172,7 +172,7 @@ def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str
     """
     reason = _unreachable(repository, kind, revision)
     try:
-        with _quiet():
+        with quiet_datasets():
             # Asked for what it cannot reach, the hub's client would try for half a minute.
             folder = snapshot_download(
                 repository,

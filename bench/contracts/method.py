@@ -27,6 +27,24 @@ class MethodConfig(BaseModel):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a budget asks of a method itself, per episode; None where it asks nothing.
+
+    state_bytes: of ``Method.state_bytes``; a method that stores examples keeps as many as fit, balanced by class.
+    tokens: of the support set that a method puts before its queries.
+    """
+
+    state_bytes: int | None = None
+    tokens: int | None = None
+
+    def items(self, bytes_each: int, bytes_once: int = 0) -> int | None:
+        """How many items of ``bytes_each`` a store may keep beside ``bytes_once``; None for any number."""
+        if self.state_bytes is None:
+            return None
+        return max(0, self.state_bytes - bytes_once) // bytes_each
+
+
+@dataclass(frozen=True)
 class Setting:
     """What is known before the first example is seen.
 
@@ -45,6 +63,7 @@ class Setting:
     seed: int
     kind: Kind = Kind.IMAGE_CLASSIFICATION
     protocol: AnswerProtocol = field(default_factory=AnswerProtocol)
+    limits: Limits = field(default_factory=Limits)
 
     def generator(self) -> torch.Generator:
         """A CPU random generator that starts from the seed."""
@@ -102,6 +121,10 @@ class Method(nn.Module, ABC):
         """Bytes that must be kept to answer the next query: parameters and buffers unless overridden."""
         return sum(tensor.nbytes for tensor in (*self.parameters(), *self.buffers()))
 
+    def context_tokens(self) -> int:
+        """Tokens of the support set that stand before every query; they count like those read when adapting."""
+        return 0
+
     def trainable_params(self) -> int:
         """Number of parameters that adaptation trains, over all episodes of this instance."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
@@ -126,6 +149,10 @@ class GradientMethod(Method):
     """Optimizer steps to take."""
     batch_size: int | None
     """Items per episode and step; None for all of them in each step."""
+    sized_by: ClassVar[str | None] = None
+    """The config's field that the number of trainable parameters is proportional to; a budget for them sets it."""
+    validate_every: int | None = None
+    """Steps between two calls of ``validate``; None for a method whose last weights count."""
 
     @abstractmethod
     def loss(self, support: Support) -> Tensor:
@@ -134,6 +161,14 @@ class GradientMethod(Method):
     @abstractmethod
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer, and a schedule that is stepped with it."""
+
+    def validate(self) -> None:
+        """Look at the weights on examples held out of the support set and keep them where they are the best so far.
+
+        Called after every ``validate_every`` steps and after the last one, without gradients; adapting's clock stands
+        still meanwhile.
+        """
+        return
 
     def finish(self) -> None:
         """Called once after the last step, without gradients; a part of adapting, like ``ForwardMethod.solve``."""
@@ -200,10 +235,13 @@ class AssociativeMethod(ForwardMethod):
     def make_memory(self) -> Memory:
         """An empty memory for ``self.setting``, whose values are ``self.memory_dim`` wide."""
 
+    def stored_values(self, support: Support) -> Tensor:
+        """``[episode, item, memory_dim]``: what the memory is to answer for each item."""
+        return one_hot(support.labels, self.setting.n_way).float() if self.stores_labels else support.values
+
     def observe(self, support: Support) -> None:
         """Pass the batch on to the memory and count its items."""
-        values = one_hot(support.labels, self.setting.n_way).float() if self.stores_labels else support.values
-        self.memory.observe(support.keys, values, support.mask)
+        self.memory.observe(support.keys, self.stored_values(support), support.mask)
         self.count += support.mask.sum(dim=1)
 
     def solve(self) -> None:

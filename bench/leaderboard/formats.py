@@ -18,8 +18,20 @@ UNITS = {
 }
 DECIMALS = {"accuracy": 1}
 """Of a score; 2 for any other metric."""
-COLUMNS = ("task", "method", "shots", "score", "encode s", "adapt s", "query ms", "peak MB", "status")
-LEFT = ("task", "method", "metric", "status")
+COLUMNS = (
+    "task",
+    "method",
+    "shots",
+    "score",
+    "encode s",
+    "adapt s",
+    "query ms",
+    "peak MB",
+    "state MB",
+    "front",
+    "status",
+)
+LEFT = ("task", "method", "budget", "metric", "front", "status")
 """Columns of words; numbers stand on the right."""
 
 
@@ -42,15 +54,23 @@ def _metrics(rows: Sequence[Row]) -> list[str]:
 
 def _caption(rows: Sequence[Row]) -> str:
     units = " or ".join(UNITS.get(metric, metric) for metric in _metrics(rows) or ["accuracy"])
-    return f"score: {units}, ± 95% interval. Costs are those of one episode alone."
+    told = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
+    told += " front: nothing is at least as good and cheaper, in time until the first query or in peak memory."
+    if any(row.break_even_queries is not None for row in rows):
+        told += " break-even: queries from which on it costs less time in all than the method it is compared with."
+    return told
 
 
 def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The columns, with one for the metric where scores are not all of one."""
-    if len(_metrics(rows)) < 2:
-        return COLUMNS
-    place = COLUMNS.index("score")
-    return (*COLUMNS[:place], "metric", *COLUMNS[place:])
+    """The columns, with one for what not every table has."""
+    columns = list(COLUMNS)
+    if len(_metrics(rows)) > 1:
+        columns.insert(columns.index("score"), "metric")
+    if any(row.budget for row in rows):
+        columns.insert(columns.index("method") + 1, "budget")
+    if any(row.break_even_queries is not None for row in rows):
+        columns.insert(columns.index("status"), "break-even")
+    return tuple(columns)
 
 
 def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
@@ -58,10 +78,23 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
     score = "-" if row.value is None else f"{row.value:.{decimals}f}"
     if row.ci95 is not None:
         score += f" ± {row.ci95:.{decimals}f}"
-    method = f"{row.method} [{row.config}]" if row.config else row.method
-    costs = (row.encode_seconds, row.adapt_seconds, row.query_milliseconds, row.peak_memory_mb)
-    metric = ("-" if row.value is None else row.metric,) if "metric" in columns else ()
-    return (row.task, method, str(row.n_shot), *metric, score, *map(_number, costs), row.status)
+    cells = {
+        "task": row.task,
+        "method": f"{row.method} [{row.config}]" if row.config else row.method,
+        "budget": row.budget,
+        "shots": str(row.n_shot),
+        "metric": "-" if row.value is None else row.metric,
+        "score": score,
+        "encode s": _number(row.encode_seconds),
+        "adapt s": _number(row.adapt_seconds),
+        "query ms": _number(row.query_milliseconds),
+        "peak MB": _number(row.peak_memory_mb),
+        "state MB": _number(row.state_mb),
+        "break-even": _number(row.break_even_queries),
+        "front": row.front,
+        "status": row.status,
+    }
+    return tuple(cells[column] for column in columns)
 
 
 def reasons(rows: Sequence[Row]) -> list[str]:

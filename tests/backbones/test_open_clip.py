@@ -20,7 +20,7 @@ from bench.contracts import Classes, DataError, UsageError
 from bench.devices import DeviceOptions, quiet_lightning
 from bench.progress import RichReporter
 from bench.records import Store
-from bench.runner import Runner
+from bench.runner import Runner, same_process
 from bench.spec import Block
 from tests.backbones.tiny_clip import VISION, save, tiny
 
@@ -232,7 +232,7 @@ def test_a_run_goes_from_the_name_on_the_command_line_to_its_records(
     block = {"task": "stripes", "backbone": name, "methods": ["zero_shot", "faast"], "shots": ["full"]}
     specs = planning.expand(Block.model_validate(block | {"precision": precision}))
     devices = DeviceOptions(accelerator="cpu", batch_size=64, workers=2)
-    report = Runner(Store(tmp_path / "store"), devices, reporter).run(specs)
+    report = Runner(Store(tmp_path / "store"), devices, reporter, isolate=same_process).run(specs)
     assert not report.failed, (report.problems, [record.reason for record in report.records])
     assert {record.spec.backbone for record in report.records} == {name}
     if precision == "32-true":

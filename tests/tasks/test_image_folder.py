@@ -13,7 +13,8 @@ from bench.contracts import DataError, Pool, TaskData
 from bench.devices import DeviceOptions, quiet_lightning
 from bench.progress import RichReporter
 from bench.records import Record, Store
-from bench.runner import Report, Runner
+from bench.reporting import Report
+from bench.runner import Runner, same_process
 from bench.spec import Block
 from methods.faast import PLUGIN as FAAST
 from tasks.image_folder import PLUGIN
@@ -154,7 +155,7 @@ def runner(cache: Path, tmp_path: Path) -> Runner:
     quiet_lightning()
     reporter = RichReporter(Console(file=io.StringIO()))
     devices = DeviceOptions(accelerator="cpu", batch_size=64)
-    return Runner(Store(tmp_path / "store"), devices, reporter, tmp_path / "data")
+    return Runner(Store(tmp_path / "store"), devices, reporter, tmp_path / "data", isolate=same_process)
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +246,7 @@ def test_full_support_is_streamed_and_leaves_nothing_behind(
 
     monkeypatch.setattr(FAAST, "observe", watched)
     monkeypatch.setattr(batching, "ITEMS_AT_ONCE", 32)
-    forced = Runner(runner.store, runner.devices, runner.reporter, runner.data, force=True)
+    forced = Runner(runner.store, runner.devices, runner.reporter, runner.data, force=True, isolate=same_process)
     streamed = only(run(forced, **alone))
     assert streamed.value == whole.value
     assert max(widths) == 32

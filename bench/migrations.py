@@ -1,0 +1,41 @@
+"""Records of earlier schemas as the next one has them; a reader goes through as many as it takes."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def _stage(seconds: float, peak_memory_mb: float) -> dict[str, Any]:
+    return {"seconds": seconds, "seconds_spread": 0.0, "peak_memory_mb": peak_memory_mb}
+
+
+def _to_2(record: dict[str, Any]) -> dict[str, Any]:
+    """Costs by stage. What version 1 did not measure is 0, and that nothing was counted is None."""
+    old = record.get("costs")
+    if old is None:
+        return {**record, "schema_version": 2}
+    n_episodes = max(1, len(record.get("episode_scores", [])))
+    n_queries = record.get("n_queries", 0) // n_episodes
+    n_shot, n_way = record["spec"]["n_shot"], record["spec"]["n_way"]
+    costs = {
+        "encode": _stage(old["encode_seconds"], old["encode_peak_memory_mb"]),
+        "adapt": _stage(old["adapt_seconds"], old["adapt_peak_memory_mb"]),
+        "query": _stage(old["query_milliseconds"] * n_queries / 1000, old["query_peak_memory_mb"]),
+        "encode_sample": 0,
+        "encode_wall_seconds": old["encode_wall_seconds"],
+        # Known only where the number of classes was given.
+        "n_support": n_shot * n_way if isinstance(n_shot, int) and n_way else 0,
+        "n_queries": n_queries,
+        "state_mb": old["state_mb"],
+        "optimizer_mb": 0.0,
+        "trainable_params": old["trainable_params"],
+        "steps": 0,
+        "tokens": 0,
+        "memory_meter": old["memory_meter"],
+        "process": "same",
+        "repeats": old["repeats"],
+    }
+    return {**record, "schema_version": 2, "costs": costs}
+
+
+MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2}
+"""From a schema's version to the next."""

@@ -1,0 +1,73 @@
+"""Who is told how far the work has come, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.contracts import BenchError, StoreError
+from bench.records import Record, Store
+from bench.spec import RunSpec
+
+
+class Reporter(Protocol):
+    """Who is told how far the work has come."""
+
+    def plan(self, total: int) -> None:
+        """So many runs were asked for."""
+
+    def encoding(self, what: str, total: int) -> Callable[[int], None]:
+        """Items are about to be encoded; the answer is called with each number done."""
+
+    def running(self, spec: RunSpec) -> None:
+        """A run begins."""
+
+    def done(self, record: Record) -> None:
+        """A run has ended, well or badly, now or in an earlier call."""
+
+    def problem(self, message: str) -> None:
+        """Something went wrong that leaves other runs unharmed."""
+
+
+@dataclass
+class Report:
+    """What came of a call: the records of all runs asked for, and problems that made no record."""
+
+    store: Store
+    reporter: Reporter
+    trackers: tuple[Callable[[Record], None], ...] = ()
+    records: list[Record] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything went wrong."""
+        return bool(self.problems) or any(record.status == "failed" for record in self.records)
+
+    def problem(self, message: str) -> None:
+        """Something went wrong that leaves other runs unharmed."""
+        self.problems.append(message)
+        self.reporter.problem(message)
+
+    def known(self, record: Record) -> None:
+        """A run was asked for that is recorded already."""
+        self.records.append(record)
+        self.reporter.done(record)
+
+    def keep(self, record: Record) -> None:
+        """A run has ended: store its record, and tell whoever follows it."""
+        self.records.append(record)
+        try:
+            self.store.write(record)
+        except StoreError as error:
+            self.problem(str(error))
+        self.reporter.done(record)
+        for track in self.trackers:
+            try:
+                track(record)
+            except Exception as error:  # a tracker's failure is never the run's
+                self.reporter.problem(f"tracking failed, the record is kept: {type(error).__name__}: {error}")
+
+
+def told(error: BaseException) -> str:
+    """An error in one line, with its type where it is no error of the user's."""
+    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,49 @@
+"""Tries to look cheaper than it is, in the way its config names, to show where the cost comes out."""
+
+import time
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from bench.contracts import ForwardMethod, MethodConfig
+
+
+class LyingConfig(MethodConfig):
+    lie: Literal["none", "defer", "free"] = Field("none", description="defer: work when asked; free: give memory back.")
+    seconds: float = Field(0.0, ge=0, description="What the work takes.")
+    megabytes: int = Field(0, ge=0, description="What the work needs.")
+
+
+class Lying(ForwardMethod):
+    """A method that answers with the prior, after some work in one place or another."""
+
+    Config = LyingConfig
+    source = "none"
+
+    def __init__(self, config, backbone, setting):
+        super().__init__(config, backbone, setting)
+        self.kept = None
+        self.done = False
+
+    def work(self):
+        held = np.ones(self.config.megabytes * 2**20, dtype=np.uint8)
+        time.sleep(self.config.seconds)
+        self.done = True
+        if self.config.lie != "free":
+            self.kept = held
+
+    def observe(self, support):
+        pass
+
+    def solve(self):
+        if self.config.lie != "defer":
+            self.work()
+
+    def predict(self, query):
+        if not self.done:
+            self.work()
+        return self.backbone.readout(query.prior, query.classes)
+
+
+PLUGIN = Lying

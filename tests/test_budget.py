@@ -1,0 +1,104 @@
+"""Budgets as users write them, and what a measurement says of them."""
+
+import pytest
+
+from bench.budget import (
+    AXES,
+    Budget,
+    Match,
+    budget_of,
+    excesses,
+    parse_budget,
+    parse_grid,
+    parse_match,
+    require_possible,
+)
+from bench.contracts import UsageError
+from bench.costs import StageCosts
+from tests.test_records import COSTS
+
+
+def test_axes_are_those_that_are_documented():
+    assert set(AXES) == {
+        "adapt_seconds", "query_milliseconds", "peak_memory_mb", "state_mb", "trainable_params", "steps", "tokens",
+        "flops", "tuning_trials",
+    }  # fmt: skip
+
+
+def test_a_budget_is_what_is_written():
+    budget = parse_budget(["adapt_seconds=0.5", "steps=20", "flops=1e9"])
+    assert budget == Budget(adapt_seconds=0.5, steps=20, flops=1e9)
+    assert str(budget) == "adapt_seconds=0.5,steps=20,flops=1e+09"
+    assert str(Budget()) == ""
+    assert parse_grid(["adapt_seconds=0.1,1,10", "steps=5"]) == {"adapt_seconds": [0.1, 1, 10], "steps": [5]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["adapt_seconds=0"], r"--budget: adapt_seconds needs a number above 0.*got 0; leave it out for no limit"),
+        (["state_mb=-1"], r"state_mb needs a number above 0.*got -1"),
+        (["steps=2.5"], r"steps needs a number above 0, whole where it counts, got 2.5"),
+        (["steps=nan"], r"steps needs a number above 0"),
+        (["steps=many"], r"--budget: steps needs a number, got 'many'"),
+        (["adapt_second=1"], r"--budget has no axis 'adapt_second'; did you mean 'adapt_seconds'\?"),
+        (["wealth=1"], r"has no axis 'wealth'; known: adapt_seconds"),
+        (["adapt_seconds"], r"needs AXIS=LIMIT, such as adapt_seconds=2; got 'adapt_seconds'"),
+        (["steps=1", "steps=2"], r"--budget gives steps twice, 1 and 2"),
+        (["state_mb=20", "peak_memory_mb=10"], r"state_mb=20 contradicts peak_memory_mb=10.*lower the first"),
+        (["steps=20", "tokens=10"], r"steps=20 contradicts tokens=10"),
+    ],
+)
+def test_what_cannot_be_a_budget_is_refused(texts, message):
+    with pytest.raises(UsageError, match=message):
+        parse_budget(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (":steps", "--match needs METHOD"),
+        ("faast:speed", "--match has no axis 'speed'"),
+        ("faast:tuning_trials", "--match has no axis 'tuning_trials'"),
+    ],
+)
+def test_what_cannot_be_a_match_is_refused(text, message):
+    with pytest.raises(UsageError, match=message):
+        parse_match(text)
+
+
+def test_a_match_is_the_references_cost():
+    assert parse_match("faast") == Match(method="faast", axes=("adapt_seconds", "state_mb"))
+    match = parse_match("faast:adapt_seconds,state_mb")
+    assert match.budget(COSTS, reads_features=True) == Budget(adapt_seconds=COSTS.adapt.seconds, state_mb=0.25)
+    # Encoding the support set is a part of adapting for who reads inputs.
+    assert match.budget(COSTS, reads_features=False).adapt_seconds == COSTS.seconds_once
+    with pytest.raises(UsageError, match="faast cannot be matched on tokens: it costs 0"):
+        parse_match("faast:tokens").budget(COSTS, reads_features=True)
+
+
+def test_what_is_not_kept_is_named_with_limit_and_measurement():
+    budget = budget_of({"adapt_seconds": 0.2, "state_mb": 0.3, "steps": 3}, "test")
+    found = excesses(budget, COSTS)
+    assert [(each.axis, each.limit, each.measured) for each in found] == [
+        ("adapt_seconds", 0.2, COSTS.adapt.seconds),
+        ("steps", 3, 4),
+    ]
+    assert str(found[1]) == "steps is 4, 3 allowed"
+
+
+def test_a_method_that_was_stopped_may_end_within_a_step_of_its_time():
+    limit = Budget(adapt_seconds=COSTS.adapt.seconds - 0.05)
+    assert excesses(limit, COSTS, step_seconds=0.04)
+    assert not excesses(limit, COSTS, step_seconds=0.06)
+    # One step alone is no excuse: a method whose first step is too long does not comply.
+    assert excesses(limit, COSTS.model_copy(update={"steps": 1}), step_seconds=0.06)
+
+
+def test_a_budget_below_the_backbones_own_cost_is_refused():
+    own = StageCosts(seconds=0.5, peak_memory_mb=200.0, flops=10**9)
+    with pytest.raises(UsageError, match=r"peak_memory_mb=100 is below what pixels itself costs, 200; .* raise it"):
+        require_possible(Budget(peak_memory_mb=100), own, 1, True, "pixels")
+    require_possible(Budget(query_milliseconds=100), own, 1, True, "pixels")
+    with pytest.raises(UsageError, match="query_milliseconds=100 is below"):
+        require_possible(Budget(query_milliseconds=100), own, 1, False, "pixels")

@@ -1,0 +1,206 @@
+"""How costs are measured: what is sent, what is held, and that no lie makes a method cheaper."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import planning
+from bench.batching import EpisodeGroup
+from bench.budget import Budget
+from bench.contracts import Kind
+from bench.costing import REPEATS, limits_of, sized
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.episodes import draw_episodes
+from bench.group import Group
+from bench.isolation import SameProcess
+from bench.records import Store
+from bench.reporting import Report
+from bench.runner import Runner, draw_of, same_process
+from bench.spec import Block
+from methods.lora import Lora, LoraConfig
+from tests.doubles import problem, tiny_language_model
+from tests.test_runner import Notebook
+
+pytestmark = pytest.mark.usefixtures("outside", "cache")
+
+
+@pytest.fixture
+def runner(tmp_path):
+    quiet_lightning()
+    devices = DeviceOptions(accelerator="cpu", batch_size=16)
+    return Runner(Store(tmp_path / "store"), devices, Notebook(), isolate=same_process)
+
+
+def run(runner, *methods, **changes):
+    block = {"task": "stripes", "backbone": "pixels", "methods": list(methods), "shots": [5], "n_episodes": 2} | changes
+    report = runner.run(planning.expand(Block.model_validate(block)))
+    return {record.spec.method: record for record in report.records}
+
+
+def test_costs_come_from_repeats_of_one_episode(runner):
+    record = run(runner, "faast")["faast"]
+    costs = record.costs
+    assert costs.repeats == REPEATS
+    assert costs.process == "same"
+    assert (costs.n_support, costs.n_queries) == (20, 20)
+    assert costs.encode_sample == 32
+    assert costs.encode.seconds > 0
+    assert costs.adapt.seconds_spread >= 0
+    assert costs.adapt.flops > 2 * 20 * 20 * 144  # its Gram matrix at least
+    assert costs.query.flops > 0
+
+
+def test_a_gradient_method_tells_its_steps_and_what_they_take(runner):
+    few = run(runner, "linear_probe", set={"linear_probe": {"steps": 10}})["linear_probe"].costs
+    many = run(runner, "linear_probe", set={"linear_probe": {"steps": 40}})["linear_probe"].costs
+    assert (few.steps, many.steps) == (10, 40)
+    assert few.optimizer_mb > 0
+    # A product of [4, 20] with [20, 20] forward and one backward, each step; what prepares them comes once.
+    assert many.adapt.flops - few.adapt.flops == 30 * 2 * (2 * 4 * 20 * 20)
+    assert many.adapt.seconds > few.adapt.seconds
+
+
+def test_work_deferred_to_the_query_is_charged_there(runner):
+    seconds = 0.15
+    honest = run(runner, "lying", set={"lying": {"seconds": seconds}})["lying"].costs
+    lying = run(runner, "lying", set={"lying": {"seconds": seconds, "lie": "defer"}})["lying"].costs
+    assert honest.adapt.seconds >= seconds > honest.query.seconds
+    assert lying.query.seconds >= seconds > lying.adapt.seconds
+    assert lying.seconds_once + lying.n_queries * lying.seconds_each >= seconds
+
+
+@pytest.mark.parametrize("lie", ["none", "free", "defer"])
+def test_memory_is_seen_wherever_it_was_taken_and_given_back(runner, lie):
+    costs = run(runner, "lying", set={"lying": {"megabytes": 200, "lie": lie}})["lying"].costs
+    stage = costs.query if lie == "defer" else costs.adapt
+    assert stage.peak_memory_mb == pytest.approx(200, rel=0.1)
+    assert costs.peak_memory_mb >= 180
+
+
+def test_a_budget_that_is_not_kept_is_a_row_with_limit_and_measurement(runner):
+    made = run(runner, "lying", "faast", budget={"adapt_seconds": 0.1}, set={"lying": {"seconds": 0.3}})
+    assert made["faast"].status == "ok"
+    assert made["faast"].limits == {"adapt_seconds": 0.1}
+    late = made["lying"]
+    assert late.status == "over_budget"
+    assert late.value is None
+    assert late.excesses["adapt_seconds"] >= 0.3
+    assert "adapt_seconds is 0.3" in late.reason
+    assert "0.1 allowed" in late.reason
+
+
+def test_memory_over_the_budget_ends_the_run(runner):
+    made = run(runner, "lying", budget={"peak_memory_mb": 120}, set={"lying": {"megabytes": 300}})["lying"]
+    assert made.status == "over_budget"
+    assert made.excesses["peak_memory_mb"] > 250
+
+
+def test_running_out_of_memory_is_a_row(runner, monkeypatch):
+    from methods.knn import Knn
+
+    def out(*_):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(Knn, "observe", out)
+    made = run(runner, "knn", "faast")
+    assert made["faast"].status == "ok"
+    assert made["knn"].status == "over_budget"
+    assert "memory ran out" in made["knn"].reason
+
+
+def test_a_budget_of_steps_is_kept(runner):
+    made = run(runner, "linear_probe", budget={"steps": 7})["linear_probe"]
+    assert made.status == "ok"
+    assert made.costs.steps == 7
+
+
+def test_a_budget_of_operations_is_kept(runner):
+    free = run(runner, "linear_probe", set={"linear_probe": {"steps": 50}})["linear_probe"].costs
+    # All but 25 steps, each of 6,400 operations; encoding and what prepares the steps come first.
+    limit = free.flops - 25 * 6400
+    held = run(runner, "linear_probe", set={"linear_probe": {"steps": 50}}, budget={"flops": limit})["linear_probe"]
+    assert held.status == "ok", held.reason
+    assert held.costs.flops <= limit
+    assert held.costs.steps in (24, 25)
+    none = run(runner, "linear_probe", budget={"flops": free.flops - free.adapt.flops})["linear_probe"]
+    assert none.status == "over_budget"
+    assert "flops" in none.excesses
+
+
+def test_a_match_takes_the_references_cost_as_the_others_budget(runner):
+    made = run(runner, "softmax_memory", "linear_probe", shots=[15], match="faast:state_mb,adapt_seconds")
+    reference = made["faast"]
+    assert reference.limits == {}
+    stored = made["softmax_memory"]
+    assert stored.limits["state_mb"] == reference.costs.state_mb
+    assert stored.limits["adapt_seconds"] == reference.costs.adapt.seconds
+    assert stored.costs.state_mb <= reference.costs.state_mb
+    # Enough examples that the store had to choose, and as full as whole items let it be.
+    item = (4 * 144 + 4 * 4 + 1) / 2**20
+    assert reference.costs.state_mb - stored.costs.state_mb < item
+    assert str(stored.spec.match) == "match faast:state_mb,adapt_seconds"
+
+
+def test_a_match_to_what_failed_says_so(runner):
+    made = run(runner, "faast", match="faulty:state_mb")
+    assert made["faast"].status == "failed"
+    assert "matched to faulty, whose costs are not known: it is failed: RuntimeError: planted defect" in (
+        made["faast"].reason
+    )
+
+
+def test_a_grid_runs_every_budget(runner):
+    block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "n_episodes": 2}
+    specs = planning.expand(Block.model_validate(block | {"budget_grid": {"steps": [1, 10], "tokens": [100]}}))
+    assert [spec.budget.limits() for spec in specs] == [{"steps": 1, "tokens": 100}, {"steps": 10, "tokens": 100}]
+    assert len({record.id for record in runner.run(specs).records}) == 2
+
+
+def test_what_is_sent_to_be_measured_has_no_query_labels(runner):
+    """The excerpt is all that the measuring process gets, and it must not hold what a query's class is."""
+    block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "n_episodes": 2}
+    (spec,) = planning.expand(Block.model_validate(block))
+    data = planning.task_class("stripes")().load(None)
+    episodes = draw_episodes(data, draw_of(spec))
+    backbone = planning.make_backbone("pixels")
+    seen = []
+
+    class Watching(SameProcess):
+        def call(self, function, *arguments):
+            seen.extend(arguments)
+            return function(self.backbone, *pickle.loads(pickle.dumps(arguments)))
+
+    group = Group(data, backbone, lambda: Watching(backbone), runner.devices, False, Report(runner.store, Notebook()))
+    group.run([(spec, episodes)])
+    (work,) = [one for one in seen if hasattr(one, "excerpt")]
+    assert (work.excerpt.data.query.labels == 0).all()
+    assert (work.episodes.query_labels <= 0).all()
+    assert len(work.excerpt.data.support.labels) == 20
+    assert len(work.excerpt.data.query.labels) == 20
+    # It is the first episode: the same features in the same order.
+    ours = EpisodeGroup(work.excerpt.on(backbone), work.episodes, work.reads, 0.0, 0)
+    first = next(iter(ours.support_batches()))
+    assert first.labels.tolist() == [episodes.support_labels[0].tolist()]
+    raw = first.inputs.episode(0)
+    expected = [data.support.inputs[int(position)]["input"] for position in episodes.support[0]]
+    assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in zip(raw, expected, strict=True))
+
+
+def test_lora_takes_the_rank_that_fits():
+    backbone = tiny_language_model()
+    given = problem(n_shot=2, key_dim=8, sizes=[4])
+    setting = replace(given.setting, kind=Kind.TEXT_CLASSIFICATION)
+    each = Lora(LoraConfig(rank=1), backbone, setting).trainable_params()
+    config, excess = sized(Lora, LoraConfig(), backbone, setting, 3 * each + each // 2)
+    assert excess is None
+    assert config.rank == 3
+    assert Lora(config, backbone, setting).trainable_params() == 3 * each
+    config, excess = sized(Lora, LoraConfig(), backbone, setting, each - 1)
+    assert excess.measured == each
+
+
+def test_limits_are_in_bytes():
+    assert limits_of(Budget(state_mb=0.5, tokens=7)).state_bytes == 2**19
+    assert limits_of(Budget()).state_bytes is None

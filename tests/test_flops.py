@@ -1,0 +1,59 @@
+"""Counted operations against textbook counts."""
+
+import pytest
+import torch
+
+from bench.flops import FlopMeter
+from methods.faast import FastWeights
+
+A = torch.randn(2, 40, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+S = A @ A.mT + torch.eye(40)
+TALL = A[:, :, :10]
+
+
+def counted(run):
+    with FlopMeter() as meter:
+        run()
+    return meter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("run", "flops"),
+    [
+        (lambda: A @ A, 2 * 2 * 40**3),
+        (lambda: torch.linalg.cholesky_ex(S), 2 * 40**3 // 3),
+        (lambda: torch.linalg.cholesky(S), 2 * 40**3 // 3),
+        (lambda: torch.linalg.eigh(S), 2 * 9 * 40**3),
+        (lambda: torch.linalg.svd(TALL, full_matrices=False), 2 * (6 * 40 * 10**2 + 20 * 10**3)),
+        (lambda: torch.linalg.solve_triangular(S, A, upper=False), 2 * 40**3),
+        (lambda: torch.linalg.solve(S, A), 2 * 2 * 40**3 // 3 + 2 * 2 * 40**3),
+        (lambda: torch.linalg.inv(S), 2 * 2 * 40**3),
+        (lambda: torch.cholesky_solve(A, S), 2 * 2 * 40**3),
+    ],
+)
+@pytest.mark.parametrize("inference", [False, True])
+def test_factorisations_are_counted_like_products(run, flops, inference):
+    with torch.inference_mode(inference):
+        assert counted(run) == flops
+
+
+def test_a_pseudo_inverse_is_not_free():
+    assert counted(lambda: torch.linalg.pinv(TALL.clone())) > 2 * 6 * 40 * 10**2
+
+
+def test_backward_passes_count():
+    weight = torch.randn(30, 20, requires_grad=True)
+    rows = torch.randn(50, 20)
+    assert counted(lambda: (rows @ weight.mT).sum().backward()) == 2 * (2 * 50 * 30 * 20)
+
+
+def test_a_closed_form_counts_its_solve():
+    keys, values = torch.randn(1, 20, 64), torch.randn(1, 20, 5)
+
+    def solve():
+        memory = FastWeights(1, 64, 5, n_items=20)
+        memory.observe(keys, values, torch.ones(1, 20, dtype=torch.bool))
+        memory.solve()
+
+    gram = 2 * 20 * 20 * 64
+    assert counted(solve) > gram + 20**3 // 3

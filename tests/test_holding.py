@@ -1,0 +1,98 @@
+"""A budget of time, held while a gradient method trains."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from lightning import Trainer
+
+from bench import plugins
+from bench.adaptation import GradientAdaptation
+from bench.budget import Budget
+from bench.contracts import GradientMethod, Kind
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.holding import Holding
+from bench.meter import TokenMeter
+from tests.doubles import backbone_for, problem
+
+LIMIT = 2.0
+GRADIENT = [
+    name for name in sorted(plugins.find("methods")) if issubclass(plugins.get("methods", name).load(), GradientMethod)
+]
+GIVEN = problem(n_shot=15, key_dim=16, sizes=[60])
+
+
+def made(name, **config):
+    cls = plugins.get("methods", name).load()
+    # More steps than there is time for.
+    field = "steps" if "steps" in cls.Config.model_fields else "epochs"
+    bound = next(one.le for one in cls.Config.model_fields[field].metadata if hasattr(one, "le"))
+    kind = Kind.TEXT_CLASSIFICATION if Kind.TEXT_CLASSIFICATION in cls.kinds else Kind.IMAGE_CLASSIFICATION
+    setting = replace(GIVEN.setting, kind=kind)
+    return cls(cls.Config(**{field: bound, **config}), backbone_for(cls), setting)
+
+
+def fit(method, holding):
+    quiet_lightning()
+    module = GradientAdaptation(method)
+    trainer: Trainer = DeviceOptions(accelerator="cpu").trainer(
+        callbacks=[holding], max_steps=method.steps, max_epochs=-1
+    )
+
+    class Endless:
+        def __iter__(self):
+            while True:
+                yield GIVEN.support
+
+    trainer.fit(module, Endless())
+    return module, trainer
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_training_stops_within_a_step_of_its_time(name):
+    torch.manual_seed(0)
+    holding = Holding(Budget(adapt_seconds=LIMIT), TokenMeter(None), 1)
+    module, trainer = fit(made(name), holding)
+    assert 1 < trainer.global_step < module.method.steps
+    assert module.adapting.cost.seconds <= LIMIT + holding.step_seconds + 0.05
+    # Stopped for its time and not long before it.
+    assert module.adapting.cost.seconds >= 0.5 * LIMIT
+
+
+def test_the_clock_stands_still_while_weights_are_validated():
+    method = made("linear_projection")
+    validated = []
+    validate = method.validate
+
+    def slowly():
+        time.sleep(0.2)
+        validated.append(method._epoch)
+        validate()
+
+    method.validate = slowly
+    holding = Holding(Budget(adapt_seconds=0.3), TokenMeter(None), 1)
+    module, trainer = fit(method, holding)
+    assert len(validated) >= 2
+    assert module.adapting.paused >= 0.2 * len(validated)
+    assert module.adapting.cost.seconds <= 0.3 + holding.step_seconds + 0.05
+    # The last weights were looked at too, wherever in an epoch the time was up.
+    assert module.validated_at == trainer.global_step
+
+
+def test_the_best_validated_weights_count():
+    method = made("linear_projection", epochs=3)
+    holding = Holding(Budget(), TokenMeter(None), 1)
+    fit(method, holding)
+    assert method.best.shape == method.projection.shape
+    assert method._epoch == 3
+
+
+def test_tokens_are_counted_and_held():
+    method = made("lora", batch_size=4)
+    tokens = TokenMeter(method.backbone.causal_lm)
+    holding = Holding(Budget(tokens=2000), tokens, 1)
+    with tokens:
+        _, trainer = fit(method, holding)
+    assert 1000 < tokens.count <= 2000
+    assert trainer.global_step < method.steps

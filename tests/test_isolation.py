@@ -1,0 +1,85 @@
+"""Processes of their own: what comes back, and what is left when one ends."""
+
+import os
+import signal
+import time
+from functools import partial
+
+import psutil
+import pytest
+import torch
+
+from bench import planning
+from bench.contracts import DataError
+from bench.interrupts import Interrupted, interrupts
+from bench.isolation import ChildError, FreshProcess, OutOfMemoryError
+
+HELD = []
+
+
+def who(backbone, number):
+    """Who answers, with what; and a mark that a fresh process must not find."""
+    HELD.append(number)
+    return os.getpid(), number, HELD[:-1], float((torch.ones(400, 400) @ torch.ones(400, 400)).sum()), backbone.kinds
+
+
+def fail(backbone, error):
+    raise error
+
+
+def die(backbone):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(backbone, seconds):
+    time.sleep(seconds)
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    process = FreshProcess(partial(planning.make_backbone, "efficientnet_lite0")).start()
+    yield process
+    process.close()
+
+
+def test_each_call_has_a_process_of_its_own(fresh):
+    first, second = fresh.call(who, 1), fresh.call(who, 2)
+    assert len({os.getpid(), first[0], second[0]}) == 3
+    assert second[1:4] == (2, [], 400.0**3)
+    assert second[4] == planning.backbone_class("efficientnet_lite0").kinds
+
+
+def test_errors_come_back_as_they_are(fresh):
+    with pytest.raises(DataError, match="no such image"):
+        fresh.call(fail, DataError("no such image"))
+    with pytest.raises(MemoryError):
+        fresh.call(fail, MemoryError())
+    with pytest.raises(ChildError, match=r"in fail(.|\n)*ValueError: planted"):
+        fresh.call(fail, ValueError("planted"))
+    assert fresh.call(who, 3)[1] == 3
+
+
+def test_a_process_that_is_killed_ran_out_of_memory(fresh):
+    with pytest.raises(OutOfMemoryError, match="signal 9"):
+        fresh.call(die)
+    assert fresh.call(who, 4)[1] == 4
+
+
+def test_an_interrupt_leaves_no_process_behind():
+    process = FreshProcess(partial(planning.make_backbone, "efficientnet_lite0")).start()
+    process.call(who, 1)
+    server = psutil.Process(process._server.pid)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    with pytest.raises(Interrupted, match="SIGTERM"), interrupts():
+        process.call(sleep, 60)
+    gone, alive = psutil.wait_procs([server, *server.children()] if server.is_running() else [server], timeout=5)
+    assert not alive
+    assert gone
+
+
+def test_a_backbone_that_cannot_be_made_says_why():
+    process = FreshProcess(partial(planning.make_backbone, "hf:/no/such/model"))
+    with pytest.raises(Exception, match="no/such/model"):
+        process.call(who, 1)
+    process.close()
