@@ -100,12 +100,12 @@ class VirtuallyTuned(Tuned):
     config: VirtualConfig
 
     def put_before(self, adapted: LanguageBackbone, config: PromptTuningConfig | PrefixTuningConfig) -> None:
-        """Have the copy read virtual tokens first. Raises UsageError if it cannot keep room for them."""
+        """Have the copy read virtual tokens first. Raises UsageError if they leave no room for a text."""
         room = adapted.context_length - config.num_virtual_tokens
-        if not hasattr(adapted, "reserved") or room < 2:
+        if room < 2:
             raise UsageError(
-                f"{config.num_virtual_tokens} virtual tokens need a backbone that keeps room for them, got "
-                f"{type(adapted).__name__} with {adapted.context_length} tokens; choose another or fewer of them"
+                f"{config.num_virtual_tokens} virtual tokens must leave room for 2 tokens or more, and the backbone "
+                f"reads {adapted.context_length}; use fewer of them or a backbone that reads more"
             )
         network: Any = adapted.causal_lm
         tokens = VirtualTokens(cast(PeftModelForCausalLM, get_peft_model(network, config)))
@@ -114,5 +114,5 @@ class VirtuallyTuned(Tuned):
             tokens.start_from(network.base_model(input_ids=words, use_cache=True).past_key_values)
         tokens.attach(network.base_model)
         adapted.add_module("virtual_tokens", tokens)
-        cast(Any, adapted).reserved = config.num_virtual_tokens
+        adapted.reserved += config.num_virtual_tokens
         self.notes["virtual_tokens"] = config.num_virtual_tokens

@@ -11,11 +11,13 @@ from tasks._corpora import Corpus
 
 LANGUAGES = {"de": "German", "en": "English", "fr": "French"}
 COLUMN = "translation"
+SYSTEM_MESSAGE = "You are a helpful assistant."
+"""What instruction-tuned models were told before the prompt, as published."""
 Pair = tuple[str, str]
 
 
 def prompt(source: str, target: str, sentence: str) -> str:
-    """The published prompt, without the chat template that instruction-tuned models had around it.
+    """The published prompt; tasks named ``_chat`` put the template of instruction-tuned models around it.
 
     source, target: codes of languages. Raises DataError if there is no name for one of them.
     """

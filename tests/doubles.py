@@ -95,12 +95,12 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
 
     def __init__(self, context_length: int = 10_000) -> None:
         super().__init__()
-        self._context_length = context_length
+        self._positions = context_length
         self.contexts: list[str] = []
 
     @property
-    def context_length(self) -> int:
-        return self._context_length
+    def positions(self) -> int:
+        return self._positions
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
