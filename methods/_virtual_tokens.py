@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from bench.contracts import LanguageBackbone, UsageError
-from methods._peft_lm import Tuned, TunedConfig
+from methods._peft_lm import Tuned
+from methods._training_lm import TrainingConfig
 
 
-class VirtualConfig(TunedConfig):
+class VirtualConfig(TrainingConfig):
     """What prompt tuning and prefix tuning share."""
 
     virtual_tokens: int = Field(default=20, ge=1, le=4096, description="Number of virtual tokens.")
