@@ -303,11 +303,8 @@ def adapted(
     items_at_once: int | None = None,
     **config: Any,
 ) -> SomeMethod:
-    """A method adapted to the problem's support, all episodes in one instance; in a real decoder by few steps."""
-    backbone = backbone or backbone_for(cls)
-    if isinstance(backbone, CausalLM) and "steps" in cls.Config.model_fields:
-        config = {"steps": 2, **config}
-    method = cls(cls.Config(**config), backbone, given.setting)
+    """A method adapted to the problem's support, all episodes in one instance."""
+    method = cls(cls.Config(**config), backbone or backbone_for(cls), given.setting)
     adapt(method, given.support, items_at_once)
     return method
 
