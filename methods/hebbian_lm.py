@@ -86,7 +86,7 @@ class HebbianLm(Inside):
 
     By default its answers are as long as what it learnt, so that ``output_mix`` means the same share for every memory:
     hidden states before the final norm are many times longer than embeddings, and an answer of their length, however
-    little it knows, is nearly all that the norm passes on. ``length=state`` is the published reading of features.
+    little it knows, is nearly all that the norm passes on. ``length=state`` scales them so, as on features.
     """
 
     Config = HebbianLmConfig
