@@ -27,7 +27,18 @@ HARNESS = (
     "bench.metrics",
 )
 """Modules of the harness that change a value; tables, records and trackers do not."""
-LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip_torch", "lightning")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "tokenizers",
+    "open_clip_torch",
+    "peft",
+    "faiss-cpu",
+    "sacrebleu",
+    "lightning",
+)
 """Libraries whose version can change a value."""
 
 

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from bench.contracts import LanguageBackbone, UsageError
-from methods._peft_lm import Tuned, TunedConfig
+from methods._peft_lm import Tuned
+from methods._training_lm import TrainingConfig
 
 
-class VirtualConfig(TunedConfig):
+class VirtualConfig(TrainingConfig):
     """What prompt tuning and prefix tuning share."""
 
     virtual_tokens: int = Field(default=20, ge=1, le=4096, description="Number of virtual tokens.")
@@ -101,12 +102,12 @@ class VirtuallyTuned(Tuned):
     config: VirtualConfig
 
     def put_before(self, adapted: LanguageBackbone, config: PromptTuningConfig | PrefixTuningConfig) -> None:
-        """Have the copy read virtual tokens first. Raises UsageError if it cannot keep room for them."""
+        """Have the copy read virtual tokens first. Raises UsageError if they leave no room for a text."""
         room = adapted.context_length - config.num_virtual_tokens
-        if not hasattr(adapted, "reserved") or room < 2:
+        if room < 2:
             raise UsageError(
-                f"{config.num_virtual_tokens} virtual tokens need a backbone that keeps room for them, got "
-                f"{type(adapted).__name__} with {adapted.context_length} tokens; choose another or fewer of them"
+                f"{config.num_virtual_tokens} virtual tokens must leave room for 2 tokens or more, and the backbone "
+                f"reads {adapted.context_length}; use fewer of them or a backbone that reads more"
             )
         network: Any = adapted.causal_lm
         tokens = VirtualTokens(cast(PeftModelForCausalLM, get_peft_model(network, config)))
@@ -115,5 +116,5 @@ class VirtuallyTuned(Tuned):
             tokens.start_from(network.base_model(input_ids=words, use_cache=True).past_key_values)
         tokens.attach(network.base_model)
         adapted.add_module("virtual_tokens", tokens)
-        cast(Any, adapted).reserved = config.num_virtual_tokens
+        adapted.reserved += config.num_virtual_tokens
         self.notes["virtual_tokens"] = config.num_virtual_tokens

@@ -44,12 +44,16 @@ class HebbianMemory(Memory):
 
     def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
         """Decay what is there by the number of pairs that come, and add them, the last one undecayed."""
+        share, left = self.weigh(mask)
+        keys, values = without_padding(keys, mask).double(), without_padding(values, mask).double()
+        new = (share.unsqueeze(-1) * values).mT @ keys
+        self._sums = new if self._sums is None else self._sums * left.unsqueeze(-1) + new
+
+    def weigh(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What a batch leaves of each of its pairs, ``[episode, item]``, and of all before them, ``[episode, 1]``."""
         counted = mask.long().cumsum(dim=1)
         total = counted[:, -1:]
-        share = (self.decay ** (total - counted).double()).unsqueeze(-1)
-        keys, values = without_padding(keys, mask).double(), without_padding(values, mask).double()
-        new = (share * values).mT @ keys
-        self._sums = new if self._sums is None else self._sums * self.decay ** total.double().unsqueeze(-1) + new
+        return self.decay ** (total - counted).double(), self.decay ** total.double()
 
     def solve(self) -> None:
         """Round to float32."""

@@ -1,6 +1,7 @@
 """Hebbian fast weights inside a language model: a decaying sum of outer products of hidden states (Ba et al. 2016)."""
 
 import math
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -10,7 +11,10 @@ from torch.nn.functional import normalize
 from bench.contracts import Backbone, Memory, Setting, Support, Tokens
 from methods._examples import whole_texts
 from methods._inside import Inside, InsideConfig
+from methods._pairs import without_padding
 from methods.hebbian import NEGLIGIBLE, HebbianMemory
+
+Length = Literal["values", "state"]
 
 
 class HebbianLmConfig(InsideConfig):
@@ -22,24 +26,54 @@ class HebbianLmConfig(InsideConfig):
         le=1,
         description="What a pair's weight is multiplied by at every later pair; 0.95 remembers about 20 tokens, 1 all.",
     )
+    length: Length = Field(
+        default="values",
+        description="What an answer is as long as. values: the values in the memory, as answers of the other memories "
+        "are. state: the state that asks, as in features; that is far longer, and hardly leaves the model a say.",
+    )
 
 
 class CosineHebbian(HebbianMemory):
-    """``M <- decay M + v k^T`` with keys of unit length; the answer ``M x`` is scaled to the length of x.
+    """``M <- decay M + v k^T`` with keys of unit length; the answer ``M x`` is scaled to a length.
 
-    Hidden states differ in length a hundredfold, and a few would be all that a sum of products remembers.
-    At its length the answer weighs as much as its share says. Those of the other memories are as short as the
-    embeddings that they learnt, so that the same share of theirs changes a state far less.
+    Hidden states differ in length a hundredfold, and a few would be all that a sum of products remembers. ``M x``
+    itself is of no length that means anything: it grows with the pairs that are remembered.
+
+    length: ``state``, that of x. ``values``, the mean of the values' lengths, each counted by what the memory has
+    left of it: as an answer of softmax memory or of a fit, ``M x`` then is no longer than what was learnt.
     """
+
+    def __init__(self, n_episodes: int, key_dim: int, value_dim: int, decay: float, length: Length) -> None:
+        super().__init__(n_episodes, key_dim, value_dim, decay)
+        self.length = length
+        self._weighed = torch.zeros(n_episodes, 2, dtype=torch.float64)
+        self.register_buffer("value_length", torch.zeros(n_episodes, 1, 1))
+
+    value_length: Tensor
+    """``[episode, 1, 1]``."""
 
     def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
         """Take in the pairs one after another; a batch of texts of one token has none."""
-        if mask.any():
-            super().observe(normalize(keys, dim=-1), values, mask)
+        if not mask.any():
+            return
+        super().observe(normalize(keys, dim=-1), values, mask)
+        share, left = self.weigh(mask)
+        lengths = torch.linalg.vector_norm(without_padding(values, mask).double(), dim=-1)
+        new = torch.stack([(share * lengths).sum(dim=1), (share * mask).sum(dim=1)], dim=1)
+        self._weighed = self._weighed.to(new) * left + new
+
+    def solve(self) -> None:
+        """Round, and take the mean of the lengths."""
+        super().solve()
+        total, weight = self._weighed.to(self.weights.device).unbind(dim=1)
+        # Kept above 0 so that a memory of nothing answers 0, not 0 / 0.
+        mean = total / weight.clamp(min=torch.finfo(torch.float32).tiny)
+        self.value_length = mean.float().view(-1, 1, 1)
 
     def read(self, keys: Tensor) -> Tensor:
-        """``M x`` at the length of x; 0 where nothing was observed."""
-        length: Tensor = torch.linalg.vector_norm(keys, dim=-1, keepdim=True)
+        """``M x`` at its length; 0 where nothing was observed."""
+        of_state = self.length == "state"
+        length = torch.linalg.vector_norm(keys, dim=-1, keepdim=True) if of_state else self.value_length
         return normalize(super().read(keys), dim=-1) * length
 
 
@@ -49,6 +83,10 @@ class HebbianLm(Inside):
     With a decay, tokens arrive in the order of their text, and texts in the order given; examples of classes come
     sorted by them, so their order is shuffled by the setting's seed. Tokens that would have decayed to nothing are
     not read: of the last texts, 0.95 reads the windows with the last 360 pairs.
+
+    By default its answers are as long as what it learnt, so that ``output_mix`` means the same share for every memory:
+    hidden states before the final norm are many times longer than embeddings, and an answer of their length, however
+    little it knows, is nearly all that the norm passes on. ``length=state`` scales them so, as on features.
     """
 
     Config = HebbianLmConfig
@@ -61,7 +99,7 @@ class HebbianLm(Inside):
 
     def make_memory(self, width: int) -> Memory:
         """Empty fast weights."""
-        return CosineHebbian(1, width, width, self.config.decay)
+        return CosineHebbian(1, width, width, self.config.decay, self.config.length)
 
     def observe(self, support: Support) -> None:
         """Learn the texts if their order does not matter; else keep them until all are there."""

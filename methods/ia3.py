@@ -7,10 +7,11 @@ from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPI
 from pydantic import Field
 
 from bench.contracts import LanguageBackbone, UsageError
-from methods._peft_lm import Tuned, TunedConfig
+from methods._peft_lm import Tuned
+from methods._training_lm import TrainingConfig
 
 
-class ScalesConfig(TunedConfig):
+class ScalesConfig(TrainingConfig):
     """Hyper-parameters of IA3."""
 
     lr: float = Field(

@@ -29,8 +29,11 @@ class InContext(ForwardMethod):
 
     Demonstrations stand in an order shuffled by the setting's seed, since a support set comes sorted
     by class and a model leans towards the classes it read last. Whole demonstrations are dropped,
-    oldest (first) first, until the rest fits with the longest query and answer of a batch, and what a budget leaves for
-    tokens and state; the smallest number kept over all batches is in ``notes``.
+    oldest (first) first, until the rest fits with the longest query and answer of a batch, and what a budget leaves
+    for tokens and state; the smallest number kept over all batches is in ``notes``.
+
+    In a task of chats, demonstrations are earlier turns of the conversation: the user's prompt and the assistant's
+    answer, one after another, below a single system message.
     """
 
     kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
@@ -59,7 +62,10 @@ class InContext(ForwardMethod):
         self._observed = len(self._demonstrations)
         order = torch.randperm(self._observed, generator=self.setting.generator()).tolist()
         shuffled = [self._demonstrations[index] for index in order]
-        tokens = self.backbone.count_tokens(shuffled)
+        count = self.backbone.count_tokens
+        # What one more of it takes: alone it would also count what begins a text, such as a system message.
+        twice = count([text * 2 for text in shuffled])
+        tokens = [both - one for both, one in zip(twice, count(shuffled), strict=True)]
         limits, room = self.setting.limits, self.backbone.context_length
         first = _first_that_fits(tokens, room if limits.tokens is None else min(room, limits.tokens))
         if limits.state_bytes is not None:
@@ -93,11 +99,12 @@ class InContext(ForwardMethod):
     def _context(self, prompts: Sequence[str], answer: int) -> str:
         """The demonstrations that fit before every one of the prompts with an answer of so many tokens."""
         count = self.backbone.count_tokens
-        room = self.backbone.context_length - max(count(prompts)) - answer
-        first = _first_that_fits(self._tokens, room)
+        room = self.backbone.context_length - answer
+        length, longest = max(zip(count(prompts), prompts, strict=True))
+        first = _first_that_fits(self._tokens, room - length)
         context = "".join(self._demonstrations[first:])
         # Parts tokenised together may count otherwise than the sum of the parts.
-        while context and count([context])[0] > room:
+        while context and count([context + longest])[0] > room:
             first += 1
             context = "".join(self._demonstrations[first:])
         kept = len(self._demonstrations) - first

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from bench.contracts import Answers, Backbone, LanguageBackbone, Query, Setting, Support, UsageError
 from bench.contracts.inside import hooked, middle_sites
-from methods._peft_lm import Tuned, TunedConfig
+from methods._training_lm import TrainedThrough, TrainingConfig
 
 
-class ProjectionLmConfig(TunedConfig):
+class ProjectionLmConfig(TrainingConfig):
     """Hyper-parameters of the linear projection."""
 
     lr: float = Field(
@@ -27,10 +27,10 @@ class ProjectionLmConfig(TunedConfig):
     )
 
 
-class LinearProjectionLm(Tuned):
+class LinearProjectionLm(TrainedThrough):
     """``h + P h`` before the blocks where FAAST's middle memories stand, and before the final norm.
 
-    Each P is ``[d, d]`` and starts at 0, so that training starts at the model as it is. See Tuned for the loss.
+    Each P is ``[d, d]`` and starts at 0, so that training starts at the model as it is; TrainedThrough has the loss.
     """
 
     Config = ProjectionLmConfig
@@ -46,12 +46,12 @@ class LinearProjectionLm(Tuned):
         shape = (backbone.width, backbone.width)
         self.projections = nn.ParameterList([nn.Parameter(torch.zeros(shape)) for _ in self._places])
 
-    def adapt(self, backbone: Backbone) -> Backbone:
-        """The backbone itself: maps are hooked in only while they are needed, so it needs no copy."""
-        return backbone
+    backbone: LanguageBackbone
 
-    def insert(self, adapted: LanguageBackbone) -> None:
-        """Nothing to put into a network that stays as it is."""
+    @property
+    def reader(self) -> LanguageBackbone:
+        """The backbone itself: maps are hooked in only while they are needed, so it needs no copy."""
+        return self.backbone
 
     @contextmanager
     def attached(self) -> Iterator[None]:

@@ -23,7 +23,8 @@ from bench.contracts import (
     Support,
 )
 from methods._adapted import with_lora
-from methods._peft_lm import Tuned, TunedConfig
+from methods._peft_lm import Tuned
+from methods._training_lm import TrainingConfig
 
 INPUTS_AT_ONCE = 64
 """Images that are encoded together when answering."""
@@ -31,7 +32,7 @@ IMAGES_AT_ONCE = 32
 """Images of a step unless the config says otherwise."""
 
 
-class LoraConfig(TunedConfig):
+class LoraConfig(TrainingConfig):
     """Hyper-parameters of LoRA; rank and alpha are peft's defaults."""
 
     rank: int = Field(default=8, ge=1, le=1024, description="Rank of an update.")
@@ -44,7 +45,7 @@ class Lora(Tuned):
     """Updates stand in a copy, so that the backbone stays as it is, and start as no change at all.
 
     In a language model they stand where peft puts them in its family, such as on query and value projections; in a
-    family that peft does not know, on all linear layers. Tuned says what is trained there; the paper's rate for
+    family that peft does not know, on all linear layers. TrainedThrough says what is learnt there; the paper's rate for
     GPT-2 is 2e-4.
 
     On images the loss is the cross-entropy of ``readout(prior)`` with the prior encoded by the adapted network, as

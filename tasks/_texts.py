@@ -82,8 +82,7 @@ class PublishedTexts(Task):
     def load(self, data: Path | None) -> TaskData:
         """Prompts of the published split. Raises DataError for a row without a text or with another label."""
         splits, revision = self.source.load(data)
-        first, second = self.source.splits
-        (support, given), (query, asked) = (self._read(split, splits[split]) for split in (first, second))
+        (support, given), (query, asked) = (self._read(split, rows) for split, rows in splits.items())
         in_query = set(query)
         kept = [row for row, prompt in enumerate(support) if prompt not in in_query]
         return TaskData(

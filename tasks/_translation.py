@@ -7,15 +7,17 @@ from typing import Any, ClassVar
 from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
-from tasks._corpora import Corpus
+from bench.contracts.loading import Source
 
 LANGUAGES = {"de": "German", "en": "English", "fr": "French"}
 COLUMN = "translation"
+SYSTEM_MESSAGE = "You are a helpful assistant."
+"""What instruction-tuned models were told before the prompt, as published."""
 Pair = tuple[str, str]
 
 
 def prompt(source: str, target: str, sentence: str) -> str:
-    """The published prompt, without the chat template that instruction-tuned models had around it.
+    """The published prompt; tasks named ``_chat`` put the template of instruction-tuned models around it.
 
     source, target: codes of languages. Raises DataError if there is no name for one of them.
     """
@@ -59,21 +61,20 @@ class Translation(Task):
 
     kind = Kind.TRANSLATION
     protocol = Protocol(n_episodes=1, n_query=50)
-    corpus: ClassVar[Corpus]
+    corpus: ClassVar[Source]
     source: ClassVar[str]
     target: ClassVar[str]
 
     def load(self, data: Path | None) -> TaskData:
         """Prompts and what should follow them. Raises DataError for a language that is not known or not there."""
         language_names(self.source, self.target)
-        splits = self.corpus.load(data)
+        splits, revision = self.corpus.load(data)
         support, query = (
-            sentence_pairs(self.corpus.folder, rows, self.source, self.target)
-            for rows in (splits.support, splits.query)
+            sentence_pairs(self.corpus.folder, rows, self.source, self.target) for rows in splits.values()
         )
         asked = set(query)
         kept = [pair for pair in support if pair not in asked]
-        return TaskData(self._pool(kept), self._pool(query), ("text",), splits.revision)
+        return TaskData(self._pool(kept), self._pool(query), ("text",), revision)
 
     def _pool(self, pairs: Iterable[Pair]) -> Pool:
         pairs = list(pairs)
@@ -89,11 +90,11 @@ class Iwslt2017(Translation):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         config = f"iwslt2017-{cls.source}-{cls.target}"
-        cls.corpus = Corpus(
-            folder=config,
-            hub="IWSLT/iwslt2017",
+        cls.corpus = Source(
+            config,
+            "IWSLT/iwslt2017",
             # Of the branch refs/convert/parquet: main holds a loading script, which is not run here.
-            revision="19f9d9f69207076a345407bba0976583a15a4b2e",
-            train=(f"{config}/train/0000.parquet",),
-            test=(f"{config}/test/0000.parquet",),
+            "19f9d9f69207076a345407bba0976583a15a4b2e",
+            splits=(("train", "validation"), "test"),
+            files=f"{config}/{{split}}/0000.parquet",
         )

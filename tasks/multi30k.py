@@ -1,6 +1,6 @@
 """Multi30k, English to German: descriptions of photographs; train pairs support, test sentences are asked."""
 
-from tasks._corpora import Corpus
+from bench.contracts.loading import Source
 from tasks._translation import Translation
 
 
@@ -8,13 +8,13 @@ class Multi30k(Translation):
     """Translation of short descriptions from English to German; variants turn it round or are French."""
 
     citation = "Elliott et al., Multi30K: Multilingual English-German Image Descriptions, VL 2016; licence not stated"
-    corpus = Corpus(
-        folder="multi30k",
-        hub="bentrevett/multi30k",
+    corpus = Source(
+        "multi30k",
+        "bentrevett/multi30k",
         # Of the branch refs/convert/parquet.
-        revision="95bca55cfe18eb805d1a6d505e683430633c57c7",
-        train=("default/train/0000.parquet",),
-        test=("default/test/0000.parquet",),
+        "95bca55cfe18eb805d1a6d505e683430633c57c7",
+        splits=(("train", "validation"), "test"),
+        files="default/{split}/0000.parquet",
     )
     source = "en"
     target = "de"

@@ -9,9 +9,8 @@ from datasets import Dataset
 
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
 from bench.contracts.images import require_columns
-from tasks._corpora import Corpus
+from bench.contracts.loading import Source
 
-CONFIG = "wikitext-103-raw-v1"
 HEADING = re.compile(r" = (?!= ).*(?<! =) = \n?")
 """A heading of level one. Formulas in the text look like it too, but do not stand between blank rows."""
 
@@ -43,18 +42,19 @@ class WikiText103(Task):
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(n_episodes=1, n_query=10)
     citation = "Merity et al., Pointer Sentinel Mixture Models, ICLR 2017, CC BY-SA 3.0 and GFDL"
-    corpus = Corpus(
-        folder="wikitext",
-        hub="Salesforce/wikitext",
-        revision="b08601e04326c79dfdd32d625aee71d232d685c3",
-        train=(f"{CONFIG}/train-00000-of-00002.parquet", f"{CONFIG}/train-00001-of-00002.parquet"),
-        test=(f"{CONFIG}/test-00000-of-00001.parquet",),
+    corpus = Source(
+        "wikitext",
+        "Salesforce/wikitext",
+        "b08601e04326c79dfdd32d625aee71d232d685c3",
+        splits=(("train", "validation"), "test"),
+        files="wikitext-103-raw-v1/{split}-*-of-*.parquet",
     )
 
     def load(self, data: Path | None) -> TaskData:
         """The articles of both splits."""
-        splits = self.corpus.load(data)
-        return TaskData(self._pool(splits.support), self._pool(splits.query), ("text",), splits.revision)
+        splits, revision = self.corpus.load(data)
+        support, query = (self._pool(rows) for rows in splits.values())
+        return TaskData(support, query, ("text",), revision)
 
     def _pool(self, rows: Dataset) -> Pool:
         require_columns(self.corpus.folder, rows, "text")

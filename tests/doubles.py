@@ -95,12 +95,12 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
 
     def __init__(self, context_length: int = 10_000) -> None:
         super().__init__()
-        self._context_length = context_length
+        self._positions = context_length
         self.contexts: list[str] = []
 
     @property
-    def context_length(self) -> int:
-        return self._context_length
+    def positions(self) -> int:
+        return self._positions
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
@@ -306,11 +306,8 @@ def adapted(
     items_at_once: int | None = None,
     **config: Any,
 ) -> SomeMethod:
-    """A method adapted to the problem's support, all episodes in one instance; in a real decoder by few steps."""
-    backbone = backbone or backbone_for(cls)
-    if isinstance(backbone, CausalLM) and "steps" in cls.Config.model_fields:
-        config = {"steps": 2, **config}
-    method = cls(cls.Config(**config), backbone, given.setting)
+    """A method adapted to the problem's support, all episodes in one instance."""
+    method = cls(cls.Config(**config), backbone or backbone_for(cls), given.setting)
     adapt(method, given.support, items_at_once)
     return method
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from bench.contracts import (
     Reads,
     Task,
 )
-from tests.doubles import Problem, adapted, columns, episodes_of, padded, problem, scores
+from tests.doubles import Problem, adapted, backbone_for, columns, episodes_of, padded, problem, scores
 
 METHODS = sorted(plugins.find("methods"))
 TASKS = sorted(plugins.find("tasks"))
@@ -30,6 +31,9 @@ SHAPES = {
     "few": problem(n_shot=3, key_dim=16, sizes=[12, 9, 12]),
     "many": problem(n_shot=15, key_dim=16, sizes=[60, 60, 41], seed=1),
 }
+
+RTOL, ATOL = 1e-4, 1e-3
+"""Float32 rounding of scores of about 100."""
 
 every_method = pytest.mark.parametrize("name", METHODS)
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())
@@ -40,9 +44,20 @@ def load(name: str) -> type[AnyMethod]:
     return found
 
 
+def short(cls: type[AnyMethod]) -> dict[str, Any]:
+    """Few steps where steps are taken, large enough to be seen."""
+    fields = cls.Config.model_fields
+    return {name: value for name, value in {"steps": 4, "lr": 0.1}.items() if "steps" in fields and name in fields}
+
+
+def answers(name: str, given: Problem, items_at_once: int | None = None) -> torch.Tensor:
+    """``[episode, item, way]`` of a method that trains shortly, if it does."""
+    return scores(load(name), given, items_at_once, **short(load(name)))
+
+
 def assert_same(ours: torch.Tensor, expected: torch.Tensor) -> None:
-    """Equal but for float32 rounding of scores of about 100."""
-    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-3)
+    """Equal but for rounding."""
+    torch.testing.assert_close(ours, expected, rtol=RTOL, atol=ATOL)
 
 
 @every_method
@@ -70,31 +85,42 @@ def test_config_describes_its_fields_and_rejects_others(name: str) -> None:
 @every_method
 @every_shape
 def test_scores_have_the_shape_and_are_finite(name: str, given: Problem) -> None:
-    answer = scores(load(name), given)
+    answer = answers(name, given)
     assert answer.shape == (*given.query.mask.shape, given.setting.n_way)
     assert answer.isfinite().all()
 
 
 @every_method
 @every_shape
+def test_other_labels_make_other_scores(name: str, given: Problem) -> None:
+    """By more than the rounding that other tests allow for, or they would not see what leaks."""
+    if not load(name).uses_support:
+        pytest.skip("sees no labels")
+    labels = ((given.support.labels + 1) % given.setting.n_way).where(given.support.mask, 0)
+    other = replace(given, support=replace(given.support, labels=labels))
+    assert not torch.allclose(answers(name, other), answers(name, given), rtol=RTOL, atol=ATOL)
+
+
+@every_method
+@every_shape
 def test_is_deterministic(name: str, given: Problem) -> None:
-    assert torch.equal(scores(load(name), given), scores(load(name), given))
+    assert torch.equal(answers(name, given), answers(name, given))
 
 
 @every_method
 @every_shape
 def test_episodes_are_independent(name: str, given: Problem) -> None:
-    together = scores(load(name), given)
+    together = answers(name, given)
     for episode in range(given.setting.n_episodes):
         part = slice(episode, episode + 1)
-        assert_same(scores(load(name), episodes_of(given, part)), together[part])
+        assert_same(answers(name, episodes_of(given, part)), together[part])
 
 
 @every_method
 @every_shape
 def test_padding_changes_nothing(name: str, given: Problem) -> None:
     more = replace(given, support=padded(given.support, 3))
-    assert_same(scores(load(name), more), scores(load(name), given))
+    assert_same(answers(name, more), answers(name, given))
 
 
 @every_method
@@ -104,7 +130,7 @@ def test_order_of_examples_changes_nothing(name: str, given: Problem) -> None:
         pytest.skip("a prompt has an order")
     order = torch.randperm(given.support.mask.shape[1], generator=torch.Generator().manual_seed(5))
     other = replace(given, support=columns(given.support, order))
-    assert_same(scores(load(name), other), scores(load(name), given))
+    assert_same(answers(name, other), answers(name, given))
 
 
 @every_method
@@ -112,21 +138,21 @@ def test_order_of_examples_changes_nothing(name: str, given: Problem) -> None:
 def test_streaming_equals_one_batch(name: str, given: Problem) -> None:
     if not issubclass(load(name), ForwardMethod):
         pytest.skip("steps differ with the batches they are taken on")
-    assert_same(scores(load(name), given, items_at_once=5), scores(load(name), given))
+    assert_same(answers(name, given, items_at_once=5), answers(name, given))
 
 
 @every_method
 @every_shape
 def test_queries_do_not_see_each_other(name: str, given: Problem) -> None:
     part = replace(given, query=columns(given.query, slice(2, 5)))
-    assert_same(scores(load(name), part), scores(load(name), given)[:, 2:5])
+    assert_same(answers(name, part), answers(name, given)[:, 2:5])
 
 
 @every_method
 def test_state_is_counted(name: str) -> None:
     cls = load(name)
     given = episodes_of(SHAPES["few"], slice(0, cls.episodes_at_once))
-    method = adapted(cls, given)
+    method = adapted(cls, given, **short(cls))
     assert (method.state_bytes() > 0) == cls.uses_support
     assert (method.trainable_params() > 0) == issubclass(cls, GradientMethod)
 
@@ -140,7 +166,7 @@ def test_rejects_the_config_of_another_method(name: str) -> None:
     if cls.Config is MethodConfig:
         pytest.skip("takes no hyper-parameters, so any config will do")
     with pytest.raises(TypeError, match=cls.Config.__name__):
-        cls(OtherConfig(), adapted(cls, episodes_of(given, slice(0, 1))).backbone, given.setting)
+        cls(OtherConfig(), backbone_for(cls), given.setting)
 
 
 def test_a_query_has_no_way_to_labels() -> None:

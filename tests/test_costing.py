@@ -124,7 +124,7 @@ def test_a_budget_of_operations_is_kept(runner):
     assert held.status == "ok", held.reason
     assert held.costs.flops <= limit
     assert held.costs.steps in (24, 25)
-    none = run(runner, "linear_probe", budget={"flops": free.flops - free.adapt.flops})["linear_probe"]
+    none = run(runner, "linear_probe", budget={"flops": 1000})["linear_probe"]
     assert none.status == "over_budget"
     assert "flops" in none.excesses
 

@@ -14,21 +14,20 @@ from bench.contracts import GradientMethod, Kind
 from bench.devices import DeviceOptions, quiet_lightning
 from bench.holding import Holding
 from bench.meter import TokenMeter
-from tests.doubles import backbone_for, problem
+from tests.doubles import backbone_for, episodes_of, problem
 
 LIMIT = 2.0
-GRADIENT = [
-    name for name in sorted(plugins.find("methods")) if issubclass(plugins.get("methods", name).load(), GradientMethod)
-]
-GIVEN = problem(n_shot=15, key_dim=16, sizes=[60])
+METHODS = {name: plugins.get("methods", name).load() for name in sorted(plugins.find("methods"))}
+GRADIENT = [name for name, cls in METHODS.items() if issubclass(cls, GradientMethod)]
+GIVEN = episodes_of(problem(n_shot=15, key_dim=16, sizes=[60, 60, 60]), slice(0, 1))
 
 
 def made(name, **config):
-    cls = plugins.get("methods", name).load()
+    cls = METHODS[name]
     # More steps than there is time for.
     field = "steps" if "steps" in cls.Config.model_fields else "epochs"
     bound = next(one.le for one in cls.Config.model_fields[field].metadata if hasattr(one, "le"))
-    kind = Kind.TEXT_CLASSIFICATION if Kind.TEXT_CLASSIFICATION in cls.kinds else Kind.IMAGE_CLASSIFICATION
+    kind = Kind.IMAGE_CLASSIFICATION if Kind.IMAGE_CLASSIFICATION in cls.kinds else Kind.TEXT_CLASSIFICATION
     setting = replace(GIVEN.setting, kind=kind)
     return cls(cls.Config(**{field: bound, **config}), backbone_for(cls), setting)
 
@@ -89,7 +88,7 @@ def test_the_best_validated_weights_count():
 
 
 def test_tokens_are_counted_and_held():
-    method = made("lora", batch_size=4)
+    method = made("ia3", batch_size=4)
     tokens = TokenMeter(method.backbone.causal_lm)
     holding = Holding(Budget(tokens=2000), tokens, 1)
     with tokens:

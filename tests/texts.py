@@ -1,4 +1,4 @@
-"""Language tasks by hand: support sets and queries of texts, and what a decoder makes of a text."""
+"""Language tasks by hand: support sets and queries of texts, turns of chats, and what a decoder makes of a text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,15 @@ from torch import Tensor, nn
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import AnswerProtocol, Classes, Inputs, Kind, Query, Setting, Support
+from bench.contracts.chat import asked
 
 TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
 PROMPTS = ["Word: happy\nSentiment:", "Word: a longer one\nSentiment:"]
 NAMES = (" positive", " negative")
+WORDS = ["happy", "awful", "very good", "very bad", "indeed", "so good"]
+TURNS = [asked(f"Word: {word}\nSentiment:") for word in WORDS]
+"""Prompts about the words, as turns of a chat."""
+SAID = ("positive", "negative")
 
 
 def inputs(texts: Sequence[str]) -> Inputs:
@@ -72,3 +77,19 @@ def pairs(backbone: CausalLM, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     keys = torch.cat([each.inputs[:-1] for each in found])
     values = backbone.embed(torch.cat([each.ids[1:] for each in found]))
     return keys.double(), values.double()
+
+
+def user(content: str) -> dict[str, str]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: str) -> dict[str, str]:
+    return {"role": "assistant", "content": content}
+
+
+def templated(backbone: CausalLM, messages: list[dict[str, str]], answer: str | None = None) -> list[int]:
+    """Tokens as transformers makes them: of whole turns, or of turns that the answer begins to follow."""
+    begun = answer is not None
+    made = backbone.tokenizer.apply_chat_template(messages, add_generation_prompt=begun, return_dict=True)
+    ids: list[int] = made["input_ids"]
+    return ids + backbone.tokenizer(answer or "", add_special_tokens=False)["input_ids"]

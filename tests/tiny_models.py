@@ -17,6 +17,12 @@ from transformers import (
 
 TEXT = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
 SIZES: dict[str, Any] = {"vocab_size": 320, "bos_token_id": 0, "eos_token_id": 0}
+CHAT_TEMPLATE = (
+    "{% if messages[0]['role'] != 'system' %}[system]so<s>{% endif %}"
+    "{% for message in messages %}[{{ message['role'] }}]{{ message['content'] | trim }}<s>{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+"""Like those of instruction-tuned models: a system message of its own, and one end for all turns."""
 
 
 def tiny_model(family: str, context: int = 64) -> Any:
@@ -30,7 +36,9 @@ def tiny_model(family: str, context: int = 64) -> Any:
     return Qwen2ForCausalLM(Qwen2Config(**shape))
 
 
-def save_model(folder: Path, family: str, change: float = 0.0, context: int = 64) -> Path:
+def save_model(
+    folder: Path, family: str, change: float = 0.0, context: int = 64, chat_template: str | None = None
+) -> Path:
     """A model and its tokenizer. change: added to one weight."""
     model = tiny_model(family, context)
     with torch.no_grad():
@@ -39,11 +47,11 @@ def save_model(folder: Path, family: str, change: float = 0.0, context: int = 64
             parameter.add_(torch.randn_like(parameter) * 0.1)
         model.get_output_embeddings().weight[0, 0] += change
     model.save_pretrained(folder)
-    save_tokenizer(folder)
+    save_tokenizer(folder, chat_template=chat_template)
     return folder
 
 
-def save_tokenizer(folder: Path, vocabulary: int = 320) -> None:
+def save_tokenizer(folder: Path, vocabulary: int = 320, chat_template: str | None = None) -> None:
     """A byte-level tokenizer of at most so many tokens, without one for padding."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -55,4 +63,5 @@ def save_tokenizer(folder: Path, vocabulary: int = 320) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXT * 8, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>").save_pretrained(folder)
+    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>", chat_template=chat_template)
+    made.save_pretrained(folder)

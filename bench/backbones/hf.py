@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from bench.backbones._chat import templated
 from bench.backbones._quiet import quiet_transformers
 from bench.backbones._scoring import plan, score
 from bench.backbones._texts import by_length, padded, score_windows, windows, write
 from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
+from bench.contracts.chat import ASSISTANT, Conversation
 from bench.contracts.loading import hub_folder, text_hash, weights_hash
 
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 _NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "decoder.final_layer_norm")
-_ANCHOR = ":"  # stands for the prompt where an answer is tokenised without one
+_ANCHOR = ":"  # stands for the prompt where an answer is tokenised without one that is a turn of a chat
 
 
 class CausalLM(LanguageBackbone):
@@ -39,8 +41,6 @@ class CausalLM(LanguageBackbone):
     prior_count = 200.0
     model: Any
     """transformers' model, frozen, in float32."""
-    reserved = 0
-    """Tokens of the context that an adapted copy keeps for itself, such as virtual ones before every text."""
 
     def __init__(self, model: str | Path) -> None:
         """Load a model. Raises DataError if it cannot be had, UsageError if it is no decoder of this kind.
@@ -128,12 +128,16 @@ class CausalLM(LanguageBackbone):
         return text_hash(POOLING, *(part for path in files for part in (path.name, weights_hash(path))))
 
     @property
-    def context_length(self) -> int:
-        """Number of tokens the model can read at once, from its config."""
-        return int(self.config.max_position_embeddings) - self.reserved
+    def positions(self) -> int:
+        """Number of tokens the network can read at once, from its config."""
+        return int(self.config.max_position_embeddings)
 
     def _tokens(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, verbose=False)["input_ids"]
+        """A text's tokens; for turns of a chat, those of what the template makes of them, special ones included."""
+        conversation = Conversation.of(text)
+        if conversation is not None:
+            text = templated(self.tokenizer, self.name, conversation)
+        ids: list[int] = self.tokenizer(text, verbose=False, add_special_tokens=conversation is None)["input_ids"]
         return ids
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -162,9 +166,9 @@ class CausalLM(LanguageBackbone):
         state = hidden[torch.arange(len(last), device=hidden.device), last].float()
         return Features(normalize(state, dim=-1), state * self._scale)
 
-    def _answer_token(self, answer: str) -> int:
-        """The one token that an answer is after a prompt. Raises UsageError if it is not one."""
-        before, ids = self._tokens(_ANCHOR), self._tokens(_ANCHOR + answer)
+    def _answer_token(self, stem: str, answer: str) -> int:
+        """The one token that an answer is after a prompt ``stem``. Raises UsageError if it is not one."""
+        before, ids = self._tokens(stem), self._tokens(stem + answer)
         tokens = ids[len(before) :]
         if ids[: len(before)] != before or len(tokens) != 1:
             pieces = self.tokenizer.convert_ids_to_tokens(tokens)
@@ -182,8 +186,9 @@ class CausalLM(LanguageBackbone):
         if len(prompts) != 1:
             raise UsageError(f"{self.name} reads one prompt per answer, got {len(prompts)}; tokens have no mean")
         (prompt,) = prompts
-        answers = [prompt.replace("{label}", name) for name in names]
-        tokens = [self._answer_token(answer) for answer in answers]
+        asked, begins, answered = prompt.rpartition(ASSISTANT)
+        answers = [answered.replace("{label}", name) for name in names]
+        tokens = [self._answer_token(asked + begins or _ANCHOR, answer) for answer in answers]
         if len(set(tokens)) < len(tokens):
             raise UsageError(
                 f"answers must start with different tokens of {self.name}, got {', '.join(map(repr, answers))}"
@@ -231,6 +236,8 @@ class CausalLM(LanguageBackbone):
 
     def score_texts(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
         """``[text, 2]``, see LanguageBackbone. Raises DataError if no token of a text can be scored."""
+        if window < 2:
+            raise UsageError(f"a window must have 2 tokens or more to score the second by the first, got {window}")
         size = min(window, self.context_length)
         found = [
             part

@@ -93,8 +93,13 @@ class Tokens:
 class LanguageBackbone(Backbone):
     """A decoder language model: it scores answers after a prompt, scores texts, and writes.
 
-    All of this goes through the model's own blocks, so that what a method hooks into them takes part.
+    All of this goes through the model's own blocks, so that what a method hooks into them takes part. Texts and prompts
+    may be turns of a chat (``bench.contracts.chat``), which are read as the model's chat template has them; whatever
+    reads a text raises UsageError for them if the model has none.
     """
+
+    reserved: int = 0
+    """Tokens of the context that an adapted copy keeps for itself, such as virtual ones before every text."""
 
     @property
     @abstractmethod
@@ -139,7 +144,8 @@ class LanguageBackbone(Backbone):
 
         A text is read in windows of ``window`` tokens (or the context length, if that is less), ``stride`` apart:
         each token after the first is scored once, in the first window that has it, given the tokens before it there.
-        Without a stride, windows do not overlap, and the first token of each is not scored.
+        Without a stride, windows do not overlap, and the first token of each is not scored. Raises UsageError for
+        windows of less than two tokens, in which nothing can be scored.
         """
 
     @abstractmethod
@@ -176,5 +182,10 @@ class LanguageBackbone(Backbone):
 
     @property
     @abstractmethod
+    def positions(self) -> int:
+        """Number of tokens the network can read at once."""
+
+    @property
     def context_length(self) -> int:
-        """Number of tokens the model can read at once."""
+        """Number of tokens a text can have: all that the network reads, but for what is reserved."""
+        return self.positions - self.reserved

@@ -3,9 +3,11 @@
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +26,7 @@ from bench.errors import DataError
 HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub's first answer."""
 _BLOCK = 1 << 20
+_NUMBER = re.compile(r"-of-(\d+)\.parquet$")
 
 
 def cache_folder() -> Path:
@@ -110,47 +113,68 @@ def quiet_datasets() -> Iterator[None]:
 class Source:
     """A data set on the hub, pinned to a commit, or the same splits as local Parquet files.
 
-    hub: repository id. revision: full commit hash. splits: those to read; a local copy has one file
-    ``FOLDER/SPLIT.parquet`` for each.
+    folder: of a local copy, which has one file ``FOLDER/SPLIT.parquet`` for each split. hub: repository id. revision:
+    full commit hash. splits: those to read; of several in a tuple the first that there is, which is the first of all
+    on the hub. files: how the paths of a split's files end in the repository, a pattern with ``{split}`` in it; where
+    names tell their number (``-of-00002``), all of them have to be there.
     """
 
     folder: str
     hub: str
     revision: str
-    splits: tuple[str, ...] = ("train", "test")
+    splits: tuple[str | tuple[str, ...], ...] = ("train", "test")
+    files: str = "{split}-*-of-*.parquet"
 
     def load(self, data: Path | None) -> tuple[dict[str, Dataset], str]:
-        """Every split, and the revision: the hub's commit or a hash of the local files.
+        """Every split under its name, in order, and the revision: the hub's commit or a hash of the local files.
 
-        data: folder of local copies, None for the hub. Raises DataError, naming the expected files.
+        The revision names the splits that were chosen among several. data: folder of local copies, None for the hub.
+        Raises DataError, naming the expected files.
         """
-        return self._from_hub() if data is None else self._from_folder(data)
+        choices = [(split,) if isinstance(split, str) else split for split in self.splits]
+        loaded, revision = self._from_hub(choices) if data is None else self._from_folder(data, choices)
+        chosen = [name for name, several in zip(loaded, choices, strict=True) if len(several) > 1]
+        return loaded, f"{revision} ({', '.join(chosen)})" if chosen else revision
 
-    def _layout(self, data: str) -> str:
-        return " and ".join(f"{data}/{self.folder}/{split}.parquet" for split in self.splits)
+    def _layout(self, data: str, choices: Sequence[tuple[str, ...]]) -> list[str]:
+        """The files that a local copy needs, in words."""
+        return [
+            f"{data}/{self.folder}/{first}.parquet" + "".join(f" (or {other}.parquet)" for other in others)
+            for first, *others in choices
+        ]
 
-    def _from_folder(self, data: Path) -> tuple[dict[str, Dataset], str]:
-        paths = {split: data / self.folder / f"{split}.parquet" for split in self.splits}
-        missing = [path for path in paths.values() if not path.is_file()]
+    def _from_folder(self, data: Path, choices: Sequence[tuple[str, ...]]) -> tuple[dict[str, Dataset], str]:
+        candidates = [{split: data / self.folder / f"{split}.parquet" for split in several} for several in choices]
+        there = [{split: path for split, path in paths.items() if path.is_file()} for paths in candidates]
+        wanted = self._layout(str(data), choices)
+        missing = [words for words, found in zip(wanted, there, strict=True) if not found]
         if missing:
-            raise DataError(f"{self.folder} needs {self._layout(str(data))}; not found: {', '.join(map(str, missing))}")
+            raise DataError(f"{self.folder} needs {' and '.join(wanted)}; not found: {', '.join(missing)}")
+        paths = dict(next(iter(found.items())) for found in there)
         loaded = {split: read_parquet(self.folder, [path]) for split, path in paths.items()}
-        return loaded, text_hash(*(file_hash(path) for path in paths.values()))
+        return loaded, text_hash(*map(file_hash, paths.values()))
 
-    def _from_hub(self) -> tuple[dict[str, Dataset], str]:
-        local = f"for a local copy give --data DIR or BENCH_DATA with {self._layout('DIR')}"
+    def _from_hub(self, choices: Sequence[tuple[str, ...]]) -> tuple[dict[str, Dataset], str]:
+        local = f"for a local copy give --data DIR or BENCH_DATA with {' and '.join(self._layout('DIR', choices))}"
+        endings = {first: self.files.format(split=first) for first, *_ in choices}
         try:
             # Of the splits asked for alone: the others may be gigabytes.
-            wanted = [f"*{split}-*-of-*.parquet" for split in self.splits]
+            wanted = [pattern for ending in endings.values() for pattern in (ending, f"*/{ending}")]
             folder = hub_folder(self.hub, "dataset", self.revision, wanted)
         except DataError as error:
             raise DataError(f"{error}; {local}") from error
+        everything = {
+            f"/{path.relative_to(folder).as_posix()}": str(path) for path in sorted(folder.rglob("*.parquet"))
+        }
         loaded = {}
-        for split in self.splits:
-            files = sorted(str(path) for path in folder.rglob(f"{split}-*-of-*.parquet"))
-            # A download that was broken off leaves some of the files, each of which names their number.
-            if not files or len(files) != int(files[0].rpartition("-of-")[2].removesuffix(".parquet")):
-                raise DataError(f"{self.hub} has {len(files)} files of {split} in {folder}, which is not all; {local}")
+        for split, ending in endings.items():
+            files = [path for name, path in everything.items() if fnmatchcase(name, f"*/{ending}")]
+            # A download that was broken off leaves some of the files.
+            number = _NUMBER.search(files[0]) if files else None
+            if not files or (number and len(files) != int(number[1])):
+                raise DataError(
+                    f"{self.hub} has {len(files)} files of {split} ({ending}) in {folder}, which is not all; {local}"
+                )
             loaded[split] = read_parquet(self.folder, files)
         return loaded, f"{self.hub}@{self.revision}"
 

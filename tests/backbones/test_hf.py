@@ -1,5 +1,6 @@
 """Three model families with random weights and a tokenizer trained here: no network, no packages."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from bench.backbones.hf import PLUGIN, CausalLM
-from bench.contracts import Classes, DataError, UsageError
+from bench.contracts import Classes, DataError, LanguageBackbone, UsageError
+from tests.doubles import FakeLanguageModel
 from tests.tiny_models import save_model
 
 ANSWERS = (" negative", " positive")
@@ -119,6 +121,28 @@ def test_what_does_not_fit_is_named_with_its_length(backbone: CausalLM) -> None:
         backbone.prepare(3)
     with pytest.raises(DataError, match="and 0 of the shortest answer"):
         backbone.score_answers("", PROMPTS, ["", " positive"])
+
+
+def test_room_that_an_adapted_copy_keeps_is_not_for_texts(backbone: CausalLM) -> None:
+    kept = copy.copy(backbone)
+    kept.reserved = 10
+    assert (kept.context_length, kept.positions, backbone.context_length) == (54, 64, 64)
+    text = "x" * 55
+    assert backbone.count_tokens([text]) == [55]
+    assert len(backbone.prepare(text)) == 55
+    with pytest.raises(DataError, match="1 to 54 tokens, got 55"):
+        kept.prepare(text)
+    assert [batch.ids.shape for batch in kept.tokens([text])] == [(2, 54)]
+    assert int(kept.score_texts([text], 64, None)[0, 1]) == 53
+    with pytest.raises(DataError, match="must fit 54 tokens"):
+        kept.write(["x" * 50], 5)
+
+
+def test_every_language_backbone_can_keep_room() -> None:
+    model = FakeLanguageModel(context_length=100)
+    assert (LanguageBackbone.reserved, model.context_length) == (0, 100)
+    model.reserved = 30
+    assert (model.context_length, model.positions) == (70, 100)
 
 
 def test_answers_of_a_task_must_be_single_different_tokens(backbone: CausalLM) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.backbones import _texts
 from bench.backbones._texts import by_length, windows
 from bench.backbones.hf import CausalLM
-from bench.contracts import DataError
+from bench.contracts import DataError, UsageError
 from tests.tiny_models import save_model
 
 CONTEXT = 64
@@ -133,6 +133,15 @@ def test_texts_that_cannot_be_scored_are_named(backbone: CausalLM) -> None:
         backbone.score_texts([TEXTS[0], "a"], 32, None)
     with pytest.raises(DataError, match="a token or more"):
         list(backbone.tokens([""]))
+
+
+@pytest.mark.parametrize("window", [1, 0, -3])
+def test_windows_in_which_nothing_can_be_scored_are_named_and_no_text_is_blamed(
+    backbone: CausalLM, window: int
+) -> None:
+    with pytest.raises(UsageError, match=rf"a window must have 2 tokens or more .* got {window}$"):
+        backbone.score_texts(TEXTS, window, None)
+    assert int(backbone.score_texts([TEXTS[2]], 2, None)[0, 1]) == len(ids_of(backbone, TEXTS[2])) // 2
 
 
 @pytest.mark.parametrize("window", [None, 10, 1000])

@@ -156,6 +156,39 @@ def test_an_index_that_looks_everywhere_agrees_with_exact_search(
     torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-3)
 
 
+def test_from_a_hundred_thousand_keys_on_there_is_an_index_that_agrees_with_exact_search() -> None:
+    rng = torch.Generator().manual_seed(0)
+    keys, queries = torch.randn(100_000, 4, generator=rng), torch.randn(20, 4, generator=rng)
+
+    def store(count: int, probes: int) -> NeighbourStore:
+        made = NeighbourStore(4, probes)
+        for part in (slice(0, 60_000), slice(60_000, count)):
+            made.add(keys[part], torch.arange(count)[part])
+        made.build()
+        return made
+
+    expected = torch.cdist(queries.double(), keys.double()).square()
+    exact = store(99_999, 32)
+    assert not exact.indexed
+    assert torch.equal(neighbours(exact, queries), expected[:, :99_999].argsort(dim=1)[:, :10].sort(dim=1).values)
+    nearest = expected.argsort(dim=1)[:, :10].sort(dim=1).values
+    everywhere, few = store(100_000, 10_000), store(100_000, 32)
+    for indexed in (everywhere, few):
+        assert indexed.indexed
+        assert len(indexed) == 100_000
+        distances, found = indexed.nearest(queries, 10)
+        torch.testing.assert_close(distances.double(), expected.gather(1, found), rtol=1e-4, atol=1e-6)
+    assert torch.equal(neighbours(everywhere, queries), nearest)
+    # Of the cells, 32 of 1,264 are looked through.
+    missed = sum(len(set(ours) - set(theirs)) for ours, theirs in zip(nearest.tolist(), found.tolist(), strict=True))
+    assert missed <= 0.1 * nearest.numel()
+
+
+def neighbours(store: NeighbourStore, queries: Tensor) -> Tensor:
+    """Tokens of the ten nearest, in order of their number."""
+    return store.nearest(queries, 10)[1].sort(dim=1).values
+
+
 def test_an_index_finds_most_neighbours_and_says_where_it_found_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = torch.Generator().manual_seed(0)
     keys, queries = torch.randn(3000, 8, generator=rng), torch.randn(50, 8, generator=rng)

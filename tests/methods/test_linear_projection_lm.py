@@ -70,6 +70,7 @@ def test_each_map_is_trained_and_counted(backbone: CausalLM) -> None:
     method = trained(backbone, middle=1)
     assert len(method.projections) == 2
     assert all(bool(projection.any()) for projection in method.projections)
+    assert {name for name, _ in method.named_parameters()} == {"projections.0", "projections.1"}
     assert method.state_bytes() == 2 * 32 * 32 * 4
     assert method.trainable_params() == 2 * 32 * 32
 

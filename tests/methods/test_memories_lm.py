@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind
 from methods._inside import Inside
-from methods.hebbian_lm import HebbianLm
+from methods.hebbian_lm import CosineHebbian, HebbianLm
 from methods.ridge_lm import RidgeLm
 from methods.softmax_memory_lm import SoftmaxMemoryLm
 from tests.texts import NAMES, PROMPTS, TEXTS, pairs, query, read, setting, support
@@ -64,8 +64,45 @@ def test_hebbian_attends_without_softmax_to_the_last_tokens_most(backbone: Causa
     queries = states(backbone)
     age = torch.arange(len(keys) - 1, -1, -1).double()
     recalled = (decay**age * cosines(queries.double(), keys)) @ values
-    expected = recalled / recalled.norm(dim=-1, keepdim=True) * queries.double().norm(dim=-1, keepdim=True)
-    assert_answers(learnt(HebbianLm, backbone, decay=decay), queries, expected)
+    directions = recalled / recalled.norm(dim=-1, keepdim=True)
+    as_state = learnt(HebbianLm, backbone, decay=decay, length="state")
+    assert_answers(as_state, queries, directions * queries.double().norm(dim=-1, keepdim=True))
+    mean = (decay**age * values.norm(dim=-1)).sum() / (decay**age).sum()
+    assert_answers(learnt(HebbianLm, backbone, decay=decay), queries, directions * mean)
+
+
+def test_hebbian_answers_are_as_long_as_what_was_learnt_by_default(backbone: CausalLM) -> None:
+    """However long the state that asks: the same share then leaves as much of it as with the other memories."""
+    assert HebbianLm.Config().length == "values"  # type: ignore[attr-defined]
+    lengths = pairs(backbone, TEXTS)[1].norm(dim=-1)
+    queries = 100 * states(backbone)
+    for decay in (0.95, 1.0):
+        answers = learnt(HebbianLm, backbone, decay=decay).memories[-1].read(queries[None])[0].norm(dim=-1)
+        assert bool((answers >= lengths.min() * 0.999).all())
+        assert bool((answers <= lengths.max() * 1.001).all())
+        as_state = learnt(HebbianLm, backbone, decay=decay, length="state").memories[-1].read(queries[None])[0]
+        torch.testing.assert_close(as_state.norm(dim=-1), queries.norm(dim=-1))
+
+
+def test_the_length_of_values_is_their_decayed_mean_over_batches_without_padding() -> None:
+    generator = torch.Generator().manual_seed(0)
+    keys, values = torch.randn(2, 6, 8, generator=generator), torch.randn(2, 6, 4, generator=generator)
+    mask = torch.tensor([[1, 1, 0, 1, 1, 1], [0, 0, 1, 1, 1, 0]]).bool()
+    whole, parts = (CosineHebbian(2, 8, 4, 0.9, "values") for _ in range(2))
+    whole.observe(keys, values, mask)
+    for part in (slice(0, 2), slice(2, 6)):
+        parts.observe(keys[:, part], values[:, part], mask[:, part])
+    whole.solve()
+    parts.solve()
+    for episode in range(2):
+        lengths = values[episode][mask[episode]].norm(dim=-1)
+        weights = 0.9 ** torch.arange(len(lengths) - 1, -1, -1)
+        expected = (weights * lengths).sum() / weights.sum()
+        for memory in (whole, parts):
+            torch.testing.assert_close(memory.read(keys)[episode].norm(dim=-1), expected.expand(6))
+    empty = CosineHebbian(1, 8, 4, 0.9, "values")
+    empty.solve()
+    assert not empty.read(keys[:1]).any()
 
 
 def test_hebbian_reads_what_has_not_decayed(backbone: CausalLM) -> None:

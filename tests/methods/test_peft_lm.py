@@ -180,6 +180,8 @@ def test_virtual_tokens_start_as_drawn_words_and_take_room(backbone: CausalLM) -
     adapted: Any = fresh.adapted
     assert (adapted.context_length, backbone.context_length) == (96 - 7, 96)
     assert fresh.notes == {"virtual_tokens": 7}
+    again = PromptTuning(PromptTuning.Config(virtual_tokens=3), adapted, method.setting).adapted
+    assert again.context_length == 96 - 7 - 3  # type: ignore[attr-defined]
     # The longest text fits to the last position, and no more.
     longest = "x" * 89
     assert backbone.count_tokens([longest]) == [89]

@@ -26,7 +26,8 @@ def test_a_hub_snapshot_is_read_and_its_commit_is_in_the_revision(
     folder = tmp_path / "plain_text"
     write_rows(folder / "train-00000-of-00001.parquet", ["bad", "good"], [0, 1])
     write_rows(folder / "test-00000-of-00001.parquet", ["fine"], [1])
-    write_rows(folder / "unsupervised-00000-of-00001.parquet", ["who knows"], [-1])
+    for other in ("unsupervised", "latest"):
+        write_rows(folder / f"{other}-00000-of-00001.parquet", ["who knows"], [-1])
     monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", lambda *_, **__: None)
     monkeypatch.setattr(loading, "snapshot_download", lambda *_, **__: str(tmp_path))
     task = PLUGIN().load(None)

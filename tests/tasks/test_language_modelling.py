@@ -1,6 +1,7 @@
 """Tasks of language modelling: what an item is, which split supports, what comes to stand in both pools."""
 
 import os
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tasks.wikitext103 import articles
 from tasks.wikitext103_sliding import PLUGIN as SLIDING
 
 SHARED = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
+PARTS = ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001")
 ROWS = {
     "train": ["", " = One = \n", "", " Text of one . \n", " = = Part = = \n", "", " More of it . \n"],
     "validation": ["", " = Two = \n", "", " Text of two . \n"],
@@ -58,13 +60,13 @@ def test_train_supports_and_test_is_asked(tmp_path: Path) -> None:
     assert [text.split("\n")[0] for text in task.query.inputs["input"]] == [" = Three = ", " = Four = "]
     assert task.query.labels.tolist() == [0, 0]
     assert task.classes == ("text",)
-    assert task.revision.startswith("support=train ")
+    assert task.revision.endswith(" (train)")
 
 
 def test_validation_supports_where_there_is_no_train_split_and_the_revision_says_so(tmp_path: Path) -> None:
     task = WIKITEXT().load(write(tmp_path, "validation", "test"))
     assert "Two" in task.support.inputs[0]["input"]
-    assert task.revision.startswith("support=validation ")
+    assert task.revision.endswith(" (validation)")
     whole = WIKITEXT().load(write(tmp_path, "train"))
     assert whole.revision != task.revision
 
@@ -76,10 +78,12 @@ def test_sliding_windows_are_the_same_text(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train\.parquet \(or validation\.parquet\) and .*found no Parquet file"):
+    with pytest.raises(
+        DataError, match=r"train\.parquet \(or validation\.parquet\) and .*not found: .*validation.*, .*test\.parquet"
+    ):
         WIKITEXT().load(tmp_path)
     write(tmp_path, "validation")
-    with pytest.raises(DataError, match=r"found validation\.parquet"):
+    with pytest.raises(DataError, match=r"not found: [^ ]*/wikitext/test\.parquet$"):
         WIKITEXT().load(tmp_path)
     write(tmp_path, "test", column="lines")
     with pytest.raises(DataError, match="'text', got lines"):
@@ -89,23 +93,28 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
 def test_the_hub_is_read_and_a_part_of_it_is_not_taken_for_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = (*WIKITEXT.corpus.train, *WIKITEXT.corpus.test)
+    names = tuple(f"wikitext-103-raw-v1/{name}.parquet" for name in PARTS)
     monkeypatch.setattr(hub.HfApi, "repo_info", lambda *_, **__: None)
 
     def snapshot(*_: Any, allow_patterns: list[str], **__: Any) -> str:
-        assert allow_patterns == list(names)
+        others = (
+            "wikitext-2-raw-v1/train-00000-of-00001.parquet",
+            "wikitext-103-raw-v1/validation-00000-of-00001.parquet",
+        )
+        wanted = [name for name in (*names, *others) if any(fnmatch(name, pattern) for pattern in allow_patterns)]
+        assert wanted == list(names)
         return str(tmp_path)
 
     monkeypatch.setattr(hub, "snapshot_download", snapshot)
     for name, split in zip(names[1:], ("validation", "test"), strict=True):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Dataset.from_dict({"text": ROWS[split]}).to_parquet(tmp_path / name)
-    with pytest.raises(DataError, match=r"lacks .*train-00000-of-00002\.parquet in .*--data DIR"):
+    with pytest.raises(DataError, match=r"has 1 files of train .*, which is not all; .*--data DIR"):
         WIKITEXT().load(None)
     Dataset.from_dict({"text": ROWS["train"]}).to_parquet(tmp_path / names[0])
     task = WIKITEXT().load(None)
     assert len(task.support.labels) == 2
-    assert task.revision == f"support=train Salesforce/wikitext@{WIKITEXT.corpus.revision}"
+    assert task.revision == f"Salesforce/wikitext@{WIKITEXT.corpus.revision} (train)"
 
 
 def test_topics_are_halved_and_none_is_in_both_pools() -> None:

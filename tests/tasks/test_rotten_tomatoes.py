@@ -3,8 +3,7 @@ from typing import Any
 
 import pytest
 
-from bench.contracts import DataError
-from tasks import rotten_tomatoes
+from bench.contracts import DataError, loading
 from tasks.rotten_tomatoes import PLUGIN
 from tests.tasks.texts import prompts, write_rows
 
@@ -30,9 +29,9 @@ def test_a_hub_snapshot_has_one_file_for_each_split(data: Path, monkeypatch: pyt
         asked.extend(arguments)
         return data / "rotten_tomatoes"
 
-    monkeypatch.setattr(rotten_tomatoes, "hub_folder", snapshot)
+    monkeypatch.setattr(loading, "hub_folder", snapshot)
     task = PLUGIN().load(None)
-    assert asked[-1] == ["train.parquet", "test.parquet"]
+    assert asked[-1] == ["train.parquet", "*/train.parquet", "test.parquet", "*/test.parquet"]
     assert prompts(task)[1] == ["Review: fine\nSentiment:"]
     assert task.revision.startswith(
         "cornell-movie-review-data/rotten_tomatoes@aa13bc287fa6fcab6daf52f0dfb9994269ffea28; "

@@ -64,8 +64,8 @@ def test_every_direction_of_iwslt2017(tmp_path: Path, direction: str) -> None:
     data = task().load(write(tmp_path, f"iwslt2017-{direction}", both[:1], both[1:], split="validation"))
     assert data.query.inputs["input"][:] == [prompt(source, target, CAT[source])]
     assert data.support.targets == [f" {DOG[target]}"]
-    assert data.revision.startswith("support=validation ")
-    assert task.corpus.test == (f"iwslt2017-{direction}/test/0000.parquet",)
+    assert data.revision.endswith(" (validation)")
+    assert task.corpus.files.format(split="test") == f"iwslt2017-{direction}/test/0000.parquet"
 
 
 def test_pairs_that_are_asked_do_not_support(tmp_path: Path) -> None:

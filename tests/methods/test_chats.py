@@ -1,0 +1,176 @@
+"""Methods on tasks as chats: all of them see the same turns, demonstrations as earlier ones."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from rich.console import Console
+
+from bench import planning, plugins
+from bench.backbones.hf import CausalLM
+from bench.contracts import Kind, MethodConfig, Pool, Protocol, Setting, Task, TaskData
+from bench.contracts.chat import END, ChatTask, Conversation, asked
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.progress import RichReporter
+from bench.records import Store
+from bench.runner import Runner
+from bench.spec import Block
+from methods.faast_lm import FaastLm
+from methods.in_context import InContext
+from methods.knn_lm import KnnLm
+from methods.lora import Lora
+from tests import texts
+from tests.texts import SAID, TURNS, WORDS, assistant, templated, user
+from tests.tiny_models import CHAT_TEMPLATE, save_model
+
+METHODS = ["zero_shot", "faast", "knn", "in_context", "faast_lm", "knn_lm", "lora"]
+ENTRY_POINTS = """[bench.tasks]
+tiny_words = tests.methods.test_chats:TinyWords
+tiny_words_chat = tests.methods.test_chats:TinyWordsChat
+"""
+
+
+class TinyWords(Task):
+    """Two words of each class support, one of each is asked; answers are one token after a prompt and in a turn."""
+
+    kind = Kind.TEXT_CLASSIFICATION
+    protocol = Protocol(n_episodes=1, n_query=1)
+    citation = "made by this test"
+
+    def load(self, data: Path | None) -> TaskData:
+        prompts = [f"Word: {word}\nSentiment:" for word in WORDS]
+        support, query = (
+            Pool(Dataset.from_dict({"input": prompts[part]}), np.arange(len(prompts[part])) % 2)
+            for part in (slice(4), slice(4, None))
+        )
+        return TaskData(support, query, ("s", "a"), "1")
+
+
+class TinyWordsChat(ChatTask, TinyWords):
+    """The same as turns."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("chat"), "llama", context=512, chat_template=CHAT_TEMPLATE)
+
+
+@pytest.fixture(scope="module")
+def backbone(folder: Path) -> CausalLM:
+    return CausalLM(folder)
+
+
+def chat_setting(kind: Kind = Kind.TEXT_CLASSIFICATION) -> Setting:
+    return replace(texts.setting(kind, n_way=2 if kind is Kind.TEXT_CLASSIFICATION else 1), separator=END)
+
+
+def test_demonstrations_are_earlier_turns(backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts: list[str] = []
+    score = backbone.score_answers
+
+    def remembered(context: str, *rest: Any) -> torch.Tensor:
+        contexts.append(context)
+        return score(context, *rest)
+
+    monkeypatch.setattr(backbone, "score_answers", remembered)
+    method = InContext(MethodConfig(), backbone, chat_setting())
+    method.observe(texts.support(TURNS[:2], labels=[0, 1], names=SAID))
+    method.solve()
+    method.predict(texts.query(TURNS[2:], SAID))
+    turns = Conversation.of(contexts[0] + TURNS[2])
+    assert turns is not None
+    pairs = [(user(f"Word: {word}\nSentiment:"), assistant(name)) for word, name in zip(WORDS[:2], SAID, strict=True)]
+    assert turns.messages[:4] in ((*pairs[0], *pairs[1]), (*pairs[1], *pairs[0]))
+    assert turns.messages[4:] == (user("Word: very good\nSentiment:"),)
+    written = backbone.tokenizer.decode(backbone.prepare(contexts[0] + TURNS[2]))
+    assert written.count("[system]so<s>") == 1
+
+
+def test_demonstrations_are_dropped_only_where_the_conversation_does_not_fit(tmp_path: Path) -> None:
+    longest = asked("Word: a longer one\nSentiment:")
+    roomy = CausalLM(save_model(tmp_path / "roomy", "llama", context=512, chat_template=CHAT_TEMPLATE))
+    demonstrations = [prompt + SAID[0] + END for prompt in TURNS[:4]]
+    needed = roomy.count_tokens(["".join(demonstrations) + longest])[0] + max(roomy.count_tokens(SAID))
+    for room, kept in ((needed, 4), (needed - 1, 3)):
+        folder = save_model(tmp_path / str(room), "llama", context=room, chat_template=CHAT_TEMPLATE)
+        method = InContext(MethodConfig(), CausalLM(folder), chat_setting())
+        method.observe(texts.support(TURNS[:4], labels=[0] * 4, names=SAID))
+        method.solve()
+        method.predict(texts.query([longest], SAID))
+        assert method.notes == {"demonstrations_kept": kept, "demonstrations_dropped": 4 - kept}
+
+
+def test_methods_inside_learn_the_conversation(backbone: CausalLM) -> None:
+    given = texts.support(TURNS[:2], labels=[0, 1], names=SAID)
+    conversations = [
+        templated(backbone, [user(f"Word: {word}\nSentiment:"), assistant(name)])
+        for word, name in zip(WORDS[:2], SAID, strict=True)
+    ]
+    pairs = sum(len(ids) - 1 for ids in conversations)
+    for cls, note in ((FaastLm, "support_tokens"), (KnnLm, "stored_tokens")):
+        method = cls(cls.Config(), backbone, chat_setting())
+        with torch.no_grad():
+            method.observe(given)
+            method.solve()
+            assert method.notes[note] == pairs
+            scores = method.predict(texts.query(TURNS, SAID))
+        assert isinstance(scores, torch.Tensor)
+        assert scores.isfinite().all()
+    following = method.store.tokens.tolist()  # type: ignore[union-attr]
+    assert sorted(following) == sorted(token for ids in conversations for token in ids[1:])
+
+
+@pytest.mark.parametrize("kind", [Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION])
+def test_adapters_learn_what_the_assistant_says(backbone: CausalLM, kind: Kind) -> None:
+    ends = kind is Kind.TRANSLATION
+    given = texts.support(TURNS[:1], ["positive"] if ends else None, labels=[0], names=SAID)
+    method = Lora(Lora.Config(), backbone, chat_setting(kind))
+    messages = [user("Word: happy\nSentiment:")]
+    whole = (
+        templated(backbone, [*messages, assistant("positive")]) if ends else templated(backbone, messages, "positive")
+    )
+    start = len(templated(backbone, messages, ""))
+    with torch.no_grad():
+        steps = backbone.model(input_ids=torch.tensor([whole])).logits[0, start - 1 : -1]
+        expected = torch.nn.functional.cross_entropy(steps, torch.tensor(whole[start:]))
+        torch.testing.assert_close(method.loss(given), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
+    """A runner that knows the tasks of this file, as if a package had brought them."""
+    site = tmp_path / "site" / "tiny_chats-1.0.dist-info"
+    site.mkdir(parents=True)
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-chats\nVersion: 1.0\n")
+    (site / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(str(site.parent))
+    plugins.find.cache_clear()
+    quiet_lightning()
+    yield Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), RichReporter(Console(quiet=True)))
+    shutil.rmtree(site)
+    plugins.find.cache_clear()
+
+
+def test_all_kinds_of_methods_run_on_a_chat(runner: Runner, folder: Path) -> None:
+    chosen = {"backbone": f"hf:{folder}", "methods": METHODS, "shots": [1], "set": {"lora": {"steps": 1}}}
+    plain_block, chat_block = (
+        Block.model_validate({"task": task, **chosen}) for task in ("tiny_words", "tiny_words_chat")
+    )
+    report = runner.run([*planning.expand(plain_block), *planning.expand(chat_block)])
+    assert [record.reason for record in report.records if record.status != "ok"] + report.problems == []
+    assert len({record.id for record in report.records}) == 2 * len(METHODS)
+
+
+def test_without_a_template_every_method_says_so(runner: Runner, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", "llama")
+    block = {"task": "tiny_words_chat", "backbone": f"hf:{folder}", "methods": METHODS, "shots": [1]}
+    report = runner.run(planning.expand(Block.model_validate(block)))
+    assert len(report.records) == len(METHODS)
+    for record in report.records:
+        assert record.status in ("skipped", "failed")
+        assert "has no chat template, which this task needs" in (record.reason or "")

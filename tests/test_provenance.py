@@ -1,0 +1,30 @@
+"""What a number is traced to: the libraries that can change it, each under the name that it is installed by."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from bench.provenance import LIBRARIES, library_versions
+
+ROOT = Path(__file__).parents[1]
+CHANGE_NO_VALUE = {
+    # Files in and out, the terminal, settings, trackers and searches around runs.
+    "datasets", "gguf", "optuna", "platformdirs", "psutil", "pydantic", "pyyaml", "rich", "safetensors", "typer",
+    "wandb",
+    # Told by the data's revision, which is a hash of what they give.
+    "scikit-learn", "vaderSentiment",
+    # Not used for a value: scores are counted, intervals are of the standard formulas.
+    "scipy", "torchmetrics",
+}  # fmt: skip
+
+
+def test_every_library_is_found_under_its_name() -> None:
+    assert set(library_versions()) == set(LIBRARIES)
+
+
+def test_every_dependency_is_a_part_of_a_runs_identity_or_changes_no_value() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[^\w.-]", entry)[0] for entry in listed}
+    assert names - set(LIBRARIES) == CHANGE_NO_VALUE
+    # Comes with transformers, and makes the tokens.
+    assert set(LIBRARIES) - names == {"tokenizers"}
