@@ -200,7 +200,7 @@ def _run(
         with interrupts():
             isolate = fresh_processes if costs is Isolated.FRESH else same_process
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
-    out = Console(width=None if sys.stdout.isatty() else 160)
+    out = Console(width=None if sys.stdout.isatty() else 240)
     if report.records:
         out.print(table(rows(report.records)))
     if hint := wandb.hint():
