@@ -133,7 +133,8 @@ class Match(BaseModel):
 
         Encoding the support set is a part of adapting for one that reads inputs, and a stage before it for one that
         reads features: so that both start from raw examples, the time of encoding is added to the limit of the first.
-        Time is that of the upper quartile of the reference's repeats, as no clock repeats itself exactly. Raises UsageError where the reference costs nothing or was not counted on an axis.
+        Time is that of the upper quartile of the reference's repeats, as no clock repeats itself exactly. Raises
+        UsageError where the reference costs nothing or was not counted on an axis.
         """
         limits: dict[str, float] = {}
         for axis in self.axes:

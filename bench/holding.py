@@ -10,7 +10,7 @@ from bench.contracts import GradientMethod
 from bench.meter import TokenMeter
 
 GRACE = 1.0
-"""Seconds past its limit after which a method that cannot be cut short is ended; whether it kept to it, repeats tell."""
+"""Seconds past its limit after which what cannot be cut short is ended; the repeats tell whether it kept to it."""
 
 
 class Holding(Callback):
