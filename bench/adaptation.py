@@ -107,6 +107,7 @@ class GradientAdaptation(_Adaptation):
     def __init__(self, method: GradientMethod) -> None:
         super().__init__(method)
         self.validated_at = -1
+        self.losses: list[Tensor] = []
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The method's own optimizer, and its schedule by steps."""
@@ -117,7 +118,10 @@ class GradientAdaptation(_Adaptation):
 
     def training_step(self, batch: Support, batch_idx: int) -> Tensor:
         """The method's loss on one batch."""
-        return self.method.loss(batch)
+        loss = self.method.loss(batch)
+        # Not read here: a device would have to be waited for at each step.
+        self.losses.append(loss.detach() / batch.n_episodes)
+        return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Support, batch_idx: int) -> None:
         """Validate where it is time to."""
@@ -163,7 +167,7 @@ class Outcome:
     texts: what was written. n_queries: real queries, padding left out. tokens: of the support set, through a language
     model. step_seconds: the longest optimizer step but the first. closing_seconds: from the end of the last step to the
     end of adapting. adapt_flops, step_flops, query_flops: of the stages
-    and of one step, 0 unless they were counted.
+    and of one step, 0 unless they were counted. losses: of each step, the mean over episodes.
     """
 
     scores: Tensor
@@ -181,6 +185,7 @@ class Outcome:
     adapt_flops: int
     step_flops: int
     query_flops: int
+    losses: list[float]
     notes: dict[str, Any]
 
 
@@ -239,6 +244,7 @@ def adapt_and_answer(
         adapt_flops=adapt_flops,
         step_flops=_per_step(module.flops_at_steps),
         query_flops=query_flops,
+        losses=torch.stack(module.losses).tolist() if isinstance(module, GradientAdaptation) and module.losses else [],
         notes=dict(method.notes),
     )
 

@@ -57,6 +57,9 @@ class Logger(StrEnum):
     """Where records go beside the store."""
 
     WANDB = "wandb"
+    TENSORBOARD = "tensorboard"
+    CSV = "csv"
+    MLFLOW = "mlflow"
     NONE = "none"
 
 
@@ -190,20 +193,23 @@ def _run(
         from bench.planning import expand
         from bench.records import Store
         from bench.runner import Runner, fresh_processes, same_process
-        from bench.tracking import WandbTracker
+        from bench.tracking import LoggerTracker, Tracker, WandbTracker
 
         quiet_lightning()
         specs = [spec for block in suite.blocks for spec in expand(block)]
         options = DeviceOptions(accelerator=accelerator, devices=devices, workers=workers)
-        wandb = WandbTracker(store, group=suite.name)
-        trackers = (wandb,) if logger is Logger.WANDB else ()
+        trackers: tuple[Tracker, ...] = ()
+        if logger is Logger.WANDB:
+            trackers = (WandbTracker(store, group=suite.name),)
+        elif logger is not Logger.NONE:
+            trackers = (LoggerTracker(store, logger.value, group=suite.name),)
         with interrupts():
             isolate = fresh_processes if costs is Isolated.FRESH else same_process
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 240)
     if report.records:
         out.print(table(rows(report.records)))
-    if hint := wandb.hint():
+    for hint in filter(None, (tracker.hint() for tracker in trackers)):
         console.print(hint, style="dim", soft_wrap=True, highlight=False)
     if report.failed:
         raise typer.Exit(1)

@@ -90,7 +90,7 @@ class Group:
                     self._keep(self._failure(job, error))
                 return
             for job in jobs:
-                self.report.reporter.running(job.spec)
+                self.report.begin(job.id, job.spec)
                 self._keep(self._record(job, refusals[job.id], material, wall, isolation))
         finally:
             isolation.close()

@@ -89,7 +89,10 @@ class Measurement:
             ci95=judged.score.ci95,
             episode_scores=judged.episode_scores,
             n_queries=judged.n_queries,
-            notes=_merged([outcome.notes for outcome in outcomes]) | judged.notes | _fitted(job, measured),
+            notes=_merged([outcome.notes for outcome in outcomes])
+            | judged.notes
+            | _fitted(job, measured)
+            | _curve(outcomes[0].losses),
         )
 
     def _record(self, **result: Any) -> Record:
@@ -141,6 +144,18 @@ def _fitted(job: Job, measured: Measured) -> dict[str, Any]:
     """What of the config was changed to keep to the budget."""
     asked = planning.method_config(job.spec.method, job.spec.config)
     return {f"fitted_{name}": value for name, value in measured.config if value != getattr(asked, name)}
+
+
+CURVE_POINTS = 100
+"""Points of a loss curve that a record keeps."""
+
+
+def _curve(losses: Sequence[float]) -> dict[str, Any]:
+    """Steps and losses of the first group of episodes, evenly thinned out; nothing for who takes no steps."""
+    if not losses:
+        return {}
+    steps = sorted({round(place * (len(losses) - 1) / (CURVE_POINTS - 1)) for place in range(CURVE_POINTS)})
+    return {"loss_curve": [[step + 1, losses[step]] for step in steps]}
 
 
 def _merged(notes: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Protocol
 from bench.contracts import BenchError, StoreError
 from bench.records import Record, Store
 from bench.spec import RunSpec
+from bench.tracking import Tracker
 
 
 class Reporter(Protocol):
@@ -34,9 +35,10 @@ class Report:
 
     store: Store
     reporter: Reporter
-    trackers: tuple[Callable[[Record], None], ...] = ()
+    trackers: tuple[Tracker, ...] = ()
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set, init=False)
 
     @property
     def failed(self) -> bool:
@@ -47,6 +49,12 @@ class Report:
         """Something went wrong that leaves other runs unharmed."""
         self.problems.append(message)
         self.reporter.problem(message)
+
+    def begin(self, id_: str, spec: RunSpec) -> None:
+        """A run begins, whose record will have this id."""
+        self.reporter.running(spec)
+        for tracker in self.trackers:
+            self._tracked(lambda tracker=tracker: tracker.begin(id_, spec))  # type: ignore[misc]
 
     def known(self, record: Record) -> None:
         """A run was asked for that is recorded already."""
@@ -61,11 +69,17 @@ class Report:
         except StoreError as error:
             self.problem(str(error))
         self.reporter.done(record)
-        for track in self.trackers:
-            try:
-                track(record)
-            except Exception as error:  # a tracker's failure is never the run's
-                self.reporter.problem(f"tracking failed, the record is kept: {type(error).__name__}: {error}")
+        for tracker in self.trackers:
+            self._tracked(lambda tracker=tracker: tracker(record))  # type: ignore[misc]
+
+    def _tracked(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception as error:  # a tracker's failure is never the run's
+            message = f"tracking failed, the record is kept: {type(error).__name__}: {error}"
+            if message not in self._told:
+                self._told.add(message)
+                self.reporter.problem(message)
 
 
 def told(error: BaseException) -> str:

@@ -14,9 +14,10 @@ from bench.devices import DeviceOptions
 from bench.episodes import Draw, draw_episodes
 from bench.group import Group
 from bench.isolation import FreshProcess, Isolation, SameProcess
-from bench.records import Record, Store
+from bench.records import Store
 from bench.reporting import Report, Reporter, told
 from bench.spec import RunSpec
+from bench.tracking import Tracker
 
 
 def fresh_processes(name: str, backbone: Backbone) -> Isolation:
@@ -34,7 +35,7 @@ class Runner:
     """Runs specs against a store.
 
     data: folder of local data sets, None for each task's own source. force: run again what is recorded.
-    trackers: called with every new record; what they raise is reported and harms nothing.
+    trackers: told of every run that is made; what they raise is reported and harms nothing.
     isolate: where costs are measured, from a backbone's name and the backbone that scores are made with.
     """
 
@@ -43,7 +44,7 @@ class Runner:
     reporter: Reporter
     data: Path | None = None
     force: bool = False
-    trackers: tuple[Callable[[Record], None], ...] = ()
+    trackers: tuple[Tracker, ...] = ()
     isolate: Callable[[str, Backbone], Isolation] = fresh_processes
 
     def run(self, specs: Iterable[RunSpec]) -> Report:

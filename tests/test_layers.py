@@ -92,7 +92,7 @@ def test_the_harness_names_no_plugin():
     ("layer", "above"),
     [
         ("bench.cli", {"bench.__main__"}),
-        ("bench.tracking", {"bench.cli", "bench.readouts.command"}),
+        ("bench.tracking", {"bench.cli", "bench.readouts.command", "bench.reporting", "bench.runner"}),
         ("bench.leaderboard", {"bench.cli", "bench.leaderboard"}),
         ("bench.runner", {"bench.cli"}),
         ("bench.group", {"bench.runner"}),

@@ -1,12 +1,14 @@
 """What W&B's own client writes to disk is what a record says; its failures are never a run's."""
 
+import csv
 import json
 import struct
 import time
 
 import pytest
 
-from bench.tracking import WandbTracker, metrics
+from bench.contracts import UsageError
+from bench.tracking import LoggerTracker, WandbTracker, metrics
 from tests.test_records import record
 
 BLOCK = 32 * 1024
@@ -101,18 +103,110 @@ def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyles
 
 
 def test_the_numbers_have_their_units_in_their_names():
-    assert metrics(record()) == {
-        "score/accuracy": pytest.approx(200 / 3),
-        "score/ci95": 0.1,
-        "seconds/encode": 1.5,
-        "seconds/adapt": pytest.approx(1 / 3),
-        "seconds/query": pytest.approx(0.0001),
-        "memory/peak_mb": 7.0,
-        "memory/state_mb": 0.25,
-        "params/trainable": 12.0,
-    }
+    given = record(limits={"steps": 9})
+    assert (
+        metrics(given).items()
+        >= {
+            "score/accuracy": pytest.approx(200 / 3),
+            "score/ci95": 0.1,
+            "seconds/encode": 1.5,
+            "seconds/adapt": pytest.approx(1 / 3),
+            "seconds/adapt_spread": 0.01,
+            "seconds/per_query": pytest.approx(0.0001),
+            "memory/peak_mb": 7.0,
+            "memory/query_peak_mb": 5.0,
+            "memory/state_mb": 0.25,
+            "memory/optimizer_mb": 0.5,
+            "flops/adapt": 100.0,
+            "params/trainable": 12.0,
+            "adapt/steps": 4.0,
+            "budget/steps": 9.0,
+        }.items()
+    )
     failed = record(status="failed", reason="no", value=None, ci95=None, costs=None)
     assert metrics(failed) == {}
+
+
+CURVE = [[1, 0.75], [2, 0.5], [4, 0.25]]
+
+
+def test_a_curve_is_logged_step_by_step(keyless):
+    tracker = WandbTracker(keyless / "store")
+    tracker(record(notes={"loss_curve": CURVE}))
+    (path,) = (keyless / "store" / "wandb").glob("offline-run-*/*.wandb")
+    points = []
+    for message in finished(path):
+        row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in message.history.item}
+        if "train/loss" in row:
+            points.append([row["trainer/global_step"], row["train/loss"]])
+    assert points == CURVE
+
+
+def test_the_system_is_sampled_while_the_run_is_made(keyless):
+    given = record()
+    tracker = WandbTracker(keyless / "store")
+    tracker.begin(given.id, given.spec)
+    # W&B samples as soon as a run is open, and then every fifteen seconds.
+    time.sleep(3)
+    tracker(given)
+    (path,) = (keyless / "store" / "wandb").glob("offline-run-*/*.wandb")
+    sampled = {item.key for message in finished(path) for item in message.stats.item}
+    assert any("cpu" in key for key in sampled)
+    (seen,) = runs(keyless / "store")
+    assert seen["run"].run_id == given.id
+    assert seen["history"].items() >= metrics(given).items()
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "csv", "mlflow"])
+def test_other_loggers_keep_the_same_numbers(kind, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    given = record(notes={"loss_curve": CURVE})
+    tracker = LoggerTracker(tmp_path, kind, group="suite")
+    assert tracker.hint() is None
+    tracker.begin(given.id, given.spec)
+    tracker(given)
+    assert str(tmp_path / kind) in tracker.hint()
+    found = {"tensorboard": from_tensorboard, "csv": from_csv, "mlflow": from_mlflow}[kind](tmp_path / kind)
+    assert found["train/loss"] == [(step, pytest.approx(loss)) for step, loss in CURVE]
+    for name, value in metrics(given).items():
+        assert found[name][-1][1] == pytest.approx(value, rel=1e-6), name
+
+
+def from_tensorboard(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (path,) = {path.parent for path in folder.rglob("events.*")}
+    events = EventAccumulator(str(path)).Reload()
+    return {tag: [(one.step, one.value) for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def from_csv(folder):
+    (path,) = folder.rglob("metrics.csv")
+    found = {}
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name != "step":
+                    found.setdefault(name, []).append((int(row["step"]), float(value)))
+    return found
+
+
+def from_mlflow(folder):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=folder.absolute().as_uri())
+    (experiment,) = [one for one in client.search_experiments() if one.name == "faast-bench"]
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.tags["bench_id"] == record().id
+    names = run.data.metrics
+    return {name: [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, name)] for name in names}
+
+
+def test_a_logger_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.tracking.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="--logger mlflow needs the package mlflow; pip install mlflow"):
+        LoggerTracker(tmp_path, "mlflow")
+    assert LoggerTracker(tmp_path, "csv")
 
 
 def test_a_server_that_is_away_costs_one_try_and_no_record(keyless, monkeypatch):
