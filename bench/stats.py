@@ -3,9 +3,10 @@
 docs/statistics.md says in one page what is tested and why. scipy and statsmodels do the tests.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 Floats = NDArray[np.float64]
+Name = TypeVar("Name")
 ALPHA = 0.05
 RESAMPLES = 2000
 NUMBERS_AT_ONCE = 2**24
@@ -94,8 +96,8 @@ def mean_interval(values: Floats, seeds: Sequence[int]) -> Interval:
 class Paired:
     """Two methods on the same units: episodes, or queries where there are too few episodes.
 
-    a, b, difference: scores over all units and a - b, in the metric's unit. p_value: of ``test``, two-sided. effect:
-    matched rank-biserial correlation of the differences (Kerby 2014), from -1 to 1. detectable: the smallest
+    a, b, difference: scores over all units and a - b, in the metric's unit. p_value: of ``test``, two-sided.
+    effect: matched rank-biserial correlation of the differences (Kerby 2014), from -1 to 1. detectable: the smallest
     difference that would be found in four of five such comparisons; None where it is not known.
     """
 
@@ -105,6 +107,7 @@ class Paired:
     interval: Interval
     p_value: float
     test: str
+    unit: Literal["episodes", "queries"]
     n_units: int
     effect: float
     detectable: float | None
@@ -148,7 +151,8 @@ def compare_episodes(a: Floats, b: Floats, seeds: Sequence[int]) -> Paired:
     differences = a - b
     return Paired(
         float(a.mean()), float(b.mean()), float(differences.mean()), mean_interval(differences, seeds),
-        _wilcoxon(differences), "Wilcoxon", len(a), _rank_biserial(np.round(differences, 9)), _detectable(differences),
+        _wilcoxon(differences), "Wilcoxon", "episodes", len(a), _rank_biserial(np.round(differences, 9)),
+        _detectable(differences),
     )  # fmt: skip
 
 
@@ -160,7 +164,7 @@ def compare_answers(a: Floats, b: Floats) -> Paired:
     p_value = float(mcnemar([[same[0], only_a], [only_b, same[1]]], exact=True).pvalue)
     return Paired(
         100 * float(a.mean()), 100 * float(b.mean()), float(differences.mean()),
-        mean_interval(differences, [0] * len(a)), p_value, "McNemar", len(a), _rank_biserial(differences),
+        mean_interval(differences, [0] * len(a)), p_value, "McNemar", "queries", len(a), _rank_biserial(differences),
         _detectable(differences),
     )  # fmt: skip
 
@@ -182,7 +186,7 @@ def compare_parts(a: Floats, b: Floats, score: Callable[[Floats], Floats]) -> Pa
     detectable = None if spread == 0 else float(stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(0.8)) * spread
     return Paired(
         totals[0], totals[1], totals[0] - totals[1], Interval(float(low), float(high)), min(1.0, 2 * min(sides)),
-        "paired bootstrap", len(a), _rank_biserial(own), detectable,
+        "paired bootstrap", "queries", len(a), _rank_biserial(own), detectable,
     )  # fmt: skip
 
 
@@ -193,8 +197,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1]]
 
 
-def tiers(ordered: Sequence[str], apart: Callable[[str, str], bool]) -> list[int]:
-    """The tier of each of ``ordered``, best first, counted from 1.
+def tiers(ordered: Sequence[Name], apart: Collection[frozenset[Name]]) -> list[int]:
+    """The tier of each of ``ordered``, best first, counted from 1. apart: the pairs that are told apart.
 
     A tier ends where everything above is told apart from everything below, as in WMT's clusters (Bojar et al. 2013,
     aclanthology.org/W13-2201): whatever cannot be told apart shares a tier, by a chain of others if need be.
@@ -202,7 +206,7 @@ def tiers(ordered: Sequence[str], apart: Callable[[str, str], bool]) -> list[int
     made, tier = [], 1
     for index, _ in enumerate(ordered):
         above, below = ordered[:index], ordered[index:]
-        if index and all(apart(one, other) for one in above for other in below):
+        if index and all(frozenset((one, other)) in apart for one in above for other in below):
             tier += 1
         made.append(tier)
     return made

@@ -46,10 +46,12 @@ def claimed(scores, seeds):
 @pytest.mark.parametrize(("n_episodes", "n_queries"), [(6, 40), (15, 40), (60, 50), (200, 75)])
 def test_of_equal_methods_at_most_one_claim_in_twenty_is_made(n_episodes, n_queries):
     rng = np.random.default_rng(n_episodes)
-    made = [claimed(*simulated(rng, 4, n_episodes, n_queries)) for _ in range(FAMILIES)]
-    assert sum(map(len, made)) / (6 * FAMILIES) <= 0.02
+    # Wilcoxon's test goes through all signs of so few.
+    families = FAMILIES if n_episodes > 13 else FAMILIES // 4
+    made = [claimed(*simulated(rng, 4, n_episodes, n_queries)) for _ in range(families)]
+    assert sum(map(len, made)) / (6 * families) <= 0.02
     # Holm promises more: no claim at all in 95 of 100 leaderboards, give or take what so many simulations can tell.
-    assert stats.binomtest(sum(map(bool, made)), FAMILIES, 0.05, alternative="greater").pvalue > 0.05
+    assert stats.binomtest(sum(map(bool, made)), families, 0.05, alternative="greater").pvalue > 0.05
 
 
 def test_methods_whose_seeds_differ_are_claimed_seldom_too():
@@ -187,8 +189,7 @@ def test_holm_is_as_published():
 
 def test_a_tier_ends_where_all_above_differ_from_all_below():
     def apart_from(*pairs):
-        known = {frozenset(pair) for pair in pairs}
-        return lambda a, b: frozenset((a, b)) in known
+        return {frozenset(pair) for pair in pairs}
 
     assert tiers("abc", apart_from("ab", "ac", "bc")) == [1, 2, 3]
     assert tiers("abc", apart_from()) == [1, 1, 1]
