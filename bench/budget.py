@@ -132,14 +132,16 @@ class Match(BaseModel):
         """The reference's costs as limits for a method that reads features, or inputs.
 
         Encoding the support set is a part of adapting for one that reads inputs, and a stage before it for one that
-        reads features: so that both start from raw examples, the time and operations of encoding are added to the
-        limits of the first. Raises UsageError where the reference costs nothing or was not counted on an axis.
+        reads features: so that both start from raw examples, the time of encoding is added to the limit of the first.
+        Time is that of the upper quartile of the reference's repeats, as no clock repeats itself exactly. Raises
+        UsageError where the reference costs nothing or was not counted on an axis.
         """
         limits: dict[str, float] = {}
         for axis in self.axes:
             measured = measured_on(axis, reference)
-            if axis == "adapt_seconds" and not reads_features:
-                measured = reference.seconds_once
+            if axis == "adapt_seconds" and measured:
+                measured = reference.adapt.seconds if reads_features else reference.seconds_once
+                measured += reference.adapt.seconds_spread / 2
             if not measured:
                 why = "it was not counted" if measured is None else "it costs 0"
                 raise UsageError(f"{self.method} cannot be matched on {axis}: {why}")

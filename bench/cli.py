@@ -200,7 +200,7 @@ def _run(
         with interrupts():
             isolate = fresh_processes if costs is Isolated.FRESH else same_process
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
-    out = Console(width=None if sys.stdout.isatty() else 160)
+    out = Console(width=None if sys.stdout.isatty() else 240)
     if report.records:
         out.print(table(rows(report.records, report.store.outcomes)))
     if hint := wandb.hint():
@@ -243,6 +243,35 @@ def leaderboard(
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error
+
+
+@app.command()
+def doctor(
+    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Test the meters of time, memory and operations on known loads, and the folders that runs write to."""
+    from rich.console import Console
+
+    from bench.devices import DeviceOptions, quiet_lightning
+    from bench.doctor import findings, folders
+
+    quiet_lightning()
+    options = DeviceOptions(accelerator=accelerator)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(f"device: {options.device_name()}")
+    sound = True
+    for name, folder, trouble in folders(store):
+        sound &= not trouble
+        console.print(f"{'wrong' if trouble else 'ok':<6} {name}: {folder} {trouble}".rstrip(), soft_wrap=True)
+    for one in findings(options):
+        sound &= one.sound
+        told = (
+            f"expected {one.expected:.4g} {one.unit}, measured {one.measured:.4g}, off by {one.tolerance:.0%} at most"
+        )
+        console.print(f"{'ok' if one.sound else 'wrong':<6} {one.what}: {told}")
+    if not sound:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -79,6 +79,7 @@ def expand(block: Block) -> list[RunSpec]:
         if method not in block.methods and method != (block.match or "").partition(":")[0]:
             raise plugins.did_you_mean("this block's methods", method, block.methods)
     match = _match(block)
+    budgets = _budgets(block, match)
     methods = block.methods if match is None or match.method in block.methods else [match.method, *block.methods]
     runs: dict[str, RunSpec] = {}
     for shots in block.shots:
@@ -87,7 +88,7 @@ def expand(block: Block) -> list[RunSpec]:
             method_config(method, config)
             reference = match is not None and method == match.method
             uses_support = method_class(method).uses_support
-            for seed, budget in product(block.seeds, [Budget()] if reference else _budgets(block, match)):
+            for seed, budget in product(block.seeds, [Budget()] if reference else budgets):
                 full = shots == "full"
                 default_queries: int | None = None if full else task.protocol.n_query
                 spec = RunSpec(

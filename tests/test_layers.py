@@ -95,6 +95,7 @@ def test_the_harness_names_no_plugin():
         ("bench.tracking", {"bench.cli", "bench.readouts.command"}),
         ("bench.leaderboard", {"bench.cli", "bench.leaderboard"}),
         ("bench.runner", {"bench.cli"}),
+        ("bench.group", {"bench.runner"}),
         ("bench.measuring", {"bench.group"}),
         ("bench.progress", {"bench.cli"}),
     ],
