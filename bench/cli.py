@@ -208,7 +208,7 @@ def _run(
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 240)
     if report.records:
-        out.print(table(rows(report.records)))
+        out.print(table(rows(report.records, report.store.outcomes)))
     for hint in filter(None, (tracker.hint() for tracker in trackers)):
         console.print(hint, style="dim", soft_wrap=True, highlight=False)
     if report.failed:
@@ -235,7 +235,8 @@ def leaderboard(
     for name in task or ():
         if name not in known:
             raise plugins.did_you_mean("the store's tasks", name, known)
-    shown = rows(record for record in records if not task or record.spec.task in task)
+    chosen = [record for record in records if not task or record.spec.task in task]
+    shown = rows(chosen, Store(store).outcomes)
     if break_even is not None:
         if break_even not in {row.method for row in shown}:
             raise plugins.did_you_mean("the store's methods", break_even, {row.method for row in shown})

@@ -33,6 +33,7 @@ from bench.episodes import PADDING, Episodes, Positions
 from bench.features import FeatureCache, FeatureTable, encode_missing
 from bench.isolation import Isolation, OutOfMemoryError
 from bench.measuring import Job, Measurement
+from bench.outcomes import Outcomes
 from bench.plugins import get
 from bench.provenance import HARNESS, code_fingerprint, library_versions, provenance
 from bench.records import Record, run_id
@@ -91,13 +92,13 @@ class Group:
                 return
             for job in jobs:
                 self.report.begin(job.id, job.spec)
-                self._keep(self._record(job, refusals[job.id], material, wall, isolation))
+                self._keep(*self._record(job, refusals[job.id], material, wall, isolation))
         finally:
             isolation.close()
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: Record, outcomes: Outcomes | None = None) -> None:
         self._references[record.id] = record
-        self.report.keep(record)
+        self.report.keep(record, outcomes)
 
     def _identity(self, spec: RunSpec) -> dict[str, Any]:
         """Everything that changes a run's value."""
@@ -207,11 +208,13 @@ class Group:
         costs: Costs = record.costs
         return job.spec.budget.with_match(match.budget(costs, job.reads is Reads.FEATURES))
 
-    def _record(self, job: Job, refusal: str | None, material: Material, wall: float, isolation: Isolation) -> Record:
-        """The record of one run; whatever goes wrong in it becomes a record with the reason."""
+    def _record(
+        self, job: Job, refusal: str | None, material: Material, wall: float, isolation: Isolation
+    ) -> tuple[Record, Outcomes | None]:
+        """The record of one run and its outcomes; whatever goes wrong in it becomes a record with the reason."""
         traced = provenance(self.devices.device_name())
         if refusal is not None:
-            return job.record(status="skipped", reason=refusal, provenance=traced)
+            return job.record(status="skipped", reason=refusal, provenance=traced), None
         began, under_way = time.monotonic(), None
         try:
             under_way = Measurement(
@@ -221,9 +224,10 @@ class Group:
             return under_way.run()
         except OUT_OF_MEMORY as error:
             reason = f"memory ran out: {told(error)}"
-            return job.record(status="over_budget", reason=reason, limits=job.spec.budget.limits(), provenance=traced)
+            limits = job.spec.budget.limits()
+            return job.record(status="over_budget", reason=reason, limits=limits, provenance=traced), None
         except Exception as error:  # a defect of a plugin must not cost the other runs
-            return self._failure(job, error)
+            return self._failure(job, error), None
         except BaseException:  # an interrupt: Lightning turns some into an exit
             seconds = time.monotonic() - began
             costs = under_way.costs if under_way else None

@@ -11,7 +11,9 @@ from sacrebleu.metrics.bleu import BLEU
 from bench.adaptation import Outcome
 from bench.batching import EpisodeGroup
 from bench.contracts import Kind, NumericalError
-from bench.metrics import Score, accuracy, perplexity, summarise
+from bench.episodes import PADDING, Positions
+from bench.metrics import Score, perplexity, right_answers, summarise
+from bench.outcomes import Floats, Outcomes
 
 BLEU_RESAMPLES = 1000
 
@@ -20,13 +22,14 @@ BLEU_RESAMPLES = 1000
 class Judged:
     """The score of a run, and what else its record tells of it.
 
-    episode_scores: in the metric's unit. notes: the metric's signature, or other forms of the same figure.
+    episode_scores: in the metric's unit. outcomes: of each query. notes: the metric's signature, or other forms of the
+    same figure.
     """
 
     metric: str
     score: Score
     episode_scores: list[float]
-    n_queries: int
+    outcomes: Outcomes
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -36,13 +39,19 @@ def judge(kind: Kind, outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup
         return _judge_texts(outcomes, groups)
     if kind is Kind.TRANSLATION:
         return _judge_translations(outcomes, groups)
-    scores = [
-        float(score)
-        for group, outcome in zip(groups, outcomes, strict=True)
-        for score in accuracy(outcome.scores, group.labels)
+    right = [
+        row[asked].double().numpy()[:, None]
+        for outcome, group in zip(outcomes, groups, strict=True)
+        for row, asked in zip(right_answers(outcome.scores, group.labels), group.labels >= 0, strict=True)
     ]
-    n_queries = sum(outcome.n_queries for outcome in outcomes)
-    return Judged("accuracy", summarise(scores, n_queries), scores, n_queries)
+    each = Outcomes.of("accuracy", _queries(groups), right)
+    scores = each.episode_scores()
+    return Judged("accuracy", summarise(scores, len(each)), scores, each)
+
+
+def _queries(groups: Sequence[EpisodeGroup]) -> list[Positions]:
+    """The queries of each episode as positions in the task's query pool."""
+    return [row[row != PADDING] for group in groups for row in group.episodes.query]
 
 
 def _judge_texts(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) -> Judged:
@@ -63,7 +72,7 @@ def _judge_texts(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) ->
         notes["word_perplexity"] = float(np.exp(total[0] / words))
     # Episodes may share texts, which resampling would take for different ones.
     score = perplexity(items) if len(each) == 1 else summarise(by_episode, len(items))
-    return Judged("perplexity", score, by_episode, len(items), notes)
+    return Judged("perplexity", score, by_episode, Outcomes.of("perplexity", _queries(groups), each), notes)
 
 
 def _judge_translations(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) -> Judged:
@@ -74,14 +83,25 @@ def _judge_translations(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGro
     by_episode = [
         float(bleu.corpus_score(texts, [targets]).score) for texts, targets in zip(written, references, strict=True)
     ]
-    n_queries = sum(map(len, written))
     if len(by_episode) > 1:
         # Episodes may share sentences, which resampling would take for different ones.
-        score = summarise(by_episode, n_queries)
+        score = summarise(by_episode, sum(map(len, written)))
     else:
         scored = bleu.corpus_score(written[0], references, n_bootstrap=BLEU_RESAMPLES)
         # sacrebleu hands the interval out in its readable form alone.
         found = re.search(r"± ([\d.]+)", scored.format())
         score = Score(by_episode[0], float(found.group(1)) if found else 0.0)
+    each = [
+        np.stack([_statistics(text, target) for text, target in zip(texts, targets, strict=True)])
+        for texts, targets in zip(written, references, strict=True)
+    ]
     # Asked for last: it tells of the resampling that was done.
-    return Judged("bleu", score, by_episode, n_queries, {"signature": str(bleu.get_signature())})
+    notes = {"signature": str(bleu.get_signature())}
+    return Judged("bleu", score, by_episode, Outcomes.of("bleu", _queries(groups), each), notes)
+
+
+def _statistics(text: str, target: str) -> Floats:
+    """What BLEU sums over a corpus, of one sentence: ``[10]``."""
+    # An order without an n-gram changes the score alone, and only a sentence's own is warned of.
+    own = BLEU(effective_order=True).sentence_score(text, [target])
+    return np.array([*own.counts, *own.totals, own.sys_len, own.ref_len], dtype=np.float64)

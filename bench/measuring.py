@@ -15,6 +15,7 @@ from bench.devices import DeviceOptions
 from bench.episodes import Episodes, name_seed
 from bench.isolation import Isolation
 from bench.judging import judge
+from bench.outcomes import Outcomes
 from bench.records import Record, run_id
 from bench.spec import RunSpec
 
@@ -66,8 +67,11 @@ class Measurement:
         spec = self.job.spec
         return name_seed(spec.task, spec.n_way, spec.seed, "method", start)
 
-    def run(self) -> Record:
-        """Measure the costs, and the score if they are within the budget. Raises whatever the method raises."""
+    def run(self) -> tuple[Record, Outcomes | None]:
+        """Measure the costs, and the score if they are within the budget: the record, and what became of each query.
+
+        Raises whatever the method raises.
+        """
         job = self.job
         if issubclass(job.method, GradientMethod) and job.episodes.support.shape[1] == 0:
             raise DataError(
@@ -75,25 +79,27 @@ class Measurement:
             )
         measured = self._measured_costs()
         if measured.excesses:
-            return self._record(
+            beyond = self._record(
                 status="over_budget",
                 reason="; ".join(map(str, measured.excesses)),
                 excesses={excess.axis: excess.measured for excess in measured.excesses},
             )
+            return beyond, None
         outcomes, groups = self._outcomes(measured)
         judged = judge(self.material.task.kind, outcomes, groups)
-        return self._record(
+        record = self._record(
             status="ok",
             metric=judged.metric,
             value=judged.score.value,
             ci95=judged.score.ci95,
             episode_scores=judged.episode_scores,
-            n_queries=judged.n_queries,
+            n_queries=len(judged.outcomes),
             notes=_merged([outcome.notes for outcome in outcomes])
             | judged.notes
             | _fitted(job, measured)
             | _curve(outcomes[0].losses),
         )
+        return record, judged.outcomes
 
     def _record(self, **result: Any) -> Record:
         limits = self.budget.limits()

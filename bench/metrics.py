@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy import stats
 from torch import Tensor
 
@@ -18,19 +17,18 @@ class Score:
     ci95: float
 
 
-def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
-    """Share of right answers per episode, in percent.
+def right_answers(scores: Tensor, labels: Tensor) -> Tensor:
+    """Which queries were answered right.
 
     scores: ``[episode, item, way]``, larger for likelier classes. labels: ``[episode, item]``, -1 where padded.
-    Returns ``[episode]``. Raises NumericalError if a score is not finite.
+    Returns ``[episode, item]``, False where padded. Raises NumericalError if a score is not finite.
     """
     valid = labels >= 0
     finite = scores.isfinite().all(dim=-1) | ~valid
     if not finite.all():
         broken = int((~finite).sum())
         raise NumericalError(f"scores must be finite, got {broken} of {int(valid.sum())} queries with NaN or infinity")
-    right = (scores.argmax(dim=-1) == labels) & valid
-    return 100 * right.sum(dim=-1, dtype=torch.float64) / valid.sum(dim=-1)
+    return (scores.argmax(dim=-1) == labels) & valid
 
 
 LOWER_IS_BETTER = frozenset({"perplexity"})

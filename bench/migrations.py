@@ -37,5 +37,10 @@ def _to_2(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "schema_version": 2, "costs": costs}
 
 
-MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2}
+def _to_3(record: dict[str, Any]) -> dict[str, Any]:
+    """A side file of outcomes. Version 2 kept none, and they cannot be made afterwards."""
+    return {**record, "schema_version": 3, "outcomes": None}
+
+
+MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3}
 """From a schema's version to the next."""

@@ -1,7 +1,8 @@
-"""The record of a run: its schema, and the store that keeps one JSON file per run.
+"""The record of a run: its schema, and the store that keeps one JSON file per run and what became of its queries.
 
 A record's id is a hash of everything that changes its value, so that a finished run is found again and a
-changed one is not taken for it. Files are written whole or not at all.
+changed one is not taken for it. Files are written whole or not at all: the outcomes first, under a name that says
+what is in them, then the record that names them. Whatever ends the program, a record's outcomes are there and its own.
 """
 
 import hashlib
@@ -13,26 +14,42 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pyarrow import ArrowException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.costs import Costs
 from bench.errors import StoreError
 from bench.migrations import MIGRATIONS
+from bench.outcomes import Outcomes
 from bench.spec import RunSpec
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 Status = Literal["ok", "over_budget", "skipped", "failed"]
+OUTCOMES = "outcomes"
+
+
+class SideFile(BaseModel):
+    """A file in the store's folder ``outcomes``: Parquet, a row for each query, columns as in bench/outcomes.py.
+
+    sha256: of the file's bytes; its first digits are part of the name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[0-9a-f]{16}-[0-9a-f]{16}\.parquet$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class Record(BaseModel):
     """The result of a run, and all that is needed to trace it.
 
     limits: the budget that it was held to, by axis. excesses: the axes that it did not keep, with what was measured.
+    outcomes: where it stands what became of each query; None where nothing was scored, or an earlier schema kept none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     id: str
     spec: RunSpec
     identity: dict[str, Any]
@@ -43,6 +60,7 @@ class Record(BaseModel):
     ci95: float | None = None
     episode_scores: list[float] = []
     n_queries: int = 0
+    outcomes: SideFile | None = None
     costs: Costs | None = None
     limits: dict[str, float] = {}
     excesses: dict[str, float] = {}
@@ -55,8 +73,22 @@ def run_id(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that has its name only once all of it is on the disk. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 class Store:
-    """A folder of records."""
+    """A folder of records, with the outcomes of their queries in a folder inside."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -103,23 +135,51 @@ class Store:
         except OSError as error:
             raise StoreError(f"no record can be written to {self.root}: {error.strerror}; use --store DIR") from error
 
-    def write(self, record: Record) -> None:
-        """Write a record whole or not at all. Raises StoreError if the disk refuses it."""
+    def outcomes_path(self, file: SideFile) -> Path:
+        """Where outcomes lie."""
+        return self.root / OUTCOMES / file.name
+
+    def outcomes(self, record: Record) -> Outcomes | None:
+        """What became of each query of a run, None if the record has none.
+
+        Raises StoreError if the file is not there or not the one that the record was written with.
+        """
+        if record.outcomes is None:
+            return None
+        path = self.outcomes_path(record.outcomes)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            temporary = self.root / f".{record.id}-{uuid.uuid4().hex}.tmp"
-            try:
-                with temporary.open("w", encoding="utf-8") as file:
-                    file.write(record.model_dump_json(indent=1))
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(self.path(record.id))
-            finally:
-                temporary.unlink(missing_ok=True)
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != record.outcomes.sha256:
+                raise ValueError("its contents were changed")
+            return Outcomes.from_bytes(record.metric, content)
+        except (OSError, ValueError, KeyError, ArrowException) as error:
+            raise StoreError(
+                f"{path} does not hold the outcomes of {record.id} ({error}); delete {record.id}.json to run it again"
+            ) from None
+
+    def write(self, record: Record, outcomes: Outcomes | None = None) -> Record:
+        """Write a record and its outcomes, both whole or not at all; returns the record that names them.
+
+        Raises StoreError if the disk refuses it.
+        """
+        made = None
+        try:
+            if outcomes is not None:
+                content = outcomes.to_bytes()
+                digest = hashlib.sha256(content).hexdigest()
+                file = SideFile(name=f"{record.id}-{digest[:16]}.parquet", sha256=digest)
+                record = record.model_copy(update={"outcomes": file})
+                if not self.outcomes_path(file).exists():
+                    made = self.outcomes_path(file)
+                    _write_whole(made, content)
+            _write_whole(self.path(record.id), record.model_dump_json(indent=1).encode())
         except OSError as error:
+            if made is not None:
+                made.unlink(missing_ok=True)
             raise StoreError(
                 f"record cannot be written to {self.root}: {error}; free space or use --store DIR"
             ) from error
+        return record
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in the order of their ids. Raises StoreError if there is none, or a damaged one."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.contracts import BenchError, StoreError
+from bench.outcomes import Outcomes
 from bench.records import Record, Store
 from bench.spec import RunSpec
 from bench.tracking import Tracker
@@ -61,13 +62,13 @@ class Report:
         self.records.append(record)
         self.reporter.done(record)
 
-    def keep(self, record: Record) -> None:
-        """A run has ended: store its record, and tell whoever follows it."""
-        self.records.append(record)
+    def keep(self, record: Record, outcomes: Outcomes | None = None) -> None:
+        """A run has ended: store its record with what became of its queries, and tell whoever follows it."""
         try:
-            self.store.write(record)
+            record = self.store.write(record, outcomes)
         except StoreError as error:
             self.problem(str(error))
+        self.records.append(record)
         self.reporter.done(record)
         for tracker in self.trackers:
             self._tracked(lambda tracker=tracker: tracker(record))  # type: ignore[misc]

@@ -29,7 +29,11 @@ def judged(kind: Kind, episodes: list[dict[str, Any]]) -> Judged:
         for each in episodes
     ]
     groups: list[Any] = [
-        SimpleNamespace(query_texts=lambda each=each: each["asked"], query_targets=lambda each=each: each["asked"])
+        SimpleNamespace(
+            query_texts=lambda each=each: each["asked"],
+            query_targets=lambda each=each: each["asked"],
+            episodes=SimpleNamespace(query=np.arange(len(each["asked"]))[None]),
+        )
         for each in episodes
     ]
     return judge(kind, outcomes, groups)
@@ -48,7 +52,7 @@ def test_perplexity_is_of_all_scored_tokens_together_not_a_mean_over_texts() -> 
     assert found.metric == "perplexity"
     assert found.score.value == pytest.approx(np.exp(38 / 12))
     assert found.episode_scores == [found.score.value]
-    assert found.n_queries == 2
+    assert found.outcomes.query.tolist() == [0, 1]
     assert found.notes == {"scored_tokens": 12, "words": 7, "word_perplexity": pytest.approx(np.exp(38 / 7))}
 
 
@@ -116,7 +120,7 @@ def test_bleu_is_sacrebleus_with_its_signature() -> None:
     assert 0 < found.score.value < 100
     assert f"± {found.score.ci95:.2f})" in expected.format()
     assert found.score.ci95 > 0
-    assert found.n_queries == 3
+    assert len(found.outcomes) == 3
     assert found.notes == {"signature": str(own.get_signature())}
     for part in ("nrefs:1", "bs:1000", "tok:13a", "case:mixed", "version:"):
         assert part in found.notes["signature"]
@@ -130,6 +134,29 @@ def test_bleu_of_several_episodes_is_their_mean() -> None:
     assert found.episode_scores == pytest.approx(expected)
     assert found.score == summarise(found.episode_scores, 5)
     assert "bs:" not in found.notes["signature"]
+
+
+def test_what_became_of_each_query_gives_the_score_again() -> None:
+    for found in (
+        modelled(0),
+        modelled(0, 1),
+        translated((WRITTEN, REFERENCES)),
+        translated((WRITTEN, REFERENCES), (["", "Hund"], REFERENCES[:2])),
+    ):
+        assert found.outcomes.episode_scores() == pytest.approx(found.episode_scores)
+    assert modelled(0, 1).outcomes.values.tolist() == [[30, 10], [8, 2], [100, 20]]
+    assert modelled(0, 1).outcomes.episode.tolist() == [0, 0, 1]
+
+
+def test_padding_is_no_query() -> None:
+    outcome: Any = SimpleNamespace(scores=torch.eye(3).repeat(2, 1, 1))  # answers 0, 1, 2
+    queries = np.array([[7, 8, -1], [4, 5, 6]])
+    labels = torch.tensor([[0, 2, -1], [0, 1, 0]])
+    group: Any = SimpleNamespace(labels=labels, episodes=SimpleNamespace(query=queries))
+    found = judge(Kind.IMAGE_CLASSIFICATION, [outcome], [group])
+    assert found.episode_scores == pytest.approx([50, 200 / 3])
+    assert found.outcomes.query.tolist() == [7, 8, 4, 5, 6]
+    assert found.outcomes.values[:, 0].tolist() == [1, 0, 1, 1, 0]
 
 
 def test_nothing_written_scores_nothing_and_the_reference_itself_everything() -> None:

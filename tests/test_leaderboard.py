@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from bench.budget import Budget, Match
@@ -135,11 +136,41 @@ def test_several_metrics_have_a_column_that_rows_without_a_score_leave_open():
     assert "metric" not in FORMATS["markdown"](rows([perplexity, failed]))
     lines = FORMATS["markdown"](rows([perplexity, bleu, failed])).splitlines()
     assert lines[0].startswith("| task | method | shots | metric | score |")
-    assert lines[1] == "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---|---|"
+    assert lines[1] == "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---|---|"
     assert [line.split(" | ")[3] for line in lines[2:5]] == ["perplexity", "-", "bleu"]
     table = FORMATS["table"](rows([perplexity, bleu, failed]))
     assert "metric" in table
     assert "BLEU or perplexity per token" in table
+
+
+def test_methods_that_cannot_be_told_apart_share_a_tier():
+    rng = np.random.default_rng(0)
+    hard = rng.uniform(40, 90, 30)
+    records = [
+        made({"method": method}, episode_scores=list(hard - less + rng.normal(0, 1, 30)))
+        for method, less in (("best", 0), ("as_good", 0), ("worse", 6), ("worst", 12))
+    ]
+    failed = made({"method": "f"}, status="failed", reason="bug", value=None, episode_scores=[], costs=None)
+    found = {row.method: row.tier for row in rows([*records, failed])}
+    assert found == {"best": 1, "as_good": 1, "worse": 2, "worst": 3, "f": None}
+    text = FORMATS["markdown"](rows(records))
+    assert "| score | tier |" in text
+    assert "tier: all of one differ" in text
+
+
+def test_a_lower_perplexity_is_the_better_tier():
+    rng = np.random.default_rng(0)
+    hard = rng.uniform(10, 20, 20)
+    records = [
+        made({"method": method}, metric="perplexity", episode_scores=list(hard + more))
+        for method, more in (("a", 9), ("b", 0))
+    ]
+    assert [(row.method, row.tier) for row in rows(records)] == [("b", 1), ("a", 2)]
+
+
+def test_tiers_are_of_rows_that_answer_the_same_question():
+    alone = [made({"n_shot": 1}), made({"n_shot": 5}), made({"n_shot": 5, "n_way": 3}), made({"task": "u"})]
+    assert [row.tier for row in rows(alone)] == [None] * 4
 
 
 def test_what_was_held_to_another_budget_is_a_row_of_its_own():

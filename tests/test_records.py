@@ -2,14 +2,20 @@
 
 import json
 import multiprocessing
+import os
+import random
+import signal
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.contracts import StoreError
 from bench.costs import Costs, StageCosts
+from bench.outcomes import Outcomes
 from bench.provenance import code_fingerprint
-from bench.records import Record, Store, run_id
+from bench.records import SCHEMA_VERSION, Record, Store, run_id
 from bench.spec import RunSpec
 
 SPEC = RunSpec(
@@ -47,6 +53,11 @@ def record(**changes):
         "provenance": {"git": None},
     } | changes
     return Record(id=run_id(identity), spec=SPEC, identity=identity, **fields)
+
+
+def answered(right=(1, 1, 1, 1, 0, 0)):
+    """Outcomes of two episodes of three queries each."""
+    return Outcomes("accuracy", np.repeat([0, 1], 3), np.array([4, 5, 6, 4, 7, 8]), np.array(right, float)[:, None])
 
 
 @pytest.fixture
@@ -96,8 +107,6 @@ def test_a_crash_before_the_file_has_its_name_leaves_the_old_one_and_no_half(sto
 
 
 def _write_and_die(root):
-    import os
-
     os.fsync = lambda descriptor: os._exit(9)
     Store(root).write(record(value=2.0))
 
@@ -109,6 +118,72 @@ def test_a_process_killed_while_it_writes_leaves_no_half_record(store):
     process.join(30)
     assert process.exitcode == 9
     assert [one.value for one in store] == [1.0]
+
+
+def test_outcomes_are_kept_beside_their_record(store):
+    written = store.write(record(), answered())
+    back = store.read(store.path(written.id))
+    assert back == written
+    assert back.outcomes.name.startswith(written.id)
+    assert store.outcomes(back).episode_scores() == back.episode_scores
+    assert store.outcomes(record()) is None
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
+def test_outcomes_that_are_not_those_of_the_record_are_named(store, spoil):
+    written = store.write(record(), answered())
+    spoil(store.outcomes_path(written.outcomes))
+    with pytest.raises(StoreError, match=rf"{written.outcomes.name} does not hold .* delete {written.id}.json"):
+        store.outcomes(written)
+
+
+def test_a_record_that_cannot_be_written_leaves_no_outcomes(store, monkeypatch):
+    first = store.write(record(), answered())
+    replace = Path.replace
+
+    def full(self, target):
+        if target.suffix == ".json":
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    # The same outcomes are those of the record that is there; others belong to nobody.
+    for again in (answered(), answered((0, 0, 0, 1, 1, 1))):
+        with pytest.raises(StoreError, match="No space left on device"):
+            store.write(record(value=1.0), again)
+    assert list(store) == [first]
+    assert [path.name for path in (store.root / "outcomes").iterdir()] == [first.outcomes.name]
+
+
+@pytest.mark.parametrize("name", ["../../secret.parquet", "/etc/passwd", "0123456789abcdef.json"])
+def test_a_record_names_no_file_outside_its_store(store, name):
+    path = edited(store, outcomes={"name": name, "sha256": "0" * 64})
+    with pytest.raises(StoreError, match=r"is not a valid record: outcomes.name"):
+        store.read(path)
+
+
+def _write_for_ever(root):
+    rng = random.Random(0)
+    while True:
+        Store(root).write(record(identity={"seed": rng.randrange(5)}), answered(rng.choices([0, 1], k=6)))
+
+
+def test_a_kill_at_any_moment_leaves_records_with_their_own_outcomes(store):
+    """Twenty writers are killed by SIGKILL, each after a time of its own."""
+    delays = random.Random(1)
+    seen = 0
+    for _ in range(20):
+        process = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(store.root,))
+        process.start()
+        time.sleep(delays.uniform(0.005, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join(30)
+        assert process.exitcode == -signal.SIGKILL
+        if list(store.root.glob("*.json")):
+            for one in store:
+                assert len(store.outcomes(one)) == 6
+                seen += 1
+    assert seen > 20
 
 
 def _write_many(root, value):
@@ -141,7 +216,7 @@ def edited(store, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 3}, "has schema version 3, this program reads 2"),
+        ({"schema_version": 4}, "has schema version 4, this program reads 3"),
         ({"schema_version": None}, "has schema version None"),
         ({"value": "high"}, "is not a valid record: value: .*valid number"),
         ({"status": "fine"}, "is not a valid record: status"),
@@ -182,6 +257,12 @@ def test_a_store_that_cannot_be_written_is_found_out_at_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="use --store DIR"):
         Store(tmp_path / "file" / "store").prepare()
+
+
+def test_the_published_schema_is_that_of_records():
+    published = Path(__file__).parents[1] / "docs" / "record.schema.json"
+    assert json.loads(published.read_text()) == Record.model_json_schema(), "run: bench records schema"
+    assert Record.model_json_schema()["properties"]["schema_version"]["const"] == SCHEMA_VERSION
 
 
 IDENTITY = record().identity

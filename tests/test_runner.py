@@ -84,6 +84,7 @@ def test_every_run_leaves_a_record_that_reads_back(runner):
         assert len(record.episode_scores) == 6
         assert record.value == pytest.approx(np.mean(record.episode_scores))
         assert record.n_queries == 6 * 4 * 5
+        assert runner.store.outcomes(record).episode_scores() == record.episode_scores
         assert record.costs.query_milliseconds > 0
         assert record.costs.encode.seconds > 0
         assert record.provenance["torch"] == torch.__version__.partition("+")[0]
@@ -290,12 +291,12 @@ def test_a_cache_file_cut_short_is_named(runner, cache):
 def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
     calls = []
 
-    def full_at_the_second(descriptor):
+    def full_at_the_fourth(descriptor):
         calls.append(descriptor)
-        if len(calls) == 2:
+        if len(calls) == 4:  # the second record, after its outcomes
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bench.records.os.fsync", full_at_the_second)
+    monkeypatch.setattr("bench.records.os.fsync", full_at_the_fourth)
     report = runner.run(grid(methods=["faast", "knn", "softmax_memory"], shots=[1], seeds=[0]))
     assert report.failed
     assert len(report.problems) == 1
@@ -304,7 +305,9 @@ def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
     # The score is not lost with the file, and nothing half-written is left behind.
     assert [record.status for record in report.records] == ["ok", "ok", "ok"]
     assert {record.spec.method for record in runner.store} == {"faast", "softmax_memory"}
-    assert {path.suffix for path in runner.store.root.iterdir()} == {".json"}
+    assert {path.suffix for path in runner.store.root.iterdir()} == {".json", ""}
+    named = {record.outcomes.name for record in runner.store}
+    assert {path.name for path in (runner.store.root / "outcomes").iterdir()} == named
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Literal
 import datasets
 import numpy as np
 import platformdirs
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from datasets import Dataset
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError

@@ -23,6 +23,7 @@ COLUMNS = (
     "method",
     "shots",
     "score",
+    "tier",
     "encode s",
     "adapt s",
     "query ms",
@@ -55,6 +56,7 @@ def _metrics(rows: Sequence[Row]) -> list[str]:
 def _caption(rows: Sequence[Row]) -> str:
     units = " or ".join(UNITS.get(metric, metric) for metric in _metrics(rows) or ["accuracy"])
     told = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
+    told += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
     told += " front: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.break_even_queries is not None for row in rows):
         told += " break-even: queries from which on it costs less time in all than the method it is compared with."
@@ -85,6 +87,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "shots": str(row.n_shot),
         "metric": "-" if row.value is None else row.metric,
         "score": score,
+        "tier": "-" if row.tier is None else str(row.tier),
         "encode s": _number(row.encode_seconds),
         "adapt s": _number(row.adapt_seconds),
         "query ms": _number(row.query_milliseconds),

@@ -1,6 +1,5 @@
 """One row per task, backbone, method, config and number of shots; seeds are pooled."""
 
-import json
 import statistics
 from collections.abc import Iterable
 from itertools import groupby
@@ -10,8 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.costs import break_even_queries
 from bench.metrics import LOWER_IS_BETTER, Score, summarise
+from bench.pairing import Find, draw_key, told_apart
+from bench.pooling import budget_text, config_text, pooled, shots_rank
 from bench.records import Record, Status
-from bench.spec import RunSpec, Shots
+from bench.spec import Shots
+from bench.stats import tiers
 
 
 class Row(BaseModel):
@@ -22,7 +24,8 @@ class Row(BaseModel):
     all than the method it is compared with; None where that never comes, or nothing was compared. front: whether no
     method of its task and shots is at least as good and cheaper, in time until the first query or in peak memory.
 
-    value and ci95 are in percent for accuracy; None unless the status is ok. n_shot is 0 for a method
+    tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
+    compare with. value and ci95 are in percent for accuracy; None unless the status is ok. n_shot is 0 for a method
     that uses no support set. seeds and n_episodes are counted over all pooled records.
     """
 
@@ -39,6 +42,7 @@ class Row(BaseModel):
     metric: str
     value: float | None
     ci95: float | None
+    tier: int | None = None
     encode_seconds: float | None
     adapt_seconds: float | None
     adapt_seconds_spread: float | None
@@ -56,50 +60,6 @@ class Row(BaseModel):
     front: str = ""
     status: Status
     reason: str
-
-
-def config_text(config: dict[str, Any]) -> str:
-    """What differs from the defaults, as on the command line."""
-    return ",".join(f"{name}={value}" for name, value in sorted(config.items()))
-
-
-def budget_text(spec: RunSpec) -> str:
-    """What a run was held to, as it was asked for."""
-    return ";".join(str(part) for part in (spec.budget, spec.match) if part and str(part))
-
-
-def _shots_rank(shots: Shots) -> float:
-    return float("inf") if shots == "full" else shots
-
-
-def _key(record: Record) -> tuple[Any, ...]:
-    spec = record.spec
-    protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
-    return (
-        spec.task, spec.backbone, _shots_rank(spec.n_shot), spec.method, config_text(spec.config), budget_text(spec),
-        protocol,
-    )  # fmt: skip
-
-
-def _row_key(record: Record) -> tuple[Any, ...]:
-    return (*_key(record), record.status, record.metric)
-
-
-def _version(record: Record) -> str:
-    """Code, weights, data and libraries: all of a run's identity but its seed."""
-    return json.dumps({name: value for name, value in record.identity.items() if name != "seed"}, sort_keys=True)
-
-
-def _current(records: Iterable[Record]) -> list[Record]:
-    """Records of the latest version of each row: what an older version scored is not pooled with it."""
-    made: dict[tuple[Any, ...], dict[str, list[Record]]] = {}
-    for record in records:
-        made.setdefault(_key(record), {}).setdefault(_version(record), []).append(record)
-    return [
-        record
-        for versions in made.values()
-        for record in max(versions.values(), key=lambda group: max(one.provenance.get("finished", "") for one in group))
-    ]
 
 
 def _median(values: list[float]) -> float | None:
@@ -197,16 +157,45 @@ def against(given: list[Row], method: str) -> list[Row]:
     return compared
 
 
-def rows(records: Iterable[Record]) -> list[Row]:
-    """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden."""
-    ordered = sorted(_current(records), key=_row_key)
-    made = [_row(list(group)) for _, group in groupby(ordered, key=_row_key)]
+def _no_outcomes(record: Record) -> None:
+    """For records without a store."""
+
+
+def _question(group: list[Record]) -> tuple[Any, ...]:
+    """What rows must share to be in tiers of their own: the question that was asked, and in which metric."""
+    first = group[0]
+    return (first.spec.backbone, first.spec.n_shot, first.metric, *draw_key(first))
+
+
+def _tiers(groups: list[list[Record]], find: Find) -> dict[int, int]:
+    """The tier of each group with a score, by its number in ``groups``; none where there is nothing to compare with."""
+    found: dict[int, int] = {}
+    scored = [number for number, group in enumerate(groups) if group[0].status == "ok" and group[0].episode_scores]
+    for _, numbers in groupby(
+        sorted(scored, key=lambda n: repr(_question(groups[n]))), key=lambda n: _question(groups[n])
+    ):
+        made = {number: _row(groups[number]) for number in numbers}
+        ordered = sorted(made, key=lambda number: -_worth(made[number]))
+        if len(ordered) > 1:
+            apart = told_apart({number: groups[number] for number in ordered}, find)
+            found |= zip(ordered, tiers(ordered, apart), strict=True)
+    return found
+
+
+def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
+    """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden.
+
+    find: looks up what became of a record's queries, by which methods with few episodes are told apart.
+    """
+    groups = pooled(records)
+    tier = _tiers(groups, find)
+    made = [_row(group).model_copy(update={"tier": tier.get(number)}) for number, group in enumerate(groups)]
     return sorted(
         on_fronts(made),
         key=lambda row: (
             row.task,
             row.backbone,
-            _shots_rank(row.n_shot),
+            shots_rank(row.n_shot),
             row.value is None,
             -_worth(row),
             row.method,

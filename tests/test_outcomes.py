@@ -1,0 +1,57 @@
+"""What became of each query: as files, and as scores."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench.outcomes import FIELDS, SCORES, Outcomes
+
+EXAMPLES = {
+    "accuracy": Outcomes.of("accuracy", [np.array([3, 4, 9]), np.array([4])], [np.array([[1], [0], [1]]), [[0]]]),
+    "perplexity": Outcomes.of("perplexity", [np.array([0, 1])], [np.array([[1 / 3, 2], [5e-9, 1]])]),
+    "bleu": Outcomes.of("bleu", [np.array([2])], [np.array([[4, 2, 1, 0, 6, 5, 4, 3, 6, 7]])]),
+}
+
+
+@pytest.mark.parametrize("metric", sorted(FIELDS))
+def test_a_file_reads_back_to_the_last_digit_and_is_the_same_each_time(metric):
+    written = EXAMPLES[metric]
+    content = written.to_bytes()
+    assert content == written.to_bytes()
+    back = Outcomes.from_bytes(metric, content)
+    for one, other in ((written.episode, back.episode), (written.query, back.query), (written.values, back.values)):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert pq.read_table(io.BytesIO(content)).column_names == ["episode", "query", *FIELDS[metric]]
+
+
+def test_many_queries_take_little_room():
+    rng = np.random.default_rng(0)
+    right = rng.random((600, 75, 1)) < 0.7
+    queries = np.stack([np.sort(rng.choice(12_000, 75, replace=False)) for _ in range(600)])
+    assert len(Outcomes.of("accuracy", list(queries), list(right)).to_bytes()) < 150_000
+
+
+def test_scores_by_episode():
+    assert EXAMPLES["accuracy"].episode_scores() == [pytest.approx(200 / 3), 0]
+    assert EXAMPLES["perplexity"].episode_scores() == [pytest.approx(np.exp((1 / 3 + 5e-9) / 3))]
+    # Three orders matched, the fourth smoothed to half of one in three; shorter than the reference by one in seven.
+    precisions = [4 / 6, 2 / 5, 1 / 4, 1 / 2 / 3]
+    expected = 100 * np.exp(np.mean(np.log(precisions)) + 1 - 7 / 6)
+    assert EXAMPLES["bleu"].episode_scores() == [pytest.approx(expected)]
+
+
+def test_any_number_of_sums_is_scored_at_once():
+    for metric, each in EXAMPLES.items():
+        sums = np.tile(each.parts.sum(axis=0), (2, 3, 1))
+        assert SCORES[metric](sums).shape == (2, 3)
+
+
+def test_a_file_of_another_metric_is_refused():
+    with pytest.raises(ValueError, match="needs the columns episode, query, nll, tokens, got episode, query, right"):
+        Outcomes.from_bytes("perplexity", EXAMPLES["accuracy"].to_bytes())
+    with pytest.raises(pa.ArrowException):
+        Outcomes.from_bytes("accuracy", b"no parquet")
