@@ -23,7 +23,7 @@ class Row(BaseModel):
     method of its task and shots is at least as good and cheaper, in time until the first query or in peak memory.
 
     value and ci95 are in percent for accuracy; None unless the status is ok. n_shot is 0 for a method
-    that uses no support set. seeds and n_episodes are counted over all pooled records.
+    that uses no support set. seeds and n_episodes are counted over all pooled records; runs are their ids.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +56,7 @@ class Row(BaseModel):
     front: str = ""
     status: Status
     reason: str
+    runs: tuple[str, ...]
 
 
 def config_text(config: dict[str, Any]) -> str:
@@ -146,6 +147,7 @@ def _row(records: list[Record]) -> Row:
         flops=costs[0].flops if costs else None,
         status=first.status,
         reason=first.reason,
+        runs=tuple(record.id for record in records),
     )
 
 
