@@ -69,7 +69,8 @@ def budget_text(spec: RunSpec) -> str:
     return ";".join(str(part) for part in (spec.budget, spec.match) if part and str(part))
 
 
-def _shots_rank(shots: Shots) -> float:
+def shots_rank(shots: Shots) -> float:
+    """What numbers of shots are ordered by; the full set comes last."""
     return float("inf") if shots == "full" else shots
 
 
@@ -77,7 +78,7 @@ def _key(record: Record) -> tuple[Any, ...]:
     spec = record.spec
     protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
     return (
-        spec.task, spec.backbone, _shots_rank(spec.n_shot), spec.method, config_text(spec.config), budget_text(spec),
+        spec.task, spec.backbone, shots_rank(spec.n_shot), spec.method, config_text(spec.config), budget_text(spec),
         protocol,
     )  # fmt: skip
 
@@ -208,7 +209,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
         key=lambda row: (
             row.task,
             row.backbone,
-            _shots_rank(row.n_shot),
+            shots_rank(row.n_shot),
             row.value is None,
             -_worth(row),
             row.method,
