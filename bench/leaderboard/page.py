@@ -19,16 +19,16 @@ from bench.leaderboard.rows import Row, shots_rank
 from bench.metrics import LOWER_IS_BETTER
 from bench.records import Record
 
-Kind = Literal["text", "number"]
+Kind = Literal["text", "count", "number"]
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of the table.
 
-    field: of Row, what the column sorts by. told: what it means, below the table. first: the direction that the first
-    click on its header sorts in. minor: left out on narrow screens. optional: left out where no row has it. across:
-    shown only while results of several tasks are.
+    field: of Row, what the column sorts by. told: what it means, below the table. kind: words, whole numbers as they
+    are, or three digits of a number. first: the direction that the first click on its header sorts in. minor: left out
+    on narrow screens. optional: left out where no row has it. across: shown only while results of several tasks are.
     """
 
     field: str
@@ -44,7 +44,7 @@ class Column:
 COLUMNS = (
     Column("task", "task", across=True),
     Column("method", "method"),
-    Column("n_shot", "shots", "labelled examples per class", kind="number"),
+    Column("n_shot", "shots", "labelled examples per class", kind="count"),
     Column("metric", "metric", across=True, minor=True),
     Column("value", "score", kind="number", first="descending"),
     Column(
