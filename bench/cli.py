@@ -44,6 +44,7 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     CSV = "csv"
     JSON = "json"
+    HTML = "html"
 
 
 class Isolated(StrEnum):
@@ -226,6 +227,8 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Print the leaderboard of a store."""
+    if format_ is Format.HTML and out is None and sys.stdout.isatty():
+        raise UsageError("a page is no reading for a terminal: --format html needs --out FILE, or a pipe")
     from bench.leaderboard.formats import FORMATS
     from bench.leaderboard.rows import against, rows
     from bench.records import Store
@@ -241,7 +244,12 @@ def leaderboard(
         if break_even not in {row.method for row in shown}:
             raise plugins.did_you_mean("the store's methods", break_even, {row.method for row in shown})
         shown = against(shown, break_even)
-    text = FORMATS[format_](shown)
+    if format_ is Format.HTML:
+        from bench.leaderboard.page import page
+
+        text = page(shown, records)
+    else:
+        text = FORMATS[format_](shown)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -36,8 +36,8 @@ LEFT = ("task", "method", "budget", "metric", "front", "status")
 """Columns of words; numbers stand on the right."""
 
 
-def _number(value: float | None) -> str:
-    """Three significant digits, without an exponent."""
+def number(value: float | None) -> str:
+    """Three significant digits, without an exponent; a dash where there is none."""
     if value is None:
         return "-"
     if value == 0:
@@ -48,13 +48,18 @@ def _number(value: float | None) -> str:
     return f"{value:.{digits}f}"
 
 
-def _metrics(rows: Sequence[Row]) -> list[str]:
+def score(value: float | None, metric: str) -> str:
+    """A score, or the half-width of its interval, with the decimals of its metric; a dash where there is none."""
+    return "-" if value is None else f"{value:.{DECIMALS.get(metric, 2)}f}"
+
+
+def metrics(rows: Sequence[Row]) -> list[str]:
     """The metrics of all rows with a score; none where nothing was scored."""
     return sorted({row.metric for row in rows if row.value is not None})
 
 
 def _caption(rows: Sequence[Row]) -> str:
-    units = " or ".join(UNITS.get(metric, metric) for metric in _metrics(rows) or ["accuracy"])
+    units = " or ".join(UNITS.get(metric, metric) for metric in metrics(rows) or ["accuracy"])
     told = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
     told += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
     told += " front: nothing is at least as good and cheaper, in time until the first query or in peak memory."
@@ -66,7 +71,7 @@ def _caption(rows: Sequence[Row]) -> str:
 def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
     """The columns, with one for what not every table has."""
     columns = list(COLUMNS)
-    if len(_metrics(rows)) > 1:
+    if len(metrics(rows)) > 1:
         columns.insert(columns.index("score"), "metric")
     if any(row.budget for row in rows):
         columns.insert(columns.index("method") + 1, "budget")
@@ -76,24 +81,23 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
-    decimals = DECIMALS.get(row.metric, 2)
-    score = "-" if row.value is None else f"{row.value:.{decimals}f}"
+    scored = score(row.value, row.metric)
     if row.ci95 is not None:
-        score += f" ± {row.ci95:.{decimals}f}"
+        scored += f" ± {score(row.ci95, row.metric)}"
     cells = {
         "task": row.task,
         "method": f"{row.method} [{row.config}]" if row.config else row.method,
         "budget": row.budget,
         "shots": str(row.n_shot),
         "metric": "-" if row.value is None else row.metric,
-        "score": score,
+        "score": scored,
         "tier": "-" if row.tier is None else str(row.tier),
-        "encode s": _number(row.encode_seconds),
-        "adapt s": _number(row.adapt_seconds),
-        "query ms": _number(row.query_milliseconds),
-        "peak MB": _number(row.peak_memory_mb),
-        "state MB": _number(row.state_mb),
-        "break-even": _number(row.break_even_queries),
+        "encode s": number(row.encode_seconds),
+        "adapt s": number(row.adapt_seconds),
+        "query ms": number(row.query_milliseconds),
+        "peak MB": number(row.peak_memory_mb),
+        "state MB": number(row.state_mb),
+        "break-even": number(row.break_even_queries),
         "front": row.front,
         "status": row.status,
     }
@@ -142,7 +146,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(Row.model_fields), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row.model_dump() for row in rows)
+    writer.writerows({**row.model_dump(), "runs": " ".join(row.runs)} for row in rows)
     return text.getvalue()
 
 

@@ -26,7 +26,7 @@ class Row(BaseModel):
 
     tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
     compare with. value and ci95 are in percent for accuracy; None unless the status is ok. n_shot is 0 for a method
-    that uses no support set. seeds and n_episodes are counted over all pooled records.
+    that uses no support set. seeds and n_episodes are counted over all pooled records; runs are their ids.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +60,7 @@ class Row(BaseModel):
     front: str = ""
     status: Status
     reason: str
+    runs: tuple[str, ...]
 
 
 def _median(values: list[float]) -> float | None:
@@ -106,6 +107,7 @@ def _row(records: list[Record]) -> Row:
         flops=costs[0].flops if costs else None,
         status=first.status,
         reason=first.reason,
+        runs=tuple(record.id for record in records),
     )
 
 

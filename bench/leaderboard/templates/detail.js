@@ -1,0 +1,92 @@
+/* What is behind a row: its records, with costs by stage, limits, notes, identity and provenance. */
+
+/** An object's leaves as [path, text], so that nothing of a record is left out. */
+function leaves(value, path = "") {
+  const nested = value !== null && typeof value === "object" && !Array.isArray(value);
+  if (nested) return Object.entries(value).flatMap(([key, part]) => leaves(part, path ? `${path}.${key}` : key));
+  if (path.endsWith("command") && Array.isArray(value)) return [[path, value.join(" ")]];
+  return value === null ? [] : [[path, typeof value === "string" ? value : JSON.stringify(value)]];
+}
+
+/** A titled list of an object's leaves; null where there are none. */
+function listed(title, object) {
+  const found = leaves(object);
+  if (!found.length) return null;
+  const items = found.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]);
+  return element("section", {}, element("h4", {}, title), element("dl", {}, ...items));
+}
+
+/** A small table; the first column is words, the others are numbers. */
+function grid(title, header, lines) {
+  const head = header.map((name, index) => element("th", { scope: "col", class: index ? "number" : "text" }, name));
+  const body = lines.map(([name, ...numbers]) =>
+    element("tr", {}, element("th", { scope: "row" }, name), ...numbers.map((text) => element("td", { class: "number" }, text))));
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
+  return element("section", {}, element("h4", {}, title), element("div", { class: "table" }, table));
+}
+
+function costsOf(costs) {
+  if (!costs) return [];
+  const stages = ["encode", "adapt", "query"].map((stage) => [stage, costs[stage]]);
+  const optional = [["reserved MB", "reserved_memory_mb"], ["FLOPs", "flops"]].filter(([, key]) => stages.some(([, cost]) => cost[key] !== null));
+  const lines = stages.map(([stage, cost]) => [
+    stage, number(cost.seconds), cost.seconds_spread ? `± ${number(cost.seconds_spread)}` : "–", number(cost.peak_memory_mb),
+    ...optional.map(([, key]) => (cost[key] >= 1e6 ? cost[key].toExponential(2) : number(cost[key]))),
+  ]);
+  const rest = Object.fromEntries(Object.entries(costs).filter(([key]) => !(key in Object.fromEntries(stages))));
+  return [
+    grid("Costs by stage", ["stage", "seconds", "spread", "peak MB", ...optional.map(([title]) => title)], lines),
+    listed("Other costs", rest),
+  ];
+}
+
+function limitsOf({ limits, excesses }) {
+  const axes = [...new Set([...Object.keys(limits), ...Object.keys(excesses)])];
+  if (!axes.length) return null;
+  const lines = axes.map((axis) => [
+    axis, number(limits[axis]), axis in excesses ? number(excesses[axis]) : "within", axis in excesses ? "exceeded" : "kept",
+  ]);
+  return grid("Limits", ["axis", "limit", "measured", "kept"], lines);
+}
+
+function recordOf(id, open) {
+  const record = records[id];
+  const title = element("summary", {},
+    element("span", {}, `seed ${record.spec.seed}`),
+    element("span", { class: "figures" }, score(record)),
+    element("code", {}, id));
+  const made = element("details", open ? { open: "" } : {}, title);
+  const parts = [
+    record.reason ? element("p", { class: "reason" }, record.reason) : null,
+    ...costsOf(record.costs), limitsOf(record), listed("Notes", record.notes), listed("Asked for", record.spec),
+    listed("Identity", record.identity), listed("Provenance", record.provenance),
+  ];
+  made.append(...parts.filter((part) => part !== null));
+  return made;
+}
+
+/** Shows a row's records; the dialog gives the focus back to where it was when it closes. */
+function showDetail(index) {
+  const row = rows[index];
+  const facts = [
+    [row.value === null ? "score" : units[row.metric] ?? row.metric, score(row)],
+    ["episodes", `${row.n_episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
+    ["first answer", `${number(row.seconds_once)} s`], ["query", `${number(row.query_milliseconds)} ms`],
+    ["peak", `${number(row.peak_memory_mb)} MB`], ["state", `${number(row.state_mb)} MB`],
+    ...(row.front ? [["on the front of", row.front.replace("+", " and ")]] : []),
+  ];
+  const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
+  const dialog = byId("detail");
+  close.addEventListener("click", () => dialog.close());
+  dialog.replaceChildren(
+    element("header", {},
+      element("div", {},
+        element("h2", { id: "detail-title" }, labelOf(row)),
+        element("p", {}, `${row.task} · ${row.backbone} · ${counted(row.n_shot)} · `,
+          element("span", { class: `status ${row.status}` }, row.status.replace("_", " ")))),
+      close),
+    element("dl", { class: "facts" }, ...facts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))),
+    element("h3", {}, row.runs.length === 1 ? "1 run" : `${row.runs.length} runs`),
+    ...row.runs.map((id, position) => recordOf(id, position === 0)));
+  dialog.showModal();
+}

@@ -1,0 +1,75 @@
+/* What is shown: the results, the filter, and how numbers are told. */
+
+const { rows, records, units, lower_is_better: lowerIsBetter } = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const settingOf = (row) => `${row.task}\n${row.backbone}`;
+const settings = [...new Set(rows.map(settingOf))];
+const isLower = (row) => lowerIsBetter.includes(row.metric);
+const worth = (row) => (isLower(row) ? -row.value : row.value);
+const shotsRank = (shots) => (shots === "full" ? Infinity : shots);
+
+/** A method with its settings, and with what it was held to. */
+const nameOf = (row) => row.method + (row.config && ` [${row.config}]`);
+const labelOf = (row) => nameOf(row) + (row.budget && ` · ${row.budget}`);
+
+/** "1 shot", "5 shots", "full shots". */
+const counted = (shots) => `${shots} ${shots === 1 ? "shot" : "shots"}`;
+
+/** An element; strings become text, never markup. */
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** Three significant digits, without an exponent. */
+function number(value) {
+  if (value === null || value === undefined) return "–";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 100) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : 4);
+}
+
+/** A score with its interval, in the decimals of its metric. */
+function score({ value, ci95, metric }) {
+  if (value === null) return "–";
+  const decimals = metric === "accuracy" ? 1 : 2;
+  return value.toFixed(decimals) + (ci95 === null ? "" : ` ± ${ci95.toFixed(decimals)}`);
+}
+
+/** The filter as the form has it; an empty string lets everything through. */
+function chosen() {
+  return {
+    setting: byId("setting").value,
+    shots: byId("shots").value,
+    status: byId("status").value,
+    words: byId("search").value.trim().toLowerCase(),
+    front: byId("front").checked,
+  };
+}
+
+/** Indices of the rows that the filter lets through; shots narrow the table and not the charts, which have their own. */
+function passing({ setting, shots, status, words, front }) {
+  return [...rows.keys()].filter((index) => {
+    const row = rows[index];
+    return (
+      (setting === "" || settingOf(row) === settings[Number(setting)]) &&
+      (shots === "" || String(row.n_shot) === shots) &&
+      (status === "" || row.status === status) &&
+      (!front || row.front !== "") &&
+      labelOf(row).toLowerCase().includes(words)
+    );
+  });
+}
+
+/** Order of two values in a column, what is missing last whatever the direction. */
+function compare(first, second, direction) {
+  const missing = (value) => value === null || value === "";
+  if (missing(first) || missing(second)) return missing(first) - missing(second);
+  const order = typeof first === "string" && typeof second === "string"
+    ? first.localeCompare(second, "en", { numeric: true })
+    : shotsRank(first) - shotsRank(second);
+  return direction === "descending" ? -order : order;
+}

@@ -1,0 +1,207 @@
+"""The HTML page as text: one file that asks for nothing, in which no content becomes markup."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from bench import cli
+from bench.budget import Budget
+from bench.leaderboard.page import page
+from bench.leaderboard.rows import rows
+from bench.records import Store
+from tests.test_leaderboard import made
+from tests.test_records import COSTS
+
+HOSTILE = '</script><img src=x onerror="window.hacked=1">&{{7*7}}<b>'
+
+
+def hostile():
+    """A record with markup in every text that a user or a plugin chooses."""
+    return made(
+        {"task": f"t{HOSTILE}", "backbone": f"b{HOSTILE}", "method": f"m{HOSTILE}", "config": {"c": HOSTILE}},
+        status="failed",
+        reason=f"r{HOSTILE}",
+        value=None,
+        episode_scores=[],
+        costs=None,
+        metric=f"metric{HOSTILE}",
+        notes={HOSTILE: [HOSTILE]},
+        excesses={HOSTILE: 1.0},
+    )
+
+
+def cost(seconds, peak):
+    """Costs of a method that reads inputs, by what its adaptation takes."""
+    adapt = COSTS.adapt.model_copy(update={"seconds": seconds, "peak_memory_mb": peak})
+    encode = COSTS.encode.model_copy(update={"seconds": 0.0, "peak_memory_mb": 0.0})
+    return COSTS.model_copy(update={"adapt": adapt, "encode": encode})
+
+
+def scored(method, value, seconds=1.0, peak=10.0, metric="accuracy", **spec):
+    spec = {"task": "t", "method": method, "config": {}} | spec
+    return made(spec, value=value, metric=metric, episode_scores=[value - 1, value + 1], costs=cost(seconds, peak))
+
+
+def held(method, limit, value):
+    """A record of a method that kept a limit of seconds."""
+    return scored(method, value, limit, 10.0, budget=Budget(adapt_seconds=limit))
+
+
+def unscored(method, status, reason, **changes):
+    spec = {"task": "t", "method": method, "config": {}}
+    return made(spec, status=status, reason=reason, value=None, episode_scores=[], costs=None, **changes)
+
+
+def board():
+    """Records of all statuses, several numbers of shots and seeds, two metrics, and a grid of budgets."""
+    return [
+        scored("cheap", 70.0, 0.1, 5.0),
+        scored("fair", 80.0, 1.0, 20.0),
+        scored("fair", 82.0, 1.0, 20.0, seed=1),
+        scored("good", 90.0, 10.0, 10.0),
+        scored("poor", 60.0, 20.0, 30.0),
+        scored("free", 50.0, 0.0, 5.0, n_shot=0),
+        scored("cheap", 65.0, n_shot=1),
+        scored("good", 64.0, n_shot=1),
+        scored("good", 95.0, n_shot="full"),
+        *(held("good", limit, value) for limit, value in ((1, 85.0), (3, 88.0))),
+        *(held("fair", limit, value) for limit, value in ((1, 79.0), (3, 80.5))),
+        unscored("textual", "skipped", "reads texts; t is image_classification"),
+        unscored("broken", "failed", "RuntimeError: planted defect"),
+        unscored("dear", "over_budget", "adapt_seconds is 9, 2 allowed", limits={"adapt_seconds": 2.0, "steps": 10.0},
+                 excesses={"adapt_seconds": 9.0}),
+        *(scored(method, value, metric="perplexity", task="words") for method, value in (("a", 30.0), ("b", 10.0))),
+    ]  # fmt: skip
+
+
+def made_page(records):
+    return page(rows(records), records)
+
+
+def data(text):
+    """What the page's scripts read."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+class Elements(HTMLParser):
+    """All elements of a page with their attributes, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_it_is_one_file_that_refers_to_no_other():
+    elements = Elements(made_page(board()))
+    assert not [tag for tag, _ in elements.found if tag in {"link", "img", "iframe", "object", "embed", "base"}]
+    assert not [(tag, found) for tag, found in elements.found if {"src", "href", "action"} & found.keys()]
+    (policy,) = [found["content"] for _, found in elements.found if "http-equiv" in found]
+    assert policy.startswith("default-src 'none';")
+
+
+def test_every_row_is_in_it_with_its_status_and_reason():
+    records = board()
+    text = Elements(made_page(records)).text
+    found = data(made_page(records))
+    assert len(found["rows"]) == len(rows(records)) == 17
+    for reason in ("reads texts; t is image_classification", "RuntimeError: planted defect", "adapt_seconds is 9, 2"):
+        assert reason in text
+    assert "17 results" in " ".join(text.split())
+    assert {one for row in found["rows"] for one in row["runs"]} == found["records"].keys() == {r.id for r in records}
+
+
+def test_no_content_becomes_markup():
+    plain, attacked = made_page([made()]), made_page([made(), hostile()])
+    assert HOSTILE not in attacked
+    tags = [[tag for tag, _ in Elements(text).found if tag in {"script", "b", "img"}] for text in (plain, attacked)]
+    # The row of its own has no score and so no bold figure; everything else would have come from the names.
+    assert tags[0] == tags[1]
+    assert HOSTILE in Elements(attacked).text
+    (row,) = [row for row in data(attacked)["rows"] if row["status"] == "failed"]
+    assert row["method"] == f"m{HOSTILE}"
+    assert data(attacked)["records"][row["runs"][0]]["notes"] == {HOSTILE: [HOSTILE]}
+
+
+def test_a_number_that_json_does_not_know_is_null():
+    found = data(made_page([made(notes={"loss": float("nan"), "most": float("inf")})]))
+    (record,) = found["records"].values()
+    assert record["notes"] == {"loss": None, "most": None}
+
+
+def test_the_same_records_make_the_same_page():
+    records = board()
+    assert made_page(records) == made_page(records)
+    assert len(made_page(records)) < 3_000_000
+
+
+def test_records_of_older_versions_are_not_carried_along():
+    old = made(code="old", value=99.0)
+    new = made(code="new", finished="2026-02-01T00:00:00+00:00")
+    assert list(data(made_page([old, new]))["records"]) == [new.id]
+    assert "Latest run 1 February 2026" in made_page([old, new])
+
+
+@pytest.mark.parametrize("finished", ["", "yesterday", "<b>"])
+def test_a_time_that_is_none_is_left_out(finished):
+    assert "Latest run" not in made_page([made(finished=finished)])
+
+
+def test_a_table_has_only_the_columns_that_its_rows_need():
+    def columns(records):
+        return [found["data-field"] for _, found in Elements(made_page(records)).found if "data-field" in found]
+
+    assert "task" not in columns([scored("a", 1.0)])
+    assert columns(board())[0] == "task"
+    assert "break_even_queries" not in columns(board())
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys):
+    """``bench leaderboard --format html ...`` on a store of the board; answers exit code, output and errors."""
+    for record in board():
+        Store(tmp_path / "store").write(record)
+
+    def command(*words, terminal=False):
+        given = ["bench", "leaderboard", "--store", tmp_path / "store", "--format", "html", *words]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in given])
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def test_the_command_writes_the_page(bench, tmp_path):
+    assert bench("--out", tmp_path / "board.html", terminal=True) == (0, "", "")
+    written = (tmp_path / "board.html").read_text(encoding="utf-8")
+    assert len(data(written)["rows"]) == 17
+    assert bench() == (0, written, "")
+
+
+def test_the_page_of_one_task_compared_with_one_method(bench):
+    code, text, _ = bench("--task", "t", "--break-even", "cheap")
+    found = data(text)["rows"]
+    assert code == 0
+    assert {row["task"] for row in found} == {"t"}
+    assert any(row["break_even_queries"] is not None for row in found)
+    assert 'data-field="break_even_queries"' in text
+
+
+def test_a_terminal_is_spared_the_page(bench):
+    code, out, err = bench(terminal=True)
+    assert (code, out) == (2, "")
+    assert err == "bench: a page is no reading for a terminal: --format html needs --out FILE, or a pipe\n"

@@ -1,0 +1,344 @@
+"""The HTML page in a real browser: sorted, filtered, hovered over and opened, by mouse and by keyboard."""
+
+import re
+import shutil
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.test_page import HOSTILE, board, hostile, made_page, scored
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PHONE = {"width": 360, "height": 740}
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on the path")
+
+CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (channel) => ((channel /= 255) <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4);
+  const luminance = ([red, green, blue]) => 0.2126 * light(red) + 0.7152 * light(green) + 0.0722 * light(blue);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const found = parse(getComputedStyle(node).backgroundColor);
+      if (found.length === 3 || found[3] === 1) return found;
+    }
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const told = {};
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !node.checkVisibility() || node.closest("svg")) continue;
+    const pair = [parse(getComputedStyle(node).color), behind(node)].map(luminance);
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    if (ratio < 4.5) told[node.className || node.tagName] = ratio;
+  }
+  return told;
+}"""
+"""Elements whose text stands out less from what is behind it than WCAG AA asks for."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Opens a page of some records; in the end nothing was requested but its file, and the console is empty."""
+    contexts, asked, said = [], [], []
+
+    def visit(records, **options):
+        path = tmp_path / f"{len(contexts)}.html"
+        path.write_text(made_page(records), encoding="utf-8")
+        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options))
+        page = contexts[-1].new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-charts=ready]")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert asked == [(tmp_path / f"{index}.html").as_uri() for index in range(len(contexts))]
+    assert said == []
+
+
+def methods(page):
+    """Method and shots of the rows that are shown, in their order."""
+    shown = page.locator("#results tbody tr:visible")
+    return [(row.locator(".open").inner_text(), row.locator("td.number").first.inner_text()) for row in shown.all()]
+
+
+def header(page, name):
+    return page.get_by_role("columnheader", name=re.compile(rf"^{name}"))
+
+
+def at_five(page):
+    page.select_option("#shots", "5")
+    return [method for method, _ in methods(page)]
+
+
+def test_a_header_sorts_the_better_end_first_then_turns_round_then_ranks_again(visit):
+    page = visit(board())
+    ranked = at_five(page)
+    assert ranked == ["good", "good", "good", "fair", "fair", "fair", "cheap", "poor", "broken", "dear", "textual"]
+    cost = header(page, "first answer s")
+    cost.get_by_role("button").click()
+    assert cost.get_attribute("aria-sort") == "ascending"
+    rising = at_five(page)
+    assert (rising[0], rising[7]) == ("cheap", "poor")
+    assert sorted(rising[8:]) == ["broken", "dear", "textual"]
+    cost.get_by_role("button").click()
+    assert cost.get_attribute("aria-sort") == "descending"
+    falling = at_five(page)
+    # What has no cost is last in both directions.
+    assert (falling[0], falling[7], sorted(falling[8:])) == ("poor", "cheap", ["broken", "dear", "textual"])
+    cost.get_by_role("button").click()
+    assert cost.get_attribute("aria-sort") == "none"
+    assert at_five(page) == ranked
+
+
+def test_sorting_by_keyboard(visit):
+    page = visit(board())
+    page.select_option("#shots", "5")
+    button = header(page, "score").get_by_role("button")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert header(page, "score").get_attribute("aria-sort") == "descending"
+    assert methods(page)[0][0] == "good"
+    page.keyboard.press("Space")
+    assert header(page, "score").get_attribute("aria-sort") == "ascending"
+    assert methods(page)[0][0] == "poor"
+    expect(button).to_be_focused()
+    outline = button.evaluate("button => getComputedStyle(button).outlineStyle")
+    assert outline == "solid"
+
+
+def test_shots_sort_as_numbers_with_the_full_set_last(visit):
+    page = visit(board())
+    header(page, "shots").get_by_role("button").click()
+    shots = [shots for _, shots in methods(page)]
+    assert shots == ["0", "1", "1", *["5"] * 11, "full"]
+
+
+def test_the_lowest_perplexity_is_the_better_end(visit):
+    page = visit(board())
+    page.select_option("#setting", label="words · b")
+    header(page, "score").get_by_role("button").click()
+    assert header(page, "score").get_attribute("aria-sort") == "ascending"
+    assert [method for method, _ in methods(page)] == ["b", "a"]
+
+
+def test_filters(visit):
+    page = visit(board())
+    expect(page.locator("#count")).to_have_text("15 of 17 results")
+    page.select_option("#setting", label="all tasks")
+    expect(page.locator("#count")).to_have_text("17 of 17 results")
+    expect(page.locator(".charts")).to_be_hidden()
+    expect(page.locator("#no-charts")).to_be_visible()
+    assert header(page, "task").is_visible()
+    page.select_option("#setting", label="t · b")
+    assert not header(page, "task").is_visible()
+    for status, method in (("over_budget", "dear"), ("skipped", "textual"), ("failed", "broken")):
+        page.select_option("#status", status)
+        assert methods(page) == [(method, "5")]
+    page.select_option("#status", "")
+    page.fill("#search", " GOO")
+    assert methods(page) == [("good", "1"), *[("good", "5")] * 3, ("good", "full")]
+    page.select_option("#shots", "full")
+    assert methods(page) == [("good", "full")]
+    page.check("#front")
+    assert methods(page) == [("good", "full")]
+    page.fill("#search", "no such method")
+    expect(page.locator("#none")).to_be_visible()
+    expect(page.locator("#count")).to_have_text("0 of 17 results")
+
+
+def test_a_filter_that_another_task_does_not_have_is_let_go(visit):
+    page = visit(board())
+    page.select_option("#shots", "full")
+    page.select_option("#setting", label="words · b")
+    assert page.locator("#shots").input_value() == ""
+    assert len(methods(page)) == 2
+
+
+def marker(page, chart, label):
+    """The point of a chart that hovering tells of, hovered over."""
+    for point in page.locator(f"#{chart} .scatterlayer .point").all():
+        box = point.bounding_box()
+        page.mouse.move(0, 0)
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+        hover = page.locator(f"#{chart} .hoverlayer .hovertext")
+        try:
+            expect(hover).to_contain_text(label, timeout=700)
+        except AssertionError:
+            continue
+        return hover
+    raise AssertionError(f"no point of {chart} tells of {label}")
+
+
+def test_the_charts_place_what_has_a_score_and_name_what_has_none(visit):
+    page = visit(board())
+    assert page.locator("#time .scatterlayer .point").count() == 8
+    assert page.locator("#left-out").inner_text() == (
+        "Without a score, and so in no chart: broken (failed), dear (over budget), textual (skipped)"
+    )
+    # Every chart fills the place that it has.
+    widths = page.locator(".charts figure:visible").evaluate_all(
+        "figures => figures.map(figure => [figure, figure.querySelector('.main-svg')].map(one => one.clientWidth))"
+    )
+    assert len(widths) == 4
+    assert all(figure == drawn for figure, drawn in widths)
+    assert (
+        page.locator("#time .plot")
+        .get_attribute("aria-label")
+        .startswith("Scatter of 8 results. On the front: cheap, ")
+    )
+    legend = page.locator("#legend li").all_inner_texts()
+    assert [item.lstrip("●■◆▲") for item in legend] == ["good", "fair", "cheap", "poor", "1 other in grey"]
+
+
+def test_hovering_tells_a_point_and_a_click_opens_it(visit):
+    page = visit(board())
+    hover = marker(page, "time", "poor")
+    expect(hover).to_contain_text("60.0 ± ")
+    expect(hover).to_contain_text("20.0 s to the first answer")
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.get_by_role("dialog")).to_contain_text("poor")
+
+
+def test_the_lowest_perplexity_is_highest_in_the_chart(visit):
+    page = visit(board())
+    page.select_option("#setting", label="words · b")
+    heights = page.evaluate("document.querySelector('#time .plot').layout.yaxis.range")
+    assert heights[0] > heights[1]
+
+
+def test_score_against_budget_is_there_where_budgets_are(visit):
+    page = visit(board())
+    assert page.locator("#by-budget").is_visible()
+    assert page.locator("#axis").input_value() == "adapt_seconds"
+    assert page.locator("#by-budget .scatterlayer .point").count() == 4
+    places = page.evaluate("document.querySelector('#by-budget .plot').data.map(trace => trace.x)")
+    assert places == [[1, 3], [1, 3]]
+    page.select_option("#setting", label="words · b")
+    assert not page.locator("#by-budget").is_visible()
+
+
+def test_score_against_shots_has_a_line_per_method_in_the_order_of_shots(visit):
+    page = visit(board())
+    lines = page.evaluate("document.querySelector('#by-shots .plot').data.map(trace => [trace.x, trace.y])")
+    assert [[1, 5, "full"], [64.0, 90.0, 95.0]] in lines
+    assert [[1, 5], [65.0, 70.0]] in lines
+
+
+def test_a_row_opens_by_mouse_with_all_that_its_records_say(visit):
+    records = board()
+    page = visit(records)
+    page.select_option("#shots", "5")
+    page.locator("#results tbody tr:visible", has_text="fair").first.locator("td.number").last.click()
+    dialog = page.get_by_role("dialog")
+    for record in (one for one in records if one.spec.method == "fair" and not one.spec.budget.limits()):
+        expect(dialog).to_contain_text(record.id)
+    for told in ("fair", "81.0 ± ", "2 runs", "Costs by stage", "± 0.0100", "Identity", "device", "Provenance",
+                 "2026-01-01T00:00:00+00:00", "memory_meter"):  # fmt: skip
+        expect(dialog).to_contain_text(told)
+    page.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_limits_and_what_exceeded_them(visit):
+    page = visit(board())
+    page.select_option("#status", "over_budget")
+    page.locator("#results .open:visible").click()
+    limits = page.get_by_role("dialog").locator("section", has_text="Limits")
+    assert limits.locator("tbody tr").all_inner_texts() == [
+        "adapt_seconds\t2.00\t9.00\texceeded",
+        "steps\t10.0\twithin\tkept",
+    ]
+    expect(page.get_by_role("dialog")).to_contain_text("adapt_seconds is 9, 2 allowed")
+
+
+def test_a_row_opens_by_keyboard_and_the_focus_comes_back(visit):
+    page = visit(board())
+    page.locator("#front").focus()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('open')"):
+            break
+    opened = page.evaluate_handle("document.activeElement")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the first run's own fold
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    assert page.evaluate("document.querySelector('dialog details').open") is False
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert page.evaluate("opened => document.activeElement === opened", opened)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_follows_the_systems_theme_and_every_text_can_be_read(visit, scheme):
+    page = visit(board(), color_scheme=scheme)
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+    assert page.evaluate(CONTRAST) == {}
+    page.locator("#results .open").first.click()
+    assert page.evaluate(CONTRAST) == {}
+
+
+def test_the_theme_can_be_changed_and_the_charts_follow(visit):
+    page = visit(board(), color_scheme="light")
+    grid = "document.querySelector('#time .plot').layout.xaxis.gridcolor"
+    before = page.evaluate(grid)
+    page.locator("#theme").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"
+    assert page.locator("#theme").get_attribute("aria-pressed") == "true"
+    assert page.evaluate(grid) != before
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(visit):
+    long = scored("a_method_with_quite_a_long_name", 75.0, config={"setting": "x" * 200})
+    page = visit([*board(), long, hostile()], viewport=PHONE, has_touch=True)
+    for setting in page.locator("#setting option").all():
+        page.select_option("#setting", value=setting.get_attribute("value"))
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.select_option("#setting", label="t · b")
+    page.locator("#results .open", has_text="a_method").tap()
+    assert page.evaluate("document.querySelector('dialog').scrollWidth") <= PHONE["width"]
+    assert page.get_by_role("button", name="Close").bounding_box()["x"] < PHONE["width"]
+
+
+def test_a_phone_tells_a_status_that_is_not_ok(visit):
+    page = visit(board(), viewport=PHONE)
+    row = page.locator("#results tbody tr", has_text="dear")
+    assert "over budget adapt_seconds is 9" in " ".join(row.inner_text().split())
+
+
+def test_markup_in_names_stays_text_wherever_it_is_shown(visit):
+    attack = scored(f"s{HOSTILE}", 60.0, task=f"t{HOSTILE}", backbone=f"b{HOSTILE}", config={"c": HOSTILE})
+    page = visit([attack, hostile()])
+    marker(page, "time", "<img src=x")
+    for button in page.locator("#results .open").all():
+        button.click()
+        expect(page.get_by_role("dialog")).to_contain_text(HOSTILE)
+        page.keyboard.press("Escape")
+    assert page.locator("img").count() == 0
+    assert page.evaluate("window.hacked") is None
+    expect(page.locator("#results")).to_contain_text(HOSTILE)
+    expect(page.locator("#legend")).to_contain_text(HOSTILE)
+
+
+def test_a_board_without_any_score_is_still_a_table(visit):
+    page = visit([hostile()])
+    assert len(methods(page)) == 1
+    expect(page.locator(".charts")).to_be_hidden()
