@@ -247,7 +247,7 @@ def leaderboard(
     if format_ is Format.HTML:
         from bench.leaderboard.page import page
 
-        text = page(shown, records)
+        text = page(shown, chosen)
     else:
         text = FORMATS[format_](shown)
     if out is None:

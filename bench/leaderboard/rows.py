@@ -125,22 +125,23 @@ FRONTS = {"time": "seconds_once", "memory": "peak_memory_mb"}
 
 def on_fronts(given: list[Row]) -> list[Row]:
     """The same rows, those on a Pareto front of score against cost marked."""
-    scored = [row for row in given if row.status == "ok" and row.value is not None]
-
-    def beaten(row: Row, cost: str) -> bool:
-        own = getattr(row, cost), -_worth(row)
-        others = ((getattr(other, cost), -_worth(other)) for other in scored if _comparable(other) == _comparable(row))
-        return any(each != own and each[0] <= own[0] and each[1] <= own[1] for each in others if each[0] is not None)
-
-    marked = []
+    rivals: dict[tuple[Any, ...], list[Row]] = {}
     for row in given:
-        fronts = [
-            name
-            for name, cost in FRONTS.items()
-            if row in scored and getattr(row, cost) is not None and not beaten(row, cost)
-        ]
-        marked.append(row.model_copy(update={"front": "+".join(fronts)}))
-    return marked
+        if row.status == "ok" and row.value is not None:
+            rivals.setdefault(_comparable(row), []).append(row)
+
+    def on_front(row: Row, cost: str) -> bool:
+        own = getattr(row, cost), -_worth(row)
+        if row.status != "ok" or row.value is None or own[0] is None:
+            return False
+        others = [(getattr(other, cost), -_worth(other)) for other in rivals[_comparable(row)]]
+        known = [each for each in others if each[0] is not None and each != own]
+        return not any(dear <= own[0] and bad <= own[1] for dear, bad in known)
+
+    return [
+        row.model_copy(update={"front": "+".join(name for name, cost in FRONTS.items() if on_front(row, cost))})
+        for row in given
+    ]
 
 
 def against(given: list[Row], method: str) -> list[Row]:

@@ -70,6 +70,7 @@ function showDetail(index) {
   const row = rows[index];
   const facts = [
     [row.value === null ? "score" : units[row.metric] ?? row.metric, score(row)],
+    ...(row.tier === null ? [] : [["tier", String(row.tier)]]),
     ["episodes", `${row.n_episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
     ["first answer", `${number(row.seconds_once)} s`], ["query", `${number(row.query_milliseconds)} ms`],
     ["peak", `${number(row.peak_memory_mb)} MB`], ["state", `${number(row.state_mb)} MB`],
