@@ -225,6 +225,9 @@ def leaderboard(
     break_even: Annotated[
         str | None, typer.Option(help="Method: after how many queries does each other cost less time than it?")
     ] = None,
+    wandb: Annotated[
+        bool, typer.Option("--wandb", help="Log the table, plots and records to W&B too, offline without a key.")
+    ] = False,
 ) -> None:
     """Print the leaderboard of a store."""
     if format_ is Format.HTML and out is None and sys.stdout.isatty():
@@ -244,12 +247,17 @@ def leaderboard(
         if break_even not in {row.method for row in shown}:
             raise plugins.did_you_mean("the store's methods", break_even, {row.method for row in shown})
         shown = against(shown, break_even)
-    if format_ is Format.HTML:
+    if format_ is Format.HTML or wandb:
         from bench.leaderboard.page import page
 
-        text = page(shown, chosen)
-    else:
-        text = FORMATS[format_](shown)
+        whole = page(shown, chosen)
+    text = whole if format_ is Format.HTML else FORMATS[format_](shown)
+    if wandb:
+        from bench.tracking import WandbTracker
+
+        tracker = WandbTracker(store)
+        tracker.log_leaderboard(shown, whole)
+        typer.echo(tracker.hint() or "logged to W&B", err=True)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -93,7 +93,7 @@ def test_the_harness_names_no_plugin():
     [
         ("bench.cli", {"bench.__main__"}),
         ("bench.tracking", {"bench.cli", "bench.readouts.command", "bench.reporting", "bench.runner"}),
-        ("bench.leaderboard", {"bench.cli", "bench.leaderboard"}),
+        ("bench.leaderboard", {"bench.cli", "bench.leaderboard", "bench.tracking"}),
         ("bench.runner", {"bench.cli"}),
         ("bench.group", {"bench.runner"}),
         ("bench.measuring", {"bench.group"}),

@@ -8,6 +8,8 @@ import time
 import pytest
 
 from bench.contracts import UsageError
+from bench.leaderboard.rows import rows
+from bench.records import Store
 from bench.tracking import LoggerTracker, WandbTracker, metrics
 from tests.test_records import record
 
@@ -268,3 +270,25 @@ def test_a_failure_offline_is_raised_for_the_runner_to_report(keyless, monkeypat
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(OSError, match="disk full"):
         WandbTracker(keyless / "store")(record())
+
+
+def test_a_leaderboard_is_logged_with_its_table_plots_and_records(keyless):
+    folder = keyless / "store"
+    store = Store(folder)
+    for number in range(3):
+        store.write(record(identity={"seed": number}))
+    shown = rows(list(store))
+    tracker = WandbTracker(folder)
+    tracker.log_leaderboard(shown, "<!doctype html><p>the page</p>")
+    (path,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    found = finished(path)
+    logged, artifacts = {}, []
+    for message in found:
+        logged |= {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in message.history.item}
+        if message.HasField("request") or message.HasField("artifact"):
+            artifacts += [entry.path for entry in message.artifact.manifest.contents]
+    assert logged["leaderboard/_type"] == "table-file"
+    assert logged["leaderboard/nrows"] == len(shown)
+    assert logged["page/_type"] == "html-file"
+    assert any(name.startswith("score against seconds_once") for name in logged), sorted(logged)
+    assert {f"{one.id}.json" for one in store} <= set(artifacts)
