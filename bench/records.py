@@ -181,9 +181,24 @@ class Store:
             ) from error
         return record
 
+    def paths(self) -> list[Path]:
+        """The files of all records, in the order of their ids."""
+        return sorted(self.root.glob("*.json"))
+
+    def leftovers(self) -> list[Path]:
+        """Files that a program left when it was killed, or a run that was made again: nothing names them.
+
+        Raises StoreError if a record is damaged, whose outcomes could then be taken for nobody's.
+        """
+        records = [self.read(path) for path in self.paths()]
+        named = {record.outcomes.name for record in records if record.outcomes is not None}
+        outcomes = self.root / OUTCOMES
+        unnamed = [path for path in outcomes.glob("*.parquet") if path.name not in named]
+        return sorted([*unnamed, *outcomes.glob(".*.tmp"), *self.root.glob(".*.tmp")])
+
     def __iter__(self) -> Iterator[Record]:
         """All records, in the order of their ids. Raises StoreError if there is none, or a damaged one."""
-        paths = sorted(self.root.glob("*.json"))
+        paths = self.paths()
         if not paths:
             raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
         for path in paths:
