@@ -14,6 +14,7 @@ from bench.comparing.command import compare
 from bench.errors import BenchError, StoreError, UsageError
 from bench.gate.command import check
 from bench.interrupts import Interrupted, interrupts
+from bench.keeping import command as keeping
 from bench.readouts import command as readouts
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(readouts.app, name="readout")
+app.add_typer(keeping.app, name="records")
 app.command()(compare)
 app.command()(check)
 
