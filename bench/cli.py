@@ -10,8 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from bench import plugins
+from bench.comparing.command import compare
 from bench.errors import BenchError, StoreError, UsageError
+from bench.gate.command import check
 from bench.interrupts import Interrupted, interrupts
+from bench.keeping import command as keeping
 from bench.readouts import command as readouts
 
 app = typer.Typer(
@@ -23,6 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(readouts.app, name="readout")
+app.add_typer(keeping.app, name="records")
+app.command()(compare)
+app.command()(check)
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
 DEFAULT_STORE = Path("runs")

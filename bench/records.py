@@ -11,9 +11,11 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from pyarrow import ArrowException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +28,7 @@ from bench.spec import RunSpec
 SCHEMA_VERSION: Literal[3] = 3
 Status = Literal["ok", "over_budget", "skipped", "failed"]
 OUTCOMES = "outcomes"
+LOCKS = ".locks"
 
 
 class SideFile(BaseModel):
@@ -157,6 +160,26 @@ class Store:
                 f"{path} does not hold the outcomes of {record.id} ({error}); delete {record.id}.json to run it again"
             ) from None
 
+    @contextmanager
+    def claim(self, record_id: str, wait: bool = True) -> Iterator[bool]:
+        """Keep other processes from making a run meanwhile; the answer is whether it is this process's to make.
+
+        wait: until whoever makes it is done. The system frees the lock of a process that was killed.
+        Raises StoreError if no lock can be made.
+        """
+        lock = FileLock(self.root / LOCKS / f"{record_id}.lock", timeout=-1 if wait else 0)
+        try:
+            (self.root / LOCKS).mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            pass
+        except OSError as error:
+            raise StoreError(f"no run can be claimed in {self.root}: {error}; use --store DIR") from error
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
+
     def write(self, record: Record, outcomes: Outcomes | None = None) -> Record:
         """Write a record and its outcomes, both whole or not at all; returns the record that names them.
 
@@ -181,9 +204,24 @@ class Store:
             ) from error
         return record
 
+    def paths(self) -> list[Path]:
+        """The files of all records, in the order of their ids."""
+        return sorted(self.root.glob("*.json"))
+
+    def leftovers(self) -> list[Path]:
+        """Files that a program left when it was killed, or a run that was made again: nothing names them.
+
+        Raises StoreError if a record is damaged, whose outcomes could then be taken for nobody's.
+        """
+        records = [self.read(path) for path in self.paths()]
+        named = {record.outcomes.name for record in records if record.outcomes is not None}
+        outcomes = self.root / OUTCOMES
+        unnamed = [path for path in outcomes.glob("*.parquet") if path.name not in named]
+        return sorted([*unnamed, *outcomes.glob(".*.tmp"), *self.root.glob(".*.tmp")])
+
     def __iter__(self) -> Iterator[Record]:
         """All records, in the order of their ids. Raises StoreError if there is none, or a damaged one."""
-        paths = sorted(self.root.glob("*.json"))
+        paths = self.paths()
         if not paths:
             raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
         for path in paths:

@@ -1,0 +1,1 @@
+"""``bench compare``: two methods on the same episodes."""

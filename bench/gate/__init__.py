@@ -1,0 +1,1 @@
+"""``bench check``: what became worse since a baseline."""

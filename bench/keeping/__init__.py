@@ -1,0 +1,1 @@
+"""``bench records``: look after a store."""

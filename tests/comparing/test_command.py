@@ -1,0 +1,54 @@
+"""``bench compare`` as a user types it."""
+
+import sys
+
+import pytest
+
+from bench import cli
+from bench.records import Store
+from tests.comparing.test_differences import run
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch, capsys):
+    store = Store(tmp_path)
+    for record in (run("a|x"), run("b", 3), run("c", 0, 1)):
+        store.write(record)
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", "compare", *words, "--store", str(tmp_path)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def test_a_comparison_as_markdown(compare):
+    code, out, err = compare("a|x", "b", "--format", "markdown")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("| task | shots | a\\|x | b | difference | 95% interval | p |")
+    assert lines[2].startswith("| t | 5 | ")
+    assert lines[2].endswith("| 20 episodes, Wilcoxon | a\\|x |")
+    assert "| +3." in lines[2] or "| +2." in lines[2]
+    assert "adjusted by Holm" in out
+
+
+def test_a_comparison_as_table(compare):
+    code, out, _ = compare("c", "a|x")
+    assert code == 0
+    assert "not told apart" in out
+    assert "20 episodes, Wilcoxon" in out
+
+
+def test_a_wrong_name_is_one_line(compare):
+    code, out, err = compare("a", "b")
+    assert (code, out) == (2, "")
+    assert err == "bench: the store's methods with scores has no 'a'; did you mean 'a|x'?\n" or err.count("\n") == 1
+    code, _, err = compare("b", "c", "--shots", "x")
+    assert code == 2
+    assert "--shots needs positive numbers" in err

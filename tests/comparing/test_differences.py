@@ -1,0 +1,75 @@
+"""Which rows of a store two names mean, and what is found between them."""
+
+import numpy as np
+import pytest
+
+from bench.comparing.differences import differences
+from bench.contracts import UsageError
+from tests.test_leaderboard import made
+
+HARD = np.random.default_rng(0).uniform(40, 90, 20)
+
+
+def run(method, less=0.0, noise=0, **spec):
+    scores = HARD - less + np.random.default_rng(noise).normal(0, 0.5, 20)
+    return made({"method": method, "config": {}, **spec}, episode_scores=list(scores))
+
+
+def nothing(record):
+    return None
+
+
+def test_differences_are_of_each_task_and_number_of_shots():
+    records = [
+        run("a", n_shot=5), run("b", 3, n_shot=5), run("a", n_shot=1), run("b", 0, 1, n_shot=1),
+        run("a", task="u"), run("b", -3, task="u"), run("c"),
+    ]  # fmt: skip
+    found = differences(records, "a", "b", nothing)
+    assert [(one.task, one.n_shot, one.verdict) for one in found] == [("t", 1, "none"), ("t", 5, "a"), ("u", 5, "b")]
+    assert found[1].paired.difference == pytest.approx(3, abs=0.5)
+    # Adjusted for the three of them, and for no more.
+    assert found[1].adjusted_p == pytest.approx(3 * found[1].paired.p_value)
+    (only,) = differences(records, "a", "b", nothing, shots=[5], tasks=["t"])
+    assert only.adjusted_p == only.paired.p_value
+    mirrored = differences(records, "b", "a", nothing)
+    assert [one.verdict for one in mirrored] == ["none", "b", "a"]
+
+
+def test_a_method_without_a_support_set_is_compared_at_all_shots():
+    records = [run("zero", 5, n_shot=0), run("a", n_shot=1), run("a", n_shot="full", noise=1)]
+    assert [one.n_shot for one in differences(records, "a", "zero", nothing)] == [1, "full"]
+    assert [one.n_shot for one in differences(records, "zero", "a", nothing, shots=["full"])] == ["full"]
+
+
+def test_the_lower_perplexity_is_the_better():
+    records = [
+        run("a").model_copy(update={"metric": "perplexity"}),
+        run("b", 3).model_copy(update={"metric": "perplexity"}),
+    ]
+    assert [one.verdict for one in differences(records, "a", "b", nothing)] == ["b"]
+
+
+def test_settings_tell_rows_of_a_method_apart():
+    records = [run("a"), run("a", 2, config={"alpha": 0.5}), run("b", 4)]
+    for name, gap in (("a", 4), ("a [alpha=0.5]", 2)):
+        (found,) = differences(records, name, "b", nothing)
+        assert found.paired.difference == pytest.approx(gap, abs=0.5)
+    with pytest.raises(
+        UsageError, match=r"t has several rows to compare; name two of them: 'a \[x=1\]', 'a \[x=2\]', 'b'"
+    ):
+        differences([run("a", config={"x": 1}), run("a", config={"x": 2}), run("b")], "a", "b", nothing)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "tasks", "message"),
+    [
+        ("a", "bb", [], "the store's methods with scores has no 'bb'; did you mean 'b'?"),
+        ("a", "b", ["x"], "the store's tasks has no 'x'; known: t, u"),
+        ("a", "b", ["t"], "a and b have no episodes in common there; run both on the same task with the same --seeds"),
+        ("a", "c", [], "a and c have no episodes in common; run both"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(a, b, tasks, message):
+    records = [run("a", task="t"), run("a", task="u"), run("b", task="u"), run("c", seed=7, task="u")]
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
+        differences(records, a, b, nothing, tasks)

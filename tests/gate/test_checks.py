@@ -1,0 +1,89 @@
+"""The gate finds what was planted, and nothing in reruns of the same code."""
+
+import pytest
+
+from bench.contracts import UsageError
+from bench.gate.baseline import both
+from bench.gate.checks import checks
+from bench.gate.tolerance import AXES, Sample, allowed_ratio
+from tests.gate.suites import fill
+
+RERUNS = 20
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("baseline"), run=0)
+
+
+def found(baseline, now, verdict="regression"):
+    made = checks(list(baseline), list(now), both(baseline, now))
+    return {(check.row, check.what): check.told for check in made if check.verdict == verdict}
+
+
+def test_twenty_reruns_of_the_same_code_find_nothing(baseline, tmp_path):
+    for run in range(1, RERUNS + 1):
+        assert found(baseline, fill(tmp_path / str(run), run)) == {}
+
+
+def test_half_a_point_less_is_found_each_time(baseline, tmp_path):
+    for run in range(1, 6):
+        now = fill(tmp_path / str(run), run, worse=("probe", 0.005))
+        regressions = found(baseline, now)
+        assert set(regressions) == {("t probe 5 shots", "accuracy"), ("u probe 5 shots", "accuracy")}
+        loss = float(regressions["t probe 5 shots", "accuracy"].split()[0])
+        assert -1 < loss < -0.2
+        assert "by Wilcoxon on 60 episodes" in regressions["t probe 5 shots", "accuracy"]
+
+
+def test_a_fifth_more_time_is_found_each_time(baseline, tmp_path):
+    for run in range(1, 6):
+        now = fill(tmp_path / str(run), run, slower=("probe", 1.2))
+        assert set(found(baseline, now)) == {("t probe 5 shots", "adapt"), ("u probe 5 shots", "adapt")}
+
+
+def test_what_became_better_is_told_and_is_no_regression(baseline, tmp_path):
+    now = fill(tmp_path / "now", 1, slower=("probe", 0.5))
+    assert found(baseline, now) == {}
+    assert set(found(baseline, now, "better")) == {("t probe 5 shots", "adapt"), ("u probe 5 shots", "adapt")}
+
+
+def test_runs_that_are_missing_or_fail_are_regressions(baseline, tmp_path):
+    now = fill(tmp_path / "now", 1, without={("t", "closed", 1)}, failing={("u", "probe", 0), ("u", "probe", 2)})
+    assert found(baseline, now) == {
+        ("t closed 5 shots", "run"): "missing: seed 1; run them, or take them out of the baseline with --update",
+        ("u probe 5 shots", "status"): "failed, seeds 0, 2: RuntimeError: planted <b>",
+    }
+    # One that failed before is not newly failing.
+    assert found(now, now) == {}
+
+
+def test_new_runs_are_told(baseline, tmp_path):
+    assert set(found(baseline, fill(tmp_path / "now", 1, tasks="tuv"), "new")) == {
+        (f"v {method} 5 shots", "run") for method in ("closed", "probe", "memory")
+    }
+
+
+def test_a_baseline_of_another_suite_or_device_is_refused(baseline, tmp_path):
+    for name, other in (("suite", {"tasks": "v"}), ("device", {"device": "cuda"})):
+        now = fill(tmp_path / name, 1, **other)
+        with pytest.raises(UsageError, match=r"no run in common .*: it holds t, u on cpu, they hold .*--update"):
+            found(baseline, now)
+
+
+def test_no_episodes_in_common_is_said(baseline, tmp_path):
+    now = fill(tmp_path / "now", 1, seeds=(7, 8))
+    with pytest.raises(UsageError, match="have no episodes in common: data, --seeds, --queries or --ways changed"):
+        found(baseline, now)
+
+
+def test_the_tolerance_grows_with_the_spread_and_the_number_of_checks():
+    axis = AXES[1]
+    steady, wild = Sample(1.0, 0.01, 3), Sample(1.0, 0.2, 3)
+    assert allowed_ratio(axis, steady, steady, 0.0, 100) == 1.1  # clocks are trusted no further
+    assert allowed_ratio(axis, wild, wild, 0.0, 100) > 1.5
+    assert allowed_ratio(axis, wild, wild, 0.0, 1000) > allowed_ratio(axis, wild, wild, 0.0, 10)
+    assert allowed_ratio(axis, steady, steady, 0.2, 100) == allowed_ratio(axis, wild, wild, 0.0, 100)
+    # How much another process would have taken is not known.
+    assert allowed_ratio(axis, steady, Sample(1.0, 0.01, 1), 0.0, 100) == 1.3
+    assert allowed_ratio(axis, Sample(0.001, 0.01, 3), steady, 0.0, 100) == 2.0  # a millisecond is nothing

@@ -1,0 +1,180 @@
+"""``bench records`` on stores that are whole, damaged by hand, or full of what can go."""
+
+import csv
+import json
+import re
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from bench import cli
+from bench.records import Record, Store
+from tests.gate.suites import fill
+from tests.test_leaderboard import made
+from tests.test_records import answered, record
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_STORE", raising=False)
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", "records", *words])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "runs")
+
+
+def edit(store, **changes):
+    path = store.path(record().id)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_sound_store_verifies(records, store):
+    fill(store.root)
+    assert records("verify") == (0, "18 records, no problems\n", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"value": 70.0}, "contradicts its outcomes: its value is 70.0, theirs 66.66"),
+        ({"episode_scores": [100.0, 33.0]}, "its episodes have other scores"),
+        ({"episode_scores": [100.0]}, "its episodes have other scores"),
+        ({"n_queries": 5}, "it has 5 queries, they are 6"),
+        ({"metric": "bleu"}, "does not hold the outcomes of .*needs the columns episode, query, correct_1"),
+        ({"metric": "speed"}, "does not hold the outcomes of"),
+        ({"schema_version": 9}, "has schema version 9, this program reads 3"),
+        ({"status": "fine"}, "is not a valid record: status"),
+    ],
+)
+def test_a_record_edited_by_hand_is_found(records, store, changes, message):
+    store.write(record(), answered())
+    store.write(made())
+    edit(store, **changes)
+    code, out, err = records("verify")
+    assert (code, err) == (1, "")
+    assert re.search(message, out), out
+    assert out.endswith("2 records, 1 problem\n")
+
+
+def test_every_problem_is_told(records, store):
+    fill(store.root, tasks="t")
+    files = sorted((store.root / "outcomes").iterdir())
+    files[0].unlink()
+    files[1].write_bytes(files[2].read_bytes())
+    store.paths()[5].write_text("{")
+    code, out, _ = records("verify")
+    assert code == 1
+    assert len(out.splitlines()) == 4
+    assert out.endswith("9 records, 3 problems\n")
+
+
+@pytest.mark.parametrize("words", [["verify"], ["export", "--out", "x.csv"], ["export", "--out", "x.csv", "--queries"]])
+def test_an_empty_store_is_said_to_be_so(records, words):
+    code, out, err = records(*words)
+    assert (code, out) == (1, "")
+    assert err == "bench: no records in runs; run 'bench run' first, or use --store DIR\n"
+
+
+def crowded(store):
+    """A store with an older version, a failure, and what killed programs leave."""
+    old = made(code="old")
+    store.write(old, answered())
+    store.write(made(code="new", finished="2026-02-01T00:00:00+00:00"), answered())
+    store.write(made({"method": "f"}, status="failed", reason="bug", value=None, episode_scores=[], costs=None))
+    (store.root / ".0123-abc.tmp").write_text("{")
+    (store.root / "outcomes" / ".0123-abc.tmp").write_text("PAR")
+    (store.root / "outcomes" / "0123456789abcdef-0123456789abcdef.parquet").write_text("PAR1")
+    return old
+
+
+def test_prune_takes_what_nothing_names(records, store):
+    crowded(store)
+    before = list(store)
+    code, out, _ = records("prune", "--dry-run")
+    assert (code, out.splitlines()[-1]) == (0, "3 files would be deleted")
+    assert len(store.leftovers()) == 3
+    assert records("prune")[1].splitlines()[-1] == "3 files deleted"
+    assert store.leftovers() == []
+    assert list(store) == before
+    assert records("prune")[1] == "0 files deleted\n"
+
+
+def test_prune_takes_older_versions_and_failures_when_asked(records, store):
+    old = crowded(store)
+    out = records("prune", "--superseded", "--failed")[1]
+    assert f"{old.id}.json: there is a later version" in out
+    assert "it failed" in out
+    (left,) = store
+    assert left.identity["code"] == "new"
+    assert [path.name for path in (store.root / "outcomes").iterdir()] == [left.outcomes.name]
+
+
+def test_prune_touches_nothing_beside_a_damaged_record(records, store):
+    crowded(store)
+    store.paths()[0].write_text("{")
+    code, _, err = records("prune", "--superseded")
+    assert code == 1
+    assert "is not a readable record" in err
+    assert (store.root / ".0123-abc.tmp").exists()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_export_has_a_row_for_each_run(records, store, tmp_path, suffix):
+    fill(store.root)
+    store.write(made({"method": "f"}, status="failed", reason='said "no",\nthen died', value=None, costs=None))
+    assert records("export", "--out", f"all.{suffix}") == (0, f"wrote 19 rows to all.{suffix}\n", "")
+    path = tmp_path / f"all.{suffix}"
+    if suffix == "csv":
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    else:
+        rows = pq.read_table(path).to_pylist()
+    by_id = {row["id"]: row for row in rows}
+    for one in store:
+        row = by_id[one.id]
+        assert (row["method"], row["status"], row["reason"]) == (one.spec.method, one.status, one.reason)
+        if one.value is not None and one.costs is not None:
+            assert float(row["value"]) == one.value
+            assert float(row["adapt_seconds"]) == one.costs.adapt.seconds
+            assert float(row["peak_memory_mb"]) == one.costs.peak_memory_mb
+
+
+def test_export_of_queries(records, store, tmp_path):
+    written = store.write(record(), answered())
+    store.write(Record(**{**made().model_dump(), "outcomes": None}))
+    assert records("export", "--out", "all.parquet", "--queries")[1] == "wrote 6 rows to all.parquet\n"
+    table = pq.read_table(tmp_path / "all.parquet")
+    assert set(table["id"].to_pylist()) == {written.id}
+    assert table["right"].to_pylist() == [1, 1, 1, 1, 0, 0]
+    assert table["query"].to_pylist() == [4, 5, 6, 4, 7, 8]
+    assert table["nll"].null_count == 6
+
+
+def test_an_export_that_cannot_be_written_is_one_line(records, store):
+    store.write(record())
+    code, _, err = records("export", "--out", "all.xlsx")
+    assert (code, err) == (2, "bench: --out needs a name that ends in .parquet or .csv, got all.xlsx\n")
+    code, _, err = records("export", "--out", "nowhere/all.csv")
+    assert code == 1
+    assert err.count("\n") == 1
+    code, _, err = records("export", "--out", "all.csv", "--queries")
+    assert code == 1
+    assert "no record in runs has outcomes of its queries; run again to make them" in err
+
+
+def test_the_schema_is_the_published_one(records):
+    assert json.loads(records("schema")[1]) == Record.model_json_schema()
