@@ -13,6 +13,7 @@ from bench import plugins
 from bench.errors import BenchError, StoreError, UsageError
 from bench.interrupts import Interrupted, interrupts
 from bench.readouts import command as readouts
+from sweeps import command as sweeps
 
 app = typer.Typer(
     help="Compare ways of adapting a frozen pretrained model under matched budgets.",
@@ -23,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(readouts.app, name="readout")
+app.command("sweep")(sweeps.sweep)
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
 DEFAULT_STORE = Path("runs")

@@ -93,9 +93,9 @@ def test_the_harness_names_no_plugin():
     ("layer", "above"),
     [
         ("bench.cli", {"bench.__main__"}),
-        ("bench.tracking", {"bench.cli", "bench.readouts.command"}),
+        ("bench.tracking", {"bench.cli", "bench.readouts.command", "sweeps.command", "sweeps.report"}),
         ("bench.leaderboard", {"bench.cli", "bench.leaderboard"}),
-        ("bench.runner", {"bench.cli"}),
+        ("bench.runner", {"bench.cli", "sweeps.trials"}),
         ("bench.measuring", {"bench.runner", "bench.group"}),
         ("bench.progress", {"bench.cli"}),
     ],
