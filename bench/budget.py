@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.costs import Costs, StageCosts
 from bench.errors import BenchError, UsageError
+from bench.tuning import Tuning
 
 MIB = 2**20
 
@@ -117,13 +118,14 @@ def _number(axis: str, text: str, option: str) -> float:
 
 
 class Match(BaseModel):
-    """A budget that is what another method costs: that method's name and config, and on which axes."""
+    """A budget that is what another method costs: that method's name, config and tuning, and on which axes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     axes: tuple[str, ...] = MATCHED
     config: dict[str, Any] = {}
+    tuning: Tuning | None = None
 
     def __str__(self) -> str:
         return f"match {self.method}:{','.join(self.axes)}"
@@ -132,14 +134,16 @@ class Match(BaseModel):
         """The reference's costs as limits for a method that reads features, or inputs.
 
         Encoding the support set is a part of adapting for one that reads inputs, and a stage before it for one that
-        reads features: so that both start from raw examples, the time and operations of encoding are added to the
-        limits of the first. Raises UsageError where the reference costs nothing or was not counted on an axis.
+        reads features: so that both start from raw examples, the time of encoding is added to the limit of the first.
+        Time is that of the upper quartile of the reference's repeats, as no clock repeats itself exactly. Raises
+        UsageError where the reference costs nothing or was not counted on an axis.
         """
         limits: dict[str, float] = {}
         for axis in self.axes:
             measured = measured_on(axis, reference)
-            if axis == "adapt_seconds" and not reads_features:
-                measured = reference.seconds_once
+            if axis == "adapt_seconds" and measured:
+                measured = reference.adapt.seconds if reads_features else reference.seconds_once
+                measured += reference.adapt.seconds_spread / 2
             if not measured:
                 why = "it was not counted" if measured is None else "it costs 0"
                 raise UsageError(f"{self.method} cannot be matched on {axis}: {why}")
@@ -182,8 +186,6 @@ def measured_on(axis: str, costs: Costs) -> float | None:
     """What a run cost on an axis; None where it was not counted."""
     if axis == "adapt_seconds":
         return costs.adapt.seconds
-    if axis == "tuning_trials":
-        return 0.0
     value: float | None = getattr(costs, axis)
     return value
 

@@ -13,6 +13,8 @@ from bench import plugins
 from bench.errors import BenchError, StoreError, UsageError
 from bench.interrupts import Interrupted, interrupts
 from bench.readouts import command as readouts
+from bench.scaffold import command as scaffold
+from bench.testing import command as testing
 from sweeps import command as sweeps
 
 app = typer.Typer(
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(readouts.app, name="readout")
 app.command("sweep")(sweeps.sweep)
+app.command("test")(testing.test)
+app.add_typer(scaffold.app, name="new")
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
 DEFAULT_STORE = Path("runs")
@@ -115,6 +119,14 @@ def run(
         list[str] | None, typer.Option(help="AXIS=LIMIT,LIMIT,...: all methods under each limit; may be repeated.")
     ] = None,
     match: Annotated[str | None, typer.Option(help="METHOD[:AXIS,AXIS]: what it costs is the others' budget.")] = None,
+    config: Annotated[
+        list[Path] | None, typer.Option(help="best.yaml of a sweep: a method with its config; may be repeated.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Values that somebody set by hand, such as 'published'.")] = None,
+    tune_all: Annotated[
+        int | None, typer.Option(min=1, help="Tune each method first, by so many trials on support data.")
+    ] = None,
+    tune_seconds: Annotated[float | None, typer.Option(help="Begin no trial of a method after so long.")] = None,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     devices: Annotated[int, typer.Option(help="Number of devices.")] = 1,
     precision: Annotated[
@@ -131,19 +143,25 @@ def run(
 ) -> None:
     """Run a suite, or a grid given by options, and print its table."""
     from bench.budget import parse_budget, parse_grid
+    from bench.configs import read_configs, with_configs
     from bench.spec import Block, Suite, load_suite, parse_seeds, parse_settings, parse_shots, validated
 
     if suite is not None:
         grid = {
             "--task": task, "--method": method, "--backbone": backbone, "--shots": shots, "--seeds": seeds,
             "--episodes": episodes, "--queries": queries, "--ways": ways, "--set": set_, "--precision": precision,
-            "--budget": budget, "--budget-grid": budget_grid, "--match": match,
+            "--budget": budget, "--budget-grid": budget_grid, "--match": match, "--config": config,
         }  # fmt: skip
         given = [option for option, value in grid.items() if value]
         if given:
             raise UsageError(f"a suite says itself what is run: give either {suite!r} or {', '.join(given)}, not both")
         asked = load_suite(suite)
+        if preset is not None:
+            blocks = [block.model_copy(update={"preset": preset}) for block in asked.blocks]
+            asked = asked.model_copy(update={"blocks": blocks})
     else:
+        found = read_configs(config or [])
+        method = list(dict.fromkeys([*(method or []), *found]))
         if not task or not method:
             raise UsageError("bench run needs a suite, or --task and --method; see 'bench list suites'")
         fields: dict[str, Any] = {
@@ -155,7 +173,11 @@ def run(
             "n_query": int(queries) if queries and queries.isdecimal() else queries,
             "n_way": ways,
             "precision": precision,
-            "set": parse_settings(set_ or [], [*method, *([match.partition(":")[0]] if match else [])]),
+            "set": with_configs(
+                found, parse_settings(set_ or [], [*method, *([match.partition(":")[0]] if match else [])])
+            ),
+            "tuning": {name: best.tuning for name, best in found.items()},
+            "preset": preset,
             "budget": parse_budget(budget or []).limits(),
             "budget_grid": parse_grid(budget_grid or []),
             "match": match,
@@ -163,7 +185,10 @@ def run(
         chosen = {name: value for name, value in fields.items() if value is not None}
         blocks = [validated(Block, {"task": name, **chosen}, "bench run") for name in task]
         asked = Suite(name="command line", blocks=blocks)
-    _run(asked, accelerator, devices, workers, data, store, force, costs, logger)
+    if tune_seconds is not None and tune_all is None:
+        raise UsageError("--tune-seconds limits --tune-all N, which is missing")
+    tuning = (tune_all, tune_seconds) if tune_all is not None else None
+    _run(asked, accelerator, devices, workers, data, store, force, costs, logger, tuning)
 
 
 def _run(
@@ -176,6 +201,7 @@ def _run(
     force: bool,
     costs: Isolated,
     logger: Logger,
+    tuning: tuple[int, float | None] | None,
 ) -> None:
     if data is not None and not data.is_dir():
         raise UsageError(f"--data needs a folder, got {data}")
@@ -200,9 +226,13 @@ def _run(
         wandb = WandbTracker(store, group=suite.name)
         trackers = (wandb,) if logger is Logger.WANDB else ()
         with interrupts():
+            if tuning is not None:
+                from sweeps.tuned import TuneAll
+
+                specs = TuneAll(*tuning, data, options, store / "studies", reporter.problem)(specs)
             isolate = fresh_processes if costs is Isolated.FRESH else same_process
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
-    out = Console(width=None if sys.stdout.isatty() else 160)
+    out = Console(width=None if sys.stdout.isatty() else 240)
     if report.records:
         out.print(table(rows(report.records)))
     if hint := wandb.hint():
@@ -244,6 +274,35 @@ def leaderboard(
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error
+
+
+@app.command()
+def doctor(
+    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Test the meters of time, memory and operations on known loads, and the folders that runs write to."""
+    from rich.console import Console
+
+    from bench.devices import DeviceOptions, quiet_lightning
+    from bench.doctor import findings, folders
+
+    quiet_lightning()
+    options = DeviceOptions(accelerator=accelerator)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(f"device: {options.device_name()}")
+    sound = True
+    for name, folder, trouble in folders(store):
+        sound &= not trouble
+        console.print(f"{'wrong' if trouble else 'ok':<6} {name}: {folder} {trouble}".rstrip(), soft_wrap=True)
+    for one in findings(options):
+        sound &= one.sound
+        told = (
+            f"expected {one.expected:.4g} {one.unit}, measured {one.measured:.4g}, off by {one.tolerance:.0%} at most"
+        )
+        console.print(f"{'ok' if one.sound else 'wrong':<6} {one.what}: {told}")
+    if not sound:
+        raise typer.Exit(1)
 
 
 def main() -> None:

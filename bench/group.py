@@ -112,10 +112,16 @@ class Group:
         files = {name: value for name, value in config if isinstance(value, Path) and value.is_file()}
         hashes = {f"{name} file": file_hash(path) for name, path in files.items()}
         budget: dict[str, Any] = {"budget": spec.budget.limits()} if spec.budget.limits() else {}
-        if reference := spec.reference():
-            budget["match"] = {"axes": spec.match.axes if spec.match else (), "run": run_id(self._identity(reference))}
+        if spec.tuning is not None:
+            budget["tuning"] = spec.tuning.identity()
+        reference, match = spec.reference(), spec.match
+        if reference is not None and match is not None:
+            other = self._identity(reference)
+            budget["match"] = {
+                "method": match.method, "axes": match.axes, "config": other["config"], "code": other["code"]
+            }  # fmt: skip
         return {
-            **spec.model_dump(exclude={"config", "budget", "match"}),
+            **spec.model_dump(exclude={"config", "budget", "match", "tuning"}),
             **budget,
             "config": config.model_dump(mode="json") | hashes,
             "data": self.data.revision,

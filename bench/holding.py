@@ -9,9 +9,12 @@ from bench.budget import Budget, Excess, OverBudgetError
 from bench.contracts import GradientMethod
 from bench.meter import TokenMeter
 
+GRACE = 1.0
+"""Seconds past its limit after which what cannot be cut short is ended; the repeats tell whether it kept to it."""
+
 
 class Holding(Callback):
-    """Ends training before its limit is passed by more than a step; raises where a method cannot be cut short.
+    """Ends training before its limit is passed by more than a step; ends a run for good where it cannot be cut short.
 
     The module needs the stage meters ``adapting`` and ``answering``, and ``method``. n_queries: queries that the limit
     per query is multiplied by. closing_seconds: time that the method will need after its last step. step_seconds: the
@@ -36,18 +39,19 @@ class Holding(Callback):
             late = self._beyond("adapt_seconds", seconds + self.step_seconds + self.closing_seconds)
             trainer.should_stop = trainer.should_stop or late or self._beyond("tokens", next_tokens)
             return
-        self._require("adapt_seconds", seconds)
+        self._require("adapt_seconds", seconds, GRACE)
         self._require("tokens", tokens)
 
     def on_predict_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
         """After a batch of queries."""
-        self._require("query_milliseconds", 1000 * module.answering.elapsed() / self.n_queries)
+        each = 1000 / self.n_queries
+        self._require("query_milliseconds", each * module.answering.elapsed(), each * GRACE)
         self._require("peak_memory_mb", module.answering.memory.peak() if self.budget.peak_memory_mb else 0.0)
 
     def _beyond(self, axis: str, measured: float) -> bool:
         limit = getattr(self.budget, axis)
         return limit is not None and measured > limit
 
-    def _require(self, axis: str, measured: float) -> None:
-        if self._beyond(axis, measured):
+    def _require(self, axis: str, measured: float, grace: float = 0.0) -> None:
+        if self._beyond(axis, measured - grace):
             raise OverBudgetError(Excess(axis, getattr(self.budget, axis), measured))

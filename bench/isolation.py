@@ -66,20 +66,25 @@ class _Failure:
     error: BaseException
 
 
+def _failure(error: BaseException) -> bytes:
+    """An error as it travels: itself where the caller can act on it, its traceback where it is a defect."""
+    told = error
+    if not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
+        told = ChildError("".join(traceback.format_exception(error)))
+    try:
+        # What does not come back as it went is sent as words.
+        pickle.loads(pickle.dumps(told))
+    except Exception:
+        told = ChildError("".join(traceback.format_exception(error)))
+    return pickle.dumps(_Failure(told))
+
+
 def _answer(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...]) -> bytes:
     """The pickled answer of a call, or the pickled failure."""
     try:
         return pickle.dumps(function(backbone, *arguments))
     except BaseException as error:
-        told: BaseException = error
-        if not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
-            told = ChildError("".join(traceback.format_exception(error)))
-        try:
-            # What does not come back as it went is sent as words.
-            pickle.loads(pickle.dumps(told))
-        except Exception:
-            told = ChildError("".join(traceback.format_exception(error)))
-        return pickle.dumps(_Failure(told))
+        return _failure(error)
 
 
 def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...], threads: int) -> bytes:
@@ -114,27 +119,25 @@ def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
     )
 
 
-def _serve(connection: Connection, make: Callable[[], Backbone], threads: int) -> None:
+def _serve(connection: Connection, make: Callable[[], Backbone | None], threads: int) -> None:
     """Answer calls until the other side hangs up. Interrupts are for the parent to act on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet_lightning()
     # A forked child can use threads only if its parent never started any.
     torch.set_num_threads(1 if FORKS else threads)
-    backbone: Any = None
+    backbone, broken = None, b""
+    try:
+        backbone = make()
+    except BaseException as error:
+        broken = _failure(error)
     while True:
         try:
             function, arguments = connection.recv()
         except EOFError:
             return
-        if backbone is None:
-            loaded = _answer(lambda _: None, None, ())
-            try:
-                backbone = make()
-            except BaseException as error:
-                loaded = pickle.dumps(_Failure(error if isinstance(error, BenchError) else ChildError(str(error))))
-                connection.send_bytes(loaded)
-                continue
-        if FORKS:
+        if broken:
+            connection.send_bytes(broken)
+        elif FORKS:
             connection.send_bytes(_forked(function, backbone, arguments, threads))
         else:
             connection.send_bytes(_answer(function, backbone, arguments))
@@ -146,7 +149,7 @@ class FreshProcess:
 
     process: Literal["fresh", "same"] = "fresh"
 
-    def __init__(self, make: Callable[[], Backbone]) -> None:
+    def __init__(self, make: Callable[[], Backbone | None]) -> None:
         self.make = make
         self._server: Any = None
         self._connection: Connection | None = None

@@ -1,13 +1,13 @@
 """One run, measured: costs from an episode alone in a process of its own, scores from all episodes together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench import planning
 from bench.adaptation import Outcome, Plan, adapt_and_answer
 from bench.batching import EpisodeGroup, Material, episodes_at_once
-from bench.budget import Budget
+from bench.budget import Budget, excesses
 from bench.contracts import AnyMethod, DataError, GradientMethod, Method, Reads
 from bench.costing import Measured, Work, alone, episode_costs, limits_of
 from bench.costs import Costs, StageCosts
@@ -102,8 +102,13 @@ class Measurement:
         measured: Measured = self.isolation.call(episode_costs, work)
         if measured.costs is not None:
             wall = self.encode_wall_seconds if job.reads is Reads.FEATURES else 0.0
-            changes = {"process": self.isolation.process, "encode_wall_seconds": wall}
+            changes: dict[str, Any] = {"process": self.isolation.process, "encode_wall_seconds": wall}
+            if tuning := job.spec.tuning:
+                changes |= {"tuning_trials": tuning.trials, "tuning_seconds": tuning.seconds}
             self.costs = measured.costs.model_copy(update=changes)
+            # Only here is it known how the config was found.
+            over = [excess for excess in excesses(self.budget, self.costs) if excess.axis == "tuning_trials"]
+            measured = replace(measured, excesses=(*measured.excesses, *over))
         return measured
 
     def _outcomes(self, measured: Measured) -> tuple[list[Outcome], list[EpisodeGroup]]:

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -101,8 +102,9 @@ class LinuxPeakMemory(MemoryMeter):
     _reset = Path("/proc/self/clear_refs")
 
     @classmethod
+    @cache
     def works(cls) -> bool:
-        """Whether the kernel lets this process reset its mark."""
+        """Whether the kernel lets this process reset its mark. Asked once: asking resets it under whoever measures."""
         try:
             cls._reset.write_text("5")
         except OSError:

@@ -57,8 +57,9 @@ def sweep(
     The same command goes on with a study that was interrupted; with more --trials it goes on with one that has ended.
     """
     from bench.budget import parse_budget
+    from bench.configs import read_yaml
     from bench.spec import parse_shots
-    from sweeps.definition import read_yaml, sweep_spec
+    from sweeps.definition import sweep_spec
 
     n_shots = parse_shots(shots) if shots else []
     if len(n_shots) > 1:

@@ -2,15 +2,11 @@
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.errors import StoreError, UsageError
 from bench.spec import RunSpec, Shots, validated
-from bench.tuning import Tuning
 from sweeps.space import Range
 from sweeps.validation import Validation
 
@@ -76,37 +72,6 @@ class SweepSpec(BaseModel):
             set=spec.config,
             **changes,
         )
-
-
-class Best(BaseModel):
-    """The best config of a study, as ``bench run --config`` takes it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    method: str
-    config: dict[str, Any]
-    tuning: Tuning
-
-    def write(self, path: Path) -> None:
-        """As YAML. Raises StoreError if the disk refuses it."""
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
-
-
-def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """A mapping in a YAML file. Raises UsageError if there is none."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"no {what} can be read from {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{what} {path} needs a mapping of fields, got {type(content).__name__}")
-    return content
 
 
 def sweep_spec(values: dict[str, Any]) -> SweepSpec:

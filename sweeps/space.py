@@ -17,6 +17,10 @@ from bench.plugins import did_you_mean
 Choice = bool | int | float | str
 
 
+class NothingToTuneError(UsageError):
+    """What a method's config, or a task, leaves nothing to tune of."""
+
+
 class Range(BaseModel):
     """What a user says of a field instead of its hint: a part of it, or all."""
 
@@ -96,7 +100,7 @@ def space_of(
         _require_valid(method, config, dimension, fixed)
         dimensions.append(dimension)
     if not dimensions:
-        raise UsageError(
+        raise NothingToTuneError(
             f"{method} has nothing to tune: no field of its config is marked by Tune, or all of them are set"
         )
     return dimensions

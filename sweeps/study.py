@@ -1,5 +1,6 @@
 """One study: trials drawn by Optuna, kept in its storage, shared by workers, and gone on with after an interrupt."""
 
+import math
 import multiprocessing
 import os
 import socket
@@ -21,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench import planning
+from bench.configs import Best
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
 from bench.devices import DeviceOptions, quiet_lightning
 from bench.episodes import name_seed
@@ -28,7 +30,7 @@ from bench.plugins import get
 from bench.provenance import HARNESS, code_fingerprint
 from bench.reporting import told
 from bench.tuning import Tuning
-from sweeps.definition import Best, SweepSpec
+from sweeps.definition import SweepSpec
 from sweeps.space import Dimension
 from sweeps.trials import RUNGS, Ground, Trials
 
@@ -153,6 +155,13 @@ class Sweep:
             load_if_exists=True,
         )
 
+    @property
+    def wanted(self) -> int:
+        """Trials in all: a grid has an end of its own."""
+        if self.spec.sampler != "grid":
+            return self.spec.trials
+        return min(self.spec.trials, math.prod(map(len, grid_of(self.trials.space, self.spec.trials).values())))
+
     def ended(self) -> list[FrozenTrial]:
         """Trials that count: those that ended, by themselves."""
         found = self.study.get_trials(deepcopy=False, states=ENDED)
@@ -163,7 +172,7 @@ class Sweep:
 
         A trial that fails is a failed trial. An interrupt is passed on once the trial that it ended is marked.
         """
-        missing = self.spec.trials - len(self.ended())
+        missing = self.wanted - len(self.ended())
         if missing <= 0:
             return
         began = time.monotonic()
@@ -229,7 +238,9 @@ class Sweep:
         if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             return []
         downwards = self.trials.directions()[0] == "minimize"
-        return sorted(self.study.best_trials, key=lambda trial: trial.values[0] if downwards else -trial.values[0])
+        found = sorted(self.study.best_trials, key=lambda trial: trial.values[0] if downwards else -trial.values[0])
+        # Of one objective these are trials that are equally good.
+        return found if len(self.spec.objectives) > 1 else found[:1]
 
     def best(self) -> Best:
         """The best config. Raises BenchError where no trial was completed."""

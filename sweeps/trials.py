@@ -37,7 +37,7 @@ from bench.metrics import accuracy
 from bench.runner import draw_of
 from bench.spec import Block, RunSpec
 from sweeps.definition import ENOUGH_EPISODES, Objective, SweepSpec
-from sweeps.space import space_of
+from sweeps.space import NothingToTuneError, space_of
 from sweeps.validation import SupportData, cross_validation, joined, repeated_splits, support_sets
 
 Direction = Literal["minimize", "maximize"]
@@ -71,7 +71,7 @@ class Ground:
         task = self.data.as_task()
         values, lacking = class_values(task, spec.task, self.backbone)
         if lacking and reads is Reads.FEATURES:
-            raise UsageError(f"{spec.method} cannot be tuned on {spec.task}: {lacking}")
+            raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {lacking}")
         cache = pool_cache(self.backbone, self.data.revision, spec, "support")
         table = cache.load("support", len(self.data.pool.labels))
         if reads is Reads.FEATURES:
@@ -93,9 +93,9 @@ def run_spec(spec: SweepSpec) -> RunSpec:
     )  # fmt: skip
     (run,) = planning.expand(block)
     if refusal := planning.refusal(run):
-        raise UsageError(f"nothing to tune: {refusal}")
+        raise NothingToTuneError(f"nothing to tune: {refusal}")
     if run.n_shot == 0:
-        raise UsageError(f"{spec.method} uses no support set, so that there is nothing to tune it on")
+        raise NothingToTuneError(f"{spec.method} uses no support set, so that there is nothing to tune it on")
     return run.model_copy(update={"n_episodes": spec.n_episodes or min(ENOUGH_EPISODES, run.n_episodes)})
 
 

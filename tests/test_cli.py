@@ -6,9 +6,12 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from bench import cli, plugins
@@ -346,3 +349,77 @@ def test_a_damaged_record_costs_its_own_run_only(bench, outside, clean):
     assert "knn" in answer[1]
     path.unlink()
     assert bench(*words)[0] == 0
+
+
+def interrupted(clean, outside_site, number):
+    """A run of a method that takes a minute, ended by a signal once its first record is there."""
+    words = [
+        "run",
+        "--task",
+        "stripes",
+        "--backbone",
+        "pixels",
+        "--method",
+        "faast",
+        "--method",
+        "lying",
+        "--shots",
+        "1",
+    ]
+    words += ["--set", "lying.seconds=60", "--episodes", "1", "--logger", "none"]
+    environment = {**os.environ, "PYTHONPATH": str(outside_site)}
+    command = [sys.executable, "-m", "bench", *words]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 200
+    while not list((clean / "runs").glob("*.json")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    time.sleep(1.0)
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_is_recorded_and_goes_on(number, bench, outside, clean, outside_site):
+    code, err = interrupted(clean, outside_site, number)
+    assert code == 128 + number, err
+    assert f"bench: ended by {number.name}; what was finished is recorded, the same command goes on" in err
+    records = {
+        one["spec"]["method"]: one for one in (json.loads(path.read_text()) for path in clean.glob("runs/*.json"))
+    }
+    assert records["faast"]["status"] == "ok"
+    assert records["faast"]["costs"]["process"] == "fresh"
+    assert records["lying"]["status"] == "failed"
+    assert re.match(r"interrupted while its costs were measured, after \d+\.\d s", records["lying"]["reason"])
+    assert records["lying"]["notes"]["partial_seconds"] >= 0.5
+    # Run again, it is made: the one that was finished stays as it was.
+    words = ["--method", "lying", "--set", "lying.seconds=0", "--shots", "1", "--episodes", "1", "--logger", "none"]
+    assert bench(*STRIPES, *words)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--budget", "adapt_seconds=0"], "adapt_seconds needs a number above 0"),
+        (["--budget", "adapt_seconds=-2"], "adapt_seconds needs a number above 0"),
+        (["--budget", "state_mb=9", "--budget", "peak_memory_mb=1"], "contradicts"),
+        (["--budget", "steps=9", "--match", "faast:steps"], "a budget and a match may not both limit steps"),
+        (["--budget", "steps=9", "--budget-grid", "steps=1,2"], "steps cannot have both a budget and a grid"),
+        (["--match", "fast"], "did you mean"),
+        (["--match", "zero_shot"], "it uses no support set"),
+        (["--budget", "peak_memory_mb=0.001"], "is below what pixels itself costs"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused_before_anything_runs(words, message, bench, outside, clean):
+    assert message in one_line(bench(*STRIPES, "--shots", "1", "--episodes", "1", "--logger", "none", *words), 2)
+    assert not list((clean / "runs").glob("*.json"))
+
+
+def test_the_doctor_tells_what_it_expected_and_measured(bench, clean):
+    code, out, err = bench("doctor", "--accelerator", "cpu")
+    assert (code, err) == (0, "")
+    assert out.count("expected") == out.count("measured") >= 7
+    assert "wrong" not in out

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from bench.budget import Budget, Match
+from bench.costs import StageCosts
 from bench.leaderboard.formats import FORMATS, reasons
-from bench.leaderboard.rows import rows
+from bench.leaderboard.rows import against, rows
 from bench.records import Record, run_id
 from tests.test_records import COSTS, SPEC
 
@@ -17,9 +19,18 @@ def made(spec=None, code="1", finished="2026-01-01T00:00:00+00:00", **changes):
     return Record(id=run_id(identity), spec=spec, identity=identity, provenance={"finished": finished}, **fields)
 
 
+def costing(adapt_seconds, peak_memory_mb=7.0, query_seconds=0.0003):
+    """Costs that adapt in so many seconds and encode nothing."""
+    stages = {
+        "encode": StageCosts(),
+        "adapt": StageCosts(seconds=adapt_seconds, peak_memory_mb=peak_memory_mb),
+        "query": StageCosts(seconds=query_seconds),
+    }
+    return COSTS.model_copy(update=stages)
+
+
 def test_seeds_are_pooled_over_their_episodes():
-    slow = COSTS.model_copy(update={"adapt_seconds": 9.0})
-    slower = COSTS.model_copy(update={"adapt_seconds": 10.0})
+    slow, slower = costing(9.0), costing(10.0)
     (row,) = rows(
         [
             made(),
@@ -124,8 +135,69 @@ def test_several_metrics_have_a_column_that_rows_without_a_score_leave_open():
     assert "metric" not in FORMATS["markdown"](rows([perplexity, failed]))
     lines = FORMATS["markdown"](rows([perplexity, bleu, failed])).splitlines()
     assert lines[0].startswith("| task | method | shots | metric | score |")
-    assert lines[1] == "|---|---|---:|---|---:|---:|---:|---:|---:|---|"
+    assert lines[1] == "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---|---|"
     assert [line.split(" | ")[3] for line in lines[2:5]] == ["perplexity", "-", "bleu"]
     table = FORMATS["table"](rows([perplexity, bleu, failed]))
     assert "metric" in table
     assert "BLEU or perplexity per token" in table
+
+
+def test_what_was_held_to_another_budget_is_a_row_of_its_own():
+    held = made({"budget": Budget(adapt_seconds=2)})
+    matched = made({"match": Match(method="faast", axes=("state_mb",))})
+    found = rows([made(), held, matched])
+    assert {row.budget for row in found} == {"", "adapt_seconds=2", "match faast:state_mb"}
+    assert "| adapt_seconds=2 |" in FORMATS["markdown"](found)
+    assert "budget" not in FORMATS["markdown"](rows([made()]))
+
+
+def test_what_is_over_budget_comes_last_with_limit_and_measurement():
+    over = made(
+        {"method": "a"}, status="over_budget", reason="steps is 4, 3 allowed", value=None, episode_scores=[],
+        limits={"steps": 3}, excesses={"steps": 4},
+    )  # fmt: skip
+    found = rows([over, made()])
+    assert [row.status for row in found] == ["ok", "over_budget"]
+    assert found[1].adapt_seconds == COSTS.adapt.seconds
+    assert "- over_budget: t a: steps is 4, 3 allowed" in FORMATS["markdown"](found)
+
+
+def test_fronts_hold_what_nothing_beats():
+    def method(name, score, seconds, memory):
+        return made({"method": name}, episode_scores=[score], costs=costing(seconds, memory))
+
+    found = {
+        row.method: row.front
+        for row in rows(
+            [
+                method("quick", 60.0, 1.0, 50.0),
+                method("good", 90.0, 10.0, 500.0),
+                method("beaten", 60.0, 2.0, 60.0),
+                method("small", 50.0, 20.0, 5.0),
+                method("twin", 60.0, 1.0, 50.0),
+                made({"method": "elsewhere", "task": "u"}, episode_scores=[1.0], costs=costing(99.0, 999.0)),
+                made({"method": "failed"}, status="failed", value=None, episode_scores=[], costs=costing(0.1, 0.1)),
+            ]
+        )
+    }
+    assert found == {
+        "quick": "time+memory", "twin": "time+memory", "good": "time+memory", "small": "memory", "beaten": "",
+        "elsewhere": "time+memory", "failed": "",
+    }  # fmt: skip
+
+
+def test_a_front_of_perplexities_is_below():
+    low = made({"method": "low"}, metric="perplexity", value=5.0, episode_scores=[5.0], costs=costing(1.0))
+    high = made({"method": "high"}, metric="perplexity", value=9.0, episode_scores=[9.0], costs=costing(2.0))
+    assert {row.method: row.front for row in rows([low, high])} == {"low": "time+memory", "high": ""}
+
+
+def test_break_even_is_counted_in_queries():
+    # 9 s more at first, 0.1 s less for each of its three queries.
+    slow = made({"method": "slow"}, costs=costing(10.0, query_seconds=0.3))
+    fast = made({"method": "fast"}, costs=costing(1.0, query_seconds=0.6))
+    found = {row.method: row.break_even_queries for row in against(rows([slow, fast]), "fast")}
+    assert found["slow"] == pytest.approx(90)
+    assert found["fast"] is None
+    text = FORMATS["markdown"](against(rows([slow, fast]), "fast"))
+    assert "break-even" in text.splitlines()[0]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.meter import LinuxPeakMemory, SampledMemory, StageMeter, memory_meter, now
+from bench.meter import LinuxPeakMemory, SampledMemory, StageMeter, TokenMeter, memory_meter, now
+from bench.testing.doubles import tiny_language_model
 
 CPU = torch.device("cpu")
 METERS = [
@@ -134,3 +135,56 @@ def test_cuda_is_measured_by_its_allocator():
     meter.stop()
     assert meter.cost.peak_memory_mb == pytest.approx(LOAD, rel=0.01)
     assert meter.cost.memory_meter == "cuda_max_memory_allocated"
+
+
+def test_a_clock_that_is_paused_stands_still():
+    meter = StageMeter()
+    meter.start(CPU)
+    with meter.pause():
+        time.sleep(0.2)
+    assert meter.elapsed() < 0.1
+    meter.stop()
+    assert meter.cost.seconds < 0.1
+
+
+def test_choosing_a_meter_disturbs_no_other():
+    meter = memory_meter(CPU)
+    meter.start()
+    held = fill()
+    del held
+    time.sleep(0.02)
+    memory_meter(CPU)
+    assert meter.peak() == pytest.approx(LOAD, rel=0.1)
+    meter.stop()
+
+
+def _rank(number, address):
+    import torch.distributed as distributed
+
+    distributed.init_process_group("gloo", init_method=address, rank=number, world_size=2)
+    meter = StageMeter()
+    meter.start(CPU)
+    held = fill(LOAD // 4 if number else 1)
+    time.sleep(0.3 * number)
+    del held
+    meter.stop()
+    distributed.barrier()
+    distributed.destroy_process_group()
+    assert 0.3 <= meter.cost.seconds < 0.6, meter.cost
+    assert meter.cost.peak_memory_mb == pytest.approx(LOAD / 4, rel=0.3), meter.cost
+
+
+def test_of_several_ranks_the_slowest_and_largest_counts(tmp_path):
+    torch.multiprocessing.spawn(_rank, args=(f"file://{tmp_path / 'meet'}",), nprocs=2)
+
+
+def test_tokens_are_counted_where_a_language_model_reads_them():
+    backbone = tiny_language_model()
+    ids = torch.zeros(3, 7, dtype=torch.long)
+    with TokenMeter(backbone.causal_lm) as meter:
+        backbone.causal_lm(input_ids=ids)
+    backbone.causal_lm(input_ids=ids)
+    assert meter.count == 21
+    with TokenMeter(None) as none:
+        backbone.causal_lm(input_ids=ids)
+    assert none.count == 0

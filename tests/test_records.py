@@ -214,3 +214,28 @@ def test_the_code_is_followed_through_relative_imports(tmp_path, monkeypatch):
     code_fingerprint.cache_clear()
     seen.add(code_fingerprint(("relative_pkg.plugin", "relative_pkg")))
     assert len(seen) == 5
+
+
+def test_records_of_version_1_are_read(store):
+    old = record().model_dump(mode="json")
+    for field in ("limits", "excesses"):
+        del old[field]
+    for field in ("budget", "match"):
+        del old["spec"][field]
+    old["schema_version"] = 1
+    old["costs"] = {
+        "encode_seconds": 1.5, "encode_wall_seconds": 2.0, "encode_peak_memory_mb": 3.0, "adapt_seconds": 0.25,
+        "adapt_peak_memory_mb": 7.0, "query_milliseconds": 0.5, "query_peak_memory_mb": 5.0, "state_mb": 0.25,
+        "trainable_params": 12, "memory_meter": "linux_vm_hwm", "repeats": 3,
+    }  # fmt: skip
+    store.prepare()
+    store.path(old["id"]).write_text(json.dumps(old))
+    (read,) = store
+    assert (read.costs.encode.seconds, read.costs.adapt.seconds) == (1.5, 0.25)
+    assert read.costs.query_milliseconds == pytest.approx(0.5)
+    assert (read.costs.peak_memory_mb, read.costs.state_mb, read.costs.trainable_params) == (7.0, 0.25, 12)
+    assert read.costs.adapt.flops is None
+    assert read.spec.budget.limits() == {}
+    without = {**old, "costs": None}
+    store.path(old["id"]).write_text(json.dumps(without))
+    assert next(iter(store)).costs is None

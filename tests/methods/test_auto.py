@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.testing.doubles import Problem, adapted, backbone_for, columns, masked, problem
 from methods.faast import ALPHA, ALPHAS, PRIOR_COUNTS, Faast, FaastConfig
 from methods.ridge import Ridge, RidgeConfig
-from tests.doubles import Problem, adapted, backbone_for, columns, masked, problem
 
 SIZES = {"dual": 3, "primal": 15}
 

@@ -108,7 +108,8 @@ def test_killed_and_gone_on_with(sweep, tmp_path, outside, monkeypatch):
     assert 2 <= len(before) < 5
 
     monkeypatch.setattr(sys, "argv", ["bench", *words])
-    cli.main()
+    with pytest.raises(SystemExit, match="^0$"):
+        cli.main()
     made = sweep(trials=5, sampler="random", set={"seconds": 0.2}, storage=str(journal))
     assert len(made.ended()) == 5
     assert before <= {trial.number for trial in made.ended()}

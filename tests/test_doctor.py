@@ -1,0 +1,65 @@
+"""The doctor: sound meters pass, broken ones are named."""
+
+import time
+
+import pytest
+import torch
+
+from bench import doctor
+from bench.devices import DeviceOptions
+from bench.meter import StageMeter
+
+CPU = torch.device("cpu")
+
+
+def test_meters_are_sound_here():
+    found = list(doctor.findings(DeviceOptions(accelerator="cpu")))
+    assert [one.what for one in found if not one.sound] == []
+    assert len(found) >= 7
+
+
+def test_a_clock_that_is_off_is_found(monkeypatch):
+    elapsed = StageMeter.elapsed
+    monkeypatch.setattr(StageMeter, "elapsed", lambda self: 2 * elapsed(self))
+    assert not any(one.sound for one in doctor.clocks(CPU))
+
+
+def test_a_meter_that_sees_only_the_end_is_found(monkeypatch):
+    def at_the_end(self):
+        return self._read("VmRSS") if hasattr(self, "_read") else self._resident()
+
+    monkeypatch.setattr(type(doctor.memory_meter(CPU)), "highest", at_the_end)
+    kept, given_back = doctor.memory(CPU)
+    assert kept.sound
+    assert not given_back.sound
+
+
+def test_a_counter_that_misses_factorisations_is_found(monkeypatch):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    monkeypatch.setattr(doctor, "FlopMeter", lambda: FlopCounterMode(display=False))
+    product, factor = doctor.operations(CPU)
+    assert product.sound
+    assert not factor.sound
+
+
+def test_a_tolerance_is_relative():
+    assert doctor.Finding("x", 100, 109, "s", 0.1).sound
+    assert not doctor.Finding("x", 100, 111, "s", 0.1).sound
+    assert not doctor.Finding("x", 100, 89, "s", 0.1).sound
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    (records, cache) = doctor.folders(blocked / "store")
+    assert "nothing can be written there" in records[2]
+    assert cache[2] == ""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_queued_kernels_are_waited_for():
+    began = time.perf_counter()
+    assert doctor._queued(torch.device("cuda")).sound
+    assert time.perf_counter() > began
