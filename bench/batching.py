@@ -14,6 +14,7 @@ from bench.contracts import (
     DataError,
     Inputs,
     Limits,
+    Method,
     Pool,
     Query,
     Reads,
@@ -44,6 +45,19 @@ class Material:
     values: Tensor
     support: FeatureTable
     query: FeatureTable
+
+    @property
+    def prior_count(self) -> float:
+        """What the prior is worth here, unless a config says otherwise: the task's value, or the backbone's."""
+        own = self.task.prior_count
+        return self.backbone.prior_count if own is None else own
+
+
+def episodes_at_once(method: type[Method], reads: Reads, material: Material, n_support: int) -> int:
+    """As many as a method takes, but no more than keep their support set's keys within NUMBERS_AT_ONCE."""
+    if reads is Reads.INPUTS:
+        return 1
+    return max(1, min(method.episodes_at_once, NUMBERS_AT_ONCE // max(1, n_support * material.query.keys.shape[-1])))
 
 
 def _fetch(pool: Pool, positions: list[int]) -> list[object]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.costs import Costs, StageCosts
 from bench.errors import BenchError, UsageError
+from bench.tuning import Tuning
 
 MIB = 2**20
 
@@ -117,13 +118,14 @@ def _number(axis: str, text: str, option: str) -> float:
 
 
 class Match(BaseModel):
-    """A budget that is what another method costs: that method's name and config, and on which axes."""
+    """A budget that is what another method costs: that method's name, config and tuning, and on which axes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     axes: tuple[str, ...] = MATCHED
     config: dict[str, Any] = {}
+    tuning: Tuning | None = None
 
     def __str__(self) -> str:
         return f"match {self.method}:{','.join(self.axes)}"
@@ -184,8 +186,6 @@ def measured_on(axis: str, costs: Costs) -> float | None:
     """What a run cost on an axis; None where it was not counted."""
     if axis == "adapt_seconds":
         return costs.adapt.seconds
-    if axis == "tuning_trials":
-        return 0.0
     value: float | None = getattr(costs, axis)
     return value
 

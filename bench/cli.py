@@ -16,6 +16,9 @@ from bench.gate.command import check
 from bench.interrupts import Interrupted, interrupts
 from bench.keeping import command as keeping
 from bench.readouts import command as readouts
+from bench.scaffold import command as scaffold
+from bench.testing import command as testing
+from sweeps import command as sweeps
 
 app = typer.Typer(
     help="Compare ways of adapting a frozen pretrained model under matched budgets.",
@@ -29,6 +32,9 @@ app.add_typer(readouts.app, name="readout")
 app.add_typer(keeping.app, name="records")
 app.command()(compare)
 app.command()(check)
+app.command("sweep")(sweeps.sweep)
+app.command("test")(testing.test)
+app.add_typer(scaffold.app, name="new")
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
 DEFAULT_STORE = Path("runs")
@@ -123,6 +129,14 @@ def run(
         list[str] | None, typer.Option(help="AXIS=LIMIT,LIMIT,...: all methods under each limit; may be repeated.")
     ] = None,
     match: Annotated[str | None, typer.Option(help="METHOD[:AXIS,AXIS]: what it costs is the others' budget.")] = None,
+    config: Annotated[
+        list[Path] | None, typer.Option(help="best.yaml of a sweep: a method with its config; may be repeated.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Values that somebody set by hand, such as 'published'.")] = None,
+    tune_all: Annotated[
+        int | None, typer.Option(min=1, help="Tune each method first, by so many trials on support data.")
+    ] = None,
+    tune_seconds: Annotated[float | None, typer.Option(help="Begin no trial of a method after so long.")] = None,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     devices: Annotated[int, typer.Option(help="Number of devices.")] = 1,
     precision: Annotated[
@@ -139,19 +153,25 @@ def run(
 ) -> None:
     """Run a suite, or a grid given by options, and print its table."""
     from bench.budget import parse_budget, parse_grid
+    from bench.configs import read_configs, with_configs
     from bench.spec import Block, Suite, load_suite, parse_seeds, parse_settings, parse_shots, validated
 
     if suite is not None:
         grid = {
             "--task": task, "--method": method, "--backbone": backbone, "--shots": shots, "--seeds": seeds,
             "--episodes": episodes, "--queries": queries, "--ways": ways, "--set": set_, "--precision": precision,
-            "--budget": budget, "--budget-grid": budget_grid, "--match": match,
+            "--budget": budget, "--budget-grid": budget_grid, "--match": match, "--config": config,
         }  # fmt: skip
         given = [option for option, value in grid.items() if value]
         if given:
             raise UsageError(f"a suite says itself what is run: give either {suite!r} or {', '.join(given)}, not both")
         asked = load_suite(suite)
+        if preset is not None:
+            blocks = [block.model_copy(update={"preset": preset}) for block in asked.blocks]
+            asked = asked.model_copy(update={"blocks": blocks})
     else:
+        found = read_configs(config or [])
+        method = list(dict.fromkeys([*(method or []), *found]))
         if not task or not method:
             raise UsageError("bench run needs a suite, or --task and --method; see 'bench list suites'")
         fields: dict[str, Any] = {
@@ -163,7 +183,11 @@ def run(
             "n_query": int(queries) if queries and queries.isdecimal() else queries,
             "n_way": ways,
             "precision": precision,
-            "set": parse_settings(set_ or [], [*method, *([match.partition(":")[0]] if match else [])]),
+            "set": with_configs(
+                found, parse_settings(set_ or [], [*method, *([match.partition(":")[0]] if match else [])])
+            ),
+            "tuning": {name: best.tuning for name, best in found.items()},
+            "preset": preset,
             "budget": parse_budget(budget or []).limits(),
             "budget_grid": parse_grid(budget_grid or []),
             "match": match,
@@ -171,7 +195,10 @@ def run(
         chosen = {name: value for name, value in fields.items() if value is not None}
         blocks = [validated(Block, {"task": name, **chosen}, "bench run") for name in task]
         asked = Suite(name="command line", blocks=blocks)
-    _run(asked, accelerator, devices, workers, data, store, force, costs, logger)
+    if tune_seconds is not None and tune_all is None:
+        raise UsageError("--tune-seconds limits --tune-all N, which is missing")
+    tuning = (tune_all, tune_seconds) if tune_all is not None else None
+    _run(asked, accelerator, devices, workers, data, store, force, costs, logger, tuning)
 
 
 def _run(
@@ -184,6 +211,7 @@ def _run(
     force: bool,
     costs: Isolated,
     logger: Logger,
+    tuning: tuple[int, float | None] | None,
 ) -> None:
     if data is not None and not data.is_dir():
         raise UsageError(f"--data needs a folder, got {data}")
@@ -211,6 +239,10 @@ def _run(
         elif logger is not Logger.NONE:
             trackers = (LoggerTracker(store, logger.value, group=suite.name),)
         with interrupts():
+            if tuning is not None:
+                from sweeps.tuned import TuneAll
+
+                specs = TuneAll(*tuning, data, options, store / "studies", reporter.problem)(specs)
             isolate = fresh_processes if costs is Isolated.FRESH else same_process
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 240)

@@ -123,8 +123,12 @@ def _renumbered(positions: Positions) -> Positions:
 
 def _chosen(pool: Pool, wanted: Positions) -> Dataset:
     """Inputs of a pool, in memory whatever they were read from: another process need not find the files."""
+    shown = pool.inputs.format
     with quiet_datasets():
-        return pool.inputs.select(wanted).flatten_indices(keep_in_memory=True)
+        # As they are stored: a transform that opens files is for whoever reads them.
+        stored = pool.inputs.with_format(None).select(wanted).flatten_indices(keep_in_memory=True)
+    made: Dataset = stored.with_format(shown["type"], **shown["format_kwargs"])
+    return made
 
 
 def _part(pool: Pool, table: FeatureTable, positions: Positions) -> tuple[Pool, FeatureTable]:
@@ -154,9 +158,13 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
 
 def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
     """SAMPLE of the items at some positions of pools, short and long ones alike."""
-    found = concatenate_datasets([pool.inputs.select(np.unique(part[part != PADDING])) for pool, part in pools])
+    found = concatenate_datasets(
+        [pool.inputs.with_format(None).select(np.unique(part[part != PADDING])) for pool, part in pools]
+    )
+    shown = pools[0][0].inputs.format
+    found = found.with_format(shown["type"], **shown["format_kwargs"])
     order = np.arange(len(found))
-    if len(found) and isinstance(found[0]["input"], str):
+    if isinstance(found[0]["input"], str):
         order = np.argsort([len(text) for text in found["input"]], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(found) - 1, SAMPLE).astype(int))]
     labels = np.zeros(len(chosen), dtype=np.int64)

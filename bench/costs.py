@@ -31,7 +31,7 @@ class Costs(BaseModel):
     state_mb: what must be kept to answer the next query. optimizer_mb: what the optimizer kept beside the parameters.
     steps: optimizer steps. tokens: tokens of the support set that went through a language model, padding included.
     process: whether the costs come from a process of their own. repeats: how often the stages were measured after a
-    first time that does not count.
+    first time that does not count. tuning_trials, tuning_seconds: of the search that its config came from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +51,8 @@ class Costs(BaseModel):
     memory_meter: str
     process: Literal["fresh", "same"]
     repeats: int
+    tuning_trials: int = 0
+    tuning_seconds: float = 0.0
 
     @property
     def peak_memory_mb(self) -> float:

@@ -79,7 +79,7 @@ class Group:
         isolation = self.isolate()
         try:
             try:
-                values, lacking = _class_values(self.data, jobs[0].spec.task, self.backbone)
+                values, lacking = class_values(self.data, jobs[0].spec.task, self.backbone)
                 refusals = {job.id: _refusal(job, lacking) for job in jobs}
                 served = [job for job in jobs if refusals[job.id] is None]
                 material, wall = self._encoded(served, values, jobs[0].spec)
@@ -136,6 +136,8 @@ class Group:
         files = {name: value for name, value in config if isinstance(value, Path) and value.is_file()}
         hashes = {f"{name} file": file_hash(path) for name, path in files.items()}
         budget: dict[str, Any] = {"budget": spec.budget.limits()} if spec.budget.limits() else {}
+        if spec.tuning is not None:
+            budget["tuning"] = spec.tuning.identity()
         reference, match = spec.reference(), spec.match
         if reference is not None and match is not None:
             other = self._identity(reference)
@@ -143,7 +145,7 @@ class Group:
                 "method": match.method, "axes": match.axes, "config": other["config"], "code": other["code"]
             }  # fmt: skip
         return {
-            **spec.model_dump(exclude={"config", "budget", "match"}),
+            **spec.model_dump(exclude={"config", "budget", "match", "tuning"}),
             **budget,
             "config": config.model_dump(mode="json") | hashes,
             "data": self.data.revision,
@@ -158,14 +160,7 @@ class Group:
         tables, wall = {}, 0.0
         reading = [job for job in jobs if job.reads is Reads.FEATURES]
         for split, pool in (("support", self.data.support), ("query", self.data.query)):
-            identity = {
-                "weights": self.backbone.fingerprint,
-                "data": self.data.revision,
-                "task": spec.task,
-                "split": split,
-                "precision": spec.precision,
-            }
-            cache = FeatureCache(cache_folder(), identity)
+            cache = pool_cache(self.backbone, self.data.revision, spec, split)
             tables[split] = cache.load(split, len(pool.labels))
             wanted = [getattr(job.episodes, split).ravel() for job in reading]
             positions = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, dtype=np.int64)
@@ -274,7 +269,19 @@ class Group:
         return job.record(status="failed", reason=told(error), provenance=traced)
 
 
-def _class_values(data: TaskData, name: str, backbone: Backbone) -> tuple[Tensor, str | None]:
+def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str) -> FeatureCache:
+    """Where the features of a task's pool are kept, the same for all runs that share them."""
+    identity = {
+        "weights": backbone.fingerprint,
+        "data": revision,
+        "task": spec.task,
+        "split": split,
+        "precision": spec.precision,
+    }
+    return FeatureCache(cache_folder(), identity)
+
+
+def class_values(data: TaskData, name: str, backbone: Backbone) -> tuple[Tensor, str | None]:
     """``[class, dim_v]``, of width 0 where there are none, and why a language model has none for these answers.
 
     An answer may be several tokens, which no feature stands for; it is then scored by its log-probability alone.

@@ -1,13 +1,13 @@
 """One run, measured: costs from an episode alone in a process of its own, scores from all episodes together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench import planning
 from bench.adaptation import Outcome, Plan, adapt_and_answer
-from bench.batching import NUMBERS_AT_ONCE, EpisodeGroup, Material
-from bench.budget import Budget
+from bench.batching import EpisodeGroup, Material, episodes_at_once
+from bench.budget import Budget, excesses
 from bench.contracts import AnyMethod, DataError, GradientMethod, Method, Reads
 from bench.costing import Measured, Work, alone, episode_costs, limits_of
 from bench.costs import Costs, StageCosts
@@ -58,11 +58,6 @@ class Measurement:
     provenance: dict[str, Any]
     costs: Costs | None = field(default=None, init=False)
 
-    @property
-    def _prior_count(self) -> float:
-        own = self.material.task.prior_count
-        return self.material.backbone.prior_count if own is None else own
-
     def _seed(self, start: int) -> int:
         spec = self.job.spec
         return name_seed(spec.task, spec.n_way, spec.seed, "method", start)
@@ -110,14 +105,19 @@ class Measurement:
         excerpt, episodes = alone(self.material, job.episodes)
         config = planning.method_config(job.spec.method, job.spec.config)
         work = Work(
-            job.spec.method, config, excerpt, episodes, job.reads, self._prior_count, self._seed(0), self.budget,
-            self.encode, self.devices,
+            job.spec.method, config, excerpt, episodes, job.reads, self.material.prior_count, self._seed(0),
+            self.budget, self.encode, self.devices,
         )  # fmt: skip
         measured: Measured = self.isolation.call(episode_costs, work)
         if measured.costs is not None:
             wall = self.encode_wall_seconds if job.reads is Reads.FEATURES else 0.0
-            changes = {"process": self.isolation.process, "encode_wall_seconds": wall}
+            changes: dict[str, Any] = {"process": self.isolation.process, "encode_wall_seconds": wall}
+            if tuning := job.spec.tuning:
+                changes |= {"tuning_trials": tuning.trials, "tuning_seconds": tuning.seconds}
             self.costs = measured.costs.model_copy(update=changes)
+            # Only here is it known how the config was found.
+            over = [excess for excess in excesses(self.budget, self.costs) if excess.axis == "tuning_trials"]
+            measured = replace(measured, excesses=(*measured.excesses, *over))
         return measured
 
     def _outcomes(self, measured: Measured) -> tuple[list[Outcome], list[EpisodeGroup]]:
@@ -128,22 +128,16 @@ class Measurement:
         def make(group: EpisodeGroup) -> AnyMethod:
             return job.method(measured.config, self.material.backbone, group.setting())  # type: ignore[return-value]
 
-        size = _episodes_at_once(job, self.material)
+        size = episodes_at_once(job.method, job.reads, self.material, job.episodes.support.shape[1])
 
         def group(start: int) -> EpisodeGroup:
             episodes = job.episodes[start : start + size]
-            return EpisodeGroup(self.material, episodes, job.reads, self._prior_count, self._seed(start), limits)
+            return EpisodeGroup(
+                self.material, episodes, job.reads, self.material.prior_count, self._seed(start), limits
+            )
 
         groups = [group(start) for start in range(0, len(job.episodes), size)]
         return [adapt_and_answer(make, group, self.devices, plan) for group in groups], groups
-
-
-def _episodes_at_once(job: Job, material: Material) -> int:
-    """As many as the method takes, but no more than keep their support set's keys within NUMBERS_AT_ONCE."""
-    if job.reads is Reads.INPUTS:
-        return 1
-    numbers: int = job.episodes.support.shape[1] * material.query.keys.shape[-1]
-    return max(1, min(job.method.episodes_at_once, NUMBERS_AT_ONCE // max(1, numbers)))
 
 
 def _fitted(job: Job, measured: Measured) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any, cast
 from bench import plugins
 from bench.budget import Budget, Match, budget_of, parse_match
 from bench.contracts import Backbone, Kind, Method, MethodConfig, Task, UsageError
-from bench.spec import Block, RunSpec, validated
+from bench.presets import preset, require_some
+from bench.spec import Block, RunSpec, Shots, validated
 
 DEFAULT_BACKBONE = {
     Kind.IMAGE_CLASSIFICATION: "efficientnet_lite0",
@@ -78,13 +79,15 @@ def expand(block: Block) -> list[RunSpec]:
     for method in block.set:
         if method not in block.methods and method != (block.match or "").partition(":")[0]:
             raise plugins.did_you_mean("this block's methods", method, block.methods)
+    if block.preset is not None:
+        require_some(block.preset, block.task, backbone, block.methods)
     match = _match(block)
     budgets = _budgets(block, match)
     methods = block.methods if match is None or match.method in block.methods else [match.method, *block.methods]
     runs: dict[str, RunSpec] = {}
     for shots in block.shots:
         for method in methods:
-            config = block.set.get(method, {})
+            config = _config(block, backbone, method, shots)
             method_config(method, config)
             reference = match is not None and method == match.method
             uses_support = method_class(method).uses_support
@@ -105,20 +108,35 @@ def expand(block: Block) -> list[RunSpec]:
                     precision=block.precision,
                     budget=budget,
                     # What is not adapted costs nothing that could be matched.
-                    match=match if uses_support and not reference else None,
+                    match=_at(match, block, backbone, shots) if uses_support and not reference else None,
+                    tuning=block.tuning.get(method),
                 )
                 runs[spec.model_dump_json()] = spec
     return list(runs.values())
 
 
+def _config(block: Block, backbone: str, method: str, shots: Shots) -> dict[str, Any]:
+    """What a block says of a method's fields, and where it says nothing, its preset."""
+    rule = None if block.preset is None else preset(block.preset).rule(block.task, backbone, method)
+    return (rule.fields(shots) if rule else {}) | block.set.get(method, {})
+
+
+def _at(match: Match | None, block: Block, backbone: str, shots: Shots) -> Match | None:
+    """A match at a number of shots, with the config and the tuning that the block has for the method it names."""
+    if match is None:
+        return None
+    changes = {"config": _config(block, backbone, match.method, shots), "tuning": block.tuning.get(match.method)}
+    return match.model_copy(update=changes)
+
+
 def _match(block: Block) -> Match | None:
-    """The match of a block, with the config that the block sets for the method it names."""
+    """The match of a block."""
     if block.match is None:
         return None
     match = parse_match(block.match)
     if not method_class(match.method).uses_support:
         raise UsageError(f"--match {match.method}: it uses no support set, so that it costs nothing to adapt")
-    return match.model_copy(update={"config": block.set.get(match.method, {})})
+    return match
 
 
 def _budgets(block: Block, match: Match | None) -> list[Budget]:

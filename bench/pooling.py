@@ -36,7 +36,7 @@ def run_key(record: Record) -> tuple[Any, ...]:
     protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
     return (
         spec.task, spec.backbone, shots_rank(spec.n_shot), spec.method, config_text(spec.config), budget_text(spec),
-        protocol,
+        spec.tuning.trials if spec.tuning else 0, protocol,
     )  # fmt: skip
 
 

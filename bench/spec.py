@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.budget import Budget, Match
 from bench.errors import UsageError
 from bench.plugins import did_you_mean
+from bench.tuning import Tuning
 
 Shots = int | Literal["full"]
 Model = TypeVar("Model", bound=BaseModel)
@@ -19,7 +20,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class RunSpec(BaseModel):
     """One run: task x backbone x method x config x shots x seed, and how its episodes are drawn.
 
-    config holds only what differs from the method's defaults. n_query: per class, None for all of them.
+    config holds only what differs from the method's defaults; tuning: how it was found, if by a search. n_query: per
+    class, None for all of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +38,7 @@ class RunSpec(BaseModel):
     precision: str = "32-true"
     budget: Budget = Budget()
     match: Match | None = None
+    tuning: Tuning | None = None
 
     def shared(self) -> tuple[str, str, str]:
         """What runs have in common that are encoded together."""
@@ -45,13 +48,21 @@ class RunSpec(BaseModel):
         """The run whose costs are this one's budget."""
         if self.match is None:
             return None
-        changes = {"method": self.match.method, "config": self.match.config, "budget": Budget(), "match": None}
+        changes = {
+            "method": self.match.method,
+            "config": self.match.config,
+            "tuning": self.match.tuning,
+            "budget": Budget(),
+            "match": None,
+        }
         return self.model_copy(update=changes)
 
 
 class Block(BaseModel):
     """A grid of runs on one task. What is left out comes from the task's own protocol.
 
+    set: fields by method. preset: a named set of fields, where ``set`` says nothing else. tuning: by method, how its
+    fields in ``set`` were found.
     budget: limits by axis. budget_grid: several values of an axis, to run all methods under each of them. match: a
     method, and on which axes its costs are the others' budget.
     """
@@ -68,6 +79,8 @@ class Block(BaseModel):
     n_way: int | None = Field(default=None, ge=2)
     precision: str = "32-true"
     set: dict[str, dict[str, Any]] = {}
+    preset: str | None = None
+    tuning: dict[str, Tuning] = {}
     budget: dict[str, float] = {}
     budget_grid: dict[str, list[float]] = {}
     match: str | None = None

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -24,6 +24,7 @@ from bench.contracts import (
     Reads,
     Setting,
     Support,
+    Tune,
     UsageError,
 )
 from bench.contracts.inside import hooked, middle_sites, read_readouts, weighed
@@ -33,7 +34,7 @@ from methods._examples import whole_texts
 class InsideConfig(MethodConfig):
     """What all memories inside a model share."""
 
-    output_mix: float = Field(
+    output_mix: Annotated[float, Tune()] = Field(
         default=0.9, ge=0, le=1, description="Share of the memory's answer in the state before the final norm."
     )
     readouts: Path | None = Field(

@@ -1,7 +1,7 @@
 """Virtual tokens before everything that a decoder reads: as input embeddings, or as keys and values of each block."""
 
 import inspect
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from peft import PeftModelForCausalLM, PrefixTuningConfig, PromptTuningConfig, get_peft_model
@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from bench.contracts import LanguageBackbone, UsageError
+from bench.contracts import LanguageBackbone, Tune, UsageError
 from methods._peft_lm import Tuned
 from methods._training_lm import TrainingConfig
 
@@ -17,7 +17,9 @@ from methods._training_lm import TrainingConfig
 class VirtualConfig(TrainingConfig):
     """What prompt tuning and prefix tuning share."""
 
-    virtual_tokens: int = Field(default=20, ge=1, le=4096, description="Number of virtual tokens.")
+    virtual_tokens: Annotated[int, Tune(1, 100, log=True)] = Field(
+        default=20, ge=1, le=4096, description="Number of virtual tokens."
+    )
 
 
 class VirtualTokens(nn.Module):

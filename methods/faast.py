@@ -1,26 +1,52 @@
 """FAAST: all pairs compiled in closed form into one matrix of fast weights, mixed with the prior."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.closed_form import KeySums, dual_factors, dual_weights, primal_weights
-from bench.contracts import AssociativeConfig, AssociativeMethod, Memory
+from bench.closed_form import KeySums, Spectrum, dual_factors, dual_weights, primal_weights
+from bench.contracts import (
+    AssociativeConfig,
+    AssociativeMethod,
+    Backbone,
+    Classes,
+    LeaveOneOut,
+    Memory,
+    Setting,
+    Support,
+    Tune,
+)
+from methods._held_out import Sample
+from methods._left_out import FastWeightsLeftOut, most_likely
+from methods._moments import class_indicator
 from methods._pairs import joined, without_padding
 
 Solver = Literal["exact", "pinv"]
+Auto = Literal["auto"]
+Count = Annotated[float, Field(ge=0)]
+Exponent = Annotated[float, Field(ge=0, le=4)]
+ALPHA = 0.8
+"""The published exponent."""
+ALPHAS = (*(tenths / 10 for tenths in range(1, 13)), 1.5, 2.0)
+PRIOR_COUNTS = (0.0, *(10 ** (halves / 2) for halves in range(9)))
+"""What ``auto`` chooses from; cut-offs lie densest where singular values of features do."""
 
 
 class FaastConfig(AssociativeConfig):
-    """Hyper-parameters of FAAST."""
+    """Hyper-parameters of FAAST; ``auto`` is chosen for each episode from its support set, see FastWeightsLeftOut."""
 
-    alpha: float = Field(
-        default=0.8,
-        ge=0,
-        le=4,
-        description="Drops directions whose singular value is below N ** -alpha of the largest; N counts examples.",
+    # Wider than the base's field, which is given a number in the place of ``auto``.
+    prior_count: Annotated[Count | Auto | None, Tune(0.1, 1e4, log=True)] = Field(  # type: ignore[assignment]
+        default=None,
+        description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value. "
+        "auto: the likeliest from 0 to 10,000 when each example is left out.",
+    )
+    alpha: Annotated[Exponent | Auto, Tune(0.1, 2.0)] = Field(
+        default=ALPHA,
+        description="Drops directions whose singular value is below N ** -alpha of the largest; N counts examples. "
+        "auto: the likeliest from 0.1 to 2 when each example is left out.",
     )
     solver: Solver = Field(
         default="exact",
@@ -35,6 +61,8 @@ class FastWeights(Memory):
     ``dim_k`` on, it sums ``K^T K`` and ``K^T V`` batch by batch and keeps no pair; below, it keeps
     the pairs, which are then fewer numbers than the sums. The solver ``pinv`` always keeps them.
 
+    alpha: one for all episodes, or ``[episode]``; it may be set until ``solve``.
+
     After ``solve`` the state is float32, in the smaller of two exact forms: W itself, or a product of
     two factors of it. An episode without pairs answers 0.
     """
@@ -46,7 +74,7 @@ class FastWeights(Memory):
         value_dim: int,
         *,
         n_items: int,
-        alpha: float = 0.8,
+        alpha: float | Tensor = ALPHA,
         solver: Solver = "exact",
     ) -> None:
         super().__init__()
@@ -74,6 +102,14 @@ class FastWeights(Memory):
             self._pairs.append((keys, values))
             return
         self._sums.add(keys, values)
+
+    def spectrum(self) -> tuple[Spectrum, Tensor]:
+        """The spectrum of what was observed, and ``K^T V [E, d, v]``. Raises ValueError before the first pair."""
+        if self._sums or not self._pairs:
+            return Spectrum.of_gram(self._sums.gram), self._sums.cross
+        keys, values = (joined(parts).double() for parts in zip(*self._pairs, strict=True))
+        fewer = keys.shape[1] < keys.shape[2]
+        return Spectrum.of_rows(keys) if fewer else Spectrum.of_gram(keys.mT @ keys), keys.mT @ values
 
     def solve(self) -> None:
         """Compile what was observed and forget it."""
@@ -124,6 +160,16 @@ class Faast(AssociativeMethod):
     Config = FaastConfig
     config: FaastConfig
     source = "Bao et al., FAAST: Forward-Only Associative Learning via Closed-Form Fast Weights, arXiv 2605.04651"
+    memory: FastWeights
+
+    def __init__(self, config: FaastConfig, backbone: Backbone, setting: Setting) -> None:
+        super().__init__(config, backbone, setting)
+        self._auto = "auto" in {config.prior_count, config.alpha}
+        self._observed: tuple[Tensor, Sample, Classes] | None = None
+        if config.prior_count == "auto":
+            del self.prior_count
+            # A part of the state, which answering needs: one for each episode.
+            self.register_buffer("prior_count", torch.full((setting.n_episodes,), setting.prior_count))
 
     def make_memory(self) -> FastWeights:
         """Empty fast weights for the setting's shapes."""
@@ -133,9 +179,76 @@ class Faast(AssociativeMethod):
             setting.key_dim,
             self.memory_dim,
             n_items=setting.n_support,
-            alpha=config.alpha,
+            alpha=ALPHA if config.alpha == "auto" else config.alpha,
             solver=config.solver,
         )
+
+    def observe(self, support: Support) -> None:
+        """Pass the batch on to the memory; what is chosen by leaving examples out needs these themselves."""
+        super().observe(support)
+        if not self._auto:
+            return
+        sizes = class_indicator(support.labels, support.mask, self.setting.n_way).sum(dim=1).long()
+        kept = Sample.of(support, self.setting.seed)
+        if self._observed is not None:
+            sizes, kept = sizes + self._observed[0], Sample.joined([self._observed[1], kept])
+        self._observed = sizes, kept.lowest(self.setting.n_way) if self.memory.streams else kept, support.classes
+
+    def solve(self) -> None:
+        """Choose what is ``auto``, then compile the pairs."""
+        if self._observed is not None:
+            self._choose(self.left_out())
+            self._observed = None
+        super().solve()
+
+    def left_out(self) -> FastWeightsLeftOut:
+        """Answers for the examples observed, each left out; before ``solve``, and only where something is ``auto``."""
+        if self._observed is None:
+            raise ValueError("examples are kept to be left out only where alpha or prior_count is auto")
+        sizes, sample, classes = self._observed
+        stored = class_indicator(sample.labels, sample.mask, self.setting.n_way)
+        if not self.stores_labels:
+            stored = stored @ classes.values.double()
+        class_values = classes.values if self.stores_labels else None
+        return FastWeightsLeftOut(*self.memory.spectrum(), sample, stored, sizes, self.backbone, classes, class_values)
+
+    def _choose(self, left_out: FastWeightsLeftOut) -> None:
+        """Where no example can be left out, as at one shot, alpha is the published one and the prior the default."""
+        config = self.config
+        alphas = ALPHAS if config.alpha == "auto" else (config.alpha,)
+        prior_counts = PRIOR_COUNTS if config.prior_count == "auto" else (float(self.prior_count),)
+        alpha, prior_count = most_likely(left_out, alphas, prior_counts)
+        possible = left_out.mask.any(dim=1)
+        if config.alpha == "auto":
+            self.memory.alpha = alpha.where(possible, ALPHA)
+            self.notes["chosen_alpha"] = float(self.memory.alpha.median())
+        if config.prior_count == "auto":
+            self.prior_count = prior_count.where(possible, self.setting.prior_count).float()
+            self.notes["chosen_prior_count"] = float(self.prior_count.median())
+
+    @classmethod
+    def leave_one_out(cls, backbone: Backbone, setting: Setting, support: Support) -> "FaastTrials":
+        """One factorisation for every alpha and prior count."""
+        return FaastTrials(cls(FaastConfig(alpha="auto"), backbone, setting), support)
+
+
+class FaastTrials(LeaveOneOut[FaastConfig]):
+    """Trials on one support set; see FastWeightsLeftOut for what they compute."""
+
+    def __init__(self, method: Faast, support: Support) -> None:
+        method.observe(support)
+        self._left_out, self._default = method.left_out(), method.setting.prior_count
+        self.labels, self.mask = self._left_out.labels, self._left_out.mask
+
+    def serves(self, config: FaastConfig) -> bool:
+        """Whether both are numbers, and the solver the exact one."""
+        return "auto" not in {config.alpha, config.prior_count} and config.solver == "exact"
+
+    def scores(self, config: FaastConfig) -> Tensor:
+        """Scores ``[episode, item, way]``. Raises ValueError for a config that it does not serve."""
+        if config.alpha == "auto" or config.prior_count == "auto" or config.solver != "exact":
+            raise ValueError(f"leaving one out needs numbers and the exact solver, got {config}")
+        return self._left_out.scores(config.alpha, self._default if config.prior_count is None else config.prior_count)
 
 
 PLUGIN = Faast

@@ -1,12 +1,12 @@
 """FAAST inside a language model: closed-form fast weights before some blocks and before the final norm."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import Memory
+from bench.contracts import Memory, Tune
 from methods._inside import Inside, InsideConfig
 from methods.faast import FastWeights
 
@@ -16,7 +16,7 @@ LmSolver = Literal["exact", "published"]
 class FaastLmConfig(InsideConfig):
     """Hyper-parameters of FAAST inside a language model; defaults are published."""
 
-    alpha: float = Field(
+    alpha: Annotated[float, Tune(0.4, 1.6)] = Field(
         default=1.0,
         ge=0,
         le=4,

@@ -1,12 +1,13 @@
 """Gaussian discriminant analysis on the keys, added to the zero-shot logits (GDA-CLIP)."""
 
 import math
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import Backbone, Classes, ForwardMethod, MethodConfig, Query, Setting, Support
+from bench.contracts import Backbone, Classes, ForwardMethod, MethodConfig, Query, Setting, Support, Tune
 from methods._moments import Moments, Observed, Part
 
 ALPHAS = tuple(10.0**power for power in range(-4, 3))
@@ -15,7 +16,7 @@ ALPHAS = tuple(10.0**power for power in range(-4, 3))
 class GdaConfig(MethodConfig):
     """Hyper-parameters of GDA."""
 
-    alpha: float | None = Field(
+    alpha: Annotated[float | None, Tune(1e-4, 1e2, log=True)] = Field(
         default=None,
         ge=0,
         le=1e4,

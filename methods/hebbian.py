@@ -1,13 +1,14 @@
 """Fast weights by a decaying Hebbian rule, mixed with the prior (Ba et al. 2016)."""
 
 import math
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Backbone, Memory, Query, Setting, Support
+from bench.contracts import AssociativeConfig, AssociativeMethod, Backbone, Memory, Query, Setting, Support, Tune
 from methods._held_out import Sample
 from methods._pairs import without_padding
 
@@ -18,7 +19,7 @@ NEGLIGIBLE = 1e-8
 class HebbianConfig(AssociativeConfig):
     """Hyper-parameters of Hebbian fast weights."""
 
-    decay: float = Field(
+    decay: Annotated[float, Tune(0.5)] = Field(
         default=0.95,
         gt=0,
         le=1,

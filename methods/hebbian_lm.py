@@ -1,14 +1,14 @@
 """Hebbian fast weights inside a language model: a decaying sum of outer products of hidden states (Ba et al. 2016)."""
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Backbone, Memory, Setting, Support, Tokens
+from bench.contracts import Backbone, Memory, Setting, Support, Tokens, Tune
 from methods._examples import whole_texts
 from methods._inside import Inside, InsideConfig
 from methods._pairs import without_padding
@@ -20,7 +20,7 @@ Length = Literal["values", "state"]
 class HebbianLmConfig(InsideConfig):
     """Hyper-parameters of Hebbian fast weights inside a language model."""
 
-    decay: float = Field(
+    decay: Annotated[float, Tune(0.5)] = Field(
         default=0.95,
         gt=0,
         le=1,

@@ -1,12 +1,12 @@
 """IA3: learnt scales of keys, values and inner activations, trained through the frozen language model."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from peft import IA3Config, inject_adapter_in_model
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
 from pydantic import Field
 
-from bench.contracts import LanguageBackbone, UsageError
+from bench.contracts import LanguageBackbone, Tune, UsageError
 from methods._peft_lm import Tuned
 from methods._training_lm import TrainingConfig
 
@@ -14,7 +14,7 @@ from methods._training_lm import TrainingConfig
 class ScalesConfig(TrainingConfig):
     """Hyper-parameters of IA3."""
 
-    lr: float = Field(
+    lr: Annotated[float, Tune(1e-4, 1e-1, log=True)] = Field(
         default=3e-3,
         gt=0,
         le=1,

@@ -1,10 +1,12 @@
 """k nearest neighbours: the class value of the label that most of them vote for, mixed with the prior."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Query, Support
+from bench.contracts import AssociativeConfig, AssociativeMethod, Query, Support, Tune
 from methods._pairs import StoredPairs
 from methods._reservoir import COUNTER, Reservoir
 
@@ -12,7 +14,7 @@ from methods._reservoir import COUNTER, Reservoir
 class KnnConfig(AssociativeConfig):
     """Hyper-parameters of k-NN."""
 
-    k: int = Field(
+    k: Annotated[int, Tune(1, 100, log=True)] = Field(
         default=10,
         ge=1,
         le=100_000,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -20,6 +20,7 @@ from bench.contracts import (
     Reads,
     Setting,
     Support,
+    Tune,
     UsageError,
 )
 from bench.contracts.inside import hooked
@@ -34,9 +35,13 @@ FEED_FORWARD = ("mlp", "feed_forward", "ffn")
 class KnnLmConfig(MethodConfig):
     """Hyper-parameters of kNN-LM; defaults are published."""
 
-    k: int = Field(default=1024, ge=1, le=65_536, description="Neighbours that vote, or all where fewer are stored.")
-    lam: float = Field(default=0.25, ge=0, lt=1, description="Share of the neighbours in the mixture.")
-    tau: float = Field(
+    k: Annotated[int, Tune(1, 1024, log=True)] = Field(
+        default=1024, ge=1, le=65_536, description="Neighbours that vote, or all where fewer are stored."
+    )
+    lam: Annotated[float, Tune(0.0, 0.95)] = Field(
+        default=0.25, ge=0, lt=1, description="Share of the neighbours in the mixture."
+    )
+    tau: Annotated[float, Tune(0.1, 1e3, log=True)] = Field(
         default=1.0,
         gt=0,
         le=1e6,

@@ -1,6 +1,7 @@
 """Multinomial logistic regression on the frozen keys, trained by gradient descent."""
 
 import math
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -10,7 +11,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.closed_form import pseudo_inverse_factors
-from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support
+from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support, Tune
 from methods._pairs import without_padding
 from methods._training import SupportTrained
 
@@ -19,13 +20,13 @@ class LinearProbeConfig(MethodConfig):
     """Hyper-parameters of the linear probe."""
 
     steps: int = Field(default=100, ge=1, le=1_000_000, description="Optimizer steps, each on all examples.")
-    lr: float = Field(
+    lr: Annotated[float, Tune(1e-2, 1.0, log=True)] = Field(
         default=1.0,
         gt=0,
         le=1,
         description="Step size as a share of the largest that is sure to descend, which is found from the examples.",
     )
-    weight_decay: float = Field(
+    weight_decay: Annotated[float, Tune(1e-6, 1.0, log=True)] = Field(
         default=1e-4,
         ge=0,
         le=100,

@@ -1,12 +1,14 @@
 """FAAST's linear baseline: the prior plus a trained linear map of the key, fitted by gradient descent."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
-from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support
+from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support, Tune
 from methods._held_out import Sample
 from methods._training import SupportTrained, minibatch, summed_cross_entropy
 
@@ -18,8 +20,10 @@ class LinearProjectionConfig(MethodConfig):
     """Hyper-parameters of the linear projection; the defaults are published."""
 
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the support set.")
-    lr: float = Field(default=1e-3, gt=0, le=10, description="SGD's rate; a tenth of it from half of the epochs on.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="SGD's momentum.")
+    lr: Annotated[float, Tune(1e-4, 1.0, log=True)] = Field(
+        default=1e-3, gt=0, le=10, description="SGD's rate; a tenth of it from half of the epochs on."
+    )
+    momentum: Annotated[float, Tune(0.0, 0.99)] = Field(default=0.9, ge=0, lt=1, description="SGD's momentum.")
     batch_size: int = Field(default=16, ge=1, description="Examples per episode and step.")
     patience: int = Field(
         default=5, ge=1, description="An episode stops when its validation accuracy has not risen for so many epochs."

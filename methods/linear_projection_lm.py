@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.contracts import Answers, Backbone, LanguageBackbone, Query, Setting, Support, UsageError
+from bench.contracts import Answers, Backbone, LanguageBackbone, Query, Setting, Support, Tune, UsageError
 from bench.contracts.inside import hooked, middle_sites
 from methods._training_lm import TrainedThrough, TrainingConfig
 
@@ -16,7 +16,7 @@ from methods._training_lm import TrainedThrough, TrainingConfig
 class ProjectionLmConfig(TrainingConfig):
     """Hyper-parameters of the linear projection."""
 
-    lr: float = Field(
+    lr: Annotated[float, Tune(1e-6, 1e-3, log=True)] = Field(
         default=2e-5,
         gt=0,
         le=1,

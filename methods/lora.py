@@ -1,6 +1,6 @@
 """LoRA: low-rank updates of an image tower's or a language model's weights, trained through the whole network."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from peft import LoraConfig as Updates
@@ -21,6 +21,7 @@ from bench.contracts import (
     Query,
     Setting,
     Support,
+    Tune,
 )
 from methods._adapted import with_lora
 from methods._peft_lm import Tuned
@@ -35,10 +36,16 @@ IMAGES_AT_ONCE = 32
 class LoraConfig(TrainingConfig):
     """Hyper-parameters of LoRA; rank and alpha are peft's defaults."""
 
-    rank: int = Field(default=8, ge=1, le=1024, description="Rank of an update.")
-    alpha: int = Field(default=8, ge=1, le=4096, description="An update is multiplied by alpha / rank.")
-    lr: float = Field(default=2e-4, gt=0, le=1, description="AdamW's initial rate; it falls to 0 along a cosine.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of an update's inputs that are dropped.")
+    rank: Annotated[int, Tune(1, 64, log=True)] = Field(default=8, ge=1, le=1024, description="Rank of an update.")
+    alpha: Annotated[int, Tune(1, 128, log=True)] = Field(
+        default=8, ge=1, le=4096, description="An update is multiplied by alpha / rank."
+    )
+    lr: Annotated[float, Tune(1e-5, 1e-2, log=True)] = Field(
+        default=2e-4, gt=0, le=1, description="AdamW's initial rate; it falls to 0 along a cosine."
+    )
+    dropout: Annotated[float, Tune(0.0, 0.5)] = Field(
+        default=0.0, ge=0, lt=1, description="Share of an update's inputs that are dropped."
+    )
 
 
 class Lora(Tuned):

@@ -1,11 +1,13 @@
 """Nearest class mean by cosine, with SimpleShot's centring if wanted."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support
+from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support, Tune
 from methods._moments import class_indicator
 from methods._pairs import without_padding
 
@@ -13,7 +15,7 @@ from methods._pairs import without_padding
 class NearestMeanConfig(MethodConfig):
     """Hyper-parameters of the nearest class mean."""
 
-    centre: bool = Field(
+    centre: Annotated[bool, Tune()] = Field(
         default=False,
         description="SimpleShot's CL2N: subtract the mean of the support set, then scale to length 1.",
     )

@@ -1,18 +1,18 @@
 """Prefix tuning: keys and values of virtual tokens in every block, trained through the frozen language model."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from peft import PrefixTuningConfig, TaskType
 from pydantic import Field
 
-from bench.contracts import LanguageBackbone
+from bench.contracts import LanguageBackbone, Tune
 from methods._virtual_tokens import VirtualConfig, VirtuallyTuned
 
 
 class PrefixConfig(VirtualConfig):
     """Hyper-parameters of prefix tuning."""
 
-    lr: float = Field(
+    lr: Annotated[float, Tune(1e-4, 1e-1, log=True)] = Field(
         default=1e-2,
         gt=0,
         le=1,

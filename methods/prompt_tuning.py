@@ -1,18 +1,18 @@
 """Prompt tuning: input embeddings of virtual tokens before every text, trained through the frozen language model."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from peft import PromptTuningConfig, PromptTuningInit, TaskType
 from pydantic import Field
 
-from bench.contracts import LanguageBackbone
+from bench.contracts import LanguageBackbone, Tune
 from methods._virtual_tokens import VirtualConfig, VirtuallyTuned
 
 
 class PromptConfig(VirtualConfig):
     """Hyper-parameters of prompt tuning."""
 
-    lr: float = Field(
+    lr: Annotated[float, Tune(1e-4, 0.3, log=True)] = Field(
         default=3e-2,
         gt=0,
         le=1,

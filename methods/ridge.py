@@ -1,11 +1,15 @@
 """Ridge regression from features, or RanPAC's random projections of them, to one-hot labels."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import relu
 
-from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support
+from bench.contracts import Backbone, ForwardMethod, LeaveOneOut, MethodConfig, Query, Setting, Support, Tune
+from bench.leave_one_out import LeftOut
+from methods._held_out import Sample
 from methods._moments import Moments, Observed, Part, class_indicator
 
 LAMBDAS = tuple(10.0**power for power in range(-8, 9))
@@ -14,7 +18,7 @@ LAMBDAS = tuple(10.0**power for power in range(-8, 9))
 class RidgeConfig(MethodConfig):
     """Hyper-parameters of ridge regression."""
 
-    lam: float | None = Field(
+    lam: Annotated[float | None, Tune(1e-8, 1e8, log=True)] = Field(
         default=None, gt=0, le=1e12, description="Strength of the penalty; by default chosen from 1e-8 to 1e8."
     )
     random_features: int = Field(
@@ -72,6 +76,11 @@ class Ridge(ForwardMethod):
         """The regression's outputs ``[episode, item, way]``."""
         return self._features(query.keys) @ self.weights
 
+    @classmethod
+    def leave_one_out(cls, backbone: Backbone, setting: Setting, support: Support) -> "RidgeTrials":
+        """One factorisation for every lam."""
+        return RidgeTrials(setting, support)
+
     def _features(self, keys: Tensor) -> Tensor:
         return relu(keys @ self.projection) if self.config.random_features else keys
 
@@ -93,6 +102,28 @@ def _diagonal(moments: Moments) -> tuple[Tensor, Tensor, Tensor]:
     """One decomposition for all lam: eigenvalues ``[E, r]`` and -vectors ``[E, r, d]`` of G, and Q in them."""
     spectrum = moments.spectrum()
     return spectrum.eigenvalues, spectrum.basis, spectrum.basis @ moments.cross
+
+
+class RidgeTrials(LeaveOneOut[RidgeConfig]):
+    """Every lam on one support set, each example left out exactly; see LeftOut.ridge."""
+
+    def __init__(self, setting: Setting, support: Support) -> None:
+        sample = Sample.of(support, setting.seed)
+        indicator = class_indicator(sample.labels, sample.mask, setting.n_way)
+        keys, sizes = sample.keys.double(), indicator.sum(dim=1)
+        moments = Moments.of(keys, indicator, summed=keys.shape[1] >= keys.shape[2])
+        self._left_out = LeftOut.of(moments.spectrum(), moments.cross, keys, indicator)
+        self.labels, self.mask = sample.labels, sample.mask & (sizes.gather(1, sample.labels) > 1)
+
+    def serves(self, config: RidgeConfig) -> bool:
+        """Whether lam is a number, and features are the keys themselves."""
+        return config.lam is not None and config.random_features == 0
+
+    def scores(self, config: RidgeConfig) -> Tensor:
+        """Scores ``[episode, item, way]``. Raises ValueError for a config that it does not serve."""
+        if config.lam is None or config.random_features:
+            raise ValueError(f"leaving one out needs lam and no random features, got {config}")
+        return self._left_out.ridge(self.labels.new_full((len(self.labels),), config.lam, dtype=torch.float64)).float()
 
 
 PLUGIN = Ridge

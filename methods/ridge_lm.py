@@ -1,11 +1,13 @@
 """Ridge regression inside a language model, from hidden states to what followed them in the support text."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from bench.closed_form import KeySums
-from bench.contracts import Memory
+from bench.contracts import Memory, Tune
 from methods._inside import Inside, InsideConfig
 from methods._pairs import without_padding
 
@@ -13,7 +15,7 @@ from methods._pairs import without_padding
 class RidgeLmConfig(InsideConfig):
     """Hyper-parameters of ridge regression inside a language model."""
 
-    strength: float = Field(
+    strength: Annotated[float, Tune(1e-6, 1e2, log=True)] = Field(
         default=1e-2,
         gt=0,
         le=1e6,

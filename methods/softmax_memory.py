@@ -1,10 +1,12 @@
 """Attention over all stored pairs: softmax(scale * x K^T) V, mixed with the prior."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Support
+from bench.contracts import AssociativeConfig, AssociativeMethod, Support, Tune
 from methods._pairs import StoredPairs
 from methods._reservoir import COUNTER, Reservoir
 
@@ -12,7 +14,7 @@ from methods._reservoir import COUNTER, Reservoir
 class SoftmaxConfig(AssociativeConfig):
     """Hyper-parameters of softmax memory."""
 
-    scale: float = Field(
+    scale: Annotated[float, Tune(1.0, 1e3, log=True)] = Field(
         default=100.0,
         gt=0,
         le=1e4,

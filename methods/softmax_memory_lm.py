@@ -1,10 +1,12 @@
 """Softmax attention inside a language model, over every pair of hidden states of the support text."""
 
+from typing import Annotated
+
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Memory
+from bench.contracts import Memory, Tune
 from methods._inside import Inside, InsideConfig
 from methods._reservoir import Reservoir
 from methods.softmax_memory import SoftmaxPairs
@@ -13,7 +15,7 @@ from methods.softmax_memory import SoftmaxPairs
 class SoftmaxLmConfig(InsideConfig):
     """Hyper-parameters of softmax memory inside a language model."""
 
-    scale: float = Field(
+    scale: Annotated[float, Tune(1.0, 1e3, log=True)] = Field(
         default=100.0,
         gt=0,
         le=1e4,

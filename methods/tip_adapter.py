@@ -1,10 +1,12 @@
 """Tip-Adapter: zero-shot logits plus the votes of a key-value cache, without training."""
 
+from typing import Annotated
+
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support
+from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support, Tune
 from methods._pairs import StoredPairs
 from methods._reservoir import Reservoir
 
@@ -12,8 +14,12 @@ from methods._reservoir import Reservoir
 class TipAdapterConfig(MethodConfig):
     """Hyper-parameters of Tip-Adapter; the defaults are the published starting values, which are not searched here."""
 
-    alpha: float = Field(default=1.17, ge=0, le=1e3, description="Weight of the cache beside the zero-shot logits.")
-    beta: float = Field(default=1.0, ge=0, le=1e3, description="Sharpness: a vote is exp(-beta * (1 - cosine)).")
+    alpha: Annotated[float, Tune(1e-2, 1e2, log=True)] = Field(
+        default=1.17, ge=0, le=1e3, description="Weight of the cache beside the zero-shot logits."
+    )
+    beta: Annotated[float, Tune(0.1, 1e2, log=True)] = Field(
+        default=1.0, ge=0, le=1e3, description="Sharpness: a vote is exp(-beta * (1 - cosine))."
+    )
 
 
 def votes(queries: Tensor, keys: Tensor, indicator: Tensor, beta: float) -> Tensor:

@@ -1,5 +1,7 @@
 """Tip-Adapter-F: the cache of Tip-Adapter with its keys trained."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -7,7 +9,7 @@ from torch.nn.functional import one_hot
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-from bench.contracts import Backbone, Classes, Query, Setting, Support
+from bench.contracts import Backbone, Classes, Query, Setting, Support, Tune
 from methods._pairs import SCORES_AT_ONCE
 from methods._training import SupportTrained, minibatch, summed_cross_entropy
 from methods.tip_adapter import TipAdapterConfig, votes
@@ -17,7 +19,9 @@ class TipAdapterFConfig(TipAdapterConfig):
     """Hyper-parameters of Tip-Adapter-F; the defaults are published."""
 
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the support set.")
-    lr: float = Field(default=1e-3, gt=0, le=10, description="AdamW's initial rate; it falls to 0 along a cosine.")
+    lr: Annotated[float, Tune(1e-5, 1e-1, log=True)] = Field(
+        default=1e-3, gt=0, le=10, description="AdamW's initial rate; it falls to 0 along a cosine."
+    )
     batch_size: int = Field(default=256, ge=1, description="Examples per episode and step.")
 
 

@@ -11,6 +11,7 @@ from bench.backbones.hf import CausalLM
 from bench.backbones.smollm2_135m import PLUGIN as SMOLLM2
 from bench.contracts import DataError, Kind, Task, UsageError
 from bench.contracts.chat import ASSISTANT, END, SYSTEM, USER, ChatTask, Conversation, asked
+from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 from tasks.digits import Digits
 from tasks.iwslt2017_en_de_chat import PLUGIN as IWSLT_CHAT
 from tasks.lexicon import PLUGIN as LEXICON
@@ -19,7 +20,6 @@ from tasks.pydoc_text import PydocText
 from tasks.text_folder import PLUGIN as TEXT_FOLDER
 from tasks.text_folder_chat import PLUGIN as TEXT_FOLDER_CHAT
 from tests.texts import SAID, TURNS, WORDS, assistant, templated, user
-from tests.tiny_models import CHAT_TEMPLATE, save_model
 
 
 @pytest.fixture(scope="module")

@@ -420,6 +420,7 @@ def test_a_budget_that_cannot_be_is_refused_before_anything_runs(words, message,
 
 def test_the_doctor_tells_what_it_expected_and_measured(bench, clean):
     code, out, err = bench("doctor", "--accelerator", "cpu")
-    assert (code, err) == (0, "")
+    assert err == ""
     assert out.count("expected") == out.count("measured") >= 7
-    assert "wrong" not in out
+    # On a machine with much other work a clock may be off, and the doctor says so.
+    assert code == ("wrong" in out)

@@ -19,8 +19,8 @@ from bench.records import Store
 from bench.reporting import Report
 from bench.runner import Runner, draw_of, same_process
 from bench.spec import Block
+from bench.testing.doubles import problem, tiny_language_model
 from methods.lora import Lora, LoraConfig
-from tests.doubles import problem, tiny_language_model
 from tests.test_runner import Notebook
 
 pytestmark = pytest.mark.usefixtures("outside", "cache")

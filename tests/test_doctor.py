@@ -1,5 +1,6 @@
 """The doctor: sound meters pass, broken ones are named."""
 
+import os
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from bench.meter import StageMeter
 CPU = torch.device("cpu")
 
 
+@pytest.mark.skipif(os.getloadavg()[0] > (os.cpu_count() or 1), reason="a clock cannot be right about a busy machine")
 def test_meters_are_sound_here():
     found = list(doctor.findings(DeviceOptions(accelerator="cpu")))
     assert [one.what for one in found if not one.sound] == []

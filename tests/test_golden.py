@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.contracts import AnyMethod, AssociativeMethod, Classes, Inputs, Query, Setting, Support
+from bench.testing.doubles import CosineBackbone, Problem, adapted, prompts
 from methods.faast import Faast
 from methods.knn import Knn
 from methods.linear_attention import LinearAttention
 from methods.softmax_memory import SoftmaxMemory
-from tests.doubles import CosineBackbone, Problem, adapted, prompts
 
 ROOT = Path(os.environ.get("BENCH_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden") / "vision"
 CASES: dict[str, dict[str, Any]] = json.loads((ROOT / "cases.json").read_text()) if ROOT.is_dir() else {}

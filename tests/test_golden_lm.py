@@ -14,9 +14,9 @@ from torch import Tensor
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Setting
 from bench.contracts.inside import READOUT, SCORER
+from bench.testing.tiny_models import save_tokenizer
 from methods.faast import FastWeights
 from methods.faast_lm import ChunkedFastWeights, FaastLm, FaastLmConfig
-from tests.tiny_models import save_tokenizer
 
 ROOT = Path(os.environ.get("BENCH_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden") / "llm"
 CASES: dict[str, dict[str, Any]] = json.loads((ROOT / "cases.json").read_text()) if ROOT.is_dir() else {}

@@ -14,7 +14,7 @@ from bench.contracts import GradientMethod, Kind
 from bench.devices import DeviceOptions, quiet_lightning
 from bench.holding import Holding
 from bench.meter import TokenMeter
-from tests.doubles import backbone_for, episodes_of, problem
+from bench.testing.doubles import backbone_for, episodes_of, problem
 
 LIMIT = 2.0
 METHODS = {name: plugins.get("methods", name).load() for name in sorted(plugins.find("methods"))}

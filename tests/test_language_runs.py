@@ -23,7 +23,7 @@ from bench.records import Record, Store
 from bench.reporting import Report
 from bench.runner import Runner, same_process
 from bench.spec import Block
-from tests.tiny_models import save_model
+from bench.testing.tiny_models import save_model
 
 TEXTS = [
     f"Word: {word}\nSentiment: {mood}\nvery {mood}, indeed\n" for word, mood in zip("abcdef", "xyzxyz", strict=True)

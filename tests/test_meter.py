@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.meter import LinuxPeakMemory, SampledMemory, StageMeter, TokenMeter, memory_meter, now
-from tests.doubles import tiny_language_model
+from bench.testing.doubles import tiny_language_model
 
 CPU = torch.device("cpu")
 METERS = [

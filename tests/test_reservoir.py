@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bench.contracts import Limits
+from bench.testing.doubles import adapted, columns, problem
 from methods._reservoir import Reservoir
-from tests.doubles import adapted, columns, problem
 
 MIB = 2**20
 GIVEN = problem(n_shot=400, key_dim=32, sizes=[1600, 1600, 1600], seed=3)

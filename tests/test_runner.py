@@ -16,7 +16,7 @@ from bench.leaderboard.rows import rows
 from bench.records import Record, Store
 from bench.runner import Runner, same_process
 from bench.spec import Block
-from tests.tiny_models import save_model
+from bench.testing.tiny_models import save_model
 
 METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
 

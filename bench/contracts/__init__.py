@@ -19,6 +19,7 @@ from bench.contracts.method import (
     Setting,
 )
 from bench.contracts.task import Pool, Protocol, Task, TaskData
+from bench.contracts.tuning import LeaveOneOut, Tune
 from bench.errors import BenchError, DataError, NumericalError, StoreError, UsageError
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Items",
     "Kind",
     "LanguageBackbone",
+    "LeaveOneOut",
     "Limits",
     "Memory",
     "Method",
@@ -55,5 +57,6 @@ __all__ = [
     "Task",
     "TaskData",
     "Tokens",
+    "Tune",
     "UsageError",
 ]

@@ -6,7 +6,7 @@ One instance serves a batch of independent episodes. The harness wraps it in a L
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,10 +18,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from bench.contracts.backbone import AnswerProtocol, Answers, Backbone
 from bench.contracts.data import Query, Support
 from bench.contracts.kinds import CLASSIFICATION, Kind, Reads
+from bench.contracts.tuning import LeaveOneOut, Tune
 
 
 class MethodConfig(BaseModel):
-    """Hyper-parameters of a method: the command line, suites, W&B and sweeps all read this class."""
+    """Hyper-parameters of a method: the command line, suites, W&B and sweeps all read this class.
+
+    A field that a sweep is to vary says so, and where, by ``Tune``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -117,6 +121,11 @@ class Method(nn.Module, ABC):
         """What it needs of the items of a kind of task; where there are no classes, there are no features either."""
         return cls.reads if kind in CLASSIFICATION else Reads.INPUTS
 
+    @classmethod
+    def leave_one_out(cls, backbone: Backbone, setting: Setting, support: Support) -> LeaveOneOut[Any] | None:
+        """How a sweep tries many configs on one whole support set; None where each of them has to adapt anew."""
+        return None
+
     def state_bytes(self) -> int:
         """Bytes that must be kept to answer the next query: parameters and buffers unless overridden."""
         return sum(tensor.nbytes for tensor in (*self.parameters(), *self.buffers()))
@@ -200,7 +209,7 @@ class Memory(nn.Module, ABC):
 class AssociativeConfig(MethodConfig):
     """What all associative methods share."""
 
-    prior_count: float | None = Field(
+    prior_count: Annotated[float | None, Tune(0.1, 1e4, log=True)] = Field(
         default=None,
         ge=0,
         description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value.",
@@ -223,7 +232,7 @@ class AssociativeMethod(ForwardMethod):
 
     def __init__(self, config: AssociativeConfig, backbone: Backbone, setting: Setting) -> None:
         super().__init__(config, backbone, setting)
-        self.prior_count = setting.prior_count if config.prior_count is None else config.prior_count
+        self.prior_count: float | Tensor = setting.prior_count if config.prior_count is None else config.prior_count
         self.stores_labels = self.linear_in_values and setting.n_way < setting.value_dim
         self.memory_dim = setting.n_way if self.stores_labels else setting.value_dim
         self.memory = self.make_memory()

@@ -33,7 +33,7 @@ COLUMNS = (
     "front",
     "status",
 )
-LEFT = ("task", "method", "budget", "metric", "front", "status")
+LEFT = ("task", "method", "budget", "tuned", "metric", "front", "status")
 """Columns of words; numbers stand on the right."""
 
 
@@ -76,6 +76,8 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
         columns.insert(columns.index("score"), "metric")
     if any(row.budget for row in rows):
         columns.insert(columns.index("method") + 1, "budget")
+    if any(row.tuning_trials for row in rows):
+        columns.insert(columns.index("shots"), "tuned")
     if any(row.break_even_queries is not None for row in rows):
         columns.insert(columns.index("status"), "break-even")
     return tuple(columns)
@@ -89,6 +91,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "task": row.task,
         "method": f"{row.method} [{row.config}]" if row.config else row.method,
         "budget": row.budget,
+        "tuned": f"{row.tuning_trials} trials, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
         "shots": str(row.n_shot),
         "metric": "-" if row.value is None else row.metric,
         "score": scored,

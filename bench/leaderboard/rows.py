@@ -24,6 +24,7 @@ class Row(BaseModel):
     all than the method it is compared with; None where that never comes, or nothing was compared. front: whether no
     method of its task and shots is at least as good and cheaper, in time until the first query or in peak memory.
 
+    tuning_trials, tuning_seconds: of the search that its config came from, 0 where nobody searched.
     tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
     compare with. value and ci95 are in percent for accuracy; None unless the status is ok. n_shot is 0 for a method
     that uses no support set. seeds and n_episodes are counted over all pooled records; runs are their ids.
@@ -36,6 +37,8 @@ class Row(BaseModel):
     method: str
     config: str
     budget: str
+    tuning_trials: int
+    tuning_seconds: float
     n_shot: Shots
     seeds: int
     n_episodes: int
@@ -84,12 +87,15 @@ def _row(records: list[Record]) -> Row:
     costs = [record.costs for record in records if record.costs is not None]
     scores = [score for record in records for score in record.episode_scores]
     score = _score(records, scores) if scores else None
+    tuning = first.spec.tuning
     return Row(
         task=first.spec.task,
         backbone=first.spec.backbone,
         method=first.spec.method,
         config=config_text(first.spec.config),
         budget=budget_text(first.spec),
+        tuning_trials=tuning.trials if tuning else 0,
+        tuning_seconds=tuning.seconds if tuning else 0.0,
         n_shot=first.spec.n_shot,
         seeds=len(records),
         n_episodes=len(scores),

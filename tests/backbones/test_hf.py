@@ -10,8 +10,8 @@ from transformers import LlamaForCausalLM
 
 from bench.backbones.hf import PLUGIN, CausalLM
 from bench.contracts import Classes, DataError, LanguageBackbone, UsageError
-from tests.doubles import FakeLanguageModel
-from tests.tiny_models import save_model
+from bench.testing.doubles import FakeLanguageModel
+from bench.testing.tiny_models import save_model
 
 ANSWERS = (" negative", " positive")
 

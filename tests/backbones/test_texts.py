@@ -11,7 +11,7 @@ from bench.backbones import _texts
 from bench.backbones._texts import by_length, windows
 from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, UsageError
-from tests.tiny_models import save_model
+from bench.testing.tiny_models import save_model
 
 CONTEXT = 64
 TEXTS = [

@@ -10,9 +10,9 @@ from torch import Tensor
 from bench import plugins
 from bench.backbones.hf import CausalLM
 from bench.contracts import AnyMethod, DataError, GradientMethod, Kind, Reads
-from tests.doubles import adapt
+from bench.testing.doubles import adapt
+from bench.testing.tiny_models import save_model
 from tests.texts import PROMPTS, TEXTS, query, setting, support
-from tests.tiny_models import save_model
 
 CONTEXT = 64
 LONG = "very good, very bad: indeed " * 12

@@ -20,13 +20,13 @@ from bench.progress import RichReporter
 from bench.records import Store
 from bench.runner import Runner
 from bench.spec import Block
+from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 from methods.faast_lm import FaastLm
 from methods.in_context import InContext
 from methods.knn_lm import KnnLm
 from methods.lora import Lora
 from tests import texts
 from tests.texts import SAID, TURNS, WORDS, assistant, templated, user
-from tests.tiny_models import CHAT_TEMPLATE, save_model
 
 METHODS = ["zero_shot", "faast", "knn", "in_context", "faast_lm", "knn_lm", "lora"]
 ENTRY_POINTS = """[bench.tasks]

@@ -12,8 +12,8 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from bench.closed_form import dual_factors, primal_weights
+from bench.testing.doubles import adapted, problem
 from methods.faast import Faast, FastWeights, Solver
-from tests.doubles import adapted, problem
 
 
 def reference(keys: Tensor, values: Tensor, rtol: float) -> Tensor:

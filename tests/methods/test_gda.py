@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.covariance import empirical_covariance
 
+from bench.testing.doubles import Problem, adapted, problem
 from methods._held_out import draws
 from methods.gda import ALPHAS, Gda
-from tests.doubles import Problem, adapted, problem
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from bench.testing.doubles import Problem, adapted, columns, problem
 from methods._held_out import draws
 from methods.hebbian import Hebbian, HebbianMemory
-from tests.doubles import Problem, adapted, columns, problem
 
 SIZES = [40, 23, 1]
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bench.testing.doubles import Problem, columns, padded, problem
 from methods._held_out import MOST_PER_CLASS, Sample, draws, n_held_out
-from tests.doubles import Problem, columns, padded, problem
 
 
 def held_positions(given: Problem, parts: int = 5, items_at_once: int | None = None) -> list[list[int]]:

@@ -10,10 +10,10 @@ import torch
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, Kind, MethodConfig, UsageError
+from bench.testing.doubles import CosineBackbone, FakeLanguageModel, Problem, adapted, columns, problem, prompts
+from bench.testing.tiny_models import save_model
 from methods.in_context import InContext
 from tests import texts
-from tests.doubles import CosineBackbone, FakeLanguageModel, Problem, adapted, columns, problem, prompts
-from tests.tiny_models import save_model
 
 SEPARATOR = "\n\n"
 

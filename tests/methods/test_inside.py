@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import AnswerProtocol, Classes, DataError, Inputs, Kind, Query, Setting, Support, UsageError
+from bench.testing.doubles import CosineBackbone
+from bench.testing.tiny_models import save_model
 from methods.faast_lm import FaastLm, FaastLmConfig
-from tests.doubles import CosineBackbone
-from tests.tiny_models import save_model
 
 TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
 PROMPTS = ["Word: happy\nSentiment:", "Word: a longer one\nSentiment:"]

@@ -7,9 +7,9 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from bench.testing.doubles import adapted, problem
 from methods import _pairs
 from methods.knn import Knn, Neighbours
-from tests.doubles import adapted, problem
 
 
 def vote(labels: list[int], k: int, n_way: int = 3) -> int:

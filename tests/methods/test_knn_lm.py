@@ -9,12 +9,12 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, UsageError
+from bench.testing.doubles import CosineBackbone
+from bench.testing.tiny_models import save_model
 from methods import _neighbours
 from methods._neighbours import NeighbourStore
 from methods.knn_lm import KnnLm, KnnLmConfig
-from tests.doubles import CosineBackbone
 from tests.texts import NAMES, PROMPTS, TEXTS, query, read, setting, support
-from tests.tiny_models import save_model
 
 TEXT = "very bad: a happy word"
 

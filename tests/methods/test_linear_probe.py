@@ -7,8 +7,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import pad
 
+from bench.testing.doubles import CosineBackbone, adapted, problem
 from methods.linear_probe import LinearProbe, LinearProbeConfig
-from tests.doubles import CosineBackbone, adapted, problem
 
 
 @pytest.mark.parametrize("weight_decay", [1e-1, 1e-3])

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, UsageError
+from bench.testing.doubles import CosineBackbone, adapt
+from bench.testing.tiny_models import save_model
 from methods.linear_projection_lm import LinearProjectionLm, ProjectionLmConfig
-from tests.doubles import CosineBackbone, adapt
 from tests.texts import NAMES, PROMPTS, TEXTS, query, read, setting, support
-from tests.tiny_models import save_model
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])

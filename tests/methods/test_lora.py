@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 from bench.backbones.efficientnet_lite0 import EfficientNetLite0
 from bench.backbones.open_clip import OpenClip
 from bench.contracts import Backbone, Classes, Inputs, UsageError
+from bench.testing.doubles import CosineBackbone, NetworkBackbone, Problem, adapt, columns, problem
 from methods._adapted import PROJECTIONS, ClippedAdamW, SplitAttention, split_attention, targets
 from methods.lora import Lora, LoraConfig
 from tests.backbones.tiny_clip import save
-from tests.doubles import CosineBackbone, NetworkBackbone, Problem, adapt, columns, problem
 
 NAMES = ("cat", "dog", "ship")
 

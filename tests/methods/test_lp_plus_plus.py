@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from bench.testing.doubles import CosineBackbone, Problem, adapted, problem
 from methods.lp_plus_plus import LpPlusPlus
-from tests.doubles import CosineBackbone, Problem, adapted, problem
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 

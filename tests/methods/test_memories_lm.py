@@ -8,12 +8,12 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind
+from bench.testing.tiny_models import save_model
 from methods._inside import Inside
 from methods.hebbian_lm import CosineHebbian, HebbianLm
 from methods.ridge_lm import RidgeLm
 from methods.softmax_memory_lm import SoftmaxMemoryLm
 from tests.texts import NAMES, PROMPTS, TEXTS, pairs, query, read, setting, support
-from tests.tiny_models import save_model
 
 EVERY = pytest.mark.parametrize("cls", [SoftmaxMemoryLm, HebbianLm, RidgeLm])
 

@@ -6,8 +6,8 @@ import torch
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
 
+from bench.testing.doubles import Problem, adapted, problem
 from methods.nearest_mean import NearestMean
-from tests.doubles import Problem, adapted, problem
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 

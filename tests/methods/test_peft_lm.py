@@ -14,13 +14,13 @@ from torch.nn.functional import cross_entropy
 from bench.backbones._texts import windows
 from bench.backbones.hf import CausalLM
 from bench.contracts import LANGUAGE, AnswerProtocol, Classes, DataError, Inputs, Kind, UsageError
+from bench.testing.doubles import CosineBackbone, Problem, adapt, problem
+from bench.testing.tiny_models import save_model
 from methods._peft_lm import Tuned
 from methods.ia3 import IA3
 from methods.lora import Lora
 from methods.prefix_tuning import PrefixTuning
 from methods.prompt_tuning import PromptTuning
-from tests.doubles import CosineBackbone, Problem, adapt, problem
-from tests.tiny_models import save_model
 
 METHODS: list[type[Tuned]] = [Lora, IA3, PromptTuning, PrefixTuning]
 TEXTS = ["Word: happy\nSentiment: positive", "Word: awful\nSentiment: negative", "very good, very bad: indeed"]

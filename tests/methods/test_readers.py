@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.testing.doubles import Problem, adapted, problem
 from methods.linear_attention import LinearAttention
 from methods.softmax_memory import SoftmaxMemory
 from methods.zero_shot import ZeroShot
-from tests.doubles import Problem, adapted, problem
 
 SIZES = [12, 7, 1]
 

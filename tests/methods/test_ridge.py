@@ -6,9 +6,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from bench.testing.doubles import Problem, adapted, problem
 from methods._held_out import draws
 from methods.ridge import LAMBDAS, Ridge
-from tests.doubles import Problem, adapted, problem
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())

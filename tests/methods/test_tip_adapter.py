@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
+from bench.testing.doubles import CosineBackbone, Problem, adapted, episodes_of, problem
 from methods import tip_adapter_f
 from methods._held_out import draws
 from methods.tip_adapter import TipAdapter
 from methods.tip_adapter_f import TipAdapterF
-from tests.doubles import CosineBackbone, Problem, adapted, episodes_of, problem
 
 SIZES = [12, 7, 1]
 

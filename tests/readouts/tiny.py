@@ -13,8 +13,8 @@ from bench.devices import DeviceOptions
 from bench.readouts.corpus import Corpus, packed_windows
 from bench.readouts.session import Session
 from bench.readouts.training import Recipe
+from bench.testing.tiny_models import SIZES, save_tokenizer
 from methods.faast_lm import FaastLm, FaastLmConfig
-from tests.tiny_models import SIZES, save_tokenizer
 
 TEXTS = tuple(f"Topic {number}: the {word} of a list is {number * 7} and no more.\n" * 3 for number, word in enumerate(
     ["first", "length", "copy", "order", "index", "slice", "sum", "name", "type", "value", "end", "count"]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bench.contracts import DataError, TaskData
+from bench.testing.tiny_models import save_model
 from tasks.text_folder import PLUGIN
 from tests.tasks.local import bench
 from tests.tasks.texts import prompts, write_rows
-from tests.tiny_models import save_model
 
 
 def load(data: Path) -> TaskData:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from bench.backbones.hf import CausalLM
+from bench import planning
 from bench.contracts import (
     AnyMethod,
     Backbone,
@@ -33,7 +33,7 @@ from bench.contracts import (
     Setting,
     Support,
 )
-from tests.tiny_models import save_model
+from bench.testing.tiny_models import save_model
 
 SomeItems = TypeVar("SomeItems", bound=Items)
 SomeMethod = TypeVar("SomeMethod", bound=ForwardMethod | GradientMethod)
@@ -256,10 +256,10 @@ def backbone_for(method: type[Method]) -> Backbone:
 
 
 @cache
-def tiny_language_model() -> CausalLM:
+def tiny_language_model() -> Backbone:
     """A decoder with random weights that reads 256 tokens."""
     with TemporaryDirectory() as folder:
-        return CausalLM(save_model(Path(folder), "gpt2", context=256))
+        return planning.make_backbone(f"hf:{save_model(Path(folder), 'gpt2', context=256)}")
 
 
 def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None) -> None:
@@ -320,7 +320,7 @@ def scores(cls: type[AnyMethod], given: Problem, items_at_once: int | None = Non
         method = adapted(cls, group, items_at_once=items_at_once, **config)
         with torch.no_grad():
             answers.append(method.predict(group.query))
-    return torch.cat(answers)
+    return torch.cat(cast(list[Tensor], answers))
 
 
 def episodes_of(given: Problem, part: slice) -> Problem:

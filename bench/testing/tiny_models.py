@@ -29,7 +29,12 @@ def tiny_model(family: str, context: int = 64) -> Any:
     torch.manual_seed(0)
     if family == "gpt2":
         return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=context, **SIZES))
-    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     shape |= {"num_key_value_heads": 2, "max_position_embeddings": context, **SIZES}
     if family == "llama":
         return LlamaForCausalLM(LlamaConfig(**shape))
@@ -63,5 +68,5 @@ def save_tokenizer(folder: Path, vocabulary: int = 320, chat_template: str | Non
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXT * 8, trainer)
-    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>", chat_template=chat_template)
+    made: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>", chat_template=chat_template)  # type: ignore[no-untyped-call]
     made.save_pretrained(folder)

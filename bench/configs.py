@@ -1,0 +1,64 @@
+"""Configs in files, as sweeps leave them: a method, its fields, and how they were found."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from bench.errors import StoreError, UsageError
+from bench.spec import validated
+from bench.tuning import Tuning
+
+
+class Best(BaseModel):
+    """The best config of a study, as ``bench run --config`` takes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    config: dict[str, Any]
+    tuning: Tuning
+
+    def write(self, path: Path) -> None:
+        """As YAML. Raises StoreError if the disk refuses it."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """A mapping in a YAML file. Raises UsageError if there is none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"no {what} can be read from {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{what} {path} needs a mapping of fields, got {type(content).__name__}")
+    return content
+
+
+def read_configs(paths: Sequence[Path]) -> dict[str, Best]:
+    """Configs by method. Raises UsageError for what is no such file, and for two of one method."""
+    found: dict[str, Best] = {}
+    for path in paths:
+        best = validated(Best, read_yaml(path, "config"), f"config {path}")
+        if best.method in found:
+            raise UsageError(f"--config gives two configs of {best.method}; leave one out")
+        found[best.method] = best
+    return found
+
+
+def with_configs(found: Mapping[str, Best], settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Fields by method. Raises UsageError where a setting changes a config that was found: it would be another."""
+    for method in found:
+        if method in settings:
+            raise UsageError(
+                f"--set changes {method}, whose config comes from a file; change the file, or leave it out"
+            )
+    return {**settings, **{method: best.config for method, best in found.items()}}

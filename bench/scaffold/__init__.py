@@ -1,0 +1,1 @@
+"""New plugins from templates: a working file and its test."""

@@ -1,0 +1,71 @@
+"""FAAST's answers for its own examples, each left out in turn, for any cut-off and prior count."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bench.closed_form import Spectrum
+from bench.contracts import Backbone, Classes
+from bench.leave_one_out import LeftOut
+from methods._held_out import Sample
+
+
+class FastWeightsLeftOut:
+    """One factorisation of a support set, for all that depends on it; see LeftOut.cut_off for what is exact.
+
+    The cut-off is that of all N examples. The share of the memory's answer is that of the N - 1 that are left.
+
+    spectrum, cross: of all pairs. sample: the examples to leave out, among them. stored: ``[E, M, v]``, their values
+    in the memory. sizes: ``[E, way]``, examples of each class. class_values: ``[E, way, dim_v]`` where the memory
+    stores labels, which they then stand for; None where it stores values.
+    """
+
+    def __init__(
+        self,
+        spectrum: Spectrum,
+        cross: Tensor,
+        sample: Sample,
+        stored: Tensor,
+        sizes: Tensor,
+        backbone: Backbone,
+        classes: Classes,
+        class_values: Tensor | None,
+    ) -> None:
+        self.left_out = LeftOut.of(spectrum, cross, sample.keys.double(), stored.double())
+        self.labels, self.prior = sample.labels, sample.prior
+        # Without an example of its class the memory cannot but be wrong, which says nothing of its settings.
+        self.mask = sample.mask & (sizes.gather(1, sample.labels) > 1)
+        self.count = sizes.sum(dim=1)
+        self.backbone, self.classes, self.class_values = backbone, classes, class_values
+        self._recalled: tuple[float, Tensor] | None = None
+
+    def recalled(self, alpha: float) -> Tensor:
+        """``[E, M, dim_v]``, the memory's answers alone."""
+        if self._recalled is None or self._recalled[0] != alpha:
+            rtol = self.count.clamp(min=1).double() ** -alpha
+            answers = self.left_out.cut_off(rtol).to(self.prior.dtype)
+            self._recalled = alpha, answers if self.class_values is None else answers @ self.class_values
+        return self._recalled[1]
+
+    def scores(self, alpha: float, prior_count: float) -> Tensor:
+        """Scores ``[E, M, way]`` of the mixed answers."""
+        others = (self.count - 1).clamp(min=0).to(self.prior.dtype)
+        share = others / (prior_count + others).clamp(min=torch.finfo(others.dtype).tiny)
+        mixed = torch.lerp(self.prior, self.recalled(alpha), share.view(-1, 1, 1))
+        return self.backbone.readout(mixed, self.classes)
+
+    def log_likelihood(self, alpha: float, prior_count: float) -> Tensor:
+        """``[E]``, summed over the examples that can be answered."""
+        logits = self.scores(alpha, prior_count).double().log_softmax(dim=-1)
+        return logits.gather(-1, self.labels.unsqueeze(-1)).squeeze(-1).masked_fill(~self.mask, 0).sum(dim=1)
+
+
+def most_likely(
+    left_out: FastWeightsLeftOut, alphas: Sequence[float], prior_counts: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """The alpha and the prior count ``[E]`` of the greatest likelihood in each episode; the first of several."""
+    settings = [(alpha, prior_count) for alpha in alphas for prior_count in prior_counts]
+    best = torch.stack([left_out.log_likelihood(*setting) for setting in settings]).argmax(dim=0)
+    table = best.new_tensor(settings, dtype=torch.float64)[best]
+    return table[:, 0], table[:, 1]

@@ -1,0 +1,79 @@
+"""What a user asks of a sweep, by options or in a YAML file, and what it gives back."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.spec import RunSpec, Shots, validated
+from sweeps.space import Range
+from sweeps.validation import Validation
+
+Sampler = Literal["tpe", "grid", "random", "cmaes"]
+Pruner = Literal["hyperband", "none"]
+Objective = Literal["score", "likelihood", "adapt_seconds", "peak_memory_mb"]
+ENOUGH_EPISODES = 16
+"""Support sets that a sweep validates on by default: 16 of 5 shots in 10 classes are 800 items."""
+
+
+class SweepSpec(BaseModel):
+    """One study: a method on a task, over a space, by an objective.
+
+    backbone, n_way: the task's own where None. n_episodes: support sets to validate on, those of the runs with the
+    same seed; by default ENOUGH_EPISODES, or the task's number if that is less. set: fields that keep a value. space:
+    fields to vary otherwise than their hints say. objectives: the first decides which config is best; of several the
+    Pareto set is found. folds: of a cross-validation, or repeats of random splits. seconds: after which no trial is
+    begun.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    method: str
+    backbone: str | None = None
+    n_shot: Shots = 5
+    n_way: int | None = Field(default=None, ge=2)
+    n_episodes: int | None = Field(default=None, ge=1)
+    seed: int = 0
+    precision: str = "32-true"
+    set: dict[str, Any] = {}
+    space: dict[str, Range] = {}
+    trials: int = Field(default=50, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "hyperband"
+    objectives: tuple[Objective, ...] = Field(default=("score",), min_length=1)
+    validation: Validation = "auto"
+    folds: int = Field(default=5, ge=2)
+
+    def name(self, identity: dict[str, Any]) -> str:
+        """The study's name: another definition, other data, weights or code make another study.
+
+        More trials or more time make the same one longer.
+        """
+        content = {**self.model_dump(mode="json", exclude={"trials", "seconds"}), **identity}
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+        shots = "full" if self.n_shot == "full" else f"{self.n_shot}shot"
+        return f"{self.task}-{self.method}-{shots}-{digest}"
+
+    @classmethod
+    def of_run(cls, spec: RunSpec, **changes: Any) -> "SweepSpec":
+        """The sweep that tunes a run: on its support sets, from its config."""
+        return cls(
+            task=spec.task,
+            method=spec.method,
+            backbone=spec.backbone,
+            n_shot=spec.n_shot,
+            n_way=spec.n_way,
+            n_episodes=min(ENOUGH_EPISODES, spec.n_episodes),
+            seed=spec.seed,
+            precision=spec.precision,
+            set=spec.config,
+            **changes,
+        )
+
+
+def sweep_spec(values: dict[str, Any]) -> SweepSpec:
+    """Checked fields of a sweep. Raises UsageError."""
+    return validated(SweepSpec, values, "bench sweep")

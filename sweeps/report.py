@@ -1,0 +1,116 @@
+"""What a study found: a page of Optuna's own plots, and W&B."""
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna import visualization
+from optuna.trial import FrozenTrial, TrialState
+
+from bench.contracts import StoreError
+from bench.tracking import WandbTracker
+from sweeps.study import REASON, Sweep
+
+LEAST = 4
+"""Completed trials from which on importances mean anything."""
+
+
+def figures(sweep: Sweep) -> dict[str, Any]:
+    """Optuna's plots by name: history, importances and slices by objective, and the Pareto set of several."""
+    study, names = sweep.study, sweep.spec.objectives
+    completed = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    if not completed:
+        return {}
+    found: dict[str, Any] = {}
+    if len(names) in {2, 3}:
+        found["Pareto set"] = visualization.plot_pareto_front(study, target_names=list(names))
+    for place, name in enumerate(names):
+        target = _objective(place) if len(names) > 1 else None
+        found[f"{name}: history"] = visualization.plot_optimization_history(study, target=target, target_name=name)
+        found[f"{name}: slices"] = visualization.plot_slice(study, target=target, target_name=name)
+        if len(sweep.trials.space) > 1 and completed >= LEAST:
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+            found[f"{name}: importances"] = visualization.plot_param_importances(
+                study, evaluator=evaluator, target=target, target_name=name
+            )
+    return found
+
+
+def _objective(place: int) -> Callable[[FrozenTrial], float]:
+    return lambda trial: float(trial.values[place])
+
+
+def write_page(sweep: Sweep, path: Path) -> None:
+    """One HTML file that needs no network. Raises StoreError if the disk refuses it."""
+    parts = [
+        f"<h2>{escape(name)}</h2>{figure.to_html(full_html=False, include_plotlyjs=place == 0)}"
+        for place, (name, figure) in enumerate(figures(sweep).items())
+    ]
+    text = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(sweep.name)}</title></head><body>'
+        f"<h1>{escape(sweep.name)}</h1><p>{escape(summary(sweep))}</p>{_table(sweep)}{''.join(parts)}</body></html>\n"
+    )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
+
+
+def summary(sweep: Sweep) -> str:
+    """How many trials there were, how they ended, and what they were validated on."""
+    ended = sweep.ended()
+    states = {state: sum(trial.state is state for trial in ended) for state in (TrialState.PRUNED, TrialState.FAIL)}
+    told = [f"{len(ended)} trials", f"{states[TrialState.PRUNED]} pruned", f"{states[TrialState.FAIL]} failed"]
+    how = f"{sweep.trials.validation} on {len(sweep.trials.sets)} support sets"
+    if sweep.spec.n_shot == 1:
+        how += " of a second item per class, because one alone cannot be held out"
+    return f"{', '.join(told)}; {how}"
+
+
+def front_lines(sweep: Sweep) -> list[str]:
+    """The best trial, or the Pareto set: objectives and config."""
+    return [
+        f"{_values(sweep, trial)}  {', '.join(f'{name}={_short(value)}' for name, value in trial.params.items())}"
+        for trial in sweep.front()
+    ]
+
+
+def _values(sweep: Sweep, trial: FrozenTrial) -> str:
+    named = zip(sweep.spec.objectives, trial.values, strict=True)
+    return ", ".join(f"{name} {_short(value)}" for name, value in named)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _table(sweep: Sweep) -> str:
+    """The front, and why trials failed."""
+    rows = [f"<li>{escape(line)}</li>" for line in front_lines(sweep)]
+    reasons = [
+        f"<li>trial {trial.number} failed: {escape(str(trial.user_attrs[REASON]))}</li>"
+        for trial in sweep.ended()
+        if REASON in trial.user_attrs
+    ]
+    return f"<ul>{''.join(rows)}</ul><ul>{''.join(reasons)}</ul>"
+
+
+def track(sweep: Sweep, tracker: WandbTracker) -> None:
+    """A study as one W&B run: its definition, each trial as a step, and the plots."""
+    import wandb
+
+    logger = tracker.logger(sweep.name[-8:] + "-study", sweep.name, group=sweep.spec.task, job_type="sweep")
+    try:
+        logger.log_hyperparams({**sweep.spec.model_dump(mode="json"), "validation": sweep.trials.validation})
+        for trial in sweep.ended():
+            numbers = {name: value for name, value in trial.params.items() if isinstance(value, int | float)}
+            metrics = {f"config/{name}": float(value) for name, value in numbers.items()}
+            if trial.state is TrialState.COMPLETE:
+                metrics |= dict(zip(sweep.spec.objectives, trial.values, strict=True))
+            logger.log_metrics({"trial": float(trial.number), **metrics}, step=trial.number)
+        # Drawn by plotly on the page; W&B takes the same figures.
+        logger.experiment.log({f"plots/{name}": wandb.Plotly(figure) for name, figure in figures(sweep).items()})
+    finally:
+        wandb.finish()

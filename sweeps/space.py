@@ -1,0 +1,174 @@
+"""The space of a sweep: the fields of a method's config that are marked by ``Tune``, with their bounds."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import optuna
+from annotated_types import Ge, Gt, Le, Lt
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from bench.contracts import MethodConfig, Tune, UsageError
+from bench.plugins import did_you_mean
+
+Choice = bool | int | float | str
+
+
+class NothingToTuneError(UsageError):
+    """What a method's config, or a task, leaves nothing to tune of."""
+
+
+class Range(BaseModel):
+    """What a user says of a field instead of its hint: a part of it, or all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float | None = None
+    high: float | None = None
+    log: bool | None = None
+    choices: tuple[Choice, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A field that is varied, and where."""
+
+    name: str
+    distribution: BaseDistribution
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is a range, and not a choice."""
+        return not isinstance(self.distribution, CategoricalDistribution)
+
+    def suggest(self, trial: optuna.Trial) -> Any:
+        """A trial's value."""
+        match self.distribution:
+            case FloatDistribution(low=low, high=high, log=log):
+                return trial.suggest_float(self.name, low, high, log=log)
+            case IntDistribution(low=low, high=high, log=log):
+                return trial.suggest_int(self.name, low, high, log=log)
+            case CategoricalDistribution(choices=choices):
+                return trial.suggest_categorical(self.name, choices)
+        raise TypeError(f"{self.name} has an unknown distribution, {self.distribution}")
+
+    def contains(self, value: Any) -> bool:
+        """Whether a value lies in it."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return value in self.distribution.choices
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.distribution.low <= value <= self.distribution.high  # type: ignore[attr-defined]
+
+    def grid(self, points: int) -> list[Any]:
+        """All choices, or so many values from end to end; whole ones once each."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return list(self.distribution.choices)
+        low, high = self.distribution.low, self.distribution.high  # type: ignore[attr-defined]
+        logarithmic = self.distribution.log  # type: ignore[attr-defined]
+        ends = (math.log(low), math.log(high)) if logarithmic else (low, high)
+        steps = [ends[0] + (ends[1] - ends[0]) * place / max(1, points - 1) for place in range(points)]
+        # Clamped, because the logarithm's exponential may miss an end by rounding.
+        values = [min(high, max(low, math.exp(step) if logarithmic else step)) for step in steps]
+        return list(dict.fromkeys(map(round, values))) if isinstance(self.distribution, IntDistribution) else values
+
+
+def space_of(
+    method: str, config: type[MethodConfig], fixed: Mapping[str, Any], changes: Mapping[str, Range]
+) -> list[Dimension]:
+    """The dimensions of a method's config.
+
+    fixed: fields that keep a value of the user's. changes: what a user says of fields instead of their hints; also of
+    fields that have none.
+
+    Raises UsageError for an unknown field, a range that is empty, has no end or leaves the field's bounds, and where
+    there is nothing to vary.
+    """
+    for name in changes:
+        if name not in config.model_fields:
+            raise did_you_mean(f"the config of {method}", name, config.model_fields)
+        if name in fixed:
+            raise UsageError(f"{method}.{name} is both set and varied; leave one of them out")
+    dimensions = []
+    for name, field in config.model_fields.items():
+        hint = next((each for each in field.metadata if isinstance(each, Tune)), None)
+        if name in fixed or (hint is None and name not in changes):
+            continue
+        dimension = Dimension(name, _distribution(f"{method}.{name}", field, hint or Tune(), changes.get(name)))
+        _require_valid(method, config, dimension, fixed)
+        dimensions.append(dimension)
+    if not dimensions:
+        raise NothingToTuneError(
+            f"{method} has nothing to tune: no field of its config is marked by Tune, or all of them are set"
+        )
+    return dimensions
+
+
+def _distribution(what: str, field: FieldInfo, hint: Tune, change: Range | None) -> BaseDistribution:
+    asked = {} if change is None else change.model_dump(exclude_none=True)
+    choices = asked.get("choices") or hint.choices or _choices(field.annotation)
+    if choices and not asked.keys() & {"low", "high", "log"}:
+        return CategoricalDistribution(choices)
+    bounds = _bounds(field)
+    low = asked.get("low", bounds[0] if hint.low is None else hint.low)
+    high = asked.get("high", bounds[1] if hint.high is None else hint.high)
+    logarithmic = asked.get("log", hint.log)
+    if low is None or high is None:
+        raise UsageError(f"{what} has no {'lower' if low is None else 'upper'} end; say where to look: LOW:HIGH")
+    if low >= high:
+        raise UsageError(f"{what} needs a range whose low end is below its high end, got {low:g}:{high:g}")
+    if logarithmic and low <= 0:
+        raise UsageError(f"{what} needs a low end above 0 for a logarithmic range, got {low:g}:{high:g}")
+    if not _whole(field.annotation):
+        return FloatDistribution(low, high, log=logarithmic)
+    if low != int(low) or high != int(high):
+        raise UsageError(f"{what} is a whole number and needs such ends, got {low:g}:{high:g}")
+    return IntDistribution(int(low), int(high), log=logarithmic)
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The types that a field may have."""
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) is Literal or not get_args(annotation):
+        return (annotation,)
+    return tuple(each for part in get_args(annotation) for each in _alternatives(part))
+
+
+def _choices(annotation: Any) -> tuple[Choice, ...]:
+    """Those of a Literal or a bool, where the field may be nothing else."""
+    kinds = [kind for kind in _alternatives(annotation) if kind is not type(None)]
+    if kinds == [bool]:
+        return (False, True)
+    return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
+
+
+def _whole(annotation: Any) -> bool:
+    kinds = _alternatives(annotation)
+    return int in kinds and float not in kinds
+
+
+def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
+    """Of a field itself; an open end is taken as it stands, and refused with the config that it makes."""
+    low = high = None
+    for bound in field.metadata:
+        match bound:
+            case Ge(ge=value) | Gt(gt=value):
+                low = value
+            case Le(le=value) | Lt(lt=value):
+                high = value
+    return low, high  # type: ignore[return-value]
+
+
+def _require_valid(method: str, config: type[MethodConfig], dimension: Dimension, fixed: Mapping[str, Any]) -> None:
+    """The config itself must take the ends of a range, and all choices."""
+    for value in dimension.grid(2):
+        try:
+            config.model_validate({**fixed, dimension.name: value})
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise UsageError(
+                f"the space of {method}.{dimension.name} has {value!r}, which its config refuses: {reason}"
+            ) from None

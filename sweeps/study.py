@@ -1,0 +1,271 @@
+"""One study: trials drawn by Optuna, kept in its storage, shared by workers, and gone on with after an interrupt."""
+
+import math
+import multiprocessing
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+import torch
+from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from bench import planning
+from bench.configs import Best
+from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.episodes import name_seed
+from bench.plugins import get
+from bench.provenance import HARNESS, code_fingerprint
+from bench.reporting import told
+from bench.tuning import Tuning
+from sweeps.definition import SweepSpec
+from sweeps.space import Dimension
+from sweeps.trials import RUNGS, Ground, Trials
+
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+REASON = "reason"
+"""Attribute of a trial that failed by itself. One that was ended from outside has none, and does not count."""
+
+
+def open_storage(where: str) -> BaseStorage:
+    """A journal file by its path, or a data base by its URL. Raises StoreError if it cannot be used."""
+    try:
+        if "://" in where:
+            return RDBStorage(where)
+        Path(where).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(where))
+    except (OSError, SQLAlchemyError, ImportError, ValueError) as error:
+        raise StoreError(f"storage {where} cannot be used: {' '.join(str(error).split())}") from None
+
+
+def sampler_of(spec: SweepSpec, space: list[Dimension], seed: int, workers: int) -> BaseSampler:
+    """The sampler by its name. Raises UsageError where it cannot serve the space or the objectives."""
+    seed %= 2**32
+    if spec.sampler == "cmaes":
+        if len(spec.objectives) > 1:
+            raise UsageError("the sampler cmaes serves one objective; leave all but one out, or use tpe")
+        if sum(dimension.numeric for dimension in space) < 2:
+            raise UsageError(
+                f"the sampler cmaes needs two ranges or more, the space of {spec.method} has fewer; use tpe"
+            )
+        return CmaEsSampler(seed=seed)
+    if spec.sampler == "grid":
+        return GridSampler(grid_of(space, spec.trials), seed=seed)
+    return RandomSampler(seed=seed) if spec.sampler == "random" else TPESampler(seed=seed, constant_liar=workers > 1)
+
+
+def grid_of(space: list[Dimension], trials: int) -> dict[str, list[Any]]:
+    """All choices, and as many points of each range as leave a grid of no more than ``trials``; at least two."""
+    chosen = 1
+    for dimension in space:
+        chosen *= 1 if dimension.numeric else len(dimension.grid(0))
+    ranges = sum(dimension.numeric for dimension in space)
+    points = 2
+    while ranges and chosen * (points + 1) ** ranges <= trials:
+        points += 1
+    return {dimension.name: dimension.grid(points) for dimension in space}
+
+
+def pruner_of(spec: SweepSpec, trials: Trials) -> BasePruner:
+    """Hyperband for methods that take steps; a trial with several objectives cannot be compared half-way."""
+    if spec.pruner == "none" or len(spec.objectives) > 1 or not issubclass(trials.method, GradientMethod):
+        return NopPruner()
+    return HyperbandPruner(min_resource=RUNGS[0], max_resource=RUNGS[-1], reduction_factor=RUNGS[1])
+
+
+def _process() -> str:
+    """Who runs a trial: host, process, and when it began, since numbers of processes come again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"
+
+
+def _gone(process: str) -> bool:
+    """Whether whoever ran a trial is known not to run any more; of another host nothing is known."""
+    host, number, began = process.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return bool(psutil.Process(int(number)).create_time() != float(began))
+    except psutil.NoSuchProcess:
+        return True
+
+
+@dataclass
+class Sweep:
+    """A study on its storage.
+
+    told_of: called with each trial of this process that has ended.
+    """
+
+    spec: SweepSpec
+    ground: Ground
+    storage: str
+    workers: int = 1
+    told_of: Callable[[FrozenTrial], None] = lambda trial: None
+
+    def __post_init__(self) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.trials = Trials(self.spec, self.ground)
+        modules = (get("methods", self.spec.method).module, "sweeps.trials", *HARNESS)
+        identity = {
+            "data": self.ground.data.revision,
+            "weights": self.ground.backbone.fingerprint,
+            "code": code_fingerprint(modules),
+        }
+        self.name = self.spec.name(identity)
+
+    @cached_property
+    def study(self) -> optuna.Study:
+        """The study, begun or gone on with; the first trial of a new one is the default config. Raises StoreError."""
+        made = self._opened(worker=0)
+        for trial in made.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if _gone(trial.user_attrs.get("process", f"{socket.gethostname()}:0:0")):
+                made.tell(trial.number, state=TrialState.FAIL)
+        if not made.get_trials(deepcopy=False) and self.spec.sampler != "grid":
+            config = planning.method_config(self.spec.method, self.spec.set)
+            default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
+            if all(dimension.contains(default[dimension.name]) for dimension in self.trials.space):
+                made.enqueue_trial(default)
+        return made
+
+    def _opened(self, worker: int) -> optuna.Study:
+        storage = open_storage(self.storage)
+        begun = 0
+        if self.name in {each.study_name for each in storage.get_all_studies()}:
+            begun = len(optuna.load_study(study_name=self.name, storage=storage).get_trials(deepcopy=False))
+        # What is gone on with must not draw again what it drew at first.
+        seed = name_seed(self.name, worker, begun)
+        return optuna.create_study(
+            study_name=self.name,
+            storage=storage,
+            directions=self.trials.directions(),
+            sampler=sampler_of(self.spec, self.trials.space, seed, self.workers),
+            pruner=pruner_of(self.spec, self.trials),
+            load_if_exists=True,
+        )
+
+    @property
+    def wanted(self) -> int:
+        """Trials in all: a grid has an end of its own."""
+        if self.spec.sampler != "grid":
+            return self.spec.trials
+        return min(self.spec.trials, math.prod(map(len, grid_of(self.trials.space, self.spec.trials).values())))
+
+    def ended(self) -> list[FrozenTrial]:
+        """Trials that count: those that ended, by themselves."""
+        found = self.study.get_trials(deepcopy=False, states=ENDED)
+        return [trial for trial in found if trial.state is not TrialState.FAIL or REASON in trial.user_attrs]
+
+    def run(self) -> None:
+        """Make the trials that are not there yet, in as many processes as there are workers.
+
+        A trial that fails is a failed trial. An interrupt is passed on once the trial that it ended is marked.
+        """
+        missing = self.wanted - len(self.ended())
+        if missing <= 0:
+            return
+        began = time.monotonic()
+        if self.workers == 1:
+            self.work(missing, began)
+            return
+        shares = [missing // self.workers + (worker < missing % self.workers) for worker in range(self.workers)]
+        context = multiprocessing.get_context("spawn")
+        task = (self.spec, self.storage, self.workers, self.ground.devices, self.ground.data_folder)
+        processes = [
+            context.Process(target=_work, args=(*task, worker, share))
+            for worker, share in enumerate(shares, start=1)
+            if share
+        ]
+        for process in processes:
+            process.start()
+        try:
+            for process in processes:
+                process.join()
+        except BaseException:
+            for process in processes:
+                process.terminate()
+            raise
+        if any(process.exitcode for process in processes):
+            codes = ", ".join(str(process.exitcode) for process in processes)
+            raise BenchError(f"workers ended early, by exit codes {codes}; the same command goes on")
+
+    def work(self, count: int, began: float, worker: int = 0) -> None:
+        """Make so many trials in this process, or as many as there is time for."""
+        study = self._opened(worker) if worker else self.study
+        for _ in range(count):
+            left = None if self.spec.seconds is None else self.spec.seconds - (time.monotonic() - began)
+            if left is not None and left <= 0:
+                return
+            study.optimize(self._objective, n_trials=1, catch=(Exception,), callbacks=[lambda _, t: self.told_of(t)])
+
+    def _objective(self, trial: optuna.Trial) -> float | list[float]:
+        trial.set_user_attr("process", _process())
+        try:
+            varied = {dimension.name: dimension.suggest(trial) for dimension in self.trials.space}
+            config = planning.method_config(self.spec.method, self.spec.set | varied)
+
+            def report(ninths: int, score: float) -> None:
+                trial.report(score, ninths)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+
+            prunes = not isinstance(trial.study.pruner, NopPruner)
+            values = self.trials.values(config, report if prunes else None)
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            trial.set_user_attr(REASON, told(error))
+            raise
+        except BaseException:
+            # Left as running it would wait for its process to be found gone.
+            trial.study.tell(trial, state=TrialState.FAIL)
+            raise
+        return values if len(values) > 1 else values[0]
+
+    def front(self) -> list[FrozenTrial]:
+        """Of several objectives the Pareto set, of one the best trial; the best by the first objective comes first."""
+        if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            return []
+        downwards = self.trials.directions()[0] == "minimize"
+        found = sorted(self.study.best_trials, key=lambda trial: trial.values[0] if downwards else -trial.values[0])
+        # Of one objective these are trials that are equally good.
+        return found if len(self.spec.objectives) > 1 else found[:1]
+
+    def best(self) -> Best:
+        """The best config. Raises BenchError where no trial was completed."""
+        front = self.front()
+        ended = self.ended()
+        if not front:
+            reasons = [trial.user_attrs.get(REASON, "pruned") for trial in ended]
+            raise BenchError(f"none of {len(ended)} trials was completed; the first ended with: {reasons[0]}")
+        seconds = sum(trial.duration.total_seconds() for trial in ended if trial.duration)
+        tuning = Tuning(
+            trials=len(ended),
+            seconds=seconds,
+            sampler=self.spec.sampler,
+            objective=self.spec.objectives[0],
+            validation=self.trials.validation,
+            score=front[0].values[0],
+            study=self.name,
+        )
+        return Best(method=self.spec.method, config=self.spec.set | front[0].params, tuning=tuning)
+
+
+def _work(
+    spec: SweepSpec, storage: str, workers: int, devices: DeviceOptions, data: Path | None, worker: int, count: int
+) -> None:
+    """A worker's share, in a process of its own."""
+    quiet_lightning()
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    Sweep(spec, Ground.of(spec, data, devices), storage, workers).work(count, time.monotonic(), worker)

@@ -1,0 +1,241 @@
+"""What a trial is: a config, adapted to support sets with some items held out, and scored on these.
+
+A config that a method can answer for in closed form, each item left out, is not adapted at all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import planning
+from bench.adaptation import Outcome, Plan, adapt_and_answer
+from bench.batching import EpisodeGroup, Material, episodes_at_once
+from bench.contracts import (
+    CLASSIFICATION,
+    AnyMethod,
+    Backbone,
+    GradientMethod,
+    Kind,
+    LeaveOneOut,
+    Method,
+    MethodConfig,
+    Reads,
+    UsageError,
+)
+from bench.devices import DeviceOptions
+from bench.episodes import Episodes, name_seed
+from bench.features import encode_missing
+from bench.group import class_values, pool_cache
+from bench.judging import judge
+from bench.metrics import right_answers
+from bench.runner import draw_of
+from bench.spec import Block, RunSpec
+from sweeps.definition import ENOUGH_EPISODES, Objective, SweepSpec
+from sweeps.space import NothingToTuneError, space_of
+from sweeps.validation import SupportData, cross_validation, joined, repeated_splits, support_sets
+
+Direction = Literal["minimize", "maximize"]
+RUNGS = (1, 3, 9)
+"""Ninths of its steps after which a gradient method's trial is compared with others, and may be given up."""
+Report = Callable[[int, float], None]
+"""Is told an intermediate score and after how many ninths of the steps; raises to give the trial up."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A task's support data on a backbone, for any number of sweeps.
+
+    data_folder: of local data sets, for other processes that load the same.
+    """
+
+    task: str
+    data: SupportData
+    backbone: Backbone
+    devices: DeviceOptions
+    data_folder: Path | None = None
+
+    @classmethod
+    def of(cls, spec: SweepSpec, data: Path | None, devices: DeviceOptions) -> "Ground":
+        """Load what a sweep needs. Raises UsageError and DataError."""
+        name = run_spec(spec).backbone
+        return cls(spec.task, SupportData.load(spec.task, data), planning.make_backbone(name), devices, data)
+
+    def material(self, spec: RunSpec, sets: Episodes, reads: Reads) -> Material:
+        """All that batches are cut from, encoded; both its pools are the support pool."""
+        task = self.data.as_task()
+        values, lacking = class_values(task, spec.task, self.backbone)
+        if lacking and reads is Reads.FEATURES:
+            raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {lacking}")
+        cache = pool_cache(self.backbone, self.data.revision, spec, "support")
+        table = cache.load("support", len(self.data.pool.labels))
+        if reads is Reads.FEATURES:
+            missing = table.missing(np.unique(sets.support))
+            if len(missing):
+                devices = self.devices.with_precision(spec.precision)
+                encode_missing(
+                    self.backbone, self.data.pool, table, missing, cache, devices, lambda done: None, lambda told: None
+                )  # fmt: skip
+        return Material(planning.task_class(spec.task)(), task, self.backbone, values, table, table)
+
+
+def run_spec(spec: SweepSpec) -> RunSpec:
+    """The run that a sweep looks for a config for. Raises UsageError for a wrong name, field or combination."""
+    fields = {"backbone": spec.backbone, "n_way": spec.n_way, "precision": spec.precision}
+    block = Block(
+        task=spec.task, methods=[spec.method], shots=[spec.n_shot], seeds=[spec.seed], set={spec.method: spec.set},
+        **fields,  # type: ignore[arg-type]
+    )  # fmt: skip
+    (run,) = planning.expand(block)
+    if refusal := planning.refusal(run):
+        raise NothingToTuneError(f"nothing to tune: {refusal}")
+    if run.n_shot == 0:
+        raise NothingToTuneError(f"{spec.method} uses no support set, so that there is nothing to tune it on")
+    return run.model_copy(update={"n_episodes": spec.n_episodes or min(ENOUGH_EPISODES, run.n_episodes)})
+
+
+class Trials:
+    """Answers what a config is worth on held-out support items, by each objective.
+
+    method: how items are held out, as it was found to be possible: ``leave_one_out`` where the method answers so in
+    closed form and there are two shots or more, else ``cross_validation`` or, if asked for, ``splits``.
+    """
+
+    def __init__(self, spec: SweepSpec, ground: Ground) -> None:
+        self.spec, self.ground, self.run = spec, ground, run_spec(spec)
+        self.method: type[Method] = planning.method_class(spec.method)
+        self.space = space_of(spec.method, self.method.Config, spec.set, spec.space)
+        self.kind = planning.task_class(spec.task).kind
+        self.reads = self.method.reads_for(self.kind)
+        if "likelihood" in spec.objectives and self.kind not in CLASSIFICATION:
+            raise UsageError(f"the objective likelihood needs classes; {spec.task} is {self.kind}: use score")
+        self.sets = support_sets(ground.data, draw_of(self.run))
+        self.material = ground.material(self.run, self.sets, self.reads)
+        self.seed = name_seed(self.run.task, self.run.n_way, self.run.seed, "method", 0)
+        self.validation = self._validation()
+
+    def _validation(self) -> str:
+        asked = self.spec.validation
+        if asked in {"auto", "leave_one_out"} and self._left_out is not None:
+            return "leave_one_out"
+        if asked == "leave_one_out":
+            raise UsageError(
+                f"{self.spec.method} cannot leave one out in closed form here; use --validation cross_validation"
+            )
+        return "cross_validation" if asked == "auto" else asked
+
+    @cached_property
+    def _left_out(self) -> LeaveOneOut[Any] | None:
+        """None where the method has no closed form for its config, or each class a single item."""
+        if self.reads is not Reads.FEATURES or self.run.n_shot == 1:
+            return None
+        group = self._group(self.sets)
+        with torch.no_grad():
+            found = self.method.leave_one_out(self.material.backbone, group.setting(), group.support_part(slice(None)))
+        if found is None or not found.mask.any() or not found.serves(self._whole_config()):
+            return None
+        return found
+
+    def _whole_config(self) -> MethodConfig:
+        """With a value for each field, as a trial's config has."""
+        return planning.method_config(
+            self.spec.method, self.spec.set | {each.name: each.grid(2)[0] for each in self.space}
+        )
+
+    @cached_property
+    def folds(self) -> list[Episodes]:
+        """Support sets whose queries are the items held out."""
+        make = repeated_splits if self.validation == "splits" else cross_validation
+        found = make(self.sets, self.spec.folds)
+        if not any(fold.query.size for fold in found):
+            raise UsageError(f"no class of {self.spec.task} has two support items: nothing can be held out")
+        return found
+
+    def _group(self, episodes: Episodes) -> EpisodeGroup:
+        return EpisodeGroup(self.material, episodes, self.reads, self.material.prior_count, self.seed)
+
+    def values(self, config: MethodConfig, report: Report | None = None) -> list[float]:
+        """What a config is worth by each objective of the spec. Raises what the method raises."""
+        wanted: Sequence[Objective] = self.spec.objectives
+        found: dict[str, float] = {}
+        if {"score", "likelihood"} & set(wanted):
+            found = (
+                self._by_leaving_out(config) if self.validation == "leave_one_out" else self._by_folds(config, report)
+            )
+        if {"adapt_seconds", "peak_memory_mb"} & set(wanted):
+            found |= self._costs(config)
+        return [found[name] for name in wanted]
+
+    def directions(self) -> list[Direction]:
+        """For each objective, whether more or less of it is better."""
+        lower = {"adapt_seconds", "peak_memory_mb"}
+        if self.kind is Kind.LANGUAGE_MODELLING:  # whose score is perplexity
+            lower.add("score")
+        return ["minimize" if name in lower else "maximize" for name in self.spec.objectives]
+
+    def _by_leaving_out(self, config: MethodConfig) -> dict[str, float]:
+        left_out = self._left_out
+        assert left_out is not None
+        with torch.no_grad():
+            scores = left_out.scores(config)
+        there = left_out.mask.any(dim=1)
+        labels = left_out.labels.where(left_out.mask, -1)[there]
+        return _classified([scores[there]], [labels])
+
+    def _by_folds(self, config: MethodConfig, report: Report | None) -> dict[str, float]:
+        """Over the episodes of all folds, which are adapted to together; compared with other trials on the first."""
+        if report is not None:
+            for rung in RUNGS[:-1]:
+                report(rung, self._scored(config, self.folds[0], rung)["score"])
+        found = self._scored(config, joined(self.folds))
+        if report is not None:
+            report(RUNGS[-1], found["score"])
+        return found
+
+    def _scored(self, config: MethodConfig, episodes: Episodes, ninths: int = RUNGS[-1]) -> dict[str, float]:
+        """What answers are worth after so many ninths of the steps."""
+        size = episodes_at_once(self.method, self.reads, self.material, episodes.support.shape[1])
+        groups = [self._group(episodes[start : start + size]) for start in range(0, len(episodes), size)]
+        outcomes = [self._adapted(config, group, ninths) for group in groups]
+        if self.kind in CLASSIFICATION:
+            return _classified([outcome.scores for outcome in outcomes], [group.labels for group in groups])
+        return {"score": judge(self.kind, outcomes, groups).score.value}
+
+    def _adapted(self, config: MethodConfig, group: EpisodeGroup, ninths: int = RUNGS[-1]) -> Outcome:
+        def make(of: EpisodeGroup) -> AnyMethod:
+            return self.method(config, self.material.backbone, of.setting())  # type: ignore[return-value]
+
+        most = None
+        if ninths < RUNGS[-1]:
+            whole = make(group)
+            most = max(1, whole.steps * ninths // RUNGS[-1]) if isinstance(whole, GradientMethod) else None
+        return adapt_and_answer(make, group, self.ground.devices.with_precision(self.run.precision), Plan(most))
+
+    def _costs(self, config: MethodConfig) -> dict[str, float]:
+        """Of one episode alone, all of its items but those held out; the first time warms up."""
+        group = self._group(self.folds[0][:1])
+        outcome = [self._adapted(config, group) for _ in range(2)][-1]
+        peak = max(outcome.adapt.peak_memory_mb, outcome.query.peak_memory_mb)
+        return {"adapt_seconds": outcome.adapt.seconds, "peak_memory_mb": peak}
+
+
+def _classified(scores: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[str, float]:
+    """Accuracy in percent, the mean over episodes, and the mean log-probability of the right class.
+
+    Raises NumericalError if a score is not finite.
+    """
+    shares = [
+        right_answers(each, known).sum(dim=-1, dtype=torch.float64) / (known >= 0).sum(dim=-1)
+        for each, known in zip(scores, labels, strict=True)
+    ]
+    by_episode = 100 * torch.cat(shares)
+    likely = [
+        each.double().log_softmax(dim=-1)[right >= 0].gather(-1, right[right >= 0].unsqueeze(-1)).squeeze(-1)
+        for each, right in zip(scores, labels, strict=True)
+    ]
+    return {"score": float(by_episode.mean()), "likelihood": float(torch.cat(likely).mean())}

@@ -1,0 +1,112 @@
+"""What FAAST and ridge find out by leaving examples out: in closed form, and against adapting without them."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.testing.doubles import Problem, adapted, backbone_for, columns, masked, problem
+from methods.faast import ALPHA, ALPHAS, PRIOR_COUNTS, Faast, FaastConfig
+from methods.ridge import Ridge, RidgeConfig
+
+SIZES = {"dual": 3, "primal": 15}
+
+
+def as_query(given: Problem, item: int) -> Problem:
+    """The problem of answering one support item with the others."""
+    mask = given.support.mask.clone()
+    mask[:, item] = False
+    asked = columns(given.support, slice(item, item + 1))
+    fields = {name: getattr(asked, name) for name in ("keys", "prior", "mask", "classes", "inputs")}
+    return replace(given, support=masked(given.support, mask), query=replace(given.query, **fields))
+
+
+def brute_force(cls: Any, given: Problem, **config: Any) -> Tensor:
+    """``[episode, item, way]``, each item answered by a method adapted to the others."""
+    answers = []
+    for item in range(given.support.mask.shape[1]):
+        left = as_query(given, item)
+        answers.append(adapted(cls, left, **config).predict(left.query))
+    return torch.cat(answers, dim=1)
+
+
+@pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("prior_count", [0.0, 4.0, 100.0])
+def test_faast_s_trials_equal_adapting_without_each_example(n_shot: int, prior_count: float) -> None:
+    given = problem(n_shot=n_shot, sizes=[4 * n_shot, 4 * n_shot - 1, 4 * n_shot])
+    trials = Faast.leave_one_out(backbone_for(Faast), given.setting, given.support)
+    # No direction is cut off at this exponent, so that the others alone keep the same ones.
+    found = trials.scores(FaastConfig(alpha=4.0, prior_count=prior_count))
+    expected = brute_force(Faast, given, alpha=4.0, prior_count=prior_count)
+    torch.testing.assert_close(found[trials.mask], expected[trials.mask], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("lam", [1e-4, 1.0])
+def test_ridge_s_trials_equal_adapting_without_each_example(n_shot: int, lam: float) -> None:
+    given = problem(n_shot=n_shot, sizes=[4 * n_shot, 4 * n_shot - 1, 4 * n_shot])
+    trials = Ridge.leave_one_out(backbone_for(Ridge), given.setting, given.support)
+    found = trials.scores(RidgeConfig(lam=lam))
+    torch.testing.assert_close(
+        found[trials.mask], brute_force(Ridge, given, lam=lam)[trials.mask], rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
+def test_auto_is_the_likeliest_when_each_example_is_left_out(n_shot: int) -> None:
+    given = problem(n_shot=n_shot)
+    trials = Faast.leave_one_out(backbone_for(Faast), given.setting, given.support)
+
+    def likelihood(alpha: float, prior_count: float) -> Tensor:
+        logits = trials.scores(FaastConfig(alpha=alpha, prior_count=prior_count)).double().log_softmax(dim=-1)
+        return logits.gather(-1, trials.labels.unsqueeze(-1)).squeeze(-1).sum(dim=1)
+
+    grid = [(alpha, prior_count) for alpha in ALPHAS for prior_count in PRIOR_COUNTS]
+    best = torch.stack([likelihood(*each) for each in grid]).argmax(dim=0)
+    method = adapted(Faast, given, alpha="auto", prior_count="auto")
+    expected = torch.tensor(grid)[best]
+    torch.testing.assert_close(method.memory.alpha, expected[:, 0].double())
+    torch.testing.assert_close(method.prior_count, expected[:, 1])
+    assert set(method.notes) == {"chosen_alpha", "chosen_prior_count"}
+
+
+def test_auto_answers_as_its_choice_given_by_hand() -> None:
+    given = problem(n_shot=3, n_episodes=1)
+    chosen = adapted(Faast, given, alpha="auto", prior_count="auto")
+    by_hand = adapted(Faast, given, alpha=chosen.notes["chosen_alpha"], prior_count=chosen.notes["chosen_prior_count"])
+    torch.testing.assert_close(chosen.predict(given.query), by_hand.predict(given.query))
+
+
+@pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
+def test_auto_does_not_depend_on_batches_and_padding(n_shot: int) -> None:
+    given = problem(n_shot=n_shot, sizes=[4 * n_shot, 4 * n_shot - 3, 2])
+    expected = adapted(Faast, given, alpha="auto", prior_count="auto").predict(given.query)
+    found = adapted(Faast, given, items_at_once=5, alpha="auto", prior_count="auto").predict(given.query)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_at_one_shot_auto_keeps_the_defaults() -> None:
+    given = problem(n_shot=1, prior_count=7.0)
+    labels = torch.arange(4).expand(3, -1).contiguous()
+    given = replace(given, support=replace(given.support, labels=labels))
+    method = adapted(Faast, given, alpha="auto", prior_count="auto")
+    assert method.prior_count.tolist() == [7.0] * 3
+    assert method.memory.alpha.tolist() == [ALPHA] * 3
+
+
+def test_auto_of_one_alone_leaves_the_other_as_given() -> None:
+    given = problem(prior_count=7.0)
+    assert adapted(Faast, given, alpha="auto").prior_count == 7.0
+    assert adapted(Faast, given, prior_count="auto", alpha=1.1).memory.alpha == 1.1
+
+
+def test_trials_say_which_configs_they_serve() -> None:
+    given = problem()
+    trials = Faast.leave_one_out(backbone_for(Faast), given.setting, given.support)
+    assert trials.serves(FaastConfig())
+    for config in (FaastConfig(alpha="auto"), FaastConfig(prior_count="auto"), FaastConfig(solver="pinv")):
+        assert not trials.serves(config)
+        with pytest.raises(ValueError, match="needs numbers and the exact solver"):
+            trials.scores(config)

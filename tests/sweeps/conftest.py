@@ -1,0 +1,21 @@
+"""Sweeps on the outside package's small task."""
+
+import pytest
+
+from bench.devices import DeviceOptions, quiet_lightning
+from sweeps.definition import sweep_spec
+from sweeps.study import Sweep
+from sweeps.trials import Ground
+
+
+@pytest.fixture
+def sweep(outside, cache, tmp_path):
+    """Makes a sweep of a method on stripes, by a journal of the test's own."""
+    quiet_lightning()
+
+    def make(workers=1, storage=None, **fields):
+        spec = sweep_spec({"task": "stripes", "backbone": "pixels", "method": "planted", "n_episodes": 3, **fields})
+        ground = Ground.of(spec, None, DeviceOptions(accelerator="cpu", batch_size=16))
+        return Sweep(spec, ground, storage or str(tmp_path / "journal.log"), workers)
+
+    return make

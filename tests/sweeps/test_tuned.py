@@ -1,0 +1,166 @@
+"""Tuned runs: equal trials for all, their cost in record and table, files of configs, published presets."""
+
+import json
+import sys
+
+import pytest
+import yaml
+
+from bench import cli, planning
+from bench.configs import read_configs
+from bench.contracts import UsageError
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.leaderboard.rows import rows
+from bench.records import Store
+from bench.runner import Runner, same_process
+from bench.spec import Block
+from sweeps.tuned import TuneAll
+from tests.test_runner import Notebook
+
+
+@pytest.fixture
+def tune(outside, cache, tmp_path):
+    """Makes TuneAll with so many trials, and what it told."""
+    quiet_lightning()
+    told = []
+
+    def make(trials):
+        return TuneAll(trials, None, None, DeviceOptions(accelerator="cpu"), tmp_path / "studies", told.append), told
+
+    return make
+
+
+def specs(methods, **changes):
+    block = {"task": "stripes", "backbone": "pixels", "methods": methods, "shots": [3], "seeds": [0, 1]}
+    return planning.expand(Block.model_validate(block | changes))
+
+
+def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
+    tuner, _ = tune(4)
+    asked = specs(["zero_shot", "faast", "knn", "lp_plus_plus"])
+    found = tuner(asked)
+    assert len(found) == len(asked)
+    for spec in found:
+        if spec.method in {"zero_shot", "lp_plus_plus"}:
+            assert spec.tuning is None
+        else:
+            assert spec.tuning.trials == 4
+            assert spec.config
+    assert len({str(spec.config) for spec in found if spec.method == "faast"}) == 1
+
+
+def test_a_method_that_fails_stays_untuned_and_is_told_of(tune):
+    tuner, told = tune(3)
+    (spec, _) = tuner(specs(["planted"], set={"planted": {"fail_above": -100.0}}))
+    assert spec.tuning is None
+    assert spec.config == {"fail_above": -100.0}
+    assert told[0].startswith("planted on stripes, 3 shots stays untuned: none of 3 trials was completed")
+
+
+def test_a_budget_limits_the_trials(tune):
+    tuner, _ = tune(9)
+    (spec,) = tuner(specs(["knn"], seeds=[0], budget={"tuning_trials": 2}))
+    assert spec.tuning.trials == 2
+
+
+def test_tuned_and_untuned_rows_are_told_apart_and_the_search_is_a_cost(tune, tmp_path):
+    tuner, _ = tune(3)
+    untuned = specs(["knn", "linear_probe"], seeds=[0], set={"linear_probe": {"steps": 5}}, match="knn:state_mb")
+    tuned = tuner(untuned)
+    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), Notebook(), isolate=same_process)
+    report = runner.run([*untuned, *tuned])
+    assert not report.problems
+    made = {(row.method, row.tuning_trials): row for row in rows(report.records)}
+    assert set(made) == {("knn", 0), ("knn", 3), ("linear_probe", 0), ("linear_probe", 3)}
+    assert made["knn", 3].tuning_seconds > 0
+    record = next(record for record in report.records if record.spec.tuning and record.spec.method == "knn")
+    assert record.costs.tuning_trials == 3
+    assert "seconds" not in record.identity["tuning"]
+    # The costs that others are matched to are the tuned method's own.
+    matched = next(record for record in report.records if record.spec.match and record.spec.tuning)
+    assert matched.identity["match"]["config"] == record.identity["config"]
+
+
+def test_more_trials_than_a_budget_has_are_a_row_that_says_so(tune, tmp_path):
+    tuner, _ = tune(3)
+    (spec,) = tuner(specs(["knn"], seeds=[0]))
+    held = spec.model_copy(update={"budget": spec.budget.model_copy(update={"tuning_trials": 2})})
+    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), Notebook(), isolate=same_process)
+    (record,) = runner.run([held]).records
+    assert record.status == "over_budget"
+    assert record.reason == "tuning_trials is 3, 2 allowed"
+
+
+def test_a_sweep_s_config_is_run(tune, tmp_path, monkeypatch, capsys):
+    def bench(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+        with pytest.raises(SystemExit, match=r"^0$"):
+            cli.main()
+        return capsys.readouterr().out
+
+    common = ("--task", "stripes", "--backbone", "pixels", "--logger", "none")
+    bench("sweep", *common, "--method", "knn", "--shots", 3, "--trials", 3, "--out", tmp_path / "studies")
+    (best,) = (tmp_path / "studies").glob("*/best.yaml")
+    page = (best.parent / "report.html").read_text(encoding="utf-8")
+    assert "score: slices" in page
+    assert "score: history" in page
+    bench(
+        "run", *common, "--config", best, "--shots", 3, "--episodes", 2, "--costs", "same", "--store", tmp_path / "runs"
+    )  # fmt: skip
+    (row,) = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
+    assert (row["method"], row["tuning_trials"]) == ("knn", 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("- 1", "needs a mapping of fields, got list"),
+        ("a: [", "is not valid YAML"),
+        ("method: knn", "needs the field 'config'"),
+    ],
+)
+def test_a_file_that_is_no_config_is_told(tmp_path, content, error):
+    path = tmp_path / "best.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=error):
+        read_configs([path])
+    with pytest.raises(UsageError, match="no config can be read from"):
+        read_configs([tmp_path / "missing.yaml"])
+
+
+def test_two_configs_of_one_method_are_refused(tmp_path):
+    tuning = {
+        "trials": 1, "seconds": 0.1, "sampler": "tpe", "objective": "score", "validation": "splits", "score": 1.0,
+        "study": "s",
+    }  # fmt: skip
+    path = tmp_path / "best.yaml"
+    path.write_text(yaml.safe_dump({"method": "knn", "config": {"k": 3}, "tuning": tuning}))
+    with pytest.raises(UsageError, match="--config gives two configs of knn"):
+        read_configs([path, path])
+
+
+@pytest.mark.parametrize(
+    ("task", "backbone", "method", "shots", "config"),
+    [
+        ("cifar10", None, "faast", 5, {"alpha": 0.8, "prior_count": 400}),
+        ("mini_imagenet", None, "faast", 5, {"alpha": 0.8, "prior_count": 800}),
+        ("mini_imagenet_ids", None, "faast", "full", {"alpha": 0.8, "prior_count": 0}),
+        ("sst2", "hf:openai-community/gpt2-xl", "faast_lm", 5, {"alpha": 0.905}),
+        ("imdb", "hf:openai-community/gpt2-xl", "faast_lm", "full", {"alpha": 0.7}),
+        ("iwslt2017_de_en", "hf:Qwen/Qwen2.5-3B-Instruct", "faast_lm", 100, {"alpha": 0.9}),
+        ("wikitext103", None, "faast_lm", 4, {"alpha": 0.8}),
+    ],
+)
+def test_published_values_are_a_preset(task, backbone, method, shots, config):
+    block = Block(task=task, backbone=backbone, methods=[method], shots=[shots], preset="published")
+    (spec,) = planning.expand(block)
+    assert spec.config == pytest.approx(config)
+
+
+def test_what_a_user_sets_goes_before_a_preset_and_a_task_it_does_not_name_is_refused():
+    block = Block(task="cifar10", methods=["faast"], shots=[1], preset="published", set={"faast": {"alpha": 1.0}})
+    assert planning.expand(block)[0].config == {"alpha": 1.0, "prior_count": 400}
+    with pytest.raises(UsageError, match="the preset published says nothing of faast on digits"):
+        planning.expand(block.model_copy(update={"task": "digits"}))
+    with pytest.raises(UsageError, match="presets has no 'publishd'; did you mean 'published'"):
+        planning.expand(block.model_copy(update={"preset": "publishd"}))
