@@ -90,11 +90,34 @@ class Group:
                 for job in jobs:
                     self._keep(self._failure(job, error))
                 return
-            for job in jobs:
-                self.report.reporter.running(job.spec)
-                self._keep(*self._record(job, refusals[job.id], material, wall, isolation))
+            self._in_turn(jobs, lambda job: self._record(job, refusals[job.id], material, wall, isolation))
         finally:
             isolation.close()
+
+    def _in_turn(self, jobs: list[Job], make: Callable[[Job], tuple[Record, Outcomes | None]]) -> None:
+        """Have jobs made that no other process is making or has made; those under way elsewhere are waited for last."""
+        store = self.report.store
+        for wait in (False, True):
+            elsewhere: list[Job] = []
+            for job in jobs:
+                if self._reference(job) in {other.id for other in elsewhere}:
+                    elsewhere.append(job)  # its budget is not known before
+                    continue
+                with store.claim(job.id, wait) as mine:
+                    if not mine:
+                        elsewhere.append(job)
+                    elif (made := None if self.force else store.finished(job.id)) is not None:
+                        self._references[made.id] = made
+                        self.report.known(made)
+                    else:
+                        self.report.reporter.running(job.spec)
+                        self._keep(*make(job))
+            jobs = elsewhere
+
+    def _reference(self, job: Job) -> str | None:
+        """The id of the run whose costs are a job's budget."""
+        reference = job.spec.reference()
+        return None if reference is None else run_id(self._identity(reference))
 
     def _keep(self, record: Record, outcomes: Outcomes | None = None) -> None:
         self._references[record.id] = record
@@ -198,10 +221,10 @@ class Group:
 
     def _budget(self, job: Job) -> Budget:
         """The job's limits, those that come from another run included."""
-        reference, match = job.spec.reference(), job.spec.match
+        reference, match = self._reference(job), job.spec.match
         if reference is None or match is None:
             return job.spec.budget
-        record = self._references.get(run_id(self._identity(reference)))
+        record = self._references.get(reference)
         if record is None or record.costs is None:
             why = "it was not run" if record is None else f"it is {record.status}: {record.reason}"
             raise UsageError(f"{job.spec.method} is matched to {match.method}, whose costs are not known: {why}")

@@ -11,9 +11,11 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from pyarrow import ArrowException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +28,7 @@ from bench.spec import RunSpec
 SCHEMA_VERSION: Literal[3] = 3
 Status = Literal["ok", "over_budget", "skipped", "failed"]
 OUTCOMES = "outcomes"
+LOCKS = ".locks"
 
 
 class SideFile(BaseModel):
@@ -156,6 +159,26 @@ class Store:
             raise StoreError(
                 f"{path} does not hold the outcomes of {record.id} ({error}); delete {record.id}.json to run it again"
             ) from None
+
+    @contextmanager
+    def claim(self, record_id: str, wait: bool = True) -> Iterator[bool]:
+        """Keep other processes from making a run meanwhile; the answer is whether it is this process's to make.
+
+        wait: until whoever makes it is done. The system frees the lock of a process that was killed.
+        Raises StoreError if no lock can be made.
+        """
+        lock = FileLock(self.root / LOCKS / f"{record_id}.lock", timeout=-1 if wait else 0)
+        try:
+            (self.root / LOCKS).mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            pass
+        except OSError as error:
+            raise StoreError(f"no run can be claimed in {self.root}: {error}; use --store DIR") from error
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
 
     def write(self, record: Record, outcomes: Outcomes | None = None) -> Record:
         """Write a record and its outcomes, both whole or not at all; returns the record that names them.

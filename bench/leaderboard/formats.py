@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.leaderboard.overview import overview, told
 from bench.leaderboard.rows import Row
 
 UNITS = {
@@ -106,9 +107,15 @@ def reasons(rows: Sequence[Row]) -> list[str]:
     return list(told)
 
 
+def _overview(rows: Sequence[Row]) -> list[str]:
+    """Methods over tasks, where there are several of both."""
+    found = overview(rows)
+    return [] if found is None else [told(found)]
+
+
 def table(rows: Sequence[Row]) -> Table:
     """A rich table; a rule between tasks."""
-    caption = "\n".join([_caption(rows), *reasons(rows)])
+    caption = "\n".join([_caption(rows), *_overview(rows), *reasons(rows)])
     made = Table(caption=escape(caption), caption_justify="left")
     columns = _columns(rows)
     for column in columns:
@@ -134,7 +141,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
         "|" + "|".join("---" if column in LEFT else "---:" for column in columns) + "|",
     ]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row, columns)) + " |" for row in rows]
-    return "\n".join([*lines, "", _caption(rows), *(f"- {reason}" for reason in reasons(rows))]) + "\n"
+    more = [*_overview(rows), *reasons(rows)]
+    return "\n".join([*lines, "", _caption(rows), *(f"- {one}" for one in more)]) + "\n"
 
 
 def as_csv(rows: Sequence[Row]) -> str:

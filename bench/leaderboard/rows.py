@@ -113,7 +113,7 @@ def _comparable(row: Row) -> tuple[Any, ...]:
     return row.task, row.backbone, row.n_shot, row.metric
 
 
-def _worth(row: Row) -> float:
+def worth(row: Row) -> float:
     """The score, larger for better."""
     return (row.value or 0.0) * (-1 if row.metric in LOWER_IS_BETTER else 1)
 
@@ -126,8 +126,8 @@ def on_fronts(given: list[Row]) -> list[Row]:
     scored = [row for row in given if row.status == "ok" and row.value is not None]
 
     def beaten(row: Row, cost: str) -> bool:
-        own = getattr(row, cost), -_worth(row)
-        others = ((getattr(other, cost), -_worth(other)) for other in scored if _comparable(other) == _comparable(row))
+        own = getattr(row, cost), -worth(row)
+        others = ((getattr(other, cost), -worth(other)) for other in scored if _comparable(other) == _comparable(row))
         return any(each != own and each[0] <= own[0] and each[1] <= own[1] for each in others if each[0] is not None)
 
     marked = []
@@ -175,7 +175,7 @@ def _tiers(groups: list[list[Record]], find: Find) -> dict[int, int]:
         sorted(scored, key=lambda n: repr(_question(groups[n]))), key=lambda n: _question(groups[n])
     ):
         made = {number: _row(groups[number]) for number in numbers}
-        ordered = sorted(made, key=lambda number: -_worth(made[number]))
+        ordered = sorted(made, key=lambda number: -worth(made[number]))
         if len(ordered) > 1:
             apart = told_apart({number: groups[number] for number in ordered}, find)
             found |= zip(ordered, tiers(ordered, apart), strict=True)
@@ -197,7 +197,7 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
             row.backbone,
             shots_rank(row.n_shot),
             row.value is None,
-            -_worth(row),
+            -worth(row),
             row.method,
         ),
     )

@@ -84,4 +84,6 @@ def test_the_tolerance_grows_with_the_spread_and_the_number_of_checks():
     assert allowed_ratio(axis, wild, wild, 0.0, 100) > 1.5
     assert allowed_ratio(axis, wild, wild, 0.0, 1000) > allowed_ratio(axis, wild, wild, 0.0, 10)
     assert allowed_ratio(axis, steady, steady, 0.2, 100) == allowed_ratio(axis, wild, wild, 0.0, 100)
+    # How much another process would have taken is not known.
+    assert allowed_ratio(axis, steady, Sample(1.0, 0.01, 1), 0.0, 100) == 1.3
     assert allowed_ratio(axis, Sample(0.001, 0.01, 3), steady, 0.0, 100) == 2.0  # a millisecond is nothing

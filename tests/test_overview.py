@@ -1,0 +1,59 @@
+"""Methods over tasks: who is counted, and how it is told."""
+
+import pytest
+
+from bench.leaderboard.formats import FORMATS
+from bench.leaderboard.overview import overview, told
+from bench.leaderboard.rows import rows
+from tests.test_leaderboard import made
+
+SCORES = {"a": 80.0, "b": 70.0, "c": 60.0}
+
+
+def board(tasks="tu", shots=(1, 5), without=(), **changes):
+    return rows(
+        made(
+            {"task": task, "method": method, "n_shot": n_shot, "config": {}},
+            episode_scores=[score],
+            value=score,
+            **changes,
+        )
+        for task in tasks
+        for method, score in SCORES.items()
+        for n_shot in shots
+        if (task, method, n_shot) not in without
+    )
+
+
+def test_methods_are_ranked_by_their_means_over_shots_of_each_task():
+    found = overview(board())
+    assert found.tasks == ["t", "u"]
+    assert found.mean_rank == {"a": 1, "b": 2, "c": 3}
+    assert found.normalised == {"a": 100, "b": 50, "c": 0}
+    assert found.groups == [["a", "b", "c"]]  # two tasks tell nothing apart
+    assert told(found).startswith(
+        "Over 2 tasks, mean rank (normalised mean, 0 the worst and 100 the best): a 1.00 (100), b"
+    )
+    assert "closer than 2.34 cannot be told apart: a, b, c." in told(found)
+
+
+def test_a_lower_perplexity_ranks_first():
+    assert overview(board(metric="perplexity")).mean_rank == {"c": 1, "b": 2, "a": 3}
+
+
+def test_only_methods_with_all_scores_are_counted():
+    found = overview(board(without={("u", "b", 5)}))
+    assert found.mean_rank == {"a": 1, "c": 2}
+    assert found.critical_difference is None
+    assert told(found).endswith("a 1.00 (100), c 2.00 (0).")
+
+
+@pytest.mark.parametrize("few", [{"tasks": "t"}, {"shots": (0,)}, {"without": {("t", "b", 1), ("u", "c", 5)}}])
+def test_too_few_tasks_or_methods_have_no_overview(few):
+    assert overview(board(**few)) is None
+    assert "mean rank" not in FORMATS["markdown"](board(**few))
+
+
+def test_tables_tell_it():
+    for name in ("table", "markdown"):
+        assert "mean rank" in FORMATS[name](board())

@@ -1,0 +1,112 @@
+"""Several processes and one store: nothing is lost, nothing is run twice, and the dead hold no locks."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from bench.contracts import StoreError
+from bench.devices import DeviceOptions, quiet_lightning
+from bench.keeping.verify import problems
+from bench.records import LOCKS, Store
+from bench.runner import Runner, same_process
+from tests.test_records import record
+from tests.test_runner import Notebook, grid
+
+ID = record().id
+
+
+def _run(root, barrier, answers):
+    quiet_lightning()
+    reporter = Notebook()
+    runner = Runner(Store(root), DeviceOptions(accelerator="cpu", batch_size=16), reporter, isolate=same_process)
+    specs = grid(methods=["faast", "knn", "softmax_memory"], shots=[1, 5], seeds=[0, 1], n_episodes=2)
+    matched = grid(methods=["nearest_prototype"], shots=[1], seeds=[0], n_episodes=2, match="faast")
+    barrier.wait(120)
+    report = runner.run(specs + matched)
+    answers.put((os.getpid(), reporter.ran, reporter.problems, {one.id for one in report.records}))
+
+
+def test_two_processes_share_the_work_and_both_have_all_of_it(outside, cache, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_run, args=(tmp_path / "store", barrier, answers)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    told = [answers.get(timeout=300) for _ in processes]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    ran = [run for _, mine, _, _ in told for run in mine]
+    assert len(ran) == len(set(ran)) == 3 * 2 * 2 + 1
+    assert [trouble for _, _, trouble, _ in told] == [[], []]
+    store = Store(tmp_path / "store")
+    assert told[0][3] == told[1][3] == {one.id for one in store}
+    assert {one.status for one in store} == {"ok"}
+    assert list(problems(store)) == []
+    assert store.leftovers() == []
+
+
+def test_a_run_that_is_under_way_is_not_claimed_twice(tmp_path):
+    store, other = Store(tmp_path), Store(tmp_path)
+    with store.claim(ID) as mine:
+        assert mine
+        with other.claim(ID, wait=False) as too:
+            assert not too
+        with other.claim("another", wait=False) as another:
+            assert another
+    with other.claim(ID, wait=False) as now:
+        assert now
+
+
+def test_a_claim_waits_for_the_one_before(tmp_path):
+    order = []
+
+    def second():
+        with Store(tmp_path).claim(ID):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with Store(tmp_path).claim(ID):
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join(30)
+    assert order == ["first", "second"]
+
+
+def test_what_a_run_raises_frees_its_claim(tmp_path):
+    store = Store(tmp_path)
+    with pytest.raises(KeyboardInterrupt), store.claim(ID):
+        raise KeyboardInterrupt
+    with store.claim(ID, wait=False) as mine:
+        assert mine
+
+
+def _hold(root, held):
+    with Store(root).claim(ID):
+        held.set()
+        time.sleep(600)
+
+
+def test_a_process_that_was_killed_holds_nothing(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, held))
+    process.start()
+    assert held.wait(120)
+    with Store(tmp_path).claim(ID, wait=False) as mine:
+        assert not mine
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    with Store(tmp_path).claim(ID, wait=False) as mine:
+        assert mine
+
+
+def test_a_store_without_room_for_locks_is_one_line(tmp_path):
+    (tmp_path / LOCKS).write_text("in the way")
+    with pytest.raises(StoreError, match=r"no run can be claimed in .* use --store DIR"), Store(tmp_path).claim(ID):
+        pass
