@@ -232,3 +232,16 @@ def test_break_even_is_counted_in_queries():
     assert found["fast"] is None
     text = FORMATS["markdown"](against(rows([slow, fast]), "fast"))
     assert "break-even" in text.splitlines()[0]
+
+
+def test_an_interval_is_wider_where_seeds_differ():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 3, (4, 10))
+
+    def width(luck):
+        records = [made({"seed": seed}, episode_scores=list(60 + noise[seed] + luck * seed)) for seed in range(4)]
+        (row,) = rows(records)
+        return row.ci95
+
+    assert width(0) == pytest.approx(2.02 * noise.std(ddof=1) / 40**0.5, rel=0.3)
+    assert width(5) > 3 * width(0)

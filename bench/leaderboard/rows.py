@@ -2,18 +2,18 @@
 
 import statistics
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bench.costs import break_even_queries
 from bench.metrics import LOWER_IS_BETTER, Score, summarise
-from bench.pairing import Find, draw_key, told_apart
+from bench.pairing import LEAST_EPISODES, Find, draw_key, told_apart
 from bench.pooling import budget_text, config_text, pooled, shots_rank
 from bench.records import Record, Status
 from bench.spec import Shots
-from bench.stats import tiers
+from bench.stats import mean_interval, tiers
 
 
 class Row(BaseModel):
@@ -71,6 +71,10 @@ def _score(records: list[Record], scores: list[float]) -> Score:
     first = records[0]
     if len(scores) == 1 and first.metric != "accuracy" and first.value is not None:
         return Score(first.value, first.ci95 or 0.0)
+    if len(scores) >= LEAST_EPISODES:
+        seeds = [record.spec.seed for record in records for _ in record.episode_scores]
+        interval = mean_interval(np.array(scores), seeds)
+        return Score(float(np.mean(scores)), (interval.high - interval.low) / 2)
     return summarise(scores, sum(record.n_queries for record in records))
 
 
@@ -167,19 +171,20 @@ def _question(group: list[Record]) -> tuple[Any, ...]:
     return (first.spec.backbone, first.spec.n_shot, first.metric, *draw_key(first))
 
 
-def _tiers(groups: list[list[Record]], find: Find) -> dict[int, int]:
-    """The tier of each group with a score, by its number in ``groups``; none where there is nothing to compare with."""
-    found: dict[int, int] = {}
-    scored = [number for number, group in enumerate(groups) if group[0].status == "ok" and group[0].episode_scores]
-    for _, numbers in groupby(
-        sorted(scored, key=lambda n: repr(_question(groups[n]))), key=lambda n: _question(groups[n])
-    ):
-        made = {number: _row(groups[number]) for number in numbers}
-        ordered = sorted(made, key=lambda number: -worth(made[number]))
+def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find) -> list[Row]:
+    """The same rows, those with a score in tiers where there are others to compare with; groups: their records."""
+    tiered = list(made)
+    scored: dict[tuple[Any, ...], list[int]] = {}
+    for number, (row, group) in enumerate(zip(made, groups, strict=True)):
+        if row.status == "ok" and row.value is not None:
+            scored.setdefault(_question(group), []).append(number)
+    for numbers in scored.values():
+        ordered = sorted(numbers, key=lambda number: -worth(made[number]))
         if len(ordered) > 1:
             apart = told_apart({number: groups[number] for number in ordered}, find)
-            found |= zip(ordered, tiers(ordered, apart), strict=True)
-    return found
+            for number, tier in zip(ordered, tiers(ordered, apart), strict=True):
+                tiered[number] = made[number].model_copy(update={"tier": tier})
+    return tiered
 
 
 def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
@@ -188,10 +193,8 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
     find: looks up what became of a record's queries, by which methods with few episodes are told apart.
     """
     groups = pooled(records)
-    tier = _tiers(groups, find)
-    made = [_row(group).model_copy(update={"tier": tier.get(number)}) for number, group in enumerate(groups)]
     return sorted(
-        on_fronts(made),
+        on_fronts(_with_tiers([_row(group) for group in groups], groups, find)),
         key=lambda row: (
             row.task,
             row.backbone,
