@@ -16,6 +16,7 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
 from bench.contracts.inside import READOUT, SCORER
 from bench.devices import DeviceOptions, quiet_lightning
+from bench.keeping.verify import problems
 from bench.leaderboard.formats import FORMATS
 from bench.leaderboard.rows import rows
 from bench.progress import RichReporter
@@ -131,6 +132,7 @@ def test_zero_shot_perplexity_is_that_of_plain_passes(runner: Runner, model: Pat
     words = sum(len(text.split()) for text in TEXTS[3:])
     assert record.notes["word_perplexity"] == pytest.approx(np.exp(total / words), rel=1e-4)
     assert Record.model_validate_json(runner.store.path(record.id).read_text()) == record
+    assert list(problems(runner.store)) == []  # the score follows from what is kept of each text
 
 
 def test_shots_count_texts_and_what_is_learnt_changes_the_score(runner: Runner, model: Path) -> None:
@@ -191,6 +193,7 @@ def test_translations_are_judged_by_sacrebleu(runner: Runner, model: Path) -> No
         for prompt, target in zip(data.support.inputs["input"], data.support.targets or (), strict=True)
     ]
     assert records["faast_lm"].notes["support_tokens"] == sum(tokens)
+    assert list(problems(runner.store)) == []
 
 
 def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
