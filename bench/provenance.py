@@ -121,6 +121,16 @@ def git_revision() -> str | None:
     return answer.stdout.strip() or None
 
 
+@cache
+def driver() -> dict[str, str]:
+    """What drives an accelerator: torch's CUDA and the kernel module's version, where there are any."""
+    found = {"cuda": str(torch.version.cuda)} if torch.version.cuda and torch.cuda.is_available() else {}
+    module = Path("/proc/driver/nvidia/version")
+    if module.is_file():
+        found["driver"] = module.read_text(encoding="utf-8").splitlines()[0]
+    return found
+
+
 def provenance(device: str) -> dict[str, Any]:
     """What a record says about where and how it was made."""
     return {
@@ -133,4 +143,5 @@ def provenance(device: str) -> dict[str, Any]:
         "command": sys.argv,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **library_versions(),
+        **driver(),
     }
