@@ -94,7 +94,7 @@ def test_more_trials_than_a_budget_has_are_a_row_that_says_so(tune, tmp_path):
 def test_a_sweep_s_config_is_run(tune, tmp_path, monkeypatch, capsys):
     def bench(*words):
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        with pytest.raises(SystemExit, match="^0$"):
+        with pytest.raises(SystemExit, match=r"^0$"):
             cli.main()
         return capsys.readouterr().out
 
