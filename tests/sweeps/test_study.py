@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import optuna
 import pytest
@@ -12,19 +13,20 @@ from optuna.trial import TrialState
 
 from bench import cli
 from bench.contracts import BenchError, StoreError, UsageError
+from sweeps.report import figures
 from sweeps.study import grid_of, open_storage
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
 def test_finds_a_planted_optimum(sweep, sampler):
     fixed = {} if sampler == "tpe" else {"mode": "right"}
-    made = sweep(trials=40, sampler=sampler, objectives=["likelihood"], set=fixed)
+    made = sweep(trials=50, sampler=sampler, objectives=["likelihood"], set=fixed)
     made.run()
     best = made.best()
     assert best.config.get("mode") == "right"
     assert best.config["x"] == pytest.approx(3, abs=1.5)
     assert 20 <= best.config["y"] <= 80
-    assert best.tuning.trials == 40
+    assert best.tuning.trials == 50
     assert best.tuning.validation == "cross_validation"
 
 
@@ -150,6 +152,10 @@ def test_several_objectives_have_a_pareto_set(sweep):
             for other in made.ended()
         )
     assert made.best().tuning.score == max(trial.values[0] for trial in made.ended())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        names = figures(made)
+    assert {"score: importances", "adapt_seconds: slices", "peak_memory_mb: history", "Pareto set"} <= names.keys()
 
 
 def test_hyperband_gives_up_what_falls_behind(sweep):
