@@ -195,9 +195,10 @@ def run(
         chosen = {name: value for name, value in fields.items() if value is not None}
         blocks = [validated(Block, {"task": name, **chosen}, "bench run") for name in task]
         asked = Suite(name="command line", blocks=blocks)
-    if tune_seconds is not None and tune_all is None:
+    trials = tune_all or asked.tune_all
+    if tune_seconds is not None and trials is None:
         raise UsageError("--tune-seconds limits --tune-all N, which is missing")
-    tuning = (tune_all, tune_seconds) if tune_all is not None else None
+    tuning = (trials, tune_seconds) if trials is not None else None
     _run(asked, accelerator, devices, workers, data, store, force, costs, logger, tuning)
 
 

@@ -87,12 +87,13 @@ class Block(BaseModel):
 
 
 class Suite(BaseModel):
-    """A suite file: blocks of runs under one name."""
+    """A suite file: blocks of runs under one name. tune_all: trials that each method is tuned by first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     description: str = ""
+    tune_all: int | None = Field(default=None, ge=1)
     blocks: list[Block] = Field(min_length=1)
 
 

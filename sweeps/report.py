@@ -1,5 +1,6 @@
 """What a study found: a page of Optuna's own plots, and W&B."""
 
+import warnings
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -31,15 +32,21 @@ def figures(sweep: Sweep) -> dict[str, Any]:
         found[f"{name}: history"] = visualization.plot_optimization_history(study, target=target, target_name=name)
         found[f"{name}: slices"] = visualization.plot_slice(study, target=target, target_name=name)
         if len(sweep.trials.space) > 1 and completed >= LEAST:
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            found[f"{name}: importances"] = visualization.plot_param_importances(
-                study, evaluator=evaluator, target=target, target_name=name
-            )
+            sign = 1 if sweep.trials.directions()[place] == "minimize" else -1
+            with warnings.catch_warnings():
+                # It warns that it takes low values for good ones, which the sign makes them.
+                warnings.simplefilter("ignore", UserWarning)
+                found[f"{name}: importances"] = visualization.plot_param_importances(
+                    study,
+                    evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+                    target=_objective(place, sign),
+                    target_name=name,
+                )
     return found
 
 
-def _objective(place: int) -> Callable[[FrozenTrial], float]:
-    return lambda trial: float(trial.values[place])
+def _objective(place: int, sign: int = 1) -> Callable[[FrozenTrial], float]:
+    return lambda trial: sign * float(trial.values[place])
 
 
 def write_page(sweep: Sweep, path: Path) -> None:

@@ -42,7 +42,7 @@ from sweeps.validation import SupportData, cross_validation, joined, repeated_sp
 
 Direction = Literal["minimize", "maximize"]
 RUNGS = (1, 3, 9)
-"""Ninths of its steps after which a gradient method's trial is compared with others, and may be given up."""
+"""Ninths of its steps after which a gradient method's trial is compared with others and may be given up; then all."""
 Report = Callable[[int, float], None]
 """Is told an intermediate score and after how many ninths of the steps; raises to give the trial up."""
 
@@ -188,14 +188,15 @@ class Trials:
         return _classified([scores[there]], [labels])
 
     def _by_folds(self, config: MethodConfig, report: Report | None) -> dict[str, float]:
-        """Over the episodes of all folds, which are adapted to together; compared with other trials on the first."""
+        """Over the episodes of all folds, which are adapted to together; compared with other trials on the first.
+
+        Rungs are trained anew from the start: it is then the same method that any limit of steps cuts short, whatever
+        it does after its last step.
+        """
         if report is not None:
             for rung in RUNGS[:-1]:
-                report(rung, self._scored(config, self.folds[0], rung)["score"])
-        found = self._scored(config, joined(self.folds))
-        if report is not None:
-            report(RUNGS[-1], found["score"])
-        return found
+                report(rung, self._scored(config, self.folds[0], rung)[self.spec.objectives[0]])
+        return self._scored(config, joined(self.folds))
 
     def _scored(self, config: MethodConfig, episodes: Episodes, ninths: int = RUNGS[-1]) -> dict[str, float]:
         """What answers are worth after so many ninths of the steps."""

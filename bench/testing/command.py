@@ -13,6 +13,7 @@ from bench import plugins
 from bench.errors import UsageError
 
 VARIABLE = "BENCH_PLUGIN"
+"""Names the one plugin to be tested; all of them where it is not set."""
 
 
 def test(

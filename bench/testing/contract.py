@@ -26,14 +26,12 @@ from bench.contracts import (
     Reads,
     Task,
 )
+from bench.testing.command import VARIABLE
 from bench.testing.doubles import Problem, adapted, backbone_for, columns, episodes_of, padded, problem, scores
-
-CHOSEN = "BENCH_PLUGIN"
-"""The variable that names the one plugin to be tested; all of them where it is not set."""
 
 
 def _names(group: plugins.Group) -> list[str]:
-    chosen = os.environ.get(CHOSEN)
+    chosen = os.environ.get(VARIABLE)
     return [name for name in plugins.find(group) if chosen in {None, name}]
 
 

@@ -9,14 +9,14 @@ import torch
 
 from bench.devices import quiet_lightning
 from bench.meter import memory_meter
-from tests.perf import cases, language
+from tests.perf import cases, language, trials
 from tests.perf.cases import Case
 
 ROUNDS = ((0.5, 20), (5.0, 5), (float("inf"), 3))
 """Seconds that a way takes at most, and how often it is then timed."""
 
 
-@pytest.fixture(scope="module", params=(*cases.CASES, *language.CASES), ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=(*cases.CASES, *trials.CASES, *language.CASES), ids=lambda make: make.__name__)
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     """A case, made once for both ways."""
     quiet_lightning()

@@ -42,7 +42,7 @@ class Planted(ForwardMethod):
     def predict(self, query):
         config = self.config
         distance = abs(config.x - BEST["x"]) / 10 + abs(torch.tensor(config.y / BEST["y"]).log10().item())
-        scores = 5 * query.keys @ normalize(self.sums, dim=-1).mT
+        scores = 40 * query.keys @ normalize(self.sums, dim=-1).mT
         noise = torch.randn(scores.shape, generator=torch.Generator().manual_seed(0))
         return (scores if config.mode == "right" else -scores) + 10 * distance * noise
 
