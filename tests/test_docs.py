@@ -1,0 +1,80 @@
+"""Every command in the documentation is one that the program takes, on things that there are."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer import Context
+
+from bench import plugins
+from bench.cli import app
+from bench.spec import suite_paths
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WRITTEN = {"cosine_prototype", "my_words"}
+"""What the reader of a guide writes on the way."""
+
+
+def commands(page):
+    """Each line of a code block, or word in a table, that is a command of ours."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    # In running text, a command without options is a name.
+    lines = [line for block in blocks for line in block.splitlines()] + re.findall(r"`(bench [^`]+ --[^`]+)`", text)
+    for line in lines:
+        words = line.partition("#")[0].strip()
+        # Ellipses, alternatives and optional parts are for the reader.
+        if words.startswith("bench ") and not re.search(r"[|\[\]…]|\.\.\.|\bMETHOD\b|\bNAME\b|PLUGIN|SUITE", words):
+            yield words
+
+
+CASES = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]
+
+
+def parsed(line):
+    """The context of the command that a line is; raises for what it does not take."""
+    command = typer.main.get_command(app)
+    context, words = None, shlex.split(line)[1:]
+    while hasattr(command, "commands") and words:
+        if words[0] not in command.commands:
+            raise ValueError(f"no command {words[0]!r}")
+        context = Context(command, parent=context)
+        command, words = command.commands[words[0]], words[1:]
+    return command.make_context(line, words, parent=context)
+
+
+def test_there_are_commands_to_try():
+    assert len(CASES) > 40
+    assert {page for page, _ in CASES} >= {"README.md", "docs/index.md", "docs/budgets.md", "docs/paper.md"}
+
+
+@pytest.mark.parametrize(("page", "line"), CASES)
+def test_a_command_is_one_that_the_program_takes(page, line):
+    given = parsed(line).params
+    for kind, names in (("tasks", given.get("task")), ("methods", given.get("method"))):
+        for name in [names] if isinstance(names, str) else names or ():
+            assert name in {*plugins.find(kind), *WRITTEN}, f"{page}: {line}"
+    suite = given.get("suite")
+    assert suite is None or suite in suite_paths() or suite.endswith(".yaml"), f"{page}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("bench rum quickstart", "no command 'rum'"),
+        ("bench run --methods faast", "No such option"),
+        ("bench leaderboard --format pdf", "'pdf' is not one of"),
+    ],
+)
+def test_a_wrong_command_would_be_found(line, reason):
+    with pytest.raises(Exception, match=reason):
+        parsed(line)
+
+
+def test_pages_that_are_linked_are_there():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
