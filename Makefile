@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test lint perf install
+.PHONY: quickstart test lint perf docs install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
@@ -20,6 +20,9 @@ lint: $(INSTALLED)
 perf: $(INSTALLED)
 	$(BIN)/pytest tests/perf/speed.py --benchmark-json $(VENV)/perf.json
 	$(BIN)/python -m tests.perf.report $(VENV)/perf.json docs/performance.md
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 install: $(INSTALLED)
 
