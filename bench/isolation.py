@@ -5,6 +5,7 @@ process at the price of a few milliseconds. It runs nothing itself, on one threa
 because neither threads nor CUDA survive a fork. Elsewhere each measurement starts a process from nothing.
 """
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -130,6 +131,10 @@ def _serve(connection: Connection, make: Callable[[], Backbone | None], threads:
         backbone = make()
     except BaseException as error:
         broken = _failure(error)
+    # The meters collect garbage before each stage: half a second with all that is loaded, some ms without. (It also
+    # keeps a collection from touching, and so copying, memory that forked children share.)
+    gc.collect()
+    gc.freeze()
     while True:
         try:
             function, arguments = connection.recv()
