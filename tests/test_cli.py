@@ -140,7 +140,7 @@ FAAST = [*DIGITS, "--method", "faast"]
         ),
         ([*FAAST, "--set", "faast.alfa=1"], "method faast has no field 'alfa'; did you mean 'alpha'?"),
         ([*FAAST, "--set", "knn.k=1"], "this run's methods has no 'knn'; known: faast"),
-        ([*FAAST, "--set", "faast.alpha=-1"], "faast: alpha: Input should be greater than or equal to 0, got -1"),
+        ([*FAAST, "--set", "faast.alpha=-1"], "faast: alpha: Input should be greater than or equal to 0.*got -1"),
         ([*FAAST, "--set", "faast.alpha=high"], "faast: alpha: Input should be a valid number.*got 'high'"),
         ([*FAAST, "--set", "faast.solver=magic"], "faast: solver: Input should be .*'pinv'.*, got 'magic'"),
         ([*FAAST, "--set", "faast.alpha"], "--set needs METHOD.FIELD=VALUE"),
