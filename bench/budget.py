@@ -1,6 +1,5 @@
 """What a run may cost: limits by axis, how users write them, and what a measurement says of them; docs/budgets.md."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.costs import Costs, StageCosts
 from bench.errors import BenchError, UsageError
+from bench.plugins import suggestion
 from bench.tuning import Tuning
-
-MIB = 2**20
 
 
 class Budget(BaseModel):
@@ -75,9 +73,7 @@ def budget_of(limits: Mapping[str, Any], what: str) -> Budget:
 
 def _require_axis(axis: str, known: Sequence[str], what: str) -> None:
     if axis not in known:
-        close = difflib.get_close_matches(axis, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        raise UsageError(f"{what} has no axis {axis!r}; {hint}")
+        raise UsageError(f"{what} has no axis {axis!r}; {suggestion(axis, known)}")
 
 
 def parse_budget(texts: Sequence[str]) -> Budget:
@@ -211,15 +207,14 @@ def excesses(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[Ex
     return found
 
 
-def require_possible(budget: Budget, own: StageCosts, items: int, reads_features: bool, what: str) -> None:
+def require_possible(budget: Budget, own: StageCosts, reads_features: bool, what: str) -> None:
     """Raise UsageError if a budget is below what the backbone itself costs, so that no method can keep to it.
 
-    own: the cost of passing ``items`` items through the backbone, as it is done before or inside every method.
+    own: what passes through the backbone before a method that reads features, or one item as inside any other.
     """
     least: dict[str, float] = {"peak_memory_mb": own.peak_memory_mb}
     if not reads_features:
-        each = 1000 * own.seconds / items
-        least |= {"query_milliseconds": each, "adapt_seconds": own.seconds / items, "flops": (own.flops or 0) / items}
+        least |= {"query_milliseconds": 1000 * own.seconds, "adapt_seconds": own.seconds, "flops": own.flops or 0}
     for axis, limit in budget.limits().items():
         if limit < least.get(axis, 0):
             raise UsageError(

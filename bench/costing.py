@@ -121,12 +121,12 @@ def _renumbered(positions: Positions) -> Positions:
     return np.where(positions == PADDING, PADDING, np.searchsorted(real, positions))
 
 
-def _chosen(pool: Pool, wanted: Positions) -> Dataset:
-    """Inputs of a pool, in memory whatever they were read from: another process need not find the files."""
-    shown = pool.inputs.format
+def _chosen(inputs: Dataset, wanted: Positions) -> Dataset:
+    """Some inputs, in memory whatever they were read from: another process need not find the files."""
+    shown = inputs.format
     with quiet_datasets():
         # As they are stored: a transform that opens files is for whoever reads them.
-        stored = pool.inputs.with_format(None).select(wanted).flatten_indices(keep_in_memory=True)
+        stored = inputs.with_format(None).select(wanted).flatten_indices(keep_in_memory=True)
     made: Dataset = stored.with_format(shown["type"], **shown["format_kwargs"])
     return made
 
@@ -135,7 +135,7 @@ def _part(pool: Pool, table: FeatureTable, positions: Positions) -> tuple[Pool, 
     wanted = np.unique(positions[positions != PADDING])
     if len(wanted) == 0:  # a pool has an item, even one that nobody looks at
         wanted = np.zeros(1, dtype=np.int64)
-    inputs = _chosen(pool, wanted)
+    inputs = _chosen(pool.inputs, wanted)
     targets = None if pool.targets is None else [pool.targets[position] for position in wanted]
     smaller = FeatureTable(table.split, np.full(len(wanted), PADDING, dtype=np.int64))
     if table.keys.numel() and (table.row[wanted] >= 0).all():
@@ -167,9 +167,7 @@ def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
     if isinstance(found[0]["input"], str):
         order = np.argsort([len(text) for text in found["input"]], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(found) - 1, SAMPLE).astype(int))]
-    labels = np.zeros(len(chosen), dtype=np.int64)
-    everything = Pool(found, np.zeros(len(found), dtype=np.int64))
-    return Pool(_chosen(everything, chosen), labels)
+    return Pool(_chosen(found, chosen), np.zeros(len(chosen), dtype=np.int64))
 
 
 def scaled(cost: StageCosts, share: float) -> StageCosts:
@@ -254,8 +252,8 @@ def episode_costs(backbone: Backbone, work: Work) -> Measured:
     kept = outcomes[1:] or outcomes
     costs = _costs(kept, counted, work, group)
     over = excesses(budget, costs, statistics.median(outcome.step_seconds for outcome in kept))
-    held = most_steps or costs.steps if budget.limits() else None
-    held = min(held, costs.steps) if held and costs.steps else None
+    # All other episodes take as many steps as this one did, whatever stopped it.
+    held = costs.steps if budget.limits() and costs.steps else None
     return Measured(costs, config, held, tuple(over))
 
 

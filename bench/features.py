@@ -212,10 +212,13 @@ def encode(
     devices: DeviceOptions,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Encoded:
-    """Items of a pool through the frozen backbone. advance: called with the number of items done."""
+    """Items of a pool through the frozen backbone, in the order of ``positions``: texts of like length pad little.
+
+    advance: called with the number of items done.
+    """
     encoder = _Encoder(backbone, StageMeter(), advance)
     loader = DataLoader(
-        _Prepared(backbone, pool, _by_length(backbone, pool, positions)),
+        _Prepared(backbone, pool, positions.tolist()),
         batch_size=devices.batch_size,
         num_workers=devices.workers,
         collate_fn=_Collate(backbone),

@@ -58,6 +58,7 @@ class Group:
     report: Report
     _references: dict[str, Record] = field(default_factory=dict, init=False)
     _encode: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
+    _pass: StageCosts | None = field(default=None, init=False)
 
     def run(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> None:
         """Run what is not recorded. Raises UsageError if no method can keep to a budget."""
@@ -196,19 +197,23 @@ class Group:
             self._encode[key] = scaled(cost, n_items / len(some.labels))
         return self._encode[key]
 
+    def _one_pass(self, job: Job, material: Material, isolation: Isolation) -> StageCosts:
+        """What one query costs to pass through the backbone; the first that is asked about stands for all."""
+        if self._pass is None:
+            raw = self.data.query.inputs[int(job.episodes.query[0, 0])]["input"]
+            devices = self.devices.with_precision(job.spec.precision)
+            self._pass = isolation.call(one_pass, raw, material.task.window, devices)
+        return self._pass
+
     def _require_possible(self, jobs: list[Job], material: Material, isolation: Isolation) -> None:
         """Raise UsageError if a budget is below the backbone's own cost for all that are held to it."""
         limited = [job for job in jobs if job.spec.budget.limits()]
         refusals: list[UsageError] = []
         for job in limited:
             reads_features = job.reads is Reads.FEATURES
-            own, items = self._encode_costs(job, material, isolation), 1
-            if not reads_features:
-                raw = self.data.query.inputs[int(job.episodes.query[0, 0])]["input"]
-                devices = self.devices.with_precision(job.spec.precision)
-                own = isolation.call(one_pass, raw, material.task.window, devices)
+            own = (self._encode_costs if reads_features else self._one_pass)(job, material, isolation)
             try:
-                require_possible(job.spec.budget, own, items, reads_features, job.spec.backbone)
+                require_possible(job.spec.budget, own, reads_features, job.spec.backbone)
             except UsageError as error:
                 refusals.append(error)
         if limited and len(refusals) == len(limited):

@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import Callback
 
 from bench.budget import Budget, Excess, OverBudgetError
 from bench.contracts import GradientMethod
-from bench.meter import TokenMeter
+from bench.meter import StageMeter, TokenMeter
 
 GRACE = 1.0
 """Seconds past its limit after which what cannot be cut short is ended; the repeats tell whether it kept to it."""
@@ -33,7 +33,7 @@ class Holding(Callback):
             self.step_seconds = max(self.step_seconds, seconds - self.seconds)
         next_tokens = tokens + (tokens - self._tokens)
         self.seconds, self._tokens = seconds, tokens
-        self._require("peak_memory_mb", module.adapting.memory.peak() if self.budget.peak_memory_mb else 0.0)
+        self._require_memory(module.adapting)
         if isinstance(module.method, GradientMethod):
             # The next step is taken only if it should end in time, as the last one would have.
             late = self._beyond("adapt_seconds", seconds + self.step_seconds + self.closing_seconds)
@@ -46,7 +46,12 @@ class Holding(Callback):
         """After a batch of queries."""
         each = 1000 / self.n_queries
         self._require("query_milliseconds", each * module.answering.elapsed(), each * GRACE)
-        self._require("peak_memory_mb", module.answering.memory.peak() if self.budget.peak_memory_mb else 0.0)
+        self._require_memory(module.answering)
+
+    def _require_memory(self, stage: StageMeter) -> None:
+        # Asking the meter takes time, at every step.
+        if self.budget.peak_memory_mb:
+            self._require("peak_memory_mb", stage.memory.peak())
 
     def _beyond(self, axis: str, measured: float) -> bool:
         limit = getattr(self.budget, axis)

@@ -58,7 +58,15 @@ def paired(a: Sequence[Record], b: Sequence[Record], find: Find) -> Paired | Non
 
 def told_apart(groups: Mapping[Name, Sequence[Record]], find: Find) -> set[frozenset[Name]]:
     """The pairs of groups that differ, by tests adjusted for all pairs that can be compared."""
-    pairs = {(a, b): paired(groups[a], groups[b], find) for a, b in combinations(groups, 2)}
+    read: dict[str, Outcomes | None] = {}
+
+    def find_once(record: Record) -> Outcomes | None:
+        # A file is read and verified once, however many others its record is compared with.
+        if record.id not in read:
+            read[record.id] = find(record)
+        return read[record.id]
+
+    pairs = {(a, b): paired(groups[a], groups[b], find_once) for a, b in combinations(groups, 2)}
     made = {pair: each for pair, each in pairs.items() if each is not None}
     adjusted = holm([each.p_value for each in made.values()])
     return {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.claims(p)}

@@ -95,12 +95,16 @@ def find(group: Group) -> dict[str, Plugin]:
     return dict(sorted(found.items()))
 
 
-def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """An error for an unknown name that suggests the closest known one."""
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to tell of an unknown name: the closest known one, or all of them."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
-    return UsageError(f"{kind} has no {name!r}; {hint}")
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """An error for an unknown name that suggests the closest known one."""
+    return UsageError(f"{kind} has no {name!r}; {suggestion(name, known)}")
 
 
 def get(group: Group, name: str) -> Plugin:

@@ -54,8 +54,7 @@ class Report:
     def begin(self, id_: str, spec: RunSpec) -> None:
         """A run begins, whose record will have this id."""
         self.reporter.running(spec)
-        for tracker in self.trackers:
-            self._tracked(lambda tracker=tracker: tracker.begin(id_, spec))  # type: ignore[misc]
+        self._tell_trackers(lambda tracker: tracker.begin(id_, spec))
 
     def known(self, record: Record) -> None:
         """A run was asked for that is recorded already."""
@@ -70,17 +69,17 @@ class Report:
             self.problem(str(error))
         self.records.append(record)
         self.reporter.done(record)
-        for tracker in self.trackers:
-            self._tracked(lambda tracker=tracker: tracker(record))  # type: ignore[misc]
+        self._tell_trackers(lambda tracker: tracker(record))
 
-    def _tracked(self, tell: Callable[[], None]) -> None:
-        try:
-            tell()
-        except Exception as error:  # a tracker's failure is never the run's
-            message = f"tracking failed, the record is kept: {type(error).__name__}: {error}"
-            if message not in self._told:
-                self._told.add(message)
-                self.reporter.problem(message)
+    def _tell_trackers(self, tell: Callable[[Tracker], None]) -> None:
+        for tracker in self.trackers:
+            try:
+                tell(tracker)
+            except Exception as error:  # a tracker's failure is never the run's
+                message = f"tracking failed, the record is kept: {type(error).__name__}: {error}"
+                if message not in self._told:
+                    self._told.add(message)
+                    self.reporter.problem(message)
 
 
 def told(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """What a user can ask for: one run, and a suite of them."""
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.budget import Budget, Match
 from bench.errors import UsageError
-from bench.plugins import did_you_mean
+from bench.plugins import did_you_mean, suggestion
 from bench.tuning import Tuning
 
 Shots = int | Literal["full"]
@@ -107,9 +106,7 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
         if first["type"] == "extra_forbidden":
             field = str(first["loc"][-1])
             known = _fields_at(model, first["loc"][:-1])
-            close = difflib.get_close_matches(field, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
-            raise UsageError(f"{what} has no field {path!r}; {hint}") from None
+            raise UsageError(f"{what} has no field {path!r}; {suggestion(field, known)}") from None
         if first["type"] == "missing":
             missing = ".".join(str(part) for part in first["loc"])
             raise UsageError(f"{what} needs the field {missing!r}, which is missing") from None

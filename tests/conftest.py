@@ -11,7 +11,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
-from bench import plugins
+from bench import cli, plugins
 
 TESTS = Path(__file__).parent
 
@@ -45,3 +45,19 @@ def cache(tmp_path, monkeypatch):
     """A feature cache of the test's own."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def in_process(monkeypatch, capsys):
+    """``bench ...`` in this process; answers exit code, output and standard error."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code or 0
+        return code, *capsys.readouterr()
+
+    return command

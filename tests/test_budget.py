@@ -100,7 +100,7 @@ def test_a_method_that_was_stopped_may_end_within_a_step_of_its_time():
 def test_a_budget_below_the_backbones_own_cost_is_refused():
     own = StageCosts(seconds=0.5, peak_memory_mb=200.0, flops=10**9)
     with pytest.raises(UsageError, match=r"peak_memory_mb=100 is below what pixels itself costs, 200; .* raise it"):
-        require_possible(Budget(peak_memory_mb=100), own, 1, True, "pixels")
-    require_possible(Budget(query_milliseconds=100), own, 1, True, "pixels")
+        require_possible(Budget(peak_memory_mb=100), own, True, "pixels")
+    require_possible(Budget(query_milliseconds=100), own, True, "pixels")
     with pytest.raises(UsageError, match="query_milliseconds=100 is below"):
-        require_possible(Budget(query_milliseconds=100), own, 1, False, "pixels")
+        require_possible(Budget(query_milliseconds=100), own, False, "pixels")

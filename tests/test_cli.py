@@ -14,7 +14,7 @@ import time
 import psutil
 import pytest
 
-from bench import cli, plugins
+from bench import plugins
 from tests.test_records import record
 
 COLUMNS = {
@@ -35,20 +35,10 @@ def clean(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def bench(clean, monkeypatch, capsys):
+def bench(clean, in_process):
     """``bench ...`` in this process; answers exit code, output and standard error."""
 
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
+    return in_process
 
 
 def one_line(answer, code):

@@ -6,26 +6,15 @@ import sys
 
 import pytest
 
-from bench import cli
 from tests.test_cli import one_line
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, capsys):
+def bench(tmp_path, monkeypatch, in_process):
     """``bench ...`` in this process; answers exit code, output and standard error."""
     monkeypatch.chdir(tmp_path)
 
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
+    return in_process
 
 
 def installed(package, site):

@@ -1,30 +1,18 @@
 """``bench compare`` as a user types it."""
 
-import sys
-
 import pytest
 
-from bench import cli
 from bench.records import Store
 from tests.comparing.test_differences import run
 
 
 @pytest.fixture
-def compare(tmp_path, monkeypatch, capsys):
+def compare(tmp_path, in_process):
     store = Store(tmp_path)
     for record in (run("a|x"), run("b", 3), run("c", 0, 1)):
         store.write(record)
 
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", "compare", *words, "--store", str(tmp_path)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        return code, *capsys.readouterr()
-
-    return command
+    return lambda *words: in_process("compare", *words, "--store", str(tmp_path))
 
 
 def test_a_comparison_as_markdown(compare):

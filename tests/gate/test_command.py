@@ -1,31 +1,20 @@
 """``bench check`` as continuous integration runs it: exit codes, Markdown, JUnit XML, new baselines."""
 
-import sys
 from xml.etree import ElementTree
 
 import pytest
 
-from bench import cli
 from bench.records import Store
 from tests.gate.suites import fill
 
 
 @pytest.fixture
-def check(tmp_path, monkeypatch, capsys):
+def check(tmp_path, monkeypatch, in_process):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.delenv("BENCH_STORE", raising=False)
 
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", "check", "--baseline", "baseline", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        return code, *capsys.readouterr()
-
-    return command
+    return lambda *words: in_process("check", "--baseline", "baseline", *words)
 
 
 def test_the_same_again_passes(check, tmp_path):

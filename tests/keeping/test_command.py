@@ -3,12 +3,10 @@
 import csv
 import json
 import re
-import sys
 
 import pyarrow.parquet as pq
 import pytest
 
-from bench import cli
 from bench.records import Record, Store
 from tests.gate.suites import fill
 from tests.test_leaderboard import made
@@ -16,20 +14,11 @@ from tests.test_records import answered, record
 
 
 @pytest.fixture
-def records(tmp_path, monkeypatch, capsys):
+def records(tmp_path, monkeypatch, in_process):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCH_STORE", raising=False)
 
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", "records", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        return code, *capsys.readouterr()
-
-    return command
+    return lambda *words: in_process("records", *words)
 
 
 @pytest.fixture
