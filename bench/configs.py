@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import StoreError, UsageError
-from bench.spec import validated
+from bench.spec import read_yaml, validated
 from bench.tuning import Tuning
 
 
@@ -28,19 +28,6 @@ class Best(BaseModel):
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
-
-
-def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """A mapping in a YAML file. Raises UsageError if there is none."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"no {what} can be read from {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{what} {path} needs a mapping of fields, got {type(content).__name__}")
-    return content
 
 
 def read_configs(paths: Sequence[Path]) -> dict[str, Best]:

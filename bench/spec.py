@@ -138,6 +138,19 @@ def suite_paths() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def read_yaml(path: Path, what: str, needed: str = "a mapping of fields") -> dict[str, Any]:
+    """A mapping in a YAML file. Raises UsageError if there is none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"no {what} can be read from {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{what} {path} needs {needed}, got {type(content).__name__}")
+    return content
+
+
 def load_suite(name: str) -> Suite:
     """A shipped suite by name, or any YAML file by path."""
     path = suite_paths().get(name, Path(name))
@@ -145,12 +158,7 @@ def load_suite(name: str) -> Suite:
         if path.suffix in {".yaml", ".yml"}:
             raise UsageError(f"no such suite file: {path}")
         raise did_you_mean("suites", name, suite_paths())
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"suite {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"suite {path} needs a mapping with 'name' and 'blocks', got {type(content).__name__}")
+    content = read_yaml(path, "suite", "a mapping with 'name' and 'blocks'")
     return validated(Suite, content, f"suite {path.name}")
 
 

@@ -57,8 +57,7 @@ def sweep(
     The same command goes on with a study that was interrupted; with more --trials it goes on with one that has ended.
     """
     from bench.budget import parse_budget
-    from bench.configs import read_yaml
-    from bench.spec import parse_shots
+    from bench.spec import parse_shots, read_yaml
     from sweeps.definition import sweep_spec
 
     n_shots = parse_shots(shots) if shots else []
