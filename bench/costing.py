@@ -88,13 +88,15 @@ class Measured:
     """What measuring found.
 
     most_steps: optimizer steps that the budget leaves, None where all are. config: as it was fitted to the budget.
-    costs: None where the method was stopped. excesses: limits that were not kept.
+    costs: None where the method was stopped. excesses: limits that were not kept. outcome: what the episode's method
+    answered after so many steps, None where the method was stopped.
     """
 
     costs: Costs | None
     config: MethodConfig
     most_steps: int | None
     excesses: tuple[Excess, ...]
+    outcome: Outcome | None = None
 
 
 def alone(material: Material, episodes: Episodes) -> tuple[Excerpt, Episodes]:
@@ -233,7 +235,9 @@ def episode_costs(backbone: Backbone, work: Work) -> Measured:
 
     try:
         # Counting slows a method down, so that it is held to nothing meanwhile.
+        began = time.perf_counter()
         counted = run(Plan(min(COUNTED_STEPS, budget.steps or COUNTED_STEPS), counted=True))
+        counting_seconds = time.perf_counter() - began
         most_steps = _steps_within(budget, counted, work.encode, group)
         if most_steps == 0:
             flops = counted.step_flops + _encode_flops(work.encode, group)
@@ -245,7 +249,12 @@ def episode_costs(backbone: Backbone, work: Work) -> Measured:
             closing = outcomes[-1].closing_seconds if outcomes else 0.0
             outcomes.append(run(Plan(most_steps, budget, closing)))
 
-        repeated(once)
+        # Batches of work that takes so long are large, and what counting and a cold start add to them is little.
+        whole = not counted.steps and not budget.limits()
+        if whole and 2 * counting_seconds > PATIENCE:
+            outcomes.append(counted)
+        else:
+            repeated(once)
     except OverBudgetError as error:
         return Measured(None, config, None, (error.excess,))
     # The first one warmed up, unless it was the only one that there was time for.
@@ -254,7 +263,8 @@ def episode_costs(backbone: Backbone, work: Work) -> Measured:
     over = excesses(budget, costs, statistics.median(outcome.step_seconds for outcome in kept))
     # All other episodes take as many steps as this one did, whatever stopped it.
     held = costs.steps if budget.limits() and costs.steps else None
-    return Measured(costs, config, held, tuple(over))
+    answered = next(outcome for outcome in kept if outcome.steps == costs.steps)
+    return Measured(costs, config, held, tuple(over), answered)
 
 
 def limits_of(budget: Budget) -> Limits:

@@ -137,6 +137,8 @@ class Measurement:
             )
 
         groups = [group(start) for start in range(0, len(job.episodes), size)]
+        if len(job.episodes) == 1 and measured.outcome is not None and self.devices.devices == 1:
+            return [measured.outcome], groups  # it is the one that was measured
         return [adapt_and_answer(make, group, self.devices, plan) for group in groups], groups
 
 

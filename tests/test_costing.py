@@ -205,3 +205,35 @@ def test_lora_takes_the_rank_that_fits():
 def test_limits_are_in_bytes():
     assert limits_of(Budget(state_mb=0.5, tokens=7)).state_bytes == 2**19
     assert limits_of(Budget()).state_bytes is None
+
+
+@pytest.mark.parametrize("method", ["faast", "softmax_memory", "linear_probe", "zero_shot"])
+def test_a_single_episode_is_scored_by_what_was_measured(runner, monkeypatch, method):
+    two = run(runner, method)[method]
+
+    def again(*_):
+        raise AssertionError("adapted once more than needed")
+
+    monkeypatch.setattr("bench.measuring.adapt_and_answer", again)
+    one = run(runner, method, n_episodes=1)[method]
+    assert one.status == "ok", one.reason
+    assert one.episode_scores == pytest.approx(two.episode_scores[:1])
+    assert one.n_queries == two.n_queries // 2
+
+
+def test_what_takes_long_is_run_once(runner, monkeypatch):
+    from methods.faast import Faast
+
+    observed = []
+    observe = Faast.observe
+    monkeypatch.setattr("bench.costing.PATIENCE", 0.0)
+    monkeypatch.setattr(Faast, "observe", lambda self, support: observed.append(1) or observe(self, support))
+    record = run(runner, "faast", n_episodes=1)["faast"]
+    assert record.status == "ok"
+    assert record.costs.repeats == 1
+    assert record.costs.adapt.flops > 0
+    assert record.costs.adapt.seconds > 0
+    assert len(observed) == 1  # its support set is one batch
+    # Steps are counted for the first few alone, so that counting measures nothing.
+    probe = run(runner, "linear_probe", n_episodes=1, set={"linear_probe": {"steps": 30}})["linear_probe"]
+    assert (probe.costs.repeats, probe.costs.steps) == (1, 30)
