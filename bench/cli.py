@@ -195,11 +195,13 @@ def run(
         chosen = {name: value for name, value in fields.items() if value is not None}
         blocks = [validated(Block, {"task": name, **chosen}, "bench run") for name in task]
         asked = Suite(name="command line", blocks=blocks)
-    trials = tune_all or asked.tune_all
-    if tune_seconds is not None and trials is None:
+    if tune_all is None:
+        trials = [block.tune_all or asked.tune_all for block in asked.blocks]
+    else:
+        trials = [tune_all for _ in asked.blocks]
+    if tune_seconds is not None and not any(trials):
         raise UsageError("--tune-seconds limits --tune-all N, which is missing")
-    tuning = (trials, tune_seconds) if trials is not None else None
-    _run(asked, accelerator, devices, workers, data, store, force, costs, logger, tuning)
+    _run(asked, accelerator, devices, workers, data, store, force, costs, logger, trials, tune_seconds)
 
 
 def _run(
@@ -212,7 +214,8 @@ def _run(
     force: bool,
     costs: Isolated,
     logger: Logger,
-    tuning: tuple[int, float | None] | None,
+    trials: list[int | None],
+    tune_seconds: float | None,
 ) -> None:
     if data is not None and not data.is_dir():
         raise UsageError(f"--data needs a folder, got {data}")
@@ -232,7 +235,7 @@ def _run(
         from bench.tracking import LoggerTracker, Tracker, WandbTracker
 
         quiet_lightning()
-        specs = [spec for block in suite.blocks for spec in expand(block)]
+        by_block = [expand(block) for block in suite.blocks]
         options = DeviceOptions(accelerator=accelerator, devices=devices, workers=workers)
         trackers: tuple[Tracker, ...] = ()
         if logger is Logger.WANDB:
@@ -240,10 +243,12 @@ def _run(
         elif logger is not Logger.NONE:
             trackers = (LoggerTracker(store, logger.value, group=suite.name),)
         with interrupts():
-            if tuning is not None:
+            if any(trials):
                 from sweeps.tuned import TuneAll
 
-                specs = TuneAll(*tuning, data, options, store / "studies", reporter.problem)(specs)
+                tune = TuneAll(tune_seconds, data, options, store / "studies", reporter.problem)
+                by_block = [tune(specs, number) for specs, number in zip(by_block, trials, strict=True)]
+            specs = [spec for block in by_block for spec in block]
             isolate = fresh_processes if costs is Isolated.FRESH else same_process
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 240)

@@ -61,7 +61,7 @@ class Block(BaseModel):
     """A grid of runs on one task. What is left out comes from the task's own protocol.
 
     set: fields by method. preset: a named set of fields, where ``set`` says nothing else. tuning: by method, how its
-    fields in ``set`` were found.
+    fields in ``set`` were found. tune_all: trials that each method is tuned by first, in place of the suite's.
     budget: limits by axis. budget_grid: several values of an axis, to run all methods under each of them. match: a
     method, and on which axes its costs are the others' budget.
     """
@@ -80,13 +80,14 @@ class Block(BaseModel):
     set: dict[str, dict[str, Any]] = {}
     preset: str | None = None
     tuning: dict[str, Tuning] = {}
+    tune_all: int | None = Field(default=None, ge=1)
     budget: dict[str, float] = {}
     budget_grid: dict[str, list[float]] = {}
     match: str | None = None
 
 
 class Suite(BaseModel):
-    """A suite file: blocks of runs under one name. tune_all: trials that each method is tuned by first."""
+    """A suite file: blocks of runs under one name. tune_all: trials that each method is tuned by first, if any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

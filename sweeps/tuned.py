@@ -19,10 +19,10 @@ from sweeps.trials import Ground
 class TuneAll:
     """Tunes runs on their support data; runs that differ by seed or budget share a config.
 
-    folder: where studies are kept, so that what was tuned once is not tuned again. tell: is told what comes of each.
+    seconds: after which no trial of a method is begun. folder: where studies are kept, so that what was tuned once is
+    not tuned again. tell: is told what comes of each.
     """
 
-    trials: int
     seconds: float | None
     data: Path | None
     devices: DeviceOptions
@@ -31,25 +31,30 @@ class TuneAll:
     _found: dict[str, Best | None] = field(default_factory=dict, init=False)
     _ground: tuple[tuple[str, ...], Ground] | None = field(default=None, init=False)
 
-    def __call__(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
-        """The same runs with tuned configs. What has nothing to tune stays as it is, and so does what fails."""
+    def __call__(self, specs: Sequence[RunSpec], trials: int | None) -> list[RunSpec]:
+        """The same runs with configs tuned by so many trials; None leaves all as they are.
+
+        What has nothing to tune stays as it is, and so does what fails.
+        """
+        if trials is None:
+            return list(specs)
         seeds: dict[str, int] = {}
         for spec in specs:
             seeds[_alike(spec)] = min(spec.seed, seeds.get(_alike(spec), spec.seed))
-        tuned = [self._tuned(spec, seeds[_alike(spec)]) for spec in sorted(specs, key=RunSpec.shared)]
+        tuned = [self._tuned(spec, seeds[_alike(spec)], trials) for spec in sorted(specs, key=RunSpec.shared)]
         matched = []
         for spec in tuned:
             reference = spec.reference()
             if reference is not None and spec.match is not None:
-                reference = self._tuned(reference, seeds.get(_alike(reference), reference.seed))
+                reference = self._tuned(reference, seeds.get(_alike(reference), reference.seed), trials)
                 changes = {"config": reference.config, "tuning": reference.tuning}
                 spec = spec.model_copy(update={"match": spec.match.model_copy(update=changes)})
             matched.append(spec)
         return matched
 
-    def _tuned(self, spec: RunSpec, seed: int) -> RunSpec:
+    def _tuned(self, spec: RunSpec, seed: int, trials: int) -> RunSpec:
         limit = spec.budget.tuning_trials
-        changes: dict[str, Any] = {"trials": min(self.trials, limit or self.trials), "seconds": self.seconds}
+        changes: dict[str, Any] = {"trials": min(trials, limit or trials), "seconds": self.seconds}
         if spec.n_shot == 0 or spec.tuning is not None:
             return spec
         asked = SweepSpec.of_run(spec.model_copy(update={"seed": seed}), **changes)

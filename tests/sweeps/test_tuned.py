@@ -20,14 +20,11 @@ from tests.test_runner import Notebook
 
 @pytest.fixture
 def tune(outside, cache, tmp_path):
-    """Makes TuneAll with so many trials, and what it told."""
+    """Tunes specs by so many trials; and what was told of it."""
     quiet_lightning()
     told = []
 
-    def make(trials):
-        return TuneAll(trials, None, None, DeviceOptions(accelerator="cpu"), tmp_path / "studies", told.append), told
-
-    return make
+    return TuneAll(None, None, DeviceOptions(accelerator="cpu"), tmp_path / "studies", told.append), told
 
 
 def specs(methods, **changes):
@@ -36,9 +33,9 @@ def specs(methods, **changes):
 
 
 def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
-    tuner, _ = tune(4)
+    tuner, _ = tune
     asked = specs(["zero_shot", "faast", "knn", "lp_plus_plus"])
-    found = tuner(asked)
+    found = tuner(asked, 4)
     assert len(found) == len(asked)
     for spec in found:
         if spec.method in {"zero_shot", "lp_plus_plus"}:
@@ -50,23 +47,23 @@ def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
 
 
 def test_a_method_that_fails_stays_untuned_and_is_told_of(tune):
-    tuner, told = tune(3)
-    (spec, _) = tuner(specs(["planted"], set={"planted": {"fail_above": -100.0}}))
+    tuner, told = tune
+    (spec, _) = tuner(specs(["planted"], set={"planted": {"fail_above": -100.0}}), 3)
     assert spec.tuning is None
     assert spec.config == {"fail_above": -100.0}
     assert told[0].startswith("planted on stripes, 3 shots stays untuned: none of 3 trials was completed")
 
 
 def test_a_budget_limits_the_trials(tune):
-    tuner, _ = tune(9)
-    (spec,) = tuner(specs(["knn"], seeds=[0], budget={"tuning_trials": 2}))
+    tuner, _ = tune
+    (spec,) = tuner(specs(["knn"], seeds=[0], budget={"tuning_trials": 2}), 9)
     assert spec.tuning.trials == 2
 
 
 def test_tuned_and_untuned_rows_are_told_apart_and_the_search_is_a_cost(tune, tmp_path):
-    tuner, _ = tune(3)
+    tuner, _ = tune
     untuned = specs(["knn", "linear_probe"], seeds=[0], set={"linear_probe": {"steps": 5}}, match="knn:state_mb")
-    tuned = tuner(untuned)
+    tuned = tuner(untuned, 3)
     runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), Notebook(), isolate=same_process)
     report = runner.run([*untuned, *tuned])
     assert not report.problems
@@ -82,8 +79,8 @@ def test_tuned_and_untuned_rows_are_told_apart_and_the_search_is_a_cost(tune, tm
 
 
 def test_more_trials_than_a_budget_has_are_a_row_that_says_so(tune, tmp_path):
-    tuner, _ = tune(3)
-    (spec,) = tuner(specs(["knn"], seeds=[0]))
+    tuner, _ = tune
+    (spec,) = tuner(specs(["knn"], seeds=[0]), 3)
     held = spec.model_copy(update={"budget": spec.budget.model_copy(update={"tuning_trials": 2})})
     runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), Notebook(), isolate=same_process)
     (record,) = runner.run([held]).records
@@ -91,13 +88,29 @@ def test_more_trials_than_a_budget_has_are_a_row_that_says_so(tune, tmp_path):
     assert record.reason == "tuning_trials is 3, 2 allowed"
 
 
-def test_a_sweep_s_config_is_run(tune, tmp_path, monkeypatch, capsys):
-    def bench(*words):
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Runs a command that succeeds, and gives what it printed."""
+
+    def command(*words):
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
         with pytest.raises(SystemExit, match=r"^0$"):
             cli.main()
         return capsys.readouterr().out
 
+    return command
+
+
+def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench):
+    block = {"task": "stripes", "backbone": "pixels", "methods": ["knn"], "shots": [3], "n_episodes": 2}
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(yaml.safe_dump({"name": "mixed", "blocks": [block, block | {"tune_all": 3}]}), encoding="utf-8")
+    bench("run", suite, "--logger", "none", "--costs", "same", "--store", tmp_path / "runs")
+    found = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
+    assert sorted(row["tuning_trials"] for row in found) == [0, 3]
+
+
+def test_a_sweep_s_config_is_run(tune, tmp_path, bench):
     common = ("--task", "stripes", "--backbone", "pixels", "--logger", "none")
     bench("sweep", *common, "--method", "knn", "--shots", 3, "--trials", 3, "--out", tmp_path / "studies")
     (best,) = (tmp_path / "studies").glob("*/best.yaml")
