@@ -126,7 +126,7 @@ class GradientAdaptation(_Adaptation):
     def on_train_batch_end(self, outputs: Any, batch: Support, batch_idx: int) -> None:
         """Validate where it is time to."""
         if self.counter is not None:
-            self.flops_at_steps.append(self.counter.get_total_flops())
+            self.flops_at_steps.append(self.counter.total)
         every = self.method.validate_every
         if every and self.trainer.global_step % every == 0:
             self._validate()
@@ -220,13 +220,13 @@ def adapt_and_answer(
         if method.uses_support:
             with tokens:
                 trainer.fit(module, batches)
-        adapt_flops = module.counter.get_total_flops() if module.counter else 0
+        adapt_flops = module.counter.total if module.counter else 0
         optimizer_bytes = sum(_optimizer_bytes(optimizer) for optimizer in trainer.optimizers)
         taken = trainer.global_step
         # Not the same trainer: that one holds gradients and the optimizer's state.
         trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks)
         answers: list[Any] = trainer.predict(module, _Stream(group.query_batches)) or []
-        query_flops = module.counter.get_total_flops() - adapt_flops if module.counter else 0
+        query_flops = module.counter.total - adapt_flops if module.counter else 0
     scores = [answer for answer in answers if isinstance(answer, Tensor)]
     return Outcome(
         scores=torch.cat(scores, dim=1) if scores else torch.empty(0),

@@ -155,7 +155,7 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
     with FlopMeter() as counter, torch.enable_grad():
         backbone.encode(batch)
     repeated(lambda: found.append(encode(backbone, pool, positions, devices).cost))
-    return _stage(found[1:] or found, counter.get_total_flops())
+    return _stage(found[1:] or found, counter.total)
 
 
 def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
@@ -202,7 +202,7 @@ def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) 
     seconds.clear()
     with torch.no_grad():
         repeated(read)
-    return StageCosts(seconds=min(seconds), flops=counter.get_total_flops())
+    return StageCosts(seconds=min(seconds), flops=counter.total)
 
 
 def repeated(run: Callable[[], None]) -> None:

@@ -109,10 +109,10 @@ def operations(device: torch.device) -> Iterator[Finding]:
     matrix = torch.eye(SIZE, dtype=torch.float64) * 2
     with FlopMeter() as product:
         matrix @ matrix
-    yield Finding("operations of a matrix product", 2.0 * SIZE**3, product.get_total_flops(), "FLOP", 0.0)
+    yield Finding("operations of a matrix product", 2.0 * SIZE**3, product.total, "FLOP", 0.0)
     with FlopMeter() as factor:
         torch.linalg.cholesky(matrix)
-    yield Finding("operations of a Cholesky factor", SIZE**3 // 3, factor.get_total_flops(), "FLOP", 0.0)
+    yield Finding("operations of a Cholesky factor", SIZE**3 // 3, factor.total, "FLOP", 0.0)
     if device.type == "cuda":
         yield _queued(device)
 

@@ -138,7 +138,8 @@ class SampledMemory(MemoryMeter):
         self.thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start sampling."""
+        """Start sampling anew."""
+        self.stop()
         _release_freed_memory()
         self.baseline = self.top = self._resident()
         self.done = threading.Event()

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 Floats = NDArray[np.float64]
@@ -191,10 +190,15 @@ def compare_parts(a: Floats, b: Floats, score: Callable[[Floats], Floats]) -> Pa
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted for being several (Holm 1979), so that in 95 of 100 families of tests no claim is false."""
-    if not p_values:
-        return []
-    return [float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1]]
+    """Adjusted for being several (Holm 1979), so that in 95 of 100 families of tests no claim is false.
+
+    As statsmodels' ``multipletests`` has it, which takes a second where much is in memory: it collects garbage first.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return [float(each) for each in adjusted]
 
 
 def tiers(ordered: Sequence[Name], apart: Collection[frozenset[Name]]) -> list[int]:

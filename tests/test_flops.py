@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.flops import FlopMeter
 from methods.faast import FastWeights
@@ -14,7 +16,7 @@ TALL = A[:, :, :10]
 def counted(run):
     with FlopMeter() as meter:
         run()
-    return meter.get_total_flops()
+    return meter.total
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,23 @@ def test_a_closed_form_counts_its_solve():
 
     gram = 2 * 20 * 20 * 64
     assert counted(solve) > gram + 20**3 // 3
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_network_counts_as_much_as_by_torch_s_own_counter(inference, training):
+    network = nn.Sequential(
+        nn.Conv1d(8, 16, 3), nn.Flatten(), nn.Linear(16 * 6, 24), nn.Unflatten(1, (3, 8)),
+        nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+    ).train(training)  # fmt: skip
+    rows = torch.randn(5, 8, 8)
+
+    def run():
+        with torch.inference_mode(inference):
+            answer = network(rows).sum()
+        if not inference:
+            answer.backward()
+
+    with FlopCounterMode(display=False) as theirs:
+        run()
+    assert counted(run) == theirs.get_total_flops() > 0

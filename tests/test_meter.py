@@ -23,18 +23,22 @@ def fill(mebibytes=LOAD):
     return np.ones(mebibytes * 2**20, dtype=np.uint8)
 
 
-@pytest.mark.parametrize("kind", METERS)
-def test_an_allocation_is_measured(kind):
-    meter = kind()
+@pytest.fixture(params=METERS)
+def meter(request):
+    """A meter; nothing of it stays behind."""
+    made = request.param()
+    yield made
+    made.stop()
+
+
+def test_an_allocation_is_measured(meter):
     meter.start()
     held = fill()
     assert meter.peak() == pytest.approx(LOAD, rel=0.1)
     del held
 
 
-@pytest.mark.parametrize("kind", METERS)
-def test_memory_freed_before_the_end_is_still_seen(kind):
-    meter = kind()
+def test_memory_freed_before_the_end_is_still_seen(meter):
     meter.start()
     held = fill()
     time.sleep(0.02)  # a sampling meter needs an instant to see it
@@ -42,20 +46,16 @@ def test_memory_freed_before_the_end_is_still_seen(kind):
     assert meter.peak() == pytest.approx(LOAD, rel=0.1)
 
 
-@pytest.mark.parametrize("kind", METERS)
-def test_what_was_there_before_does_not_count(kind):
+def test_what_was_there_before_does_not_count(meter):
     held = fill()
     del held  # its peak is over
     kept = fill()
-    meter = kind()
     meter.start()
     assert meter.peak() < 0.1 * LOAD
     del kept
 
 
-@pytest.mark.parametrize("kind", METERS)
-def test_a_meter_starts_anew(kind):
-    meter = kind()
+def test_a_meter_starts_anew(meter):
     meter.start()
     held = fill()
     del held

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from bench.outcomes import SCORES
 from bench.stats import (
@@ -185,6 +186,8 @@ def test_holm_is_as_published():
     # Holm's step-down by hand: 4 * 0.01, 3 * 0.02, then no smaller than before it.
     assert holm([0.02, 0.5, 0.01, 0.03]) == pytest.approx([0.06, 0.5, 0.04, 0.06])
     assert holm([]) == []
+    p_values = np.random.default_rng(6).beta(0.3, 2, 40).round(3)  # some of them tied
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist(), abs=0)
 
 
 def test_a_tier_ends_where_all_above_differ_from_all_below():
