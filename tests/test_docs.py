@@ -21,10 +21,9 @@ WRITTEN = {"cosine_prototype", "my_words"}
 def commands(page):
     """Each line of a code block, or word in a table, that is a command of ours."""
     text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     # In running text, a command without options is a name.
-    lines = [line for block in blocks for line in block.splitlines()] + re.findall(r"`(bench [^`]+ --[^`]+)`", text)
-    for line in lines:
+    found = re.findall(r"^```(?:sh|bash)?\n(.*?)^```|`(bench [^`]+ --[^`]+)`", text, re.MULTILINE | re.DOTALL)
+    for line in (line for block, word in found for line in (block or word.replace("\n", " ")).splitlines()):
         words = line.partition("#")[0].strip()
         # Ellipses, alternatives and optional parts are for the reader.
         if words.startswith("bench ") and not re.search(r"[|\[\]…]|\.\.\.|\bMETHOD\b|\bNAME\b|PLUGIN|SUITE", words):

@@ -1,12 +1,16 @@
 """``bench new`` and ``bench test``: what is written works as it stands, in a package of the user's own."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.test_cli import one_line
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -46,6 +50,28 @@ def test_an_outside_package_works_as_it_was_written(bench, tmp_path, kind, name)
     own = run("pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "my-plugins" / "tests"))
     assert own.returncode == 0, own.stdout
     assert name in run("bench", "list", f"{kind}s").stdout
+
+
+@pytest.mark.parametrize(("kind", "name"), [("method", "cosine_prototype"), ("task", "my_words")])
+def test_what_is_written_into_a_checkout_works_there(tmp_path, kind, name):
+    checkout = tmp_path / "checkout"
+    for part in ("bench", "methods", "tasks", "sweeps", "tests"):
+        shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", checkout)
+
+    def run(*words):
+        # The current folder comes first on a module's path, so that the copy is what runs.
+        ended = subprocess.run(
+            [sys.executable, "-m", *words], cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    assert f"wrote {checkout / f'{kind}s' / name}.py" in run("bench", "new", kind, name)
+    assert name in run("bench", "list", f"{kind}s")
+    assert " passed" in run("bench", "test", name)
+    assert " passed" in run("pytest", "-q", "-p", "no:cacheprovider", f"tests/{kind}s/test_{name}.py")
 
 
 def test_a_second_plugin_is_told_how_to_enter_the_package(bench, tmp_path):

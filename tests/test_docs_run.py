@@ -1,0 +1,191 @@
+"""Every command in the documentation is run, page by page as a reader would, on small stand-ins.
+
+Tasks keep their names, kinds and prompts and have a handful of made-up items; backbones are tiny and have random
+weights. What a command says otherwise is done: its methods, options, budgets and files.
+"""
+
+import re
+import shlex
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, Image
+from PIL import Image as Pictures
+
+from bench import planning
+from bench.backbones.hf import CausalLM
+from bench.contracts import Kind, Pool, Protocol, TaskData
+from bench.contracts.chat import ChatTask
+from bench.runner import same_process
+from bench.testing.doubles import NetworkBackbone
+from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
+from tests.test_docs import PAGES, ROOT, commands
+
+WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "told", "well", "by", "few", "at", "sea")
+PER_CLASS = 22
+"""Items of a class in each pool; the documentation asks for 20 shots at most."""
+AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
+"""Limits for tiny models."""
+ELSEWHERE = {
+    "bench doctor": "measures the machine, which is busy with tests: tests/test_doctor.py",
+    "bench new method cosine_prototype": "writes into the checkout: tests/test_scaffold.py",
+    "bench test cosine_prototype": "likewise",
+    "bench new task my_words": "likewise",
+    "bench test my_words": "likewise",
+    "bench readout import gshbao/faast-gpt2-xl": "needs the hub: tests/readouts/test_command.py",
+}
+FEWER = (
+    (r"--trials \d+", "--trials 3"),
+    (r"--tune-all \d+", "--tune-all 2"),
+    (r"--steps \d+", "--steps 2"),
+    (r"--window \d+", "--window 32"),
+    (r"\bDIR\b", "data"),
+    (r"readouts/faast-gpt2-xl", "readouts/tiny"),
+    (r"XXXXXXXX", "*"),
+)
+"""What makes a command smaller, or names what its reader has."""
+
+
+def picture(seed):
+    return Pictures.fromarray(np.random.default_rng(seed).integers(0, 255, (8, 8), dtype=np.uint8))
+
+
+def sentence(rng, words=6):
+    return " ".join(rng.choice(WORDS, words))
+
+
+def small(task):
+    """The task with a few made-up items in place of its data."""
+    if issubclass(task, ChatTask):
+        return type(task.__name__, (ChatTask, small(task.__bases__[1])), {"system": task.system})
+
+    class Small(task):
+        protocol = Protocol(n_episodes=2, n_query=3, n_way=task.protocol.n_way)
+
+        def load(self, data):
+            rng = np.random.default_rng(0)
+            classes = {
+                Kind.IMAGE_CLASSIFICATION: tuple(f"thing {number}" for number in range(20)),
+                Kind.TEXT_CLASSIFICATION: (" negative", " positive"),
+            }.get(self.kind, ("text",))
+            pools = []
+            for split in range(2):
+                labels = np.repeat(np.arange(len(classes)), PER_CLASS)
+                if self.kind is Kind.IMAGE_CLASSIFICATION:
+                    pictures = [picture(1000 * split + number) for number in range(len(labels))]
+                    inputs = Dataset.from_dict({"input": pictures}, features=Features({"input": Image()}))
+                    pools.append(Pool(inputs, labels))
+                    continue
+                texts = [sentence(rng, 40 if self.kind is Kind.LANGUAGE_MODELLING else 6) for _ in labels]
+                if self.kind is Kind.TEXT_CLASSIFICATION:
+                    pools.append(Pool(Dataset.from_dict({"input": texts}), labels))
+                else:
+                    written = [f" {sentence(rng)}" for _ in texts] if self.kind is Kind.TRANSLATION else None
+                    pools.append(Pool.of_texts(texts, written))
+            return TaskData(*pools, classes, "made up")
+
+    return Small
+
+
+class Pictured(NetworkBackbone):
+    """Knows a picture by its pixels."""
+
+    kinds = frozenset({Kind.IMAGE_CLASSIFICATION})
+
+    def prepare(self, raw):
+        return raw.tobytes().hex()
+
+
+def stand_in(name):
+    """A tiny backbone of the kind that ``name`` is."""
+    if planning.backbone_class(name).kinds == Pictured.kinds:
+        return Pictured()
+    return decoder()
+
+
+@cache
+def decoder():
+    """A tiny language model that chats."""
+    with TemporaryDirectory() as folder:
+        return CausalLM(str(save_model(Path(folder), "gpt2", context=256, chat_template=CHAT_TEMPLATE)))
+
+
+def cut_down(expand):
+    """Runs with few episodes and shots; of many, the first methods, under each budget."""
+
+    def few(block):
+        asked = expand(block)
+        some = list(dict.fromkeys(spec.method for spec in asked))[: 3 if len(asked) > 12 else None]
+        runs, seen = [], set()
+        for spec in asked:
+            budget = spec.budget
+            if spec.method not in some or (len(asked) > 12 and (spec.method, budget) in seen):
+                continue
+            seen.add((spec.method, budget))
+            limits = {name: min(limit, AT_MOST.get(name, limit)) for name, limit in budget.limits().items()}
+            budget = budget.model_copy(update=limits)
+            changes = {"n_episodes": min(spec.n_episodes, 2), "n_query": spec.n_query and min(spec.n_query, 3)}
+            if spec.n_shot != "full":
+                changes["n_shot"] = min(spec.n_shot, PER_CLASS)
+            runs.append(spec.model_copy(update={**changes, "budget": budget}))
+        return runs
+
+    return few
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, in_process, cache):
+    """``bench ...`` on stand-ins, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("BENCH_DATA", "BENCH_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    of_task = planning.task_class
+    monkeypatch.setattr(planning, "task_class", lambda name: small(of_task(name)))
+    monkeypatch.setattr(planning, "make_backbone", stand_in)
+    monkeypatch.setattr(planning, "expand", cut_down(planning.expand))
+    monkeypatch.setattr("bench.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.costing.REPEATS", 1)
+    (tmp_path / "data").mkdir()
+
+    def command(line):
+        for pattern, fewer in FEWER:
+            line = re.sub(pattern, fewer, line)
+        words = [str(next(Path().glob(word))) if "*" in word else word for word in shlex.split(line)[1:]]
+        if words[0] in {"run", "sweep"}:
+            words += ["--logger", "none"]
+        if words[:2] == ["readout", "train"]:
+            words += ["--logger", "csv", "--memories", "1"]  # there is room for one
+        code, out, err = in_process(*words)
+        assert code == 0, f"{line}: {err}"
+        return out
+
+    return command
+
+
+def prepare(page, bench):
+    """What the reader of a page has made before."""
+    if page == "README.md":
+        bench("bench run quickstart")
+    if page == "docs/paper.md":
+        train = "bench readout train --backbone smollm2_135m --corpus pydoc_text --steps 1 --window 32"
+        bench(f"{train} --out readouts/tiny.safetensors")
+    if page in {"docs/records.md", "docs/statistics.md"}:
+        bench("bench run --task digits --method faast --method knn --shots 5")
+    if page == "docs/statistics.md":
+        shutil.copytree("runs", "data", dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=lambda page: page.name)
+def test_the_commands_of_a_page_do_what_they_say(bench, page):
+    name = page.relative_to(ROOT).as_posix()
+    prepare(name, bench)
+    for line in commands(page):
+        if line in ELSEWHERE:
+            continue
+        if "--baseline baseline" in line:
+            shutil.copytree("runs", "baseline")
+        bench(line)
