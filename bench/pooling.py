@@ -10,8 +10,11 @@ from bench.spec import RunSpec, Shots
 
 
 def config_text(config: dict[str, Any]) -> str:
-    """What differs from the defaults, as on the command line."""
-    return ",".join(f"{name}={value}" for name, value in sorted(config.items()))
+    """What differs from the defaults, as on the command line; what a search found, to four digits."""
+    return ",".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in sorted(config.items())
+    )
 
 
 def budget_text(spec: RunSpec) -> str:
@@ -36,7 +39,7 @@ def run_key(record: Record) -> tuple[Any, ...]:
     protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
     return (
         spec.task, spec.backbone, shots_rank(spec.n_shot), spec.method, config_text(spec.config), budget_text(spec),
-        spec.tuning.trials if spec.tuning else 0, protocol,
+        spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ def compare(
     store: Annotated[Path, typer.Option(envvar="BENCH_STORE", help="Folder of records.")] = Path("runs"),
     task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
     shots: Annotated[str | None, typer.Option(help="Only these numbers of shots: 1,5,full.")] = None,
+    tuned: Annotated[bool, typer.Option("--tuned", help="As they are when tuned, whatever was found.")] = False,
     format_: Annotated[ComparisonFormat, typer.Option("--format", help="Output format.")] = ComparisonFormat.TABLE,
 ) -> None:
     """Compare two methods on the same episodes: differences A - B with intervals and tests (docs/statistics.md)."""
@@ -33,7 +34,7 @@ def compare(
     from bench.spec import parse_shots
 
     found = Store(store)
-    made = differences(list(found), a, b, found.outcomes, task or (), parse_shots(shots) if shots else ())
+    made = differences(list(found), a, b, found.outcomes, task or (), parse_shots(shots) if shots else (), tuned)
     header = [column.format(a=a, b=b) for column in HEADER]
     cells = [_cells(one, a, b) for one in made]
     typer.echo(

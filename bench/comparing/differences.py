@@ -34,17 +34,26 @@ class Difference:
 
 
 def differences(
-    records: Sequence[Record], a: str, b: str, find: Find, tasks: Sequence[str] = (), shots: Sequence[Shots] = ()
+    records: Sequence[Record],
+    a: str,
+    b: str,
+    find: Find,
+    tasks: Sequence[str] = (),
+    shots: Sequence[Shots] = (),
+    tuned: bool = False,
 ) -> list[Difference]:
     """Compare methods a and b wherever both have scores on shared episodes.
 
     a, b: names as a leaderboard has them; with settings in brackets, and the budget after them, where a method was run
-    in several ways. tasks, shots: only these, if given. A method without a support set is compared at all shots.
+    in several ways. tasks, shots: only these, if given. tuned: with configs found by a search, which are others for
+    each task and number of shots, where there are such. A method without a support set is compared at all shots.
     Raises UsageError for unknown names, names that mean several rows, and methods that share nothing.
     """
     for name in tasks:
         _require_known("the store's tasks", name, {record.spec.task for record in records})
     groups = [group for group in pooled(records) if group[0].status == "ok" and group[0].episode_scores]
+    if tuned:
+        groups = _tuned(groups)
     made: dict[tuple[Any, ...], tuple[Shots, list[Record], Paired]] = {}
     for own in _named(groups, a):
         for other in _named(groups, b):
@@ -70,6 +79,14 @@ def differences(
         Difference(own[0].spec.task, own[0].spec.backbone, n_shot, own[0].metric, found, p_value)
         for (n_shot, own, found), p_value in zip(ordered, adjusted, strict=True)
     ]
+
+
+def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
+    """Without the untuned rows of methods that have tuned ones. Raises UsageError if there are none."""
+    searched = {group[0].spec.method for group in groups if group[0].spec.tuning}
+    if not searched:
+        raise UsageError("--tuned needs runs that were tuned, got none; run with --tune-all N or --config first")
+    return [group for group in groups if group[0].spec.tuning or group[0].spec.method not in searched]
 
 
 def _require_known(kind: str, name: str, known: set[str]) -> None:

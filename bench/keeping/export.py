@@ -1,5 +1,6 @@
 """Records as one table: a row for each run, or for each query of each run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import StoreError, UsageError
 from bench.outcomes import FIELDS
-from bench.pooling import budget_text, config_text
+from bench.pooling import budget_text
 from bench.records import Record, Store
 
 STAGES = ("encode", "adapt", "query")
@@ -24,7 +25,8 @@ def _run(record: Record) -> dict[str, Any]:
     spec = record.spec
     return {
         "id": record.id, "task": spec.task, "backbone": spec.backbone, "method": spec.method,
-        "config": config_text(spec.config), "budget": budget_text(spec), "shots": str(spec.n_shot), "seed": spec.seed,
+        "config": json.dumps(spec.config, sort_keys=True), "budget": budget_text(spec), "shots": str(spec.n_shot),
+        "seed": spec.seed,
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from bench.comparing.differences import differences
 from bench.contracts import UsageError
+from bench.tuning import Tuning
 from tests.test_leaderboard import made
 
 HARD = np.random.default_rng(0).uniform(40, 90, 20)
@@ -73,3 +74,14 @@ def test_what_cannot_be_compared_is_said(a, b, tasks, message):
     records = [run("a", task="t"), run("a", task="u"), run("b", task="u"), run("c", seed=7, task="u")]
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         differences(records, a, b, nothing, tasks)
+
+
+def test_tuned_configs_are_compared_where_there_are_some():
+    tuning = Tuning(trials=3, seconds=1.0, sampler="tpe", objective="score", validation="splits", score=50.0, study="s")
+    records = [run("a"), run("b", 4), run("a", -2, n_shot=1, config={"x": 0.1}, tuning=tuning), run("b", 2, n_shot=1)]
+    records += [run("a", 1, config={"x": 1 / 3}, tuning=tuning)]
+    found = differences(records, "a", "b", nothing, tuned=True)
+    assert [one.n_shot for one in found] == [1, 5]
+    assert [one.paired.difference for one in found] == [pytest.approx(4, abs=0.5), pytest.approx(3, abs=0.5)]
+    with pytest.raises(UsageError, match="--tuned needs runs that were tuned, got none"):
+        differences([run("a"), run("b")], "a", "b", nothing, tuned=True)
