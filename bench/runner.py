@@ -1,8 +1,6 @@
 """Runs in, records out: task -> episodes -> features -> method -> metrics -> record."""
 
-import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -14,6 +12,7 @@ from bench.devices import DeviceOptions
 from bench.episodes import Draw, draw_episodes
 from bench.group import Group
 from bench.isolation import FreshProcess, Isolation, SameProcess
+from bench.meter import loaded_objects_set_aside
 from bench.records import Store
 from bench.reporting import Report, Reporter, told
 from bench.spec import RunSpec
@@ -71,7 +70,7 @@ class Runner:
                 group = Group(
                     loaded[task], made, partial(self.isolate, name, made), self.devices, self.force, report
                 )  # fmt: skip
-                with _loaded_objects_set_aside():
+                with loaded_objects_set_aside():
                     group.run([(spec, draws[draw_of(spec)]) for spec in together])
             except UsageError:
                 raise
@@ -89,21 +88,6 @@ class Runner:
             except Exception as error:  # a task that cannot be read costs its own runs only
                 report.problem(f"{name}: {told(error)}")
         return loaded
-
-
-@contextmanager
-def _loaded_objects_set_aside() -> Iterator[None]:
-    """Keep what is loaded by now out of garbage collections, which take half a second with it and some ms without.
-
-    A Trainer and its module refer to each other, so that a method's tensors are freed by a collection alone: it has
-    to be cheap enough to be made before each measured stage, or hundreds of groups of episodes fill the memory.
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def draw_of(spec: RunSpec) -> Draw:

@@ -26,6 +26,7 @@ from bench.configs import Best
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
 from bench.devices import DeviceOptions, quiet_lightning
 from bench.episodes import name_seed
+from bench.meter import loaded_objects_set_aside
 from bench.plugins import get
 from bench.provenance import HARNESS, code_fingerprint
 from bench.reporting import told
@@ -203,11 +204,13 @@ class Sweep:
     def work(self, count: int, began: float, worker: int = 0) -> None:
         """Make so many trials in this process, or as many as there is time for."""
         study = self._opened(worker) if worker else self.study
-        for _ in range(count):
-            left = None if self.spec.seconds is None else self.spec.seconds - (time.monotonic() - began)
-            if left is not None and left <= 0:
-                return
-            study.optimize(self._objective, n_trials=1, catch=(Exception,), callbacks=[lambda _, t: self.told_of(t)])
+        with loaded_objects_set_aside():
+            for _ in range(count):
+                left = None if self.spec.seconds is None else self.spec.seconds - (time.monotonic() - began)
+                if left is not None and left <= 0:
+                    return
+                told_of = [lambda _, trial: self.told_of(trial)]
+                study.optimize(self._objective, n_trials=1, catch=(Exception,), callbacks=told_of)
 
     def _objective(self, trial: optuna.Trial) -> float | list[float]:
         trial.set_user_attr("process", _process())
