@@ -31,7 +31,7 @@ from bench.costs import Costs, StageCosts
 from bench.devices import DeviceOptions
 from bench.episodes import PADDING, Episodes, Positions
 from bench.features import FeatureCache, FeatureTable, encode_missing
-from bench.isolation import Isolation, OutOfMemoryError
+from bench.isolation import ChildError, Isolation, OutOfMemoryError
 from bench.measuring import Job, Measurement
 from bench.outcomes import Outcomes
 from bench.plugins import get
@@ -270,7 +270,8 @@ class Group:
         """A failed record; what is no error of the user's keeps its traceback."""
         traced = provenance(self.devices.device_name())
         if not isinstance(error, BenchError):
-            traced["traceback"] = "".join(traceback.format_exception(error))
+            own = "".join(traceback.format_exception(error))
+            traced["traceback"] = error.traceback if isinstance(error, ChildError) else own
         return job.record(status="failed", reason=told(error), provenance=traced)
 
 

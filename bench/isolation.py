@@ -21,6 +21,7 @@ import torch
 
 from bench.contracts import Backbone, BenchError
 from bench.devices import quiet_lightning
+from bench.errors import in_one_line
 
 FORKS = sys.platform == "linux"
 
@@ -30,7 +31,14 @@ class OutOfMemoryError(BenchError):
 
 
 class ChildError(RuntimeError):
-    """A defect in a process of its own; the message is its traceback."""
+    """A defect in a process of its own: in one line, and its traceback there."""
+
+    def __init__(self, line: str, traceback: str) -> None:
+        super().__init__(line, traceback)
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Isolation(Protocol):
@@ -71,12 +79,12 @@ def _failure(error: BaseException) -> bytes:
     """An error as it travels: itself where the caller can act on it, its traceback where it is a defect."""
     told = error
     if not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
-        told = ChildError("".join(traceback.format_exception(error)))
+        told = ChildError(in_one_line(error), "".join(traceback.format_exception(error)))
     try:
         # What does not come back as it went is sent as words.
         pickle.loads(pickle.dumps(told))
     except Exception:
-        told = ChildError("".join(traceback.format_exception(error)))
+        told = ChildError(in_one_line(error), "".join(traceback.format_exception(error)))
     return pickle.dumps(_Failure(told))
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.contracts import BenchError, StoreError
+from bench.errors import in_one_line
+from bench.isolation import ChildError
 from bench.outcomes import Outcomes
 from bench.records import Record, Store
 from bench.spec import RunSpec
@@ -83,5 +85,5 @@ class Report:
 
 
 def told(error: BaseException) -> str:
-    """An error in one line, with its type where it is no error of the user's."""
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    """An error in one line, with its type and place where it is no error of the user's."""
+    return str(error) if isinstance(error, BenchError | ChildError) else in_one_line(error)
