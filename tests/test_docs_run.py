@@ -4,9 +4,12 @@ Tasks keep their names, kinds and prompts and have a handful of made-up items; b
 weights. What a command says otherwise is done: its methods, options, budgets and files.
 """
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +19,7 @@ import pytest
 from datasets import Dataset, Features, Image
 from PIL import Image as Pictures
 
-from bench import planning
+from bench import planning, plugins
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Pool, Protocol, TaskData
 from bench.contracts.chat import ChatTask
@@ -179,8 +182,31 @@ def prepare(page, bench):
         shutil.copytree("runs", "data", dirs_exist_ok=True)
 
 
+def install(page, site):
+    """The package that a tutorial has just had written, with the tutorial's method in it, as pip installs it."""
+    (method,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    Path("my-plugins/my_plugins/soft_prototype.py").write_text(method, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
+         "--target", str(site), "my-plugins"],
+        check=True,
+    )  # fmt: skip
+    plugins.find.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder of installed packages, for this process and those that it starts."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    yield folder
+    plugins.find.cache_clear()
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=lambda page: page.name)
-def test_the_commands_of_a_page_do_what_they_say(bench, page):
+def test_the_commands_of_a_page_do_what_they_say(bench, site, page):
     name = page.relative_to(ROOT).as_posix()
     prepare(name, bench)
     for line in commands(page):
@@ -189,3 +215,5 @@ def test_the_commands_of_a_page_do_what_they_say(bench, page):
         if "--baseline baseline" in line:
             shutil.copytree("runs", "baseline")
         bench(line)
+        if line == "bench new method soft_prototype --package my-plugins":
+            install(page, site)

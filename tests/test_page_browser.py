@@ -6,6 +6,7 @@ import shutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from bench.tuning import Tuning
 from tests.test_page import HOSTILE, board, hostile, made_page, scored
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -236,6 +237,17 @@ def test_score_against_shots_has_a_line_per_method_in_the_order_of_shots(visit):
     lines = page.evaluate("document.querySelector('#by-shots .plot').data.map(trace => [trace.x, trace.y])")
     assert [[1, 5, "full"], [64.0, 90.0, 95.0]] in lines
     assert [[1, 5], [65.0, 70.0]] in lines
+
+
+def test_tuned_rows_say_so_and_are_one_line_whatever_was_found(visit):
+    tuning = Tuning(
+        trials=30, seconds=2.5, sampler="tpe", objective="score", validation="splits", score=50.0, study="s"
+    )
+    found = [scored("good", 60.0 + shots, n_shot=shots, config={"x": 0.1 * shots}, tuning=tuning) for shots in (1, 5)]
+    page = visit([*board(), *found])
+    lines = page.evaluate("document.querySelector('#by-shots .plot').data.map(trace => [trace.x, trace.y])")
+    assert [[1, 5], [61.0, 65.0]] in lines
+    assert page.get_by_text("tuned by 30 trials in 2.50 s").count() == 2
 
 
 def test_a_row_opens_by_mouse_with_all_that_its_records_say(visit):

@@ -9,7 +9,9 @@ const worth = (row) => (isLower(row) ? -row.value : row.value);
 const shotsRank = (shots) => (shots === "full" ? Infinity : shots);
 
 /** A method with its settings, and with what it was held to. */
-const nameOf = (row) => row.method + (row.config && ` [${row.config}]`);
+/* A search finds other values for each task and number of shots: it is what such rows have in common. */
+const nameOf = (row) => row.method
+  + (row.tuning_trials ? `, tuned by ${row.tuning_trials} trials` : row.config && ` [${row.config}]`);
 const labelOf = (row) => nameOf(row) + (row.budget && ` · ${row.budget}`);
 
 /** "1 shot", "5 shots", "full shots". */
