@@ -157,7 +157,7 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr(planning, "make_backbone", stand_in)
     monkeypatch.setattr(planning, "expand", cut_down(planning.expand))
     monkeypatch.setattr("bench.runner.fresh_processes", same_process)
-    monkeypatch.setattr("bench.costing.REPEATS", 1)
+    monkeypatch.setattr("bench.costing.PATIENCE", 0.0)  # nothing is measured twice
     (tmp_path / "data").mkdir()
 
     def command(line):
