@@ -10,6 +10,9 @@ from bench.contracts import Backbone, Classes
 from bench.leave_one_out import LeftOut
 from methods._held_out import Sample
 
+SHARPNESS = tuple(10 ** (halves / 2) for halves in range(-6, 4))
+"""What scores are multiplied by, from a thousandth to some thirty."""
+
 
 class FastWeightsLeftOut:
     """One factorisation of a support set, for all that depends on it; see LeftOut.cut_off for what is exact.
@@ -56,9 +59,15 @@ class FastWeightsLeftOut:
         return self.backbone.readout(mixed, self.classes)
 
     def log_likelihood(self, alpha: float, prior_count: float) -> Tensor:
-        """``[E]``, summed over the examples that can be answered."""
-        logits = self.scores(alpha, prior_count).double().log_softmax(dim=-1)
-        return logits.gather(-1, self.labels.unsqueeze(-1)).squeeze(-1).masked_fill(~self.mask, 0).sum(dim=1)
+        """``[E]``, summed over the examples that can be answered, with scores as sharp as makes these likeliest.
+
+        A backbone's scale makes answers surer than few examples warrant, and which answer is right does not depend on
+        it: at that scale the likeliest settings are those that dare say least.
+        """
+        scores = self.scores(alpha, prior_count).double()
+        sharpened = (scores * scores.new_tensor(SHARPNESS).view(-1, 1, 1, 1)).log_softmax(dim=-1)
+        right = sharpened.gather(-1, self.labels.expand(len(SHARPNESS), -1, -1).unsqueeze(-1)).squeeze(-1)
+        return right.masked_fill(~self.mask, 0).sum(dim=-1).amax(dim=0)
 
 
 def most_likely(

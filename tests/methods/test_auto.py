@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.testing.doubles import Problem, adapted, backbone_for, columns, masked, problem
+from bench.testing.doubles import CosineBackbone, Problem, adapted, backbone_for, columns, masked, problem
+from methods._left_out import SHARPNESS
 from methods.faast import ALPHA, ALPHAS, PRIOR_COUNTS, Faast, FaastConfig
 from methods.ridge import Ridge, RidgeConfig
 
@@ -60,8 +61,12 @@ def test_auto_is_the_likeliest_when_each_example_is_left_out(n_shot: int) -> Non
     trials = Faast.leave_one_out(backbone_for(Faast), given.setting, given.support)
 
     def likelihood(alpha: float, prior_count: float) -> Tensor:
-        logits = trials.scores(FaastConfig(alpha=alpha, prior_count=prior_count)).double().log_softmax(dim=-1)
-        return logits.gather(-1, trials.labels.unsqueeze(-1)).squeeze(-1).sum(dim=1)
+        scores = trials.scores(FaastConfig(alpha=alpha, prior_count=prior_count)).double()
+        found = [
+            (sharpness * scores).log_softmax(dim=-1).gather(-1, trials.labels.unsqueeze(-1)).sum(dim=(1, 2))
+            for sharpness in SHARPNESS
+        ]
+        return torch.stack(found).max(dim=0).values
 
     grid = [(alpha, prior_count) for alpha in ALPHAS for prior_count in PRIOR_COUNTS]
     best = torch.stack([likelihood(*each) for each in grid]).argmax(dim=0)
@@ -70,6 +75,19 @@ def test_auto_is_the_likeliest_when_each_example_is_left_out(n_shot: int) -> Non
     torch.testing.assert_close(method.memory.alpha, expected[:, 0].double())
     torch.testing.assert_close(method.prior_count, expected[:, 1])
     assert set(method.notes) == {"chosen_alpha", "chosen_prior_count"}
+
+
+def test_auto_does_not_depend_on_how_sure_a_backbone_makes_its_answers() -> None:
+    given = problem(n_shot=5)
+    # Half of the labels are wrong, so that no answer can be too unsure.
+    labels = given.support.labels.clone()
+    labels[:, ::2] = labels[:, ::2].roll(1, dims=1)
+    given = replace(given, support=replace(given.support, labels=labels))
+    chosen = [
+        adapted(Faast, given, CosineBackbone(scale=scale), alpha="auto", prior_count="auto") for scale in (10.0, 100.0)
+    ]
+    torch.testing.assert_close(chosen[0].memory.alpha, chosen[1].memory.alpha)
+    torch.testing.assert_close(chosen[0].prior_count, chosen[1].prior_count)
 
 
 def test_auto_answers_as_its_choice_given_by_hand() -> None:
