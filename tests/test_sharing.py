@@ -106,6 +106,38 @@ def test_a_process_that_was_killed_holds_nothing(tmp_path):
         assert mine
 
 
+def many():
+    return grid(methods=["faast", "knn", "linear_probe"], shots=[1, 5], seeds=[0, 1, 2], n_episodes=2)
+
+
+def _work(root, runs):
+    quiet_lightning()
+    reporter = Notebook()
+    reporter.running = lambda spec: runs.put(str(spec))
+    Runner(Store(root), DeviceOptions(accelerator="cpu", batch_size=16), reporter, isolate=same_process).run(many())
+
+
+@pytest.mark.parametrize("after", [2, 4, 7])
+def test_a_program_that_is_killed_leaves_a_store_that_verifies_and_goes_on(outside, cache, tmp_path, after):
+    store = Store(tmp_path / "store")
+    context = multiprocessing.get_context("spawn")
+    runs = context.Queue()
+    process = context.Process(target=_work, args=(store.root, runs))
+    process.start()
+    for _ in range(after):
+        runs.get(timeout=300)
+    time.sleep(0.03 * after)  # somewhere in the midst of a run, or of its record
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    assert list(problems(store)) == []
+    kept = len(list(store))
+    assert after - 1 <= kept < len(many())
+    reporter = Notebook()
+    Runner(store, DeviceOptions(accelerator="cpu", batch_size=16), reporter, isolate=same_process).run(many())
+    assert len(reporter.ran) == len(many()) - kept
+    assert list(problems(store)) == []
+
+
 def test_a_store_without_room_for_locks_is_one_line(tmp_path):
     (tmp_path / LOCKS).write_text("in the way")
     with pytest.raises(StoreError, match=r"no run can be claimed in .* use --store DIR"), Store(tmp_path).claim(ID):

@@ -1,10 +1,11 @@
 """``bench compare``: is one method better than another, and by how much?"""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bench.keeping.option import DEFAULT_STORE, StoreOption
 
 if TYPE_CHECKING:
     from bench.comparing.differences import Difference
@@ -22,7 +23,7 @@ class ComparisonFormat(StrEnum):
 def compare(
     a: Annotated[str, typer.Argument(help="Method, as the leaderboard names it.")],
     b: Annotated[str, typer.Argument(help="Method that it is compared with.")],
-    store: Annotated[Path, typer.Option(envvar="BENCH_STORE", help="Folder of records.")] = Path("runs"),
+    store: StoreOption = DEFAULT_STORE,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
     shots: Annotated[str | None, typer.Option(help="Only these numbers of shots: 1,5,full.")] = None,
     tuned: Annotated[bool, typer.Option("--tuned", help="As they are when tuned, whatever was found.")] = False,

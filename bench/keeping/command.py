@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from bench.keeping.option import DEFAULT_STORE, StoreOption
+
 app = typer.Typer(help="Verify, prune or export records.", no_args_is_help=True, rich_markup_mode=None)
-StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
-DEFAULT_STORE = Path("runs")
 
 
 @app.command()
