@@ -23,6 +23,7 @@ from bench.contracts import (
     Backbone,
     Features,
     GradientMethod,
+    Kind,
     LanguageBackbone,
     Limits,
     MethodConfig,
@@ -249,17 +250,17 @@ def episode_costs(backbone: Backbone, work: Work) -> Measured:
             closing = outcomes[-1].closing_seconds if outcomes else 0.0
             outcomes.append(run(Plan(most_steps, budget, closing)))
 
-        # Batches of work that takes so long are large, and what counting and a cold start add to them is little.
-        whole = not counted.steps and not budget.limits()
-        if whole and 2 * counting_seconds > PATIENCE:
-            outcomes.append(counted)
-        else:
+        # Batches of work that takes so long are large, and what counting and a cold start add to them is little; but
+        # writing goes on token by token.
+        whole = not counted.steps and not budget.limits() and material.task.kind is not Kind.TRANSLATION
+        together = whole and 2 * counting_seconds > PATIENCE
+        if not together:
             repeated(once)
     except OverBudgetError as error:
         return Measured(None, config, None, (error.excess,))
     # The first one warmed up, unless it was the only one that there was time for.
-    kept = outcomes[1:] or outcomes
-    costs = _costs(kept, counted, work, group)
+    kept = outcomes[1:] or outcomes or [counted]
+    costs = _costs(kept, counted, work, group, repeats=0 if together else len(kept))
     over = excesses(budget, costs, statistics.median(outcome.step_seconds for outcome in kept))
     # All other episodes take as many steps as this one did, whatever stopped it.
     held = costs.steps if budget.limits() and costs.steps else None
@@ -318,8 +319,8 @@ def _stage(costs: Sequence[StageCost], flops: int | None) -> StageCosts:
     )
 
 
-def _costs(kept: Sequence[Outcome], counted: Outcome, work: Work, group: EpisodeGroup) -> Costs:
-    """Medians over repeats."""
+def _costs(kept: Sequence[Outcome], counted: Outcome, work: Work, group: EpisodeGroup, repeats: int) -> Costs:
+    """Medians of what was kept."""
     n_support, n_queries = _sizes(group)
     steps = int(statistics.median_low([outcome.steps for outcome in kept]))
     last = kept[-1]
@@ -340,5 +341,5 @@ def _costs(kept: Sequence[Outcome], counted: Outcome, work: Work, group: Episode
         tokens=last.tokens,
         memory_meter=last.query.memory_meter,
         process="same",
-        repeats=len(kept),
+        repeats=repeats,
     )

@@ -31,7 +31,8 @@ class Costs(BaseModel):
     state_mb: what must be kept to answer the next query. optimizer_mb: what the optimizer kept beside the parameters.
     steps: optimizer steps. tokens: tokens of the support set that went through a language model, padding included.
     process: whether the costs come from a process of their own. repeats: how often the stages were measured after a
-    first time that does not count. tuning_trials, tuning_seconds: of the search that its config came from.
+    first time that does not count; 0 where they took so long that they were measured that first time, while operations
+    were counted. tuning_trials, tuning_seconds: of the search that its config came from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

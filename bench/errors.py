@@ -4,11 +4,16 @@ A message names what was required, what came and how to mend it. Everything that
 these is a defect of the code and keeps its traceback.
 """
 
+import sysconfig
 import traceback
 from pathlib import Path
 
-CALLERS = ("torch", "lightning", "numpy")
-"""Libraries in which a plugin's defects come to light."""
+LIBRARIES = frozenset(
+    {
+        "PIL", "datasets", "faiss", "lightning", "lightning_utilities", "numpy", "open_clip", "pandas", "peft",
+        "pyarrow", "pydantic", "scipy", "sklearn", "timm", "tokenizers", "torch", "torchvision", "transformers",
+    }
+)  # fmt: skip
 
 
 class BenchError(Exception):
@@ -32,11 +37,24 @@ class StoreError(BenchError):
 
 
 def in_one_line(error: BaseException) -> str:
-    """A defect as its type, its message and its place: the innermost line that is a plugin's."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    own = Path(__file__).parent
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if own not in path.parents and not any(name in path.parts for name in CALLERS):
-            return f"{text} ({path.name}:{frame.lineno}, in {frame.name})"
-    return text
+    """A defect as its type, its message and its place: the innermost line that may be a plugin's."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # an error whose own text is broken is still to be told
+        message = "its message cannot be made"
+    text = f"{type(error).__name__}: {message}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_a_plugins(Path(frame.filename))]
+    if not frames:
+        return text
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name})"
+
+
+def _is_a_plugins(path: Path) -> bool:
+    """Whether a file is neither the harness's nor Python's, nor a library's that a plugin calls."""
+    harness = Path(__file__).parent
+    if harness in path.parents:
+        return harness / "backbones" in path.parents
+    for packages in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}:
+        if packages in path.parents:
+            return path.relative_to(packages).parts[0] not in LIBRARIES
+    return Path(sysconfig.get_path("stdlib")) not in path.parents

@@ -104,10 +104,12 @@ def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
         os.close(reading)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         torch.set_num_threads(threads)
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(_answer(function, backbone, arguments))
-        # Without the parent's clean-up, which belongs to the parent.
-        os._exit(0)
+        try:
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(_answer(function, backbone, arguments))
+        finally:
+            # Without the parent's clean-up, which belongs to the parent.
+            os._exit(0)
     os.close(writing)
 
     # Whoever ends this process wants no child left behind.

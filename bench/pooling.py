@@ -9,12 +9,13 @@ from bench.records import Record
 from bench.spec import RunSpec, Shots
 
 
-def config_text(config: dict[str, Any]) -> str:
+def config_text(spec: RunSpec) -> str:
     """What differs from the defaults, as on the command line; what a search found, to four digits."""
-    return ",".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in sorted(config.items())
-    )
+
+    def text(value: Any) -> str:
+        return f"{value:.4g}" if spec.tuning is not None and isinstance(value, float) else str(value)
+
+    return ",".join(f"{name}={text(value)}" for name, value in sorted(spec.config.items()))
 
 
 def budget_text(spec: RunSpec) -> str:
@@ -24,7 +25,7 @@ def budget_text(spec: RunSpec) -> str:
 
 def method_text(spec: RunSpec) -> str:
     """A method with what differs from its defaults, as tables name it."""
-    config = config_text(spec.config)
+    config = config_text(spec)
     return f"{spec.method} [{config}]" if config else spec.method
 
 
@@ -38,7 +39,7 @@ def run_key(record: Record) -> tuple[Any, ...]:
     spec = record.spec
     protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
     return (
-        spec.task, spec.backbone, shots_rank(spec.n_shot), spec.method, config_text(spec.config), budget_text(spec),
+        spec.task, spec.backbone, shots_rank(spec.n_shot), spec.method, config_text(spec), budget_text(spec),
         spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
     )  # fmt: skip
 

@@ -116,10 +116,9 @@ def run(
         chosen = {name: value for name, value in fields.items() if value is not None}
         blocks = [validated(Block, {"task": name, **chosen}, "bench run") for name in task]
         asked = Suite(name="command line", blocks=blocks)
-    if tune_all is None:
-        trials = [block.tune_all or asked.tune_all for block in asked.blocks]
-    else:
-        trials = [tune_all for _ in asked.blocks]
+    if tune_all is not None and any(block.tune_all for block in asked.blocks):
+        raise UsageError(f"the suite {asked.name} says itself which of its blocks are tuned; leave --tune-all out")
+    trials = [block.tune_all or tune_all or asked.tune_all for block in asked.blocks]
     if tune_seconds is not None and not any(trials):
         raise UsageError("--tune-seconds limits --tune-all N, which is missing")
     _run(asked, accelerator, devices, workers, data, store, force, costs, logger, trials, tune_seconds)
@@ -168,8 +167,9 @@ def _run(
                 from sweeps.tuned import TuneAll
 
                 tune = TuneAll(tune_seconds, data, options, store / "studies", reporter.problem)
-                by_block = [tune(specs, number) for specs, number in zip(by_block, trials, strict=True)]
-            specs = [spec for block in by_block for spec in block]
+                specs = tune([(spec, number) for block, number in zip(by_block, trials, strict=True) for spec in block])
+            else:
+                specs = [spec for block in by_block for spec in block]
             isolate = fresh_processes if costs is Isolated.FRESH else same_process
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 240)

@@ -31,19 +31,21 @@ class TuneAll:
     _found: dict[str, Best | None] = field(default_factory=dict, init=False)
     _ground: tuple[tuple[str, ...], Ground] | None = field(default=None, init=False)
 
-    def __call__(self, specs: Sequence[RunSpec], trials: int | None) -> list[RunSpec]:
-        """The same runs with configs tuned by so many trials; None leaves all as they are.
+    def __call__(self, asked: Sequence[tuple[RunSpec, int | None]]) -> list[RunSpec]:
+        """The same runs with configs tuned by so many trials each; None leaves a run as it is.
 
         What has nothing to tune stays as it is, and so does what fails.
         """
-        if trials is None:
-            return list(specs)
         seeds: dict[str, int] = {}
-        for spec in specs:
-            seeds[_alike(spec)] = min(spec.seed, seeds.get(_alike(spec), spec.seed))
-        tuned = [self._tuned(spec, seeds[_alike(spec)], trials) for spec in sorted(specs, key=RunSpec.shared)]
+        for spec, trials in asked:
+            if trials is not None:
+                seeds[_alike(spec)] = min(spec.seed, seeds.get(_alike(spec), spec.seed))
         matched = []
-        for spec in tuned:
+        for spec, trials in sorted(asked, key=lambda one: one[0].shared()):
+            if trials is None:
+                matched.append(spec)
+                continue
+            spec = self._tuned(spec, seeds[_alike(spec)], trials)
             reference = spec.reference()
             if reference is not None and spec.match is not None:
                 reference = self._tuned(reference, seeds.get(_alike(reference), reference.seed), trials)

@@ -226,14 +226,19 @@ def test_what_takes_long_is_run_once(runner, monkeypatch):
 
     observed = []
     observe = Faast.observe
+    usual = run(runner, "faast", n_episodes=1, set={"faast": {"prior_count": 4.0}})["faast"]
     monkeypatch.setattr("bench.costing.PATIENCE", 0.0)
     monkeypatch.setattr(Faast, "observe", lambda self, support: observed.append(1) or observe(self, support))
     record = run(runner, "faast", n_episodes=1)["faast"]
     assert record.status == "ok"
-    assert record.costs.repeats == 1
+    assert record.costs.repeats == 0
     assert record.costs.adapt.flops > 0
     assert record.costs.adapt.seconds > 0
     assert len(observed) == 1  # its support set is one batch
+    assert record.episode_scores == usual.episode_scores  # counting changes no answer
+    assert record.costs.adapt.flops == usual.costs.adapt.flops
+    held = run(runner, "faast", n_episodes=1, budget={"adapt_seconds": 60})["faast"]
+    assert held.costs.repeats == 1  # what is held to a limit is measured by itself
     # Steps are counted for the first few alone, so that counting measures nothing.
     probe = run(runner, "linear_probe", n_episodes=1, set={"linear_probe": {"steps": 30}})["linear_probe"]
     assert (probe.costs.repeats, probe.costs.steps) == (1, 30)

@@ -4,6 +4,7 @@ Tasks keep their names, kinds and prompts and have a handful of made-up items; b
 weights. What a command says otherwise is done: its methods, options, budgets and files.
 """
 
+import json
 import os
 import re
 import shlex
@@ -211,11 +212,16 @@ def site(tmp_path, monkeypatch):
     plugins.find.cache_clear()
 
 
+def test_what_is_tested_elsewhere_is_in_the_documentation():
+    assert set(ELSEWHERE) <= {line for page in PAGES for line in commands(page)}
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=lambda page: page.name)
-def test_the_commands_of_a_page_do_what_they_say(bench, site, page):
+def test_the_commands_of_a_page_succeed(bench, site, page):
     name = page.relative_to(ROOT).as_posix()
     prepare(name, bench)
     for line in commands(page):
+        made = set(Path("runs").glob("*.json"))
         if line in ELSEWHERE:
             continue
         if "--baseline baseline" in line:
@@ -223,3 +229,5 @@ def test_the_commands_of_a_page_do_what_they_say(bench, site, page):
         bench(line)
         if line == "bench new method soft_prototype --package my-plugins":
             install(page, site)
+        new = [json.loads(path.read_text(encoding="utf-8")) for path in set(Path("runs").glob("*.json")) - made]
+        assert not new or "ok" in {record["status"] for record in new}, line

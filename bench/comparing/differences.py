@@ -51,9 +51,10 @@ def differences(
     """
     for name in tasks:
         _require_known("the store's tasks", name, {record.spec.task for record in records})
-    groups = [group for group in pooled(records) if group[0].status == "ok" and group[0].episode_scores]
+    groups = pooled(records)
     if tuned:
         groups = _tuned(groups)
+    groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
     made: dict[tuple[Any, ...], tuple[Shots, list[Record], Paired]] = {}
     for own in _named(groups, a):
         for other in _named(groups, b):
@@ -82,11 +83,16 @@ def differences(
 
 
 def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
-    """Without the untuned rows of methods that have tuned ones. Raises UsageError if there are none."""
-    searched = {group[0].spec.method for group in groups if group[0].spec.tuning}
+    """Without untuned rows of what has tuned ones, whatever became of these. Raises UsageError if there are none."""
+
+    def place(group: list[Record]) -> tuple[Any, ...]:
+        spec = group[0].spec
+        return spec.task, spec.backbone, spec.n_shot, spec.method
+
+    searched = {place(group) for group in groups if group[0].spec.tuning}
     if not searched:
         raise UsageError("--tuned needs runs that were tuned, got none; run with --tune-all N or --config first")
-    return [group for group in groups if group[0].spec.tuning or group[0].spec.method not in searched]
+    return [group for group in groups if group[0].spec.tuning or place(group) not in searched]
 
 
 def _require_known(kind: str, name: str, known: set[str]) -> None:

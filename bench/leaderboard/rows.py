@@ -92,7 +92,7 @@ def _row(records: list[Record]) -> Row:
         task=first.spec.task,
         backbone=first.spec.backbone,
         method=first.spec.method,
-        config=config_text(first.spec.config),
+        config=config_text(first.spec),
         budget=budget_text(first.spec),
         tuning_trials=tuning.trials if tuning else 0,
         tuning_seconds=tuning.seconds if tuning else 0.0,

@@ -83,5 +83,9 @@ def test_tuned_configs_are_compared_where_there_are_some():
     found = differences(records, "a", "b", nothing, tuned=True)
     assert [one.n_shot for one in found] == [1, 5]
     assert [one.paired.difference for one in found] == [pytest.approx(4, abs=0.5), pytest.approx(3, abs=0.5)]
+    # What was tuned and has no score is not compared untuned instead.
+    over = run("a", n_shot=20, config={"x": 1.0}, tuning=tuning).model_copy(update={"status": "over_budget"})
+    records += [run("a", n_shot=20), over, run("b", n_shot=20)]
+    assert [one.n_shot for one in differences(records, "a", "b", nothing, tuned=True)] == [1, 5]
     with pytest.raises(UsageError, match="--tuned needs runs that were tuned, got none"):
         differences([run("a"), run("b")], "a", "b", nothing, tuned=True)

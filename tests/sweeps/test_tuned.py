@@ -24,7 +24,8 @@ def tune(outside, cache, tmp_path):
     quiet_lightning()
     told = []
 
-    return TuneAll(None, None, DeviceOptions(accelerator="cpu"), tmp_path / "studies", told.append), told
+    tuner = TuneAll(None, None, DeviceOptions(accelerator="cpu"), tmp_path / "studies", told.append)
+    return (lambda specs, trials: tuner([(spec, trials) for spec in specs])), told
 
 
 def specs(methods, **changes):
@@ -101,13 +102,17 @@ def bench(monkeypatch, capsys):
     return command
 
 
-def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench):
+def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, monkeypatch, capsys):
     block = {"task": "stripes", "backbone": "pixels", "methods": ["knn"], "shots": [3], "n_episodes": 2}
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({"name": "mixed", "blocks": [block, block | {"tune_all": 3}]}), encoding="utf-8")
     bench("run", suite, "--logger", "none", "--costs", "same", "--store", tmp_path / "runs")
     found = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
     assert sorted(row["tuning_trials"] for row in found) == [0, 3]
+    monkeypatch.setattr(sys, "argv", ["bench", "run", str(suite), "--tune-all", "5"])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        cli.main()
+    assert "the suite mixed says itself which of its blocks are tuned" in capsys.readouterr().err
 
 
 def test_a_sweep_s_config_is_run(tune, tmp_path, bench):
