@@ -12,6 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 
 from bench import cli, plugins
+from tests.packages import install
 
 TESTS = Path(__file__).parent
 
@@ -23,11 +24,7 @@ def outside_site(tmp_path_factory):
     source = tmp_path_factory.mktemp("source") / "outside"
     # A copy, because a build leaves folders in its source.
     subprocess.run(["cp", "-r", str(TESTS / "outside"), str(source)], check=True)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
-         "--target", str(site), str(source)],
-        check=True,
-    )  # fmt: skip
+    install(source, site)
     return site
 
 

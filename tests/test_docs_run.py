@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -27,6 +26,7 @@ from bench.contracts.chat import ChatTask
 from bench.runner import same_process
 from bench.testing.doubles import NetworkBackbone
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
+from tests.packages import install
 from tests.test_docs import PAGES, ROOT, commands
 
 WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "told", "well", "by", "few", "at", "sea")
@@ -189,15 +189,11 @@ def prepare(page, bench):
         shutil.copytree("runs", "data", dirs_exist_ok=True)
 
 
-def install(page, site):
+def install_tutorial(page, site):
     """The package that a tutorial has just had written, with the tutorial's method in it, as pip installs it."""
     (method,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     Path("my-plugins/my_plugins/soft_prototype.py").write_text(method, encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
-         "--target", str(site), "./my-plugins"],
-        check=True,
-    )  # fmt: skip
+    install(Path("my-plugins"), site)
     plugins.find.cache_clear()
 
 
@@ -228,6 +224,6 @@ def test_the_commands_of_a_page_succeed(bench, site, page):
             shutil.copytree("runs", "baseline")
         bench(line)
         if line == "bench new method soft_prototype --package my-plugins":
-            install(page, site)
+            install_tutorial(page, site)
         new = [json.loads(path.read_text(encoding="utf-8")) for path in set(Path("runs").glob("*.json")) - made]
         assert not new or "ok" in {record["status"] for record in new}, line

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages import install
 from tests.test_cli import one_line
 
 ROOT = Path(__file__).parents[1]
@@ -23,11 +24,7 @@ def bench(tmp_path, monkeypatch, in_process):
 
 def installed(package, site):
     """A package in a folder of its own, as pip installs it."""
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
-         "--target", str(site), str(package)],
-        check=True,
-    )  # fmt: skip
+    install(package, site)
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
 
 

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from bench.keeping.option import DEFAULT_STORE
+
 
 def check(
     baseline: Annotated[Path, typer.Option(help="Folder of records to compare with.")],
-    current: Annotated[Path, typer.Option(envvar="BENCH_STORE", help="Folder of records to check.")] = Path("runs"),
+    current: Annotated[Path, typer.Option(envvar="BENCH_STORE", help="Folder of records to check.")] = DEFAULT_STORE,
     update: Annotated[
         bool, typer.Option("--update", help="Make the current records the baseline, whatever is found.")
     ] = False,

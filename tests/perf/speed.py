@@ -1,6 +1,5 @@
 """``make perf``: every case both ways, by pytest-benchmark; never part of the tests."""
 
-import gc
 import time
 from collections.abc import Iterator
 
@@ -8,7 +7,7 @@ import pytest
 import torch
 
 from bench.devices import quiet_lightning
-from bench.meter import memory_meter
+from bench.meter import loaded_objects_set_aside, memory_meter
 from tests.perf import cases, language, trials
 from tests.perf.cases import Case
 
@@ -22,10 +21,8 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     quiet_lightning()
     made: Case = request.param()
     # As the runner does: a stage's meter collects garbage, which must not count what is loaded.
-    gc.collect()
-    gc.freeze()
-    yield made
-    gc.unfreeze()
+    with loaded_objects_set_aside():
+        yield made
 
 
 @pytest.mark.parametrize("way", ["ours", "other"])

@@ -1,12 +1,11 @@
 """Tuned runs: equal trials for all, their cost in record and table, files of configs, published presets."""
 
 import json
-import sys
 
 import pytest
 import yaml
 
-from bench import cli, planning
+from bench import planning
 from bench.configs import read_configs
 from bench.contracts import UsageError
 from bench.devices import DeviceOptions, quiet_lightning
@@ -90,29 +89,27 @@ def test_more_trials_than_a_budget_has_are_a_row_that_says_so(tune, tmp_path):
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys):
+def bench(in_process):
     """Runs a command that succeeds, and gives what it printed."""
 
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        with pytest.raises(SystemExit, match=r"^0$"):
-            cli.main()
-        return capsys.readouterr().out
+        code, out, err = in_process(*words)
+        assert code == 0, err
+        return out
 
     return command
 
 
-def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, monkeypatch, capsys):
+def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_process):
     block = {"task": "stripes", "backbone": "pixels", "methods": ["knn"], "shots": [3], "n_episodes": 2}
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({"name": "mixed", "blocks": [block, block | {"tune_all": 3}]}), encoding="utf-8")
     bench("run", suite, "--logger", "none", "--costs", "same", "--store", tmp_path / "runs")
     found = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
     assert sorted(row["tuning_trials"] for row in found) == [0, 3]
-    monkeypatch.setattr(sys, "argv", ["bench", "run", str(suite), "--tune-all", "5"])
-    with pytest.raises(SystemExit, match=r"^2$"):
-        cli.main()
-    assert "the suite mixed says itself which of its blocks are tuned" in capsys.readouterr().err
+    code, _, err = in_process("run", suite, "--tune-all", 5)
+    assert code == 2
+    assert "the suite mixed says itself which of its blocks are tuned" in err
 
 
 def test_a_sweep_s_config_is_run(tune, tmp_path, bench):
