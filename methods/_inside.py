@@ -27,7 +27,8 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
-from bench.contracts.inside import hooked, middle_sites, read_readouts, weighed
+from bench.toolkit.hooks import hooked, middle_sites, weighed
+from bench.toolkit.readout_files import read_readouts
 from methods._examples import whole_texts
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.closed_form import Spectrum
 from bench.contracts import Backbone, Classes
-from bench.leave_one_out import LeftOut
+from bench.toolkit.least_squares import Spectrum
+from bench.toolkit.leave_one_out import LeftOut
 from methods._held_out import Sample
 
 SHARPNESS = tuple(10 ** (halves / 2) for halves in range(-6, 4))

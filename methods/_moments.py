@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.closed_form import Spectrum
 from bench.contracts import Setting, Support
+from bench.toolkit.least_squares import Spectrum
 from methods._held_out import Sample
 
 NUMBERS_AT_ONCE = 2**24

@@ -6,7 +6,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.closed_form import KeySums, Spectrum, dual_factors, dual_weights, primal_weights
 from bench.contracts import (
     AssociativeConfig,
     AssociativeMethod,
@@ -18,6 +17,7 @@ from bench.contracts import (
     Support,
     Tune,
 )
+from bench.toolkit.least_squares import KeySums, Spectrum, dual_factors, dual_weights, primal_weights
 from methods._held_out import Sample
 from methods._left_out import FastWeightsLeftOut, most_likely
 from methods._moments import class_indicator

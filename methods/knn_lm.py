@@ -23,7 +23,7 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
-from bench.contracts.inside import hooked
+from bench.toolkit.hooks import hooked
 from methods._examples import whole_texts
 from methods._neighbours import NeighbourStore
 from methods._reservoir import Reservoir

@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.closed_form import pseudo_inverse_factors
 from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support, Tune
+from bench.toolkit.least_squares import pseudo_inverse_factors
 from methods._pairs import without_padding
 from methods._training import SupportTrained
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.contracts import Answers, Backbone, LanguageBackbone, Query, Setting, Support, Tune, UsageError
-from bench.contracts.inside import hooked, middle_sites
+from bench.toolkit.hooks import hooked, middle_sites
 from methods._training_lm import TrainedThrough, TrainingConfig
 
 

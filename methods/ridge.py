@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from bench.contracts import Backbone, ForwardMethod, LeaveOneOut, MethodConfig, Query, Setting, Support, Tune
-from bench.leave_one_out import LeftOut
+from bench.toolkit.leave_one_out import LeftOut
 from methods._held_out import Sample
 from methods._moments import Moments, Observed, Part, class_indicator
 

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.closed_form import KeySums
 from bench.contracts import Memory, Tune
+from bench.toolkit.least_squares import KeySums
 from methods._inside import Inside, InsideConfig
 from methods._pairs import without_padding
 

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.spec import RunSpec, Shots, validated
+from bench.contracts.validation import validated
+from bench.spec.suite import RunSpec, Shots
 from sweeps.space import Range
 from sweeps.validation import Validation
 

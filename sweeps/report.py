@@ -11,7 +11,7 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import StoreError
-from bench.tracking import WandbTracker
+from bench.runs.trackers import WandbTracker
 from sweeps.study import REASON, Sweep
 
 LEAST = 4

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from bench.contracts import MethodConfig, Tune, UsageError
-from bench.plugins import did_you_mean
+from bench.contracts.errors import did_you_mean
 
 Choice = bool | int | float | str
 

@@ -21,16 +21,16 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from bench import planning
-from bench.configs import Best
+from bench import registry
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.episodes import name_seed
-from bench.meter import loaded_objects_set_aside
-from bench.plugins import get
-from bench.provenance import HARNESS, code_fingerprint
-from bench.reporting import told
-from bench.tuning import Tuning
+from bench.data.episodes import name_seed
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.meters.memory import loaded_objects_set_aside
+from bench.registry import get
+from bench.results.provenance import HARNESS, code_fingerprint
+from bench.runs.report import told
+from bench.spec.best_config import Best
+from bench.spec.tuning import Tuning
 from sweeps.definition import SweepSpec
 from sweeps.space import Dimension
 from sweeps.trials import RUNGS, Ground, Trials
@@ -134,7 +134,7 @@ class Sweep:
             if _gone(trial.user_attrs.get("process", f"{socket.gethostname()}:0:0")):
                 made.tell(trial.number, state=TrialState.FAIL)
         if not made.get_trials(deepcopy=False) and self.spec.sampler != "grid":
-            config = planning.method_config(self.spec.method, self.spec.set)
+            config = registry.method_config(self.spec.method, self.spec.set)
             default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
             if all(dimension.contains(default[dimension.name]) for dimension in self.trials.space):
                 made.enqueue_trial(default)
@@ -216,7 +216,7 @@ class Sweep:
         trial.set_user_attr("process", _process())
         try:
             varied = {dimension.name: dimension.suggest(trial) for dimension in self.trials.space}
-            config = planning.method_config(self.spec.method, self.spec.set | varied)
+            config = registry.method_config(self.spec.method, self.spec.set | varied)
 
             def report(ninths: int, score: float) -> None:
                 trial.report(score, ninths)

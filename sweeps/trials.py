@@ -13,9 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import planning
-from bench.adaptation import Outcome, Plan, adapt_and_answer
-from bench.batching import EpisodeGroup, Material, episodes_at_once
+from bench import registry
 from bench.contracts import (
     CLASSIFICATION,
     AnyMethod,
@@ -28,14 +26,17 @@ from bench.contracts import (
     Reads,
     UsageError,
 )
-from bench.devices import DeviceOptions
-from bench.episodes import Episodes, name_seed
-from bench.features import encode_missing
-from bench.group import class_values, pool_cache
-from bench.judging import judge
-from bench.metrics import right_answers
-from bench.runner import draw_of
-from bench.spec import Block, RunSpec
+from bench.data.batches import EpisodeGroup, Material, episodes_at_once
+from bench.data.class_embeddings import class_values
+from bench.data.episodes import Episodes, draw_of, name_seed
+from bench.data.features import pool_cache
+from bench.engine.adapt import Outcome, Plan, adapt_and_answer
+from bench.engine.encoding import encode_missing
+from bench.engine.trainer import DeviceOptions
+from bench.metrics._scores import right_answers
+from bench.runs.scoring import judge
+from bench.spec.expand import expand, refusal
+from bench.spec.suite import Block, RunSpec
 from sweeps.definition import ENOUGH_EPISODES, Objective, SweepSpec
 from sweeps.space import NothingToTuneError, space_of
 from sweeps.validation import SupportData, cross_validation, joined, repeated_splits, support_sets
@@ -64,7 +65,7 @@ class Ground:
     def of(cls, spec: SweepSpec, data: Path | None, devices: DeviceOptions) -> "Ground":
         """Load what a sweep needs. Raises UsageError and DataError."""
         name = run_spec(spec).backbone
-        return cls(spec.task, SupportData.load(spec.task, data), planning.make_backbone(name), devices, data)
+        return cls(spec.task, SupportData.load(spec.task, data), registry.make_backbone(name), devices, data)
 
     def material(self, spec: RunSpec, sets: Episodes, reads: Reads) -> Material:
         """All that batches are cut from, encoded; both its pools are the support pool."""
@@ -81,7 +82,7 @@ class Ground:
                 encode_missing(
                     self.backbone, self.data.pool, table, missing, cache, devices, lambda done: None, lambda told: None
                 )  # fmt: skip
-        return Material(planning.task_class(spec.task)(), task, self.backbone, values, table, table)
+        return Material(registry.task_class(spec.task)(), task, self.backbone, values, table, table)
 
 
 def run_spec(spec: SweepSpec) -> RunSpec:
@@ -91,9 +92,9 @@ def run_spec(spec: SweepSpec) -> RunSpec:
         task=spec.task, methods=[spec.method], shots=[spec.n_shot], seeds=[spec.seed], set={spec.method: spec.set},
         **fields,  # type: ignore[arg-type]
     )  # fmt: skip
-    (run,) = planning.expand(block)
-    if refusal := planning.refusal(run):
-        raise NothingToTuneError(f"nothing to tune: {refusal}")
+    (run,) = expand(block)
+    if reason := refusal(run):
+        raise NothingToTuneError(f"nothing to tune: {reason}")
     if run.n_shot == 0:
         raise NothingToTuneError(f"{spec.method} uses no support set, so that there is nothing to tune it on")
     return run.model_copy(update={"n_episodes": spec.n_episodes or min(ENOUGH_EPISODES, run.n_episodes)})
@@ -108,9 +109,9 @@ class Trials:
 
     def __init__(self, spec: SweepSpec, ground: Ground) -> None:
         self.spec, self.ground, self.run = spec, ground, run_spec(spec)
-        self.method: type[Method] = planning.method_class(spec.method)
+        self.method: type[Method] = registry.method_class(spec.method)
         self.space = space_of(spec.method, self.method.Config, spec.set, spec.space)
-        self.kind = planning.task_class(spec.task).kind
+        self.kind = registry.task_class(spec.task).kind
         self.reads = self.method.reads_for(self.kind)
         if "likelihood" in spec.objectives and self.kind not in CLASSIFICATION:
             raise UsageError(f"the objective likelihood needs classes; {spec.task} is {self.kind}: use score")
@@ -143,7 +144,7 @@ class Trials:
 
     def _whole_config(self) -> MethodConfig:
         """With a value for each field, as a trial's config has."""
-        return planning.method_config(
+        return registry.method_config(
             self.spec.method, self.spec.set | {each.name: each.grid(2)[0] for each in self.space}
         )
 

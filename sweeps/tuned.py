@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.configs import Best
 from bench.contracts import BenchError
-from bench.devices import DeviceOptions
-from bench.spec import RunSpec
+from bench.engine.trainer import DeviceOptions
+from bench.spec.best_config import Best
+from bench.spec.suite import RunSpec
 from sweeps.definition import SweepSpec
 from sweeps.space import NothingToTuneError
 from sweeps.study import Sweep

@@ -11,9 +11,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import planning
+from bench import registry
 from bench.contracts import Pool, TaskData, UsageError
-from bench.episodes import PADDING, Draw, Episodes, Positions, draw_episodes, name_seed
+from bench.data.episodes import PADDING, Draw, Episodes, Positions, draw_episodes, name_seed
 
 Validation = Literal["auto", "leave_one_out", "cross_validation", "splits"]
 HELD_OUT = 0.2
@@ -31,7 +31,7 @@ class SupportData:
     @classmethod
     def load(cls, task: str, data: Path | None) -> Self:
         """Of a task by name; see Task.load."""
-        whole = planning.task_class(task)().load(data)
+        whole = registry.task_class(task)().load(data)
         return cls(whole.support, whole.classes, whole.revision)
 
     def as_task(self) -> TaskData:

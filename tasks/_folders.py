@@ -11,8 +11,10 @@ import numpy as np
 from datasets import Dataset
 
 from bench.contracts import DataError, Pool, Task, TaskData
-from bench.contracts.images import integer_labels, require_columns
-from bench.contracts.loading import file_hash, halves, one_line, text_hash
+from bench.contracts.errors import one_line
+from bench.toolkit.columns import integer_labels, require_columns
+from bench.toolkit.files import file_hash, text_hash
+from bench.toolkit.splits import halves
 
 SHOWN = 3
 """How many of the files at fault a message names."""

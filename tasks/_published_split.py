@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contracts import Kind, Protocol, Task, TaskData
-from bench.contracts.images import image_pool
-from bench.contracts.loading import Source
+from bench.toolkit.images import image_pool
+from bench.toolkit.sources import Source
 
 
 class PublishedSplit(Task):

@@ -9,8 +9,8 @@ import numpy as np
 from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.images import require_columns
-from bench.contracts.loading import Source
+from bench.toolkit.columns import require_columns
+from bench.toolkit.sources import Source
 
 NAMES_SHOWN = 4
 

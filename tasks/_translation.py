@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.loading import Source
+from bench.toolkit.sources import Source
 
 LANGUAGES = {"de": "German", "en": "English", "fr": "French"}
 COLUMN = "translation"

@@ -1,7 +1,7 @@
 """BANKING77: which of 77 intents has a customer of a bank? 10,003 queries support, 3,080 are asked."""
 
 from bench.contracts import Protocol
-from bench.contracts.loading import Source
+from bench.toolkit.sources import Source
 from tasks._texts import PublishedTexts
 
 # In the order in which the data count them.

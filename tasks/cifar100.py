@@ -1,6 +1,6 @@
 """CIFAR-100: 32 x 32 colour photographs of 100 classes; train images support, test images are asked."""
 
-from bench.contracts.loading import Source
+from bench.toolkit.sources import Source
 from tasks._published_split import PublishedSplit
 
 # Alphabetical, which is the order of the fine labels.

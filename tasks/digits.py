@@ -9,7 +9,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.loading import halves, text_hash
+from bench.toolkit.files import text_hash
+from bench.toolkit.splits import halves
 
 SPLIT_SEED = 0
 INK = 16  # the largest value of a pixel in this data set

@@ -7,8 +7,8 @@ from datasets import Dataset
 from PIL import Image
 
 from bench.contracts import Kind, Protocol
-from bench.contracts.images import encoded_images, image_files
-from bench.contracts.loading import read_parquet
+from bench.toolkit.images import encoded_images, image_files
+from bench.toolkit.sources import read_parquet
 from tasks._folders import OwnItems
 
 

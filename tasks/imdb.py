@@ -1,6 +1,6 @@
 """IMDB: is a film review negative or positive? 25,000 reviews support, 25,000 are asked."""
 
-from bench.contracts.loading import Source
+from bench.toolkit.sources import Source
 from tasks._texts import Reviews
 
 

@@ -1,6 +1,6 @@
 """IWSLT 2017, German to English, as a chat: how instruction-tuned models were asked where results are published."""
 
-from bench.contracts.chat import ChatTask
+from bench.toolkit.chat import ChatTask
 from tasks._translation import SYSTEM_MESSAGE
 from tasks.iwslt2017_de_en import Iwslt2017DeEn
 

@@ -1,6 +1,6 @@
 """IWSLT 2017, English to French, as a chat: how instruction-tuned models were asked where results are published."""
 
-from bench.contracts.chat import ChatTask
+from bench.toolkit.chat import ChatTask
 from tasks._translation import SYSTEM_MESSAGE
 from tasks.iwslt2017_en_fr import Iwslt2017EnFr
 

@@ -6,7 +6,8 @@ import numpy as np
 from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.loading import file_hash, halves, package_file, text_hash
+from bench.toolkit.files import file_hash, package_file, text_hash
+from bench.toolkit.splits import halves
 
 SPLIT_SEED = 0
 MIN_LETTERS = 3

@@ -1,6 +1,6 @@
 """Lexicon as a chat: is a word positive or negative? The word is the user's turn, the answer the assistant's."""
 
-from bench.contracts.chat import ChatTask
+from bench.toolkit.chat import ChatTask
 from tasks.lexicon import Lexicon
 
 

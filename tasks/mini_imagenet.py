@@ -9,8 +9,10 @@ from datasets import Dataset
 from PIL import Image
 
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.images import decoded, encoded_images, require_columns
-from bench.contracts.loading import Source, halves
+from bench.toolkit.columns import require_columns
+from bench.toolkit.images import decoded, encoded_images
+from bench.toolkit.sources import Source
+from bench.toolkit.splits import halves
 
 SPLIT_SEED = 42
 SIZE = 84

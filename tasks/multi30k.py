@@ -1,6 +1,6 @@
 """Multi30k, English to German: descriptions of photographs; train pairs support, test sentences are asked."""
 
-from bench.contracts.loading import Source
+from bench.toolkit.sources import Source
 from tasks._translation import Translation
 
 

@@ -6,7 +6,8 @@ from pydoc_data.topics import topics
 import numpy as np
 
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.loading import halves, text_hash
+from bench.toolkit.files import text_hash
+from bench.toolkit.splits import halves
 
 SPLIT_SEED = 0
 MIN_CHARACTERS = 200

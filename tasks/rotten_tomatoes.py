@@ -1,6 +1,6 @@
 """Rotten Tomatoes: is a sentence of a film review negative or positive? 8,530 support, 1,066 are asked."""
 
-from bench.contracts.loading import Source
+from bench.toolkit.sources import Source
 from tasks._texts import Reviews
 
 

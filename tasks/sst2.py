@@ -1,6 +1,6 @@
 """SST-2: is a sentence of a film review negative or positive? Train supports, validation (872) is asked."""
 
-from bench.contracts.loading import Source
+from bench.toolkit.sources import Source
 from tasks._texts import Reviews
 
 

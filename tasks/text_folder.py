@@ -11,7 +11,9 @@ from typing import Any
 from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Pool, Protocol, TaskData
-from bench.contracts.loading import one_line, read_parquet, text_hash
+from bench.contracts.errors import one_line
+from bench.toolkit.files import text_hash
+from bench.toolkit.sources import read_parquet
 from tasks._folders import SHOWN, OwnItems, refuse
 from tasks._texts import require_texts
 

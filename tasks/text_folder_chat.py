@@ -1,6 +1,6 @@
 """Your own texts under --data DIR, laid out as for text_folder, asked through the model's chat template."""
 
-from bench.contracts.chat import ChatTask
+from bench.toolkit.chat import ChatTask
 from tasks.text_folder import TextFolder
 
 

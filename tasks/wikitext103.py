@@ -8,8 +8,8 @@ from pathlib import Path
 from datasets import Dataset
 
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.images import require_columns
-from bench.contracts.loading import Source
+from bench.toolkit.columns import require_columns
+from bench.toolkit.sources import Source
 
 HEADING = re.compile(r" = (?!= ).*(?<! =) = \n?")
 """A heading of level one. Formulas in the text look like it too, but do not stand between blank rows."""

@@ -11,7 +11,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
-from bench import cli, plugins
+from bench import registry
+from bench.cli.app import app as cli
 from tests.packages import install
 
 TESTS = Path(__file__).parent
@@ -32,9 +33,9 @@ def outside_site(tmp_path_factory):
 def outside(outside_site, monkeypatch):
     """The outside package's plugins, beside the project's own."""
     monkeypatch.syspath_prepend(str(outside_site))
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
     yield outside_site
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.budget import (
+from bench.contracts import UsageError
+from bench.spec.budget import (
     AXES,
     Budget,
     Match,
@@ -13,8 +14,7 @@ from bench.budget import (
     parse_match,
     require_possible,
 )
-from bench.contracts import UsageError
-from bench.costs import StageCosts
+from bench.spec.costs import StageCosts
 from tests.test_records import COSTS
 
 

@@ -10,8 +10,8 @@ from datasets import Dataset
 from bench.backbones.hf import CausalLM
 from bench.backbones.smollm2_135m import PLUGIN as SMOLLM2
 from bench.contracts import DataError, Kind, Task, UsageError
-from bench.contracts.chat import ASSISTANT, END, SYSTEM, USER, ChatTask, Conversation, asked
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
+from bench.toolkit.chat import ASSISTANT, END, SYSTEM, USER, ChatTask, Conversation, asked
 from tasks.digits import Digits
 from tasks.iwslt2017_en_de_chat import PLUGIN as IWSLT_CHAT
 from tasks.lexicon import PLUGIN as LEXICON

@@ -14,7 +14,7 @@ import time
 import psutil
 import pytest
 
-from bench import plugins
+from bench import registry
 from tests.test_records import record
 
 COLUMNS = {
@@ -73,7 +73,7 @@ def test_help_is_there_at_once():
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "tasks", "--json"]])
 def test_nothing_heavy_is_imported_before_it_is_needed(words):
     code = (
-        "import sys; from bench.cli import app\n"
+        "import sys; from bench.cli.app import app\n"
         f"try:\n    app({words})\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'transformers', 'lightning', 'datasets', 'pandas', 'wandb'} & set(sys.modules)\n"
         "assert not heavy, heavy"
@@ -99,8 +99,11 @@ def test_list(bench, what):
 
 
 def test_a_broken_package_hides_no_other_plugin(bench, monkeypatch):
-    found = {**plugins.find("methods"), "gone": plugins.Plugin("gone", "not_installed.here", "PLUGIN", "some-package")}
-    monkeypatch.setattr(plugins, "find", lambda group: found)
+    found = {
+        **registry.find("methods"),
+        "gone": registry.Plugin("gone", "not_installed.here", "PLUGIN", "some-package"),
+    }
+    monkeypatch.setattr(registry, "find", lambda group: found)
     code, out, _ = bench("list", "methods")
     assert code == 0
     assert "faast" in out
@@ -210,7 +213,7 @@ def test_a_store_without_records_is_a_failure(bench, clean, store):
 
 
 def filled(clean):
-    from bench.records import Store
+    from bench.results.store import Store
 
     store = Store(clean / "store")
     store.write(record())

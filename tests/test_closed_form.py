@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.closed_form import KeySums, Spectrum, dual_weights, primal_weights, whitening
+from bench.toolkit.least_squares import KeySums, Spectrum, dual_weights, primal_weights, whitening
 
 ALPHAS = st.floats(0.0, 4.0)
 

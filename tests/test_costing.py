@@ -6,19 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import planning
-from bench.batching import EpisodeGroup
-from bench.budget import Budget
+from bench import registry
 from bench.contracts import Kind
-from bench.costing import REPEATS, limits_of, sized
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.episodes import draw_episodes
-from bench.group import Group
-from bench.isolation import SameProcess
-from bench.records import Store
-from bench.reporting import Report
-from bench.runner import Runner, draw_of, same_process
-from bench.spec import Block
+from bench.costs.budget_fit import limits_of, sized
+from bench.costs.repeats import REPEATS
+from bench.costs.worker import SameProcess
+from bench.data.batches import EpisodeGroup
+from bench.data.episodes import draw_episodes, draw_of
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import Store
+from bench.runs.group import Group
+from bench.runs.report import Report
+from bench.runs.runner import Runner, same_process
+from bench.spec.budget import Budget
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from bench.testing.doubles import problem, tiny_language_model
 from methods.lora import Lora, LoraConfig
 from tests.test_runner import Notebook
@@ -35,7 +37,7 @@ def runner(tmp_path):
 
 def run(runner, *methods, **changes):
     block = {"task": "stripes", "backbone": "pixels", "methods": list(methods), "shots": [5], "n_episodes": 2} | changes
-    report = runner.run(planning.expand(Block.model_validate(block)))
+    report = runner.run(expand(Block.model_validate(block)))
     return {record.spec.method: record for record in report.records}
 
 
@@ -154,7 +156,7 @@ def test_a_match_to_what_failed_says_so(runner):
 
 def test_a_grid_runs_every_budget(runner):
     block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "n_episodes": 2}
-    specs = planning.expand(Block.model_validate(block | {"budget_grid": {"steps": [1, 10], "tokens": [100]}}))
+    specs = expand(Block.model_validate(block | {"budget_grid": {"steps": [1, 10], "tokens": [100]}}))
     assert [spec.budget.limits() for spec in specs] == [{"steps": 1, "tokens": 100}, {"steps": 10, "tokens": 100}]
     assert len({record.id for record in runner.run(specs).records}) == 2
 
@@ -162,10 +164,10 @@ def test_a_grid_runs_every_budget(runner):
 def test_what_is_sent_to_be_measured_has_no_query_labels(runner):
     """The excerpt is all that the measuring process gets, and it must not hold what a query's class is."""
     block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "n_episodes": 2}
-    (spec,) = planning.expand(Block.model_validate(block))
-    data = planning.task_class("stripes")().load(None)
+    (spec,) = expand(Block.model_validate(block))
+    data = registry.task_class("stripes")().load(None)
     episodes = draw_episodes(data, draw_of(spec))
-    backbone = planning.make_backbone("pixels")
+    backbone = registry.make_backbone("pixels")
     seen = []
 
     class Watching(SameProcess):
@@ -214,7 +216,7 @@ def test_a_single_episode_is_scored_by_what_was_measured(runner, monkeypatch, me
     def again(*_):
         raise AssertionError("adapted once more than needed")
 
-    monkeypatch.setattr("bench.measuring.adapt_and_answer", again)
+    monkeypatch.setattr("bench.runs.single_run.adapt_and_answer", again)
     one = run(runner, method, n_episodes=1)[method]
     assert one.status == "ok", one.reason
     assert one.episode_scores == pytest.approx(two.episode_scores[:1])
@@ -227,7 +229,7 @@ def test_what_takes_long_is_run_once(runner, monkeypatch):
     observed = []
     observe = Faast.observe
     usual = run(runner, "faast", n_episodes=1, set={"faast": {"prior_count": 4.0}})["faast"]
-    monkeypatch.setattr("bench.costing.PATIENCE", 0.0)
+    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)
     monkeypatch.setattr(Faast, "observe", lambda self, support: observed.append(1) or observe(self, support))
     record = run(runner, "faast", n_episodes=1)["faast"]
     assert record.status == "ok"

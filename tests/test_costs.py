@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.costs import break_even_queries
+from bench.spec.costs import break_even_queries
 from tests.test_records import COSTS
 
 

@@ -8,9 +8,9 @@ import pytest
 import typer
 from typer import Context
 
-from bench import plugins
-from bench.cli import app
-from bench.spec import suite_paths
+from bench import registry
+from bench.cli.app import app
+from bench.spec.suite import suite_paths
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,7 +56,7 @@ def test_a_command_is_one_that_the_program_takes(page, line):
     given = parsed(line).params
     for kind, names in (("tasks", given.get("task")), ("methods", given.get("method"))):
         for name in [names] if isinstance(names, str) else names or ():
-            assert name in {*plugins.find(kind), *WRITTEN}, f"{page}: {line}"
+            assert name in {*registry.find(kind), *WRITTEN}, f"{page}: {line}"
     suite = given.get("suite")
     assert suite is None or suite in suite_paths() or suite.endswith(".yaml"), f"{page}: {line}"
 

@@ -19,13 +19,14 @@ import pytest
 from datasets import Dataset, Features, Image
 from PIL import Image as Pictures
 
-from bench import planning, plugins
+from bench import registry
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Pool, Protocol, TaskData
-from bench.contracts.chat import ChatTask
-from bench.runner import same_process
+from bench.runs.runner import same_process
+from bench.spec.expand import expand
 from bench.testing.doubles import NetworkBackbone
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
+from bench.toolkit.chat import ChatTask
 from tests.packages import install
 from tests.test_docs import PAGES, ROOT, commands
 
@@ -108,7 +109,7 @@ class Pictured(NetworkBackbone):
 
 def stand_in(name):
     """A tiny backbone of the kind that ``name`` is."""
-    if planning.backbone_class(name).kinds == Pictured.kinds:
+    if registry.backbone_class(name).kinds == Pictured.kinds:
         return Pictured()
     return decoder()
 
@@ -153,12 +154,12 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.chdir(tmp_path)
     for name in ("BENCH_DATA", "BENCH_STORE"):
         monkeypatch.delenv(name, raising=False)
-    of_task = planning.task_class
-    monkeypatch.setattr(planning, "task_class", lambda name: small(of_task(name)))
-    monkeypatch.setattr(planning, "make_backbone", stand_in)
-    monkeypatch.setattr(planning, "expand", cut_down(planning.expand))
-    monkeypatch.setattr("bench.runner.fresh_processes", same_process)
-    monkeypatch.setattr("bench.costing.PATIENCE", 0.0)  # nothing is measured twice
+    of_task = registry.task_class
+    monkeypatch.setattr(registry, "task_class", lambda name: small(of_task(name)))
+    monkeypatch.setattr(registry, "make_backbone", stand_in)
+    monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
+    monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice
     (tmp_path / "data").mkdir()
 
     def command(line):
@@ -194,7 +195,7 @@ def install_tutorial(page, site):
     (method,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     Path("my-plugins/my_plugins/soft_prototype.py").write_text(method, encoding="utf-8")
     install(Path("my-plugins"), site)
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
 
 
 @pytest.fixture
@@ -205,7 +206,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     yield folder
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
 
 
 def test_what_is_tested_elsewhere_is_in_the_documentation():

@@ -6,9 +6,9 @@ import time
 import pytest
 import torch
 
-from bench import doctor
-from bench.devices import DeviceOptions
-from bench.meter import StageMeter
+from bench.engine.trainer import DeviceOptions
+from bench.meters.stage import StageMeter
+from bench.spec.costs import doctor
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ def test_a_meter_that_sees_only_the_end_is_found(monkeypatch):
 
 
 def test_a_counter_that_misses_factorisations_is_found(monkeypatch):
-    monkeypatch.setattr("bench.flops.FACTORISATIONS", {})
+    monkeypatch.setattr("bench.meters.flops.FACTORISATIONS", {})
     product, factor = doctor.operations(CPU)
     assert product.sound
     assert not factor.sound

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench.contracts import Pool, Reads, TaskData, UsageError
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.episodes import PADDING, Draw, draw_episodes, name_seed
-from bench.planning import method_class
-from bench.plugins import find
-from bench.progress import RichReporter
-from bench.records import Store
-from bench.runner import Runner, same_process
-from bench.spec import RunSpec
+from bench.data.episodes import PADDING, Draw, draw_episodes, name_seed
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.registry import find, method_class
+from bench.results.store import Store
+from bench.runs.progress import RichReporter
+from bench.runs.runner import Runner, same_process
+from bench.spec.suite import RunSpec
 
 
 def pool(sizes, rng):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.contracts import DataError, Features, NumericalError, StoreError
-from bench.features import FeatureCache, FeatureTable
+from bench.data.features import FeatureCache, FeatureTable
 
 IDENTITY = {"weights": "w", "data": "d", "task": "t", "split": "support", "precision": "32-true"}
 
@@ -109,7 +109,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_shard(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bench.features.save_file", full)
+    monkeypatch.setattr("bench.data.features.save_file", full)
     with pytest.raises(StoreError, match=r"No space left on device.*BENCH_CACHE") as caught:
         save(cache, [2])
     assert str(cache.folder) in str(caught.value)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.flops import FlopMeter
+from bench.meters.flops import FlopMeter
 from methods.faast import FastWeights
 
 A = torch.randn(2, 40, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

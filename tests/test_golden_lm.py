@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Setting
-from bench.contracts.inside import READOUT, SCORER
 from bench.testing.tiny_models import save_tokenizer
+from bench.toolkit.readout_files import READOUT, SCORER
 from methods.faast import FastWeights
 from methods.faast_lm import ChunkedFastWeights, FaastLm, FaastLmConfig
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from lightning import Trainer
 
-from bench import plugins
-from bench.adaptation import GradientAdaptation
-from bench.budget import Budget
+from bench import registry
 from bench.contracts import GradientMethod, Kind
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.holding import Holding
-from bench.meter import TokenMeter
+from bench.engine.budget_callback import Holding
+from bench.engine.lightning_module import GradientAdaptation
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.meters.tokens import TokenMeter
+from bench.spec.budget import Budget
 from bench.testing.doubles import backbone_for, episodes_of, problem
 
 LIMIT = 2.0
-METHODS = {name: plugins.get("methods", name).load() for name in sorted(plugins.find("methods"))}
+METHODS = {name: registry.get("methods", name).load() for name in sorted(registry.find("methods"))}
 GRADIENT = [name for name, cls in METHODS.items() if issubclass(cls, GradientMethod)]
 GIVEN = episodes_of(problem(n_shot=15, key_dim=16, sizes=[60, 60, 60]), slice(0, 1))
 

@@ -9,10 +9,10 @@ import psutil
 import pytest
 import torch
 
-from bench import planning
+from bench import registry
 from bench.contracts import DataError
-from bench.interrupts import Interrupted, interrupts
-from bench.isolation import ChildError, FreshProcess, OutOfMemoryError
+from bench.costs.worker import ChildError, FreshProcess, OutOfMemoryError
+from bench.runs.signals import Interrupted, interrupts
 
 HELD = []
 
@@ -37,7 +37,7 @@ def sleep(backbone, seconds):
 
 @pytest.fixture(scope="module")
 def fresh():
-    process = FreshProcess(partial(planning.make_backbone, "efficientnet_lite0")).start()
+    process = FreshProcess(partial(registry.make_backbone, "efficientnet_lite0")).start()
     yield process
     process.close()
 
@@ -46,7 +46,7 @@ def test_each_call_has_a_process_of_its_own(fresh):
     first, second = fresh.call(who, 1), fresh.call(who, 2)
     assert len({os.getpid(), first[0], second[0]}) == 3
     assert second[1:4] == (2, [], 400.0**3)
-    assert second[4] == planning.backbone_class("efficientnet_lite0").kinds
+    assert second[4] == registry.backbone_class("efficientnet_lite0").kinds
 
 
 def test_errors_come_back_as_they_are(fresh):
@@ -68,7 +68,7 @@ def test_a_process_that_is_killed_ran_out_of_memory(fresh):
 
 
 def test_an_interrupt_leaves_no_process_behind():
-    process = FreshProcess(partial(planning.make_backbone, "efficientnet_lite0")).start()
+    process = FreshProcess(partial(registry.make_backbone, "efficientnet_lite0")).start()
     process.call(who, 1)
     server = psutil.Process(process._server.pid)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -81,7 +81,7 @@ def test_an_interrupt_leaves_no_process_behind():
 
 
 def test_a_backbone_that_cannot_be_made_says_why():
-    process = FreshProcess(partial(planning.make_backbone, "hf:/no/such/model"))
+    process = FreshProcess(partial(registry.make_backbone, "hf:/no/such/model"))
     with pytest.raises(Exception, match="no/such/model"):
         process.call(who, 1)
     process.close()

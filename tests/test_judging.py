@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
 from bench.contracts import Kind, NumericalError
-from bench.judging import Judged, judge
-from bench.metrics import perplexity, summarise
+from bench.metrics._scores import perplexity, summarise
+from bench.runs.scoring import Judged, judge
 
 WRITTEN = ["Ein Hund läuft über die Wiese.", "Eine Frau sitzt auf der Bank.", "Zwei Kinder spielen am Strand."]
 REFERENCES = [" Ein Hund läuft über eine Wiese.", " Eine Frau sitzt auf einer Bank.", " Zwei Kinder spielen im Sand."]

@@ -11,20 +11,22 @@ from rich.console import Console
 from sacrebleu.metrics.bleu import BLEU
 from safetensors.torch import save_file
 
-from bench import planning, plugins
+from bench import registry
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
-from bench.contracts.inside import READOUT, SCORER
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.keeping.verify import problems
-from bench.leaderboard.formats import FORMATS
-from bench.leaderboard.rows import rows
-from bench.progress import RichReporter
-from bench.records import Record, Store
-from bench.reporting import Report
-from bench.runner import Runner, same_process
-from bench.spec import Block
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.reports.rows import rows
+from bench.reports.tables import FORMATS
+from bench.results.record import Record
+from bench.results.store import Store
+from bench.results.verify import problems
+from bench.runs.progress import RichReporter
+from bench.runs.report import Report
+from bench.runs.runner import Runner, same_process
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
+from bench.toolkit.readout_files import READOUT, SCORER
 
 TEXTS = [
     f"Word: {word}\nSentiment: {mood}\nvery {mood}, indeed\n" for word, mood in zip("abcdef", "xyzxyz", strict=True)
@@ -84,7 +86,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
     (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-tasks\nVersion: 1.0\n")
     (site / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(str(site.parent))
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
     quiet_lightning()
     yield Runner(
         Store(tmp_path / "store"),
@@ -93,12 +95,12 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
         isolate=same_process,
     )
     shutil.rmtree(site)
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
 
 
 def run(runner: Runner, model: Path, task: str, **changes: Any) -> Report:
     block = {"task": task, "backbone": f"hf:{model}", "methods": ["zero_shot", "faast_lm"], "shots": [2]}
-    return runner.run(planning.expand(Block.model_validate(block | changes)))
+    return runner.run(expand(Block.model_validate(block | changes)))
 
 
 def by_method(report: Report) -> dict[str, Record]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MATHEMATICS = ("bench.closed_form", "bench.leave_one_out")
+MATHEMATICS = ("bench.toolkit.least_squares", "bench.toolkit.leave_one_out")
 PROJECT = ("bench", "methods", "tasks", "sweeps")
 
 
@@ -52,9 +52,9 @@ def offences(importer, *allowed):
 
 def test_the_walk_sees_the_project():
     assert "bench.contracts" in modules()["methods.faast"]
-    assert "bench.leaderboard.rows" in modules()["bench.running"]  # imported inside a function
-    assert "bench.plugins" in modules()["bench.planning"]
-    assert "bench" not in modules()["bench.planning"]
+    assert "bench.reports.rows" in modules()["bench.cli.run"]  # imported inside a function
+    assert "bench.registry" in modules()["bench.spec.expand"]
+    assert "bench" not in modules()["bench.spec.expand"]
     assert len(modules()) > 40
 
 
@@ -74,8 +74,8 @@ def test_backbones_import_the_contract_alone():
 
 
 def test_the_contract_imports_nothing_of_the_harness():
-    assert offences(["bench.contracts"], "bench.contracts", "bench.errors") == []
-    assert modules()["bench.errors"] == []
+    assert offences(["bench.contracts"], "bench.contracts", "bench.contracts.errors") == []
+    assert modules()["bench.contracts.errors"] == []
     assert offences(MATHEMATICS, *MATHEMATICS) == []
 
 
@@ -92,24 +92,24 @@ def test_the_harness_names_no_plugin():
 @pytest.mark.parametrize(
     ("layer", "above"),
     [
-        ("bench.cli", {"bench.__main__"}),
+        ("bench.cli.app", {"bench.__main__"}),
         (
-            "bench.tracking",
+            "bench.runs.trackers",
             {
-                "bench.leaderboard.command",
-                "bench.readouts.command",
-                "bench.reporting",
-                "bench.runner",
-                "bench.running",
+                "bench.cli.leaderboard",
+                "bench.cli.readout",
+                "bench.runs.report",
+                "bench.runs.runner",
+                "bench.cli.run",
                 "sweeps",
             },
         ),
-        ("bench.running", {"bench.cli"}),
-        ("bench.leaderboard", {"bench.cli", "bench.leaderboard", "bench.running", "bench.tracking"}),
-        ("bench.runner", {"bench.running", "sweeps.trials"}),
-        ("bench.group", {"bench.runner", "sweeps.trials"}),
-        ("bench.measuring", {"bench.group"}),
-        ("bench.progress", {"bench.running"}),
+        ("bench.cli.run", {"bench.cli.app"}),
+        ("bench.leaderboard", {"bench.cli.app", "bench.leaderboard", "bench.cli.run", "bench.runs.trackers"}),
+        ("bench.runs.runner", {"bench.cli.run", "sweeps.trials"}),
+        ("bench.runs.group", {"bench.runs.runner", "sweeps.trials"}),
+        ("bench.runs.single_run", {"bench.runs.group"}),
+        ("bench.runs.progress", {"bench.cli.run"}),
     ],
 )
 def test_nobody_below_imports(layer, above):

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from bench.budget import Budget, Match
-from bench.costs import StageCosts
-from bench.leaderboard.formats import FORMATS, reasons
-from bench.leaderboard.rows import against, rows
-from bench.records import Record, run_id
+from bench.reports.rows import against, rows
+from bench.reports.tables import FORMATS, reasons
+from bench.results.record import Record, run_id
+from bench.spec.budget import Budget, Match
+from bench.spec.costs import StageCosts
 from tests.test_records import COSTS, SPEC
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.closed_form import Spectrum
-from bench.leave_one_out import LeftOut
+from bench.toolkit.least_squares import Spectrum
+from bench.toolkit.leave_one_out import LeftOut
 
 CUTS = [0.0, 0.05, 0.3, 0.7]
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.meter import LinuxPeakMemory, SampledMemory, StageMeter, TokenMeter, memory_meter, now
+from bench.meters.memory import LinuxPeakMemory, SampledMemory, memory_meter
+from bench.meters.stage import StageMeter, now
+from bench.meters.tokens import TokenMeter
 from bench.testing.doubles import tiny_language_model
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 
 from bench.contracts import NumericalError
-from bench.metrics import right_answers, summarise
+from bench.metrics._scores import right_answers, summarise
 
 
 def test_accuracy_is_scikit_learns():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import SCHEMA_VERSION, Store
+from bench.results.record import SCHEMA_VERSION
+from bench.results.store import Store
 
 OLD = Path(__file__).parent / "old_records"
 

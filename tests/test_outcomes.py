@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.outcomes import FIELDS, SCORES, Outcomes
+from bench.results.predictions import FIELDS, SCORES, Outcomes
 
 EXAMPLES = {
     "accuracy": Outcomes.of("accuracy", [np.array([3, 4, 9]), np.array([4])], [np.array([[1], [0], [1]]), [[0]]]),

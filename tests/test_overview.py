@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.leaderboard.formats import FORMATS
-from bench.leaderboard.overview import overview, told
-from bench.leaderboard.rows import rows
+from bench.reports.overview import overview, told
+from bench.reports.rows import rows
+from bench.reports.tables import FORMATS
 from tests.test_leaderboard import made
 
 SCORES = {"a": 80.0, "b": 70.0, "c": 60.0}

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bench import cli
-from bench.budget import Budget
-from bench.leaderboard.page import page
-from bench.leaderboard.rows import rows
-from bench.records import Store
+from bench.cli.app import app as cli
+from bench.reports.page import page
+from bench.reports.rows import rows
+from bench.results.store import Store
+from bench.spec.budget import Budget
 from tests.test_leaderboard import made
 from tests.test_records import COSTS
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from bench.tuning import Tuning
+from bench.spec.tuning import Tuning
 from tests.test_page import HOSTILE, board, hostile, made_page, scored
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

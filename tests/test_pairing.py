@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.outcomes import Outcomes
-from bench.pairing import paired, told_apart
+from bench.results.predictions import Outcomes
+from bench.results.shared_episodes import paired, told_apart
 from tests.test_leaderboard import made
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import planning, plugins
+from bench import registry
 from bench.contracts import UsageError
 
 GROUPS = ("methods", "tasks", "backbones")
@@ -21,10 +21,10 @@ def entry(monkeypatch):
         object.__setattr__(point, "dist", SimpleNamespace(name=package))
         points.append(point)
 
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point for point in points if point.group == group])
-    plugins.find.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point for point in points if point.group == group])
+    registry.find.cache_clear()
     yield add
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def module(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_file_of_the_folder_is_a_plugin_that_loads(group):
-    found = plugins.find(group)
+    found = registry.find(group)
     assert found
     for name, plugin in found.items():
         assert not name.startswith("_")
@@ -53,19 +53,19 @@ def test_two_packages_with_one_name_are_both_named(entry):
     entry("methods", "fancy", "first_module", "first-package")
     entry("methods", "fancy", "second_module", "second-package")
     with pytest.raises(UsageError, match="two plugins named 'fancy', from first-package and second-package; uninstall"):
-        plugins.find("methods")
+        registry.find("methods")
 
 
 def test_a_package_cannot_take_the_name_of_a_plugin_of_this_project(entry):
     entry("methods", "faast", "impostor")
     with pytest.raises(UsageError, match="two plugins named 'faast', from bench and other-package"):
-        plugins.get("methods", "knn")
+        registry.get("methods", "knn")
 
 
 @pytest.mark.parametrize("target", ["not_installed_at_all", "not_installed_at_all.deep.module:PLUGIN", "json.no_such"])
 def test_an_entry_point_to_nowhere_names_its_package(entry, target):
     entry("methods", "gone", target)
-    plugin = plugins.get("methods", "gone")
+    plugin = registry.get("methods", "gone")
     with pytest.raises(UsageError, match=r"'gone'.*other-package.*(No module named|cannot be imported)"):
         plugin.load()
     with pytest.raises(UsageError, match="other-package names a module that is not installed"):
@@ -77,34 +77,34 @@ def test_a_module_without_the_class_says_what_it_needs(entry, module, target):
     entry("methods", "bare", target.format(module("bare_module", '"""Nothing here."""\n')))
     wanted = "Missing" if "Missing" in target else "PLUGIN"
     with pytest.raises(UsageError, match=f"bare_module is no plugin: .*module-level name '{wanted}'"):
-        planning.method_class("bare")
+        registry.method_class("bare")
 
 
 def test_a_module_that_is_no_python_is_told_so(entry, module):
     entry("methods", "broken", module("broken_module", "def oops(:\n"))
     with pytest.raises(UsageError, match=r"'broken'.*other-package.*cannot be imported"):
-        planning.method_class("broken")
+        registry.method_class("broken")
     with pytest.raises(UsageError, match="'broken' of other-package is no Python"):
-        plugins.get("methods", "broken").summary()
+        registry.get("methods", "broken").summary()
 
 
 def test_a_defect_inside_the_module_is_not_taken_for_a_missing_class(entry, module):
     entry("methods", "defect", module("defect_module", "import json\nPLUGIN = json.no_such_thing\n"))
     with pytest.raises(AttributeError, match="no_such_thing"):
-        planning.method_class("defect")
+        registry.method_class("defect")
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_an_unknown_name_suggests_the_nearest(group):
-    name = next(iter(plugins.find(group)))
+    name = next(iter(registry.find(group)))
     with pytest.raises(UsageError, match=f"{group} has no '{name}x'; did you mean '{name}'"):
-        plugins.get(group, name + "x")
+        registry.get(group, name + "x")
     with pytest.raises(UsageError, match=f"known: .*{name}"):
-        plugins.get(group, "0000")
+        registry.get(group, "0000")
 
 
 def test_the_argument_of_a_backbone_is_checked_before_it_is_made():
     with pytest.raises(UsageError, match="needs no argument: use efficientnet_lite0, got 'efficientnet_lite0:big'"):
-        planning.make_backbone("efficientnet_lite0:big")
+        registry.make_backbone("efficientnet_lite0:big")
     with pytest.raises(UsageError, match="hf needs an argument: use hf:ARGUMENT, got 'hf'"):
-        planning.make_backbone("hf")
+        registry.make_backbone("hf")

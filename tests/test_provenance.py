@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from bench.provenance import LIBRARIES, library_versions
+from bench.results.provenance import LIBRARIES, library_versions
 
 ROOT = Path(__file__).parents[1]
 CHANGE_NO_VALUE = {

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from bench.contracts import StoreError
-from bench.costs import Costs, StageCosts
-from bench.outcomes import Outcomes
-from bench.provenance import code_fingerprint
-from bench.records import SCHEMA_VERSION, Record, Store, run_id
-from bench.spec import RunSpec
+from bench.results.predictions import Outcomes
+from bench.results.provenance import code_fingerprint
+from bench.results.record import SCHEMA_VERSION, Record, run_id
+from bench.results.store import Store
+from bench.spec.costs import Costs, StageCosts
+from bench.spec.suite import RunSpec
 
 SPEC = RunSpec(
     task="t", backbone="b", method="m", config={"alpha": 0.1}, n_shot=5, seed=0, n_episodes=2, n_query=3, n_way=None

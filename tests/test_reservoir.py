@@ -18,9 +18,9 @@ def limited(given, state_bytes):
 
 
 def load(name):
-    from bench import plugins
+    from bench import registry
 
-    return plugins.get("methods", name).load()
+    return registry.get("methods", name).load()
 
 
 @pytest.mark.parametrize("name", ["softmax_memory", "knn", "tip_adapter"])

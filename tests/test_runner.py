@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench import planning
 from bench.contracts import UsageError
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.leaderboard.rows import rows
-from bench.records import Record, Store
-from bench.runner import Runner, same_process
-from bench.spec import Block
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.reports.rows import rows
+from bench.results.record import Record
+from bench.results.store import Store
+from bench.runs.runner import Runner, same_process
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
 
 METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
@@ -66,7 +67,7 @@ def grid(**changes):
         "shots": [1, 5],
         "seeds": [0, 1],
     }
-    return planning.expand(Block.model_validate(block | changes))
+    return expand(Block.model_validate(block | changes))
 
 
 def by_run(report):
@@ -117,7 +118,7 @@ def test_default_written_out_is_the_same_run(runner):
 
 
 def test_editing_a_method_makes_its_records_another_runs(runner, outside_site):
-    from bench.provenance import code_fingerprint
+    from bench.results.provenance import code_fingerprint
 
     first = runner.run(grid(methods=["nearest_prototype"], shots=[1], seeds=[0]))
     path = outside_site / "bench_outside" / "nearest_prototype.py"
@@ -296,7 +297,7 @@ def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
         if len(calls) == 4:  # the second record, after its outcomes
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bench.records.os.fsync", full_at_the_fourth)
+    monkeypatch.setattr("bench.results.store.os.fsync", full_at_the_fourth)
     report = runner.run(grid(methods=["faast", "knn", "softmax_memory"], shots=[1], seeds=[0]))
     assert report.failed
     assert len(report.problems) == 1

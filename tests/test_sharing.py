@@ -9,10 +9,10 @@ import time
 import pytest
 
 from bench.contracts import StoreError
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.keeping.verify import problems
-from bench.records import LOCKS, Store
-from bench.runner import Runner, same_process
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import LOCKS, Store
+from bench.results.verify import problems
+from bench.runs.runner import Runner, same_process
 from tests.test_records import record
 from tests.test_runner import Notebook, grid
 

@@ -7,18 +7,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from bench.outcomes import SCORES
-from bench.stats import (
-    Interval,
-    compare_answers,
-    compare_episodes,
-    compare_parts,
-    holm,
-    mean_interval,
-    over_tasks,
-    seed_effect,
-    tiers,
-)
+from bench.results.predictions import SCORES
+from bench.stats.intervals import Interval, mean_interval, seed_effect
+from bench.stats.paired import compare_answers, compare_episodes, compare_parts, holm
+from bench.stats.ranks import over_tasks, tiers
 
 FAMILIES = 200
 

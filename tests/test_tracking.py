@@ -8,9 +8,9 @@ import time
 import pytest
 
 from bench.contracts import UsageError
-from bench.leaderboard.rows import rows
-from bench.records import Store
-from bench.tracking import LoggerTracker, WandbTracker, metrics
+from bench.reports.rows import rows
+from bench.results.store import Store
+from bench.runs.trackers import LoggerTracker, WandbTracker, metrics
 from tests.test_records import record
 
 BLOCK = 32 * 1024
@@ -205,7 +205,7 @@ def from_mlflow(folder):
 
 
 def test_a_logger_that_is_not_installed_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.runs.trackers.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="--logger mlflow needs the package mlflow; pip install mlflow"):
         LoggerTracker(tmp_path, "mlflow")
     assert LoggerTracker(tmp_path, "csv")

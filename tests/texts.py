@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import AnswerProtocol, Classes, Inputs, Kind, Query, Setting, Support
-from bench.contracts.chat import asked
+from bench.toolkit.chat import asked
 
 TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
 PROMPTS = ["Word: happy\nSentiment:", "Word: a longer one\nSentiment:"]

@@ -5,7 +5,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from bench.contracts import UsageError
-from bench.contracts.chat import Conversation
+from bench.toolkit.chat import Conversation
 
 
 def templated(tokenizer: Any, name: str, conversation: Conversation) -> str:

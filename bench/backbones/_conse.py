@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from bench.backbones._prompts import ensemble
 from bench.backbones._quiet import quiet_transformers
-from bench.contracts.loading import file_hash, package_file, text_hash
+from bench.toolkit.files import file_hash, package_file, text_hash
 
 BATCH = 128
 MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was configured to read

@@ -16,7 +16,8 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from torch import Tensor
 
 from bench.contracts import DataError, UsageError
-from bench.contracts.loading import hub_folder, one_line
+from bench.contracts.errors import one_line
+from bench.toolkit.sources import hub_folder
 
 FORMS = "open_clip:MODEL/TAG, open_clip:MODEL//path/to/checkpoint or open_clip:MODEL/TAG//path/to/checkpoint"
 _TRANSFORM_FIELDS = ("mean", "std", "interpolation", "resize_mode")

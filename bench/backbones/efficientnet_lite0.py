@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from bench.backbones._conse import ConSE
 from bench.backbones._images import to_rgb
 from bench.contracts import Backbone, Classes, Features, Kind
-from bench.contracts.loading import file_hash, package_file, text_hash
+from bench.toolkit.files import file_hash, package_file, text_hash
 
 TRANSFORM = "centre 224/256, bicubic to 224, (x - 127) / 128; pooled, unit length; version 1"
 SIZE = 224

@@ -17,8 +17,9 @@ from bench.backbones._quiet import quiet_transformers
 from bench.backbones._scoring import plan, score
 from bench.backbones._texts import by_length, padded, score_windows, windows, write
 from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
-from bench.contracts.chat import ASSISTANT, Conversation
-from bench.contracts.loading import hub_folder, text_hash, weights_hash
+from bench.toolkit.chat import ASSISTANT, Conversation
+from bench.toolkit.files import text_hash, weights_hash
+from bench.toolkit.sources import hub_folder
 
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")

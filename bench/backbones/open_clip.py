@@ -15,7 +15,7 @@ from bench.backbones._images import to_rgb
 from bench.backbones._open_clip_weights import FORMS, Choice, load
 from bench.backbones._prompts import ensemble
 from bench.contracts import Backbone, Classes, Features, Kind, UsageError
-from bench.contracts.loading import text_hash, weights_hash
+from bench.toolkit.files import text_hash, weights_hash
 
 TRANSFORM = "to RGB, at most 16 to 1, then open_clip's own; unit length; version 1"
 LONGEST = 16

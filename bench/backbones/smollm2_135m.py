@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bench.backbones._quiet import quiet_transformers
 from bench.backbones.hf import POOLING, CausalLM
 from bench.contracts import StoreError
-from bench.contracts.loading import cache_folder, file_hash, package_file, text_hash
+from bench.toolkit.files import cache_folder, file_hash, package_file, text_hash
 
 FORMAT = 1
 """Version of the converted copy; a change leaves old copies unused."""

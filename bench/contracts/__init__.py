@@ -1,26 +1,70 @@
-"""All that a plugin author needs: tasks, backbones, methods, and what passes between them.
+"""What plugin authors subclass and receive: task, backbone, method, data, config.
 
-Plugins import this package, ``bench.closed_form`` for the mathematics, and nothing else of the harness.
+Plugins import this package, ``bench.toolkit`` and nothing else of the harness. Names are imported on first use, so that
+commands that need an error class alone do not import torch.
 """
 
-from bench.contracts.backbone import AnswerProtocol, Answers, Backbone, Features, LanguageBackbone, Tokens
-from bench.contracts.data import Classes, Inputs, Items, Query, Support
-from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, Kind, Reads
-from bench.contracts.method import (
-    AnyMethod,
-    AssociativeConfig,
-    AssociativeMethod,
-    ForwardMethod,
-    GradientMethod,
-    Limits,
-    Memory,
-    Method,
-    MethodConfig,
-    Setting,
-)
-from bench.contracts.task import Pool, Protocol, Task, TaskData
-from bench.contracts.tuning import LeaveOneOut, Tune
-from bench.errors import BenchError, DataError, NumericalError, StoreError, UsageError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.contracts.backbone import AnswerProtocol, Answers, Backbone, Features, LanguageBackbone, Tokens
+    from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
+    from bench.contracts.data import Classes, Inputs, Items, Query, Support
+    from bench.contracts.errors import BenchError, DataError, NumericalError, StoreError, UsageError
+    from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, Kind, Reads
+    from bench.contracts.method import (
+        AnyMethod,
+        AssociativeMethod,
+        ForwardMethod,
+        GradientMethod,
+        LeaveOneOut,
+        Limits,
+        Memory,
+        Method,
+        Setting,
+    )
+    from bench.contracts.task import Pool, Protocol, Task, TaskData
+
+_MODULES = {
+    "AnswerProtocol": "backbone",
+    "Answers": "backbone",
+    "AnyMethod": "method",
+    "AssociativeConfig": "config",
+    "AssociativeMethod": "method",
+    "Backbone": "backbone",
+    "BenchError": "errors",
+    "CLASSIFICATION": "kinds",
+    "Classes": "data",
+    "DataError": "errors",
+    "Features": "backbone",
+    "ForwardMethod": "method",
+    "GradientMethod": "method",
+    "Inputs": "data",
+    "Items": "data",
+    "Kind": "kinds",
+    "LANGUAGE": "kinds",
+    "LanguageBackbone": "backbone",
+    "LeaveOneOut": "method",
+    "Limits": "method",
+    "Memory": "method",
+    "Method": "method",
+    "MethodConfig": "config",
+    "NumericalError": "errors",
+    "Pool": "task",
+    "Protocol": "task",
+    "Query": "data",
+    "Reads": "kinds",
+    "Setting": "method",
+    "StoreError": "errors",
+    "Support": "data",
+    "Task": "task",
+    "TaskData": "task",
+    "Tokens": "backbone",
+    "Tune": "config",
+    "UsageError": "errors",
+}
+"""The module of this package that defines each name."""
 
 __all__ = [
     "CLASSIFICATION",
@@ -60,3 +104,9 @@ __all__ = [
     "Tune",
     "UsageError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -94,7 +94,7 @@ class LanguageBackbone(Backbone):
     """A decoder language model: it scores answers after a prompt, scores texts, and writes.
 
     All of this goes through the model's own blocks, so that what a method hooks into them takes part. Texts and prompts
-    may be turns of a chat (``bench.contracts.chat``), which are read as the model's chat template has them; whatever
+    may be turns of a chat (``bench.toolkit.chat``), which are read as the model's chat template has them; whatever
     reads a text raises UsageError for them if the model has none.
     """
 

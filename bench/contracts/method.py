@@ -6,28 +6,18 @@ One instance serves a batch of independent episodes. The harness wraps it in a L
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.contracts.backbone import AnswerProtocol, Answers, Backbone
+from bench.contracts.config import AssociativeConfig, LeaveOneOut, MethodConfig
 from bench.contracts.data import Query, Support
 from bench.contracts.kinds import CLASSIFICATION, Kind, Reads
-from bench.contracts.tuning import LeaveOneOut, Tune
-
-
-class MethodConfig(BaseModel):
-    """Hyper-parameters of a method: the command line, suites, W&B and sweeps all read this class.
-
-    A field that a sweep is to vary says so, and where, by ``Tune``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -206,16 +196,6 @@ class Memory(nn.Module, ABC):
         """``[episode, item, dim_v]``, the memory's answer to ``keys [episode, item, dim_k]``."""
 
 
-class AssociativeConfig(MethodConfig):
-    """What all associative methods share."""
-
-    prior_count: Annotated[float | None, Tune(0.1, 1e4, log=True)] = Field(
-        default=None,
-        ge=0,
-        description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value.",
-    )
-
-
 class AssociativeMethod(ForwardMethod):
     """Observe pairs, recall an answer, mix it with the prior by ``r = N / (N0 + N)`` (arXiv 2605.04651).
 
@@ -273,3 +253,26 @@ class AssociativeMethod(ForwardMethod):
 
 AnyMethod = ForwardMethod | GradientMethod
 """Every method is one of the two; the runner chooses its Lightning module by this."""
+
+
+Config = TypeVar("Config")
+
+
+class LeaveOneOut(ABC, Generic[Config]):
+    """Answers for support items, each by the method adapted to the other items of its episode.
+
+    Made once for a support set, and asked with many configs: what they share is computed once.
+    """
+
+    labels: Tensor
+    """``[episode, item]``, of the items that are answered for."""
+    mask: Tensor
+    """``[episode, item]``, False where there is no item, or none else of its class, so that its answer says nothing."""
+
+    @abstractmethod
+    def serves(self, config: Config) -> bool:
+        """Whether it can answer for a config; each trial that it cannot adapts anew."""
+
+    @abstractmethod
+    def scores(self, config: Config) -> Tensor:
+        """Scores ``[episode, item, way]``, see ``Method.predict``."""

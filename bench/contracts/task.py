@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 from datasets import Dataset
 
+from bench.contracts.errors import DataError
 from bench.contracts.kinds import Kind
-from bench.errors import DataError
 
 
 @dataclass(frozen=True)

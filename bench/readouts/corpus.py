@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench import planning, plugins
+from bench import registry
 from bench.contracts import DataError, Kind, LanguageBackbone, UsageError
-from bench.contracts.loading import text_hash
+from bench.toolkit.files import text_hash
 
 JOINT = "\n\n"
 """What stands between two texts of a window."""
@@ -38,7 +38,7 @@ def read_corpus(name: str, data: Path | None) -> Corpus:
     tasks. Raises DataError or UsageError if there is no text to be had.
     """
     path = Path(name)
-    if name in plugins.find("tasks") or not path.exists():
+    if name in registry.find("tasks") or not path.exists():
         if path.suffix == ".txt" or len(path.parts) > 1:
             raise DataError(f"--corpus {name}: no such file or folder")
         return Corpus(name, _task_texts(name, data))
@@ -61,7 +61,7 @@ def _text(path: Path) -> str:
 
 
 def _task_texts(name: str, data: Path | None) -> tuple[str, ...]:
-    task = planning.task_class(name)
+    task = registry.task_class(name)
     if task.kind is not Kind.LANGUAGE_MODELLING:
         raise UsageError(
             f"--corpus needs a task of {Kind.LANGUAGE_MODELLING}, a .txt file or a folder of them; "

@@ -2,49 +2,20 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from bench.contracts import DataError, StoreError, UsageError
-from bench.contracts.inside import READOUT, SCORER, Readout
-from bench.contracts.loading import hub_folder, one_line
+from bench.contracts import DataError
+from bench.contracts.errors import one_line
+from bench.toolkit.readout_files import READOUT, SCORER, Readout
+from bench.toolkit.sources import hub_folder
 
 _NUMBER = re.compile("|".join(re.escape(name).replace(r"\{\}", r"(\d+)") for name in (SCORER, READOUT)))
 INDEX = "model.safetensors.index.json"
 """Says in which file of a checkpoint each tensor is."""
-
-
-def prepare_file(out: Path) -> None:
-    """Make the folder of a file to be written. Raises UsageError or StoreError if it cannot be."""
-    if out.is_dir():
-        raise UsageError(f"--out needs a file, got the folder {out}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None
-
-
-def write_readouts(out: Path, readouts: list[Readout], about: Mapping[str, object]) -> None:
-    """Save readouts under their published names; ``about`` goes into the file's header.
-
-    Raises StoreError if the file cannot be written; what was there before is then still there.
-    """
-    tensors = {}
-    for number, readout in enumerate(readouts):
-        for name, tensor in ((SCORER, readout.scorer), (READOUT, readout.out)):
-            tensors[name.format(number)] = tensor.detach().float().cpu().contiguous()
-    half = out.with_name(f".{out.name}.part")
-    try:
-        half.write_bytes(save(tensors, {name: str(value) for name, value in about.items()}))
-        half.replace(out)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None
 
 
 def released_readouts(source: str) -> list[Readout]:

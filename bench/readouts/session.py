@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from bench import planning
+from bench import registry
 from bench.contracts import BenchError, DataError, LanguageBackbone, UsageError
-from bench.contracts.loading import one_line
-from bench.devices import DeviceOptions
+from bench.contracts.errors import one_line
+from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Batches, Corpus, packed_windows
-from bench.readouts.files import prepare_file, write_readouts
 from bench.readouts.training import ReadoutTraining, Recipe, warmup_steps
+from bench.toolkit.readout_files import prepare_file, write_readouts
 
 Identity = dict[str, str | int | float]
 
@@ -47,7 +47,7 @@ class Session:
         So it does if there is a checkpoint that is not to be resumed, or that is another training's.
         """
         prepare_file(out)
-        model = planning.make_backbone(backbone)
+        model = registry.make_backbone(backbone)
         if not isinstance(model, LanguageBackbone):
             raise UsageError(f"readouts belong to a language model; backbone {backbone} is none")
         self.out, self.backbone = out, model

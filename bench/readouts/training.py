@@ -24,10 +24,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.closed_form import dual_weights, primal_weights
 from bench.contracts import LanguageBackbone, NumericalError, UsageError
-from bench.contracts.inside import Readout, hooked, middle_sites, weighed
 from bench.readouts.corpus import stream
+from bench.toolkit.hooks import hooked, middle_sites, weighed
+from bench.toolkit.least_squares import dual_weights, primal_weights
+from bench.toolkit.readout_files import Readout
 
 
 @dataclass(frozen=True)

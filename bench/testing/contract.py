@@ -12,7 +12,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench import plugins
+from bench import registry
+from bench.cli.test import VARIABLE
 from bench.contracts import (
     AnyMethod,
     Classes,
@@ -26,13 +27,12 @@ from bench.contracts import (
     Reads,
     Task,
 )
-from bench.testing.command import VARIABLE
 from bench.testing.doubles import Problem, adapted, backbone_for, columns, episodes_of, padded, problem, scores
 
 
-def _names(group: plugins.Group) -> list[str]:
+def _names(group: registry.Group) -> list[str]:
     chosen = os.environ.get(VARIABLE)
-    return [name for name in plugins.find(group) if chosen in {None, name}]
+    return [name for name in registry.find(group) if chosen in {None, name}]
 
 
 METHODS = _names("methods")
@@ -51,7 +51,7 @@ every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys(
 
 
 def load(name: str) -> type[AnyMethod]:
-    found: type[AnyMethod] = plugins.get("methods", name).load()
+    found: type[AnyMethod] = registry.get("methods", name).load()
     return found
 
 
@@ -73,7 +73,7 @@ def assert_same(ours: torch.Tensor, expected: torch.Tensor) -> None:
 
 @every_method
 def test_declares_itself(name: str) -> None:
-    plugin, cls = plugins.get("methods", name), load(name)
+    plugin, cls = registry.get("methods", name), load(name)
     assert plugin.summary()
     assert cls.__doc__
     assert cls.source
@@ -188,7 +188,7 @@ def test_a_query_has_no_way_to_labels() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_task_declares_itself(name: str) -> None:
-    plugin = plugins.get("tasks", name)
+    plugin = registry.get("tasks", name)
     cls: type[Task] = plugin.load()
     assert plugin.summary()
     assert cls.__doc__

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from bench import planning
+from bench import registry
 from bench.contracts import (
     AnyMethod,
     Backbone,
@@ -259,7 +259,7 @@ def backbone_for(method: type[Method]) -> Backbone:
 def tiny_language_model() -> Backbone:
     """A decoder with random weights that reads 256 tokens."""
     with TemporaryDirectory() as folder:
-        return planning.make_backbone(f"hf:{save_model(Path(folder), 'gpt2', context=256)}")
+        return registry.make_backbone(f"hf:{save_model(Path(folder), 'gpt2', context=256)}")
 
 
 def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None) -> None:

@@ -181,7 +181,7 @@ def test_logits_that_are_not_a_product_are_refused(tmp_path: Path, monkeypatch: 
 def test_models_that_cannot_be_had_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"needs weights as \*\.safetensors"):
         PLUGIN(tmp_path)
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", _no_network)
+    monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", _no_network)
     with pytest.raises(DataError, match="local folder") as caught:
         PLUGIN("nobody/no-such-model")
     assert "\n" not in str(caught.value)

@@ -14,14 +14,15 @@ from PIL import Image
 from rich.console import Console
 from torch.nn.functional import normalize
 
-from bench import planning
+from bench import registry
 from bench.backbones.open_clip import PLUGIN, OpenClip
 from bench.contracts import Classes, DataError, UsageError
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.progress import RichReporter
-from bench.records import Store
-from bench.runner import Runner, same_process
-from bench.spec import Block
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import Store
+from bench.runs.progress import RichReporter
+from bench.runs.runner import Runner, same_process
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from tests.backbones.tiny_clip import VISION, save, tiny
 
 NAMES, PROMPTS = ("cat", "dog", "long-tailed macaque"), ("A photo of a {label}.", "art of the {label}.")
@@ -158,8 +159,8 @@ def test_a_tags_weights_come_from_the_hub(files: list[str], tmp_path: Path, monk
         asked.append((repository, *options["allow_patterns"]))
         return str(tmp_path)
 
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", lambda *_, **__: None)
-    monkeypatch.setattr("bench.contracts.loading.snapshot_download", snapshot)
+    monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", lambda *_, **__: None)
+    monkeypatch.setattr("bench.toolkit.sources.snapshot_download", snapshot)
     backbone = PLUGIN("tiny-vit/mine").eval()
     batch = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(backbone.encode(batch).keys, normalize(model.visual(batch), dim=-1))
@@ -171,7 +172,7 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: Any, **__: Any) -> Any:
         raise ConnectionError("no network\nin this test")
 
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", unreachable)
+    monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", unreachable)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
 
@@ -230,13 +231,13 @@ def test_a_run_goes_from_the_name_on_the_command_line_to_its_records(
     reporter = RichReporter(Console(file=io.StringIO()))
     name = f"open_clip:tiny-vit/{save(tmp_path / 'checkpoint.pt', 'tiny-vit')}"
     block = {"task": "stripes", "backbone": name, "methods": ["zero_shot", "faast"], "shots": ["full"]}
-    specs = planning.expand(Block.model_validate(block | {"precision": precision}))
+    specs = expand(Block.model_validate(block | {"precision": precision}))
     devices = DeviceOptions(accelerator="cpu", batch_size=64, workers=2)
     report = Runner(Store(tmp_path / "store"), devices, reporter, isolate=same_process).run(specs)
     assert not report.failed, (report.problems, [record.reason for record in report.records])
     assert {record.spec.backbone for record in report.records} == {name}
     if precision == "32-true":
-        data, model = planning.task_class("stripes")().load(None), tiny("tiny-vit")
+        data, model = registry.task_class("stripes")().load(None), tiny("tiny-vit")
         transform = open_clip.image_transform(32, is_train=False)
         pictures = torch.stack([transform(image.convert("RGB")) for image in data.query.inputs["input"]])
         texts = open_clip.tokenize([f"Stripes that run {name}." for name in data.classes])

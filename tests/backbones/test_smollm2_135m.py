@@ -8,7 +8,7 @@ import torch
 from bench.backbones import smollm2_135m
 from bench.backbones.smollm2_135m import FILE, PLUGIN, SmolLM2, converted
 from bench.contracts import Classes, StoreError
-from bench.contracts.loading import package_file
+from bench.toolkit.files import package_file
 from tasks.lexicon import PLUGIN as LEXICON
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.records import Store
+from bench.results.store import Store
 from tests.comparing.test_differences import run
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.comparing.differences import differences
 from bench.contracts import UsageError
-from bench.tuning import Tuning
+from bench.reports.compare import differences
+from bench.spec.tuning import Tuning
 from tests.test_leaderboard import made
 
 HARD = np.random.default_rng(0).uniform(40, 90, 20)

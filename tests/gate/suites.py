@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from bench.costs import StageCosts
-from bench.outcomes import Outcomes
-from bench.records import Record, Store, run_id
-from bench.spec import RunSpec
+from bench.results.predictions import Outcomes
+from bench.results.record import Record, run_id
+from bench.results.store import Store
+from bench.spec.costs import StageCosts
+from bench.spec.suite import RunSpec
 from tests.test_records import COSTS
 
 SECONDS = {"closed": 0.02, "probe": 0.3, "memory": 0.004}

@@ -3,9 +3,9 @@
 import pytest
 
 from bench.contracts import UsageError
-from bench.gate.baseline import both
-from bench.gate.checks import checks
-from bench.gate.tolerance import AXES, Sample, allowed_ratio
+from bench.reports.check import checks
+from bench.reports.check_baseline import both
+from bench.reports.check_tolerance import AXES, Sample, allowed_ratio
 from tests.gate.suites import fill
 
 RERUNS = 20

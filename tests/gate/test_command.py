@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.records import Store
+from bench.results.store import Store
 from tests.gate.suites import fill
 
 

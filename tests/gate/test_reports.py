@@ -2,8 +2,8 @@
 
 from xml.etree import ElementTree
 
-from bench.gate.checks import Check
-from bench.gate.reports import as_junit, as_markdown, summary
+from bench.reports.check import Check
+from bench.reports.check_report import as_junit, as_markdown, summary
 
 WILD = Check("t <b>a|b</b>", "status", "ok", "failed", "regression", "it said:\nno\x00 & 'yes' | \x1b[31m")
 

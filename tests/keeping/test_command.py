@@ -7,7 +7,8 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
-from bench.records import Record, Store
+from bench.results.record import Record
+from bench.results.store import Store
 from tests.gate.suites import fill
 from tests.test_leaderboard import made
 from tests.test_records import answered, record

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import plugins
+from bench import registry
 from bench.backbones.hf import CausalLM
 from bench.contracts import AnyMethod, DataError, GradientMethod, Kind, Reads
 from bench.testing.doubles import adapt
@@ -24,7 +24,9 @@ VIRTUAL = {"prompt_tuning", "prefix_tuning"}
 
 def serving(kind: Kind) -> list[str]:
     """Methods that run the language model in tasks of a kind."""
-    found: dict[str, type[AnyMethod]] = {name: plugins.get("methods", name).load() for name in plugins.find("methods")}
+    found: dict[str, type[AnyMethod]] = {
+        name: registry.get("methods", name).load() for name in registry.find("methods")
+    }
     return sorted(name for name, cls in found.items() if kind in cls.kinds and cls.reads_for(kind) is Reads.INPUTS)
 
 
@@ -38,7 +40,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
 
 
 def made(name: str, backbone: CausalLM, kind: Kind, n_way: int = 1) -> Any:
-    cls = plugins.get("methods", name).load()
+    cls = registry.get("methods", name).load()
     fields = cls.Config.model_fields
     config = {key: value for key, value in {"steps": 2, "virtual_tokens": 4}.items() if key in fields}
     return cls(cls.Config(**config), backbone, setting(kind, n_way))
@@ -87,7 +89,7 @@ def test_an_empty_text_to_learn_from_is_named(name: str, backbone: CausalLM) -> 
 @every_modeller
 def test_a_text_of_one_token_teaches_nothing_or_is_named(name: str, backbone: CausalLM) -> None:
     """A memory has no pair to take in from it; a loss over no token at all is none."""
-    if issubclass(plugins.get("methods", name).load(), GradientMethod):
+    if issubclass(registry.get("methods", name).load(), GradientMethod):
         with pytest.raises(DataError, match="two tokens or more to learn from, got 'x'"):
             modelled(name, backbone, ["x"], TEXTS[:2])
     else:

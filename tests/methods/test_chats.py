@@ -11,16 +11,17 @@ import torch
 from datasets import Dataset
 from rich.console import Console
 
-from bench import planning, plugins
+from bench import registry
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, MethodConfig, Pool, Protocol, Setting, Task, TaskData
-from bench.contracts.chat import END, ChatTask, Conversation, asked
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.progress import RichReporter
-from bench.records import Store
-from bench.runner import Runner
-from bench.spec import Block
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import Store
+from bench.runs.progress import RichReporter
+from bench.runs.runner import Runner
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
+from bench.toolkit.chat import END, ChatTask, Conversation, asked
 from methods.faast_lm import FaastLm
 from methods.in_context import InContext
 from methods.knn_lm import KnnLm
@@ -149,11 +150,11 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
     (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-chats\nVersion: 1.0\n")
     (site / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(str(site.parent))
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
     quiet_lightning()
     yield Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), RichReporter(Console(quiet=True)))
     shutil.rmtree(site)
-    plugins.find.cache_clear()
+    registry.find.cache_clear()
 
 
 def test_all_kinds_of_methods_run_on_a_chat(runner: Runner, folder: Path) -> None:
@@ -161,7 +162,7 @@ def test_all_kinds_of_methods_run_on_a_chat(runner: Runner, folder: Path) -> Non
     plain_block, chat_block = (
         Block.model_validate({"task": task, **chosen}) for task in ("tiny_words", "tiny_words_chat")
     )
-    report = runner.run([*planning.expand(plain_block), *planning.expand(chat_block)])
+    report = runner.run([*expand(plain_block), *expand(chat_block)])
     assert [record.reason for record in report.records if record.status != "ok"] + report.problems == []
     assert len({record.id for record in report.records}) == 2 * len(METHODS)
 
@@ -169,7 +170,7 @@ def test_all_kinds_of_methods_run_on_a_chat(runner: Runner, folder: Path) -> Non
 def test_without_a_template_every_method_says_so(runner: Runner, tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model", "llama")
     block = {"task": "tiny_words_chat", "backbone": f"hf:{folder}", "methods": METHODS, "shots": [1]}
-    report = runner.run(planning.expand(Block.model_validate(block)))
+    report = runner.run(expand(Block.model_validate(block)))
     assert len(report.records) == len(METHODS)
     for record in report.records:
         assert record.status in ("skipped", "failed")

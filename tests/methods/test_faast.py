@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from bench.closed_form import dual_factors, primal_weights
 from bench.testing.doubles import adapted, problem
+from bench.toolkit.least_squares import dual_factors, primal_weights
 from methods.faast import Faast, FastWeights, Solver
 
 

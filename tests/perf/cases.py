@@ -16,11 +16,12 @@ from torch.nn.functional import normalize, one_hot
 from torch.utils.data import DataLoader
 
 from bench.backbones.efficientnet_lite0 import EfficientNetLite0, timm_state
-from bench.closed_form import KeySums, Spectrum
 from bench.contracts import Backbone, Classes, Features, Inputs, Kind, Pool, Setting, Support, TaskData
-from bench.devices import DeviceOptions
-from bench.episodes import Draw, draw_episodes
-from bench.features import FeatureCache, FeatureTable, encode_missing
+from bench.data.episodes import Draw, draw_episodes
+from bench.data.features import FeatureCache, FeatureTable
+from bench.engine.encoding import encode_missing
+from bench.engine.trainer import DeviceOptions
+from bench.toolkit.least_squares import KeySums, Spectrum
 from methods.faast import FastWeights
 from methods.linear_probe import LinearProbe, LinearProbeConfig
 from tasks.digits import Digits
@@ -176,7 +177,7 @@ def probe_episodes(n_episodes: int = 600, alone: int = 12, n_shot: int = 5) -> C
         )
 
     def fit(part: slice) -> Tensor:
-        from bench.adaptation import GradientAdaptation
+        from bench.engine.lightning_module import GradientAdaptation
 
         batch = support(part)
         setting = Setting(len(batch.keys), WAY, n_items, DIM, 1, 0.0, "\n", 0)

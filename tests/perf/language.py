@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.backbones._texts import by_length, padded
 from bench.backbones.smollm2_135m import PLUGIN
 from bench.contracts import Classes, Inputs, Kind, LanguageBackbone, Setting, Support
-from bench.meter import memory_meter
+from bench.meters.memory import memory_meter
 from methods.faast import FastWeights
 from methods.faast_lm import FaastLm, FaastLmConfig
 from tests.perf.cases import Case

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from bench.devices import quiet_lightning
-from bench.meter import loaded_objects_set_aside, memory_meter
+from bench.engine.trainer import quiet_lightning
+from bench.meters.memory import loaded_objects_set_aside, memory_meter
 from tests.perf import cases, language, trials
 from tests.perf.cases import Case
 

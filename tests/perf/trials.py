@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from bench.devices import DeviceOptions
+from bench.engine.trainer import DeviceOptions
 from bench.testing.doubles import CosineBackbone, adapted, columns, masked, problem
 from methods.faast import Faast, FaastConfig
 from sweeps.definition import SweepSpec

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench import cli
+from bench.cli.app import app as cli
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_wandb_that_cannot_start_gives_way_to_csv(
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from bench.cli import app\n"
+        "import sys; from bench.cli.app import app\n"
         "try:\n    app(['readout', 'train', '--help'])\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'transformers', 'lightning', 'datasets', 'wandb'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.contracts import DataError
-from bench.contracts.inside import READOUT, SCORER, read_readouts
 from bench.readouts import files
-from bench.readouts.files import released_readouts, write_readouts
+from bench.readouts.files import released_readouts
+from bench.toolkit.readout_files import READOUT, SCORER, read_readouts, write_readouts
 from tests.readouts.tiny import WIDTH
 
 

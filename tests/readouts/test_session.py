@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, UsageError
-from bench.contracts.inside import READOUT, SCORER
+from bench.toolkit.readout_files import READOUT, SCORER
 from tests.readouts.tiny import CPU, method_with, session, some_windows
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from bench.backbones.hf import CausalLM
-from bench.contracts.inside import Readout, weighed
-from bench.readouts.files import write_readouts
 from bench.readouts.training import ReadoutTraining, Recipe, batch_weights, warmup_steps
+from bench.toolkit.hooks import weighed
+from bench.toolkit.readout_files import Readout, write_readouts
 from tests.readouts.tiny import WIDTH, method_with, model_folder, some_windows
 
 

@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Setting
-from bench.devices import DeviceOptions
+from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Corpus, packed_windows
 from bench.readouts.session import Session
 from bench.readouts.training import Recipe

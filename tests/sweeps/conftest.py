@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.devices import DeviceOptions, quiet_lightning
+from bench.engine.trainer import DeviceOptions, quiet_lightning
 from sweeps.definition import sweep_spec
 from sweeps.study import Sweep
 from sweeps.trials import Ground

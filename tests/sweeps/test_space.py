@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field
 
-from bench import planning, plugins
+from bench import registry
 from bench.contracts import MethodConfig, Tune, UsageError
 from sweeps.space import Range, space_of
 
@@ -75,9 +75,9 @@ def test_a_method_without_a_space_says_so(sweep):
         sweep(method="zero_shot")
 
 
-@pytest.mark.parametrize("name", sorted(plugins.find("methods")))
+@pytest.mark.parametrize("name", sorted(registry.find("methods")))
 def test_the_hints_of_every_method_fit_its_config(name):
-    config = planning.method_class(name).Config
+    config = registry.method_class(name).Config
     hinted = [field for field in config.model_fields.values() if any(isinstance(each, Tune) for each in field.metadata)]
     if hinted:
         assert len(space_of(name, config, {}, {})) == len(hinted)

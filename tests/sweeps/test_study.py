@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from bench import cli
+from bench.cli.app import app as cli
 from bench.contracts import BenchError, StoreError, UsageError
 from sweeps.report import figures
 from sweeps.study import grid_of, open_storage

@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset
 
 from bench.contracts import Pool, UsageError
-from bench.episodes import PADDING, Draw, Episodes, draw_episodes
+from bench.data.episodes import PADDING, Draw, Episodes, draw_episodes
 from methods.faast import FaastConfig
 from methods.knn import KnnConfig
 from sweeps.trials import Trials

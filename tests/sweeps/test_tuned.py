@@ -5,14 +5,14 @@ import json
 import pytest
 import yaml
 
-from bench import planning
-from bench.configs import read_configs
 from bench.contracts import UsageError
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.leaderboard.rows import rows
-from bench.records import Store
-from bench.runner import Runner, same_process
-from bench.spec import Block
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.reports.rows import rows
+from bench.results.store import Store
+from bench.runs.runner import Runner, same_process
+from bench.spec.best_config import read_configs
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from sweeps.tuned import TuneAll
 from tests.test_runner import Notebook
 
@@ -29,7 +29,7 @@ def tune(outside, cache, tmp_path):
 
 def specs(methods, **changes):
     block = {"task": "stripes", "backbone": "pixels", "methods": methods, "shots": [3], "seeds": [0, 1]}
-    return planning.expand(Block.model_validate(block | changes))
+    return expand(Block.model_validate(block | changes))
 
 
 def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
@@ -168,14 +168,14 @@ def test_two_configs_of_one_method_are_refused(tmp_path):
 )
 def test_published_values_are_a_preset(task, backbone, method, shots, config):
     block = Block(task=task, backbone=backbone, methods=[method], shots=[shots], preset="published")
-    (spec,) = planning.expand(block)
+    (spec,) = expand(block)
     assert spec.config == pytest.approx(config)
 
 
 def test_what_a_user_sets_goes_before_a_preset_and_a_task_it_does_not_name_is_refused():
     block = Block(task="cifar10", methods=["faast"], shots=[1], preset="published", set={"faast": {"alpha": 1.0}})
-    assert planning.expand(block)[0].config == {"alpha": 1.0, "prior_count": 400}
+    assert expand(block)[0].config == {"alpha": 1.0, "prior_count": 400}
     with pytest.raises(UsageError, match="the preset published says nothing of faast on digits"):
-        planning.expand(block.model_copy(update={"task": "digits"}))
+        expand(block.model_copy(update={"task": "digits"}))
     with pytest.raises(UsageError, match="presets has no 'publishd'; did you mean 'published'"):
-        planning.expand(block.model_copy(update={"preset": "publishd"}))
+        expand(block.model_copy(update={"preset": "publishd"}))

@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from bench.cli import main
+from bench.cli.app import main
 
 
 def png(image: Image.Image) -> bytes:

@@ -9,7 +9,8 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from bench.contracts import DataError, loading
+from bench.contracts import DataError
+from bench.toolkit import sources as loading
 from tasks.cifar10 import PLUGIN
 
 SHARED = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -82,7 +83,7 @@ def test_an_unreachable_hub_names_the_local_option(tmp_path: Path, monkeypatch: 
     def no_network(*_: Any, **__: Any) -> Any:
         raise ConnectionError("Name or service\nnot known")
 
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", no_network)
+    monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", no_network)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(DataError, match=r"--data DIR or BENCH_DATA with DIR/cifar10/train\.parquet") as caught:
         PLUGIN().load(None)
@@ -90,7 +91,7 @@ def test_an_unreachable_hub_names_the_local_option(tmp_path: Path, monkeypatch: 
 
 
 def hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", lambda *_, **__: None)
+    monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", lambda *_, **__: None)
     monkeypatch.setattr(loading, "snapshot_download", lambda *_, **__: str(folder))
 
 

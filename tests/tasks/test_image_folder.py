@@ -8,14 +8,16 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from bench import batching, planning
 from bench.contracts import DataError, Pool, TaskData
-from bench.devices import DeviceOptions, quiet_lightning
-from bench.progress import RichReporter
-from bench.records import Record, Store
-from bench.reporting import Report
-from bench.runner import Runner, same_process
-from bench.spec import Block
+from bench.data import batches as batching
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.record import Record
+from bench.results.store import Store
+from bench.runs.progress import RichReporter
+from bench.runs.report import Report
+from bench.runs.runner import Runner, same_process
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from methods.faast import PLUGIN as FAAST
 from tasks.image_folder import PLUGIN
 from tests.backbones.tiny_clip import save
@@ -166,7 +168,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def run(runner: Runner, **block: Any) -> Report:
     asked = {"task": "image_folder", "methods": ["faast"], "shots": ["full"], "n_query": "all"} | block
-    return runner.run(planning.expand(Block.model_validate(asked)))
+    return runner.run(expand(Block.model_validate(asked)))
 
 
 def only(report: Report) -> Record:

@@ -3,7 +3,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from bench.contracts import loading
+from bench.toolkit import sources as loading
 from tasks.imdb import PLUGIN
 from tests.tasks.texts import prompts, write_rows
 
@@ -28,7 +28,7 @@ def test_a_hub_snapshot_is_read_and_its_commit_is_in_the_revision(
     write_rows(folder / "test-00000-of-00001.parquet", ["fine"], [1])
     for other in ("unsupervised", "latest"):
         write_rows(folder / f"{other}-00000-of-00001.parquet", ["who knows"], [-1])
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", lambda *_, **__: None)
+    monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", lambda *_, **__: None)
     monkeypatch.setattr(loading, "snapshot_download", lambda *_, **__: str(tmp_path))
     task = PLUGIN().load(None)
     assert prompts(task)[1] == ["Review: fine\nSentiment:"]

@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset
 
 from bench.contracts import DataError, Kind
-from bench.contracts import loading as hub
+from bench.toolkit import sources as hub
 from tasks.pydoc_text import MIN_CHARACTERS, topic_texts
 from tasks.pydoc_text import PLUGIN as PYDOC
 from tasks.wikitext103 import PLUGIN as WIKITEXT

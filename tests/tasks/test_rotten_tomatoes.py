@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from bench.contracts import DataError, loading
+from bench.contracts import DataError
+from bench.toolkit import sources as loading
 from tasks.rotten_tomatoes import PLUGIN
 from tests.tasks.texts import prompts, write_rows
 
@@ -45,7 +46,7 @@ def test_an_unreachable_hub_names_the_local_option(tmp_path: Path, monkeypatch: 
     def no_network(*_: Any, **__: Any) -> Any:
         raise ConnectionError("Name or service\nnot known")
 
-    monkeypatch.setattr("bench.contracts.loading.HfApi.repo_info", no_network)
+    monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", no_network)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(DataError, match=r"BENCH_DATA with DIR/rotten_tomatoes/train\.parquet and DIR/") as caught:
         PLUGIN().load(None)

@@ -1,0 +1,58 @@
+"""The command line. Nothing heavy is imported before a command needs it: ``--help`` answers at once."""
+
+import os
+import sys
+
+import typer
+
+from bench.cli import new, readout, records
+from bench.cli.check import check
+from bench.cli.compare import compare
+from bench.cli.doctor import doctor
+from bench.cli.leaderboard import leaderboard
+from bench.cli.list import list_
+from bench.cli.run import run
+from bench.cli.sweep import sweep
+from bench.cli.test import test
+from bench.contracts.errors import BenchError, UsageError
+from bench.runs.signals import Interrupted
+
+app = typer.Typer(
+    help="Compare ways of adapting a frozen pretrained model under matched budgets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help and one-line errors; rich alone would take a third of the time that --help has.
+    rich_markup_mode=None,
+)
+
+
+app.command("list")(list_)
+app.command()(run)
+app.command()(leaderboard)
+app.command()(compare)
+app.command()(check)
+app.command("sweep")(sweep)
+app.command()(doctor)
+app.command("test")(test)
+app.add_typer(new.app, name="new")
+app.add_typer(records.app, name="records")
+app.add_typer(readout.app, name="readout")
+
+
+def main() -> None:
+    """Entry point: one line for what a user can mend, exit code 2 for usage and 1 for failures."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that spin long while they wait slow down a busy machine; those that never do, an idle one.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    try:
+        app()
+    except Interrupted as error:
+        typer.echo(f"bench: ended by {error}; what was finished is recorded, the same command goes on", err=True)
+        sys.exit(128 + error.number)
+    except UsageError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)
+    except BenchError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,49 @@
+"""``bench list``: methods, tasks, backbones or suites."""
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from bench import registry
+from bench.contracts.errors import UsageError
+
+
+class Listed(StrEnum):
+    """What ``bench list`` lists."""
+
+    METHODS = "methods"
+    TASKS = "tasks"
+    BACKBONES = "backbones"
+    SUITES = "suites"
+
+
+def _summary(plugin: registry.Plugin) -> str:
+    try:
+        return plugin.summary()
+    except UsageError as error:  # one broken package hides no other plugin
+        return f"cannot be used: {error}"
+
+
+def list_(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List methods, tasks, backbones or suites."""
+    if what is Listed.SUITES:
+        from bench.spec.suite import load_suite, suite_paths
+
+        entries = [{"name": name, "summary": load_suite(name).description, "origin": "bench"} for name in suite_paths()]
+    else:
+        found = registry.find(what.value)
+        entries = [
+            {"name": name, "summary": _summary(plugin), "origin": plugin.origin} for name, plugin in found.items()
+        ]
+    if as_json:
+        typer.echo(json.dumps(entries, indent=1))
+        return
+    width = max((len(entry["name"]) for entry in entries), default=0)
+    for entry in entries:
+        origin = "" if entry["origin"] == "bench" else f" ({entry['origin']})"
+        typer.echo(f"{entry['name']:<{width}}  {entry['summary']}{origin}")

@@ -1,0 +1,146 @@
+"""``bench readout``: train readouts, or import released ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.readouts.session import Session
+
+app = typer.Typer(
+    help="Train or import the readouts of memories inside a language model.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+FOLDER = Path("readouts")
+"""Where readouts are written unless the user says where."""
+
+
+class TrainingPrecision(StrEnum):
+    """Precisions that keep what is trained in float32: bfloat16 would round steps of 2e-5 away."""
+
+    FLOAT32 = "32-true"
+    BFLOAT16 = "bf16-mixed"
+
+
+class TrainingLogger(StrEnum):
+    """Where the loss of each step goes."""
+
+    WANDB = "wandb"
+    CSV = "csv"
+
+
+OutOption = Annotated[
+    Path | None, typer.Option(help="File to write; by default one in readouts/, named after the source.")
+]
+
+
+@app.command()
+def train(
+    backbone: Annotated[str, typer.Option(help="Language model that the readouts are for; it is not changed.")],
+    corpus: Annotated[str, typer.Option(help="Task of language modelling (its support pool), .txt file or folder.")],
+    out: OutOption = None,
+    memories: Annotated[int, typer.Option(min=1, help="Middle memories.")] = 2,
+    steps: Annotated[int, typer.Option(min=0, help="Optimizer steps; 0 for one pass over the corpus.")] = 0,
+    window: Annotated[int, typer.Option(min=2, help="Tokens of a window (published: 1024).")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Windows that are learnt and predicted in a step.")] = 4,
+    lr: Annotated[float, typer.Option(min=0, help="Learning rate after warm-up.")] = 2e-5,
+    warmup: Annotated[int, typer.Option(min=-1, help="Warm-up steps; -1 for a tenth, 500 at most.")] = -1,
+    alpha: Annotated[float, typer.Option(min=0, max=4, help="Cut-off of the solve, as in faast_lm.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of order and dropout.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
+    every: Annotated[int, typer.Option("--checkpoint-every", min=1, help="Steps between checkpoints.")] = 50,
+    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
+    precision: Annotated[
+        TrainingPrecision | None, typer.Option(help="By default bf16-mixed on a GPU, 32-true elsewhere.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
+    logger: Annotated[TrainingLogger, typer.Option(help="W&B is offline without a key.")] = TrainingLogger.WANDB,
+) -> None:
+    """Train the readouts of middle memories while the backbone stays as it is."""
+    from bench.engine.trainer import DeviceOptions, quiet_lightning
+    from bench.readouts.corpus import read_corpus
+    from bench.readouts.session import Session
+    from bench.readouts.training import Recipe
+
+    quiet_lightning()
+    devices = DeviceOptions(accelerator=accelerator)
+    if precision is None:
+        precision = TrainingPrecision.FLOAT32 if devices.device_name() in {"cpu", "mps"} else TrainingPrecision.BFLOAT16
+    devices = devices.with_precision(precision.value)
+    devices.device_name()
+    recipe = Recipe(steps, memories, window, batch, lr, warmup, alpha=alpha, seed=seed)
+    session = Session(backbone, read_corpus(corpus, data), recipe, out or _named(backbone), resume=resume)
+    total = session.recipe.steps
+    shown = max(1, total // 10)
+
+    def on_step(step: int, loss: float) -> None:
+        if step % shown == 0 or step == 1:
+            typer.echo(f"step {step} of {total}: loss {loss:.4f}", err=True)
+
+    with _logging(session, logger) as lightning_logger:
+        done = session.train(devices, every=every, logger=lightning_logger, on_step=on_step)
+    some = max(1, total // 10)
+    before, after = (sum(part) / len(part) for part in (done.losses[:some], done.losses[-some:]))
+    typer.echo(f"loss {before:.4f} over the first {some} steps, {after:.4f} over the last; {done.seconds:.0f} seconds")
+    _tell(done.out)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="Id of the hub, folder or .safetensors file of a released checkpoint.")],
+    out: OutOption = None,
+) -> None:
+    """Take the readouts out of a released checkpoint."""
+    from bench.readouts.files import released_readouts
+    from bench.toolkit.readout_files import prepare_file, write_readouts
+
+    target = out or _named(source.rstrip("/").removesuffix(".safetensors"))
+    prepare_file(target)
+    readouts = released_readouts(source)
+    write_readouts(target, readouts, {"source": source})
+    typer.echo(f"{len(readouts)} memories of a model {readouts[0].out.shape[0]} wide")
+    _tell(target)
+
+
+@contextmanager
+def _logging(session: "Session", wanted: TrainingLogger) -> Iterator[Any]:
+    """Lightning's logger for a training, ended in the end; CSV where W&B cannot be used."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    from bench.contracts.errors import one_line
+    from bench.runs.trackers import WandbTracker
+    from bench.toolkit.files import text_hash
+
+    if wanted is TrainingLogger.WANDB:
+        tracker = WandbTracker(session.out.parent)
+        try:
+            # The same training has the same id, so that a resumed one goes on in its W&B run.
+            made = tracker.logger(text_hash(str(session.identity))[:16], f"readouts-{session.out.stem}")
+            made.log_hyperparams(session.identity)
+        except Exception as error:
+            typer.echo(f"W&B cannot be used, losses go to a CSV file: {one_line(error)}", err=True)
+        else:
+            import wandb
+
+            try:
+                yield made
+            finally:
+                wandb.finish()
+            if hint := tracker.hint():
+                typer.echo(hint, err=True)
+            return
+    yield CSVLogger(session.out.parent, name=f"{session.out.stem}-losses", flush_logs_every_n_steps=1)
+
+
+def _named(source: str) -> Path:
+    """The default file of a backbone or checkpoint: by the last part of its name."""
+    return FOLDER / f"{source.replace(':', '/').rstrip('/').rpartition('/')[2]}.safetensors"
+
+
+def _tell(out: Path) -> None:
+    typer.echo(f"wrote {out}; to use it: --set faast_lm.readouts={out}")

@@ -1,1 +1,0 @@
-"""``bench compare``: two methods on the same episodes."""

@@ -1,0 +1,80 @@
+"""Errors that reach a user as one line.
+
+A message names what was required, what came and how to mend it. Everything that is not one of
+these is a defect of the code and keeps its traceback.
+"""
+
+import difflib
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+LIBRARIES = frozenset(
+    {
+        "PIL", "datasets", "faiss", "lightning", "lightning_utilities", "numpy", "open_clip", "pandas", "peft",
+        "pyarrow", "pydantic", "scipy", "sklearn", "timm", "tokenizers", "torch", "torchvision", "transformers",
+    }
+)  # fmt: skip
+
+
+class BenchError(Exception):
+    """A failure that the user can understand and mend; the command ends with exit code 1."""
+
+
+class UsageError(BenchError):
+    """A wrong request: unknown name, bad value, impossible combination. Exit code 2."""
+
+
+class DataError(BenchError):
+    """Data that is missing, unreadable or not what the task declares."""
+
+
+class NumericalError(BenchError):
+    """Features or scores that are not finite numbers."""
+
+
+class StoreError(BenchError):
+    """A record or cache file that cannot be written or read back."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """A defect as its type, its message and its place: the innermost line that may be a plugin's."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # an error whose own text is broken is still to be told
+        message = "its message cannot be made"
+    text = f"{type(error).__name__}: {message}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_a_plugins(Path(frame.filename))]
+    if not frames:
+        return text
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno}, in {frames[-1].name})"
+
+
+def _is_a_plugins(path: Path) -> bool:
+    """Whether a file is neither the harness's nor Python's, nor a library's that a plugin calls."""
+    harness = Path(__file__).parent
+    if harness in path.parents:
+        return harness / "backbones" in path.parents
+    for packages in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}:
+        if packages in path.parents:
+            return path.relative_to(packages).parts[0] not in LIBRARIES
+    return Path(sysconfig.get_path("stdlib")) not in path.parents
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to tell of an unknown name: the closest known one, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """An error for an unknown name that suggests the closest known one."""
+    return UsageError(f"{kind} has no {name!r}; {suggestion(name, known)}")
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks and not too long; its type's name if it has none."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + "..."

@@ -1,0 +1,57 @@
+"""Validation of what users write: one-line errors with the field, the value and the closest known name."""
+
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from bench.contracts.errors import UsageError, suggestion
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
+    """``model(**values)``, or a UsageError in one line: which field, what it needs, what came, the nearest name."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = _path(values, first["loc"])
+        if first["type"] == "extra_forbidden":
+            field = str(first["loc"][-1])
+            known = _fields_at(model, first["loc"][:-1])
+            raise UsageError(f"{what} has no field {path!r}; {suggestion(field, known)}") from None
+        if first["type"] == "missing":
+            missing = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{what} needs the field {missing!r}, which is missing") from None
+        # Where a field takes one of several types, each of them has its own reason to refuse.
+        reasons = dict.fromkeys(one["msg"] for one in error.errors() if _path(values, one["loc"]) == path)
+        raise UsageError(f"{what}: {path}: {' or '.join(reasons)}, got {first['input']!r}") from None
+
+
+def _path(values: Any, location: tuple[int | str, ...]) -> str:
+    """A place in what the user wrote; pydantic also names the types that it tried there."""
+    parts = []
+    for part in location:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        parts.append(str(part))
+    return ".".join(parts)
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model at a path, followed through lists of nested models."""
+    for part in path:
+        if isinstance(part, str) and part in model.model_fields:
+            nested = [each for each in _types(model.model_fields[part].annotation) if _is_model(each)]
+            model = nested[0] if nested else model
+    return sorted(model.model_fields)
+
+
+def _types(annotation: Any) -> list[Any]:
+    return [annotation, *(inner for argument in get_args(annotation) for inner in _types(argument))]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,1 @@
+"""Cost measurement: the protocol, the worker process, the payload of one episode, the self-test."""

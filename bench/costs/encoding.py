@@ -1,0 +1,85 @@
+"""Cost of encoding: measured on a sample of items and scaled."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, concatenate_datasets
+
+from bench.contracts import (
+    Backbone,
+    LanguageBackbone,
+    Pool,
+)
+from bench.costs.payload import _chosen
+from bench.costs.repeats import _stage, repeated
+from bench.data.episodes import PADDING, Positions
+from bench.engine.encoding import encode
+from bench.engine.trainer import DeviceOptions
+from bench.meters.flops import FlopMeter
+from bench.meters.stage import StageCost
+from bench.spec.costs import StageCosts
+
+SAMPLE = 32
+"""Items that encoding is measured on: one batch."""
+
+
+def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> StageCosts:
+    """What the items of a pool cost to encode."""
+    positions = np.arange(len(pool.labels))
+    found: list[StageCost] = []
+    batch = backbone.collate([backbone.prepare(row["input"]) for row in pool.inputs])
+    # With gradients enabled a backbone stays in the thread that the counter sees; nothing here needs one.
+    with FlopMeter() as counter, torch.enable_grad():
+        backbone.encode(batch)
+    repeated(lambda: found.append(encode(backbone, pool, positions, devices).cost))
+    return _stage(found[1:] or found, counter.total)
+
+
+def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
+    """SAMPLE of the items at some positions of pools, short and long ones alike."""
+    found = concatenate_datasets(
+        [pool.inputs.with_format(None).select(np.unique(part[part != PADDING])) for pool, part in pools]
+    )
+    shown = pools[0][0].inputs.format
+    found = found.with_format(shown["type"], **shown["format_kwargs"])
+    order = np.arange(len(found))
+    if isinstance(found[0]["input"], str):
+        order = np.argsort([len(text) for text in found["input"]], kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(found) - 1, SAMPLE).astype(int))]
+    return Pool(_chosen(found, chosen), np.zeros(len(chosen), dtype=np.int64))
+
+
+def scaled(cost: StageCosts, share: float) -> StageCosts:
+    """The cost of ``share`` times as many items; memory is a batch's and stays."""
+    return cost.model_copy(
+        update={
+            "seconds": cost.seconds * share,
+            "seconds_spread": cost.seconds_spread * share,
+            "flops": None if cost.flops is None else round(cost.flops * share),
+        }
+    )
+
+
+def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) -> StageCosts:
+    """What it costs to pass one item through a backbone, which every method that reads inputs does."""
+    inputs = Dataset.from_dict({"input": [raw]})
+    if not isinstance(backbone, LanguageBackbone):
+        return encode_costs(backbone, Pool(inputs, np.zeros(1, dtype=np.int64)), devices)
+    backbone.to(devices.trainer().strategy.root_device)
+    seconds: list[float] = []
+
+    def read() -> None:
+        began = time.perf_counter()
+        for tokens in backbone.tokens([raw], window):
+            backbone.decoder(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
+        seconds.append(time.perf_counter() - began)
+
+    with torch.no_grad(), FlopMeter() as counter:
+        read()
+    seconds.clear()
+    with torch.no_grad():
+        repeated(read)
+    return StageCosts(seconds=min(seconds), flops=counter.total)

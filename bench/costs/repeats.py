@@ -1,0 +1,38 @@
+"""Repeated measurements and their summary."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+from bench.meters.stage import StageCost
+from bench.spec.costs import StageCosts
+
+REPEATS = 5
+
+
+PATIENCE = 60.0
+"""Seconds after which no further repeat is begun; the record tells how many there were."""
+
+
+def repeated(run: Callable[[], None]) -> None:
+    """Once to warm up and REPEATS times, or as often as PATIENCE lasts."""
+    began, longest = time.perf_counter(), 0.0
+    for _ in range(1 + REPEATS):
+        start = time.perf_counter()
+        run()
+        longest = max(longest, time.perf_counter() - start)
+        if time.perf_counter() - began + longest > PATIENCE:
+            return
+
+
+def _stage(costs: Sequence[StageCost], flops: int | None) -> StageCosts:
+    seconds = [cost.seconds for cost in costs]
+    quarters = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
+    reserved = [cost.reserved_memory_mb for cost in costs if cost.reserved_memory_mb is not None]
+    return StageCosts(
+        seconds=statistics.median(seconds),
+        seconds_spread=quarters[2] - quarters[0],
+        peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
+        reserved_memory_mb=max(reserved) if reserved else None,
+        flops=flops,
+    )

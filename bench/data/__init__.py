@@ -1,0 +1,1 @@
+"""Episodes, cached features, batches and class embeddings."""

@@ -1,0 +1,141 @@
+"""Seeded, class-balanced draws of support and query sets.
+
+The random stream of an episode is named by (task, ways, seed, episode) and nothing else: not by the
+method, the number of shots or the number of workers. Adding a method moves nobody's episodes, and the
+1-shot support set is the beginning of the 5-shot one, against the same queries.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contracts import TaskData
+from bench.contracts.errors import UsageError
+from bench.spec.suite import RunSpec
+
+Positions = NDArray[np.int64]
+PADDING = -1
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What to draw.
+
+    n_shot: support items per class, None for all of them. n_query: query items per class, None for all.
+    n_way: classes per episode, None for all of them.
+    """
+
+    task: str
+    seed: int
+    n_episodes: int
+    n_shot: int | None
+    n_query: int | None
+    n_way: int | None
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Positions in the task's pools, by episode; rows are padded with -1.
+
+    classes: ``[episode, way]``, class numbers of the task. support, query: ``[episode, item]``.
+    support_labels, query_labels: ``[episode, item]``, positions in ``classes``, -1 where padded.
+    """
+
+    classes: Positions
+    support: Positions
+    support_labels: Positions
+    query: Positions
+    query_labels: Positions
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, part: slice) -> "Episodes":
+        return Episodes(
+            self.classes[part], self.support[part], self.support_labels[part], self.query[part], self.query_labels[part]
+        )
+
+
+def name_seed(*names: object) -> int:
+    """A 63-bit seed from names, the same on every machine and in every process."""
+    text = "\x1f".join(str(name) for name in names)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def _by_class(labels: Positions, n_classes: int) -> list[Positions]:
+    return [np.flatnonzero(labels == label) for label in range(n_classes)]
+
+
+def _check(pools: dict[str, list[Positions]], draw: Draw, classes: tuple[str, ...]) -> None:
+    """Every class must be able to serve every episode, whichever classes a seed picks."""
+    if draw.n_shot == 0:
+        wanted: dict[str, int | None] = {"query": draw.n_query}
+    else:
+        wanted = {"support": draw.n_shot, "query": draw.n_query}
+    for split, number in wanted.items():
+        for label, members in enumerate(pools[split]):
+            if len(members) == 0:
+                raise UsageError(
+                    f"{draw.task}: class {classes[label]!r} has no {split} items; every class needs one, "
+                    "so drop the class from the data or add examples"
+                )
+            if number is not None and len(members) < number:
+                flag = "--shots" if split == "support" else "--queries"
+                raise UsageError(
+                    f"{draw.task}: class {classes[label]!r} has {len(members)} {split} items, {number} were asked for; "
+                    f"use {flag} {len(members)} or fewer"
+                )
+
+
+def _take(members: Positions, number: int | None, rng: np.random.Generator) -> Positions:
+    # Permuting before cutting makes smaller draws the beginning of larger ones.
+    order: Positions = rng.permutation(members)
+    return order if number is None else order[:number]
+
+
+def _pad(rows: list[Positions]) -> Positions:
+    width = max(len(row) for row in rows)
+    return np.stack([np.pad(row, (0, width - len(row)), constant_values=PADDING) for row in rows])
+
+
+def draw_episodes(data: TaskData, draw: Draw) -> Episodes:
+    """Draw episodes from a task's two pools, which share no item.
+
+    ``n_shot`` 0 draws empty support sets, for methods that use none.
+    Raises UsageError if a class is too small, or if more ways are asked for than there are classes.
+    """
+    n_classes = len(data.classes)
+    n_way = n_classes if draw.n_way is None else draw.n_way
+    if not min(2, n_classes) <= n_way <= n_classes:
+        raise UsageError(f"{draw.task} has {n_classes} classes; --ways must lie in 2..{n_classes}, got {n_way}")
+    support_pool = _by_class(data.support.labels, n_classes)
+    query_pool = _by_class(data.query.labels, n_classes)
+    _check({"support": support_pool, "query": query_pool}, draw, data.classes)
+
+    all_classes, rows = [], {"support": [], "support_labels": [], "query": [], "query_labels": []}  # type: ignore[var-annotated]
+    for episode in range(draw.n_episodes):
+        rng = np.random.default_rng(name_seed(draw.task, n_way, draw.seed, episode))
+        chosen = rng.permutation(n_classes)[:n_way] if n_way < n_classes else np.arange(n_classes)
+        all_classes.append(chosen)
+        # One stream per split: what is taken of the support must not move the queries.
+        for split, pool, number in (("support", support_pool, draw.n_shot), ("query", query_pool, draw.n_query)):
+            stream = np.random.default_rng(rng.integers(2**63))
+            taken = [_take(pool[label], number, stream) for label in chosen]
+            rows[split].append(np.concatenate(taken))
+            rows[f"{split}_labels"].append(np.repeat(np.arange(n_way), [len(items) for items in taken]))
+    padded = {name: _pad(values) for name, values in rows.items()}
+    return Episodes(classes=np.stack(all_classes), **padded)
+
+
+def draw_of(spec: RunSpec) -> Draw:
+    """The draw that a run asks for."""
+    return Draw(
+        task=spec.task,
+        seed=spec.seed,
+        n_episodes=spec.n_episodes,
+        n_shot=None if spec.n_shot == "full" else spec.n_shot,
+        n_query=spec.n_query,
+        n_way=spec.n_way,
+    )

@@ -1,0 +1,149 @@
+"""Adapt a method to one group of episodes and answer its queries."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.contracts import (
+    AnyMethod,
+    GradientMethod,
+    LanguageBackbone,
+    Reads,
+)
+from bench.data.batches import EpisodeGroup
+from bench.engine.budget_callback import Holding
+from bench.engine.lightning_module import ForwardAdaptation, GradientAdaptation, _Adaptation
+from bench.engine.trainer import DeviceOptions
+from bench.meters.flops import FlopMeter
+from bench.meters.stage import StageCost
+from bench.meters.tokens import TokenMeter
+from bench.spec.budget import Budget
+
+
+class _Stream(Iterable[Any]):
+    """Batches made when they are asked for; a fresh pass at each ``iter``."""
+
+    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.make()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an episode is run. most_steps: optimizer steps at most, None for the method's own number.
+
+    budget: what it is held to while it runs. closing_seconds: of its time, what is kept for what follows the last step.
+    counted: count floating-point operations, which slows it down.
+    """
+
+    most_steps: int | None = None
+    budget: Budget = field(default_factory=Budget)
+    closing_seconds: float = 0.0
+    counted: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a group of episodes.
+
+    scores: ``[episode, item, way]``, see Method.predict, on the CPU; empty where texts were written.
+    texts: what was written. n_queries: real queries, padding left out. tokens: of the support set, through a language
+    model. step_seconds: the longest optimizer step but the first. closing_seconds: from the end of the last step to the
+    end of adapting. adapt_flops, step_flops, query_flops: of the stages
+    and of one step, 0 unless they were counted. losses: of each step, the mean over episodes.
+    """
+
+    scores: Tensor
+    texts: list[str]
+    adapt: StageCost
+    query: StageCost
+    n_queries: int
+    state_bytes: int
+    optimizer_bytes: int
+    trainable_params: int
+    steps: int
+    tokens: int
+    step_seconds: float
+    closing_seconds: float
+    adapt_flops: int
+    step_flops: int
+    query_flops: int
+    losses: list[float]
+    notes: dict[str, Any]
+
+
+def adapt_and_answer(
+    make: Callable[[EpisodeGroup], AnyMethod], group: EpisodeGroup, devices: DeviceOptions, plan: Plan | None = None
+) -> Outcome:
+    """Adapt a fresh method to the group's support sets and have it answer the group's queries.
+
+    A method that uses no support set adapts on nothing: its adapt stage costs what that takes.
+    Raises OverBudgetError where the plan's budget stops a method that cannot be cut short.
+    """
+    plan = plan or Plan()
+    method = make(group)
+    runs_backbone = method.reads_for(method.setting.kind) is Reads.INPUTS
+    module: _Adaptation
+    if isinstance(method, GradientMethod):
+        module = GradientAdaptation(method)
+        steps = {"max_steps": min(method.steps, plan.most_steps or method.steps), "max_epochs": -1}
+        batch_size = method.batch_size
+        batches = _Stream(lambda: group.training_batches(batch_size))
+    else:
+        module = ForwardAdaptation(method)
+        steps = {"max_epochs": 1}
+        batches = _Stream(group.support_batches)
+    n_queries = int((group.labels >= 0).sum())
+    tokens = TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
+    holding = Holding(plan.budget, tokens, n_queries, plan.closing_seconds)
+    callbacks: list[Any] = [holding] if plan.budget.limits() else []
+    trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks, **steps)
+    module.counter = FlopMeter() if plan.counted else None
+    with module.counter or nullcontext():
+        if method.uses_support:
+            with tokens:
+                trainer.fit(module, batches)
+        adapt_flops = module.counter.total if module.counter else 0
+        optimizer_bytes = sum(_optimizer_bytes(optimizer) for optimizer in trainer.optimizers)
+        taken = trainer.global_step
+        # Not the same trainer: that one holds gradients and the optimizer's state.
+        trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks)
+        answers: list[Any] = trainer.predict(module, _Stream(group.query_batches)) or []
+        query_flops = module.counter.total - adapt_flops if module.counter else 0
+    scores = [answer for answer in answers if isinstance(answer, Tensor)]
+    return Outcome(
+        scores=torch.cat(scores, dim=1) if scores else torch.empty(0),
+        texts=[text for answer in answers if isinstance(answer, list) for text in answer],
+        adapt=module.adapting.cost if method.uses_support else StageCost(0.0, 0.0, module.answering.cost.memory_meter),
+        query=module.answering.cost,
+        n_queries=n_queries,
+        state_bytes=method.state_bytes(),
+        optimizer_bytes=optimizer_bytes,
+        trainable_params=method.trainable_params(),
+        steps=taken,
+        tokens=tokens.count + method.context_tokens(),
+        step_seconds=holding.step_seconds,
+        closing_seconds=max(0.0, module.adapting.cost.seconds - holding.seconds) if method.uses_support else 0.0,
+        adapt_flops=adapt_flops,
+        step_flops=_per_step(module.flops_at_steps),
+        query_flops=query_flops,
+        losses=torch.stack(module.losses).tolist() if isinstance(module, GradientAdaptation) and module.losses else [],
+        notes=dict(method.notes),
+    )
+
+
+def _optimizer_bytes(optimizer: Any) -> int:
+    """What an optimizer keeps beside the parameters."""
+    kept = (tensor for state in optimizer.state.values() for tensor in state.values())
+    return sum(tensor.nbytes for tensor in kept if isinstance(tensor, Tensor))
+
+
+def _per_step(counts: list[int]) -> int:
+    """Operations of one step, from the counter after each; the first one's may hold what prepares training."""
+    return (counts[-1] - counts[0]) // (len(counts) - 1) if len(counts) > 1 else 0

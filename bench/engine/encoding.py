@@ -1,0 +1,160 @@
+"""Encoding: items through the frozen backbone under Lightning's Trainer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from bench.contracts import Backbone, BenchError, DataError, Features, Kind, Pool, StoreError
+from bench.data.episodes import Positions
+from bench.data.features import FeatureCache, FeatureTable
+from bench.engine.trainer import DeviceOptions
+from bench.meters.stage import StageCost, StageMeter
+
+ITEMS_PER_SHARD = 4096
+
+
+class _Prepared(TorchDataset[tuple[int, Any]]):
+    """Raw inputs made ready in data workers; a broken one comes out as its error."""
+
+    def __init__(self, backbone: Backbone, pool: Pool, positions: Sequence[int]) -> None:
+        self.backbone, self.pool, self.positions = backbone, pool, positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        position = self.positions[index]
+        try:
+            return position, self.backbone.prepare(self.pool.inputs[position]["input"])
+        except DataError as error:
+            return position, error
+
+
+class _Collate:
+    """Batches what could be read and passes on the errors of what could not."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+
+    def __call__(self, rows: list[tuple[int, Any]]) -> tuple[list[int], Any, dict[int, BenchError]]:
+        good = [(position, item) for position, item in rows if not isinstance(item, DataError)]
+        broken: dict[int, BenchError] = {position: item for position, item in rows if isinstance(item, DataError)}
+        batch = self.backbone.collate([item for _, item in good]) if good else None
+        return [position for position, _ in good], batch, broken
+
+
+class _Encoder(LightningModule):
+    """Runs the frozen backbone over batches under ``Trainer.predict``."""
+
+    def __init__(self, backbone: Backbone, meter: StageMeter, advance: Callable[[int], None]) -> None:
+        super().__init__()
+        self.backbone, self.meter, self.advance = backbone, meter, advance
+        self.broken: dict[int, BenchError] = {}
+
+    def on_predict_start(self) -> None:
+        self.meter.start(self.device)
+
+    def on_predict_end(self) -> None:
+        self.meter.stop()
+
+    def predict_step(
+        self, batch: tuple[list[int], Any, dict[int, BenchError]], index: int
+    ) -> tuple[list[int], Tensor, Tensor] | None:
+        positions, inputs, broken = batch
+        self.broken.update(broken)
+        self.advance(len(positions) + len(broken))
+        if not positions:
+            return None
+        features = self.backbone.encode(inputs)
+        return positions, features.keys.float().cpu(), features.prior.float().cpu()
+
+
+def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int]:
+    """Positions with texts of similar length beside each other, to pad little; images in their order."""
+    if Kind.TEXT_CLASSIFICATION in backbone.kinds:
+        texts = pool.inputs.select(positions)["input"]
+        return [int(positions[i]) for i in sorted(range(len(positions)), key=lambda i: len(texts[i]))]
+    return [int(position) for position in positions]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What came of a pass through the backbone.
+
+    positions: ``[item]``, in the order of features, which are None where no item could be read. broken: why others
+    could not be. cost: of the whole pass, decoding and tokenising included.
+    """
+
+    positions: Positions
+    features: Features | None
+    broken: dict[int, BenchError]
+    cost: StageCost
+
+
+def encode(
+    backbone: Backbone,
+    pool: Pool,
+    positions: Positions,
+    devices: DeviceOptions,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Encoded:
+    """Items of a pool through the frozen backbone, in the order of ``positions``: texts of like length pad little.
+
+    advance: called with the number of items done.
+    """
+    encoder = _Encoder(backbone, StageMeter(), advance)
+    loader = DataLoader(
+        _Prepared(backbone, pool, positions.tolist()),
+        batch_size=devices.batch_size,
+        num_workers=devices.workers,
+        collate_fn=_Collate(backbone),
+    )
+    answers: list[Any] = devices.trainer().predict(encoder, loader) or []
+    parts = [answer for answer in answers if answer is not None]
+    if not parts:
+        return Encoded(np.empty(0, dtype=np.int64), None, encoder.broken, encoder.meter.cost)
+    encoded = np.concatenate([np.asarray(part[0], dtype=np.int64) for part in parts])
+    features = Features(torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts]))
+    return Encoded(encoded, features, encoder.broken, encoder.meter.cost)
+
+
+def encode_missing(
+    backbone: Backbone,
+    pool: Pool,
+    table: FeatureTable,
+    positions: Positions,
+    cache: FeatureCache,
+    devices: DeviceOptions,
+    advance: Callable[[int], None],
+    complain: Callable[[str], None],
+) -> float:
+    """Encode those of ``positions`` that ``table`` lacks, add them to it and to the cache.
+
+    Every ITEMS_PER_SHARD items are kept as soon as they are done, so that an interrupted pass loses little.
+    complain: called if the cache cannot be written, which costs the next call time and this one nothing.
+    Returns the seconds this took, 0.0 if nothing lacked.
+    """
+    wanted = np.asarray(_by_length(backbone, pool, table.missing(positions)), dtype=np.int64)
+    seconds = 0.0
+    for start in range(0, len(wanted), ITEMS_PER_SHARD):
+        done = encode(backbone, pool, wanted[start : start + ITEMS_PER_SHARD], devices, advance)
+        seconds += done.cost.seconds
+        table.broken.update(done.broken)
+        if done.features is None:
+            continue
+        table.add(done.positions, done.features)
+        usable = table.row[done.positions] >= 0
+        kept = torch.from_numpy(usable)
+        try:
+            if usable.any():
+                cache.save(done.positions[usable], Features(done.features.keys[kept], done.features.prior[kept]))
+        except StoreError as error:
+            complain(str(error))
+    return seconds

@@ -1,1 +1,0 @@
-"""``bench check``: what became worse since a baseline."""

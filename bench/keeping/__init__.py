@@ -1,1 +1,0 @@
-"""``bench records``: look after a store."""

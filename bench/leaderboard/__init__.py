@@ -1,1 +1,0 @@
-"""Records as a leaderboard: rows, and the formats they are shown in."""

@@ -1,0 +1,1 @@
+"""Meters of time, memory, tokens and floating-point operations."""

@@ -1,0 +1,158 @@
+"""What became worse since a baseline: runs that are missing or fail, scores that fell, costs that grew."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.contracts.errors import UsageError
+from bench.metrics._scores import LOWER_IS_BETTER
+from bench.reports.check_tolerance import AXES, Axis, Sample, allowed_ratio, sample, usual_spread
+from bench.results.grouping import budget_text, current, method_text, run_key
+from bench.results.record import Record
+from bench.results.shared_episodes import Find, paired
+from bench.stats.paired import Paired, holm
+
+Verdict = Literal["regression", "ok", "better", "new"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was compared. row: task, method and shots. before, after: as people read them."""
+
+    row: str
+    what: str
+    before: str
+    after: str
+    verdict: Verdict
+    told: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A run of the baseline, all its seeds, and the same run now."""
+
+    name: str
+    before: list[Record]
+    after: list[Record]
+
+    def scored(self) -> tuple[list[Record], list[Record]]:
+        before, after = ([one for one in side if one.status == "ok"] for side in (self.before, self.after))
+        return before, after
+
+
+def _rows(records: Iterable[Record]) -> dict[tuple[Any, ...], list[Record]]:
+    made: dict[tuple[Any, ...], list[Record]] = {}
+    for record in sorted(current(records), key=lambda record: (run_key(record), record.spec.seed)):
+        made.setdefault(run_key(record), []).append(record)
+    return made
+
+
+def _name(record: Record) -> str:
+    parts = (record.spec.task, method_text(record.spec), budget_text(record.spec), f"{record.spec.n_shot} shots")
+    return " ".join(part for part in parts if part)
+
+
+def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> list[Check]:
+    """Everything that can be compared, regressions first.
+
+    find: looks up outcomes of the records of both. Raises UsageError if the two have no run in common, or no episode.
+    """
+    before, after = _rows(baseline), _rows(now)
+    if not before.keys() & after.keys():
+        raise UsageError(
+            f"the baseline has no run in common with the current records: it holds {_held(baseline)}, they hold "
+            f"{_held(now)}; run the same suite on the same device, or make a new baseline with --update"
+        )
+    rows = [_Row(_name(before[key][0]), before[key], after.get(key, [])) for key in before]
+    made = [check for row in rows for check in _runs(row)]
+    made += _scores(rows, find)
+    made += [check for axis in AXES for check in _costs(rows, axis, len(AXES) * len(rows))]
+    made += [
+        Check(_name(after[key][0]), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
+        for key in after.keys() - before.keys()
+    ]
+    order: dict[Verdict, int] = {"regression": 0, "better": 1, "new": 2, "ok": 3}
+    return sorted(made, key=lambda check: (order[check.verdict], check.row))
+
+
+def _held(records: Sequence[Record]) -> str:
+    tasks = sorted({record.spec.task for record in records})
+    devices = sorted({str(record.identity.get("device", "no device")) for record in records})
+    return f"{', '.join(tasks)} on {', '.join(devices)}"
+
+
+def _runs(row: _Row) -> list[Check]:
+    """Seeds that are missing, and seeds that scored before and do not now."""
+    now = {record.spec.seed: record for record in row.after}
+    missing = [record.spec.seed for record in row.before if record.spec.seed not in now]
+    broken = [
+        now[record.spec.seed]
+        for record in row.before
+        if record.status == "ok" and record.spec.seed in now and now[record.spec.seed].status != "ok"
+    ]
+    before = f"{len(row.before)} runs"
+    found = []
+    if missing:
+        told = f"missing: {_seeds(missing)}; run them, or take them out of the baseline with --update"
+        found.append(Check(row.name, "run", before, f"{len(row.after)} runs", "regression", told))
+    if broken:
+        told = f"{broken[0].status}, {_seeds([record.spec.seed for record in broken])}: {broken[0].reason}"
+        found.append(Check(row.name, "status", "ok", broken[0].status, "regression", told))
+    return found or [Check(row.name, "run", before, f"{len(row.after)} runs", "ok", "as before")]
+
+
+def _seeds(seeds: list[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _scores(rows: list[_Row], find: Find) -> list[Check]:
+    """By the paired test on shared episodes, adjusted over all rows."""
+    compared: list[tuple[_Row, Record, Paired]] = []
+    apart: list[Check] = []
+    for row in rows:
+        before, after = row.scored()
+        if not before or not after:
+            continue
+        found = paired(after, before, find)
+        if found is not None:
+            compared.append((row, after[0], found))
+        else:
+            told = (
+                "no episodes in common: data, --seeds, --queries or --ways changed; make a new baseline with --update"
+            )
+            apart.append(Check(row.name, "score", "-", "-", "regression", told))
+    if apart and not compared:
+        raise UsageError(f"the baseline and the current records have {apart[0].told}")
+    adjusted = holm([found.p_value for *_, found in compared])
+    return apart + [_score(*each, p) for each, p in zip(compared, adjusted, strict=True)]
+
+
+def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check:
+    rose = found.difference > 0
+    verdict: Verdict = "ok"
+    if found.claims(adjusted_p):
+        verdict = "regression" if rose == (record.metric in LOWER_IS_BETTER) else "better"
+    told = (
+        f"{found.difference:+.2f} ({found.interval.low:+.2f} to {found.interval.high:+.2f}), p {adjusted_p:.2g} "
+        f"by {found.test} on {found.n_units} {found.unit}"
+    )
+    return Check(row.name, record.metric, f"{found.b:.2f}", f"{found.a:.2f}", verdict, told)
+
+
+def _costs(rows: list[_Row], axis: Axis, n_checks: int) -> list[Check]:
+    """By the ratio of means, with what its spread allows."""
+    measured: list[tuple[_Row, Sample, Sample]] = []
+    for row in rows:
+        before, after = (sample(side, axis) for side in row.scored())
+        if before is not None and after is not None:
+            measured.append((row, before, after))
+    usual = usual_spread([each for _, *pair in measured for each in pair])
+    return [_cost(row, axis, before, after, usual, n_checks) for row, before, after in measured]
+
+
+def _cost(row: _Row, axis: Axis, before: Sample, after: Sample, usual: float, n_checks: int) -> Check:
+    ratio = after.mean / before.mean
+    most = allowed_ratio(axis, before, after, usual, n_checks)
+    verdict: Verdict = "regression" if ratio > most else "better" if ratio < 1 / most else "ok"
+    told = f"{ratio:.2f} times as much; up to {most:.2f} is no regression"
+    return Check(row.name, axis.name, f"{before.mean:.4g} {axis.unit}", f"{after.mean:.4g} {axis.unit}", verdict, told)

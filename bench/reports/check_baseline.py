@@ -1,0 +1,33 @@
+"""A baseline is a store like any other: it is made of current records, and read beside them."""
+
+from bench.results.grouping import current
+from bench.results.predictions import Outcomes
+from bench.results.record import Record
+from bench.results.shared_episodes import Find
+from bench.results.store import Store
+
+
+def replace(baseline: Store, now: Store) -> int:
+    """Make the latest version of each run in ``now`` the baseline; returns their number.
+
+    What the baseline held goes last, so that a crash leaves too much rather than too little.
+    """
+    kept = {record.id: baseline.write(record, now.outcomes(record)) for record in current(now)}
+    for path in baseline.paths():
+        if path.stem not in kept:
+            path.unlink()
+    for path in baseline.leftovers():
+        path.unlink()
+    return len(kept)
+
+
+def both(*stores: Store) -> Find:
+    """Outcomes of records of several stores; a file's name says what is in it, so it does not matter whose it is."""
+
+    def find(record: Record) -> Outcomes | None:
+        holding = [
+            store for store in stores if record.outcomes is not None and store.outcomes_path(record.outcomes).exists()
+        ]
+        return (holding or stores)[0].outcomes(record)
+
+    return find

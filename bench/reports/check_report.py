@@ -1,0 +1,71 @@
+"""What was checked, as Markdown for people and as JUnit XML for machines."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from xml.etree import ElementTree
+
+from bench.reports.check import Check
+
+HEADER = ("", "row", "what", "baseline", "now", "finding")
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def summary(checks: Sequence[Check]) -> str:
+    """One line: how many of each."""
+    counts = Counter(check.verdict for check in checks)
+    worse = counts["regression"]
+    told = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
+    return f"{told} in {len(checks)} checks; {counts['better']} better, {counts['new']} new"
+
+
+def _cell(text: str) -> str:
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+
+
+def _table(checks: Sequence[Check]) -> list[str]:
+    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+    for check in checks:
+        cells = (check.verdict, check.row, check.what, check.before, check.after, check.told)
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    return lines
+
+
+def as_markdown(checks: Sequence[Check]) -> str:
+    """What changed as a table, the rest folded away."""
+    changed = [check for check in checks if check.verdict != "ok"]
+    same = [check for check in checks if check.verdict == "ok"]
+    lines = [f"**bench check: {summary(checks)}**", ""]
+    if changed:
+        lines += [*_table(changed), ""]
+    if same:
+        lines += [f"<details><summary>{len(same)} as before</summary>", "", *_table(same), "", "</details>", ""]
+    return "\n".join(lines)
+
+
+def as_junit(checks: Sequence[Check]) -> str:
+    """One test suite for each row, one case for each check; a regression is a failure."""
+    root = ElementTree.Element("testsuites", name="bench check", tests=str(len(checks)))
+    ordered = sorted(checks, key=lambda check: check.row)
+    for row, group in groupby(ordered, key=lambda check: check.row):
+        of_row = list(group)
+        failures = sum(check.verdict == "regression" for check in of_row)
+        suite = ElementTree.SubElement(
+            root, "testsuite", name=_clean(row), tests=str(len(of_row)), failures=str(failures)
+        )
+        for check in of_row:
+            case = ElementTree.SubElement(suite, "testcase", classname=_clean(row), name=check.what)
+            told = _clean(f"{check.before} -> {check.after}: {check.told}")
+            if check.verdict == "regression":
+                ElementTree.SubElement(case, "failure", message=told)
+            else:
+                ElementTree.SubElement(case, "system-out").text = told
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _clean(text: str) -> str:
+    """Without what no XML file may hold."""
+    return _NOT_XML.sub("?", text)

@@ -1,0 +1,125 @@
+"""Paired differences of two methods, one for each task and number of shots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.contracts.errors import UsageError, did_you_mean
+from bench.metrics._scores import LOWER_IS_BETTER
+from bench.results.grouping import budget_text, method_text, pooled, shots_rank
+from bench.results.record import Record
+from bench.results.shared_episodes import Find, paired
+from bench.spec.suite import Shots
+from bench.stats.paired import Paired, holm
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Method a minus method b on one task. adjusted_p: by Holm, for all differences of the table."""
+
+    task: str
+    backbone: str
+    n_shot: Shots
+    metric: str
+    paired: Paired
+    adjusted_p: float
+
+    @property
+    def verdict(self) -> Literal["a", "b", "none"]:
+        """Which of the two is better; none where they cannot be told apart."""
+        if not self.paired.claims(self.adjusted_p):
+            return "none"
+        return "a" if (self.paired.difference > 0) != (self.metric in LOWER_IS_BETTER) else "b"
+
+
+def differences(
+    records: Sequence[Record],
+    a: str,
+    b: str,
+    find: Find,
+    tasks: Sequence[str] = (),
+    shots: Sequence[Shots] = (),
+    tuned: bool = False,
+) -> list[Difference]:
+    """Compare methods a and b wherever both have scores on shared episodes.
+
+    a, b: names as a leaderboard has them; with settings in brackets, and the budget after them, where a method was run
+    in several ways. tasks, shots: only these, if given. tuned: with configs found by a search, which are others for
+    each task and number of shots, where there are such. A method without a support set is compared at all shots.
+    Raises UsageError for unknown names, names that mean several rows, and methods that share nothing.
+    """
+    for name in tasks:
+        _require_known("the store's tasks", name, {record.spec.task for record in records})
+    groups = pooled(records)
+    if tuned:
+        groups = _tuned(groups)
+    groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
+    made: dict[tuple[Any, ...], tuple[Shots, list[Record], Paired]] = {}
+    for own in _named(groups, a):
+        for other in _named(groups, b):
+            spec = own[0].spec
+            n_shot = _shots(spec.n_shot, other[0].spec.n_shot)
+            asked = n_shot is not None and (not shots or n_shot in shots) and (not tasks or spec.task in tasks)
+            found = paired(own, other, find) if asked and spec.backbone == other[0].spec.backbone else None
+            if found is None or n_shot is None:
+                continue
+            key = (spec.task, spec.backbone, shots_rank(n_shot), spec.n_way or 0, spec.n_query or 0)
+            if key in made:
+                raise _several(spec.task, [made[key][1], own, other])
+            made[key] = n_shot, own, found
+    if not made:
+        there = " there" if tasks or shots else ""
+        raise UsageError(
+            f"{a} and {b} have no episodes in common{there}; run both on the same task with the same --seeds, "
+            "--queries and --ways"
+        )
+    ordered = [made[key] for key in sorted(made)]
+    adjusted = holm([found.p_value for *_, found in ordered])
+    return [
+        Difference(own[0].spec.task, own[0].spec.backbone, n_shot, own[0].metric, found, p_value)
+        for (n_shot, own, found), p_value in zip(ordered, adjusted, strict=True)
+    ]
+
+
+def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
+    """Without untuned rows of what has tuned ones, whatever became of these. Raises UsageError if there are none."""
+
+    def place(group: list[Record]) -> tuple[Any, ...]:
+        spec = group[0].spec
+        return spec.task, spec.backbone, spec.n_shot, spec.method
+
+    searched = {place(group) for group in groups if group[0].spec.tuning}
+    if not searched:
+        raise UsageError("--tuned needs runs that were tuned, got none; run with --tune-all N or --config first")
+    return [group for group in groups if group[0].spec.tuning or place(group) not in searched]
+
+
+def _require_known(kind: str, name: str, known: set[str]) -> None:
+    if name not in known:
+        raise did_you_mean(kind, name, known)
+
+
+def _named(groups: list[list[Record]], name: str) -> list[list[Record]]:
+    """The rows of a method by its name, alone or with its settings as tables print them."""
+    for told in (_name, lambda record: method_text(record.spec), lambda record: record.spec.method):
+        if found := [group for group in groups if told(group[0]) == name]:
+            return found
+    raise did_you_mean("the store's methods with scores", name, {_name(group[0]) for group in groups})
+
+
+def _shots(one: Shots, other: Shots) -> Shots | None:
+    """The number of shots that two rows are compared at; None where they differ."""
+    if one == 0 or other == 0:
+        return other if one == 0 else one
+    return one if one == other else None
+
+
+def _several(task: str, groups: list[list[Record]]) -> UsageError:
+    """The error for a name that means several rows of a task."""
+    names = dict.fromkeys(_name(group[0]) for group in groups)
+    return UsageError(f"{task} has several rows to compare; name two of them: {', '.join(map(repr, names))}")
+
+
+def _name(record: Record) -> str:
+    """A row's method with settings and budget, by which it can be asked for."""
+    return f"{method_text(record.spec)} {budget_text(record.spec)}".rstrip()

@@ -1,0 +1,50 @@
+"""Methods over all tasks of a leaderboard."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.reports.rows import Row, worth
+from bench.stats.ranks import Overview, over_tasks
+
+
+def overview(rows: Sequence[Row]) -> Overview | None:
+    """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
+
+    A task counts once: its scores are averaged over shots first, which are no independent evidence. Methods without a
+    support set have no such scores and are left out. None for fewer than two tasks or two methods.
+    """
+    cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
+    for row in rows:
+        if row.status == "ok" and row.value is not None and row.n_shot != 0:
+            method = " ".join(part for part in (row.method, f"[{row.config}]" * bool(row.config), row.budget) if part)
+            cells.setdefault((row.task, row.backbone), {})[row.n_shot, method] = worth(row)
+    several = len({task for task, _ in cells}) < len(cells)
+    complete = {method for scores in cells.values() for _, method in scores}
+    for scores in cells.values():
+        shots = {shot for shot, _ in scores}
+        complete = {method for method in complete if all((shot, method) in scores for shot in shots)}
+    if len(cells) < 2 or len(complete) < 2:
+        return None
+    return over_tasks(
+        {
+            f"{task} on {backbone}" if several else task: {
+                name: float(np.mean([score for (_, method), score in scores.items() if method == name]))
+                for name in sorted(complete)
+            }
+            for (task, backbone), scores in cells.items()
+        }
+    )
+
+
+def told(found: Overview) -> str:
+    """An overview in one paragraph."""
+    ranks = ", ".join(f"{name} {rank:.2f} ({found.normalised[name]:.0f})" for name, rank in found.mean_rank.items())
+    text = f"Over {len(found.tasks)} tasks, mean rank (normalised mean, 0 the worst and 100 the best): {ranks}."
+    if found.critical_difference is None:
+        return text
+    groups = "; ".join(", ".join(group) for group in found.groups)
+    return (
+        f"{text} Friedman's p {found.friedman_p:.2g}; mean ranks closer than {found.critical_difference:.2f} cannot be "
+        f"told apart: {groups}."
+    )

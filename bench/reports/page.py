@@ -1,0 +1,175 @@
+"""A leaderboard as one HTML page that needs no network: its table, its charts, and the records behind each number."""
+
+import base64
+import gzip
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+from pydantic import BaseModel, ConfigDict
+
+from bench import __version__
+from bench.metrics._scores import LOWER_IS_BETTER
+from bench.reports.rows import Row
+from bench.reports.tables import UNITS, metrics, number, score
+from bench.results.grouping import shots_rank
+from bench.results.record import Record
+
+Kind = Literal["text", "count", "number"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    field: of Row, what the column sorts by. told: what it means, below the table. kind: words, whole numbers as they
+    are, or three digits of a number. first: the direction that the first click on its header sorts in. minor: left out
+    on narrow screens. optional: left out where no row has it. across: shown only while results of several tasks are.
+    """
+
+    field: str
+    title: str
+    told: str = ""
+    kind: Kind = "text"
+    first: Literal["ascending", "descending"] = "ascending"
+    minor: bool = False
+    optional: bool = False
+    across: bool = False
+
+
+COLUMNS = (
+    Column("task", "task", across=True),
+    Column("method", "method"),
+    Column("n_shot", "shots", "labelled examples per class", kind="count"),
+    Column("metric", "metric", across=True, minor=True),
+    Column("value", "score", kind="number", first="descending"),
+    Column(
+        "tier",
+        "tier",
+        "all of one differ from all of the next in paired tests; within one there may be no difference",
+        kind="count",
+        optional=True,
+    ),
+    Column(
+        "seconds_once",
+        "first answer s",
+        "seconds until the first query can be answered: the support set encoded, the method adapted",
+        kind="number",
+    ),
+    Column("adapt_seconds", "adapt s", "seconds of adapting alone", kind="number", minor=True),
+    Column("query_milliseconds", "query ms", "milliseconds per query, its features given", kind="number", minor=True),
+    Column("peak_memory_mb", "peak MB", "peak memory of the stages above their baseline", kind="number", minor=True),
+    Column("state_mb", "state MB", "what must be kept to answer the next query", kind="number", minor=True),
+    Column(
+        "break_even_queries",
+        "break-even",
+        "queries from which on it costs less time in all than the method it is compared with",
+        kind="number",
+        optional=True,
+        minor=True,
+    ),
+    Column("front", "front", "nothing is at least as good and cheaper, in time or in memory", minor=True),
+    Column("status", "status", minor=True),
+)
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """A score and its interval on the common scale of its task, in percent of the width."""
+
+    low: float
+    middle: float
+    high: float
+
+
+class _Data(BaseModel):
+    """What the page's scripts read: rows in the order of the table, and the records that they pool, by id."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: tuple[Row, ...]
+    records: dict[str, Record]
+    units: dict[str, str] = UNITS
+    lower_is_better: list[str] = sorted(LOWER_IS_BETTER)
+
+
+def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
+    """The page. ``records`` hold at least those that the rows pool; the same ones make the same page to the byte."""
+    known = {record.id: record for record in records}
+    pooled = {one: known[one] for row in rows for one in row.runs}
+    environment = Environment(
+        loader=PackageLoader("bench.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "score": score}
+    text: str = environment.get_template("page.html").render(
+        version=__version__,
+        columns=_columns(rows),
+        rows=list(zip(rows, _whiskers(rows), strict=True)),
+        settings=list(dict.fromkeys((row.task, row.backbone) for row in rows)),
+        shots=sorted({row.n_shot for row in rows}, key=shots_rank),
+        statuses=Counter(row.status for row in rows),
+        units=[UNITS.get(metric, metric) for metric in metrics(rows)],
+        finished=_latest(pooled.values()),
+        data=_in_script(_Data(rows=tuple(rows), records=pooled)),
+        plotly=_packed_plotly(),
+    )
+    return text
+
+
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    several = len({(row.task, row.backbone) for row in rows}) > 1
+    return [
+        column
+        for column in COLUMNS
+        if (several or not column.across)
+        and (not column.optional or any(getattr(row, column.field) is not None for row in rows))
+    ]
+
+
+def _whiskers(rows: Sequence[Row]) -> list[Whisker | None]:
+    """Each row's interval on the scale from the lowest to the highest end of its task; None without a score."""
+    ends: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        if row.value is not None:
+            reach = row.ci95 or 0.0
+            ends.setdefault((row.task, row.backbone, row.metric), []).extend((row.value - reach, row.value + reach))
+
+    def whisker(row: Row) -> Whisker | None:
+        if row.value is None:
+            return None
+        scale = ends[row.task, row.backbone, row.metric]
+        low, width = min(scale), (max(scale) - min(scale)) or 1.0
+        reach = row.ci95 or 0.0
+        points = ((value - low) / width * 100 for value in (row.value - reach, row.value, row.value + reach))
+        return Whisker(*points)
+
+    return [whisker(row) for row in rows]
+
+
+def _latest(records: Iterable[Record]) -> str:
+    """When the latest of the runs was finished; empty where none says so."""
+    finished = max((str(record.provenance.get("finished", "")) for record in records), default="")
+    try:
+        return datetime.fromisoformat(finished).strftime("%d %B %Y").lstrip("0")
+    except ValueError:
+        return ""
+
+
+def _in_script(data: _Data) -> str:
+    """JSON that no content of it can end the script element of; NaN and infinity are null."""
+    # Episode scores are most of a record, and the page shows none of them.
+    text = data.model_dump_json(exclude={"records": {"__all__": {"episode_scores"}}})
+    # Outside of strings JSON has none of these characters, so that escapes keep its meaning.
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+@cache
+def _packed_plotly() -> str:
+    """Plotly's JavaScript, compressed to less than half even in base64; the page unpacks it."""
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()

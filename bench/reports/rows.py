@@ -1,0 +1,216 @@
+"""One row per task, backbone, method, config and number of shots; seeds are pooled."""
+
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from bench.metrics._scores import LOWER_IS_BETTER, Score, summarise
+from bench.results.grouping import budget_text, config_text, pooled, shots_rank
+from bench.results.record import Record, Status
+from bench.results.shared_episodes import LEAST_EPISODES, Find, draw_key, told_apart
+from bench.spec.costs import break_even_queries
+from bench.spec.suite import Shots
+from bench.stats.intervals import mean_interval
+from bench.stats.ranks import tiers
+
+
+class Row(BaseModel):
+    """What a leaderboard shows of a method. Costs are medians over seeds of one episode's cost.
+
+    budget: what it was held to, as asked. seconds_once: until the first query can be answered, from raw examples;
+    query_seconds: of one query, from its raw input. break_even_queries: from how many queries on it costs less time in
+    all than the method it is compared with; None where that never comes, or nothing was compared. front: whether no
+    method of its task and shots is at least as good and cheaper, in time until the first query or in peak memory.
+
+    tuning_trials, tuning_seconds: of the search that its config came from, 0 where nobody searched.
+    tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
+    compare with. value and ci95 are in percent for accuracy; None unless the status is ok. n_shot is 0 for a method
+    that uses no support set. seeds and n_episodes are counted over all pooled records; runs are their ids.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    backbone: str
+    method: str
+    config: str
+    budget: str
+    tuning_trials: int
+    tuning_seconds: float
+    n_shot: Shots
+    seeds: int
+    n_episodes: int
+    metric: str
+    value: float | None
+    ci95: float | None
+    tier: int | None = None
+    encode_seconds: float | None
+    adapt_seconds: float | None
+    adapt_seconds_spread: float | None
+    seconds_once: float | None
+    query_seconds: float | None
+    query_milliseconds: float | None
+    peak_memory_mb: float | None
+    state_mb: float | None
+    optimizer_mb: float | None
+    trainable_params: int | None
+    steps: int | None
+    tokens: int | None
+    flops: int | None
+    break_even_queries: float | None = None
+    front: str = ""
+    status: Status
+    reason: str
+    runs: tuple[str, ...]
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _score(records: list[Record], scores: list[float]) -> Score:
+    """Over the episodes of all records; the interval of a single episode is that of its own metric."""
+    first = records[0]
+    if len(scores) == 1 and first.metric != "accuracy" and first.value is not None:
+        return Score(first.value, first.ci95 or 0.0)
+    if len(scores) >= LEAST_EPISODES:
+        seeds = [record.spec.seed for record in records for _ in record.episode_scores]
+        interval = mean_interval(np.array(scores), seeds)
+        return Score(float(np.mean(scores)), (interval.high - interval.low) / 2)
+    return summarise(scores, sum(record.n_queries for record in records))
+
+
+def _row(records: list[Record]) -> Row:
+    first = records[0]
+    costs = [record.costs for record in records if record.costs is not None]
+    scores = [score for record in records for score in record.episode_scores]
+    score = _score(records, scores) if scores else None
+    tuning = first.spec.tuning
+    return Row(
+        task=first.spec.task,
+        backbone=first.spec.backbone,
+        method=first.spec.method,
+        config=config_text(first.spec),
+        budget=budget_text(first.spec),
+        tuning_trials=tuning.trials if tuning else 0,
+        tuning_seconds=tuning.seconds if tuning else 0.0,
+        n_shot=first.spec.n_shot,
+        seeds=len(records),
+        n_episodes=len(scores),
+        metric=first.metric,
+        value=score.value if score else None,
+        ci95=score.ci95 if score else None,
+        encode_seconds=_median([cost.encode.seconds for cost in costs]),
+        adapt_seconds=_median([cost.adapt.seconds for cost in costs]),
+        adapt_seconds_spread=_median([cost.adapt.seconds_spread for cost in costs]),
+        seconds_once=_median([cost.seconds_once for cost in costs]),
+        query_seconds=_median([cost.seconds_each for cost in costs]),
+        query_milliseconds=_median([cost.query_milliseconds for cost in costs]),
+        peak_memory_mb=_median([cost.peak_memory_mb for cost in costs]),
+        state_mb=_median([cost.state_mb for cost in costs]),
+        optimizer_mb=_median([cost.optimizer_mb for cost in costs]),
+        trainable_params=costs[0].trainable_params if costs else None,
+        steps=costs[0].steps if costs else None,
+        tokens=costs[0].tokens if costs else None,
+        flops=costs[0].flops if costs else None,
+        status=first.status,
+        reason=first.reason,
+        runs=tuple(record.id for record in records),
+    )
+
+
+def _comparable(row: Row) -> tuple[Any, ...]:
+    return row.task, row.backbone, row.n_shot, row.metric
+
+
+def worth(row: Row) -> float:
+    """The score, larger for better."""
+    return (row.value or 0.0) * (-1 if row.metric in LOWER_IS_BETTER else 1)
+
+
+FRONTS = {"time": "seconds_once", "memory": "peak_memory_mb"}
+
+
+def on_fronts(given: list[Row]) -> list[Row]:
+    """The same rows, those on a Pareto front of score against cost marked."""
+    rivals: dict[tuple[Any, ...], list[Row]] = {}
+    for row in given:
+        if row.status == "ok" and row.value is not None:
+            rivals.setdefault(_comparable(row), []).append(row)
+
+    def on_front(row: Row, cost: str) -> bool:
+        own = getattr(row, cost), -worth(row)
+        if row.status != "ok" or row.value is None or own[0] is None:
+            return False
+        others = [(getattr(other, cost), -worth(other)) for other in rivals[_comparable(row)]]
+        known = [each for each in others if each[0] is not None and each != own]
+        return not any(dear <= own[0] and bad <= own[1] for dear, bad in known)
+
+    return [
+        row.model_copy(update={"front": "+".join(name for name, cost in FRONTS.items() if on_front(row, cost))})
+        for row in given
+    ]
+
+
+def against(given: list[Row], method: str) -> list[Row]:
+    """The same rows with the number of queries from which on each costs less than ``method`` on the same task."""
+    others = {_comparable(row): row for row in reversed(given) if row.method == method and row.seconds_once is not None}
+    compared = []
+    for row in given:
+        other = others.get(_comparable(row))
+        queries = None
+        if other is not None and other is not row and row.seconds_once is not None:
+            queries = break_even_queries(
+                row.seconds_once - (other.seconds_once or 0.0),
+                (other.query_seconds or 0.0) - (row.query_seconds or 0.0),
+            )
+        compared.append(row.model_copy(update={"break_even_queries": queries}))
+    return compared
+
+
+def _no_outcomes(record: Record) -> None:
+    """For records without a store."""
+
+
+def _question(group: list[Record]) -> tuple[Any, ...]:
+    """What rows must share to be in tiers of their own: the question that was asked, and in which metric."""
+    first = group[0]
+    return (first.spec.backbone, first.spec.n_shot, first.metric, *draw_key(first))
+
+
+def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find) -> list[Row]:
+    """The same rows, those with a score in tiers where there are others to compare with; groups: their records."""
+    tiered = list(made)
+    scored: dict[tuple[Any, ...], list[int]] = {}
+    for number, (row, group) in enumerate(zip(made, groups, strict=True)):
+        if row.status == "ok" and row.value is not None:
+            scored.setdefault(_question(group), []).append(number)
+    for numbers in scored.values():
+        ordered = sorted(numbers, key=lambda number: -worth(made[number]))
+        if len(ordered) > 1:
+            apart = told_apart({number: groups[number] for number in ordered}, find)
+            for number, tier in zip(ordered, tiers(ordered, apart), strict=True):
+                tiered[number] = made[number].model_copy(update={"tier": tier})
+    return tiered
+
+
+def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
+    """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden.
+
+    find: looks up what became of a record's queries, by which methods with few episodes are told apart.
+    """
+    groups = pooled(records)
+    return sorted(
+        on_fronts(_with_tiers([_row(group) for group in groups], groups, find)),
+        key=lambda row: (
+            row.task,
+            row.backbone,
+            shots_rank(row.n_shot),
+            row.value is None,
+            -worth(row),
+            row.method,
+        ),
+    )

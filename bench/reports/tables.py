@@ -1,0 +1,174 @@
+"""A leaderboard as a terminal table, Markdown, CSV or JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.reports.overview import overview, told
+from bench.reports.rows import Row
+
+UNITS = {
+    "accuracy": "accuracy in %",
+    "perplexity": "perplexity per token (lower is better)",
+    "bleu": "BLEU",
+}
+DECIMALS = {"accuracy": 1}
+"""Of a score; 2 for any other metric."""
+COLUMNS = (
+    "task",
+    "method",
+    "shots",
+    "score",
+    "tier",
+    "encode s",
+    "adapt s",
+    "query ms",
+    "peak MB",
+    "state MB",
+    "front",
+    "status",
+)
+LEFT = ("task", "method", "budget", "tuned", "metric", "front", "status")
+"""Columns of words; numbers stand on the right."""
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, without an exponent; a dash where there is none."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3 if abs(value) >= 0.1 else 4
+    return f"{value:.{digits}f}"
+
+
+def score(value: float | None, metric: str) -> str:
+    """A score, or the half-width of its interval, with the decimals of its metric; a dash where there is none."""
+    return "-" if value is None else f"{value:.{DECIMALS.get(metric, 2)}f}"
+
+
+def metrics(rows: Sequence[Row]) -> list[str]:
+    """The metrics of all rows with a score; none where nothing was scored."""
+    return sorted({row.metric for row in rows if row.value is not None})
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    units = " or ".join(UNITS.get(metric, metric) for metric in metrics(rows) or ["accuracy"])
+    told = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
+    told += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
+    told += " front: nothing is at least as good and cheaper, in time until the first query or in peak memory."
+    if any(row.break_even_queries is not None for row in rows):
+        told += " break-even: queries from which on it costs less time in all than the method it is compared with."
+    return told
+
+
+def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The columns, with one for what not every table has."""
+    columns = list(COLUMNS)
+    if len(metrics(rows)) > 1:
+        columns.insert(columns.index("score"), "metric")
+    if any(row.budget for row in rows):
+        columns.insert(columns.index("method") + 1, "budget")
+    if any(row.tuning_trials for row in rows):
+        columns.insert(columns.index("shots"), "tuned")
+    if any(row.break_even_queries is not None for row in rows):
+        columns.insert(columns.index("status"), "break-even")
+    return tuple(columns)
+
+
+def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
+    scored = score(row.value, row.metric)
+    if row.ci95 is not None:
+        scored += f" ± {score(row.ci95, row.metric)}"
+    cells = {
+        "task": row.task,
+        "method": f"{row.method} [{row.config}]" if row.config else row.method,
+        "budget": row.budget,
+        "tuned": f"{row.tuning_trials} trials, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
+        "shots": str(row.n_shot),
+        "metric": "-" if row.value is None else row.metric,
+        "score": scored,
+        "tier": "-" if row.tier is None else str(row.tier),
+        "encode s": number(row.encode_seconds),
+        "adapt s": number(row.adapt_seconds),
+        "query ms": number(row.query_milliseconds),
+        "peak MB": number(row.peak_memory_mb),
+        "state MB": number(row.state_mb),
+        "break-even": number(row.break_even_queries),
+        "front": row.front,
+        "status": row.status,
+    }
+    return tuple(cells[column] for column in columns)
+
+
+def reasons(rows: Sequence[Row]) -> list[str]:
+    """Why rows have no score, each reason once."""
+    told = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
+    return list(told)
+
+
+def _overview(rows: Sequence[Row]) -> list[str]:
+    """Methods over tasks, where there are several of both."""
+    found = overview(rows)
+    return [] if found is None else [told(found)]
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """A rich table; a rule between tasks."""
+    caption = "\n".join([_caption(rows), *_overview(rows), *reasons(rows)])
+    made = Table(caption=escape(caption), caption_justify="left")
+    columns = _columns(rows)
+    for column in columns:
+        made.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
+    for index, row in enumerate(rows):
+        last = index + 1 == len(rows) or (rows[index + 1].task, rows[index + 1].backbone) != (row.task, row.backbone)
+        made.add_row(*map(escape, _cells(row, columns)), end_section=last)
+    return made
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    """The terminal table as plain text, for a file or a pipe."""
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console.print(table(rows))
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """A GitHub table."""
+    columns = _columns(rows)
+    lines = [
+        "| " + " | ".join(columns) + " |",
+        "|" + "|".join("---" if column in LEFT else "---:" for column in columns) + "|",
+    ]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row, columns)) + " |" for row in rows]
+    more = [*_overview(rows), *reasons(rows)]
+    return "\n".join([*lines, "", _caption(rows), *(f"- {one}" for one in more)]) + "\n"
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Comma-separated values with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(Row.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row.model_dump(), "runs": " ".join(row.runs)} for row in rows)
+    return text.getvalue()
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """A list of rows."""
+    return json.dumps([row.model_dump() for row in rows], indent=1) + "\n"
+
+
+FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "table": as_table,
+    "markdown": as_markdown,
+    "csv": as_csv,
+    "json": as_json,
+}

@@ -1,0 +1,1 @@
+"""Records on disk: schema, store, identity, provenance, per-query predictions, maintenance."""

@@ -1,0 +1,85 @@
+"""Records as one table: a row for each run, or for each query of each run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+
+from bench.contracts.errors import StoreError, UsageError
+from bench.results.grouping import budget_text
+from bench.results.predictions import FIELDS
+from bench.results.record import Record
+from bench.results.store import Store
+
+STAGES = ("encode", "adapt", "query")
+COSTS = (
+    "peak_memory_mb", "state_mb", "optimizer_mb", "trainable_params", "steps", "tokens", "flops", "seconds_once",
+    "seconds_each",
+)  # fmt: skip
+
+
+def _run(record: Record) -> dict[str, Any]:
+    """What names a run in every table."""
+    spec = record.spec
+    return {
+        "id": record.id, "task": spec.task, "backbone": spec.backbone, "method": spec.method,
+        "config": json.dumps(spec.config, sort_keys=True), "budget": budget_text(spec), "shots": str(spec.n_shot),
+        "seed": spec.seed,
+    }  # fmt: skip
+
+
+def runs(store: Store) -> pa.Table:
+    """A row for each run: what was asked for, status, score, costs, and where it was made."""
+    rows = []
+    for record in store:
+        costs = record.costs
+        stages = {name: getattr(costs, name).seconds if costs is not None else None for name in STAGES}
+        rows.append(
+            {
+                **_run(record), "ways": record.spec.n_way, "episodes": record.spec.n_episodes,
+                "queries_per_class": record.spec.n_query, "precision": record.spec.precision,
+                "device": record.identity.get("device"), "status": record.status, "reason": record.reason,
+                "metric": record.metric, "value": record.value, "ci95": record.ci95, "n_queries": record.n_queries,
+                **{f"{name}_seconds": seconds for name, seconds in stages.items()},
+                **{name: getattr(costs, name) if costs is not None else None for name in COSTS},
+                "finished": record.provenance.get("finished"), "git": record.provenance.get("git"),
+            }
+        )  # fmt: skip
+    return pa.Table.from_pylist(rows)
+
+
+def queries(store: Store) -> pa.Table:
+    """A row for each query of each run; a field that a metric does not have is empty.
+
+    Raises StoreError if no record has outcomes.
+    """
+    fields = dict.fromkeys(field for each in FIELDS.values() for field in each)
+    tables = []
+    for record in store:
+        outcomes = store.outcomes(record)
+        if outcomes is None:
+            continue
+        columns = {name: pa.array([value] * len(outcomes)) for name, value in _run(record).items()}
+        columns |= {"episode": pa.array(outcomes.episode), "query": pa.array(outcomes.query)}
+        own = dict(zip(FIELDS[outcomes.metric], outcomes.values.T, strict=True))
+        columns |= {
+            name: pa.array(own[name]) if name in own else pa.nulls(len(outcomes), pa.float64()) for name in fields
+        }
+        tables.append(pa.table(columns))
+    if not tables:
+        raise StoreError(f"no record in {store.root} has outcomes of its queries; run again to make them")
+    return pa.concat_tables(tables)
+
+
+def write(table: pa.Table, out: Path) -> None:
+    """Write a table as Parquet or CSV, by the file's suffix. Raises UsageError and StoreError."""
+    writers: dict[str, Any] = {".parquet": pq.write_table, ".csv": pc.write_csv}
+    if out.suffix not in writers:
+        raise UsageError(f"--out needs a name that ends in {' or '.join(writers)}, got {out}")
+    try:
+        writers[out.suffix](table, out)
+    except OSError as error:
+        raise StoreError(f"--out {out} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,71 @@
+"""Which records belong together: all seeds of the latest version of a run make one row of a leaderboard."""
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from bench.results.record import Record
+from bench.spec.suite import RunSpec, Shots
+
+
+def config_text(spec: RunSpec) -> str:
+    """What differs from the defaults, as on the command line; what a search found, to four digits."""
+
+    def text(value: Any) -> str:
+        return f"{value:.4g}" if spec.tuning is not None and isinstance(value, float) else str(value)
+
+    return ",".join(f"{name}={text(value)}" for name, value in sorted(spec.config.items()))
+
+
+def budget_text(spec: RunSpec) -> str:
+    """What a run was held to, as it was asked for."""
+    return ";".join(str(part) for part in (spec.budget, spec.match) if part and str(part))
+
+
+def method_text(spec: RunSpec) -> str:
+    """A method with what differs from its defaults, as tables name it."""
+    config = config_text(spec)
+    return f"{spec.method} [{config}]" if config else spec.method
+
+
+def shots_rank(shots: Shots) -> float:
+    """Numbers of shots in their order; the full support set comes last."""
+    return float("inf") if shots == "full" else shots
+
+
+def run_key(record: Record) -> tuple[Any, ...]:
+    """What all seeds and versions of a run have in common; sorts by task, backbone, shots and method."""
+    spec = record.spec
+    protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
+    return (
+        spec.task, spec.backbone, shots_rank(spec.n_shot), spec.method, config_text(spec), budget_text(spec),
+        spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
+    )  # fmt: skip
+
+
+def _row_key(record: Record) -> tuple[Any, ...]:
+    return (*run_key(record), record.status, record.metric)
+
+
+def _version(record: Record) -> str:
+    """Code, weights, data and libraries: all of a run's identity but its seed."""
+    return json.dumps({name: value for name, value in record.identity.items() if name != "seed"}, sort_keys=True)
+
+
+def current(records: Iterable[Record]) -> list[Record]:
+    """Records of the latest version of each run: what an older version scored is not pooled with it."""
+    made: dict[tuple[Any, ...], dict[str, list[Record]]] = {}
+    for record in records:
+        made.setdefault(run_key(record), {}).setdefault(_version(record), []).append(record)
+    return [
+        record
+        for versions in made.values()
+        for record in max(versions.values(), key=lambda group: max(one.provenance.get("finished", "") for one in group))
+    ]
+
+
+def pooled(records: Iterable[Record]) -> list[list[Record]]:
+    """The records of each row, by seed: those of the latest version with the same status and metric."""
+    ordered = sorted(current(records), key=lambda record: (_row_key(record), record.spec.seed))
+    return [list(group) for _, group in groupby(ordered, key=_row_key)]

@@ -1,0 +1,60 @@
+"""The record of one run: its schema."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.spec.costs import Costs
+from bench.spec.suite import RunSpec
+
+SCHEMA_VERSION: Literal[3] = 3
+
+
+Status = Literal["ok", "over_budget", "skipped", "failed"]
+
+
+class SideFile(BaseModel):
+    """A file in the store's folder ``outcomes``: Parquet, a row for each query, columns as in bench/outcomes.py.
+
+    sha256: of the file's bytes; its first digits are part of the name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[0-9a-f]{16}-[0-9a-f]{16}\.parquet$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Record(BaseModel):
+    """The result of a run, and all that is needed to trace it.
+
+    limits: the budget that it was held to, by axis. excesses: the axes that it did not keep, with what was measured.
+    outcomes: where it stands what became of each query; None where nothing was scored, or an earlier schema kept none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[3] = SCHEMA_VERSION
+    id: str
+    spec: RunSpec
+    identity: dict[str, Any]
+    status: Status
+    reason: str = ""
+    metric: str = "accuracy"
+    value: float | None = None
+    ci95: float | None = None
+    episode_scores: list[float] = []
+    n_queries: int = 0
+    outcomes: SideFile | None = None
+    costs: Costs | None = None
+    limits: dict[str, float] = {}
+    excesses: dict[str, float] = {}
+    notes: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+
+
+def run_id(identity: dict[str, Any]) -> str:
+    """Hash of a run's identity: 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,164 @@
+"""The record of a run: its schema, and the store that keeps one JSON file per run and what became of its queries.
+
+A record's id is a hash of everything that changes its value, so that a finished run is found again and a
+changed one is not taken for it. Files are written whole or not at all: the outcomes first, under a name that says
+what is in them, then the record that names them. Whatever ends the program, a record's outcomes are there and its own.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pyarrow import ArrowException
+from pydantic import ValidationError
+
+from bench.contracts.errors import StoreError
+from bench.results.migrations import MIGRATIONS
+from bench.results.predictions import Outcomes
+from bench.results.record import SCHEMA_VERSION, Record, SideFile, run_id
+from bench.toolkit.files import _write_whole
+
+OUTCOMES = "outcomes"
+LOCKS = ".locks"
+
+
+class Store:
+    """A folder of records, with the outcomes of their queries in a folder inside."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, record_id: str) -> Path:
+        """Where a record lies."""
+        return self.root / f"{record_id}.json"
+
+    def read(self, path: Path) -> Record:
+        """One record. Raises StoreError if the file is not a record of this schema."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} is not a readable record ({error}); delete it to run again") from None
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        while version in MIGRATIONS:
+            content = MIGRATIONS[version](content)
+            version = content["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise StoreError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
+        try:
+            record = Record.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise StoreError(f"{path} is not a valid record: {field}: {first['msg']}; delete it to run again") from None
+        if not path.stem == record.id == run_id(record.identity):
+            raise StoreError(f"{path} holds another run than its name says; delete it to run again")
+        return record
+
+    def finished(self, record_id: str) -> Record | None:
+        """The record of a run that needs no second try; a failed one does."""
+        path = self.path(record_id)
+        if not path.exists():
+            return None
+        record = self.read(path)
+        return None if record.status == "failed" else record
+
+    def prepare(self) -> None:
+        """Make the folder. Raises StoreError if no file can be made in it, better now than after the work."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.root).close()
+        except OSError as error:
+            raise StoreError(f"no record can be written to {self.root}: {error.strerror}; use --store DIR") from error
+
+    def outcomes_path(self, file: SideFile) -> Path:
+        """Where outcomes lie."""
+        return self.root / OUTCOMES / file.name
+
+    def outcomes(self, record: Record) -> Outcomes | None:
+        """What became of each query of a run, None if the record has none.
+
+        Raises StoreError if the file is not there or not the one that the record was written with.
+        """
+        if record.outcomes is None:
+            return None
+        path = self.outcomes_path(record.outcomes)
+        try:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != record.outcomes.sha256:
+                raise ValueError("its contents were changed")
+            return Outcomes.from_bytes(record.metric, content)
+        except (OSError, ValueError, KeyError, ArrowException) as error:
+            raise StoreError(
+                f"{path} does not hold the outcomes of {record.id} ({error}); delete {record.id}.json to run it again"
+            ) from None
+
+    @contextmanager
+    def claim(self, record_id: str, wait: bool = True) -> Iterator[bool]:
+        """Keep other processes from making a run meanwhile; the answer is whether it is this process's to make.
+
+        wait: until whoever makes it is done. The system frees the lock of a process that was killed.
+        Raises StoreError if no lock can be made.
+        """
+        lock = FileLock(self.root / LOCKS / f"{record_id}.lock", timeout=-1 if wait else 0)
+        try:
+            (self.root / LOCKS).mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            pass
+        except OSError as error:
+            raise StoreError(f"no run can be claimed in {self.root}: {error}; use --store DIR") from error
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
+
+    def write(self, record: Record, outcomes: Outcomes | None = None) -> Record:
+        """Write a record and its outcomes, both whole or not at all; returns the record that names them.
+
+        Raises StoreError if the disk refuses it.
+        """
+        made = None
+        try:
+            if outcomes is not None:
+                content = outcomes.to_bytes()
+                digest = hashlib.sha256(content).hexdigest()
+                file = SideFile(name=f"{record.id}-{digest[:16]}.parquet", sha256=digest)
+                record = record.model_copy(update={"outcomes": file})
+                if not self.outcomes_path(file).exists():
+                    made = self.outcomes_path(file)
+                    _write_whole(made, content)
+            _write_whole(self.path(record.id), record.model_dump_json(indent=1).encode())
+        except OSError as error:
+            if made is not None:
+                made.unlink(missing_ok=True)
+            raise StoreError(
+                f"record cannot be written to {self.root}: {error}; free space or use --store DIR"
+            ) from error
+        return record
+
+    def paths(self) -> list[Path]:
+        """The files of all records, in the order of their ids."""
+        return sorted(self.root.glob("*.json"))
+
+    def leftovers(self) -> list[Path]:
+        """Files that a program left when it was killed, or a run that was made again: nothing names them.
+
+        Raises StoreError if a record is damaged, whose outcomes could then be taken for nobody's.
+        """
+        records = [self.read(path) for path in self.paths()]
+        named = {record.outcomes.name for record in records if record.outcomes is not None}
+        outcomes = self.root / OUTCOMES
+        unnamed = [path for path in outcomes.glob("*.parquet") if path.name not in named]
+        return sorted([*unnamed, *outcomes.glob(".*.tmp"), *self.root.glob(".*.tmp")])
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, in the order of their ids. Raises StoreError if there is none, or a damaged one."""
+        paths = self.paths()
+        if not paths:
+            raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
+        for path in paths:
+            yield self.read(path)

@@ -1,0 +1,1 @@
+"""Running: the plan, the runner, progress and trackers."""

@@ -1,0 +1,52 @@
+"""Configs in files, as sweeps leave them: a method, its fields, and how they were found."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from bench.contracts.errors import StoreError, UsageError
+from bench.contracts.validation import validated
+from bench.spec.suite import read_yaml
+from bench.spec.tuning import Tuning
+
+
+class Best(BaseModel):
+    """The best config of a study, as ``bench run --config`` takes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    config: dict[str, Any]
+    tuning: Tuning
+
+    def write(self, path: Path) -> None:
+        """As YAML. Raises StoreError if the disk refuses it."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
+
+
+def read_configs(paths: Sequence[Path]) -> dict[str, Best]:
+    """Configs by method. Raises UsageError for what is no such file, and for two of one method."""
+    found: dict[str, Best] = {}
+    for path in paths:
+        best = validated(Best, read_yaml(path, "config"), f"config {path}")
+        if best.method in found:
+            raise UsageError(f"--config gives two configs of {best.method}; leave one out")
+        found[best.method] = best
+    return found
+
+
+def with_configs(found: Mapping[str, Best], settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Fields by method. Raises UsageError where a setting changes a config that was found: it would be another."""
+    for method in found:
+        if method in settings:
+            raise UsageError(
+                f"--set changes {method}, whose config comes from a file; change the file, or leave it out"
+            )
+    return {**settings, **{method: best.config for method, best in found.items()}}

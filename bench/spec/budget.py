@@ -1,0 +1,222 @@
+"""What a run may cost: limits by axis, how users write them, and what a measurement says of them; docs/budgets.md."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.contracts.errors import BenchError, UsageError, suggestion
+from bench.spec.costs import Costs, StageCosts
+from bench.spec.tuning import Tuning
+
+
+class Budget(BaseModel):
+    """The most that one episode of a run may cost on each axis; None where it may cost anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    adapt_seconds: float | None = Field(default=None, gt=0, description="Seconds of the adapt stage.")
+    query_milliseconds: float | None = Field(default=None, gt=0, description="Milliseconds per query.")
+    peak_memory_mb: float | None = Field(default=None, gt=0, description="MiB above the baseline, over all stages.")
+    state_mb: float | None = Field(default=None, gt=0, description="MiB that must be kept to answer the next query.")
+    trainable_params: int | None = Field(default=None, gt=0, description="Parameters that adapting trains.")
+    steps: int | None = Field(default=None, gt=0, description="Optimizer steps.")
+    tokens: int | None = Field(default=None, gt=0, description="Tokens of the support set through a language model.")
+    flops: float | None = Field(default=None, gt=0, description="Operations of encoding the support set and adapting.")
+    tuning_trials: int | None = Field(default=None, gt=0, description="Trials of a search for hyper-parameters.")
+
+    def limits(self) -> dict[str, float]:
+        """The axes that have a limit."""
+        return self.model_dump(exclude_none=True)
+
+    def __str__(self) -> str:
+        return ",".join(f"{axis}={limit:g}" for axis, limit in self.limits().items())
+
+    def with_match(self, matched: Self) -> Self:
+        """Both budgets at once; they share no axis."""
+        return type(self)(**self.limits(), **matched.limits())  # type: ignore[arg-type]
+
+
+AXES = tuple(Budget.model_fields)
+MATCHED = ("adapt_seconds", "state_mb")
+"""What a match means unless it says otherwise."""
+MATCHABLE = tuple(axis for axis in AXES if axis != "tuning_trials")
+
+
+def budget_of(limits: Mapping[str, Any], what: str) -> Budget:
+    """A budget from what a user wrote. Raises UsageError for an unknown axis, a limit of 0 or less, a contradiction."""
+    for axis in limits:
+        _require_axis(axis, AXES, what)
+    try:
+        budget = Budget.model_validate(dict(limits))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            f"{what}: {first['loc'][0]} needs a number above 0, whole where it counts, got {first['input']!r}; "
+            "leave it out for no limit"
+        ) from None
+    if budget.state_mb and budget.peak_memory_mb and budget.state_mb > budget.peak_memory_mb:
+        raise UsageError(
+            f"{what}: state_mb={budget.state_mb:g} contradicts peak_memory_mb={budget.peak_memory_mb:g}: "
+            "the state is part of the memory; lower the first or raise the second"
+        )
+    if budget.steps and budget.tokens and budget.steps > budget.tokens:
+        raise UsageError(
+            f"{what}: steps={budget.steps} contradicts tokens={budget.tokens}: a step reads a token or more; "
+            "lower the first or raise the second"
+        )
+    return budget
+
+
+def _require_axis(axis: str, known: Sequence[str], what: str) -> None:
+    if axis not in known:
+        raise UsageError(f"{what} has no axis {axis!r}; {suggestion(axis, known)}")
+
+
+def parse_budget(texts: Sequence[str]) -> Budget:
+    """``["adapt_seconds=2", "state_mb=10"]`` as a budget. Raises UsageError."""
+    limits: dict[str, Any] = {}
+    for axis, value in _pairs(texts, "--budget"):
+        if axis in limits:
+            raise UsageError(f"--budget gives {axis} twice, {limits[axis]} and {value}; give it once")
+        limits[axis] = _number(axis, value, "--budget")
+    return budget_of(limits, "--budget")
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, list[float]]:
+    """``["adapt_seconds=0.1,1,10"]`` as the values to go through, by axis. Raises UsageError."""
+    return {
+        axis: [_number(axis, part, "--budget-grid") for part in values.split(",")]
+        for axis, values in _pairs(texts, "--budget-grid")
+    }
+
+
+def _pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:
+    pairs = [text.partition("=") for text in texts]
+    for axis, equals, value in pairs:
+        if not (axis and equals and value):
+            raise UsageError(f"{option} needs AXIS=LIMIT, such as adapt_seconds=2; got {axis + equals + value!r}")
+    return [(axis, value) for axis, _, value in pairs]
+
+
+def _number(axis: str, text: str, option: str) -> float:
+    # YAML's numbers, so that whole ones stay whole, and Python's where YAML wants a point (1e9).
+    value = yaml.safe_load(text)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option}: {axis} needs a number, got {text!r}") from None
+
+
+class Match(BaseModel):
+    """A budget that is what another method costs: that method's name, config and tuning, and on which axes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    axes: tuple[str, ...] = MATCHED
+    config: dict[str, Any] = {}
+    tuning: Tuning | None = None
+
+    def __str__(self) -> str:
+        return f"match {self.method}:{','.join(self.axes)}"
+
+    def budget(self, reference: Costs, reads_features: bool) -> Budget:
+        """The reference's costs as limits for a method that reads features, or inputs.
+
+        Encoding the support set is a part of adapting for one that reads inputs, and a stage before it for one that
+        reads features: so that both start from raw examples, the time of encoding is added to the limit of the first.
+        Time is that of the upper quartile of the reference's repeats, as no clock repeats itself exactly. Raises
+        UsageError where the reference costs nothing or was not counted on an axis.
+        """
+        limits: dict[str, float] = {}
+        for axis in self.axes:
+            measured = measured_on(axis, reference)
+            if axis == "adapt_seconds" and measured:
+                measured = reference.adapt.seconds if reads_features else reference.seconds_once
+                measured += reference.adapt.seconds_spread / 2
+            if not measured:
+                why = "it was not counted" if measured is None else "it costs 0"
+                raise UsageError(f"{self.method} cannot be matched on {axis}: {why}")
+            limits[axis] = measured
+        return Budget(**limits)  # type: ignore[arg-type]
+
+
+def parse_match(text: str) -> Match:
+    """``faast`` or ``faast:adapt_seconds,state_mb``. Raises UsageError."""
+    method, colon, listed = text.partition(":")
+    axes = tuple(part.strip() for part in listed.split(",")) if colon else MATCHED
+    for axis in axes:
+        _require_axis(axis, MATCHABLE, "--match")
+    if not method:
+        raise UsageError(f"--match needs METHOD or METHOD:AXIS,AXIS, such as faast:adapt_seconds; got {text!r}")
+    return Match(method=method, axes=axes)
+
+
+@dataclass(frozen=True)
+class Excess:
+    """A limit that was not kept."""
+
+    axis: str
+    limit: float
+    measured: float
+
+    def __str__(self) -> str:
+        return f"{self.axis} is {self.measured:.4g}, {self.limit:.4g} allowed"
+
+
+class OverBudgetError(BenchError):
+    """A run was stopped because it had already cost more than it may."""
+
+    def __init__(self, excess: Excess) -> None:
+        super().__init__(f"stopped: {excess}")
+        self.excess = excess
+
+
+def measured_on(axis: str, costs: Costs) -> float | None:
+    """What a run cost on an axis; None where it was not counted."""
+    if axis == "adapt_seconds":
+        return costs.adapt.seconds
+    value: float | None = getattr(costs, axis)
+    return value
+
+
+TOLERANCE = 0.01
+"""Share of a limit that a method may miss it by: stores keep whole items, and no clock repeats itself exactly."""
+
+
+def excesses(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[Excess]:
+    """What of a budget was not kept.
+
+    step_seconds: the longest optimizer step but the first. A method that is stopped in time ends within one of the
+    limit; one step alone is no excuse.
+    """
+    found = []
+    for axis, limit in budget.limits().items():
+        measured = measured_on(axis, costs)
+        allowed = limit * (1 + TOLERANCE)
+        if axis == "adapt_seconds" and costs.steps > 1:
+            allowed += step_seconds
+        if measured is not None and measured > allowed:
+            found.append(Excess(axis, limit, measured))
+    return found
+
+
+def require_possible(budget: Budget, own: StageCosts, reads_features: bool, what: str) -> None:
+    """Raise UsageError if a budget is below what the backbone itself costs, so that no method can keep to it.
+
+    own: what passes through the backbone before a method that reads features, or one item as inside any other.
+    """
+    least: dict[str, float] = {"peak_memory_mb": own.peak_memory_mb}
+    if not reads_features:
+        least |= {"query_milliseconds": 1000 * own.seconds, "adapt_seconds": own.seconds, "flops": own.flops or 0}
+    for axis, limit in budget.limits().items():
+        if limit < least.get(axis, 0):
+            raise UsageError(
+                f"a budget of {axis}={limit:g} is below what {what} itself costs, {least[axis]:.3g}; "
+                "no method can keep to it, so raise it"
+            )

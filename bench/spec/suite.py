@@ -1,0 +1,168 @@
+"""What a user can ask for: one run, and a suite of them."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.contracts.errors import UsageError, did_you_mean
+from bench.contracts.validation import validated
+from bench.spec.budget import Budget, Match
+from bench.spec.tuning import Tuning
+
+Shots = int | Literal["full"]
+
+
+class RunSpec(BaseModel):
+    """One run: task x backbone x method x config x shots x seed, and how its episodes are drawn.
+
+    config holds only what differs from the method's defaults; tuning: how it was found, if by a search. n_query: per
+    class, None for all of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    backbone: str
+    method: str
+    config: dict[str, Any] = {}
+    n_shot: Shots
+    seed: int
+    n_episodes: int
+    n_query: int | None
+    n_way: int | None
+    precision: str = "32-true"
+    budget: Budget = Budget()
+    match: Match | None = None
+    tuning: Tuning | None = None
+
+    def shared(self) -> tuple[str, str, str]:
+        """What runs have in common that are encoded together."""
+        return self.task, self.backbone, self.precision
+
+    def reference(self) -> "RunSpec | None":
+        """The run whose costs are this one's budget."""
+        if self.match is None:
+            return None
+        changes = {
+            "method": self.match.method,
+            "config": self.match.config,
+            "tuning": self.match.tuning,
+            "budget": Budget(),
+            "match": None,
+        }
+        return self.model_copy(update=changes)
+
+
+class Block(BaseModel):
+    """A grid of runs on one task. What is left out comes from the task's own protocol.
+
+    set: fields by method. preset: a named set of fields, where ``set`` says nothing else. tuning: by method, how its
+    fields in ``set`` were found. tune_all: trials that each method is tuned by first, in place of the suite's.
+    budget: limits by axis. budget_grid: several values of an axis, to run all methods under each of them. match: a
+    method, and on which axes its costs are the others' budget.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    backbone: str | None = None
+    methods: list[str] = Field(min_length=1)
+    shots: list[Annotated[int, Field(ge=1)] | Literal["full"]] = Field(default=[1, 5], min_length=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
+    n_episodes: int | None = Field(default=None, ge=1)
+    n_query: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
+    n_way: int | None = Field(default=None, ge=2)
+    precision: str = "32-true"
+    set: dict[str, dict[str, Any]] = {}
+    preset: str | None = None
+    tuning: dict[str, Tuning] = {}
+    tune_all: int | None = Field(default=None, ge=1)
+    budget: dict[str, float] = {}
+    budget_grid: dict[str, list[float]] = {}
+    match: str | None = None
+
+
+class Suite(BaseModel):
+    """A suite file: blocks of runs under one name. tune_all: trials that each method is tuned by first, if any."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    tune_all: int | None = Field(default=None, ge=1)
+    blocks: list[Block] = Field(min_length=1)
+
+
+def suite_paths() -> dict[str, Path]:
+    """The suites that ship with the project, by name."""
+    folder = Path(str(files("bench.spec"))) / "suites"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_yaml(path: Path, what: str, needed: str = "a mapping of fields") -> dict[str, Any]:
+    """A mapping in a YAML file. Raises UsageError if there is none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"no {what} can be read from {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{what} {path} needs {needed}, got {type(content).__name__}")
+    return content
+
+
+def load_suite(name: str) -> Suite:
+    """A shipped suite by name, or any YAML file by path."""
+    path = suite_paths().get(name, Path(name))
+    if not path.is_file():
+        if path.suffix in {".yaml", ".yml"}:
+            raise UsageError(f"no such suite file: {path}")
+        raise did_you_mean("suites", name, suite_paths())
+    content = read_yaml(path, "suite", "a mapping with 'name' and 'blocks'")
+    return validated(Suite, content, f"suite {path.name}")
+
+
+def parse_shots(text: str) -> list[Shots]:
+    """``1,5,full`` as a list."""
+    shots: list[Shots] = []
+    for part in text.split(","):
+        word = part.strip()
+        if word == "full":
+            shots.append("full")
+        elif word.isdecimal() and int(word) > 0:
+            shots.append(int(word))
+        else:
+            raise UsageError(f"--shots needs positive numbers or 'full', such as 1,5,full; got {text!r}")
+    return shots
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0-4`` or ``0,2,7`` as a list."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise UsageError(f"--seeds needs numbers or ranges, such as 0-4 or 0,2,7; got {text!r}")
+        seeds.extend(range(int(first), int(last if dash else first) + 1))
+    return seeds
+
+
+def parse_settings(settings: list[str], methods: list[str]) -> dict[str, dict[str, Any]]:
+    """``["faast.prior_count=400"]`` as ``{"faast": {"prior_count": 400}}``; values are read as YAML."""
+    parsed: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        target, equals, value = setting.partition("=")
+        method, dot, field = target.partition(".")
+        if not (equals and dot and method and field):
+            raise UsageError(f"--set needs METHOD.FIELD=VALUE, such as faast.prior_count=400; got {setting!r}")
+        if method not in methods:
+            raise did_you_mean("this run's methods", method, methods)
+        try:
+            parsed.setdefault(method, {})[field] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {target} needs a value in YAML, got {value!r}") from None
+    return parsed

@@ -1,0 +1,1 @@
+"""Statistics of scores: intervals, paired tests, tiers. Numbers in, numbers out."""

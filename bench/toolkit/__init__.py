@@ -1,0 +1,1 @@
+"""What plugin authors call: data sources, images, chat prompts, hooks, least squares."""

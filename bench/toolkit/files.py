@@ -1,0 +1,75 @@
+"""Files: the cache directory, package data, hashes, atomic writes."""
+
+import hashlib
+import os
+import uuid
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import platformdirs
+
+from bench.contracts.errors import DataError
+
+_BLOCK = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Where derived files are kept: ``BENCH_CACHE``, or the user's cache directory."""
+    return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("faast-bench"))
+
+
+def package_file(module: str, path: str, install: str) -> Path:
+    """A data file inside an installed package, which is not imported.
+
+    Raises DataError, naming what to install, if the package or the file is not there.
+    """
+    spec = find_spec(module)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        if (Path(folder) / path).exists():
+            return Path(folder) / path
+    raise DataError(f"{path} of the package {install} is needed and was not found; pip install {install}")
+
+
+@cache
+def _hash_of_state(path: Path, size: int, modified: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes; read once per process as long as size and time of change stay."""
+    state = path.stat()
+    return _hash_of_state(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+def weights_hash(path: Path) -> str:
+    """SHA-256 of a file; large files of the hub's cache are links to files named by just that."""
+    name = path.resolve().name
+    return name if path.is_symlink() and len(name) == 64 else file_hash(path)
+
+
+def text_hash(*parts: str) -> str:
+    """SHA-256 of texts in order; ("ab", "c") and ("a", "bc") differ."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that has its name only once all of it is on the disk. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,152 @@
+"""What plugins need to read files: packages, caches, hashes, halves of a data set, Parquet and the hub."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+import datasets
+import pyarrow as pa
+from datasets import Dataset
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+
+from bench.contracts.errors import DataError, one_line
+from bench.toolkit.files import file_hash, text_hash
+
+HUB_TIMEOUT = 5.0
+"""Seconds to wait for the hub's first answer."""
+_NUMBER = re.compile(r"-of-(\d+)\.parquet$")
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """Keep the progress bars and retry warnings of ``datasets`` and the hub off the terminal."""
+    shown = datasets.is_progress_bar_enabled()
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    datasets.disable_progress_bars()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if shown:
+            datasets.enable_progress_bars()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set on the hub, pinned to a commit, or the same splits as local Parquet files.
+
+    folder: of a local copy, which has one file ``FOLDER/SPLIT.parquet`` for each split. hub: repository id. revision:
+    full commit hash. splits: those to read; of several in a tuple the first that there is, which is the first of all
+    on the hub. files: how the paths of a split's files end in the repository, a pattern with ``{split}`` in it; where
+    names tell their number (``-of-00002``), all of them have to be there.
+    """
+
+    folder: str
+    hub: str
+    revision: str
+    splits: tuple[str | tuple[str, ...], ...] = ("train", "test")
+    files: str = "{split}-*-of-*.parquet"
+
+    def load(self, data: Path | None) -> tuple[dict[str, Dataset], str]:
+        """Every split under its name, in order, and the revision: the hub's commit or a hash of the local files.
+
+        The revision names the splits that were chosen among several. data: folder of local copies, None for the hub.
+        Raises DataError, naming the expected files.
+        """
+        choices = [(split,) if isinstance(split, str) else split for split in self.splits]
+        loaded, revision = self._from_hub(choices) if data is None else self._from_folder(data, choices)
+        chosen = [name for name, several in zip(loaded, choices, strict=True) if len(several) > 1]
+        return loaded, f"{revision} ({', '.join(chosen)})" if chosen else revision
+
+    def _layout(self, data: str, choices: Sequence[tuple[str, ...]]) -> list[str]:
+        """The files that a local copy needs, in words."""
+        return [
+            f"{data}/{self.folder}/{first}.parquet" + "".join(f" (or {other}.parquet)" for other in others)
+            for first, *others in choices
+        ]
+
+    def _from_folder(self, data: Path, choices: Sequence[tuple[str, ...]]) -> tuple[dict[str, Dataset], str]:
+        candidates = [{split: data / self.folder / f"{split}.parquet" for split in several} for several in choices]
+        there = [{split: path for split, path in paths.items() if path.is_file()} for paths in candidates]
+        wanted = self._layout(str(data), choices)
+        missing = [words for words, found in zip(wanted, there, strict=True) if not found]
+        if missing:
+            raise DataError(f"{self.folder} needs {' and '.join(wanted)}; not found: {', '.join(missing)}")
+        paths = dict(next(iter(found.items())) for found in there)
+        loaded = {split: read_parquet(self.folder, [path]) for split, path in paths.items()}
+        return loaded, text_hash(*map(file_hash, paths.values()))
+
+    def _from_hub(self, choices: Sequence[tuple[str, ...]]) -> tuple[dict[str, Dataset], str]:
+        local = f"for a local copy give --data DIR or BENCH_DATA with {' and '.join(self._layout('DIR', choices))}"
+        endings = {first: self.files.format(split=first) for first, *_ in choices}
+        try:
+            # Of the splits asked for alone: the others may be gigabytes.
+            wanted = [pattern for ending in endings.values() for pattern in (ending, f"*/{ending}")]
+            folder = hub_folder(self.hub, "dataset", self.revision, wanted)
+        except DataError as error:
+            raise DataError(f"{error}; {local}") from error
+        everything = {
+            f"/{path.relative_to(folder).as_posix()}": str(path) for path in sorted(folder.rglob("*.parquet"))
+        }
+        loaded = {}
+        for split, ending in endings.items():
+            files = [path for name, path in everything.items() if fnmatchcase(name, f"*/{ending}")]
+            # A download that was broken off leaves some of the files.
+            number = _NUMBER.search(files[0]) if files else None
+            if not files or (number and len(files) != int(number[1])):
+                raise DataError(
+                    f"{self.hub} has {len(files)} files of {split} ({ending}) in {folder}, which is not all; {local}"
+                )
+            loaded[split] = read_parquet(self.folder, files)
+        return loaded, f"{self.hub}@{self.revision}"
+
+
+def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
+    """The rows of Parquet files as one data set. Raises DataError, with the task's ``name``, if they cannot be read."""
+    paths = [str(file) for file in files]
+    try:
+        with quiet_datasets():
+            return datasets.load_dataset("parquet", data_files=paths, split="train")
+    except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"{name} cannot be read from {', '.join(paths)}: {one_line(error)}") from error
+
+
+def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str, files: Sequence[str]) -> Path:
+    """Local snapshot of a repository of the hub, downloaded if it is not there.
+
+    files: patterns of what is needed. Raises DataError within seconds if it cannot be had.
+    """
+    reason = _unreachable(repository, kind, revision)
+    try:
+        with quiet_datasets():
+            # Asked for what it cannot reach, the hub's client would try for half a minute.
+            folder = snapshot_download(
+                repository,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=list(files),
+                local_files_only=reason is not None,
+            )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise DataError(f"{repository} cannot be had from the hub ({reason or one_line(error)})") from error
+    return Path(folder)
+
+
+def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: str) -> str | None:
+    """Why the hub does not give a repository, asked once and with a short timeout; None if it does."""
+    try:
+        HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_TIMEOUT)
+    # The client's transport library, and with it the errors of a broken network, differ by version.
+    except Exception as error:
+        return f"{type(error).__name__}: {one_line(error)}"
+    return None
