@@ -1,4 +1,4 @@
-"""Memories inside a language model: hooked in before some blocks and before the final norm, so that scoring,
+"""Memories inside a language model: input_hooks in before some blocks and before the final norm, so that scoring,
 perplexity and generation all go through them (FAAST, arXiv 2605.04651).
 """
 
@@ -17,22 +17,22 @@ from bench.contracts import (
     Answers,
     Backbone,
     ForwardMethod,
+    InputMode,
     LanguageBackbone,
     Memory,
     MethodConfig,
+    ProblemShape,
     Query,
-    Reads,
-    Setting,
     Support,
     Tune,
     UsageError,
 )
-from bench.toolkit.hooks import hooked, middle_sites, weighed
+from bench.toolkit.hooks import gated_values, input_hooks, memory_layers
 from bench.toolkit.readout_files import read_readouts
 from methods._examples import whole_texts
 
 
-class InsideConfig(MethodConfig):
+class HiddenStateConfig(MethodConfig):
     """What all memories inside a model share."""
 
     output_mix: Annotated[float, Tune()] = Field(
@@ -45,7 +45,7 @@ class InsideConfig(MethodConfig):
     window: int = Field(default=1024, ge=2, description="Tokens of support text that are read at a time, at most.")
 
 
-class Inside(ForwardMethod):
+class HiddenStateMemory(ForwardMethod):
     """Learns pairs of hidden states from the support text, and changes the model's states by what it learnt.
 
     At every position whose next token is real, the key is the hidden state there. The value is the next hidden state
@@ -54,22 +54,22 @@ class Inside(ForwardMethod):
     """
 
     kinds = LANGUAGE
-    reads = Reads.INPUTS
+    reads = InputMode.INPUTS
     episodes_at_once = 1
-    Config: ClassVar[type[InsideConfig]] = InsideConfig
-    config: InsideConfig
+    Config: ClassVar[type[HiddenStateConfig]] = HiddenStateConfig
+    config: HiddenStateConfig
 
-    def __init__(self, config: InsideConfig, backbone: Backbone, setting: Setting) -> None:
+    def __init__(self, config: HiddenStateConfig, backbone: Backbone, shape: ProblemShape) -> None:
         if not isinstance(backbone, LanguageBackbone):
             raise UsageError(f"a memory inside a language model needs one, got {type(backbone).__name__}")
-        super().__init__(config, backbone, setting)
+        super().__init__(config, backbone, shape)
         readouts = read_readouts(config.readouts, backbone.width) if config.readouts else []
         self.scorers, self.outs = (
             nn.ParameterList([nn.Parameter(getattr(each, name), requires_grad=False) for each in readouts])
             for name in ("scorer", "out")
         )
         blocks = list(backbone.blocks)
-        self._places = [*(blocks[site] for site in middle_sites(len(blocks), len(readouts))), backbone.final_norm]
+        self._places = [*(blocks[site] for site in memory_layers(len(blocks), len(readouts))), backbone.final_norm]
         memories = [self.make_memory(backbone.width) for _ in self._places]
         self.memories: Sequence[Memory] = nn.ModuleList(memories)  # type: ignore[assignment]
         self.notes["readouts"] = str(config.readouts or "none: the output memory works alone")
@@ -87,13 +87,13 @@ class Inside(ForwardMethod):
 
     def observe(self, support: Support) -> None:
         """Run the batch's texts through the model as it is, and have the memories take in the pairs."""
-        for tokens in self.backbone.tokens(whole_texts(support, self.setting), self.config.window):
+        for tokens in self.backbone.tokens(whole_texts(support, self.shape), self.config.window):
             self.learn(tokens.ids, tokens.mask)
 
     def learn(self, ids: Tensor, mask: Tensor) -> None:
         """Take in one batch of tokens ``[text, position]``, padded on the right."""
         states: list[Tensor] = []
-        with hooked([(place, states.append) for place in self._places]), torch.no_grad():
+        with input_hooks([(place, states.append) for place in self._places]), torch.no_grad():
             self.backbone.decoder(input_ids=ids, attention_mask=mask, use_cache=False)
         # Both the position and the one that follows must be real.
         real = (mask[:, 1:] * mask[:, :-1]).bool().reshape(1, -1)
@@ -103,7 +103,7 @@ class Inside(ForwardMethod):
             last = number == len(self.scorers)
             values = (following if last else state)[:, 1:].float()
             if not last:
-                values = weighed(keys, values, self.scorers[number])
+                values = gated_values(keys, values, self.scorers[number])
             memory.observe(keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real)
         self.notes["support_tokens"] += int(real.sum())
 
@@ -113,10 +113,10 @@ class Inside(ForwardMethod):
             memory.solve()
 
     @contextmanager
-    def attached(self) -> Iterator[None]:
+    def hooks_active(self) -> Iterator[None]:
         """While this lasts, everything that the backbone runs goes through the memories."""
         places = [(place, self._middle(number)) for number, place in enumerate(self._places[:-1])]
-        with hooked([*places, (self._places[-1], self._output)]):
+        with input_hooks([*places, (self._places[-1], self._output)]):
             yield
 
     def _middle(self, number: int) -> Any:
@@ -137,8 +137,8 @@ class Inside(ForwardMethod):
 
         Without a support set the memories know nothing, and the model answers as it is.
         """
-        with self.attached() if self.notes["support_tokens"] else nullcontext():
-            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
+        with self.hooks_active() if self.notes["support_tokens"] else nullcontext():
+            return self.backbone.answer(query, self.shape.kind, self.shape.protocol)
 
 
 def _read(memory: Memory, states: Tensor) -> Tensor:

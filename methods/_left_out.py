@@ -20,7 +20,7 @@ class FastWeightsLeftOut:
     The cut-off is that of all N examples. The share of the memory's answer is that of the N - 1 that are left.
 
     spectrum, cross: of all pairs. sample: the examples to leave out, among them. stored: ``[E, M, v]``, their values
-    in the memory. sizes: ``[E, way]``, examples of each class. class_values: ``[E, way, dim_v]`` where the memory
+    in the memory. sizes: ``[E, way]``, examples of each class. class_embeddings: ``[E, way, dim_v]`` where the memory
     stores labels, which they then stand for; None where it stores values.
     """
 
@@ -33,14 +33,14 @@ class FastWeightsLeftOut:
         sizes: Tensor,
         backbone: Backbone,
         classes: Classes,
-        class_values: Tensor | None,
+        class_embeddings: Tensor | None,
     ) -> None:
         self.left_out = LeftOut.of(spectrum, cross, sample.keys.double(), stored.double())
         self.labels, self.prior = sample.labels, sample.prior
         # Without an example of its class the memory cannot but be wrong, which says nothing of its settings.
         self.mask = sample.mask & (sizes.gather(1, sample.labels) > 1)
         self.count = sizes.sum(dim=1)
-        self.backbone, self.classes, self.class_values = backbone, classes, class_values
+        self.backbone, self.classes, self.class_embeddings = backbone, classes, class_embeddings
         self._recalled: tuple[float, Tensor] | None = None
 
     def recalled(self, alpha: float) -> Tensor:
@@ -48,23 +48,23 @@ class FastWeightsLeftOut:
         if self._recalled is None or self._recalled[0] != alpha:
             rtol = self.count.clamp(min=1).double() ** -alpha
             answers = self.left_out.cut_off(rtol).to(self.prior.dtype)
-            self._recalled = alpha, answers if self.class_values is None else answers @ self.class_values
+            self._recalled = alpha, answers if self.class_embeddings is None else answers @ self.class_embeddings
         return self._recalled[1]
 
-    def scores(self, alpha: float, prior_count: float) -> Tensor:
+    def scores(self, alpha: float, prior_strength: float) -> Tensor:
         """Scores ``[E, M, way]`` of the mixed answers."""
         others = (self.count - 1).clamp(min=0).to(self.prior.dtype)
-        share = others / (prior_count + others).clamp(min=torch.finfo(others.dtype).tiny)
+        share = others / (prior_strength + others).clamp(min=torch.finfo(others.dtype).tiny)
         mixed = torch.lerp(self.prior, self.recalled(alpha), share.view(-1, 1, 1))
-        return self.backbone.readout(mixed, self.classes)
+        return self.backbone.class_logits(mixed, self.classes)
 
-    def log_likelihood(self, alpha: float, prior_count: float) -> Tensor:
+    def log_likelihood(self, alpha: float, prior_strength: float) -> Tensor:
         """``[E]``, summed over the examples that can be answered, with scores as sharp as makes these likeliest.
 
         A backbone's scale makes answers surer than few examples warrant, and which answer is right does not depend on
         it: at that scale the likeliest settings are those that dare say least.
         """
-        scores = self.scores(alpha, prior_count).double()
+        scores = self.scores(alpha, prior_strength).double()
         right = scores.gather(-1, self.labels.unsqueeze(-1)).squeeze(-1)
         # One after the other: all of them together would be ten times the memory.
         found = [
@@ -75,10 +75,10 @@ class FastWeightsLeftOut:
 
 
 def most_likely(
-    left_out: FastWeightsLeftOut, alphas: Sequence[float], prior_counts: Sequence[float]
+    left_out: FastWeightsLeftOut, alphas: Sequence[float], prior_strengths: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
     """The alpha and the prior count ``[E]`` of the greatest likelihood in each episode; the first of several."""
-    settings = [(alpha, prior_count) for alpha in alphas for prior_count in prior_counts]
+    settings = [(alpha, prior_strength) for alpha in alphas for prior_strength in prior_strengths]
     best = torch.stack([left_out.log_likelihood(*setting) for setting in settings]).argmax(dim=0)
     table = best.new_tensor(settings, dtype=torch.float64)[best]
     return table[:, 0], table[:, 1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.contracts import Setting, Support
+from bench.contracts import ProblemShape, Support
 from bench.toolkit.least_squares import Spectrum
 from methods._held_out import Sample
 
@@ -79,15 +79,15 @@ class Observed:
     expand: features ``[..., width]`` of keys.
     """
 
-    def __init__(self, setting: Setting, width: int, expand: Callable[[Tensor], Tensor]) -> None:
-        self.setting, self.width, self.expand = setting, width, expand
-        self.streams = setting.n_support >= width
+    def __init__(self, shape: ProblemShape, width: int, expand: Callable[[Tensor], Tensor]) -> None:
+        self.shape, self.width, self.expand = shape, width, expand
+        self.streams = shape.n_support >= width
         self._sums: Moments | None = None
         self._batches: list[Sample] = []
 
     def observe(self, support: Support) -> None:
         """Take in one batch."""
-        batch = Sample.of(support, self.setting.seed)
+        batch = Sample.of(support, self.shape.seed)
         if not self.streams:
             self._batches.append(batch)
             return
@@ -97,11 +97,11 @@ class Observed:
             sums = self._moments(batch.keys[:, part], batch.labels[:, part], batch.mask[:, part])
             self._sums = sums if self._sums is None else self._sums + sums
         # Of items that are only to be held out, as many are kept as can be chosen.
-        self._batches = [Sample.joined([*self._batches, batch]).lowest(self.setting.n_way)]
+        self._batches = [Sample.joined([*self._batches, batch]).lowest(self.shape.n_way)]
 
     def _moments(self, keys: Tensor, labels: Tensor, mask: Tensor) -> Moments:
         rows = self.expand(keys).double() * mask.unsqueeze(-1)
-        return Moments.of(rows, class_indicator(labels, mask, self.setting.n_way), summed=self.streams)
+        return Moments.of(rows, class_indicator(labels, mask, self.shape.n_way), summed=self.streams)
 
     def parts(self) -> Iterator[Part]:
         """All that was observed, as many episodes at a time as memory allows."""

@@ -7,13 +7,13 @@ from typing import ClassVar, cast
 import torch
 from transformers import PreTrainedModel
 
-from bench.contracts import Backbone, LanguageBackbone, Setting, UsageError
+from bench.contracts import Backbone, LanguageBackbone, ProblemShape, UsageError
 from methods._adapted import copied
-from methods._training_lm import TrainedThrough, TrainingConfig
+from methods._training_lm import LMFineTune, TrainingConfig
 
 
-class Tuned(TrainedThrough):
-    """Adapters in a copy of the frozen language model; see TrainedThrough for what they learn.
+class PeftMethod(LMFineTune):
+    """Adapters in a copy of the frozen language model; see LMFineTune for what they learn.
 
     The network stays in evaluation mode but for the adapters' own dropout.
     """
@@ -21,8 +21,8 @@ class Tuned(TrainedThrough):
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig
     config: TrainingConfig
 
-    def __init__(self, config: TrainingConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: TrainingConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         self.adapted = self.adapt(backbone)
         self.in_float32()
 
@@ -49,7 +49,7 @@ class Tuned(TrainedThrough):
         with torch.random.fork_rng(), warnings.catch_warnings():
             # peft warns of settings that it then sets right by itself.
             warnings.simplefilter("ignore")
-            torch.manual_seed(self.setting.seed)
+            torch.manual_seed(self.shape.seed)
             self.insert(adapted)
         return adapted
 

@@ -5,7 +5,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from bench.contracts import Limits, Setting
+from bench.contracts import Limits, ProblemShape
 from methods._held_out import rank_in_class
 
 COUNTER = 8
@@ -25,10 +25,10 @@ class Reservoir:
         self._generator = torch.Generator().manual_seed(seed)
 
     @classmethod
-    def of(cls, setting: Setting, bytes_once: int = 0, stores: int = 1) -> Self:
+    def of(cls, shape: ProblemShape, bytes_once: int = 0, stores: int = 1) -> Self:
         """For one of ``stores`` stores of a method that keeps ``bytes_once`` beside them."""
-        whole = setting.limits.state_bytes
-        return cls(None if whole is None else max(0, whole - bytes_once) // stores, setting.n_way, setting.seed)
+        whole = shape.limits.state_bytes
+        return cls(None if whole is None else max(0, whole - bytes_once) // stores, shape.n_way, shape.seed)
 
     def most(self, bytes_each: int) -> int | None:
         """Items of ``bytes_each`` that an episode may keep."""

@@ -19,7 +19,7 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor
     return (each.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).sum()
 
 
-class SupportTrained(GradientMethod):
+class FullSupportMethod(GradientMethod):
     """Is given the whole support set at each step, looks at it once, and works on what it kept.
 
     So it can start from the examples and hold some of them out.
@@ -42,7 +42,7 @@ class SupportTrained(GradientMethod):
 
     def shuffled(self, support: Support) -> Sample:
         """The items in an order of their own, padding last, so that minibatches do not depend on how they came."""
-        return Sample.of(support, self.setting.seed).shuffled()
+        return Sample.of(support, self.shape.seed).shuffled()
 
     @abstractmethod
     def step_loss(self, step: int, classes: Classes) -> Tensor:

@@ -17,12 +17,12 @@ from bench.contracts import (
     Backbone,
     DataError,
     GradientMethod,
+    InputMode,
     Kind,
     LanguageBackbone,
     MethodConfig,
+    ProblemShape,
     Query,
-    Reads,
-    Setting,
     Support,
 )
 from methods._adapted import ClippedAdamW
@@ -44,7 +44,7 @@ class TrainingConfig(MethodConfig):
     )
 
 
-class TrainedThrough(GradientMethod):
+class LMFineTune(GradientMethod):
     """Cross-entropy of what should follow each prompt, of parameters that a frozen language model's states go through.
 
     In classification the loss is over the tokens of the answer, in translation over those of the translation and
@@ -54,14 +54,14 @@ class TrainedThrough(GradientMethod):
     """
 
     kinds = LANGUAGE
-    reads = Reads.INPUTS
+    reads = InputMode.INPUTS
     episodes_at_once = 1
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig
     config: TrainingConfig
     weight_decay: ClassVar[float] = 0.01
 
-    def __init__(self, config: TrainingConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: TrainingConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         self.steps, self.batch_size = config.steps, config.batch_size or TEXTS_AT_ONCE
         self._step = 0
 
@@ -81,12 +81,12 @@ class TrainedThrough(GradientMethod):
         self.ready()
         self._step += 1
         with torch.random.fork_rng():
-            torch.manual_seed(self.setting.seed + self._step)
+            torch.manual_seed(self.shape.seed + self._step)
             return self.batch_loss(support)
 
     def batch_loss(self, support: Support) -> Tensor:
         """Mean cross-entropy over the tokens that are to be learnt. Raises DataError if there is no example."""
-        examples = self._texts(support) if self.setting.kind is Kind.LANGUAGE_MODELLING else self._completed(support)
+        examples = self._texts(support) if self.shape.kind is Kind.LANGUAGE_MODELLING else self._completed(support)
         if not examples:
             raise DataError(f"{type(self).__name__} trains on one example or more, got none")
         ids = pad_sequence([row for row, _ in examples], batch_first=True)
@@ -113,7 +113,7 @@ class TrainedThrough(GradientMethod):
 
     def _completed(self, support: Support) -> list[tuple[Tensor, int]]:
         """Each prompt with its completion, and where the two part: tokens are those of the joined text."""
-        ending = self.setting.separator if self.setting.kind is Kind.TRANSLATION else ""
+        ending = self.shape.separator if self.shape.kind is Kind.TRANSLATION else ""
         examples = []
         for prompt, completion in zip(support.inputs.episode(0), support.completions(0), strict=True):
             stem, whole = self._row(prompt), self._row(prompt + completion + ending)
@@ -148,7 +148,7 @@ class TrainedThrough(GradientMethod):
     def predict(self, query: Query) -> Answers:
         """What the model answers by now; see Method.predict for the shapes."""
         self.reader.eval()
-        return self.reader.answer(query, self.setting.kind, self.setting.protocol)
+        return self.reader.answer(query, self.shape.kind, self.shape.protocol)
 
     def state_bytes(self) -> int:
         """Bytes of what is trained; the network is the backbone's."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from bench.contracts import LanguageBackbone, Tune, UsageError
-from methods._peft_lm import Tuned
+from methods._peft_lm import PeftMethod
 from methods._training_lm import TrainingConfig
 
 
@@ -97,7 +97,7 @@ class VirtualTokens(nn.Module):
             cache.update(keys, values, number)
 
 
-class VirtuallyTuned(Tuned):
+class SoftPromptMethod(PeftMethod):
     """A method whose adapters are virtual tokens; they take room from what the model can read."""
 
     sized_by = "virtual_tokens"

@@ -13,7 +13,7 @@ from bench.contracts import (
     Classes,
     LeaveOneOut,
     Memory,
-    Setting,
+    ProblemShape,
     Support,
     Tune,
 )
@@ -30,7 +30,7 @@ Exponent = Annotated[float, Field(ge=0, le=4)]
 ALPHA = 0.8
 """The published exponent."""
 ALPHAS = (*(tenths / 10 for tenths in range(1, 13)), 1.5, 2.0)
-PRIOR_COUNTS = (0.0, *(10 ** (halves / 2) for halves in range(9)))
+PRIOR_STRENGTHS = (0.0, *(10 ** (halves / 2) for halves in range(9)))
 """What ``auto`` chooses from; cut-offs lie densest where singular values of features do."""
 
 
@@ -38,7 +38,7 @@ class FaastConfig(AssociativeConfig):
     """Hyper-parameters of FAAST; ``auto`` is chosen for each episode from its support set, see FastWeightsLeftOut."""
 
     # Wider than the base's field, which is given a number in the place of ``auto``.
-    prior_count: Annotated[Count | Auto | None, Tune(0.1, 1e4, log=True)] = Field(  # type: ignore[assignment]
+    prior_strength: Annotated[Count | Auto | None, Tune(0.1, 1e4, log=True)] = Field(  # type: ignore[assignment]
         default=None,
         description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value. "
         "auto: the likeliest from 0 to 10,000 when each example is left out.",
@@ -162,23 +162,23 @@ class Faast(AssociativeMethod):
     source = "Bao et al., FAAST: Forward-Only Associative Learning via Closed-Form Fast Weights, arXiv 2605.04651"
     memory: FastWeights
 
-    def __init__(self, config: FaastConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
-        self._auto = "auto" in {config.prior_count, config.alpha}
+    def __init__(self, config: FaastConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self._auto = "auto" in {config.prior_strength, config.alpha}
         self._observed: tuple[Tensor, Sample, Classes] | None = None
-        if config.prior_count == "auto":
-            del self.prior_count
+        if config.prior_strength == "auto":
+            del self.prior_strength
             # A part of the state, which answering needs: one for each episode.
-            self.register_buffer("prior_count", torch.full((setting.n_episodes,), setting.prior_count))
+            self.register_buffer("prior_strength", torch.full((shape.n_episodes,), shape.prior_strength))
 
     def make_memory(self) -> FastWeights:
-        """Empty fast weights for the setting's shapes."""
-        setting, config = self.setting, self.config
+        """Empty fast weights for the problem's shapes."""
+        shape, config = self.shape, self.config
         return FastWeights(
-            setting.n_episodes,
-            setting.key_dim,
+            shape.n_episodes,
+            shape.key_dim,
             self.memory_dim,
-            n_items=setting.n_support,
+            n_items=shape.n_support,
             alpha=ALPHA if config.alpha == "auto" else config.alpha,
             solver=config.solver,
         )
@@ -188,11 +188,11 @@ class Faast(AssociativeMethod):
         super().observe(support)
         if not self._auto:
             return
-        sizes = class_indicator(support.labels, support.mask, self.setting.n_way).sum(dim=1).long()
-        kept = Sample.of(support, self.setting.seed)
+        sizes = class_indicator(support.labels, support.mask, self.shape.n_way).sum(dim=1).long()
+        kept = Sample.of(support, self.shape.seed)
         if self._observed is not None:
             sizes, kept = sizes + self._observed[0], Sample.joined([self._observed[1], kept])
-        self._observed = sizes, kept.lowest(self.setting.n_way) if self.memory.streams else kept, support.classes
+        self._observed = sizes, kept.lowest(self.shape.n_way) if self.memory.streams else kept, support.classes
 
     def solve(self) -> None:
         """Choose what is ``auto``, then compile the pairs."""
@@ -204,32 +204,34 @@ class Faast(AssociativeMethod):
     def left_out(self) -> FastWeightsLeftOut:
         """Answers for the examples observed, each left out; before ``solve``, and only where something is ``auto``."""
         if self._observed is None:
-            raise ValueError("examples are kept to be left out only where alpha or prior_count is auto")
+            raise ValueError("examples are kept to be left out only where alpha or prior_strength is auto")
         sizes, sample, classes = self._observed
-        stored = class_indicator(sample.labels, sample.mask, self.setting.n_way)
+        stored = class_indicator(sample.labels, sample.mask, self.shape.n_way)
         if not self.stores_labels:
-            stored = stored @ classes.values.double()
-        class_values = classes.values if self.stores_labels else None
-        return FastWeightsLeftOut(*self.memory.spectrum(), sample, stored, sizes, self.backbone, classes, class_values)
+            stored = stored @ classes.class_embeddings.double()
+        class_embeddings = classes.class_embeddings if self.stores_labels else None
+        return FastWeightsLeftOut(
+            *self.memory.spectrum(), sample, stored, sizes, self.backbone, classes, class_embeddings
+        )
 
     def _choose(self, left_out: FastWeightsLeftOut) -> None:
         """Where no example can be left out, as at one shot, alpha is the published one and the prior the default."""
         config = self.config
         alphas = ALPHAS if config.alpha == "auto" else (config.alpha,)
-        prior_counts = PRIOR_COUNTS if config.prior_count == "auto" else (float(self.prior_count),)
-        alpha, prior_count = most_likely(left_out, alphas, prior_counts)
+        prior_strengths = PRIOR_STRENGTHS if config.prior_strength == "auto" else (float(self.prior_strength),)
+        alpha, prior_strength = most_likely(left_out, alphas, prior_strengths)
         possible = left_out.mask.any(dim=1)
         if config.alpha == "auto":
             self.memory.alpha = alpha.where(possible, ALPHA)
             self.notes["chosen_alpha"] = float(self.memory.alpha.median())
-        if config.prior_count == "auto":
-            self.prior_count = prior_count.where(possible, self.setting.prior_count).float()
-            self.notes["chosen_prior_count"] = float(self.prior_count.median())
+        if config.prior_strength == "auto":
+            self.prior_strength = prior_strength.where(possible, self.shape.prior_strength).float()
+            self.notes["chosen_prior_strength"] = float(self.prior_strength.median())
 
     @classmethod
-    def leave_one_out(cls, backbone: Backbone, setting: Setting, support: Support) -> "FaastTrials":
+    def leave_one_out(cls, backbone: Backbone, shape: ProblemShape, support: Support) -> "FaastTrials":
         """One factorisation for every alpha and prior count."""
-        return FaastTrials(cls(FaastConfig(alpha="auto"), backbone, setting), support)
+        return FaastTrials(cls(FaastConfig(alpha="auto"), backbone, shape), support)
 
 
 class FaastTrials(LeaveOneOut[FaastConfig]):
@@ -237,18 +239,20 @@ class FaastTrials(LeaveOneOut[FaastConfig]):
 
     def __init__(self, method: Faast, support: Support) -> None:
         method.observe(support)
-        self._left_out, self._default = method.left_out(), method.setting.prior_count
+        self._left_out, self._default = method.left_out(), method.shape.prior_strength
         self.labels, self.mask = self._left_out.labels, self._left_out.mask
 
     def serves(self, config: FaastConfig) -> bool:
         """Whether both are numbers, and the solver the exact one."""
-        return "auto" not in {config.alpha, config.prior_count} and config.solver == "exact"
+        return "auto" not in {config.alpha, config.prior_strength} and config.solver == "exact"
 
     def scores(self, config: FaastConfig) -> Tensor:
         """Scores ``[episode, item, way]``. Raises ValueError for a config that it does not serve."""
-        if config.alpha == "auto" or config.prior_count == "auto" or config.solver != "exact":
+        if config.alpha == "auto" or config.prior_strength == "auto" or config.solver != "exact":
             raise ValueError(f"leaving one out needs numbers and the exact solver, got {config}")
-        return self._left_out.scores(config.alpha, self._default if config.prior_count is None else config.prior_count)
+        return self._left_out.scores(
+            config.alpha, self._default if config.prior_strength is None else config.prior_strength
+        )
 
 
 PLUGIN = Faast

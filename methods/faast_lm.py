@@ -7,13 +7,13 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.contracts import Memory, Tune
-from methods._inside import Inside, InsideConfig
+from methods._inside import HiddenStateConfig, HiddenStateMemory
 from methods.faast import FastWeights
 
 LmSolver = Literal["exact", "published"]
 
 
-class FaastLmConfig(InsideConfig):
+class FaastLmConfig(HiddenStateConfig):
     """Hyper-parameters of FAAST inside a language model; defaults are published."""
 
     alpha: Annotated[float, Tune(0.4, 1.6)] = Field(
@@ -80,8 +80,8 @@ class ChunkedFastWeights(Memory):
         self._solved = total
 
 
-class FaastLm(Inside):
-    """Fast weights for every memory; see Inside for what they learn and where they stand."""
+class FaastLm(HiddenStateMemory):
+    """Fast weights for every memory; see HiddenStateMemory for what they learn and where they stand."""
 
     Config = FaastLmConfig
     config: FaastLmConfig

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import Backbone, Classes, ForwardMethod, MethodConfig, Query, Setting, Support, Tune
+from bench.contracts import Backbone, Classes, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._moments import Moments, Observed, Part
 
 ALPHAS = tuple(10.0**power for power in range(-4, 3))
@@ -25,7 +25,7 @@ class GdaConfig(MethodConfig):
 
 
 class Gda(ForwardMethod):
-    """``readout(prior) + alpha (f w_c + b_c)``: the Bayes classifier of Gaussians with a shared covariance S.
+    """``class_logits(prior) + alpha (f w_c + b_c)``: the Bayes classifier of Gaussians with a shared covariance S.
 
     ``w_c = S^-1 mu_c``, ``b_c = -log C - mu_c^T S^-1 mu_c / 2`` with class means mu_c and the shrunk
     ``S^-1 = d ((N - 1) S + tr(S) I)^-1`` over N examples of width d. alpha is the best of seven by accuracy on a
@@ -41,11 +41,11 @@ class Gda(ForwardMethod):
     config: GdaConfig
     source = "Wang et al. 2024, A Hard-to-Beat Baseline for Training-free CLIP-based Adaptation, arXiv 2402.04087"
 
-    def __init__(self, config: GdaConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
-        self.register_buffer("weights", torch.zeros(setting.n_episodes, setting.key_dim, setting.n_way))
-        self.register_buffer("bias", torch.zeros(setting.n_episodes, 1, setting.n_way))
-        self._observed = Observed(setting, setting.key_dim, lambda keys: keys)
+    def __init__(self, config: GdaConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self.register_buffer("weights", torch.zeros(shape.n_episodes, shape.key_dim, shape.n_way))
+        self.register_buffer("bias", torch.zeros(shape.n_episodes, 1, shape.n_way))
+        self._observed = Observed(shape, shape.key_dim, lambda keys: keys)
 
     weights: Tensor
     """``[episode, dim_k, way]``, times alpha."""
@@ -64,18 +64,18 @@ class Gda(ForwardMethod):
             alpha = self._chosen(part) if self.config.alpha is None else weights.new_tensor(self.config.alpha)
             self.weights[part.episodes] = (alpha.view(-1, 1, 1) * weights).float()
             self.bias[part.episodes] = (alpha.view(-1, 1, 1) * bias).float()
-        self._observed = Observed(self.setting, self.setting.key_dim, lambda keys: keys)
+        self._observed = Observed(self.shape, self.shape.key_dim, lambda keys: keys)
 
     def predict(self, query: Query) -> Tensor:
         """Zero-shot and discriminant logits together, ``[episode, item, way]``."""
-        zero_shot = self.backbone.readout(query.prior, query.classes)
+        zero_shot = self.backbone.class_logits(query.prior, query.classes)
         return zero_shot + torch.baddbmm(self.bias, query.keys, self.weights)
 
     def _chosen(self, part: Part) -> Tensor:
         """``[episode]``: the alpha of best accuracy on what is held out; 1 where nothing is."""
         held, weights, bias = part.held_out, *_discriminant(part.training)
-        classes = Classes(self._classes.values[part.episodes], self._classes.names[part.episodes])
-        zero_shot = self.backbone.readout(held.prior, classes).double()
+        classes = Classes(self._classes.class_embeddings[part.episodes], self._classes.names[part.episodes])
+        zero_shot = self.backbone.class_logits(held.prior, classes).double()
         ours = held.keys.double() @ weights + bias
         alphas = weights.new_tensor(ALPHAS)
         right = torch.stack(

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Backbone, Memory, Query, Setting, Support, Tune
+from bench.contracts import AssociativeConfig, AssociativeMethod, Backbone, Memory, ProblemShape, Query, Support, Tune
 from methods._held_out import Sample
 from methods._pairs import without_padding
 
@@ -71,7 +71,7 @@ class Hebbian(AssociativeMethod):
     """Hebbian memory; its answer is scaled to the length of the query's prior and mixed with it by ``N / (N0 + N)``.
 
     A support set comes sorted by class, and a memory that decays would know the last classes alone. So pairs arrive
-    in an order shuffled by the setting's seed, whatever order they are given in. Of the shuffled pairs only the last
+    in an order shuffled by the problem's seed, whatever order they are given in. Of the shuffled pairs only the last
     that still weigh something are kept until solve: 360 for a decay of 0.95, none for a decay of 1.
     """
 
@@ -79,26 +79,26 @@ class Hebbian(AssociativeMethod):
     config: HebbianConfig
     source = "Ba et al. 2016, Using Fast Weights to Attend to the Recent Past, arXiv 1610.06258"
 
-    def __init__(self, config: HebbianConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: HebbianConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         self._recent: Sample | None = None
         self._values: Tensor | None = None
 
     def make_memory(self) -> HebbianMemory:
-        """Empty fast weights for the setting's shapes."""
-        setting = self.setting
-        return HebbianMemory(setting.n_episodes, setting.key_dim, setting.value_dim, self.config.decay)
+        """Empty fast weights for the problem's shapes."""
+        shape = self.shape
+        return HebbianMemory(shape.n_episodes, shape.key_dim, shape.value_dim, self.config.decay)
 
     def observe(self, support: Support) -> None:
         """Pass the batch on if its order does not matter; else keep what will come last."""
         if self.config.decay == 1:
             super().observe(support)
             return
-        batch = Sample.of(support, self.setting.seed)
+        batch = Sample.of(support, self.shape.seed)
         recent = batch if self._recent is None else Sample.joined([self._recent, batch])
         last = math.ceil(math.log(NEGLIGIBLE) / math.log(self.config.decay))
         self._recent = recent.shuffled().part(slice(0, last))
-        self._values = support.classes.values
+        self._values = support.classes.class_embeddings
         self.count += support.mask.sum(dim=1)
 
     def solve(self) -> None:

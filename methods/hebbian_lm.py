@@ -8,16 +8,16 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Backbone, Memory, Setting, Support, Tokens, Tune
+from bench.contracts import Backbone, Memory, ProblemShape, Support, Tokens, Tune
 from methods._examples import whole_texts
-from methods._inside import Inside, InsideConfig
+from methods._inside import HiddenStateConfig, HiddenStateMemory
 from methods._pairs import without_padding
 from methods.hebbian import NEGLIGIBLE, HebbianMemory
 
 Length = Literal["values", "state"]
 
 
-class HebbianLmConfig(InsideConfig):
+class HebbianLmConfig(HiddenStateConfig):
     """Hyper-parameters of Hebbian fast weights inside a language model."""
 
     decay: Annotated[float, Tune(0.5)] = Field(
@@ -77,11 +77,11 @@ class CosineHebbian(HebbianMemory):
         return normalize(super().read(keys), dim=-1) * length
 
 
-class HebbianLm(Inside):
-    """Hebbian memory for every place; see Inside for what it learns and where it stands.
+class HebbianLm(HiddenStateMemory):
+    """Hebbian memory for every place; see HiddenStateMemory for what it learns and where it stands.
 
     With a decay, tokens arrive in the order of their text, and texts in the order given; examples of classes come
-    sorted by them, so their order is shuffled by the setting's seed. Tokens that would have decayed to nothing are
+    sorted by them, so their order is shuffled by the problem's seed. Tokens that would have decayed to nothing are
     not read: of the last texts, 0.95 reads the windows with the last 360 pairs.
 
     By default its answers are as long as what it learnt, so that ``output_mix`` means the same share for every memory:
@@ -93,8 +93,8 @@ class HebbianLm(Inside):
     config: HebbianLmConfig
     source = "Ba et al. 2016, Using Fast Weights to Attend to the Recent Past, arXiv 1610.06258"
 
-    def __init__(self, config: HebbianLmConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: HebbianLmConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         self._texts: list[str] = []
 
     def make_memory(self, width: int) -> Memory:
@@ -106,7 +106,7 @@ class HebbianLm(Inside):
         if self.config.decay == 1:
             super().observe(support)
         else:
-            self._texts += whole_texts(support, self.setting)
+            self._texts += whole_texts(support, self.shape)
 
     def solve(self) -> None:
         """Read the last texts, and round."""
@@ -117,8 +117,8 @@ class HebbianLm(Inside):
 
     def _last_tokens(self) -> list[Tokens]:
         """Batches of the last texts that still weigh something, the last batch first."""
-        if self.setting.n_way > 1:
-            order = torch.randperm(len(self._texts), generator=self.setting.generator()).tolist()
+        if self.shape.n_way > 1:
+            order = torch.randperm(len(self._texts), generator=self.shape.generator()).tolist()
             texts = [self._texts[index] for index in order]
         else:
             texts = self._texts

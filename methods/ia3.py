@@ -7,7 +7,7 @@ from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPI
 from pydantic import Field
 
 from bench.contracts import LanguageBackbone, Tune, UsageError
-from methods._peft_lm import Tuned
+from methods._peft_lm import PeftMethod
 from methods._training_lm import TrainingConfig
 
 
@@ -22,7 +22,7 @@ class ScalesConfig(TrainingConfig):
     )
 
 
-class IA3(Tuned):
+class IA3(PeftMethod):
     """Scales start at 1, which changes nothing; they stand where peft puts them in the model's family."""
 
     Config: ClassVar[type[ScalesConfig]] = ScalesConfig

@@ -9,12 +9,12 @@ from bench.contracts import (
     Answers,
     Backbone,
     ForwardMethod,
+    InputMode,
     Kind,
     LanguageBackbone,
     MethodConfig,
+    ProblemShape,
     Query,
-    Reads,
-    Setting,
     Support,
     UsageError,
 )
@@ -27,7 +27,7 @@ class InContext(ForwardMethod):
     Classification: scores are the answers' log-probabilities; the demonstrations are run once for all queries of a
     batch. Translation: the answer is what the model writes, and demonstrations leave room for it.
 
-    Demonstrations stand in an order shuffled by the setting's seed, since a support set comes sorted
+    Demonstrations stand in an order shuffled by the problem's seed, since a support set comes sorted
     by class and a model leans towards the classes it read last. Whole demonstrations are dropped,
     oldest (first) first, until the rest fits with the longest query and answer of a batch, and what a budget leaves
     for tokens and state; the smallest number kept over all batches is in ``notes``.
@@ -37,16 +37,16 @@ class InContext(ForwardMethod):
     """
 
     kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
-    reads = Reads.INPUTS
+    reads = InputMode.INPUTS
     episodes_at_once = 1
     source: ClassVar[str] = "Brown et al. 2020, Language Models are Few-Shot Learners, arXiv 2005.14165"
 
-    def __init__(self, config: MethodConfig, backbone: Backbone, setting: Setting) -> None:
+    def __init__(self, config: MethodConfig, backbone: Backbone, shape: ProblemShape) -> None:
         if not isinstance(backbone, LanguageBackbone):
             raise UsageError(
                 f"in_context needs a language model, got {type(backbone).__name__}; choose a language backbone"
             )
-        super().__init__(config, backbone, setting)
+        super().__init__(config, backbone, shape)
         self._observed = 0
         self._demonstrations: list[str] = []
         self._tokens: list[int] = []
@@ -55,18 +55,18 @@ class InContext(ForwardMethod):
 
     def observe(self, support: Support) -> None:
         """Write the batch's items out as demonstrations, each ended by the separator."""
-        self._demonstrations += whole_texts(support, self.setting)
+        self._demonstrations += whole_texts(support, self.shape)
 
     def solve(self) -> None:
         """Shuffle, and forget what would not fit before even the shortest query."""
         self._observed = len(self._demonstrations)
-        order = torch.randperm(self._observed, generator=self.setting.generator()).tolist()
+        order = torch.randperm(self._observed, generator=self.shape.generator()).tolist()
         shuffled = [self._demonstrations[index] for index in order]
         count = self.backbone.count_tokens
         # What one more of it takes: alone it would also count what begins a text, such as a system message.
         twice = count([text * 2 for text in shuffled])
         tokens = [both - one for both, one in zip(twice, count(shuffled), strict=True)]
-        limits, room = self.setting.limits, self.backbone.context_length
+        limits, room = self.shape.limits, self.backbone.context_length
         first = _first_that_fits(tokens, room if limits.tokens is None else min(room, limits.tokens))
         if limits.state_bytes is not None:
             sizes = [len(text.encode()) for text in shuffled]
@@ -78,9 +78,9 @@ class InContext(ForwardMethod):
 
         Raises DataError if a query does not fit the model even without demonstrations.
         """
-        prompts, setting = query.inputs.episode(0), self.setting
+        prompts, shape = query.inputs.episode(0), self.shape
         context = self._context(prompts, self._longest_answer(query.classes.names[0])) if prompts else ""
-        return self.backbone.answer(query, setting.kind, setting.protocol, context)
+        return self.backbone.answer(query, shape.kind, shape.protocol, context)
 
     def state_bytes(self) -> int:
         """Bytes of the demonstrations as UTF-8 text; the key-value cache is rebuilt from it."""
@@ -92,8 +92,8 @@ class InContext(ForwardMethod):
 
     def _longest_answer(self, names: Sequence[str]) -> int:
         """Tokens that an answer may take."""
-        if self.setting.kind is Kind.TRANSLATION:
-            return self.setting.protocol.max_new_tokens
+        if self.shape.kind is Kind.TRANSLATION:
+            return self.shape.protocol.max_new_tokens
         return max(self.backbone.count_tokens(names))
 
     def _context(self, prompts: Sequence[str], answer: int) -> str:

@@ -68,10 +68,8 @@ class Knn(AssociativeMethod):
 
     def make_memory(self) -> Neighbours:
         """An empty store of labelled keys."""
-        setting = self.setting
-        return Neighbours(
-            setting.n_episodes, setting.key_dim, setting.n_way, self.config.k, Reservoir.of(setting, COUNTER)
-        )
+        shape = self.shape
+        return Neighbours(shape.n_episodes, shape.key_dim, shape.n_way, self.config.k, Reservoir.of(shape, COUNTER))
 
     def observe(self, support: Support) -> None:
         """Keep keys and labels, and count items."""
@@ -80,7 +78,7 @@ class Knn(AssociativeMethod):
 
     def recall(self, query: Query) -> Tensor:
         """``[episode, item, dim_v]``, the class value of the label voted for."""
-        values = query.classes.values
+        values = query.classes.class_embeddings
         label: Tensor = self.memory.read(query.keys)
         return values.gather(1, label.expand(-1, -1, values.shape[-1]))
 

@@ -14,16 +14,16 @@ from bench.contracts import (
     Answers,
     Backbone,
     ForwardMethod,
+    InputMode,
     LanguageBackbone,
     MethodConfig,
+    ProblemShape,
     Query,
-    Reads,
-    Setting,
     Support,
     Tune,
     UsageError,
 )
-from bench.toolkit.hooks import hooked
+from bench.toolkit.hooks import input_hooks
 from methods._examples import whole_texts
 from methods._neighbours import NeighbourStore
 from methods._reservoir import Reservoir
@@ -62,7 +62,7 @@ class KnnLm(ForwardMethod):
     """
 
     kinds = LANGUAGE
-    reads = Reads.INPUTS
+    reads = InputMode.INPUTS
     episodes_at_once = 1
     Config = KnnLmConfig
     config: KnnLmConfig
@@ -71,20 +71,20 @@ class KnnLm(ForwardMethod):
         "arXiv 1911.00172"
     )
 
-    def __init__(self, config: KnnLmConfig, backbone: Backbone, setting: Setting) -> None:
+    def __init__(self, config: KnnLmConfig, backbone: Backbone, shape: ProblemShape) -> None:
         if not isinstance(backbone, LanguageBackbone):
             raise UsageError(f"knn_lm needs a language model, got {type(backbone).__name__}")
-        super().__init__(config, backbone, setting)
+        super().__init__(config, backbone, shape)
         self._feed_forward = _feed_forward(backbone)
-        self.store = NeighbourStore(backbone.width, config.probes, Reservoir.of(setting))
+        self.store = NeighbourStore(backbone.width, config.probes, Reservoir.of(shape))
 
     backbone: LanguageBackbone
 
     def observe(self, support: Support) -> None:
         """Run the batch's texts through the model, and keep the key and the next token at each position."""
-        for tokens in self.backbone.tokens(whole_texts(support, self.setting), self.config.window):
+        for tokens in self.backbone.tokens(whole_texts(support, self.shape), self.config.window):
             seen: list[Tensor] = []
-            with hooked([(self._feed_forward, seen.append)]), torch.no_grad():
+            with input_hooks([(self._feed_forward, seen.append)]), torch.no_grad():
                 self._network.base_model(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
             # Both the position and the one that follows must be real.
             real = (tokens.mask[:, 1:] * tokens.mask[:, :-1]).bool()
@@ -103,12 +103,12 @@ class KnnLm(ForwardMethod):
     def predict(self, query: Query) -> Answers:
         """What the model answers with the neighbours mixed in, or as it is where nothing is stored."""
         if len(self.store) == 0:
-            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
-        with self.attached():
-            return self.backbone.answer(query, self.setting.kind, self.setting.protocol)
+            return self.backbone.answer(query, self.shape.kind, self.shape.protocol)
+        with self.hooks_active():
+            return self.backbone.answer(query, self.shape.kind, self.shape.protocol)
 
     @contextmanager
-    def attached(self) -> Iterator[None]:
+    def hooks_active(self) -> Iterator[None]:
         """While this lasts, the model's logits are the logarithm of the mixture.
 
         The head is called on any slice of the hidden states, in an order of the caller's choosing. So that it knows
@@ -131,7 +131,7 @@ class KnnLm(ForwardMethod):
 
         head = self._network.get_output_embeddings()
         with ExitStack() as stack:
-            stack.enter_context(hooked([(self._feed_forward, keys.append)]))
+            stack.enter_context(input_hooks([(self._feed_forward, keys.append)]))
             for handle in (
                 self._network.base_model.register_forward_hook(append),
                 head.register_forward_pre_hook(take),

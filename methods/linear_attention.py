@@ -71,8 +71,8 @@ class LinearAttention(AssociativeMethod):
     )
 
     def make_memory(self) -> LinearAttentionMemory:
-        """Empty sums for the setting's shapes."""
-        return LinearAttentionMemory(self.setting.n_episodes, self.setting.key_dim, self.memory_dim)
+        """Empty sums for the problem's shapes."""
+        return LinearAttentionMemory(self.shape.n_episodes, self.shape.key_dim, self.memory_dim)
 
 
 PLUGIN = LinearAttention

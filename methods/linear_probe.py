@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support, Tune
+from bench.contracts import Backbone, Classes, MethodConfig, ProblemShape, Query, Support, Tune
 from bench.toolkit.least_squares import pseudo_inverse_factors
 from methods._pairs import without_padding
-from methods._training import SupportTrained
+from methods._training import FullSupportMethod
 
 
 class LinearProbeConfig(MethodConfig):
@@ -44,7 +44,7 @@ class _NesterovMomentum(LRScheduler):
         return [group["lr"] for group in self.optimizer.param_groups]
 
 
-class LinearProbe(SupportTrained):
+class LinearProbe(FullSupportMethod):
     """One softmax regression per episode, all trained together by Nesterov's accelerated gradient descent.
 
     An episode's objective is the mean cross-entropy of its items plus ``weight_decay / 2 * |W|^2``, the
@@ -66,16 +66,16 @@ class LinearProbe(SupportTrained):
         "Nesterov 1983 (accelerated gradient descent); Bohning 1992 (the bound on the curvature)"
     )
 
-    def __init__(self, config: LinearProbeConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: LinearProbeConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         self.steps = config.steps
-        n_episodes, n_way = setting.n_episodes, setting.n_way
-        self._rank = min(setting.n_support, setting.key_dim)
+        n_episodes, n_way = shape.n_episodes, shape.n_way
+        self._rank = min(shape.n_support, shape.key_dim)
         # The objective is convex, so there is nothing that a random start could break the symmetry of.
         self.inside = nn.Parameter(torch.zeros(n_episodes, n_way, self._rank))
         self.offset = nn.Parameter(torch.zeros(n_episodes, n_way, 1))
         self._bias_scale = math.sqrt(2 * config.lr)
-        self.register_buffer("weight", torch.zeros(n_episodes, setting.key_dim, n_way))
+        self.register_buffer("weight", torch.zeros(n_episodes, shape.key_dim, n_way))
         self.register_buffer("bias", torch.zeros(n_episodes, 1, n_way))
 
     inside: Tensor
@@ -97,7 +97,7 @@ class LinearProbe(SupportTrained):
         self._support = support
         keys = self._keys()
         count = support.mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
-        if self._rank < self.setting.key_dim:
+        if self._rank < self.shape.key_dim:
             # Subtracting the mean is a product with this matrix, and a smaller one in the Gram matrix.
             self._centring = torch.diag_embed(support.mask.double()) - support.mask.unsqueeze(-1) / count.double()
             gram = self._centring @ (keys @ keys.mT) @ self._centring.mT
@@ -134,7 +134,7 @@ class LinearProbe(SupportTrained):
         """W and bias for keys as they come."""
         keys, mask = self._keys(), self._support.mask
         weight = (self._scale * self.inside).double().mT
-        if self._rank < self.setting.key_dim:
+        if self._rank < self.shape.key_dim:
             weight = keys.mT @ (self._centring.mT @ ((self._vectors * self._inverse) @ weight))
         bias = self._bias_scale * self.offset.double().mT - _mean(keys, mask) @ weight
         self.bias, self.weight = bias.to(self.bias.dtype), weight.to(self.weight.dtype)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
-from bench.contracts import Backbone, Classes, MethodConfig, Query, Setting, Support, Tune
+from bench.contracts import Backbone, Classes, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._held_out import Sample
-from methods._training import SupportTrained, minibatch, summed_cross_entropy
+from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
 
 VALIDATION_PARTS = 8
 """One in so many examples of a class, and at least one, is held out for validation."""
@@ -30,7 +30,7 @@ class LinearProjectionConfig(MethodConfig):
     )
 
 
-class LinearProjection(SupportTrained):
+class LinearProjection(FullSupportMethod):
     """``y = prior + P key``, read out to scores; P starts at 0, so that training starts at zero-shot.
 
     Where key and prior are the same vector, as with CLIP, this is the published ``x + P x``. Each episode keeps the
@@ -47,16 +47,16 @@ class LinearProjection(SupportTrained):
     config: LinearProjectionConfig
     source = "Bao et al., FAAST, arXiv 2605.04651 (linear projection, the baseline trained by backpropagation)"
 
-    def __init__(self, config: LinearProjectionConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
-        shots = setting.n_support // setting.n_way
-        held_out = setting.n_way * max(1, shots // VALIDATION_PARTS) if shots > 1 else 0
-        self._per_epoch = -(-(setting.n_support - held_out) // config.batch_size)
+    def __init__(self, config: LinearProjectionConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        shots = shape.n_support // shape.n_way
+        held_out = shape.n_way * max(1, shots // VALIDATION_PARTS) if shots > 1 else 0
+        self._per_epoch = -(-(shape.n_support - held_out) // config.batch_size)
         self.steps = config.epochs * self._per_epoch
         self.validate_every = self._per_epoch
-        shape = (setting.n_episodes, setting.value_dim, setting.key_dim)
-        self.projection = nn.Parameter(torch.zeros(shape))
-        self.register_buffer("best", torch.zeros(shape))
+        size = (shape.n_episodes, shape.value_dim, shape.key_dim)
+        self.projection = nn.Parameter(torch.zeros(size))
+        self.register_buffer("best", torch.zeros(size))
 
     best: Tensor
     """``[episode, dim_v, dim_k]``, P of the epoch that was best for each episode; what predict reads."""
@@ -68,7 +68,7 @@ class LinearProjection(SupportTrained):
     def begin(self, support: Support) -> None:
         """Hold out what can be, and note it."""
         items = self.shuffled(support)
-        counts = [(items.mask & (items.labels == label)).sum(dim=1) for label in range(self.setting.n_way)]
+        counts = [(items.mask & (items.labels == label)).sum(dim=1) for label in range(self.shape.n_way)]
         held = items.held_out(torch.stack(counts, dim=1), VALIDATION_PARTS, most=items.mask.shape[1])
         self._training, self._validation = items.where(~held), items.where(held)
         self._classes = support.classes
@@ -100,7 +100,7 @@ class LinearProjection(SupportTrained):
         return self._scores(query, self.best, query.classes)
 
     def _scores(self, items: Sample | Query, projection: Tensor, classes: Classes) -> Tensor:
-        return self.backbone.readout(items.prior + items.keys @ projection.mT, classes)
+        return self.backbone.class_logits(items.prior + items.keys @ projection.mT, classes)
 
     def validate(self) -> None:
         """Keep P where it is the best so far; called after each epoch."""

@@ -18,13 +18,13 @@ from bench.contracts import (
     Inputs,
     Kind,
     LanguageBackbone,
+    ProblemShape,
     Query,
-    Setting,
     Support,
     Tune,
 )
 from methods._adapted import with_lora
-from methods._peft_lm import Tuned
+from methods._peft_lm import PeftMethod
 from methods._training_lm import TrainingConfig
 
 INPUTS_AT_ONCE = 64
@@ -48,14 +48,14 @@ class LoraConfig(TrainingConfig):
     )
 
 
-class Lora(Tuned):
+class Lora(PeftMethod):
     """Updates stand in a copy, so that the backbone stays as it is, and start as no change at all.
 
     In a language model they stand where peft puts them in its family, such as on query and value projections; in a
-    family that peft does not know, on all linear layers. TrainedThrough says what is learnt there; the paper's rate for
+    family that peft does not know, on all linear layers. LMFineTune says what is learnt there; the paper's rate for
     GPT-2 is 2e-4.
 
-    On images the loss is the cross-entropy of ``readout(prior)`` with the prior encoded by the adapted network, as
+    On images the loss is the cross-entropy of ``class_logits(prior)`` with the prior encoded by the adapted network, as
     CLIP itself answers. Adapters stand on attention's projections; in networks without attention on pointwise
     convolutions. Class values are not trained. The rate and batch size are those of CLIP-LoRA (arXiv 2405.18541),
     which takes 500 steps per shot.
@@ -67,21 +67,21 @@ class Lora(Tuned):
     config: LoraConfig
     source = "Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685"
 
-    def __init__(self, config: LoraConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: LoraConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         if self._sees_images:
             self.batch_size = config.batch_size or IMAGES_AT_ONCE
 
     @property
     def _sees_images(self) -> bool:
-        return self.setting.kind is Kind.IMAGE_CLASSIFICATION
+        return self.shape.kind is Kind.IMAGE_CLASSIFICATION
 
     def adapt(self, backbone: Backbone) -> Backbone:
         """A copy of the backbone with updates in it. Raises UsageError if there is nothing that they can stand in."""
         if not self._sees_images:
             return super().adapt(backbone)
         config = self.config
-        return with_lora(backbone, rank=config.rank, alpha=config.alpha, dropout=config.dropout, seed=self.setting.seed)
+        return with_lora(backbone, rank=config.rank, alpha=config.alpha, dropout=config.dropout, seed=self.shape.seed)
 
     def insert(self, adapted: LanguageBackbone) -> None:
         """Put updates into a copied language model."""
@@ -122,7 +122,7 @@ class Lora(Tuned):
         """``[item, way]`` of the items that are no padding."""
         prepared = [self.adapted.prepare(raw) for raw in inputs.episode(0)]
         prior = self.adapted.encode(self.adapted.collate(prepared)).prior
-        return self.adapted.readout(prior.unsqueeze(0), classes).squeeze(0)
+        return self.adapted.class_logits(prior.unsqueeze(0), classes).squeeze(0)
 
 
 PLUGIN = Lora

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, Kind, MethodConfig, Query, Setting, Support
+from bench.contracts import Backbone, Classes, Kind, MethodConfig, ProblemShape, Query, Support
 from methods._moments import class_indicator
-from methods._training import SupportTrained, summed_cross_entropy
+from methods._training import FullSupportMethod, summed_cross_entropy
 
 SCALE = 100.0
 """Zero-shot logits over this stand for the cosines ``f t_c`` of the paper, which is what they are with CLIP."""
@@ -24,8 +24,8 @@ class LpPlusPlusConfig(MethodConfig):
     steps: int = Field(default=300, ge=1, le=100_000, description="Iterations on the whole support set.")
 
 
-class LpPlusPlus(SupportTrained):
-    """``logits_c = f w_c + a_c z_c`` with zero-shot cosines ``z = readout(prior) / 100``.
+class LpPlusPlus(FullSupportMethod):
+    """``logits_c = f w_c + a_c z_c`` with zero-shot cosines ``z = class_logits(prior) / 100``.
 
     Prototypes w start at the class means, all a at 250 times the mean cosine of an example and its own class.
     Both descend the mean cross-entropy in turn with steps from its Lipschitz constants, as published:
@@ -39,18 +39,18 @@ class LpPlusPlus(SupportTrained):
     config: LpPlusPlusConfig
     source = "Huang et al. 2024, LP++: A Surprisingly Strong Linear Probe for Few-Shot CLIP, arXiv 2404.02285"
 
-    def __init__(self, config: LpPlusPlusConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: LpPlusPlusConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         self.steps = config.steps
-        self.prototypes = nn.Parameter(torch.zeros(setting.n_episodes, setting.n_way, setting.key_dim))
-        self.blend = nn.Parameter(torch.zeros(setting.n_episodes, 1, setting.n_way))
+        self.prototypes = nn.Parameter(torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
+        self.blend = nn.Parameter(torch.zeros(shape.n_episodes, 1, shape.n_way))
 
     def begin(self, support: Support) -> None:
         """Start from the class means and find the step sizes."""
         items = self.shuffled(support)
         keys, mask, classes = items.keys, items.mask, support.classes
-        cosines = self.backbone.readout(items.prior, classes) / SCALE * mask.unsqueeze(-1)
-        indicator = class_indicator(items.labels, mask, self.setting.n_way).to(keys.dtype)
+        cosines = self.backbone.class_logits(items.prior, classes) / SCALE * mask.unsqueeze(-1)
+        indicator = class_indicator(items.labels, mask, self.shape.n_way).to(keys.dtype)
         size = indicator.sum(dim=1).clamp(min=1)
         count = mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
         self.prototypes.data.copy_(indicator.mT @ keys / size.unsqueeze(-1))
@@ -76,7 +76,7 @@ class LpPlusPlus(SupportTrained):
 
     def predict(self, query: Query) -> Tensor:
         """Logits ``[episode, item, way]``."""
-        cosines = self.backbone.readout(query.prior, query.classes) / SCALE
+        cosines = self.backbone.class_logits(query.prior, query.classes) / SCALE
         return query.keys @ self.prototypes.mT + self.blend * cosines
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support, Tune
+from bench.contracts import Backbone, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._moments import class_indicator
 from methods._pairs import without_padding
 
@@ -36,14 +36,14 @@ class NearestMean(ForwardMethod):
         "Wang et al. 2019, SimpleShot, arXiv 1911.04623; Snell et al. 2017, Prototypical Networks, arXiv 1703.05175"
     )
 
-    def __init__(self, config: NearestMeanConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
+    def __init__(self, config: NearestMeanConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
         # Not buffers: sums stay in float64 while observing and are forgotten in solve, as kept keys are.
         self._sums: Tensor | None = None
         self._kept: list[Support] = []
-        self.register_buffer("centre", torch.zeros(setting.n_episodes, 1, setting.key_dim if config.centre else 0))
-        self.register_buffer("means", torch.zeros(setting.n_episodes, setting.n_way, setting.key_dim))
-        self.register_buffer("seen", torch.zeros(setting.n_episodes, setting.n_way, dtype=torch.bool))
+        self.register_buffer("centre", torch.zeros(shape.n_episodes, 1, shape.key_dim if config.centre else 0))
+        self.register_buffer("means", torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
+        self.register_buffer("seen", torch.zeros(shape.n_episodes, shape.n_way, dtype=torch.bool))
 
     centre: Tensor
     """``[episode, 1, dim_k]``, or width 0."""
@@ -80,7 +80,7 @@ class NearestMean(ForwardMethod):
 
     def _add(self, support: Support) -> None:
         keys = self._scaled(without_padding(support.keys, support.mask)).double()
-        indicator = class_indicator(support.labels, support.mask, self.setting.n_way)
+        indicator = class_indicator(support.labels, support.mask, self.shape.n_way)
         self.seen |= indicator.any(dim=1)
         sums = indicator.mT @ keys
         self._sums = sums if self._sums is None else self._sums + sums

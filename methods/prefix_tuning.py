@@ -6,7 +6,7 @@ from peft import PrefixTuningConfig, TaskType
 from pydantic import Field
 
 from bench.contracts import LanguageBackbone, Tune
-from methods._virtual_tokens import VirtualConfig, VirtuallyTuned
+from methods._virtual_tokens import SoftPromptMethod, VirtualConfig
 
 
 class PrefixConfig(VirtualConfig):
@@ -21,7 +21,7 @@ class PrefixConfig(VirtualConfig):
     )
 
 
-class PrefixTuning(VirtuallyTuned):
+class PrefixTuning(SoftPromptMethod):
     """Keys and values are trained themselves, without the paper's network that makes them, as by peft's default.
 
     They start as the model's own for tokens drawn from its vocabulary: the paper found activations of real words much

@@ -6,7 +6,7 @@ from peft import PromptTuningConfig, PromptTuningInit, TaskType
 from pydantic import Field
 
 from bench.contracts import LanguageBackbone, Tune
-from methods._virtual_tokens import VirtualConfig, VirtuallyTuned
+from methods._virtual_tokens import SoftPromptMethod, VirtualConfig
 
 
 class PromptConfig(VirtualConfig):
@@ -20,7 +20,7 @@ class PromptConfig(VirtualConfig):
     )
 
 
-class PromptTuning(VirtuallyTuned):
+class PromptTuning(SoftPromptMethod):
     """Virtual tokens start as embeddings of tokens drawn from the vocabulary, as in the paper."""
 
     Config: ClassVar[type[PromptConfig]] = PromptConfig

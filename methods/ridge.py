@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import relu
 
-from bench.contracts import Backbone, ForwardMethod, LeaveOneOut, MethodConfig, Query, Setting, Support, Tune
+from bench.contracts import Backbone, ForwardMethod, LeaveOneOut, MethodConfig, ProblemShape, Query, Support, Tune
 from bench.toolkit.leave_one_out import LeftOut
 from methods._held_out import Sample
 from methods._moments import Moments, Observed, Part, class_indicator
@@ -45,14 +45,14 @@ class Ridge(ForwardMethod):
     config: RidgeConfig
     source = "McDonnell et al. 2023, RanPAC, arXiv 2307.02251; Hoerl and Kennard 1970"
 
-    def __init__(self, config: RidgeConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
-        width = config.random_features or setting.key_dim
-        projection = torch.randn(setting.key_dim, config.random_features, generator=setting.generator())
+    def __init__(self, config: RidgeConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        width = config.random_features or shape.key_dim
+        projection = torch.randn(shape.key_dim, config.random_features, generator=shape.generator())
         # A part of the state: a query has to pass through it.
         self.register_buffer("projection", projection)
-        self.register_buffer("weights", torch.zeros(setting.n_episodes, width, setting.n_way))
-        self._observed = Observed(setting, width, self._features)
+        self.register_buffer("weights", torch.zeros(shape.n_episodes, width, shape.n_way))
+        self._observed = Observed(shape, width, self._features)
 
     projection: Tensor
     """``[dim_k, random_features]``, the same for all episodes."""
@@ -70,16 +70,16 @@ class Ridge(ForwardMethod):
             values, basis, projected = _diagonal(part.everything)
             weights = basis.mT @ (projected / (values + lam.view(-1, 1)).unsqueeze(-1))
             self.weights[part.episodes] = weights.float()
-        self._observed = Observed(self.setting, self.weights.shape[1], self._features)
+        self._observed = Observed(self.shape, self.weights.shape[1], self._features)
 
     def predict(self, query: Query) -> Tensor:
         """The regression's outputs ``[episode, item, way]``."""
         return self._features(query.keys) @ self.weights
 
     @classmethod
-    def leave_one_out(cls, backbone: Backbone, setting: Setting, support: Support) -> "RidgeTrials":
+    def leave_one_out(cls, backbone: Backbone, shape: ProblemShape, support: Support) -> "RidgeTrials":
         """One factorisation for every lam."""
-        return RidgeTrials(setting, support)
+        return RidgeTrials(shape, support)
 
     def _features(self, keys: Tensor) -> Tensor:
         return relu(keys @ self.projection) if self.config.random_features else keys
@@ -87,7 +87,7 @@ class Ridge(ForwardMethod):
     def _chosen(self, part: Part) -> Tensor:
         """``[episode]``: the lam of least squared error on what is held out; the largest where nothing is."""
         held = part.held_out
-        target = class_indicator(held.labels, held.mask, self.setting.n_way)
+        target = class_indicator(held.labels, held.mask, self.shape.n_way)
         values, basis, projected = _diagonal(part.training)
         features = (self._features(held.keys).double() * held.mask.unsqueeze(-1)) @ basis.mT
         errors = [
@@ -107,9 +107,9 @@ def _diagonal(moments: Moments) -> tuple[Tensor, Tensor, Tensor]:
 class RidgeTrials(LeaveOneOut[RidgeConfig]):
     """Every lam on one support set, each example left out exactly; see LeftOut.ridge."""
 
-    def __init__(self, setting: Setting, support: Support) -> None:
-        sample = Sample.of(support, setting.seed)
-        indicator = class_indicator(sample.labels, sample.mask, setting.n_way)
+    def __init__(self, shape: ProblemShape, support: Support) -> None:
+        sample = Sample.of(support, shape.seed)
+        indicator = class_indicator(sample.labels, sample.mask, shape.n_way)
         keys, sizes = sample.keys.double(), indicator.sum(dim=1)
         moments = Moments.of(keys, indicator, summed=keys.shape[1] >= keys.shape[2])
         self._left_out = LeftOut.of(moments.spectrum(), moments.cross, keys, indicator)

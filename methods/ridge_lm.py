@@ -8,11 +8,11 @@ from torch import Tensor
 
 from bench.contracts import Memory, Tune
 from bench.toolkit.least_squares import KeySums
-from methods._inside import Inside, InsideConfig
+from methods._inside import HiddenStateConfig, HiddenStateMemory
 from methods._pairs import without_padding
 
 
-class RidgeLmConfig(InsideConfig):
+class RidgeLmConfig(HiddenStateConfig):
     """Hyper-parameters of ridge regression inside a language model."""
 
     strength: Annotated[float, Tune(1e-6, 1e2, log=True)] = Field(
@@ -60,8 +60,8 @@ class RidgeMemory(Memory):
         return keys @ self.weights.mT
 
 
-class RidgeLm(Inside):
-    """Ridge regression for every memory; see Inside for what it learns and where it stands.
+class RidgeLm(HiddenStateMemory):
+    """Ridge regression for every memory; see HiddenStateMemory for what it learns and where it stands.
 
     FAAST drops the directions of key space that the support text hardly has; ridge shrinks them.
     """

@@ -52,9 +52,9 @@ class SoftmaxMemory(AssociativeMethod):
 
     def make_memory(self) -> SoftmaxPairs:
         """An empty store that attends with the configured scale."""
-        setting = self.setting
+        shape = self.shape
         return SoftmaxPairs(
-            setting.n_episodes, setting.key_dim, self.memory_dim, self.config.scale, Reservoir.of(setting, COUNTER)
+            shape.n_episodes, shape.key_dim, self.memory_dim, self.config.scale, Reservoir.of(shape, COUNTER)
         )
 
     def observe(self, support: Support) -> None:

@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.contracts import Memory, Tune
-from methods._inside import Inside, InsideConfig
+from methods._inside import HiddenStateConfig, HiddenStateMemory
 from methods._reservoir import Reservoir
 from methods.softmax_memory import SoftmaxPairs
 
 
-class SoftmaxLmConfig(InsideConfig):
+class SoftmaxLmConfig(HiddenStateConfig):
     """Hyper-parameters of softmax memory inside a language model."""
 
     scale: Annotated[float, Tune(1.0, 1e3, log=True)] = Field(
@@ -35,8 +35,8 @@ class CosinePairs(SoftmaxPairs):
         return super().answer(normalize(keys, dim=-1))
 
 
-class SoftmaxMemoryLm(Inside):
-    """Softmax memory for every place; see Inside for what it learns and where it stands.
+class SoftmaxMemoryLm(HiddenStateMemory):
+    """Softmax memory for every place; see HiddenStateMemory for what it learns and where it stands.
 
     It stores a key and a value per token of support text, and reads all of them at each token of a query.
     """
@@ -49,7 +49,7 @@ class SoftmaxMemoryLm(Inside):
 
     def make_memory(self, width: int) -> Memory:
         """An empty store that attends with the configured scale."""
-        reservoir = Reservoir.of(self.setting, self.readout_bytes(), len(self._places))
+        reservoir = Reservoir.of(self.shape, self.readout_bytes(), len(self._places))
         return CosinePairs(1, width, width, self.config.scale, reservoir)
 
 

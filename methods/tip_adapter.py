@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.contracts import Backbone, ForwardMethod, MethodConfig, Query, Setting, Support, Tune
+from bench.contracts import Backbone, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._pairs import StoredPairs
 from methods._reservoir import Reservoir
 
@@ -49,7 +49,7 @@ class Cache(StoredPairs):
 
 
 class TipAdapter(ForwardMethod):
-    """``readout(prior) + alpha exp(-beta (1 - f F^T)) L`` with the support's keys F and one-hot labels L.
+    """``class_logits(prior) + alpha exp(-beta (1 - f F^T)) L`` with the support's keys F and one-hot labels L.
 
     The published code searches alpha and beta on a validation set; here they are what the config says. Its state
     is the support set and a query costs time in proportion to it.
@@ -61,9 +61,9 @@ class TipAdapter(ForwardMethod):
         "Zhang et al. 2022, Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification, arXiv 2207.09519"
     )
 
-    def __init__(self, config: TipAdapterConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
-        self.cache = Cache(setting.n_episodes, setting.key_dim, setting.n_way, config.beta, Reservoir.of(setting))
+    def __init__(self, config: TipAdapterConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self.cache = Cache(shape.n_episodes, shape.key_dim, shape.n_way, config.beta, Reservoir.of(shape))
 
     def observe(self, support: Support) -> None:
         """Keep keys and labels."""
@@ -75,7 +75,7 @@ class TipAdapter(ForwardMethod):
 
     def predict(self, query: Query) -> Tensor:
         """Logits ``[episode, item, way]``."""
-        zero_shot = self.backbone.readout(query.prior, query.classes)
+        zero_shot = self.backbone.class_logits(query.prior, query.classes)
         return zero_shot + self.config.alpha * self.cache.read(query.keys)
 
 

@@ -9,9 +9,9 @@ from torch.nn.functional import one_hot
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-from bench.contracts import Backbone, Classes, Query, Setting, Support, Tune
+from bench.contracts import Backbone, Classes, ProblemShape, Query, Support, Tune
 from methods._pairs import SCORES_AT_ONCE
-from methods._training import SupportTrained, minibatch, summed_cross_entropy
+from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
 from methods.tip_adapter import TipAdapterConfig, votes
 
 
@@ -25,7 +25,7 @@ class TipAdapterFConfig(TipAdapterConfig):
     batch_size: int = Field(default=256, ge=1, description="Examples per episode and step.")
 
 
-class TipAdapterF(SupportTrained):
+class TipAdapterF(FullSupportMethod):
     """Starts as Tip-Adapter and trains the cached keys by cross-entropy of the support set's own labels.
 
     The weights of the last epoch are used: the published code takes the epoch that is best on the test set. It also
@@ -39,20 +39,20 @@ class TipAdapterF(SupportTrained):
         "Zhang et al. 2022, Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification, arXiv 2207.09519"
     )
 
-    def __init__(self, config: TipAdapterFConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
-        self._per_epoch = -(-setting.n_support // config.batch_size)
+    def __init__(self, config: TipAdapterFConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self._per_epoch = -(-shape.n_support // config.batch_size)
         self.steps = config.epochs * self._per_epoch
-        self.keys = nn.Parameter(torch.zeros(setting.n_episodes, setting.n_support, setting.key_dim))
-        self.register_buffer("labels", torch.zeros(setting.n_episodes, setting.n_support, dtype=torch.long))
-        self.register_buffer("mask", torch.zeros(setting.n_episodes, setting.n_support, dtype=torch.bool))
+        self.keys = nn.Parameter(torch.zeros(shape.n_episodes, shape.n_support, shape.key_dim))
+        self.register_buffer("labels", torch.zeros(shape.n_episodes, shape.n_support, dtype=torch.long))
+        self.register_buffer("mask", torch.zeros(shape.n_episodes, shape.n_support, dtype=torch.bool))
 
     labels: Tensor
     mask: Tensor
 
     def begin(self, support: Support) -> None:
         """Fill the cache."""
-        items = self.shuffled(support).part(slice(0, self.setting.n_support))
+        items = self.shuffled(support).part(slice(0, self.shape.n_support))
         self.keys.data.copy_(items.keys)
         self.labels, self.mask = items.labels, items.mask
         self._items = items
@@ -60,7 +60,7 @@ class TipAdapterF(SupportTrained):
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Cross-entropy of a minibatch."""
         batch = minibatch(self._items, step % self._per_epoch, self.config.batch_size)
-        zero_shot = self.backbone.readout(batch.prior, classes)
+        zero_shot = self.backbone.class_logits(batch.prior, classes)
         return summed_cross_entropy(zero_shot + self._cached(batch.keys), batch.labels, batch.mask)
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
@@ -70,12 +70,12 @@ class TipAdapterF(SupportTrained):
 
     def predict(self, query: Query) -> Tensor:
         """Logits ``[episode, item, way]``."""
-        zero_shot = self.backbone.readout(query.prior, query.classes)
+        zero_shot = self.backbone.class_logits(query.prior, query.classes)
         size = max(1, SCORES_AT_ONCE // max(1, self.mask.numel()))
         return zero_shot + torch.cat([self._cached(part) for part in torch.split(query.keys, size, dim=1)], dim=1)
 
     def _cached(self, queries: Tensor) -> Tensor:
-        indicator = (one_hot(self.labels, self.setting.n_way) * self.mask.unsqueeze(-1)).to(queries.dtype)
+        indicator = (one_hot(self.labels, self.shape.n_way) * self.mask.unsqueeze(-1)).to(queries.dtype)
         return self.config.alpha * votes(queries, self.keys, indicator, self.config.beta)
 
 

@@ -2,11 +2,11 @@
 
 from typing import cast
 
-from bench.contracts import LANGUAGE, Answers, ForwardMethod, Kind, LanguageBackbone, Query, Reads, Support
+from bench.contracts import LANGUAGE, Answers, ForwardMethod, InputMode, Kind, LanguageBackbone, Query, Support
 
 
 class ZeroShot(ForwardMethod):
-    """Reads the prior out to scores. What every other method has to beat."""
+    """InputMode the prior out to scores. What every other method has to beat."""
 
     kinds = frozenset(Kind)
     uses_support = False
@@ -15,18 +15,18 @@ class ZeroShot(ForwardMethod):
     )
 
     @classmethod
-    def reads_for(cls, kind: Kind) -> Reads:
+    def input_mode_for(cls, kind: Kind) -> InputMode:
         """Inputs where a language model answers: an answer may be several tokens, which no feature stands for."""
-        return Reads.INPUTS if kind in LANGUAGE else Reads.FEATURES
+        return InputMode.INPUTS if kind in LANGUAGE else InputMode.FEATURES
 
     def observe(self, support: Support) -> None:
         """Nothing to take in: the harness gives this method the query alone."""
 
     def predict(self, query: Query) -> Answers:
         """Scores ``[episode, item, way]`` of the prior, or what the language model answers."""
-        if self.setting.kind in LANGUAGE:
-            return cast(LanguageBackbone, self.backbone).answer(query, self.setting.kind, self.setting.protocol)
-        return self.backbone.readout(query.prior, query.classes)
+        if self.shape.kind in LANGUAGE:
+            return cast(LanguageBackbone, self.backbone).answer(query, self.shape.kind, self.shape.protocol)
+        return self.backbone.class_logits(query.prior, query.classes)
 
 
 PLUGIN = ZeroShot

@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.contracts.validation import validated
-from bench.spec.suite import RunSpec, Shots
+from bench.spec.suite import RunSpec, Shots, renamed_keys
 from sweeps.space import Range
 from sweeps.validation import Validation
 
@@ -21,7 +21,7 @@ ENOUGH_EPISODES = 16
 class SweepSpec(BaseModel):
     """One study: a method on a task, over a space, by an objective.
 
-    backbone, n_way: the task's own where None. n_episodes: support sets to validate on, those of the runs with the
+    backbone, ways: the task's own where None. episodes: support sets to validate on, those of the runs with the
     same seed; by default ENOUGH_EPISODES, or the task's number if that is less. set: fields that keep a value. space:
     fields to vary otherwise than their hints say. objectives: the first decides which config is best; of several the
     Pareto set is found. folds: of a cross-validation, or repeats of random splits. seconds: after which no trial is
@@ -30,12 +30,17 @@ class SweepSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_keys(cls, values: Any) -> Any:
+        return renamed_keys(values)
+
     task: str
     method: str
     backbone: str | None = None
-    n_shot: Shots = 5
-    n_way: int | None = Field(default=None, ge=2)
-    n_episodes: int | None = Field(default=None, ge=1)
+    shots: Shots = 5
+    ways: int | None = Field(default=None, ge=2)
+    episodes: int | None = Field(default=None, ge=1)
     seed: int = 0
     precision: str = "32-true"
     set: dict[str, Any] = {}
@@ -55,7 +60,7 @@ class SweepSpec(BaseModel):
         """
         content = {**self.model_dump(mode="json", exclude={"trials", "seconds"}), **identity}
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-        shots = "full" if self.n_shot == "full" else f"{self.n_shot}shot"
+        shots = "full" if self.shots == "full" else f"{self.shots}shot"
         return f"{self.task}-{self.method}-{shots}-{digest}"
 
     @classmethod
@@ -65,9 +70,9 @@ class SweepSpec(BaseModel):
             task=spec.task,
             method=spec.method,
             backbone=spec.backbone,
-            n_shot=spec.n_shot,
-            n_way=spec.n_way,
-            n_episodes=min(ENOUGH_EPISODES, spec.n_episodes),
+            shots=spec.shots,
+            ways=spec.ways,
+            episodes=min(ENOUGH_EPISODES, spec.episodes),
             seed=spec.seed,
             precision=spec.precision,
             set=spec.config,

@@ -71,16 +71,16 @@ def summary(sweep: Sweep) -> str:
     states = {state: sum(trial.state is state for trial in ended) for state in (TrialState.PRUNED, TrialState.FAIL)}
     told = [f"{len(ended)} trials", f"{states[TrialState.PRUNED]} pruned", f"{states[TrialState.FAIL]} failed"]
     how = f"{sweep.trials.validation} on {len(sweep.trials.sets)} support sets"
-    if sweep.spec.n_shot == 1:
+    if sweep.spec.shots == 1:
         how += " of a second item per class, because one alone cannot be held out"
     return f"{', '.join(told)}; {how}"
 
 
-def front_lines(sweep: Sweep) -> list[str]:
+def pareto_lines(sweep: Sweep) -> list[str]:
     """The best trial, or the Pareto set: objectives and config."""
     return [
         f"{_values(sweep, trial)}  {', '.join(f'{name}={_short(value)}' for name, value in trial.params.items())}"
-        for trial in sweep.front()
+        for trial in sweep.pareto_trials()
     ]
 
 
@@ -95,7 +95,7 @@ def _short(value: Any) -> str:
 
 def _table(sweep: Sweep) -> str:
     """The front, and why trials failed."""
-    rows = [f"<li>{escape(line)}</li>" for line in front_lines(sweep)]
+    rows = [f"<li>{escape(line)}</li>" for line in pareto_lines(sweep)]
     reasons = [
         f"<li>trial {trial.number} failed: {escape(str(trial.user_attrs[REASON]))}</li>"
         for trial in sweep.ended()

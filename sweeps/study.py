@@ -25,7 +25,7 @@ from bench import registry
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
 from bench.data.episodes import name_seed
 from bench.engine.trainer import DeviceOptions, quiet_lightning
-from bench.meters.memory import loaded_objects_set_aside
+from bench.meters.memory import garbage_collection_frozen
 from bench.registry import get
 from bench.results.provenance import HARNESS, code_fingerprint
 from bench.runs.report import told
@@ -33,7 +33,7 @@ from bench.spec.best_config import Best
 from bench.spec.tuning import Tuning
 from sweeps.definition import SweepSpec
 from sweeps.space import Dimension
-from sweeps.trials import RUNGS, Ground, Trials
+from sweeps.trials import RUNGS, Trials, TuningData
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 REASON = "reason"
@@ -110,18 +110,18 @@ class Sweep:
     """
 
     spec: SweepSpec
-    ground: Ground
+    tuning_data: TuningData
     storage: str
     workers: int = 1
     told_of: Callable[[FrozenTrial], None] = lambda trial: None
 
     def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.trials = Trials(self.spec, self.ground)
+        self.trials = Trials(self.spec, self.tuning_data)
         modules = (get("methods", self.spec.method).module, "sweeps.trials", *HARNESS)
         identity = {
-            "data": self.ground.data.revision,
-            "weights": self.ground.backbone.fingerprint,
+            "data": self.tuning_data.data.revision,
+            "weights": self.tuning_data.backbone.fingerprint,
             "code": code_fingerprint(modules),
         }
         self.name = self.spec.name(identity)
@@ -182,7 +182,7 @@ class Sweep:
             return
         shares = [missing // self.workers + (worker < missing % self.workers) for worker in range(self.workers)]
         context = multiprocessing.get_context("spawn")
-        task = (self.spec, self.storage, self.workers, self.ground.devices, self.ground.data_folder)
+        task = (self.spec, self.storage, self.workers, self.tuning_data.devices, self.tuning_data.data_folder)
         processes = [
             context.Process(target=_work, args=(*task, worker, share))
             for worker, share in enumerate(shares, start=1)
@@ -204,7 +204,7 @@ class Sweep:
     def work(self, count: int, began: float, worker: int = 0) -> None:
         """Make so many trials in this process, or as many as there is time for."""
         study = self._opened(worker) if worker else self.study
-        with loaded_objects_set_aside():
+        with garbage_collection_frozen():
             for _ in range(count):
                 left = None if self.spec.seconds is None else self.spec.seconds - (time.monotonic() - began)
                 if left is not None and left <= 0:
@@ -236,7 +236,7 @@ class Sweep:
             raise
         return values if len(values) > 1 else values[0]
 
-    def front(self) -> list[FrozenTrial]:
+    def pareto_trials(self) -> list[FrozenTrial]:
         """Of several objectives the Pareto set, of one the best trial; the best by the first objective comes first."""
         if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             return []
@@ -247,9 +247,9 @@ class Sweep:
 
     def best(self) -> Best:
         """The best config. Raises BenchError where no trial was completed."""
-        front = self.front()
+        pareto = self.pareto_trials()
         ended = self.ended()
-        if not front:
+        if not pareto:
             reasons = [trial.user_attrs.get(REASON, "pruned") for trial in ended]
             raise BenchError(f"none of {len(ended)} trials was completed; the first ended with: {reasons[0]}")
         seconds = sum(trial.duration.total_seconds() for trial in ended if trial.duration)
@@ -259,10 +259,10 @@ class Sweep:
             sampler=self.spec.sampler,
             objective=self.spec.objectives[0],
             validation=self.trials.validation,
-            score=front[0].values[0],
+            score=pareto[0].values[0],
             study=self.name,
         )
-        return Best(method=self.spec.method, config=self.spec.set | front[0].params, tuning=tuning)
+        return Best(method=self.spec.method, config=self.spec.set | pareto[0].params, tuning=tuning)
 
 
 def _work(
@@ -271,4 +271,4 @@ def _work(
     """A worker's share, in a process of its own."""
     quiet_lightning()
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    Sweep(spec, Ground.of(spec, data, devices), storage, workers).work(count, time.monotonic(), worker)
+    Sweep(spec, TuningData.of(spec, data, devices), storage, workers).work(count, time.monotonic(), worker)

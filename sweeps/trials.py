@@ -19,18 +19,18 @@ from bench.contracts import (
     AnyMethod,
     Backbone,
     GradientMethod,
+    InputMode,
     Kind,
     LeaveOneOut,
     Method,
     MethodConfig,
-    Reads,
     UsageError,
 )
-from bench.data.batches import EpisodeGroup, Material, episodes_at_once
-from bench.data.class_embeddings import class_values
-from bench.data.episodes import Episodes, draw_of, name_seed
+from bench.data.batches import EpisodeGroup, EpisodeSource, episodes_at_once
+from bench.data.class_embeddings import class_embeddings
+from bench.data.episodes import Episodes, episode_spec, name_seed
 from bench.data.features import pool_cache
-from bench.engine.adapt import Outcome, Plan, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
 from bench.metrics._scores import right_answers
@@ -49,7 +49,7 @@ Report = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class Ground:
+class TuningData:
     """A task's support data on a backbone, for any number of sweeps.
 
     data_folder: of local data sets, for other processes that load the same.
@@ -62,42 +62,42 @@ class Ground:
     data_folder: Path | None = None
 
     @classmethod
-    def of(cls, spec: SweepSpec, data: Path | None, devices: DeviceOptions) -> "Ground":
+    def of(cls, spec: SweepSpec, data: Path | None, devices: DeviceOptions) -> "TuningData":
         """Load what a sweep needs. Raises UsageError and DataError."""
         name = run_spec(spec).backbone
         return cls(spec.task, SupportData.load(spec.task, data), registry.make_backbone(name), devices, data)
 
-    def material(self, spec: RunSpec, sets: Episodes, reads: Reads) -> Material:
+    def source(self, spec: RunSpec, sets: Episodes, reads: InputMode) -> EpisodeSource:
         """All that batches are cut from, encoded; both its pools are the support pool."""
         task = self.data.as_task()
-        values, lacking = class_values(task, spec.task, self.backbone)
-        if lacking and reads is Reads.FEATURES:
+        values, lacking = class_embeddings(task, spec.task, self.backbone)
+        if lacking and reads is InputMode.FEATURES:
             raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {lacking}")
         cache = pool_cache(self.backbone, self.data.revision, spec, "support")
         table = cache.load("support", len(self.data.pool.labels))
-        if reads is Reads.FEATURES:
+        if reads is InputMode.FEATURES:
             missing = table.missing(np.unique(sets.support))
             if len(missing):
                 devices = self.devices.with_precision(spec.precision)
                 encode_missing(
                     self.backbone, self.data.pool, table, missing, cache, devices, lambda done: None, lambda told: None
                 )  # fmt: skip
-        return Material(registry.task_class(spec.task)(), task, self.backbone, values, table, table)
+        return EpisodeSource(registry.task_class(spec.task)(), task, self.backbone, values, table, table)
 
 
 def run_spec(spec: SweepSpec) -> RunSpec:
     """The run that a sweep looks for a config for. Raises UsageError for a wrong name, field or combination."""
-    fields = {"backbone": spec.backbone, "n_way": spec.n_way, "precision": spec.precision}
+    fields = {"backbone": spec.backbone, "ways": spec.ways, "precision": spec.precision}
     block = Block(
-        task=spec.task, methods=[spec.method], shots=[spec.n_shot], seeds=[spec.seed], set={spec.method: spec.set},
+        task=spec.task, methods=[spec.method], shots=[spec.shots], seeds=[spec.seed], set={spec.method: spec.set},
         **fields,  # type: ignore[arg-type]
     )  # fmt: skip
     (run,) = expand(block)
     if reason := refusal(run):
         raise NothingToTuneError(f"nothing to tune: {reason}")
-    if run.n_shot == 0:
+    if run.shots == 0:
         raise NothingToTuneError(f"{spec.method} uses no support set, so that there is nothing to tune it on")
-    return run.model_copy(update={"n_episodes": spec.n_episodes or min(ENOUGH_EPISODES, run.n_episodes)})
+    return run.model_copy(update={"episodes": spec.episodes or min(ENOUGH_EPISODES, run.episodes)})
 
 
 class Trials:
@@ -107,17 +107,17 @@ class Trials:
     closed form and there are two shots or more, else ``cross_validation`` or, if asked for, ``splits``.
     """
 
-    def __init__(self, spec: SweepSpec, ground: Ground) -> None:
-        self.spec, self.ground, self.run = spec, ground, run_spec(spec)
+    def __init__(self, spec: SweepSpec, tuning_data: TuningData) -> None:
+        self.spec, self.tuning_data, self.run = spec, tuning_data, run_spec(spec)
         self.method: type[Method] = registry.method_class(spec.method)
         self.space = space_of(spec.method, self.method.Config, spec.set, spec.space)
         self.kind = registry.task_class(spec.task).kind
-        self.reads = self.method.reads_for(self.kind)
+        self.reads = self.method.input_mode_for(self.kind)
         if "likelihood" in spec.objectives and self.kind not in CLASSIFICATION:
             raise UsageError(f"the objective likelihood needs classes; {spec.task} is {self.kind}: use score")
-        self.sets = support_sets(ground.data, draw_of(self.run))
-        self.material = ground.material(self.run, self.sets, self.reads)
-        self.seed = name_seed(self.run.task, self.run.n_way, self.run.seed, "method", 0)
+        self.sets = support_sets(tuning_data.data, episode_spec(self.run))
+        self.source = tuning_data.source(self.run, self.sets, self.reads)
+        self.seed = name_seed(self.run.task, self.run.ways, self.run.seed, "method", 0)
         self.validation = self._validation()
 
     def _validation(self) -> str:
@@ -133,11 +133,13 @@ class Trials:
     @cached_property
     def _left_out(self) -> LeaveOneOut[Any] | None:
         """None where the method has no closed form for its config, or each class a single item."""
-        if self.reads is not Reads.FEATURES or self.run.n_shot == 1:
+        if self.reads is not InputMode.FEATURES or self.run.shots == 1:
             return None
         group = self._group(self.sets)
         with torch.no_grad():
-            found = self.method.leave_one_out(self.material.backbone, group.setting(), group.support_part(slice(None)))
+            found = self.method.leave_one_out(
+                self.source.backbone, group.problem_shape(), group.support_part(slice(None))
+            )
         if found is None or not found.mask.any() or not found.serves(self._whole_config()):
             return None
         return found
@@ -158,7 +160,7 @@ class Trials:
         return found
 
     def _group(self, episodes: Episodes) -> EpisodeGroup:
-        return EpisodeGroup(self.material, episodes, self.reads, self.material.prior_count, self.seed)
+        return EpisodeGroup(self.source, episodes, self.reads, self.source.prior_strength, self.seed)
 
     def values(self, config: MethodConfig, report: Report | None = None) -> list[float]:
         """What a config is worth by each objective of the spec. Raises what the method raises."""
@@ -201,22 +203,24 @@ class Trials:
 
     def _scored(self, config: MethodConfig, episodes: Episodes, ninths: int = RUNGS[-1]) -> dict[str, float]:
         """What answers are worth after so many ninths of the steps."""
-        size = episodes_at_once(self.method, self.reads, self.material, episodes.support.shape[1])
+        size = episodes_at_once(self.method, self.reads, self.source, episodes.support.shape[1])
         groups = [self._group(episodes[start : start + size]) for start in range(0, len(episodes), size)]
         outcomes = [self._adapted(config, group, ninths) for group in groups]
         if self.kind in CLASSIFICATION:
             return _classified([outcome.scores for outcome in outcomes], [group.labels for group in groups])
         return {"score": judge(self.kind, outcomes, groups).score.value}
 
-    def _adapted(self, config: MethodConfig, group: EpisodeGroup, ninths: int = RUNGS[-1]) -> Outcome:
+    def _adapted(self, config: MethodConfig, group: EpisodeGroup, ninths: int = RUNGS[-1]) -> GroupResult:
         def make(of: EpisodeGroup) -> AnyMethod:
-            return self.method(config, self.material.backbone, of.setting())  # type: ignore[return-value]
+            return self.method(config, self.source.backbone, of.problem_shape())  # type: ignore[return-value]
 
         most = None
         if ninths < RUNGS[-1]:
             whole = make(group)
             most = max(1, whole.steps * ninths // RUNGS[-1]) if isinstance(whole, GradientMethod) else None
-        return adapt_and_answer(make, group, self.ground.devices.with_precision(self.run.precision), Plan(most))
+        return adapt_and_answer(
+            make, group, self.tuning_data.devices.with_precision(self.run.precision), AdaptOptions(most)
+        )
 
     def _costs(self, config: MethodConfig) -> dict[str, float]:
         """Of one episode alone, all of its items but those held out; the first time warms up."""

@@ -12,7 +12,7 @@ from bench.spec.suite import RunSpec
 from sweeps.definition import SweepSpec
 from sweeps.space import NothingToTuneError
 from sweeps.study import Sweep
-from sweeps.trials import Ground
+from sweeps.trials import TuningData
 
 
 @dataclass
@@ -29,7 +29,7 @@ class TuneAll:
     folder: Path
     tell: Callable[[str], None]
     _found: dict[str, Best | None] = field(default_factory=dict, init=False)
-    _ground: tuple[tuple[str, ...], Ground] | None = field(default=None, init=False)
+    _ground: tuple[tuple[str, ...], TuningData] | None = field(default=None, init=False)
 
     def __call__(self, asked: Sequence[tuple[RunSpec, int | None]]) -> list[RunSpec]:
         """The same runs with configs tuned by so many trials each; None leaves a run as it is.
@@ -57,7 +57,7 @@ class TuneAll:
     def _tuned(self, spec: RunSpec, seed: int, trials: int) -> RunSpec:
         limit = spec.budget.tuning_trials
         changes: dict[str, Any] = {"trials": min(trials, limit or trials), "seconds": self.seconds}
-        if spec.n_shot == 0 or spec.tuning is not None:
+        if spec.shots == 0 or spec.tuning is not None:
             return spec
         asked = SweepSpec.of_run(spec.model_copy(update={"seed": seed}), **changes)
         key = asked.model_dump_json()
@@ -67,7 +67,7 @@ class TuneAll:
         return spec if best is None else spec.model_copy(update={"config": best.config, "tuning": best.tuning})
 
     def _best(self, asked: SweepSpec, spec: RunSpec) -> Best | None:
-        what = f"{spec.method} on {spec.task}, {spec.n_shot} shots"
+        what = f"{spec.method} on {spec.task}, {spec.shots} shots"
         try:
             sweep = Sweep(asked, self._ground_of(asked, spec), str(self.folder / "journal.log"))
             sweep.run()
@@ -80,11 +80,11 @@ class TuneAll:
         self.tell(f"{what}: {best.tuning.trials} trials in {best.tuning.seconds:.1f} s, {best.config}")
         return best
 
-    def _ground_of(self, asked: SweepSpec, spec: RunSpec) -> Ground:
+    def _ground_of(self, asked: SweepSpec, spec: RunSpec) -> TuningData:
         """One at a time: runs come in the order of what they share."""
         if self._ground is None or self._ground[0] != spec.shared():
             self._ground = None
-            self._ground = spec.shared(), Ground.of(asked, self.data, self.devices)
+            self._ground = spec.shared(), TuningData.of(asked, self.data, self.devices)
         return self._ground[1]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench import registry
 from bench.contracts import Pool, TaskData, UsageError
-from bench.data.episodes import PADDING, Draw, Episodes, Positions, draw_episodes, name_seed
+from bench.data.episodes import PADDING, Episodes, EpisodeSpec, Positions, draw_episodes, name_seed
 
 Validation = Literal["auto", "leave_one_out", "cross_validation", "splits"]
 HELD_OUT = 0.2
@@ -39,7 +39,7 @@ class SupportData:
         return TaskData(self.pool, self.pool, self.classes, self.revision)
 
 
-def support_sets(data: SupportData, draw: Draw) -> Episodes:
+def support_sets(data: SupportData, draw: EpisodeSpec) -> Episodes:
     """The support sets that a run with this draw adapts to; their query sets are empty.
 
     At one shot there is nothing to hold out. Each class is then drawn with a second item: the support sets are those of
@@ -47,13 +47,13 @@ def support_sets(data: SupportData, draw: Draw) -> Episodes:
 
     Raises UsageError where a class has no second item.
     """
-    at_one_shot = draw.n_shot == 1
+    at_one_shot = draw.shots == 1
     smallest = int(np.bincount(data.pool.labels, minlength=len(data.classes)).min())
     if at_one_shot and smallest == 1:
         raise UsageError(
             f"a sweep on {draw.task} at one shot needs two support items of each class to hold one out, got one"
         )
-    drawn = draw_episodes(data.as_task(), replace(draw, n_shot=2 if at_one_shot else draw.n_shot, n_query=1))
+    drawn = draw_episodes(data.as_task(), replace(draw, shots=2 if at_one_shot else draw.shots, queries=1))
     nothing = np.full((len(drawn), 0), PADDING, dtype=np.int64)
     return replace(drawn, query=nothing, query_labels=nothing)
 

@@ -14,7 +14,7 @@ from bench.contracts import DataError, Pool, Task, TaskData
 from bench.contracts.errors import one_line
 from bench.toolkit.columns import integer_labels, require_columns
 from bench.toolkit.files import file_hash, text_hash
-from bench.toolkit.splits import halves
+from bench.toolkit.splits import stratified_halves
 
 SHOWN = 3
 """How many of the files at fault a message names."""
@@ -156,7 +156,7 @@ class OwnItems(Task):
                 f"of each; {single!r} has {counts.min()}"
             )
         support, query = (
-            Pool(found.inputs.select(half), found.labels[half]) for half in halves(found.labels, SPLIT_SEED)
+            Pool(found.inputs.select(half), found.labels[half]) for half in stratified_halves(found.labels, SPLIT_SEED)
         )
         return TaskData(support, query, self._several(found.classes), text_hash(found.revision, f"halves {SPLIT_SEED}"))
 

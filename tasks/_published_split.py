@@ -13,7 +13,7 @@ class PublishedSplit(Task):
 
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of a {label}.",)
-    protocol = Protocol(n_episodes=600, n_query=20)
+    protocol = Protocol(episodes=600, queries=20)
     source: ClassVar[Source]
     columns: ClassVar[tuple[str, str]]
     """Where the images are and where the labels."""

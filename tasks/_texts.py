@@ -66,7 +66,7 @@ class PublishedTexts(Task):
 
     kind = Kind.TEXT_CLASSIFICATION
     # A language model takes a second or so for each query on a CPU.
-    protocol = Protocol(n_episodes=3, n_query=50)
+    protocol = Protocol(episodes=3, queries=50)
     source: ClassVar[Source]
     columns: ClassVar[tuple[str, str]] = ("text", "label")
     """Where the texts are and where the labels."""

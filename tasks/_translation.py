@@ -60,7 +60,7 @@ class Translation(Task):
     """
 
     kind = Kind.TRANSLATION
-    protocol = Protocol(n_episodes=1, n_query=50)
+    protocol = Protocol(episodes=1, queries=50)
     corpus: ClassVar[Source]
     source: ClassVar[str]
     target: ClassVar[str]

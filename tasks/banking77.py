@@ -93,7 +93,7 @@ class Banking77(PublishedTexts):
     """
 
     citation = "Casanueva et al., Efficient Intent Detection with Dual Sentence Encoders, 2020; CC BY 4.0"
-    protocol = Protocol(n_episodes=3, n_query=2)
+    protocol = Protocol(episodes=3, queries=2)
     source = Source("banking77", "legacy-datasets/banking77", "f54121560de48f2852f90be299010d1d6dc612ec")
     template = "Query: {text}\nIntent:"
     classes = INTENTS

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.files import text_hash
-from bench.toolkit.splits import halves
+from bench.toolkit.splits import stratified_halves
 
 SPLIT_SEED = 0
 INK = 16  # the largest value of a pixel in this data set
@@ -21,8 +21,8 @@ class Digits(Task):
 
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of the digit {label}.",)
-    prior_count = 0.0
-    protocol = Protocol(n_episodes=50, n_query=20)
+    prior_strength = 0.0
+    protocol = Protocol(episodes=50, queries=20)
     citation = (
         "Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI 1998, CC BY 4.0; test part, scikit-learn"
     )
@@ -32,7 +32,7 @@ class Digits(Task):
         bunch = load_digits()
         pixels = np.round(bunch.images * (255 / INK)).astype(np.uint8)
         labels = bunch.target.astype(np.int64)
-        support, query = halves(labels, SPLIT_SEED)
+        support, query = stratified_halves(labels, SPLIT_SEED)
         return TaskData(
             _pool(pixels[support], labels[support]),
             _pool(pixels[query], labels[query]),

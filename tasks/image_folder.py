@@ -21,7 +21,7 @@ class ImageFolder(OwnItems):
 
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of a {label}.",)
-    protocol = Protocol(n_episodes=600, n_query=20)
+    protocol = Protocol(episodes=600, queries=20)
     name = "image_folder"
     items = "images"
     layout = "DIR/CLASS/*.jpg, DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg, or DIR/*.parquet"

@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.files import file_hash, package_file, text_hash
-from bench.toolkit.splits import halves
+from bench.toolkit.splits import stratified_halves
 
 SPLIT_SEED = 0
 MIN_LETTERS = 3
@@ -36,7 +36,7 @@ class Lexicon(Task):
     """Two-way sentiment of single words, asked as a prompt that the answer completes."""
 
     kind = Kind.TEXT_CLASSIFICATION
-    protocol = Protocol(n_episodes=3, n_query=50)
+    protocol = Protocol(episodes=3, queries=50)
     citation = "Hutto & Gilbert, VADER, ICWSM 2014 (MIT licence), package vaderSentiment"
 
     def load(self, data: Path | None) -> TaskData:
@@ -47,7 +47,7 @@ class Lexicon(Task):
         labels = np.array([int(rating > 0) for rating in words.values()])
         support, query = (
             Pool(Dataset.from_dict({"input": prompts[half].tolist()}), labels[half])
-            for half in halves(labels, SPLIT_SEED)
+            for half in stratified_halves(labels, SPLIT_SEED)
         )
         return TaskData(support, query, (" negative", " positive"), text_hash(file_hash(path), str(SPLIT_SEED)))
 

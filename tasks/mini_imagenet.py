@@ -12,7 +12,7 @@ from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.columns import require_columns
 from bench.toolkit.images import decoded, encoded_images
 from bench.toolkit.sources import Source
-from bench.toolkit.splits import halves
+from bench.toolkit.splits import stratified_halves
 
 SPLIT_SEED = 42
 SIZE = 84
@@ -52,7 +52,7 @@ class MiniImageNet(Task):
 
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of a {label}.",)
-    protocol = Protocol(n_episodes=600, n_query=20)
+    protocol = Protocol(episodes=600, queries=20)
     citation = (
         "Vinyals et al., arXiv 1606.04080; classes of Ravi & Larochelle, ICLR 2017; "
         "from ImageNet, for non-commercial research"
@@ -70,7 +70,7 @@ class MiniImageNet(Task):
         parts = [encoded_images(name, part, "image") for name, part in rows.items()]
         inputs = datasets.concatenate_datasets(parts).with_transform(_small)
         tested = np.flatnonzero(labels >= 0)
-        support, query = (tested[half] for half in halves(labels[tested], SPLIT_SEED))
+        support, query = (tested[half] for half in stratified_halves(labels[tested], SPLIT_SEED))
         return TaskData(
             Pool(inputs.select(support), labels[support]),
             Pool(inputs.select(query), labels[query]),

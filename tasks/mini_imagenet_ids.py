@@ -6,7 +6,7 @@ from tasks.mini_imagenet import CLASSES, MiniImageNet
 class MiniImageNetIds(MiniImageNet):
     """The images and halves of mini_imagenet; what is learnt of a class comes from its examples alone."""
 
-    prior_count = 0.0
+    prior_strength = 0.0
     classes = tuple(CLASSES)
 
 

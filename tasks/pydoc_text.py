@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.files import text_hash
-from bench.toolkit.splits import halves
+from bench.toolkit.splits import stratified_halves
 
 SPLIT_SEED = 0
 MIN_CHARACTERS = 200
@@ -26,7 +26,7 @@ class PydocText(Task):
     """Perplexity per token; an item is a topic. The text comes with CPython and changes with its version."""
 
     kind = Kind.LANGUAGE_MODELLING
-    protocol = Protocol(n_episodes=1, n_query=20)
+    protocol = Protocol(episodes=1, queries=20)
     citation = "Python Software Foundation, The Python Language Reference, PSF licence, module pydoc_data.topics"
 
     def load(self, data: Path | None) -> TaskData:
@@ -34,7 +34,7 @@ class PydocText(Task):
         texts = topic_texts(topics)
         support, query = (
             Pool.of_texts([texts[position] for position in half])
-            for half in halves(np.zeros(len(texts), dtype=np.int64), SPLIT_SEED)
+            for half in stratified_halves(np.zeros(len(texts), dtype=np.int64), SPLIT_SEED)
         )
         return TaskData(support, query, ("text",), text_hash(*texts, str(SPLIT_SEED)))
 

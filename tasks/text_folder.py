@@ -29,7 +29,7 @@ class TextFolder(OwnItems):
     """
 
     kind = Kind.TEXT_CLASSIFICATION
-    protocol = Protocol(n_episodes=3, n_query=50)
+    protocol = Protocol(episodes=3, queries=50)
     name = "text_folder"
     items = "texts"
     layout = (

@@ -40,7 +40,7 @@ class WikiText103(Task):
     """
 
     kind = Kind.LANGUAGE_MODELLING
-    protocol = Protocol(n_episodes=1, n_query=10)
+    protocol = Protocol(episodes=1, queries=10)
     citation = "Merity et al., Pointer Sentinel Mixture Models, ICLR 2017, CC BY-SA 3.0 and GFDL"
     corpus = Source(
         "wikitext",

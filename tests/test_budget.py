@@ -8,11 +8,11 @@ from bench.spec.budget import (
     Budget,
     Match,
     budget_of,
-    excesses,
     parse_budget,
     parse_grid,
     parse_match,
     require_possible,
+    violations,
 )
 from bench.spec.costs import StageCosts
 from tests.test_records import COSTS
@@ -74,14 +74,14 @@ def test_a_match_is_the_references_cost():
     upper = COSTS.adapt.seconds + 0.005
     assert match.budget(COSTS, reads_features=True) == Budget(adapt_seconds=upper, state_mb=0.25)
     # Encoding the support set is a part of adapting for who reads inputs.
-    assert match.budget(COSTS, reads_features=False).adapt_seconds == COSTS.seconds_once + 0.005
+    assert match.budget(COSTS, reads_features=False).adapt_seconds == COSTS.time_to_first_query + 0.005
     with pytest.raises(UsageError, match="faast cannot be matched on tokens: it costs 0"):
         parse_match("faast:tokens").budget(COSTS, reads_features=True)
 
 
 def test_what_is_not_kept_is_named_with_limit_and_measurement():
     budget = budget_of({"adapt_seconds": 0.2, "state_mb": 0.3, "steps": 3}, "test")
-    found = excesses(budget, COSTS)
+    found = violations(budget, COSTS)
     assert [(each.axis, each.limit, each.measured) for each in found] == [
         ("adapt_seconds", 0.2, COSTS.adapt.seconds),
         ("steps", 3, 4),
@@ -91,10 +91,10 @@ def test_what_is_not_kept_is_named_with_limit_and_measurement():
 
 def test_a_method_that_was_stopped_may_end_within_a_step_of_its_time():
     limit = Budget(adapt_seconds=COSTS.adapt.seconds - 0.05)
-    assert excesses(limit, COSTS, step_seconds=0.04)
-    assert not excesses(limit, COSTS, step_seconds=0.06)
+    assert violations(limit, COSTS, step_seconds=0.04)
+    assert not violations(limit, COSTS, step_seconds=0.06)
     # One step alone is no excuse: a method whose first step is too long does not comply.
-    assert excesses(limit, COSTS.model_copy(update={"steps": 1}), step_seconds=0.06)
+    assert violations(limit, COSTS.model_copy(update={"steps": 1}), step_seconds=0.06)
 
 
 def test_a_budget_below_the_backbones_own_cost_is_refused():

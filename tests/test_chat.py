@@ -128,7 +128,7 @@ def test_a_tokenizers_own_opening_is_not_put_before_that_of_the_template(
 
 @pytest.mark.parametrize("context", ["", TURNS[2] + "positive" + END])
 def test_answers_are_scored_as_what_the_assistant_says(backbone: CausalLM, context: str) -> None:
-    found = backbone.score_answers(context, TURNS[:2], SAID)
+    found = backbone.loglikelihood(context, TURNS[:2], SAID)
     earlier = [user("Word: very good\nSentiment:"), assistant("positive")] if context else []
     for row, word in zip(found, WORDS[:2], strict=True):
         messages = [*earlier, user(f"Word: {word}\nSentiment:")]
@@ -142,7 +142,7 @@ def test_answers_are_scored_as_what_the_assistant_says(backbone: CausalLM, conte
 
 
 def test_a_classs_token_is_the_one_in_the_assistants_turn(backbone: CausalLM) -> None:
-    values = backbone.class_values(["s", "a"], LEXICON_CHAT.prompts)
+    values = backbone.class_embeddings(["s", "a"], LEXICON_CHAT.prompts)
     tokens = [backbone.tokenizer(name)["input_ids"] for name in "sa"]
     assert torch.equal(values, backbone.model.get_output_embeddings().weight[torch.tensor(tokens)[:, 0]])
 
@@ -151,8 +151,8 @@ def test_a_model_without_a_template_is_named(plain: CausalLM) -> None:
     wanted = "has no chat template, which this task needs; use a model tuned for chats"
     for ask in (
         lambda: plain.prepare(TURNS[0]),
-        lambda: plain.class_values(SAID, LEXICON_CHAT.prompts),
-        lambda: plain.score_answers("", TURNS[:1], SAID),
+        lambda: plain.class_embeddings(SAID, LEXICON_CHAT.prompts),
+        lambda: plain.loglikelihood("", TURNS[:1], SAID),
         lambda: plain.write(TURNS[:1], 2),
         lambda: list(plain.tokens(TURNS[:1])),
     ):
@@ -179,11 +179,11 @@ def test_smollm2_answers_as_an_assistant() -> None:
     written = backbone.tokenizer.decode(ids)
     assert written.startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
     assert written.endswith(f"<|im_end|>\n<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n")
-    scores = backbone.score_answers("", prompts[:2], data.classes)
+    scores = backbone.loglikelihood("", prompts[:2], data.classes)
     logits = backbone.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(dim=-1)
     tokens = [backbone.tokenizer(name)["input_ids"] for name in data.classes]
     torch.testing.assert_close(scores[0], logits[[token for (token,) in tokens]], rtol=1e-4, atol=1e-4)
     assert torch.equal(
-        backbone.class_values(data.classes, LEXICON_CHAT.prompts),
+        backbone.class_embeddings(data.classes, LEXICON_CHAT.prompts),
         backbone.model.get_output_embeddings().weight[[token for (token,) in tokens]],
     )

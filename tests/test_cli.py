@@ -18,7 +18,7 @@ from bench import registry
 from tests.test_records import record
 
 COLUMNS = {
-    "task", "backbone", "method", "n_shot", "n_episodes", "metric", "value", "ci95", "adapt_seconds",
+    "task", "backbone", "method", "shots", "episodes", "metric", "value", "ci95", "adapt_seconds",
     "query_milliseconds", "encode_seconds", "peak_memory_mb", "state_mb", "trainable_params", "status", "reason",
 }  # fmt: skip
 
@@ -144,10 +144,10 @@ FAAST = [*DIGITS, "--method", "faast"]
         ([*FAAST, "--shots", "²"], "--shots needs positive numbers"),
         ([*FAAST, "--seeds", "x"], "--seeds needs numbers or ranges, such as 0-4 or 0,2,7; got 'x'"),
         ([*FAAST, "--seeds", "4-0"], "--seeds needs numbers or ranges"),
-        ([*FAAST, "--episodes", "0"], "n_episodes: Input should be greater than or equal to 1, got 0"),
-        ([*FAAST, "--queries", "0"], "n_query: Input should be greater than or equal to 1.*'all', got 0"),
-        ([*FAAST, "--queries", "some"], "n_query: Input should be a valid integer.* or .*'all', got 'some'"),
-        ([*FAAST, "--ways", "1"], "n_way: Input should be greater than or equal to 2, got 1"),
+        ([*FAAST, "--episodes", "0"], "episodes: Input should be greater than or equal to 1, got 0"),
+        ([*FAAST, "--queries", "0"], "queries: Input should be greater than or equal to 1.*'all', got 0"),
+        ([*FAAST, "--queries", "some"], "queries: Input should be a valid integer.* or .*'all', got 'some'"),
+        ([*FAAST, "--ways", "1"], "ways: Input should be greater than or equal to 2, got 1"),
         ([*FAAST, "--ways", "11"], "digits has 10 classes; --ways must lie in 2..10, got 11"),
         ([*FAAST, "--shots", "900"], "class '0' has 89 support items, 900 were asked for; use --shots 89 or fewer"),
         ([*FAAST, "--accelerator", "abacus"], "--accelerator abacus .* cannot be used here: .*cpu"),
@@ -276,13 +276,13 @@ def test_the_leaderboard_in_four_formats(store, bench):
         code, texts[name], err = bench("leaderboard", "--format", name, "--store", store)
         assert (code, err) == (0, "")
     rows = json.loads(texts["json"])
-    assert {(row["method"], row["n_shot"]) for row in rows} == {
+    assert {(row["method"], row["shots"]) for row in rows} == {
         (method, shots) for method in ("nearest_prototype", "faast") for shots in (1, 5)
     }
     for row in rows:
         assert row.keys() >= COLUMNS
         assert (row["task"], row["backbone"], row["metric"]) == ("stripes", "pixels", "accuracy")
-        assert (row["status"], row["reason"], row["n_episodes"]) == ("ok", "", 2 * 6)
+        assert (row["status"], row["reason"], row["episodes"]) == ("ok", "", 2 * 6)
         assert 0 < row["value"] <= 100
         assert all(row[cost] >= 0 for cost in ("encode_seconds", "adapt_seconds", "peak_memory_mb", "ci95"))
     parsed = list(csv.DictReader(io.StringIO(texts["csv"])))
@@ -292,7 +292,7 @@ def test_the_leaderboard_in_four_formats(store, bench):
     lines = [line for line in texts["markdown"].splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows)
     for row, line in zip(rows, lines[2:], strict=True):
-        assert line.startswith(f"| stripes | {row['method']} | {row['n_shot']} | {row['value']:.1f} ± ")
+        assert line.startswith(f"| stripes | {row['method']} | {row['shots']} | {row['value']:.1f} ± ")
         assert line.endswith("| ok |")
         assert f"{row['value']:.1f} ± {row['ci95']:.1f}" in texts["table"]
     assert texts["table"].count("stripes") == len(rows)
@@ -319,7 +319,7 @@ def test_a_task_that_cannot_be_loaded_costs_no_other(bench, outside, clean):
     (clean / "data").mkdir()
     (clean / "two.yaml").write_text(
         "name: two\nblocks:\n  - {task: cifar10, methods: [knn]}\n"
-        "  - {task: stripes, backbone: pixels, methods: [knn], shots: [1], n_episodes: 1}\n"
+        "  - {task: stripes, backbone: pixels, methods: [knn], shots: [1], episodes: 1}\n"
     )
     answer = bench("run", "two.yaml", "--costs", "same", "--logger", "none", "--data", "data")
     line = one_line(answer, 1)

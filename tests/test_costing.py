@@ -10,9 +10,9 @@ from bench import registry
 from bench.contracts import Kind
 from bench.costs.budget_fit import limits_of, sized
 from bench.costs.repeats import REPEATS
-from bench.costs.worker import SameProcess
+from bench.costs.worker import InlineWorker
 from bench.data.batches import EpisodeGroup
-from bench.data.episodes import draw_episodes, draw_of
+from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
 from bench.runs.group import Group
@@ -36,7 +36,7 @@ def runner(tmp_path):
 
 
 def run(runner, *methods, **changes):
-    block = {"task": "stripes", "backbone": "pixels", "methods": list(methods), "shots": [5], "n_episodes": 2} | changes
+    block = {"task": "stripes", "backbone": "pixels", "methods": list(methods), "shots": [5], "episodes": 2} | changes
     report = runner.run(expand(Block.model_validate(block)))
     return {record.spec.method: record for record in report.records}
 
@@ -70,7 +70,7 @@ def test_work_deferred_to_the_query_is_charged_there(runner):
     lying = run(runner, "lying", set={"lying": {"seconds": seconds, "lie": "defer"}})["lying"].costs
     assert honest.adapt.seconds >= seconds > honest.query.seconds
     assert lying.query.seconds >= seconds > lying.adapt.seconds
-    assert lying.seconds_once + lying.n_queries * lying.seconds_each >= seconds
+    assert lying.time_to_first_query + lying.n_queries * lying.seconds_per_query >= seconds
 
 
 @pytest.mark.parametrize("lie", ["none", "free", "defer"])
@@ -88,7 +88,7 @@ def test_a_budget_that_is_not_kept_is_a_row_with_limit_and_measurement(runner):
     late = made["lying"]
     assert late.status == "over_budget"
     assert late.value is None
-    assert late.excesses["adapt_seconds"] >= 0.3
+    assert late.violations["adapt_seconds"] >= 0.3
     assert "adapt_seconds is 0.3" in late.reason
     assert "0.1 allowed" in late.reason
 
@@ -96,7 +96,7 @@ def test_a_budget_that_is_not_kept_is_a_row_with_limit_and_measurement(runner):
 def test_memory_over_the_budget_ends_the_run(runner):
     made = run(runner, "lying", budget={"peak_memory_mb": 120}, set={"lying": {"megabytes": 300}})["lying"]
     assert made.status == "over_budget"
-    assert made.excesses["peak_memory_mb"] > 250
+    assert made.violations["peak_memory_mb"] > 250
 
 
 def test_running_out_of_memory_is_a_row(runner, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_budget_of_operations_is_kept(runner):
     assert held.costs.steps in (24, 25)
     none = run(runner, "linear_probe", budget={"flops": 1000})["linear_probe"]
     assert none.status == "over_budget"
-    assert "flops" in none.excesses
+    assert "flops" in none.violations
 
 
 def test_a_match_takes_the_references_cost_as_the_others_budget(runner):
@@ -155,35 +155,35 @@ def test_a_match_to_what_failed_says_so(runner):
 
 
 def test_a_grid_runs_every_budget(runner):
-    block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "n_episodes": 2}
+    block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "episodes": 2}
     specs = expand(Block.model_validate(block | {"budget_grid": {"steps": [1, 10], "tokens": [100]}}))
     assert [spec.budget.limits() for spec in specs] == [{"steps": 1, "tokens": 100}, {"steps": 10, "tokens": 100}]
     assert len({record.id for record in runner.run(specs).records}) == 2
 
 
 def test_what_is_sent_to_be_measured_has_no_query_labels(runner):
-    """The excerpt is all that the measuring process gets, and it must not hold what a query's class is."""
-    block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "n_episodes": 2}
+    """The payload is all that the measuring process gets, and it must not hold what a query's class is."""
+    block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "episodes": 2}
     (spec,) = expand(Block.model_validate(block))
     data = registry.task_class("stripes")().load(None)
-    episodes = draw_episodes(data, draw_of(spec))
+    episodes = draw_episodes(data, episode_spec(spec))
     backbone = registry.make_backbone("pixels")
     seen = []
 
-    class Watching(SameProcess):
+    class Watching(InlineWorker):
         def call(self, function, *arguments):
             seen.extend(arguments)
             return function(self.backbone, *pickle.loads(pickle.dumps(arguments)))
 
     group = Group(data, backbone, lambda: Watching(backbone), runner.devices, False, Report(runner.store, Notebook()))
     group.run([(spec, episodes)])
-    (work,) = [one for one in seen if hasattr(one, "excerpt")]
-    assert (work.excerpt.data.query.labels == 0).all()
-    assert (work.episodes.query_labels <= 0).all()
-    assert len(work.excerpt.data.support.labels) == 20
-    assert len(work.excerpt.data.query.labels) == 20
+    (request,) = [one for one in seen if hasattr(one, "payload")]
+    assert (request.payload.data.query.labels == 0).all()
+    assert (request.episodes.query_labels <= 0).all()
+    assert len(request.payload.data.support.labels) == 20
+    assert len(request.payload.data.query.labels) == 20
     # It is the first episode: the same features in the same order.
-    ours = EpisodeGroup(work.excerpt.on(backbone), work.episodes, work.reads, 0.0, 0)
+    ours = EpisodeGroup(request.payload.on(backbone), request.episodes, request.reads, 0.0, 0)
     first = next(iter(ours.support_batches()))
     assert first.labels.tolist() == [episodes.support_labels[0].tolist()]
     raw = first.inputs.episode(0)
@@ -194,14 +194,14 @@ def test_what_is_sent_to_be_measured_has_no_query_labels(runner):
 def test_lora_takes_the_rank_that_fits():
     backbone = tiny_language_model()
     given = problem(n_shot=2, key_dim=8, sizes=[4])
-    setting = replace(given.setting, kind=Kind.TEXT_CLASSIFICATION)
-    each = Lora(LoraConfig(rank=1), backbone, setting).trainable_params()
-    config, excess = sized(Lora, LoraConfig(), backbone, setting, 3 * each + each // 2)
-    assert excess is None
+    shape = replace(given.shape, kind=Kind.TEXT_CLASSIFICATION)
+    each = Lora(LoraConfig(rank=1), backbone, shape).trainable_params()
+    config, violation = sized(Lora, LoraConfig(), backbone, shape, 3 * each + each // 2)
+    assert violation is None
     assert config.rank == 3
-    assert Lora(config, backbone, setting).trainable_params() == 3 * each
-    config, excess = sized(Lora, LoraConfig(), backbone, setting, each - 1)
-    assert excess.measured == each
+    assert Lora(config, backbone, shape).trainable_params() == 3 * each
+    config, violation = sized(Lora, LoraConfig(), backbone, shape, each - 1)
+    assert violation.measured == each
 
 
 def test_limits_are_in_bytes():
@@ -217,7 +217,7 @@ def test_a_single_episode_is_scored_by_what_was_measured(runner, monkeypatch, me
         raise AssertionError("adapted once more than needed")
 
     monkeypatch.setattr("bench.runs.single_run.adapt_and_answer", again)
-    one = run(runner, method, n_episodes=1)[method]
+    one = run(runner, method, episodes=1)[method]
     assert one.status == "ok", one.reason
     assert one.episode_scores == pytest.approx(two.episode_scores[:1])
     assert one.n_queries == two.n_queries // 2
@@ -228,10 +228,10 @@ def test_what_takes_long_is_run_once(runner, monkeypatch):
 
     observed = []
     observe = Faast.observe
-    usual = run(runner, "faast", n_episodes=1, set={"faast": {"prior_count": 4.0}})["faast"]
+    usual = run(runner, "faast", episodes=1, set={"faast": {"prior_strength": 4.0}})["faast"]
     monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)
     monkeypatch.setattr(Faast, "observe", lambda self, support: observed.append(1) or observe(self, support))
-    record = run(runner, "faast", n_episodes=1)["faast"]
+    record = run(runner, "faast", episodes=1)["faast"]
     assert record.status == "ok"
     assert record.costs.repeats == 0
     assert record.costs.adapt.flops > 0
@@ -239,8 +239,8 @@ def test_what_takes_long_is_run_once(runner, monkeypatch):
     assert len(observed) == 1  # its support set is one batch
     assert record.episode_scores == usual.episode_scores  # counting changes no answer
     assert record.costs.adapt.flops == usual.costs.adapt.flops
-    held = run(runner, "faast", n_episodes=1, budget={"adapt_seconds": 60})["faast"]
+    held = run(runner, "faast", episodes=1, budget={"adapt_seconds": 60})["faast"]
     assert held.costs.repeats == 1  # what is held to a limit is measured by itself
     # Steps are counted for the first few alone, so that counting measures nothing.
-    probe = run(runner, "linear_probe", n_episodes=1, set={"linear_probe": {"steps": 30}})["linear_probe"]
+    probe = run(runner, "linear_probe", episodes=1, set={"linear_probe": {"steps": 30}})["linear_probe"]
     assert (probe.costs.repeats, probe.costs.steps) == (1, 30)

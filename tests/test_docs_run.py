@@ -71,7 +71,7 @@ def small(task):
         return type(task.__name__, (ChatTask, small(task.__bases__[1])), {"system": task.system})
 
     class Small(task):
-        protocol = Protocol(n_episodes=2, n_query=3, n_way=task.protocol.n_way)
+        protocol = Protocol(episodes=2, queries=3, ways=task.protocol.ways)
 
         def load(self, data):
             rng = np.random.default_rng(0)
@@ -136,9 +136,9 @@ def cut_down(expand):
             seen.add((spec.method, budget))
             limits = {name: min(limit, AT_MOST.get(name, limit)) for name, limit in budget.limits().items()}
             budget = budget.model_copy(update=limits)
-            changes = {"n_episodes": min(spec.n_episodes, 2), "n_query": spec.n_query and min(spec.n_query, 3)}
-            if spec.n_shot != "full":
-                changes["n_shot"] = min(spec.n_shot, PER_CLASS)
+            changes = {"episodes": min(spec.episodes, 2), "queries": spec.queries and min(spec.queries, 3)}
+            if spec.shots != "full":
+                changes["shots"] = min(spec.shots, PER_CLASS)
             if spec.match is not None and (kept := [axis for axis in spec.match.axes if axis != "adapt_seconds"]):
                 # Whether tiny models keep to another's milliseconds is a matter of chance.
                 changes["match"] = spec.match.model_copy(update={"axes": tuple(kept)})

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench.contracts import Pool, Reads, TaskData, UsageError
-from bench.data.episodes import PADDING, Draw, draw_episodes, name_seed
+from bench.contracts import InputMode, Pool, TaskData, UsageError
+from bench.data.episodes import PADDING, EpisodeSpec, draw_episodes, name_seed
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.registry import find, method_class
 from bench.results.store import Store
@@ -31,7 +31,7 @@ def task_data(support, query, seed=0):
 
 
 def draw(**changes):
-    base = Draw(task="t", seed=0, n_episodes=3, n_shot=2, n_query=3, n_way=None)
+    base = EpisodeSpec(task="t", seed=0, episodes=3, shots=2, queries=3, ways=None)
     return replace(base, **changes)
 
 
@@ -41,13 +41,13 @@ def problems(draw_from):
     sizes = st.lists(st.integers(1, 9), min_size=n_classes, max_size=n_classes)
     support, query = draw_from(sizes), draw_from(sizes)
     data = task_data(support, query, seed=draw_from(st.integers(0, 3)))
-    asked = Draw(
+    asked = EpisodeSpec(
         task=draw_from(st.sampled_from(["digits", "lexicon"])),
         seed=draw_from(st.integers(0, 2**31)),
-        n_episodes=draw_from(st.integers(1, 4)),
-        n_shot=draw_from(st.none() | st.integers(0, min(support))),
-        n_query=draw_from(st.none() | st.integers(1, min(query))),
-        n_way=draw_from(st.none() | st.integers(2, n_classes)),
+        episodes=draw_from(st.integers(1, 4)),
+        shots=draw_from(st.none() | st.integers(0, min(support))),
+        queries=draw_from(st.none() | st.integers(1, min(query))),
+        ways=draw_from(st.none() | st.integers(2, n_classes)),
     )
     return data, asked
 
@@ -57,21 +57,21 @@ def problems(draw_from):
 def test_every_draw_is_balanced_and_honest(problem):
     data, asked = problem
     episodes = draw_episodes(data, asked)
-    n_way = asked.n_way or len(data.classes)
-    assert len(episodes) == asked.n_episodes
-    assert episodes.classes.shape == (asked.n_episodes, n_way)
-    for split, pool, number in (("support", data.support, asked.n_shot), ("query", data.query, asked.n_query)):
+    ways = asked.ways or len(data.classes)
+    assert len(episodes) == asked.episodes
+    assert episodes.classes.shape == (asked.episodes, ways)
+    for split, pool, number in (("support", data.support, asked.shots), ("query", data.query, asked.queries)):
         positions, labels = getattr(episodes, split), getattr(episodes, f"{split}_labels")
         assert positions.shape == labels.shape
         for classes, row, row_labels in zip(episodes.classes, positions, labels, strict=True):
-            assert len(set(classes)) == n_way
+            assert len(set(classes)) == ways
             real = row[row != PADDING]
             np.testing.assert_array_equal(row == PADDING, row_labels == PADDING)
             assert len(set(real)) == len(real)  # never the same item twice
             assert all(0 <= position < len(pool.labels) for position in real)
             # What the episode calls class k is the task's class classes[k].
             np.testing.assert_array_equal(classes[row_labels[row != PADDING]], pool.labels[real])
-            counts = np.bincount(row_labels[row != PADDING], minlength=n_way)
+            counts = np.bincount(row_labels[row != PADDING], minlength=ways)
             wanted = [int((pool.labels == label).sum()) if number is None else number for label in classes]
             assert list(counts) == wanted
 
@@ -82,7 +82,7 @@ def test_fewer_shots_are_the_beginning_of_more_against_the_same_queries(problem,
     loaded, asked = problem
     most = int(np.bincount(loaded.support.labels).min())
     few = data.draw(st.integers(0, most))
-    small, large = (draw_episodes(loaded, replace(asked, n_shot=n)) for n in (few, most))
+    small, large = (draw_episodes(loaded, replace(asked, shots=n)) for n in (few, most))
     np.testing.assert_array_equal(small.classes, large.classes)
     np.testing.assert_array_equal(small.query, large.query)
     np.testing.assert_array_equal(small.query_labels, large.query_labels)
@@ -97,8 +97,8 @@ def test_fewer_shots_are_the_beginning_of_more_against_the_same_queries(problem,
 @given(problems())
 def test_an_episode_depends_on_its_own_number_only(problem):
     data, asked = problem
-    together = draw_episodes(data, replace(asked, n_episodes=4))
-    alone = draw_episodes(data, replace(asked, n_episodes=1))
+    together = draw_episodes(data, replace(asked, episodes=4))
+    alone = draw_episodes(data, replace(asked, episodes=1))
     np.testing.assert_array_equal(together.classes[0], alone.classes[0])
     for split in ("support", "query"):
         row, wide = getattr(alone, split)[0], getattr(together, split)[0]
@@ -120,31 +120,31 @@ def test_seed_task_and_number_of_episode_each_move_the_draw():
 def test_the_draw_is_the_same_on_every_machine():
     # Records name their episodes by seed alone: these numbers must never change.
     assert name_seed("digits", 10, 0, 0) == 1043040082485387381
-    found = draw_episodes(task_data([5] * 3, [5] * 3), draw(n_episodes=1, n_shot=1, n_query=1))
+    found = draw_episodes(task_data([5] * 3, [5] * 3), draw(episodes=1, shots=1, queries=1))
     assert found.support.tolist() == [[2, 10, 3]]
     assert found.query.tolist() == [[7, 11, 1]]
 
 
 def test_ways_are_subsets_that_differ_between_episodes():
-    episodes = draw_episodes(task_data([5] * 10, [5] * 10), draw(n_way=4, n_episodes=50))
+    episodes = draw_episodes(task_data([5] * 10, [5] * 10), draw(ways=4, episodes=50))
     assert all(len(set(row)) == 4 for row in episodes.classes)
     assert set(episodes.classes.ravel()) == set(range(10))  # none is left out for ever
 
 
 def test_all_of_unbalanced_pools_is_padded():
     data = task_data([1, 4, 2], [2, 2, 3])
-    full = draw_episodes(data, draw(n_shot=None, n_query=None, n_way=2, n_episodes=20))
+    full = draw_episodes(data, draw(shots=None, queries=None, ways=2, episodes=20))
     sizes = (full.support != PADDING).sum(axis=1)
     assert {3, 5, 6} == set(sizes)
     assert full.support.shape[1] == 6
-    everything = draw_episodes(data, draw(n_shot=None, n_query=None, n_episodes=1))
+    everything = draw_episodes(data, draw(shots=None, queries=None, episodes=1))
     assert sorted(everything.support[0]) == list(range(7))
     assert sorted(everything.query[0]) == list(range(7))
 
 
 def test_no_shots_draw_an_empty_support_and_need_no_examples():
     data = task_data([0, 2], [3, 3])
-    episodes = draw_episodes(data, draw(n_shot=0))
+    episodes = draw_episodes(data, draw(shots=0))
     assert episodes.support.shape == (3, 0)
     assert episodes.query.shape == (3, 6)
 
@@ -153,12 +153,12 @@ def test_no_shots_draw_an_empty_support_and_need_no_examples():
     ("support", "query", "changes", "message"),
     [
         ([2, 0, 2], [3, 3, 3], {}, "t: class 'c1' has no support items; every class needs one"),
-        ([2, 2, 2], [3, 3, 0], {"n_query": None}, "t: class 'c2' has no query items"),
-        ([2, 0, 2], [3, 3, 3], {"n_shot": None}, "t: class 'c1' has no support items"),
+        ([2, 2, 2], [3, 3, 0], {"queries": None}, "t: class 'c2' has no query items"),
+        ([2, 0, 2], [3, 3, 3], {"shots": None}, "t: class 'c1' has no support items"),
         ([2, 2, 1], [3, 3, 3], {}, "class 'c2' has 1 support items, 2 were asked for; use --shots 1 or fewer"),
         ([2, 2, 2], [3, 2, 3], {}, "class 'c1' has 2 query items, 3 were asked for; use --queries 2 or fewer"),
-        ([2, 2, 2], [3, 3, 3], {"n_way": 4}, "t has 3 classes; --ways must lie in 2..3, got 4"),
-        ([2, 2, 2], [3, 3, 3], {"n_way": 1}, "--ways must lie in 2..3, got 1"),
+        ([2, 2, 2], [3, 3, 3], {"ways": 4}, "t has 3 classes; --ways must lie in 2..3, got 4"),
+        ([2, 2, 2], [3, 3, 3], {"ways": 1}, "--ways must lie in 2..3, got 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_by_name(support, query, changes, message):
@@ -166,14 +166,12 @@ def test_what_cannot_be_drawn_is_refused_by_name(support, query, changes, messag
         draw_episodes(task_data(support, query), draw(**changes))
 
 
-READERS = [name for name in find("methods") if method_class(name).reads is Reads.FEATURES]
+READERS = [name for name in find("methods") if method_class(name).reads is InputMode.FEATURES]
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_an_empty_support_set_is_answered_or_refused_clearly(outside, cache, tmp_path, name):
-    spec = RunSpec(
-        task="stripes", backbone="pixels", method=name, n_shot=0, seed=0, n_episodes=2, n_query=5, n_way=None
-    )
+    spec = RunSpec(task="stripes", backbone="pixels", method=name, shots=0, seed=0, episodes=2, queries=5, ways=None)
     quiet_lightning()
     reporter = RichReporter(Console(quiet=True))
     runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter, isolate=same_process)
@@ -188,7 +186,7 @@ def test_an_empty_support_set_is_answered_or_refused_clearly(outside, cache, tmp
 
 def test_where_nothing_was_observed_the_prior_answers_alone(outside, cache, tmp_path):
     specs = [
-        RunSpec(task="stripes", backbone="pixels", method=name, n_shot=0, seed=0, n_episodes=2, n_query=5, n_way=None)
+        RunSpec(task="stripes", backbone="pixels", method=name, shots=0, seed=0, episodes=2, queries=5, ways=None)
         for name in ("faast", "zero_shot")
     ]
     quiet_lightning()

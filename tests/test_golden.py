@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.contracts import AnyMethod, AssociativeMethod, Classes, Inputs, Query, Setting, Support
+from bench.contracts import AnyMethod, AssociativeMethod, Classes, Inputs, ProblemShape, Query, Support
 from bench.testing.doubles import CosineBackbone, Problem, adapted, prompts
 from methods.faast import Faast
 from methods.knn import Knn
@@ -31,7 +31,7 @@ def golden(case: str) -> tuple[dict[str, Tensor], Problem]:
     keys, queries = tensors["support_keys"][None], tensors["query_keys"][None]
     labels = tensors["support_labels"].long()[None]
     names = tuple(f"class {label}" for label in range(facts["n_classes"]))
-    classes = Classes(values=tensors["class_embeddings"][None], names=(names,))
+    classes = Classes(class_embeddings=tensors["class_embeddings"][None], names=(names,))
 
     def items(keys: Tensor) -> dict[str, Any]:
         # The published vision model answers with the image feature itself: the prior is the key.
@@ -44,17 +44,17 @@ def golden(case: str) -> tuple[dict[str, Tensor], Problem]:
             "inputs": Inputs(np.arange(keys.shape[1])[None], prompts),
         }
 
-    setting = Setting(
-        n_episodes=1,
-        n_way=facts["n_classes"],
+    shape = ProblemShape(
+        episodes=1,
+        ways=facts["n_classes"],
         n_support=keys.shape[1],
         key_dim=facts["dim"],
         value_dim=facts["dim"],
-        prior_count=facts["prior_count"],
+        prior_strength=facts["prior_strength"],
         separator="\n",
         seed=0,
     )
-    return tensors, Problem(Support(labels=labels, **items(keys)), Query(**items(queries)), setting)
+    return tensors, Problem(Support(labels=labels, **items(keys)), Query(**items(queries)), shape)
 
 
 def answers(cls: type[AnyMethod], case: str, given: Problem, **config: Any) -> tuple[Tensor, Tensor]:
@@ -113,4 +113,4 @@ def test_knn_agrees_where_votes_are_not_tied(case: str) -> None:
     assert clear.float().mean() > 0.25
     assert distance(read[clear], tensors["knn.read"][clear]) < TOLERANCE
     assert distance(logits[clear], tensors["knn.logits"][clear]) < TOLERANCE
-    assert torch.cdist(read.double(), given.query.classes.values[0].double()).amin(dim=1).max() < 1e-6
+    assert torch.cdist(read.double(), given.query.classes.class_embeddings[0].double()).amin(dim=1).max() < 1e-6

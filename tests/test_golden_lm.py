@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.backbones.hf import CausalLM
-from bench.contracts import Kind, Setting
+from bench.contracts import Kind, ProblemShape
 from bench.testing.tiny_models import save_tokenizer
 from bench.toolkit.readout_files import READOUT, SCORER
 from methods.faast import FastWeights
@@ -44,9 +44,9 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def learnt(case: tuple[dict[str, Any], Any, Any], solver: str) -> FaastLm:
     facts, tensors, (config, backbone) = case
-    setting = Setting(1, 1, 1, 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
+    shape = ProblemShape(1, 1, 1, 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
     streaming = {"max_memory": facts["max_memory"], "update_size": facts["update_size"]}
-    method = FaastLm(FaastLmConfig(**config, **streaming, solver=solver), backbone, setting)
+    method = FaastLm(FaastLmConfig(**config, **streaming, solver=solver), backbone, shape)
     with torch.no_grad():
         for batch in range(sum(name.startswith("learn_ids") for name in tensors)):
             method.learn(tensors[f"learn_ids.{batch}"].long(), tensors[f"learn_mask.{batch}"].long())
@@ -55,7 +55,7 @@ def learnt(case: tuple[dict[str, Any], Any, Any], solver: str) -> FaastLm:
 
 
 def logits(method: FaastLm, ids: Tensor) -> Tensor:
-    with torch.no_grad(), method.attached():
+    with torch.no_grad(), method.hooks_active():
         found: Tensor = method.backbone.causal_lm(input_ids=ids).logits
     return found
 

@@ -9,7 +9,7 @@ from lightning import Trainer
 
 from bench import registry
 from bench.contracts import GradientMethod, Kind
-from bench.engine.budget_callback import Holding
+from bench.engine.budget_callback import BudgetCallback
 from bench.engine.lightning_module import GradientAdaptation
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.tokens import TokenMeter
@@ -28,8 +28,8 @@ def made(name, **config):
     field = "steps" if "steps" in cls.Config.model_fields else "epochs"
     bound = next(one.le for one in cls.Config.model_fields[field].metadata if hasattr(one, "le"))
     kind = Kind.IMAGE_CLASSIFICATION if Kind.IMAGE_CLASSIFICATION in cls.kinds else Kind.TEXT_CLASSIFICATION
-    setting = replace(GIVEN.setting, kind=kind)
-    return cls(cls.Config(**{field: bound, **config}), backbone_for(cls), setting)
+    shape = replace(GIVEN.shape, kind=kind)
+    return cls(cls.Config(**{field: bound, **config}), backbone_for(cls), shape)
 
 
 def fit(method, holding):
@@ -51,7 +51,7 @@ def fit(method, holding):
 @pytest.mark.parametrize("name", GRADIENT)
 def test_training_stops_within_a_step_of_its_time(name):
     torch.manual_seed(0)
-    holding = Holding(Budget(adapt_seconds=LIMIT), TokenMeter(None), 1)
+    holding = BudgetCallback(Budget(adapt_seconds=LIMIT), TokenMeter(None), 1)
     module, trainer = fit(made(name), holding)
     assert 1 < trainer.global_step < module.method.steps
     assert module.adapting.cost.seconds <= LIMIT + holding.step_seconds + 0.05
@@ -70,7 +70,7 @@ def test_the_clock_stands_still_while_weights_are_validated():
         validate()
 
     method.validate = slowly
-    holding = Holding(Budget(adapt_seconds=0.3), TokenMeter(None), 1)
+    holding = BudgetCallback(Budget(adapt_seconds=0.3), TokenMeter(None), 1)
     module, trainer = fit(method, holding)
     assert len(validated) >= 2
     assert module.adapting.paused >= 0.2 * len(validated)
@@ -81,7 +81,7 @@ def test_the_clock_stands_still_while_weights_are_validated():
 
 def test_the_best_validated_weights_count():
     method = made("linear_projection", epochs=3)
-    holding = Holding(Budget(), TokenMeter(None), 1)
+    holding = BudgetCallback(Budget(), TokenMeter(None), 1)
     fit(method, holding)
     assert method.best.shape == method.projection.shape
     assert method._epoch == 3
@@ -90,7 +90,7 @@ def test_the_best_validated_weights_count():
 def test_tokens_are_counted_and_held():
     method = made("ia3", batch_size=4)
     tokens = TokenMeter(method.backbone.causal_lm)
-    holding = Holding(Budget(tokens=2000), tokens, 1)
+    holding = BudgetCallback(Budget(tokens=2000), tokens, 1)
     with tokens:
         _, trainer = fit(method, holding)
     assert 1000 < tokens.count <= 2000

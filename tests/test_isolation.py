@@ -11,7 +11,7 @@ import torch
 
 from bench import registry
 from bench.contracts import DataError
-from bench.costs.worker import ChildError, FreshProcess, OutOfMemoryError
+from bench.costs.worker import ChildError, ForkedWorker, OutOfMemoryError
 from bench.runs.signals import Interrupted, interrupts
 
 HELD = []
@@ -37,7 +37,7 @@ def sleep(backbone, seconds):
 
 @pytest.fixture(scope="module")
 def fresh():
-    process = FreshProcess(partial(registry.make_backbone, "efficientnet_lite0")).start()
+    process = ForkedWorker(partial(registry.make_backbone, "efficientnet_lite0")).start()
     yield process
     process.close()
 
@@ -68,7 +68,7 @@ def test_a_process_that_is_killed_ran_out_of_memory(fresh):
 
 
 def test_an_interrupt_leaves_no_process_behind():
-    process = FreshProcess(partial(registry.make_backbone, "efficientnet_lite0")).start()
+    process = ForkedWorker(partial(registry.make_backbone, "efficientnet_lite0")).start()
     process.call(who, 1)
     server = psutil.Process(process._server.pid)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -81,7 +81,7 @@ def test_an_interrupt_leaves_no_process_behind():
 
 
 def test_a_backbone_that_cannot_be_made_says_why():
-    process = FreshProcess(partial(registry.make_backbone, "hf:/no/such/model"))
+    process = ForkedWorker(partial(registry.make_backbone, "hf:/no/such/model"))
     with pytest.raises(Exception, match="no/such/model"):
         process.call(who, 1)
     process.close()

@@ -44,7 +44,7 @@ class TinyText(Task):
     """Texts of a few tokens; longer than a window."""
 
     kind = Kind.LANGUAGE_MODELLING
-    protocol = Protocol(n_episodes=1, n_query=3)
+    protocol = Protocol(episodes=1, queries=3)
     window = 16
     citation = "made by this test"
 
@@ -62,7 +62,7 @@ class TinyTranslation(Task):
     """Sentences to be said again in capitals."""
 
     kind = Kind.TRANSLATION
-    protocol = Protocol(n_episodes=1, n_query=3)
+    protocol = Protocol(episodes=1, queries=3)
     max_new_tokens = 6
     citation = "made by this test"
 
@@ -226,7 +226,7 @@ def test_the_leaderboard_says_what_a_score_is(runner: Runner, model: Path) -> No
     run(runner, model, "tiny_translation")
     made = rows(runner.store)
     for shots in (1, 2):
-        values = [row.value for row in made if row.task == "tiny_text" and row.n_shot == shots]
+        values = [row.value for row in made if row.task == "tiny_text" and row.shots == shots]
         assert values == sorted(values, key=lambda value: value or 0.0)
     stored = {record.id: record for record in runner.store}
     assert {(row.value, row.ci95) for row in made} == {(record.value, record.ci95) for record in stored.values()}

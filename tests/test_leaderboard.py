@@ -39,7 +39,7 @@ def test_seeds_are_pooled_over_their_episodes():
             made({"seed": 2}, episode_scores=[10.0, 90.0], costs=slower),
         ]
     )
-    assert (row.seeds, row.n_episodes, row.value) == (3, 6, 60.0)
+    assert (row.seeds, row.episodes, row.value) == (3, 6, 60.0)
     assert row.adapt_seconds == 9.0
     assert row.peak_memory_mb == 7.0
     assert row.config == "alpha=0.1"
@@ -47,8 +47,8 @@ def test_seeds_are_pooled_over_their_episodes():
 
 @pytest.mark.parametrize(
     "change",
-    [{"task": "u"}, {"backbone": "c"}, {"method": "n"}, {"config": {}}, {"n_shot": "full"}, {"n_query": None},
-     {"n_way": 3}, {"precision": "64-true"}],
+    [{"task": "u"}, {"backbone": "c"}, {"method": "n"}, {"config": {}}, {"shots": "full"}, {"queries": None},
+     {"ways": 3}, {"precision": "64-true"}],
 )  # fmt: skip
 def test_what_is_not_the_same_run_is_a_row_of_its_own(change):
     assert len(rows([made(), made(change)])) == 2
@@ -75,10 +75,10 @@ def test_the_best_comes_first_and_what_has_no_score_last():
     best = made({"method": "best"}, episode_scores=[90.0, 80.0])
     failed = made({"method": "a"}, status="failed", reason="no luck", value=None, episode_scores=[], costs=None)
     skipped = made({"method": "b"}, status="skipped", reason="no text", value=None, episode_scores=[], costs=None)
-    few = made({"method": "z", "n_shot": 1})
-    full = made({"method": "z", "n_shot": "full"}, episode_scores=[99.0, 99.0])
+    few = made({"method": "z", "shots": 1})
+    full = made({"method": "z", "shots": "full"}, episode_scores=[99.0, 99.0])
     ordered = rows([failed, made(), full, best, skipped, few])
-    assert [(row.method, row.n_shot) for row in ordered] == [
+    assert [(row.method, row.shots) for row in ordered] == [
         ("z", 1), ("best", 5), ("m", 5), ("a", 5), ("b", 5), ("z", "full"),
     ]  # fmt: skip
     assert reasons(ordered) == ["failed: t a: no luck", "skipped: t b: no text"]
@@ -169,7 +169,7 @@ def test_a_lower_perplexity_is_the_better_tier():
 
 
 def test_tiers_are_of_rows_that_answer_the_same_question():
-    alone = [made({"n_shot": 1}), made({"n_shot": 5}), made({"n_shot": 5, "n_way": 3}), made({"task": "u"})]
+    alone = [made({"shots": 1}), made({"shots": 5}), made({"shots": 5, "ways": 3}), made({"task": "u"})]
     assert [row.tier for row in rows(alone)] == [None] * 4
 
 
@@ -185,7 +185,7 @@ def test_what_was_held_to_another_budget_is_a_row_of_its_own():
 def test_what_is_over_budget_comes_last_with_limit_and_measurement():
     over = made(
         {"method": "a"}, status="over_budget", reason="steps is 4, 3 allowed", value=None, episode_scores=[],
-        limits={"steps": 3}, excesses={"steps": 4},
+        limits={"steps": 3}, violations={"steps": 4},
     )  # fmt: skip
     found = rows([over, made()])
     assert [row.status for row in found] == ["ok", "over_budget"]
@@ -198,7 +198,7 @@ def test_fronts_hold_what_nothing_beats():
         return made({"method": name}, episode_scores=[score], costs=costing(seconds, memory))
 
     found = {
-        row.method: row.front
+        row.method: row.pareto
         for row in rows(
             [
                 method("quick", 60.0, 1.0, 50.0),
@@ -220,7 +220,7 @@ def test_fronts_hold_what_nothing_beats():
 def test_a_front_of_perplexities_is_below():
     low = made({"method": "low"}, metric="perplexity", value=5.0, episode_scores=[5.0], costs=costing(1.0))
     high = made({"method": "high"}, metric="perplexity", value=9.0, episode_scores=[9.0], costs=costing(2.0))
-    assert {row.method: row.front for row in rows([low, high])} == {"low": "time+memory", "high": ""}
+    assert {row.method: row.pareto for row in rows([low, high])} == {"low": "time+memory", "high": ""}
 
 
 def test_break_even_is_counted_in_queries():

@@ -7,12 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.results.predictions import FIELDS, SCORES, Outcomes
+from bench.results.predictions import FIELDS, SCORES, QueryPredictions
 
 EXAMPLES = {
-    "accuracy": Outcomes.of("accuracy", [np.array([3, 4, 9]), np.array([4])], [np.array([[1], [0], [1]]), [[0]]]),
-    "perplexity": Outcomes.of("perplexity", [np.array([0, 1])], [np.array([[1 / 3, 2], [5e-9, 1]])]),
-    "bleu": Outcomes.of("bleu", [np.array([2])], [np.array([[4, 2, 1, 0, 6, 5, 4, 3, 6, 7]])]),
+    "accuracy": QueryPredictions.of(
+        "accuracy", [np.array([3, 4, 9]), np.array([4])], [np.array([[1], [0], [1]]), [[0]]]
+    ),
+    "perplexity": QueryPredictions.of("perplexity", [np.array([0, 1])], [np.array([[1 / 3, 2], [5e-9, 1]])]),
+    "bleu": QueryPredictions.of("bleu", [np.array([2])], [np.array([[4, 2, 1, 0, 6, 5, 4, 3, 6, 7]])]),
 }
 
 
@@ -21,7 +23,7 @@ def test_a_file_reads_back_to_the_last_digit_and_is_the_same_each_time(metric):
     written = EXAMPLES[metric]
     content = written.to_bytes()
     assert content == written.to_bytes()
-    back = Outcomes.from_bytes(metric, content)
+    back = QueryPredictions.from_bytes(metric, content)
     for one, other in ((written.episode, back.episode), (written.query, back.query), (written.values, back.values)):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
@@ -32,7 +34,7 @@ def test_many_queries_take_little_room():
     rng = np.random.default_rng(0)
     right = rng.random((600, 75, 1)) < 0.7
     queries = np.stack([np.sort(rng.choice(12_000, 75, replace=False)) for _ in range(600)])
-    assert len(Outcomes.of("accuracy", list(queries), list(right)).to_bytes()) < 150_000
+    assert len(QueryPredictions.of("accuracy", list(queries), list(right)).to_bytes()) < 150_000
 
 
 def test_scores_by_episode():
@@ -52,6 +54,6 @@ def test_any_number_of_sums_is_scored_at_once():
 
 def test_a_file_of_another_metric_is_refused():
     with pytest.raises(ValueError, match="needs the columns episode, query, nll, tokens, got episode, query, right"):
-        Outcomes.from_bytes("perplexity", EXAMPLES["accuracy"].to_bytes())
+        QueryPredictions.from_bytes("perplexity", EXAMPLES["accuracy"].to_bytes())
     with pytest.raises(pa.ArrowException):
-        Outcomes.from_bytes("accuracy", b"no parquet")
+        QueryPredictions.from_bytes("accuracy", b"no parquet")

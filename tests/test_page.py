@@ -29,7 +29,7 @@ def hostile():
         costs=None,
         metric=f"metric{HOSTILE}",
         notes={HOSTILE: [HOSTILE]},
-        excesses={HOSTILE: 1.0},
+        violations={HOSTILE: 1.0},
     )
 
 
@@ -63,16 +63,16 @@ def board():
         scored("fair", 82.0, 1.0, 20.0, seed=1),
         scored("good", 90.0, 10.0, 10.0),
         scored("poor", 60.0, 20.0, 30.0),
-        scored("free", 50.0, 0.0, 5.0, n_shot=0),
-        scored("cheap", 65.0, n_shot=1),
-        scored("good", 64.0, n_shot=1),
-        scored("good", 95.0, n_shot="full"),
+        scored("free", 50.0, 0.0, 5.0, shots=0),
+        scored("cheap", 65.0, shots=1),
+        scored("good", 64.0, shots=1),
+        scored("good", 95.0, shots="full"),
         *(held("good", limit, value) for limit, value in ((1, 85.0), (3, 88.0))),
         *(held("fair", limit, value) for limit, value in ((1, 79.0), (3, 80.5))),
         unscored("textual", "skipped", "reads texts; t is image_classification"),
         unscored("broken", "failed", "RuntimeError: planted defect"),
         unscored("dear", "over_budget", "adapt_seconds is 9, 2 allowed", limits={"adapt_seconds": 2.0, "steps": 10.0},
-                 excesses={"adapt_seconds": 9.0}),
+                 violations={"adapt_seconds": 9.0}),
         *(scored(method, value, metric="perplexity", task="words") for method, value in (("a", 30.0), ("b", 10.0))),
     ]  # fmt: skip
 

@@ -198,7 +198,7 @@ def test_the_charts_place_what_has_a_score_and_name_what_has_none(visit):
     assert (
         page.locator("#time .plot")
         .get_attribute("aria-label")
-        .startswith("Scatter of 8 results. On the front: cheap, ")
+        .startswith("Scatter of 8 results. On the pareto: cheap, ")
     )
     legend = page.locator("#legend li").all_inner_texts()
     assert [item.lstrip("●■◆▲") for item in legend] == ["good", "fair", "cheap", "poor", "1 other in grey"]
@@ -243,7 +243,7 @@ def test_tuned_rows_say_so_and_are_one_line_whatever_was_found(visit):
     tuning = Tuning(
         trials=30, seconds=2.5, sampler="tpe", objective="score", validation="splits", score=50.0, study="s"
     )
-    found = [scored("good", 60.0 + shots, n_shot=shots, config={"x": 0.1 * shots}, tuning=tuning) for shots in (1, 5)]
+    found = [scored("good", 60.0 + shots, shots=shots, config={"x": 0.1 * shots}, tuning=tuning) for shots in (1, 5)]
     page = visit([*board(), *found])
     lines = page.evaluate("document.querySelector('#by-shots .plot').data.map(trace => [trace.x, trace.y])")
     assert [[1, 5], [61.0, 65.0]] in lines

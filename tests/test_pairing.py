@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.results.predictions import Outcomes
-from bench.results.shared_episodes import paired, told_apart
+from bench.results.predictions import QueryPredictions
+from bench.results.shared_episodes import paired, significant_pairs
 from tests.test_leaderboard import made
 
 
@@ -21,7 +21,7 @@ class Kept:
         """A record whose episodes' right answers are ``right [episode, query]``."""
         right = np.asarray(right, dtype=float)
         queries = np.arange(right.shape[1]) if queries is None else np.asarray(queries)
-        found = Outcomes.of("accuracy", [queries] * len(right), list(right[..., None]))
+        found = QueryPredictions.of("accuracy", [queries] * len(right), list(right[..., None]))
         record = made({"method": method, **spec}, episode_scores=found.episode_scores(), n_queries=right.size)
         self.outcomes[record.id] = found
         return record
@@ -54,7 +54,7 @@ def test_only_what_both_have_is_compared(kept):
     assert found.difference == 0
 
 
-@pytest.mark.parametrize("change", [{"seed": 5}, {"task": "u"}, {"n_query": 9}, {"n_way": 3}])
+@pytest.mark.parametrize("change", [{"seed": 5}, {"task": "u"}, {"queries": 9}, {"ways": 3}])
 def test_episodes_of_another_draw_are_not_shared(kept, change):
     a, b = (
         made({"method": "a"}, episode_scores=list(SCORES)),
@@ -112,7 +112,7 @@ def test_perplexity_of_one_episode_is_compared_by_the_bootstrap(kept):
     records = []
     for method, loss in (("a", 3.0), ("b", 3.2)):
         items = np.column_stack([tokens * RNG.normal(loss, 0.05, 60), tokens])
-        found = Outcomes.of("perplexity", [np.arange(60)], [items])
+        found = QueryPredictions.of("perplexity", [np.arange(60)], [items])
         records.append(made({"method": method}, metric="perplexity", episode_scores=found.episode_scores()))
         kept.outcomes[records[-1].id] = found
     found = paired([records[0]], [records[1]], kept)
@@ -128,5 +128,5 @@ def test_groups_are_told_apart_where_the_adjusted_test_says_so(kept):
         name: [made({"method": name}, episode_scores=list(many - less + RNG.normal(0, 1, 30)))]
         for name, less in (("a", 0), ("b", 0), ("c", 5))
     }
-    assert told_apart(groups, kept) == {frozenset("ac"), frozenset("bc")}
-    assert told_apart({"a": groups["a"]}, kept) == set()
+    assert significant_pairs(groups, kept) == {frozenset("ac"), frozenset("bc")}
+    assert significant_pairs({"a": groups["a"]}, kept) == set()

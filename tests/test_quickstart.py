@@ -15,14 +15,14 @@ blocks:
     methods: [zero_shot, faast, in_context]
     shots: [1]
     seeds: [0]
-    n_episodes: 2
-    n_query: 3
+    episodes: 2
+    queries: 3
   - task: lexicon
     methods: [zero_shot, faast, in_context]
     shots: [1]
     seeds: [0]
-    n_episodes: 2
-    n_query: 3
+    episodes: 2
+    queries: 3
 """
 STATUS = {
     ("digits", "zero_shot", 0): "ok",
@@ -66,7 +66,7 @@ def records(store):
 def test_every_run_is_in_the_table_with_its_status(quickstart):
     answer, _, store = quickstart
     assert answer.returncode == 0, answer.stderr
-    found = {(one["spec"]["task"], one["spec"]["method"], one["spec"]["n_shot"]): one for one in records(store)}
+    found = {(one["spec"]["task"], one["spec"]["method"], one["spec"]["shots"]): one for one in records(store)}
     assert {key: one["status"] for key, one in found.items()} == STATUS
     lines = [line.replace("│", " ").split() for line in answer.stdout.splitlines()]
     for (task, method, shots), status in STATUS.items():

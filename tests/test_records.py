@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.contracts import StoreError
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.provenance import code_fingerprint
 from bench.results.record import SCHEMA_VERSION, Record, run_id
 from bench.results.store import Store
@@ -20,7 +20,7 @@ from bench.spec.costs import Costs, StageCosts
 from bench.spec.suite import RunSpec
 
 SPEC = RunSpec(
-    task="t", backbone="b", method="m", config={"alpha": 0.1}, n_shot=5, seed=0, n_episodes=2, n_query=3, n_way=None
+    task="t", backbone="b", method="m", config={"alpha": 0.1}, shots=5, seed=0, episodes=2, queries=3, ways=None
 )
 COSTS = Costs(
     encode=StageCosts(seconds=1.5, peak_memory_mb=3.0, flops=900),
@@ -57,8 +57,10 @@ def record(**changes):
 
 
 def answered(right=(1, 1, 1, 1, 0, 0)):
-    """Outcomes of two episodes of three queries each."""
-    return Outcomes("accuracy", np.repeat([0, 1], 3), np.array([4, 5, 6, 4, 7, 8]), np.array(right, float)[:, None])
+    """QueryPredictions of two episodes of three queries each."""
+    return QueryPredictions(
+        "accuracy", np.repeat([0, 1], 3), np.array([4, 5, 6, 4, 7, 8]), np.array(right, float)[:, None]
+    )
 
 
 @pytest.fixture
@@ -300,7 +302,7 @@ def test_the_code_is_followed_through_relative_imports(tmp_path, monkeypatch):
 
 def test_records_of_version_1_are_read(store):
     old = record().model_dump(mode="json")
-    for field in ("limits", "excesses"):
+    for field in ("limits", "violations"):
         del old[field]
     for field in ("budget", "match"):
         del old["spec"][field]

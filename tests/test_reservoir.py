@@ -14,7 +14,7 @@ GIVEN = problem(n_shot=400, key_dim=32, sizes=[1600, 1600, 1600], seed=3)
 
 
 def limited(given, state_bytes):
-    return replace(given, setting=replace(given.setting, limits=Limits(state_bytes=state_bytes)))
+    return replace(given, shape=replace(given.shape, limits=Limits(state_bytes=state_bytes)))
 
 
 def load(name):
@@ -29,7 +29,7 @@ def test_a_store_fills_its_limit_and_keeps_to_it(name, kilobytes):
     limit = kilobytes * 1024
     for items_at_once in (None, 37):
         method = adapted(load(name), limited(GIVEN, limit), items_at_once=items_at_once)
-        each = method.state_bytes() / GIVEN.setting.n_episodes
+        each = method.state_bytes() / GIVEN.shape.n_episodes
         assert 0.99 * limit <= each <= limit
 
 
@@ -44,7 +44,7 @@ def test_classes_stay_in_balance_whatever_order_they_come_in():
     method = adapted(load("knn"), limited(GIVEN, 20 * 1024), items_at_once=100)
     stored = method.memory
     for labels, mask in zip(stored.values.squeeze(-1), stored.mask, strict=True):
-        counts = labels[mask].bincount(minlength=GIVEN.setting.n_way)
+        counts = labels[mask].bincount(minlength=GIVEN.shape.n_way)
         assert counts.max() - counts.min() <= 1
 
 

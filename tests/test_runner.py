@@ -38,7 +38,7 @@ class Notebook:
         return advance
 
     def running(self, spec):
-        self.ran.append((spec.method, spec.n_shot, spec.seed))
+        self.ran.append((spec.method, spec.shots, spec.seed))
 
     def done(self, record):
         pass
@@ -71,7 +71,7 @@ def grid(**changes):
 
 
 def by_run(report):
-    return {(record.spec.method, record.spec.n_shot, record.spec.seed): record for record in report.records}
+    return {(record.spec.method, record.spec.shots, record.spec.seed): record for record in report.records}
 
 
 def test_every_run_leaves_a_record_that_reads_back(runner):
@@ -163,7 +163,7 @@ def test_methods_of_earlier_episodes_are_freed(runner, monkeypatch):
 
     monkeypatch.setattr(Knn, "__init__", counted)
     monkeypatch.setattr(Knn, "episodes_at_once", 1)
-    runner.run(grid(methods=["knn"], shots=[1], seeds=[0], n_episodes=12))
+    runner.run(grid(methods=["knn"], shots=[1], seeds=[0], episodes=12))
     # Once to count, as often as costs are measured, and once for each episode that is scored.
     assert len(alive) == 1 + 6 + 12
     assert max(alive) <= 2
@@ -223,7 +223,7 @@ def test_answers_of_several_tokens_are_scored_whole_and_serve_no_features(runner
     model = save_model(tmp_path / "model", "gpt2", context=256)
     texts = replace(runner, data=classes_of_texts(tmp_path / "data", names))
     methods = ["faast", "faast_lm", "in_context", "knn", "zero_shot"]
-    asked = {"task": "text_folder", "backbone": f"hf:{model}", "n_query": 2, "n_episodes": 2}
+    asked = {"task": "text_folder", "backbone": f"hf:{model}", "queries": 2, "episodes": 2}
     report = texts.run(grid(**asked, methods=methods, shots=[1], seeds=[0]))
     records = {record.spec.method: record for record in report.records}
     assert {method: record.status for method, record in records.items()} == {
@@ -244,7 +244,7 @@ def test_answers_of_several_tokens_are_scored_whole_and_serve_no_features(runner
 def test_answers_of_one_token_serve_every_method(runner, tmp_path):
     model = save_model(tmp_path / "model", "gpt2", context=256)
     texts = replace(runner, data=classes_of_texts(tmp_path / "data", ("positive", "negative")))
-    asked = {"task": "text_folder", "backbone": f"hf:{model}", "n_query": 2, "n_episodes": 2}
+    asked = {"task": "text_folder", "backbone": f"hf:{model}", "queries": 2, "episodes": 2}
     report = texts.run(grid(**asked, methods=["faast", "knn", "zero_shot"], shots=[1], seeds=[0]))
     assert {record.status for record in report.records} == {"ok"}, [record.reason for record in report.records]
 
@@ -270,8 +270,8 @@ def test_an_unreadable_item_is_named_and_costs_only_the_runs_that_draw_it(runner
         return replace(loaded, support=replace(loaded.support, inputs=blank))
 
     monkeypatch.setattr(Stripes, "load", with_a_blank)
-    report = runner.run(grid(methods=["faast", "zero_shot"], shots=[1, 30], seeds=[0], n_episodes=1))
-    status = {(record.spec.method, record.spec.n_shot): record.status for record in report.records}
+    report = runner.run(grid(methods=["faast", "zero_shot"], shots=[1, 30], seeds=[0], episodes=1))
+    status = {(record.spec.method, record.spec.shots): record.status for record in report.records}
     assert status == {("faast", 1): "ok", ("faast", 30): "failed", ("zero_shot", 0): "ok"}
     reason = by_run(report)["faast", 30, 0].reason
     assert "support item 0: a picture of one colour" in reason
@@ -315,8 +315,8 @@ def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
     ("changes", "message"),
     [
         ({"shots": [31]}, "has 30 support items, 31 were asked for; use --shots 30 or fewer"),
-        ({"n_query": 26}, "has 25 query items, 26 were asked for; use --queries 25 or fewer"),
-        ({"n_way": 5}, "has 4 classes; --ways must lie in 2..4, got 5"),
+        ({"queries": 26}, "has 25 query items, 26 were asked for; use --queries 25 or fewer"),
+        ({"ways": 5}, "has 4 classes; --ways must lie in 2..4, got 5"),
     ],
 )
 def test_impossible_draws_are_refused_before_anything_runs(runner, changes, message):
@@ -354,10 +354,10 @@ def test_records_hold_what_the_leaderboard_needs(runner):
     assert len(made) == 1 + 4 * 2
     for row in made:
         assert row.seeds == 2
-        assert row.n_episodes == 12
+        assert row.episodes == 12
         assert 0 <= row.value <= 100
         assert row.ci95 > 0
-    best = [row.value for row in made if row.n_shot == 5]
+    best = [row.value for row in made if row.shots == 5]
     assert best == sorted(best, reverse=True)
 
 

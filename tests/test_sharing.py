@@ -23,8 +23,8 @@ def _run(root, barrier, answers):
     quiet_lightning()
     reporter = Notebook()
     runner = Runner(Store(root), DeviceOptions(accelerator="cpu", batch_size=16), reporter, isolate=same_process)
-    specs = grid(methods=["faast", "knn", "softmax_memory"], shots=[1, 5], seeds=[0, 1], n_episodes=2)
-    matched = grid(methods=["nearest_prototype"], shots=[1], seeds=[0], n_episodes=2, match="faast")
+    specs = grid(methods=["faast", "knn", "softmax_memory"], shots=[1, 5], seeds=[0, 1], episodes=2)
+    matched = grid(methods=["nearest_prototype"], shots=[1], seeds=[0], episodes=2, match="faast")
     barrier.wait(120)
     report = runner.run(specs + matched)
     answers.put((os.getpid(), reporter.ran, reporter.problems, {one.id for one in report.records}))
@@ -107,7 +107,7 @@ def test_a_process_that_was_killed_holds_nothing(tmp_path):
 
 
 def many():
-    return grid(methods=["faast", "knn", "linear_probe"], shots=[1, 5], seeds=[0, 1, 2], n_episodes=2)
+    return grid(methods=["faast", "knn", "linear_probe"], shots=[1, 5], seeds=[0, 1, 2], episodes=2)
 
 
 def _work(root, runs):

@@ -15,15 +15,15 @@ from bench.stats.ranks import over_tasks, tiers
 FAMILIES = 200
 
 
-def simulated(rng, n_methods, n_episodes, n_queries, gap=0.0, seed_noise=0.0, n_seeds=3):
+def simulated(rng, n_methods, episodes, n_queries, gap=0.0, seed_noise=0.0, n_seeds=3):
     """Accuracies ``[method, episode]`` in % of methods on shared episodes of differing difficulty.
 
     The first method is better by ``gap`` points than the others. seed_noise: points by which a method's seeds differ.
     """
-    difficulty = rng.beta(8, 4, n_episodes)
-    seeds = np.arange(n_episodes) % n_seeds
+    difficulty = rng.beta(8, 4, episodes)
+    seeds = np.arange(episodes) % n_seeds
     luck = seed_noise / 100 * rng.standard_normal((n_methods, n_seeds))[:, seeds]
-    chance = np.clip(difficulty + 0.05 * rng.standard_normal((n_methods, n_episodes)) + luck, 0, 1)
+    chance = np.clip(difficulty + 0.05 * rng.standard_normal((n_methods, episodes)) + luck, 0, 1)
     chance[0] = np.clip(chance[0] + gap / 100, 0, 1)
     return 100 * rng.binomial(n_queries, chance) / n_queries, seeds.tolist()
 
@@ -36,12 +36,12 @@ def claimed(scores, seeds):
     return [pair for pair, each, p in zip(pairs, made, adjusted, strict=True) if each.claims(p)]
 
 
-@pytest.mark.parametrize(("n_episodes", "n_queries"), [(6, 40), (15, 40), (60, 50), (200, 75)])
-def test_of_equal_methods_at_most_one_claim_in_twenty_is_made(n_episodes, n_queries):
-    rng = np.random.default_rng(n_episodes)
+@pytest.mark.parametrize(("episodes", "n_queries"), [(6, 40), (15, 40), (60, 50), (200, 75)])
+def test_of_equal_methods_at_most_one_claim_in_twenty_is_made(episodes, n_queries):
+    rng = np.random.default_rng(episodes)
     # Wilcoxon's test goes through all signs of so few.
-    families = FAMILIES if n_episodes > 13 else FAMILIES // 4
-    made = [claimed(*simulated(rng, 4, n_episodes, n_queries)) for _ in range(families)]
+    families = FAMILIES if episodes > 13 else FAMILIES // 4
+    made = [claimed(*simulated(rng, 4, episodes, n_queries)) for _ in range(families)]
     assert sum(map(len, made)) / (6 * families) <= 0.02
     # Holm promises more: no claim at all in 95 of 100 leaderboards, give or take what so many simulations can tell.
     assert stats.binomtest(sum(map(bool, made)), families, 0.05, alternative="greater").pvalue > 0.05
@@ -56,16 +56,16 @@ def test_methods_whose_seeds_differ_are_claimed_seldom_too():
     assert naive > 0.2
 
 
-def power(n_episodes, gap):
+def power(episodes, gap):
     """How often a true gap is claimed."""
     rng = np.random.default_rng(1)
-    return np.mean([bool(claimed(*simulated(rng, 2, n_episodes, 50, gap))) for _ in range(FAMILIES)])
+    return np.mean([bool(claimed(*simulated(rng, 2, episodes, 50, gap))) for _ in range(FAMILIES)])
 
 
-@pytest.mark.parametrize(("n_episodes", "gap", "least"), [(15, 12.0, 0.8), (60, 6.0, 0.8), (200, 3.0, 0.8)])
-def test_power(n_episodes, gap, least, record_testsuite_property):
-    found = power(n_episodes, gap)
-    record_testsuite_property(f"power, {n_episodes} episodes, {gap} points", found)
+@pytest.mark.parametrize(("episodes", "gap", "least"), [(15, 12.0, 0.8), (60, 6.0, 0.8), (200, 3.0, 0.8)])
+def test_power(episodes, gap, least, record_testsuite_property):
+    found = power(episodes, gap)
+    record_testsuite_property(f"power, {episodes} episodes, {gap} points", found)
     assert found >= least
 
 
@@ -78,11 +78,11 @@ def test_the_detectable_difference_is_found_four_times_in_five():
 
 def test_intervals_cover_the_truth():
     rng = np.random.default_rng(3)
-    for n_episodes in (10, 60):
-        samples = [100 * rng.beta(8, 4, n_episodes) for _ in range(400)]
+    for episodes in (10, 60):
+        samples = [100 * rng.beta(8, 4, episodes) for _ in range(400)]
         inside = [
             found.low <= 100 * 8 / 12 <= found.high
-            for found in (mean_interval(each, [0] * n_episodes) for each in samples)
+            for found in (mean_interval(each, [0] * episodes) for each in samples)
         ]
         assert 0.93 <= np.mean(inside) <= 0.99
 
@@ -195,13 +195,13 @@ def test_a_tier_ends_where_all_above_differ_from_all_below():
 
 
 def test_over_tasks_is_friedmans_and_nemenyis():
-    worth = {
+    sort_scores = {
         f"task{number}": {"c": 1.0 + number, "a": 9.0 + number, "b": 8.0 + number - (7.5 if number == 0 else 0)}
         for number in range(10)
     }
-    found = over_tasks(worth)
+    found = over_tasks(sort_scores)
     assert list(found.mean_rank.items()) == [("a", 1.0), ("b", 2.1), ("c", 2.9)]
-    table = np.array([list(row.values()) for row in worth.values()])
+    table = np.array([list(row.values()) for row in sort_scores.values()])
     assert found.friedman_p == pytest.approx(stats.friedmanchisquare(*table.T).pvalue)
     # Demšar's table 5: q is 2.343 for three methods.
     assert found.critical_difference == pytest.approx(2.343 * (3 * 4 / 60) ** 0.5, abs=1e-3)

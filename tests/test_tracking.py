@@ -92,7 +92,7 @@ def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyles
     assert seen["run"].display_name == "t-m-5shot-seed0"
     assert set(seen["run"].tags) == {"t", "m", "ok"}
     assert seen["exit"] == 0
-    assert seen["config"]["n_shot"] == 5
+    assert seen["config"]["shots"] == 5
     assert seen["config"]["seed"] == 0
     assert seen["config"]["status"] == "ok"
     assert seen["config"]["libraries"] == {"torch": "2"}
@@ -290,5 +290,5 @@ def test_a_leaderboard_is_logged_with_its_table_plots_and_records(keyless):
     assert logged["leaderboard/_type"] == "table-file"
     assert logged["leaderboard/nrows"] == len(shown)
     assert logged["page/_type"] == "html-file"
-    assert any(name.startswith("score against seconds_once") for name in logged), sorted(logged)
+    assert any(name.startswith("score against time_to_first_query") for name in logged), sorted(logged)
     assert {f"{one.id}.json" for one in store} <= set(artifacts)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbones.hf import CausalLM
-from bench.contracts import AnswerProtocol, Classes, Inputs, Kind, Query, Setting, Support
+from bench.contracts import AnswerProtocol, Classes, Inputs, Kind, ProblemShape, Query, Support
 from bench.toolkit.chat import asked
 
 TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
@@ -24,9 +24,11 @@ def inputs(texts: Sequence[str]) -> Inputs:
     return Inputs(np.arange(len(texts))[None], lambda wanted: [texts[position] for position in wanted])
 
 
-def setting(kind: Kind = Kind.LANGUAGE_MODELLING, n_way: int = 1, seed: int = 0, max_new_tokens: int = 8) -> Setting:
+def problem_shape(
+    kind: Kind = Kind.LANGUAGE_MODELLING, n_way: int = 1, seed: int = 0, max_new_tokens: int = 8
+) -> ProblemShape:
     protocol = AnswerProtocol(window=32, max_new_tokens=max_new_tokens)
-    return Setting(1, n_way, 3, 0, 0, 0.0, "\n", seed, kind, protocol)
+    return ProblemShape(1, n_way, 3, 0, 0, 0.0, "\n", seed, kind, protocol)
 
 
 def support(

@@ -91,6 +91,6 @@ class ConSE:
         weights = weights / weights.sum(dim=-1, keepdim=True)
         return normalize((weights.unsqueeze(-1) * names[classes]).sum(dim=1) - mean, dim=-1)
 
-    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, 384]`` unit vectors of class prompts, on the CPU."""
         return ensemble(lambda texts: sentence_encoder().embed(texts) - self._names[1], names, prompts)

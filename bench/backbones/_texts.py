@@ -26,7 +26,7 @@ class Window:
 
 
 def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> list[Window]:
-    """The windows of a text: each token but the first in one of them is scored; see LanguageBackbone.score_texts.
+    """The windows of a text: each token but the first in one of them is scored; see LanguageBackbone.loglikelihood_rolling.
 
     Raises ValueError if the stride is larger than the window, which would leave tokens out.
     """
@@ -99,7 +99,7 @@ def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, t
 
 
 @torch.no_grad()
-def write(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+def generate(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
     """The continuation of each row by beam search, up to its first newline; those that it begins with are left out."""
     texts = [""] * len(rows)
     end = model.generation_config.eos_token_id

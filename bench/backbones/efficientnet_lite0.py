@@ -78,7 +78,7 @@ class EfficientNetLite0(Backbone):
     """Keys are pooled features ``[item, 1280]``, priors and values ConSE vectors ``[item, 384]``; unit length all."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
-    prior_count = 50.0
+    prior_strength = 50.0
     net: Any
     """timm's network, frozen."""
 
@@ -140,13 +140,13 @@ class EfficientNetLite0(Backbone):
         features: Tensor = self.net.forward_head(self.net.forward_features(images), pre_logits=True)
         return features
 
-    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, 384]`` unit vectors of the class prompts, centred as the priors are."""
-        return self._conse.class_values(names, prompts)
+        return self._conse.class_embeddings(names, prompts)
 
-    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+    def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
         """Cosine of answer and class value, times 100."""
-        scores: Tensor = SCALE * normalize(answer, dim=-1) @ normalize(classes.values, dim=-1).mT
+        scores: Tensor = SCALE * normalize(answer, dim=-1) @ normalize(classes.class_embeddings, dim=-1).mT
         return scores
 
 

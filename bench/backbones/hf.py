@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from bench.backbones._chat import templated
 from bench.backbones._quiet import quiet_transformers
 from bench.backbones._scoring import plan, score
-from bench.backbones._texts import by_length, padded, score_windows, windows, write
+from bench.backbones._texts import by_length, generate, padded, score_windows, windows
 from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
 from bench.toolkit.chat import ASSISTANT, Conversation
 from bench.toolkit.files import text_hash, weights_hash
@@ -39,7 +39,7 @@ class CausalLM(LanguageBackbone):
     kinds: ClassVar[frozenset[Kind]] = LANGUAGE
     # Set by hand for SmolLM2 on words of lexicon's support half alone, between 1 and 500 shots: 100 to 400
     # are within a point of the best, below that FAAST with 5 shots falls behind the prior.
-    prior_count = 200.0
+    prior_strength = 200.0
     model: Any
     """transformers' model, frozen, in float32."""
 
@@ -129,7 +129,7 @@ class CausalLM(LanguageBackbone):
         return text_hash(POOLING, *(part for path in files for part in (path.name, weights_hash(path))))
 
     @property
-    def positions(self) -> int:
+    def max_positions(self) -> int:
         """Number of tokens the network can read at once, from its config."""
         return int(self.config.max_position_embeddings)
 
@@ -179,7 +179,7 @@ class CausalLM(LanguageBackbone):
             )
         return tokens[0]
 
-    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, dim]`` rows of the output embedding, on the CPU.
 
         Raises UsageError if answers share a token, or if there is more than one prompt.
@@ -197,12 +197,12 @@ class CausalLM(LanguageBackbone):
         rows: Tensor = self.model.get_output_embeddings().weight[tokens].float().cpu()
         return rows
 
-    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+    def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
         """The logit of each answer's token."""
-        return answer @ classes.values.mT / self._scale
+        return answer @ classes.class_embeddings.mT / self._scale
 
     @torch.no_grad()
-    def score_answers(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
+    def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
         """``[prompt, answer]`` summed log-probabilities of an answer's tokens, on the CPU.
 
         Tokens are those of the joined text. Raises DataError if that is longer than the model's context.
@@ -235,7 +235,7 @@ class CausalLM(LanguageBackbone):
         for batch in by_length([len(row) for row in rows]):
             yield padded([rows[index] for index in batch], self.model.device)
 
-    def score_texts(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
+    def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
         """``[text, 2]``, see LanguageBackbone. Raises DataError if no token of a text can be scored."""
         if window < 2:
             raise UsageError(f"a window must have 2 tokens or more to score the second by the first, got {window}")
@@ -252,7 +252,7 @@ class CausalLM(LanguageBackbone):
         head = self.model.get_output_embeddings()
         return score_windows(self.model.base_model, head, head.weight.shape[0], found, len(texts), self.model.device)
 
-    def write(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
         """Beam search, see LanguageBackbone. Raises DataError if prompt and answer do not fit the model."""
         rows = self._rows(prompts)
         longest = max((len(row) for row in rows), default=0)
@@ -261,7 +261,7 @@ class CausalLM(LanguageBackbone):
                 f"prompt and answer must fit {self.context_length} tokens of {self.name}, got {longest} of prompt and "
                 f"{max_new_tokens} of answer; use fewer shots"
             )
-        return write(self.model, self.tokenizer, rows, max_new_tokens)
+        return generate(self.model, self.tokenizer, rows, max_new_tokens)
 
 
 def _from_hub(model: str) -> Path:

@@ -32,7 +32,7 @@ class OpenClip(Backbone):
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
-    prior_count = 400.0
+    prior_strength = 400.0
     """As published for CIFAR-10 on RN50 (arXiv 2605.04651; 800 for mini-ImageNet)."""
     visual: nn.Module
     """The image tower, images ``[item, 3, height, width]`` to ``[item, dim]``: what an adapter may train or replace."""
@@ -84,7 +84,7 @@ class OpenClip(Backbone):
         return Features(keys, keys)
 
     @torch.no_grad()
-    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, dim]`` unit text features of the class prompts, on the CPU."""
         return ensemble(self._embed, names, prompts)
 
@@ -92,9 +92,9 @@ class OpenClip(Backbone):
         parts = [texts[start : start + PROMPTS_AT_ONCE] for start in range(0, len(texts), PROMPTS_AT_ONCE)]
         return torch.cat([self._text.encode_text(self._tokenizer(part)) for part in parts])
 
-    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+    def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
         """Cosine of answer and class value, times the model's own scale (100 for CLIP)."""
-        scores: Tensor = self._scale * normalize(answer, dim=-1) @ normalize(classes.values, dim=-1).mT
+        scores: Tensor = self._scale * normalize(answer, dim=-1) @ normalize(classes.class_embeddings, dim=-1).mT
         return scores
 
 

@@ -49,7 +49,7 @@ def converted(gguf: Path) -> Path:
 
 
 def _convert(gguf: Path, target: Path) -> None:
-    # The bar of the GGUF reader heeds no setting, but writes to whatever is standard error just then.
+    # The bar of the GGUF reader heeds no shape, but writes to whatever is standard error just then.
     with quiet_transformers(), redirect_stderr(io.StringIO()):
         model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)

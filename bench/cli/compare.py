@@ -47,7 +47,7 @@ def _cells(one: "Difference", a: str, b: str) -> list[str]:
     paired = one.paired
     return [
         one.task,
-        str(one.n_shot),
+        str(one.shots),
         f"{paired.a:.2f}",
         f"{paired.b:.2f}",
         f"{paired.difference:+.2f}",

@@ -101,9 +101,9 @@ def run(
             "methods": method,
             "shots": None if shots is None else parse_shots(shots),
             "seeds": None if seeds is None else parse_seeds(seeds),
-            "n_episodes": episodes,
-            "n_query": int(queries) if queries and queries.isdecimal() else queries,
-            "n_way": ways,
+            "episodes": episodes,
+            "queries": int(queries) if queries and queries.isdecimal() else queries,
+            "ways": ways,
             "precision": precision,
             "set": with_configs(
                 found, parse_settings(set_ or [], [*method, *([match.partition(":")[0]] if match else [])])

@@ -64,9 +64,9 @@ def sweep(
     if len(n_shots) > 1:
         raise UsageError(f"a sweep has one number of shots, got --shots {shots}; run it once for each")
     asked: dict[str, Any] = {
-        "task": task, "method": method, "backbone": backbone, "n_shot": n_shots[0] if n_shots else None,
+        "task": task, "method": method, "backbone": backbone, "shots": n_shots[0] if n_shots else None,
         "trials": trials, "sampler": sampler, "objectives": objective or None, "validation": validation,
-        "folds": folds, "pruner": pruner, "n_episodes": episodes, "n_way": ways, "seed": seed,
+        "folds": folds, "pruner": pruner, "episodes": episodes, "ways": ways, "seed": seed,
         "set": _fields(set_ or []) or None, "space": _ranges(vary or []) or None, "seconds": seconds,
         "precision": precision,
     }  # fmt: skip
@@ -96,14 +96,14 @@ def _sweep(
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.runs.signals import interrupts
     from bench.runs.trackers import WandbTracker
-    from sweeps.report import front_lines, summary, track, write_page
+    from sweeps.report import pareto_lines, summary, track, write_page
     from sweeps.study import Sweep
-    from sweeps.trials import Ground
+    from sweeps.trials import TuningData
 
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     devices.device_name()
-    made = Sweep(spec, Ground.of(spec, data, devices), storage or str(out / "journal.log"), workers)
+    made = Sweep(spec, TuningData.of(spec, data, devices), storage or str(out / "journal.log"), workers)
     with interrupts():
         made.run()
     folder = out / made.name
@@ -112,7 +112,7 @@ def _sweep(
     best = made.best()
     best.write(folder / "best.yaml")
     write_page(made, folder / "report.html")
-    for line in front_lines(made):
+    for line in pareto_lines(made):
         typer.echo(line)
     if logger is Tracked.WANDB:
         tracker = WandbTracker(out)

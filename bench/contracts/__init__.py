@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
     from bench.contracts.errors import BenchError, DataError, NumericalError, StoreError, UsageError
-    from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, Kind, Reads
+    from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, InputMode, Kind
     from bench.contracts.method import (
         AnyMethod,
         AssociativeMethod,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Limits,
         Memory,
         Method,
-        Setting,
+        ProblemShape,
     )
     from bench.contracts.task import Pool, Protocol, Task, TaskData
 
@@ -54,8 +54,8 @@ _MODULES = {
     "Pool": "task",
     "Protocol": "task",
     "Query": "data",
-    "Reads": "kinds",
-    "Setting": "method",
+    "InputMode": "kinds",
+    "ProblemShape": "method",
     "StoreError": "errors",
     "Support": "data",
     "Task": "task",
@@ -94,8 +94,8 @@ __all__ = [
     "Pool",
     "Protocol",
     "Query",
-    "Reads",
-    "Setting",
+    "InputMode",
+    "ProblemShape",
     "StoreError",
     "Support",
     "Task",

@@ -33,7 +33,7 @@ class Backbone(nn.Module, ABC):
     kinds: ClassVar[frozenset[Kind]]
     """Task kinds whose inputs it can read."""
 
-    prior_count: float
+    prior_strength: float
     """How many labelled examples this backbone's prior is worth, unless a task or config says otherwise."""
 
     @property
@@ -57,7 +57,7 @@ class Backbone(nn.Module, ABC):
         """Keys and priors of one collated batch, on the device of the weights, in float32."""
 
     @abstractmethod
-    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, dim_v]``: the value of each class.
 
         names: class names, or the answers of a text task. prompts: the task's, each with ``{label}`` in it;
@@ -65,7 +65,7 @@ class Backbone(nn.Module, ABC):
         """
 
     @abstractmethod
-    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+    def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
         """Scores ``[episode, item, way]`` (logits) of answers ``[episode, item, dim_v]``."""
 
 
@@ -139,7 +139,7 @@ class LanguageBackbone(Backbone):
         """
 
     @abstractmethod
-    def score_texts(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
+    def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
         """``[text, 2]``: summed negative log-likelihood of a text's tokens, and how many were scored; on the CPU.
 
         A text is read in windows of ``window`` tokens (or the context length, if that is less), ``stride`` apart:
@@ -149,7 +149,7 @@ class LanguageBackbone(Backbone):
         """
 
     @abstractmethod
-    def write(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
         """What the model writes after each prompt, up to the first newline, by beam search with 5 beams."""
 
     def answer(self, query: Query, kind: Kind, protocol: AnswerProtocol, context: str = "") -> Answers:
@@ -159,17 +159,17 @@ class LanguageBackbone(Backbone):
         """
         texts = query.inputs.episode(0)
         if kind is Kind.TRANSLATION:
-            return self.write([context + text for text in texts], protocol.max_new_tokens)
+            return self.generate([context + text for text in texts], protocol.max_new_tokens)
         if kind is Kind.LANGUAGE_MODELLING:
-            return self.score_texts(texts, protocol.window, protocol.stride).unsqueeze(0)
+            return self.loglikelihood_rolling(texts, protocol.window, protocol.stride).unsqueeze(0)
         answers = query.classes.names[0]
         scores = query.prior.new_zeros(*query.mask.shape, len(answers))
         if texts:
-            scores[query.mask] = self.score_answers(context, texts, answers).to(scores)
+            scores[query.mask] = self.loglikelihood(context, texts, answers).to(scores)
         return scores
 
     @abstractmethod
-    def score_answers(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
+    def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
         """``[prompt, answer]`` log-probabilities of each answer right after ``context + prompt``.
 
         The context is run once and its key-value cache is shared by all prompts.
@@ -182,10 +182,10 @@ class LanguageBackbone(Backbone):
 
     @property
     @abstractmethod
-    def positions(self) -> int:
+    def max_positions(self) -> int:
         """Number of tokens the network can read at once."""
 
     @property
     def context_length(self) -> int:
         """Number of tokens a text can have: all that the network reads, but for what is reserved."""
-        return self.positions - self.reserved
+        return self.max_positions - self.reserved

@@ -34,7 +34,7 @@ class MethodConfig(BaseModel):
 class AssociativeConfig(MethodConfig):
     """What all associative methods share."""
 
-    prior_count: Annotated[float | None, Tune(0.1, 1e4, log=True)] = Field(
+    prior_strength: Annotated[float | None, Tune(0.1, 1e4, log=True)] = Field(
         default=None,
         ge=0,
         description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value.",

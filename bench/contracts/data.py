@@ -18,18 +18,18 @@ from torch import Tensor
 class Classes:
     """The classes of each episode, in the order that labels count them.
 
-    values: ``[episode, way, dim_v]``, what a memory should answer for each class (an embedded
+    class_embeddings: ``[episode, way, dim_v]``, what a memory should answer for each class (an embedded
         class prompt, or the output embedding of the label's token).
     names: ``[episode][way]``, readable class names; for text tasks the answer as it follows the prompt.
     """
 
-    values: Tensor
+    class_embeddings: Tensor
     names: tuple[tuple[str, ...], ...]
 
     @property
     def n_way(self) -> int:
         """Number of classes in an episode."""
-        return self.values.shape[1]
+        return self.class_embeddings.shape[1]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class Items:
         moved: dict[str, Any] = {
             name: value.to(device) for name, value in self.__dict__.items() if isinstance(value, Tensor)
         }
-        return replace(self, classes=replace(self.classes, values=self.classes.values.to(device)), **moved)
+        return replace(
+            self, classes=replace(self.classes, class_embeddings=self.classes.class_embeddings.to(device)), **moved
+        )
 
 
 @dataclass(frozen=True)
@@ -104,5 +106,5 @@ class Support(Items):
     @property
     def values(self) -> Tensor:
         """``[episode, item, dim_v]``: the class value that each item's label stands for."""
-        index = self.labels.unsqueeze(-1).expand(-1, -1, self.classes.values.shape[-1])
-        return self.classes.values.gather(1, index)
+        index = self.labels.unsqueeze(-1).expand(-1, -1, self.classes.class_embeddings.shape[-1])
+        return self.classes.class_embeddings.gather(1, index)

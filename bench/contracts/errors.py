@@ -38,7 +38,7 @@ class StoreError(BenchError):
     """A record or cache file that cannot be written or read back."""
 
 
-def in_one_line(error: BaseException) -> str:
+def one_line_defect(error: BaseException) -> str:
     """A defect as its type, its message and its place: the innermost line that may be a plugin's."""
     try:
         message = " ".join(str(error).split())

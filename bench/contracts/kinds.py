@@ -18,7 +18,7 @@ LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TR
 """Kinds that a language model answers from a prompt."""
 
 
-class Reads(StrEnum):
+class InputMode(StrEnum):
     """What a method needs of each item.
 
     ``FEATURES``: keys and priors of the frozen encoder, computed once and cached.

@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.contracts.backbone import AnswerProtocol, Answers, Backbone
-from bench.contracts.config import AssociativeConfig, LeaveOneOut, MethodConfig
+from bench.contracts.config import AssociativeConfig, MethodConfig
 from bench.contracts.data import Query, Support
-from bench.contracts.kinds import CLASSIFICATION, Kind, Reads
+from bench.contracts.kinds import CLASSIFICATION, InputMode, Kind
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ProblemShape:
     """What is known before the first example is seen.
 
     n_support: items per episode (the largest, where episodes differ).
-    prior_count: what the prior is worth on this task and backbone, unless the config says otherwise.
+    prior_strength: what the prior is worth on this task and backbone, unless the config says otherwise.
     seed: derived from names of task, protocol and repeat, never from the method.
     """
 
@@ -52,7 +52,7 @@ class Setting:
     n_support: int
     key_dim: int
     value_dim: int
-    prior_count: float
+    prior_strength: float
     separator: str
     seed: int
     kind: Kind = Kind.IMAGE_CLASSIFICATION
@@ -64,6 +64,29 @@ class Setting:
         return torch.Generator().manual_seed(self.seed)
 
 
+Config = TypeVar("Config")
+
+
+class LeaveOneOut(ABC, Generic[Config]):
+    """Answers for support items, each by the method adapted to the other items of its episode.
+
+    Made once for a support set, and asked with many configs: what they share is computed once.
+    """
+
+    labels: Tensor
+    """``[episode, item]``, of the items that are answered for."""
+    mask: Tensor
+    """``[episode, item]``, False where there is no item, or none else of its class, so that its answer says nothing."""
+
+    @abstractmethod
+    def serves(self, config: Config) -> bool:
+        """Whether it can answer for a config; each trial that it cannot adapts anew."""
+
+    @abstractmethod
+    def scores(self, config: Config) -> Tensor:
+        """Scores ``[episode, item, way]``, see ``Method.predict``."""
+
+
 class Method(nn.Module, ABC):
     """Base of all methods; subclass ForwardMethod or GradientMethod (or AssociativeMethod).
 
@@ -72,7 +95,7 @@ class Method(nn.Module, ABC):
 
     kinds: ClassVar[frozenset[Kind]] = CLASSIFICATION
     """Task kinds it serves; others become a ``skipped`` record with this as the reason."""
-    reads: ClassVar[Reads] = Reads.FEATURES
+    reads: ClassVar[InputMode] = InputMode.FEATURES
     uses_support: ClassVar[bool] = True
     """False for a method that answers without examples; it is then given the query alone."""
     episodes_at_once: ClassVar[int] = 64
@@ -81,14 +104,14 @@ class Method(nn.Module, ABC):
     source: ClassVar[str]
     """The paper."""
 
-    def __init__(self, config: MethodConfig, backbone: Backbone, setting: Setting) -> None:
+    def __init__(self, config: MethodConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__()
         if not isinstance(config, self.Config):
             raise TypeError(f"{type(self).__name__} needs a {self.Config.__name__}, got {type(config).__name__}")
         # Kept out of nn.Module's children: the frozen backbone is neither state nor trainable here.
         object.__setattr__(self, "backbone", backbone)
         self.config = config
-        self.setting = setting
+        self.shape = shape
         self.notes: dict[str, Any] = {}
 
     config: MethodConfig
@@ -107,12 +130,12 @@ class Method(nn.Module, ABC):
         """
 
     @classmethod
-    def reads_for(cls, kind: Kind) -> Reads:
+    def input_mode_for(cls, kind: Kind) -> InputMode:
         """What it needs of the items of a kind of task; where there are no classes, there are no features either."""
-        return cls.reads if kind in CLASSIFICATION else Reads.INPUTS
+        return cls.reads if kind in CLASSIFICATION else InputMode.INPUTS
 
     @classmethod
-    def leave_one_out(cls, backbone: Backbone, setting: Setting, support: Support) -> LeaveOneOut[Any] | None:
+    def leave_one_out(cls, backbone: Backbone, shape: ProblemShape, support: Support) -> LeaveOneOut[Any] | None:
         """How a sweep tries many configs on one whole support set; None where each of them has to adapt anew."""
         return None
 
@@ -210,23 +233,25 @@ class AssociativeMethod(ForwardMethod):
     and its answer is multiplied by the class values: the same answer from a smaller state.
     """
 
-    def __init__(self, config: AssociativeConfig, backbone: Backbone, setting: Setting) -> None:
-        super().__init__(config, backbone, setting)
-        self.prior_count: float | Tensor = setting.prior_count if config.prior_count is None else config.prior_count
-        self.stores_labels = self.linear_in_values and setting.n_way < setting.value_dim
-        self.memory_dim = setting.n_way if self.stores_labels else setting.value_dim
+    def __init__(self, config: AssociativeConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self.prior_strength: float | Tensor = (
+            shape.prior_strength if config.prior_strength is None else config.prior_strength
+        )
+        self.stores_labels = self.linear_in_values and shape.n_way < shape.value_dim
+        self.memory_dim = shape.n_way if self.stores_labels else shape.value_dim
         self.memory = self.make_memory()
-        self.register_buffer("count", torch.zeros(setting.n_episodes, dtype=torch.long))
+        self.register_buffer("count", torch.zeros(shape.n_episodes, dtype=torch.long))
 
     count: Tensor
 
     @abstractmethod
     def make_memory(self) -> Memory:
-        """An empty memory for ``self.setting``, whose values are ``self.memory_dim`` wide."""
+        """An empty memory for ``self.shape``, whose values are ``self.memory_dim`` wide."""
 
     def stored_values(self, support: Support) -> Tensor:
         """``[episode, item, memory_dim]``: what the memory is to answer for each item."""
-        return one_hot(support.labels, self.setting.n_way).float() if self.stores_labels else support.values
+        return one_hot(support.labels, self.shape.n_way).float() if self.stores_labels else support.values
 
     def observe(self, support: Support) -> None:
         """Pass the batch on to the memory and count its items."""
@@ -240,39 +265,16 @@ class AssociativeMethod(ForwardMethod):
     def recall(self, query: Query) -> Tensor:
         """``[episode, item, dim_v]``, the memory's answer alone."""
         answer: Tensor = self.memory.read(query.keys)
-        return answer @ query.classes.values if self.stores_labels else answer
+        return answer @ query.classes.class_embeddings if self.stores_labels else answer
 
     def predict(self, query: Query) -> Tensor:
         """Scores of the mixed answer ``(1 - r) * prior + r * recalled``; the prior alone where nothing was observed."""
         count = self.count.to(query.prior.dtype)
         # Kept above 0 so that without a prior and without examples the share is 0, not 0 / 0.
-        total = (self.prior_count + count).clamp(min=torch.finfo(count.dtype).tiny)
+        total = (self.prior_strength + count).clamp(min=torch.finfo(count.dtype).tiny)
         share = (count / total).view(-1, 1, 1)
-        return self.backbone.readout((1 - share) * query.prior + share * self.recall(query), query.classes)
+        return self.backbone.class_logits((1 - share) * query.prior + share * self.recall(query), query.classes)
 
 
 AnyMethod = ForwardMethod | GradientMethod
 """Every method is one of the two; the runner chooses its Lightning module by this."""
-
-
-Config = TypeVar("Config")
-
-
-class LeaveOneOut(ABC, Generic[Config]):
-    """Answers for support items, each by the method adapted to the other items of its episode.
-
-    Made once for a support set, and asked with many configs: what they share is computed once.
-    """
-
-    labels: Tensor
-    """``[episode, item]``, of the items that are answered for."""
-    mask: Tensor
-    """``[episode, item]``, False where there is no item, or none else of its class, so that its answer says nothing."""
-
-    @abstractmethod
-    def serves(self, config: Config) -> bool:
-        """Whether it can answer for a config; each trial that it cannot adapts anew."""
-
-    @abstractmethod
-    def scores(self, config: Config) -> Tensor:
-        """Scores ``[episode, item, way]``, see ``Method.predict``."""

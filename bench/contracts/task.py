@@ -17,12 +17,12 @@ from bench.contracts.kinds import Kind
 class Protocol:
     """How episodes are drawn unless the user says otherwise.
 
-    n_episodes: draws per seed. n_query: query items per class. n_way: classes per episode, None for all.
+    episodes: draws per seed. queries: query items per class. ways: classes per episode, None for all.
     """
 
-    n_episodes: int = 600
-    n_query: int = 20
-    n_way: int | None = None
+    episodes: int = 600
+    queries: int = 20
+    ways: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Task(ABC):
     """Tokens from one window to the next; None for windows that do not overlap. Each token is scored once."""
     max_new_tokens: ClassVar[int] = 60
     """The longest answer, in tasks of translation."""
-    prior_count: ClassVar[float | None] = None
+    prior_strength: ClassVar[float | None] = None
     """What the prior is worth here; 0 where labels mean nothing to it, None for the backbone's own default."""
     protocol: ClassVar[Protocol] = Protocol()
     citation: ClassVar[str]

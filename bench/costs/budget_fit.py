@@ -5,13 +5,13 @@ from bench.contracts import (
     GradientMethod,
     Limits,
     MethodConfig,
-    Setting,
+    ProblemShape,
 )
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import PADDING
-from bench.engine.adapt import Outcome
+from bench.engine.adapt import GroupResult
 from bench.meters.memory import MIB
-from bench.spec.budget import Budget, Excess
+from bench.spec.budget import Budget, Violation
 from bench.spec.costs import StageCosts
 
 
@@ -21,14 +21,14 @@ def limits_of(budget: Budget) -> Limits:
 
 
 def sized(
-    method: type[GradientMethod], config: MethodConfig, backbone: Backbone, setting: Setting, limit: int
-) -> tuple[MethodConfig, Excess | None]:
+    method: type[GradientMethod], config: MethodConfig, backbone: Backbone, shape: ProblemShape, limit: int
+) -> tuple[MethodConfig, Violation | None]:
     """The config with as many parameters as a limit allows, and what is in the way where none does."""
     field = str(method.sized_by)
-    each = method(config.model_copy(update={field: 1}), backbone, setting).trainable_params()
+    each = method(config.model_copy(update={field: 1}), backbone, shape).trainable_params()
     fitting = limit // each
     if fitting == 0:
-        return config, Excess("trainable_params", limit, each)
+        return config, Violation("trainable_params", limit, each)
     most = next(bound.le for bound in type(config).model_fields[field].metadata if hasattr(bound, "le"))
     return config.model_copy(update={field: min(fitting, most)}), None
 
@@ -39,7 +39,7 @@ def _encode_flops(encode: StageCosts, group: EpisodeGroup) -> float:
     return (encode.flops or 0) * n_support / max(1, n_support + n_queries)
 
 
-def _steps_within(budget: Budget, counted: Outcome, encode: StageCosts, group: EpisodeGroup) -> int | None:
+def _steps_within(budget: Budget, counted: GroupResult, encode: StageCosts, group: EpisodeGroup) -> int | None:
     """Optimizer steps that limits of steps and operations leave; None for all of them."""
     found = [budget.steps] if budget.steps else []
     if budget.flops and counted.steps:

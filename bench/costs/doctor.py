@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.costs.worker import FreshProcess
+from bench.costs.worker import ForkedWorker
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
 from bench.meters.memory import MIB, memory_meter
@@ -146,7 +146,7 @@ def _no_backbone() -> None:
 
 def processes() -> Iterator[Finding]:
     """Costs are measured in processes of their own: how many different ones two calls and this process are."""
-    fresh = FreshProcess(_no_backbone)
+    fresh = ForkedWorker(_no_backbone)
     try:
         found = {os.getpid(), fresh.call(_pid), fresh.call(_pid)}
     finally:

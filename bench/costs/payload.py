@@ -13,33 +13,33 @@ from bench.contracts import (
     Task,
     TaskData,
 )
-from bench.data.batches import Material
+from bench.data.batches import EpisodeSource
 from bench.data.episodes import PADDING, Episodes, Positions
 from bench.data.features import FeatureTable
 from bench.toolkit.sources import quiet_datasets
 
 
 @dataclass(frozen=True)
-class Excerpt:
-    """What Material has, without the backbone: of one episode, and small enough to be sent."""
+class EpisodePayload:
+    """What EpisodeSource has, without the backbone: of one episode, and small enough to be sent."""
 
     task: Task
     data: TaskData
-    values: Tensor
+    class_embeddings: Tensor
     support: FeatureTable
     query: FeatureTable
 
-    def on(self, backbone: Backbone) -> Material:
+    def on(self, backbone: Backbone) -> EpisodeSource:
         """The same with a backbone."""
-        return Material(self.task, self.data, backbone, self.values, self.support, self.query)
+        return EpisodeSource(self.task, self.data, backbone, self.class_embeddings, self.support, self.query)
 
 
-def alone(material: Material, episodes: Episodes) -> tuple[Excerpt, Episodes]:
+def alone(source: EpisodeSource, episodes: Episodes) -> tuple[EpisodePayload, Episodes]:
     """The first episode and its items alone, without query labels and query targets."""
     first = episodes[:1]
-    data = material.data
-    support, support_table = _part(data.support, material.support, first.support)
-    query, query_table = _part(replace(data.query, targets=None), material.query, first.query)
+    data = source.data
+    support, support_table = _part(data.support, source.support, first.support)
+    query, query_table = _part(replace(data.query, targets=None), source.query, first.query)
     query = replace(query, labels=np.zeros_like(query.labels))
     small = TaskData(support, query, data.classes, data.revision)
     renumbered = Episodes(
@@ -49,7 +49,7 @@ def alone(material: Material, episodes: Episodes) -> tuple[Excerpt, Episodes]:
         _renumbered(first.query),
         np.where(first.query == PADDING, PADDING, 0),
     )
-    return Excerpt(material.task, small, material.values, support_table, query_table), renumbered
+    return EpisodePayload(source.task, small, source.class_embeddings, support_table, query_table), renumbered
 
 
 def _renumbered(positions: Positions) -> Positions:

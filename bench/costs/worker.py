@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol, Self
 import torch
 
 from bench.contracts import Backbone, BenchError
-from bench.contracts.errors import in_one_line
+from bench.contracts.errors import one_line_defect
 from bench.engine.trainer import quiet_lightning
 
 FORKS = sys.platform == "linux"
@@ -41,7 +41,7 @@ class ChildError(RuntimeError):
         return str(self.args[0])
 
 
-class Isolation(Protocol):
+class Worker(Protocol):
     """Calls functions of a backbone somewhere."""
 
     process: Literal["fresh", "same"]
@@ -54,7 +54,7 @@ class Isolation(Protocol):
 
 
 @dataclass
-class SameProcess:
+class InlineWorker:
     """Calls right here."""
 
     backbone: Backbone
@@ -79,12 +79,12 @@ def _failure(error: BaseException) -> bytes:
     """An error as it travels: itself where the caller can act on it, its traceback where it is a defect."""
     told = error
     if not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
-        told = ChildError(in_one_line(error), "".join(traceback.format_exception(error)))
+        told = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
     try:
         # What does not come back as it went is sent as words.
         pickle.loads(pickle.dumps(told))
     except Exception:
-        told = ChildError(in_one_line(error), "".join(traceback.format_exception(error)))
+        told = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
     return pickle.dumps(_Failure(told))
 
 
@@ -159,7 +159,7 @@ def _serve(connection: Connection, make: Callable[[], Backbone | None], threads:
             return
 
 
-class FreshProcess:
+class ForkedWorker:
     """Calls in a fresh process each, which has the backbone that ``make`` gives; ``make`` must be picklable."""
 
     process: Literal["fresh", "same"] = "fresh"

@@ -12,13 +12,13 @@ from bench.contracts import (
     Backbone,
     Classes,
     DataError,
+    InputMode,
     Inputs,
     Limits,
     Method,
     Pool,
+    ProblemShape,
     Query,
-    Reads,
-    Setting,
     Support,
     Task,
     TaskData,
@@ -33,31 +33,31 @@ NUMBERS_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True)
-class Material:
+class EpisodeSource:
     """All that the batches of one task on one backbone are cut from.
 
-    values: ``[class, dim_v]`` for every class of the task.
+    class_embeddings: ``[class, dim_v]`` for every class of the task.
     """
 
     task: Task
     data: TaskData
     backbone: Backbone
-    values: Tensor
+    class_embeddings: Tensor
     support: FeatureTable
     query: FeatureTable
 
     @property
-    def prior_count(self) -> float:
+    def prior_strength(self) -> float:
         """What the prior is worth here, unless a config says otherwise: the task's value, or the backbone's."""
-        own = self.task.prior_count
-        return self.backbone.prior_count if own is None else own
+        own = self.task.prior_strength
+        return self.backbone.prior_strength if own is None else own
 
 
-def episodes_at_once(method: type[Method], reads: Reads, material: Material, n_support: int) -> int:
+def episodes_at_once(method: type[Method], reads: InputMode, source: EpisodeSource, n_support: int) -> int:
     """As many as a method takes, but no more than keep their support set's keys within NUMBERS_AT_ONCE."""
-    if reads is Reads.INPUTS:
+    if reads is InputMode.INPUTS:
         return 1
-    return max(1, min(method.episodes_at_once, NUMBERS_AT_ONCE // max(1, n_support * material.query.keys.shape[-1])))
+    return max(1, min(method.episodes_at_once, NUMBERS_AT_ONCE // max(1, n_support * source.query.keys.shape[-1])))
 
 
 def _fetch(pool: Pool, positions: list[int]) -> list[object]:
@@ -69,18 +69,18 @@ class EpisodeGroup:
 
     def __init__(
         self,
-        material: Material,
+        source: EpisodeSource,
         episodes: Episodes,
-        reads: Reads,
-        prior_count: float,
+        reads: InputMode,
+        prior_strength: float,
         seed: int,
         limits: Limits | None = None,
     ) -> None:
-        self.material, self.episodes, self.reads, self.seed = material, episodes, reads, seed
-        self.prior_count, self.limits = prior_count, limits or Limits()
+        self.source, self.episodes, self.reads, self.seed = source, episodes, reads, seed
+        self.prior_strength, self.limits = prior_strength, limits or Limits()
         index = torch.from_numpy(episodes.classes)
-        names = tuple(tuple(material.data.classes[label] for label in row) for row in episodes.classes)
-        self.classes = Classes(values=material.values[index], names=names)
+        names = tuple(tuple(source.data.classes[label] for label in row) for row in episodes.classes)
+        self.classes = Classes(class_embeddings=source.class_embeddings[index], names=names)
 
     def __len__(self) -> int:
         return len(self.episodes)
@@ -92,42 +92,40 @@ class EpisodeGroup:
 
     def query_texts(self) -> list[str]:
         """The queries themselves, in order, for metrics that count their words."""
-        pool, positions = self.material.data.query, self.episodes.query
+        pool, positions = self.source.data.query, self.episodes.query
         return [str(text) for text in _fetch(pool, positions[positions != PADDING].tolist())]
 
     def query_targets(self) -> list[str]:
         """What should have been written for each query, in order; for the metric alone."""
-        known, positions = self.material.data.query.targets, self.episodes.query
+        known, positions = self.source.data.query.targets, self.episodes.query
         if known is None:
             raise DataError("a task of translation needs targets in its query pool, got none")
         return [known[position] for position in positions[positions != PADDING].tolist()]
 
-    def setting(self) -> Setting:
+    def problem_shape(self) -> ProblemShape:
         """What a method may know before it sees an example."""
-        return Setting(
+        return ProblemShape(
             n_episodes=len(self),
             n_way=self.classes.n_way,
             n_support=self.episodes.support.shape[1],
-            key_dim=self.material.query.keys.shape[-1] if self.reads is Reads.FEATURES else 0,
-            value_dim=self.classes.values.shape[-1],
-            prior_count=self.prior_count,
-            separator=self.material.task.separator,
+            key_dim=self.source.query.keys.shape[-1] if self.reads is InputMode.FEATURES else 0,
+            value_dim=self.classes.class_embeddings.shape[-1],
+            prior_strength=self.prior_strength,
+            separator=self.source.task.separator,
             seed=self.seed,
-            kind=self.material.task.kind,
-            protocol=AnswerProtocol(
-                self.material.task.window, self.material.task.stride, self.material.task.max_new_tokens
-            ),
+            kind=self.source.task.kind,
+            protocol=AnswerProtocol(self.source.task.window, self.source.task.stride, self.source.task.max_new_tokens),
             limits=self.limits,
         )
 
     def _items(self, pool: Pool, table: FeatureTable, positions: Positions) -> dict[str, object]:
-        if self.reads is Reads.INPUTS:
+        if self.reads is InputMode.INPUTS:
             keys = prior = torch.zeros(*positions.shape, 0)
         elif positions.size:
             keys, prior = table.gather(positions)
         else:  # a table that nothing was encoded for does not know its widths
-            keys = torch.zeros(*positions.shape, self.material.query.keys.shape[-1])
-            prior = torch.zeros(*positions.shape, self.classes.values.shape[-1])
+            keys = torch.zeros(*positions.shape, self.source.query.keys.shape[-1])
+            prior = torch.zeros(*positions.shape, self.classes.class_embeddings.shape[-1])
         return {
             "keys": keys,
             "prior": prior,
@@ -137,13 +135,13 @@ class EpisodeGroup:
         }
 
     def _items_at_once(self) -> int:
-        width = max(1, self.setting().key_dim) * len(self)
+        width = max(1, self.problem_shape().key_dim) * len(self)
         return max(1, min(ITEMS_AT_ONCE, NUMBERS_AT_ONCE // width))
 
     def support_part(self, columns: "slice | Positions") -> Support:
         """Support items of every episode: a slice of columns, or their indices."""
         labels = torch.from_numpy(self.episodes.support_labels[:, columns]).clamp(min=0)
-        pool, table = self.material.data.support, self.material.support
+        pool, table = self.source.data.support, self.source.support
         known = pool.targets
         targets = None if known is None else lambda wanted: [known[position] for position in wanted]
         return Support(labels=labels, targets=targets, **self._items(pool, table, self.episodes.support[:, columns]))  # type: ignore[arg-type]
@@ -173,4 +171,4 @@ class EpisodeGroup:
         positions = self.episodes.query
         for start in range(0, positions.shape[1], step):
             part = positions[:, start : start + step]
-            yield Query(**self._items(self.material.data.query, self.material.query, part))  # type: ignore[arg-type]
+            yield Query(**self._items(self.source.data.query, self.source.query, part))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from bench.contracts import (
 )
 
 
-def class_values(data: TaskData, name: str, backbone: Backbone) -> tuple[Tensor, str | None]:
+def class_embeddings(data: TaskData, name: str, backbone: Backbone) -> tuple[Tensor, str | None]:
     """``[class, dim_v]``, of width 0 where there are none, and why a language model has none for these answers.
 
     An answer may be several tokens, which no feature stands for; it is then scored by its log-probability alone.
@@ -24,7 +24,7 @@ def class_values(data: TaskData, name: str, backbone: Backbone) -> tuple[Tensor,
     if task.kind not in CLASSIFICATION:
         return none, None
     try:
-        return backbone.class_values(data.classes, task.prompts).float(), None
+        return backbone.class_embeddings(data.classes, task.prompts).float(), None
     except UsageError as error:
         if isinstance(backbone, LanguageBackbone):
             return none, str(error)

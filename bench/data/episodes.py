@@ -20,19 +20,19 @@ PADDING = -1
 
 
 @dataclass(frozen=True)
-class Draw:
+class EpisodeSpec:
     """What to draw.
 
-    n_shot: support items per class, None for all of them. n_query: query items per class, None for all.
-    n_way: classes per episode, None for all of them.
+    shots: support items per class, None for all of them. queries: query items per class, None for all.
+    ways: classes per episode, None for all of them.
     """
 
     task: str
     seed: int
-    n_episodes: int
-    n_shot: int | None
-    n_query: int | None
-    n_way: int | None
+    episodes: int
+    shots: int | None
+    queries: int | None
+    ways: int | None
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def _by_class(labels: Positions, n_classes: int) -> list[Positions]:
     return [np.flatnonzero(labels == label) for label in range(n_classes)]
 
 
-def _check(pools: dict[str, list[Positions]], draw: Draw, classes: tuple[str, ...]) -> None:
+def _check(pools: dict[str, list[Positions]], draw: EpisodeSpec, classes: tuple[str, ...]) -> None:
     """Every class must be able to serve every episode, whichever classes a seed picks."""
-    if draw.n_shot == 0:
-        wanted: dict[str, int | None] = {"query": draw.n_query}
+    if draw.shots == 0:
+        wanted: dict[str, int | None] = {"query": draw.queries}
     else:
-        wanted = {"support": draw.n_shot, "query": draw.n_query}
+        wanted = {"support": draw.shots, "query": draw.queries}
     for split, number in wanted.items():
         for label, members in enumerate(pools[split]):
             if len(members) == 0:
@@ -100,14 +100,14 @@ def _pad(rows: list[Positions]) -> Positions:
     return np.stack([np.pad(row, (0, width - len(row)), constant_values=PADDING) for row in rows])
 
 
-def draw_episodes(data: TaskData, draw: Draw) -> Episodes:
-    """Draw episodes from a task's two pools, which share no item.
+def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
+    """EpisodeSpec episodes from a task's two pools, which share no item.
 
-    ``n_shot`` 0 draws empty support sets, for methods that use none.
+    ``shots`` 0 draws empty support sets, for methods that use none.
     Raises UsageError if a class is too small, or if more ways are asked for than there are classes.
     """
     n_classes = len(data.classes)
-    n_way = n_classes if draw.n_way is None else draw.n_way
+    n_way = n_classes if draw.ways is None else draw.ways
     if not min(2, n_classes) <= n_way <= n_classes:
         raise UsageError(f"{draw.task} has {n_classes} classes; --ways must lie in 2..{n_classes}, got {n_way}")
     support_pool = _by_class(data.support.labels, n_classes)
@@ -115,12 +115,12 @@ def draw_episodes(data: TaskData, draw: Draw) -> Episodes:
     _check({"support": support_pool, "query": query_pool}, draw, data.classes)
 
     all_classes, rows = [], {"support": [], "support_labels": [], "query": [], "query_labels": []}  # type: ignore[var-annotated]
-    for episode in range(draw.n_episodes):
+    for episode in range(draw.episodes):
         rng = np.random.default_rng(name_seed(draw.task, n_way, draw.seed, episode))
         chosen = rng.permutation(n_classes)[:n_way] if n_way < n_classes else np.arange(n_classes)
         all_classes.append(chosen)
         # One stream per split: what is taken of the support must not move the queries.
-        for split, pool, number in (("support", support_pool, draw.n_shot), ("query", query_pool, draw.n_query)):
+        for split, pool, number in (("support", support_pool, draw.shots), ("query", query_pool, draw.queries)):
             stream = np.random.default_rng(rng.integers(2**63))
             taken = [_take(pool[label], number, stream) for label in chosen]
             rows[split].append(np.concatenate(taken))
@@ -129,13 +129,13 @@ def draw_episodes(data: TaskData, draw: Draw) -> Episodes:
     return Episodes(classes=np.stack(all_classes), **padded)
 
 
-def draw_of(spec: RunSpec) -> Draw:
+def episode_spec(spec: RunSpec) -> EpisodeSpec:
     """The draw that a run asks for."""
-    return Draw(
+    return EpisodeSpec(
         task=spec.task,
         seed=spec.seed,
-        n_episodes=spec.n_episodes,
-        n_shot=None if spec.n_shot == "full" else spec.n_shot,
-        n_query=spec.n_query,
-        n_way=spec.n_way,
+        episodes=spec.episodes,
+        shots=None if spec.shots == "full" else spec.shots,
+        queries=spec.queries,
+        ways=spec.ways,
     )

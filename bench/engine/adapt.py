@@ -11,11 +11,11 @@ from torch import Tensor
 from bench.contracts import (
     AnyMethod,
     GradientMethod,
+    InputMode,
     LanguageBackbone,
-    Reads,
 )
 from bench.data.batches import EpisodeGroup
-from bench.engine.budget_callback import Holding
+from bench.engine.budget_callback import BudgetCallback
 from bench.engine.lightning_module import ForwardAdaptation, GradientAdaptation, _Adaptation
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
@@ -35,7 +35,7 @@ class _Stream(Iterable[Any]):
 
 
 @dataclass(frozen=True)
-class Plan:
+class AdaptOptions:
     """How an episode is run. most_steps: optimizer steps at most, None for the method's own number.
 
     budget: what it is held to while it runs. closing_seconds: of its time, what is kept for what follows the last step.
@@ -49,7 +49,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GroupResult:
     """What came of a group of episodes.
 
     scores: ``[episode, item, way]``, see Method.predict, on the CPU; empty where texts were written.
@@ -79,20 +79,23 @@ class Outcome:
 
 
 def adapt_and_answer(
-    make: Callable[[EpisodeGroup], AnyMethod], group: EpisodeGroup, devices: DeviceOptions, plan: Plan | None = None
-) -> Outcome:
+    make: Callable[[EpisodeGroup], AnyMethod],
+    group: EpisodeGroup,
+    devices: DeviceOptions,
+    options: AdaptOptions | None = None,
+) -> GroupResult:
     """Adapt a fresh method to the group's support sets and have it answer the group's queries.
 
     A method that uses no support set adapts on nothing: its adapt stage costs what that takes.
-    Raises OverBudgetError where the plan's budget stops a method that cannot be cut short.
+    Raises OverBudgetError where the options's budget stops a method that cannot be cut short.
     """
-    plan = plan or Plan()
+    options = options or AdaptOptions()
     method = make(group)
-    runs_backbone = method.reads_for(method.setting.kind) is Reads.INPUTS
+    runs_backbone = method.input_mode_for(method.shape.kind) is InputMode.INPUTS
     module: _Adaptation
     if isinstance(method, GradientMethod):
         module = GradientAdaptation(method)
-        steps = {"max_steps": min(method.steps, plan.most_steps or method.steps), "max_epochs": -1}
+        steps = {"max_steps": min(method.steps, options.most_steps or method.steps), "max_epochs": -1}
         batch_size = method.batch_size
         batches = _Stream(lambda: group.training_batches(batch_size))
     else:
@@ -101,10 +104,10 @@ def adapt_and_answer(
         batches = _Stream(group.support_batches)
     n_queries = int((group.labels >= 0).sum())
     tokens = TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
-    holding = Holding(plan.budget, tokens, n_queries, plan.closing_seconds)
-    callbacks: list[Any] = [holding] if plan.budget.limits() else []
+    holding = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
+    callbacks: list[Any] = [holding] if options.budget.limits() else []
     trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks, **steps)
-    module.counter = FlopMeter() if plan.counted else None
+    module.counter = FlopMeter() if options.counted else None
     with module.counter or nullcontext():
         if method.uses_support:
             with tokens:
@@ -117,7 +120,7 @@ def adapt_and_answer(
         answers: list[Any] = trainer.predict(module, _Stream(group.query_batches)) or []
         query_flops = module.counter.total - adapt_flops if module.counter else 0
     scores = [answer for answer in answers if isinstance(answer, Tensor)]
-    return Outcome(
+    return GroupResult(
         scores=torch.cat(scores, dim=1) if scores else torch.empty(0),
         texts=[text for answer in answers if isinstance(answer, list) for text in answer],
         adapt=module.adapting.cost if method.uses_support else StageCost(0.0, 0.0, module.answering.cost.memory_meter),

@@ -1,4 +1,4 @@
-"""Holding one episode to its budget while it runs; a callback of Lightning's Trainer."""
+"""BudgetCallback one episode to its budget while it runs; a callback of Lightning's Trainer."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from lightning.pytorch.callbacks import Callback
 from bench.contracts import GradientMethod
 from bench.meters.stage import StageMeter
 from bench.meters.tokens import TokenMeter
-from bench.spec.budget import Budget, Excess, OverBudgetError
+from bench.spec.budget import Budget, OverBudgetError, Violation
 
 GRACE = 1.0
 """Seconds past its limit after which what cannot be cut short is ended; the repeats tell whether it kept to it."""
 
 
-class Holding(Callback):
+class BudgetCallback(Callback):
     """Ends training before its limit is passed by more than a step; ends a run for good where it cannot be cut short.
 
     The module needs the stage meters ``adapting`` and ``answering``, and ``method``. n_queries: queries that the limit
@@ -60,4 +60,4 @@ class Holding(Callback):
 
     def _require(self, axis: str, measured: float, grace: float = 0.0) -> None:
         if self._beyond(axis, measured - grace):
-            raise OverBudgetError(Excess(axis, getattr(self.budget, axis), measured))
+            raise OverBudgetError(Violation(axis, getattr(self.budget, axis), measured))

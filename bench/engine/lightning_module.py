@@ -11,9 +11,9 @@ from bench.contracts import (
     Answers,
     ForwardMethod,
     GradientMethod,
+    InputMode,
     Method,
     Query,
-    Reads,
     Support,
 )
 from bench.meters.flops import FlopMeter
@@ -26,7 +26,7 @@ class _Adaptation(LightningModule):
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
-        if method.reads_for(method.setting.kind) is Reads.INPUTS:
+        if method.input_mode_for(method.shape.kind) is InputMode.INPUTS:
             # The method itself hides the backbone from torch; here it has to follow the device.
             self.backbone = method.backbone
         self.flops_at_steps: list[int] = []

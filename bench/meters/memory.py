@@ -84,7 +84,7 @@ def _release_freed_memory() -> None:
 
 
 @contextmanager
-def loaded_objects_set_aside() -> Iterator[None]:
+def garbage_collection_frozen() -> Iterator[None]:
     """Keep what is loaded by now out of garbage collections, which take half a second with it and some ms without.
 
     A Trainer and its module refer to each other, so that a method's tensors are freed by a collection alone: it has

@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.contracts import LanguageBackbone, NumericalError, UsageError
 from bench.readouts.corpus import stream
-from bench.toolkit.hooks import hooked, middle_sites, weighed
+from bench.toolkit.hooks import gated_values, input_hooks, memory_layers
 from bench.toolkit.least_squares import dual_weights, primal_weights
 from bench.toolkit.readout_files import Readout
 
@@ -88,7 +88,7 @@ class ReadoutTraining(LightningModule):
             raise UsageError(
                 f"--memories must be 1 to {len(blocks) - 1} for a model of {len(blocks)} blocks, got {recipe.memories}"
             )
-        self._places = [blocks[site] for site in middle_sites(len(blocks), recipe.memories)]
+        self._places = [blocks[site] for site in memory_layers(len(blocks), recipe.memories)]
         width = backbone.width
         self.scorers = nn.ParameterList([nn.Parameter(torch.zeros(1, 2 * width)) for _ in self._places])
         self.outs = nn.ParameterList([nn.Parameter(torch.zeros(width, width)) for _ in self._places])
@@ -122,7 +122,7 @@ class ReadoutTraining(LightningModule):
         weights = []
         for state, scorer in zip(self._states(ids), self.scorers, strict=True):
             keys, values = state[:, :-1].flatten(0, 1), state[:, 1:].flatten(0, 1)
-            weights.append(batch_weights(keys, weighed(keys, values, scorer), self.recipe.alpha))
+            weights.append(batch_weights(keys, gated_values(keys, values, scorer), self.recipe.alpha))
         return weights
 
     @torch.no_grad()
@@ -135,7 +135,7 @@ class ReadoutTraining(LightningModule):
             if len(states) == len(self._places):
                 raise _ReachedError
 
-        with hooked([(place, take) for place in self._places]), suppress(_ReachedError):
+        with input_hooks([(place, take) for place in self._places]), suppress(_ReachedError):
             self._run(ids)
         return states
 
@@ -159,7 +159,7 @@ class ReadoutTraining(LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int = 0) -> Tensor:
         """Learn a batch of tokens ``[window, position]``, then predict it. Raises NumericalError for a bad loss."""
         middles = [self._middle(number, weights) for number, weights in enumerate(self.fast_weights(batch))]
-        with hooked(list(zip(self._places, middles, strict=True))):
+        with input_hooks(list(zip(self._places, middles, strict=True))):
             logits = self._run(batch).logits
         loss = cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch[:, 1:].flatten())
         value = float(loss.detach())

@@ -48,7 +48,7 @@ def _rows(records: Iterable[Record]) -> dict[tuple[Any, ...], list[Record]]:
 
 
 def _name(record: Record) -> str:
-    parts = (record.spec.task, method_text(record.spec), budget_text(record.spec), f"{record.spec.n_shot} shots")
+    parts = (record.spec.task, method_text(record.spec), budget_text(record.spec), f"{record.spec.shots} shots")
     return " ".join(part for part in parts if part)
 
 

@@ -1,7 +1,7 @@
 """A baseline is a store like any other: it is made of current records, and read beside them."""
 
 from bench.results.grouping import current
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.shared_episodes import Find
 from bench.results.store import Store
@@ -22,9 +22,9 @@ def replace(baseline: Store, now: Store) -> int:
 
 
 def both(*stores: Store) -> Find:
-    """Outcomes of records of several stores; a file's name says what is in it, so it does not matter whose it is."""
+    """QueryPredictions of records of several stores; a file's name says what is in it, so it does not matter whose it is."""
 
-    def find(record: Record) -> Outcomes | None:
+    def find(record: Record) -> QueryPredictions | None:
         holding = [
             store for store in stores if record.outcomes is not None and store.outcomes_path(record.outcomes).exists()
         ]

@@ -19,7 +19,7 @@ class Difference:
 
     task: str
     backbone: str
-    n_shot: Shots
+    shots: Shots
     metric: str
     paired: Paired
     adjusted_p: float
@@ -58,15 +58,15 @@ def differences(
     for own in _named(groups, a):
         for other in _named(groups, b):
             spec = own[0].spec
-            n_shot = _shots(spec.n_shot, other[0].spec.n_shot)
-            asked = n_shot is not None and (not shots or n_shot in shots) and (not tasks or spec.task in tasks)
+            at_shots = _shots(spec.shots, other[0].spec.shots)
+            asked = at_shots is not None and (not shots or at_shots in shots) and (not tasks or spec.task in tasks)
             found = paired(own, other, find) if asked and spec.backbone == other[0].spec.backbone else None
-            if found is None or n_shot is None:
+            if found is None or at_shots is None:
                 continue
-            key = (spec.task, spec.backbone, shots_rank(n_shot), spec.n_way or 0, spec.n_query or 0)
+            key = (spec.task, spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
             if key in made:
                 raise _several(spec.task, [made[key][1], own, other])
-            made[key] = n_shot, own, found
+            made[key] = at_shots, own, found
     if not made:
         there = " there" if tasks or shots else ""
         raise UsageError(
@@ -76,8 +76,8 @@ def differences(
     ordered = [made[key] for key in sorted(made)]
     adjusted = holm([found.p_value for *_, found in ordered])
     return [
-        Difference(own[0].spec.task, own[0].spec.backbone, n_shot, own[0].metric, found, p_value)
-        for (n_shot, own, found), p_value in zip(ordered, adjusted, strict=True)
+        Difference(own[0].spec.task, own[0].spec.backbone, at_shots, own[0].metric, found, p_value)
+        for (at_shots, own, found), p_value in zip(ordered, adjusted, strict=True)
     ]
 
 
@@ -86,7 +86,7 @@ def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
 
     def place(group: list[Record]) -> tuple[Any, ...]:
         spec = group[0].spec
-        return spec.task, spec.backbone, spec.n_shot, spec.method
+        return spec.task, spec.backbone, spec.shots, spec.method
 
     searched = {place(group) for group in groups if group[0].spec.tuning}
     if not searched:

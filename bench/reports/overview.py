@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.reports.rows import Row, worth
+from bench.reports.rows import Row, sort_score
 from bench.stats.ranks import Overview, over_tasks
 
 
@@ -16,9 +16,9 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     """
     cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
     for row in rows:
-        if row.status == "ok" and row.value is not None and row.n_shot != 0:
+        if row.status == "ok" and row.value is not None and row.shots != 0:
             method = " ".join(part for part in (row.method, f"[{row.config}]" * bool(row.config), row.budget) if part)
-            cells.setdefault((row.task, row.backbone), {})[row.n_shot, method] = worth(row)
+            cells.setdefault((row.task, row.backbone), {})[row.shots, method] = sort_score(row)
     several = len({task for task, _ in cells}) < len(cells)
     complete = {method for scores in cells.values() for _, method in scores}
     for scores in cells.values():

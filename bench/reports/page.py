@@ -45,7 +45,7 @@ class Column:
 COLUMNS = (
     Column("task", "task", across=True),
     Column("method", "method"),
-    Column("n_shot", "shots", "labelled examples per class", kind="count"),
+    Column("shots", "shots", "labelled examples per class", kind="count"),
     Column("metric", "metric", across=True, minor=True),
     Column("value", "score", kind="number", first="descending"),
     Column(
@@ -56,7 +56,7 @@ COLUMNS = (
         optional=True,
     ),
     Column(
-        "seconds_once",
+        "time_to_first_query",
         "first answer s",
         "seconds until the first query can be answered: the support set encoded, the method adapted",
         kind="number",
@@ -73,7 +73,7 @@ COLUMNS = (
         optional=True,
         minor=True,
     ),
-    Column("front", "front", "nothing is at least as good and cheaper, in time or in memory", minor=True),
+    Column("pareto", "pareto", "nothing is at least as good and cheaper, in time or in memory", minor=True),
     Column("status", "status", minor=True),
 )
 
@@ -112,7 +112,7 @@ def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
         columns=_columns(rows),
         rows=list(zip(rows, _whiskers(rows), strict=True)),
         settings=list(dict.fromkeys((row.task, row.backbone) for row in rows)),
-        shots=sorted({row.n_shot for row in rows}, key=shots_rank),
+        shots=sorted({row.shots for row in rows}, key=shots_rank),
         statuses=Counter(row.status for row in rows),
         units=[UNITS.get(metric, metric) for metric in metrics(rows)],
         finished=_latest(pooled.values()),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.metrics._scores import LOWER_IS_BETTER, Score, summarise
 from bench.results.grouping import budget_text, config_text, pooled, shots_rank
 from bench.results.record import Record, Status
-from bench.results.shared_episodes import LEAST_EPISODES, Find, draw_key, told_apart
+from bench.results.shared_episodes import LEAST_EPISODES, Find, draw_key, significant_pairs
 from bench.spec.costs import break_even_queries
 from bench.spec.suite import Shots
 from bench.stats.intervals import mean_interval
@@ -20,15 +20,15 @@ from bench.stats.ranks import tiers
 class Row(BaseModel):
     """What a leaderboard shows of a method. Costs are medians over seeds of one episode's cost.
 
-    budget: what it was held to, as asked. seconds_once: until the first query can be answered, from raw examples;
+    budget: what it was held to, as asked. time_to_first_query: until the first query can be answered, from raw examples;
     query_seconds: of one query, from its raw input. break_even_queries: from how many queries on it costs less time in
-    all than the method it is compared with; None where that never comes, or nothing was compared. front: whether no
+    all than the method it is compared with; None where that never comes, or nothing was compared. pareto: whether no
     method of its task and shots is at least as good and cheaper, in time until the first query or in peak memory.
 
     tuning_trials, tuning_seconds: of the search that its config came from, 0 where nobody searched.
     tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
-    compare with. value and ci95 are in percent for accuracy; None unless the status is ok. n_shot is 0 for a method
-    that uses no support set. seeds and n_episodes are counted over all pooled records; runs are their ids.
+    compare with. value and ci95 are in percent for accuracy; None unless the status is ok. shots is 0 for a method
+    that uses no support set. seeds and episodes are counted over all pooled records; runs are their ids.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,9 +40,9 @@ class Row(BaseModel):
     budget: str
     tuning_trials: int
     tuning_seconds: float
-    n_shot: Shots
+    shots: Shots
     seeds: int
-    n_episodes: int
+    episodes: int
     metric: str
     value: float | None
     ci95: float | None
@@ -50,7 +50,7 @@ class Row(BaseModel):
     encode_seconds: float | None
     adapt_seconds: float | None
     adapt_seconds_spread: float | None
-    seconds_once: float | None
+    time_to_first_query: float | None
     query_seconds: float | None
     query_milliseconds: float | None
     peak_memory_mb: float | None
@@ -61,7 +61,7 @@ class Row(BaseModel):
     tokens: int | None
     flops: int | None
     break_even_queries: float | None = None
-    front: str = ""
+    pareto: str = ""
     status: Status
     reason: str
     runs: tuple[str, ...]
@@ -97,17 +97,17 @@ def _row(records: list[Record]) -> Row:
         budget=budget_text(first.spec),
         tuning_trials=tuning.trials if tuning else 0,
         tuning_seconds=tuning.seconds if tuning else 0.0,
-        n_shot=first.spec.n_shot,
+        shots=first.spec.shots,
         seeds=len(records),
-        n_episodes=len(scores),
+        episodes=len(scores),
         metric=first.metric,
         value=score.value if score else None,
         ci95=score.ci95 if score else None,
         encode_seconds=_median([cost.encode.seconds for cost in costs]),
         adapt_seconds=_median([cost.adapt.seconds for cost in costs]),
         adapt_seconds_spread=_median([cost.adapt.seconds_spread for cost in costs]),
-        seconds_once=_median([cost.seconds_once for cost in costs]),
-        query_seconds=_median([cost.seconds_each for cost in costs]),
+        time_to_first_query=_median([cost.time_to_first_query for cost in costs]),
+        query_seconds=_median([cost.seconds_per_query for cost in costs]),
         query_milliseconds=_median([cost.query_milliseconds for cost in costs]),
         peak_memory_mb=_median([cost.peak_memory_mb for cost in costs]),
         state_mb=_median([cost.state_mb for cost in costs]),
@@ -123,48 +123,50 @@ def _row(records: list[Record]) -> Row:
 
 
 def _comparable(row: Row) -> tuple[Any, ...]:
-    return row.task, row.backbone, row.n_shot, row.metric
+    return row.task, row.backbone, row.shots, row.metric
 
 
-def worth(row: Row) -> float:
+def sort_score(row: Row) -> float:
     """The score, larger for better."""
     return (row.value or 0.0) * (-1 if row.metric in LOWER_IS_BETTER else 1)
 
 
-FRONTS = {"time": "seconds_once", "memory": "peak_memory_mb"}
+PARETO_COSTS = {"time": "time_to_first_query", "memory": "peak_memory_mb"}
 
 
-def on_fronts(given: list[Row]) -> list[Row]:
+def mark_pareto(given: list[Row]) -> list[Row]:
     """The same rows, those on a Pareto front of score against cost marked."""
     rivals: dict[tuple[Any, ...], list[Row]] = {}
     for row in given:
         if row.status == "ok" and row.value is not None:
             rivals.setdefault(_comparable(row), []).append(row)
 
-    def on_front(row: Row, cost: str) -> bool:
-        own = getattr(row, cost), -worth(row)
+    def is_pareto(row: Row, cost: str) -> bool:
+        own = getattr(row, cost), -sort_score(row)
         if row.status != "ok" or row.value is None or own[0] is None:
             return False
-        others = [(getattr(other, cost), -worth(other)) for other in rivals[_comparable(row)]]
+        others = [(getattr(other, cost), -sort_score(other)) for other in rivals[_comparable(row)]]
         known = [each for each in others if each[0] is not None and each != own]
         return not any(dear <= own[0] and bad <= own[1] for dear, bad in known)
 
     return [
-        row.model_copy(update={"front": "+".join(name for name, cost in FRONTS.items() if on_front(row, cost))})
+        row.model_copy(update={"pareto": "+".join(name for name, cost in PARETO_COSTS.items() if is_pareto(row, cost))})
         for row in given
     ]
 
 
 def against(given: list[Row], method: str) -> list[Row]:
     """The same rows with the number of queries from which on each costs less than ``method`` on the same task."""
-    others = {_comparable(row): row for row in reversed(given) if row.method == method and row.seconds_once is not None}
+    others = {
+        _comparable(row): row for row in reversed(given) if row.method == method and row.time_to_first_query is not None
+    }
     compared = []
     for row in given:
         other = others.get(_comparable(row))
         queries = None
-        if other is not None and other is not row and row.seconds_once is not None:
+        if other is not None and other is not row and row.time_to_first_query is not None:
             queries = break_even_queries(
-                row.seconds_once - (other.seconds_once or 0.0),
+                row.time_to_first_query - (other.time_to_first_query or 0.0),
                 (other.query_seconds or 0.0) - (row.query_seconds or 0.0),
             )
         compared.append(row.model_copy(update={"break_even_queries": queries}))
@@ -178,7 +180,7 @@ def _no_outcomes(record: Record) -> None:
 def _question(group: list[Record]) -> tuple[Any, ...]:
     """What rows must share to be in tiers of their own: the question that was asked, and in which metric."""
     first = group[0]
-    return (first.spec.backbone, first.spec.n_shot, first.metric, *draw_key(first))
+    return (first.spec.backbone, first.spec.shots, first.metric, *draw_key(first))
 
 
 def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find) -> list[Row]:
@@ -189,9 +191,9 @@ def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find) -> list
         if row.status == "ok" and row.value is not None:
             scored.setdefault(_question(group), []).append(number)
     for numbers in scored.values():
-        ordered = sorted(numbers, key=lambda number: -worth(made[number]))
+        ordered = sorted(numbers, key=lambda number: -sort_score(made[number]))
         if len(ordered) > 1:
-            apart = told_apart({number: groups[number] for number in ordered}, find)
+            apart = significant_pairs({number: groups[number] for number in ordered}, find)
             for number, tier in zip(ordered, tiers(ordered, apart), strict=True):
                 tiered[number] = made[number].model_copy(update={"tier": tier})
     return tiered
@@ -204,13 +206,13 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
     """
     groups = pooled(records)
     return sorted(
-        on_fronts(_with_tiers([_row(group) for group in groups], groups, find)),
+        mark_pareto(_with_tiers([_row(group) for group in groups], groups, find)),
         key=lambda row: (
             row.task,
             row.backbone,
-            shots_rank(row.n_shot),
+            shots_rank(row.shots),
             row.value is None,
-            -worth(row),
+            -sort_score(row),
             row.method,
         ),
     )

@@ -30,10 +30,10 @@ COLUMNS = (
     "query ms",
     "peak MB",
     "state MB",
-    "front",
+    "pareto",
     "status",
 )
-LEFT = ("task", "method", "budget", "tuned", "metric", "front", "status")
+LEFT = ("task", "method", "budget", "tuned", "metric", "pareto", "status")
 """Columns of words; numbers stand on the right."""
 
 
@@ -63,7 +63,7 @@ def _caption(rows: Sequence[Row]) -> str:
     units = " or ".join(UNITS.get(metric, metric) for metric in metrics(rows) or ["accuracy"])
     told = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
     told += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
-    told += " front: nothing is at least as good and cheaper, in time until the first query or in peak memory."
+    told += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.break_even_queries is not None for row in rows):
         told += " break-even: queries from which on it costs less time in all than the method it is compared with."
     return told
@@ -92,7 +92,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "method": f"{row.method} [{row.config}]" if row.config else row.method,
         "budget": row.budget,
         "tuned": f"{row.tuning_trials} trials, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
-        "shots": str(row.n_shot),
+        "shots": str(row.shots),
         "metric": "-" if row.value is None else row.metric,
         "score": scored,
         "tier": "-" if row.tier is None else str(row.tier),
@@ -102,7 +102,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "peak MB": number(row.peak_memory_mb),
         "state MB": number(row.state_mb),
         "break-even": number(row.break_even_queries),
-        "front": row.front,
+        "pareto": row.pareto,
         "status": row.status,
     }
     return tuple(cells[column] for column in columns)

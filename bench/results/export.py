@@ -16,8 +16,8 @@ from bench.results.store import Store
 
 STAGES = ("encode", "adapt", "query")
 COSTS = (
-    "peak_memory_mb", "state_mb", "optimizer_mb", "trainable_params", "steps", "tokens", "flops", "seconds_once",
-    "seconds_each",
+    "peak_memory_mb", "state_mb", "optimizer_mb", "trainable_params", "steps", "tokens", "flops", "time_to_first_query",
+    "seconds_per_query",
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def _run(record: Record) -> dict[str, Any]:
     spec = record.spec
     return {
         "id": record.id, "task": spec.task, "backbone": spec.backbone, "method": spec.method,
-        "config": json.dumps(spec.config, sort_keys=True), "budget": budget_text(spec), "shots": str(spec.n_shot),
+        "config": json.dumps(spec.config, sort_keys=True), "budget": budget_text(spec), "shots": str(spec.shots),
         "seed": spec.seed,
     }  # fmt: skip
 
@@ -39,8 +39,8 @@ def runs(store: Store) -> pa.Table:
         stages = {name: getattr(costs, name).seconds if costs is not None else None for name in STAGES}
         rows.append(
             {
-                **_run(record), "ways": record.spec.n_way, "episodes": record.spec.n_episodes,
-                "queries_per_class": record.spec.n_query, "precision": record.spec.precision,
+                **_run(record), "ways": record.spec.ways, "episodes": record.spec.episodes,
+                "queries_per_class": record.spec.queries, "precision": record.spec.precision,
                 "device": record.identity.get("device"), "status": record.status, "reason": record.reason,
                 "metric": record.metric, "value": record.value, "ci95": record.ci95, "n_queries": record.n_queries,
                 **{f"{name}_seconds": seconds for name, seconds in stages.items()},

@@ -37,9 +37,9 @@ def shots_rank(shots: Shots) -> float:
 def run_key(record: Record) -> tuple[Any, ...]:
     """What all seeds and versions of a run have in common; sorts by task, backbone, shots and method."""
     spec = record.spec
-    protocol = (spec.n_way or 0, spec.n_query or 0, spec.precision, record.identity.get("device", ""))
+    protocol = (spec.ways or 0, spec.queries or 0, spec.precision, record.identity.get("device", ""))
     return (
-        spec.task, spec.backbone, shots_rank(spec.n_shot), spec.method, config_text(spec), budget_text(spec),
+        spec.task, spec.backbone, shots_rank(spec.shots), spec.method, config_text(spec), budget_text(spec),
         spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
     )  # fmt: skip
 

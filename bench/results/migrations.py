@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from bench.spec.suite import renamed_keys
+
 
 def _stage(seconds: float, peak_memory_mb: float) -> dict[str, Any]:
     return {"seconds": seconds, "seconds_spread": 0.0, "peak_memory_mb": peak_memory_mb}
@@ -42,5 +44,19 @@ def _to_3(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "schema_version": 3, "outcomes": None}
 
 
-MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3}
+def _to_4(record: dict[str, Any]) -> dict[str, Any]:
+    """Present names of the fields of a run. The identity, whose hash is the record's id, stays as it was."""
+    spec = renamed_keys(record["spec"])
+    spec = {**spec, "config": _renamed_config(spec.get("config", {}))}
+    if spec.get("match"):
+        spec["match"] = {**spec["match"], "config": _renamed_config(spec["match"].get("config", {}))}
+    content = {name: value for name, value in record.items() if name != "excesses"}
+    return {**content, "schema_version": 4, "spec": spec, "violations": record.get("excesses", {})}
+
+
+def _renamed_config(config: dict[str, Any]) -> dict[str, Any]:
+    return {"prior_strength" if name == "prior_count" else name: value for name, value in config.items()}
+
+
+MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3, 3: _to_4}
 """From a schema's version to the next."""

@@ -42,11 +42,11 @@ SCORES: dict[str, Callable[[Floats], Floats]] = {
     "perplexity": lambda sums: np.exp(sums[..., 0] / sums[..., 1]),
     "bleu": _bleu,
 }
-"""From sums over queries of what ``Outcomes.parts`` has, ``[..., part]``, to the score of these queries together."""
+"""From sums over queries of what ``QueryPredictions.parts`` has, ``[..., part]``, to the score of these queries together."""
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class QueryPredictions:
     """What became of each query.
 
     episode: ``[query]``, counted within the run. query: ``[query]``, positions in the task's query pool.
@@ -59,8 +59,8 @@ class Outcomes:
     values: Floats
 
     @classmethod
-    def of(cls, metric: str, queries: Sequence[Integers], values: Sequence[Floats]) -> "Outcomes":
-        """Outcomes from each episode's queries ``[query]`` and values ``[query, field]``."""
+    def of(cls, metric: str, queries: Sequence[Integers], values: Sequence[Floats]) -> "QueryPredictions":
+        """QueryPredictions from each episode's queries ``[query]`` and values ``[query, field]``."""
         episode = np.repeat(np.arange(len(queries)), [len(part) for part in queries])
         return cls(metric, episode, np.concatenate(queries), np.concatenate(values).astype(np.float64))
 
@@ -88,8 +88,8 @@ class Outcomes:
         return sink.getvalue()
 
     @classmethod
-    def from_bytes(cls, metric: str, content: bytes) -> "Outcomes":
-        """Outcomes from a file's contents. Raises ValueError if they are not outcomes of this metric."""
+    def from_bytes(cls, metric: str, content: bytes) -> "QueryPredictions":
+        """QueryPredictions from a file's contents. Raises ValueError if they are not outcomes of this metric."""
         table = pq.read_table(io.BytesIO(content))
         wanted = ["episode", "query", *FIELDS[metric]]
         if table.column_names != wanted:

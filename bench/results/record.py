@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.spec.costs import Costs
 from bench.spec.suite import RunSpec
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 Status = Literal["ok", "over_budget", "skipped", "failed"]
@@ -30,13 +30,13 @@ class SideFile(BaseModel):
 class Record(BaseModel):
     """The result of a run, and all that is needed to trace it.
 
-    limits: the budget that it was held to, by axis. excesses: the axes that it did not keep, with what was measured.
+    limits: the budget that it was held to, by axis. violations: the axes that it did not keep, with what was measured.
     outcomes: where it stands what became of each query; None where nothing was scored, or an earlier schema kept none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     id: str
     spec: RunSpec
     identity: dict[str, Any]
@@ -50,7 +50,7 @@ class Record(BaseModel):
     outcomes: SideFile | None = None
     costs: Costs | None = None
     limits: dict[str, float] = {}
-    excesses: dict[str, float] = {}
+    violations: dict[str, float] = {}
     notes: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
 

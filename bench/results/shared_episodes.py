@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.results.predictions import SCORES, Floats, Integers, Outcomes
+from bench.results.predictions import SCORES, Floats, Integers, QueryPredictions
 from bench.results.record import Record
 from bench.stats.intervals import Name
 from bench.stats.paired import Paired, compare_answers, compare_episodes, compare_parts, holm
 
-Find = Callable[[Record], Outcomes | None]
+Find = Callable[[Record], QueryPredictions | None]
 """Looks up what became of a record's queries; ``Store.outcomes`` is one."""
 Episode = tuple[Any, ...]
 LEAST_EPISODES = 6
@@ -22,7 +22,7 @@ LEAST_EPISODES = 6
 def draw_key(record: Record) -> Episode:
     """What a record's episodes were drawn from. The seed is missing: ``episodes`` adds it."""
     spec = record.spec
-    return spec.task, record.identity.get("data"), spec.n_way, spec.n_query
+    return spec.task, record.identity.get("data"), spec.ways, spec.queries
 
 
 def _episodes(records: Sequence[Record]) -> dict[Episode, tuple[Record, int]]:
@@ -57,11 +57,11 @@ def paired(a: Sequence[Record], b: Sequence[Record], find: Find) -> Paired | Non
     return compare_episodes(scores[0], scores[1], [key[-2] for key in shared])
 
 
-def told_apart(groups: Mapping[Name, Sequence[Record]], find: Find) -> set[frozenset[Name]]:
+def significant_pairs(groups: Mapping[Name, Sequence[Record]], find: Find) -> set[frozenset[Name]]:
     """The pairs of groups that differ, by tests adjusted for all pairs that can be compared."""
-    read: dict[str, Outcomes | None] = {}
+    read: dict[str, QueryPredictions | None] = {}
 
-    def find_once(record: Record) -> Outcomes | None:
+    def find_once(record: Record) -> QueryPredictions | None:
         # A file is read and verified once, however many others its record is compared with.
         if record.id not in read:
             read[record.id] = find(record)

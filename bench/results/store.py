@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from bench.contracts.errors import StoreError
 from bench.results.migrations import MIGRATIONS
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.record import SCHEMA_VERSION, Record, SideFile, run_id
 from bench.toolkit.files import _write_whole
 
@@ -78,7 +78,7 @@ class Store:
         """Where outcomes lie."""
         return self.root / OUTCOMES / file.name
 
-    def outcomes(self, record: Record) -> Outcomes | None:
+    def outcomes(self, record: Record) -> QueryPredictions | None:
         """What became of each query of a run, None if the record has none.
 
         Raises StoreError if the file is not there or not the one that the record was written with.
@@ -90,7 +90,7 @@ class Store:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != record.outcomes.sha256:
                 raise ValueError("its contents were changed")
-            return Outcomes.from_bytes(record.metric, content)
+            return QueryPredictions.from_bytes(record.metric, content)
         except (OSError, ValueError, KeyError, ArrowException) as error:
             raise StoreError(
                 f"{path} does not hold the outcomes of {record.id} ({error}); delete {record.id}.json to run it again"
@@ -116,7 +116,7 @@ class Store:
         finally:
             lock.release()
 
-    def write(self, record: Record, outcomes: Outcomes | None = None) -> Record:
+    def write(self, record: Record, outcomes: QueryPredictions | None = None) -> Record:
         """Write a record and its outcomes, both whole or not at all; returns the record that names them.
 
         Raises StoreError if the disk refuses it.

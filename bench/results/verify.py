@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.contracts.errors import StoreError
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
 
@@ -28,7 +28,7 @@ def problems(store: Store) -> Iterator[str]:
             yield f"{path} contradicts its outcomes: {told}; delete it to run again"
 
 
-def _contradiction(record: Record, outcomes: Outcomes) -> str | None:
+def _contradiction(record: Record, outcomes: QueryPredictions) -> str | None:
     """What a record says that does not follow from what became of its queries; None if all does."""
     if len(outcomes) != record.n_queries:
         return f"it has {record.n_queries} queries, they are {len(outcomes)}"

@@ -15,22 +15,22 @@ from bench import registry
 from bench.contracts import (
     Backbone,
     BenchError,
+    InputMode,
     Pool,
-    Reads,
     StoreError,
     TaskData,
     UsageError,
 )
 from bench.costs.encoding import encode_costs, one_pass, sample, scaled
-from bench.costs.worker import ChildError, Isolation, OutOfMemoryError
-from bench.data.batches import Material
-from bench.data.class_embeddings import class_values
+from bench.costs.worker import ChildError, OutOfMemoryError, Worker
+from bench.data.batches import EpisodeSource
+from bench.data.class_embeddings import class_embeddings
 from bench.data.episodes import PADDING, Episodes, Positions
 from bench.data.features import FeatureCache, FeatureTable, pool_cache
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
 from bench.registry import get
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.provenance import HARNESS, code_fingerprint, library_versions, provenance
 from bench.results.record import Record, run_id
 from bench.runs.plan import Job
@@ -54,7 +54,7 @@ class Group:
 
     data: TaskData
     backbone: Backbone
-    isolate: Callable[[], Isolation]
+    isolate: Callable[[], Worker]
     devices: DeviceOptions
     force: bool
     report: Report
@@ -82,22 +82,22 @@ class Group:
         isolation = self.isolate()
         try:
             try:
-                values, lacking = class_values(self.data, jobs[0].spec.task, self.backbone)
+                values, lacking = class_embeddings(self.data, jobs[0].spec.task, self.backbone)
                 refusals = {job.id: _refusal(job, lacking) for job in jobs}
                 served = [job for job in jobs if refusals[job.id] is None]
-                material, wall = self._encoded(served, values, jobs[0].spec)
-                self._require_possible(served, material, isolation)
+                source, wall = self._encoded(served, values, jobs[0].spec)
+                self._require_possible(served, source, isolation)
             except UsageError:
                 raise
             except Exception as error:  # whatever it is, other groups of runs are not to be lost with this one
                 for job in jobs:
                     self._keep(self._failure(job, error))
                 return
-            self._in_turn(jobs, lambda job: self._record(job, refusals[job.id], material, wall, isolation))
+            self._in_turn(jobs, lambda job: self._record(job, refusals[job.id], source, wall, isolation))
         finally:
             isolation.close()
 
-    def _in_turn(self, jobs: list[Job], make: Callable[[Job], tuple[Record, Outcomes | None]]) -> None:
+    def _in_turn(self, jobs: list[Job], make: Callable[[Job], tuple[Record, QueryPredictions | None]]) -> None:
         """Have jobs made that no other process is making or has made; those under way elsewhere are waited for last."""
         store = self.report.store
         for wait in (False, True):
@@ -122,7 +122,7 @@ class Group:
         reference = job.spec.reference()
         return None if reference is None else run_id(self._identity(reference))
 
-    def _keep(self, record: Record, outcomes: Outcomes | None = None) -> None:
+    def _keep(self, record: Record, outcomes: QueryPredictions | None = None) -> None:
         self._references[record.id] = record
         self.report.keep(record, outcomes)
 
@@ -158,10 +158,10 @@ class Group:
             "device": self.devices.device_name(),
         }
 
-    def _encoded(self, jobs: list[Job], values: Tensor, spec: RunSpec) -> tuple[Material, float]:
+    def _encoded(self, jobs: list[Job], values: Tensor, spec: RunSpec) -> tuple[EpisodeSource, float]:
         """Encode the union of the items of all jobs that read features; returns also the seconds it took."""
         tables, wall = {}, 0.0
-        reading = [job for job in jobs if job.reads is Reads.FEATURES]
+        reading = [job for job in jobs if job.reads is InputMode.FEATURES]
         for split, pool in (("support", self.data.support), ("query", self.data.query)):
             cache = pool_cache(self.backbone, self.data.revision, spec, split)
             tables[split] = cache.load(split, len(pool.labels))
@@ -169,7 +169,7 @@ class Group:
             positions = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, dtype=np.int64)
             wall += self._encode_pool(spec, pool, tables[split], positions, cache)
         task = registry.task_class(spec.task)()
-        return Material(task, self.data, self.backbone, values, tables["support"], tables["query"]), wall
+        return EpisodeSource(task, self.data, self.backbone, values, tables["support"], tables["query"]), wall
 
     def _encode_pool(
         self, spec: RunSpec, pool: Pool, table: FeatureTable, positions: Positions, cache: FeatureCache
@@ -183,37 +183,37 @@ class Group:
             self.backbone, pool, table, missing, cache, devices, advance, self.report.problem
         )  # fmt: skip
 
-    def _encode_costs(self, job: Job, material: Material, isolation: Isolation) -> StageCosts:
+    def _encode_costs(self, job: Job, source: EpisodeSource, isolation: Worker) -> StageCosts:
         """What encoding the job's first episode costs; the same for all runs with episodes of its size."""
-        if job.reads is not Reads.FEATURES:
+        if job.reads is not InputMode.FEATURES:
             return StageCosts()
         spec = job.spec
-        key = (spec.n_shot, spec.n_query, spec.n_way)
+        key = (spec.shots, spec.queries, spec.ways)
         if key not in self._encode:
             first = job.episodes[:1]
-            material.support.require(first.support)
-            material.query.require(first.query)
+            source.support.require(first.support)
+            source.query.require(first.query)
             some = sample([(self.data.support, first.support), (self.data.query, first.query)])
             cost: StageCosts = isolation.call(encode_costs, some, self.devices.with_precision(spec.precision))
             n_items = sum(int((part != PADDING).sum()) for part in (first.support, first.query))
             self._encode[key] = scaled(cost, n_items / len(some.labels))
         return self._encode[key]
 
-    def _one_pass(self, job: Job, material: Material, isolation: Isolation) -> StageCosts:
+    def _one_pass(self, job: Job, source: EpisodeSource, isolation: Worker) -> StageCosts:
         """What one query costs to pass through the backbone; the first that is asked about stands for all."""
         if self._pass is None:
             raw = self.data.query.inputs[int(job.episodes.query[0, 0])]["input"]
             devices = self.devices.with_precision(job.spec.precision)
-            self._pass = isolation.call(one_pass, raw, material.task.window, devices)
+            self._pass = isolation.call(one_pass, raw, source.task.window, devices)
         return self._pass
 
-    def _require_possible(self, jobs: list[Job], material: Material, isolation: Isolation) -> None:
+    def _require_possible(self, jobs: list[Job], source: EpisodeSource, isolation: Worker) -> None:
         """Raise UsageError if a budget is below the backbone's own cost for all that are held to it."""
         limited = [job for job in jobs if job.spec.budget.limits()]
         refusals: list[UsageError] = []
         for job in limited:
-            reads_features = job.reads is Reads.FEATURES
-            own = (self._encode_costs if reads_features else self._one_pass)(job, material, isolation)
+            reads_features = job.reads is InputMode.FEATURES
+            own = (self._encode_costs if reads_features else self._one_pass)(job, source, isolation)
             try:
                 require_possible(job.spec.budget, own, reads_features, job.spec.backbone)
             except UsageError as error:
@@ -231,11 +231,11 @@ class Group:
             why = "it was not run" if record is None else f"it is {record.status}: {record.reason}"
             raise UsageError(f"{job.spec.method} is matched to {match.method}, whose costs are not known: {why}")
         costs: Costs = record.costs
-        return job.spec.budget.with_match(match.budget(costs, job.reads is Reads.FEATURES))
+        return job.spec.budget.with_match(match.budget(costs, job.reads is InputMode.FEATURES))
 
     def _record(
-        self, job: Job, refusal: str | None, material: Material, wall: float, isolation: Isolation
-    ) -> tuple[Record, Outcomes | None]:
+        self, job: Job, refusal: str | None, source: EpisodeSource, wall: float, isolation: Worker
+    ) -> tuple[Record, QueryPredictions | None]:
         """The record of one run and its outcomes; whatever goes wrong in it becomes a record with the reason."""
         traced = provenance(self.devices.device_name())
         if refusal is not None:
@@ -243,8 +243,8 @@ class Group:
         began, under_way = time.monotonic(), None
         try:
             under_way = Measurement(
-                job, material, self.devices.with_precision(job.spec.precision), isolation, self._budget(job),
-                self._encode_costs(job, material, isolation), wall, traced,
+                job, source, self.devices.with_precision(job.spec.precision), isolation, self._budget(job),
+                self._encode_costs(job, source, isolation), wall, traced,
             )  # fmt: skip
             return under_way.run()
         except OUT_OF_MEMORY as error:
@@ -279,4 +279,4 @@ class Group:
 
 def _refusal(job: Job, lacking: str | None) -> str | None:
     """Why a job is not run. lacking: why there are no class values, which methods that read features need."""
-    return refusal(job.spec) or (lacking if job.reads is Reads.FEATURES else None)
+    return refusal(job.spec) or (lacking if job.reads is InputMode.FEATURES else None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import registry
-from bench.contracts import Method, Reads
+from bench.contracts import InputMode, Method
 from bench.data.episodes import Episodes
 from bench.results.record import Record, run_id
 from bench.spec.suite import RunSpec
@@ -20,9 +20,9 @@ class Job:
     method: type[Method]
 
     @property
-    def reads(self) -> Reads:
+    def reads(self) -> InputMode:
         """What the method needs of this task's items."""
-        return self.method.reads_for(registry.task_class(self.spec.task).kind)
+        return self.method.input_mode_for(registry.task_class(self.spec.task).kind)
 
     @property
     def id(self) -> str:

@@ -51,14 +51,14 @@ class RichReporter:
 
     def running(self, spec: RunSpec) -> None:
         """Name the run that begins."""
-        self.progress.update(self.runs, description=f"{spec.task} {spec.method} shots={spec.n_shot} seed={spec.seed}")
+        self.progress.update(self.runs, description=f"{spec.task} {spec.method} shots={spec.shots} seed={spec.seed}")
 
     def done(self, record: Record) -> None:
         """Advance the bar; say at once what failed."""
         self.progress.advance(self.runs)
         if record.status == "failed":
             spec = record.spec
-            self.problem(f"{spec.task} {spec.method} shots={spec.n_shot} seed={spec.seed} failed: {record.reason}")
+            self.problem(f"{spec.task} {spec.method} shots={spec.shots} seed={spec.seed} failed: {record.reason}")
 
     def problem(self, message: str) -> None:
         """One line on standard error."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.contracts import BenchError, StoreError
-from bench.contracts.errors import in_one_line
+from bench.contracts.errors import one_line_defect
 from bench.costs.worker import ChildError
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
 from bench.runs.trackers import Tracker
@@ -64,7 +64,7 @@ class Report:
         self.records.append(record)
         self.reporter.done(record)
 
-    def keep(self, record: Record, outcomes: Outcomes | None = None) -> None:
+    def keep(self, record: Record, outcomes: QueryPredictions | None = None) -> None:
         """A run has ended: store its record with what became of its queries, and tell whoever follows it."""
         try:
             record = self.store.write(record, outcomes)
@@ -87,4 +87,4 @@ class Report:
 
 def told(error: BaseException) -> str:
     """An error in one line, with its type and place where it is no error of the user's."""
-    return str(error) if isinstance(error, BenchError | ChildError) else in_one_line(error)
+    return str(error) if isinstance(error, BenchError | ChildError) else one_line_defect(error)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bench import registry
 from bench.contracts import Backbone, TaskData, UsageError
-from bench.costs.worker import FreshProcess, Isolation, SameProcess
-from bench.data.episodes import draw_episodes, draw_of
+from bench.costs.worker import ForkedWorker, InlineWorker, Worker
+from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
-from bench.meters.memory import loaded_objects_set_aside
+from bench.meters.memory import garbage_collection_frozen
 from bench.results.store import Store
 from bench.runs.group import Group
 from bench.runs.report import Report, Reporter, told
@@ -19,14 +19,14 @@ from bench.runs.trackers import Tracker
 from bench.spec.suite import RunSpec
 
 
-def fresh_processes(name: str, backbone: Backbone) -> Isolation:
+def fresh_processes(name: str, backbone: Backbone) -> Worker:
     """Measure in fresh processes that load the backbone anew by its name; loading starts at once."""
-    return FreshProcess(partial(registry.make_backbone, name)).start()
+    return ForkedWorker(partial(registry.make_backbone, name)).start()
 
 
-def same_process(name: str, backbone: Backbone) -> Isolation:
+def same_process(name: str, backbone: Backbone) -> Worker:
     """Measure right here: for tests, whose stand-ins another process would not know, and where seconds count."""
-    return SameProcess(backbone)
+    return InlineWorker(backbone)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Runner:
     data: Path | None = None
     force: bool = False
     trackers: tuple[Tracker, ...] = ()
-    isolate: Callable[[str, Backbone], Isolation] = fresh_processes
+    isolate: Callable[[str, Backbone], Worker] = fresh_processes
 
     def run(self, specs: Iterable[RunSpec]) -> Report:
         """Run what is not recorded yet.
@@ -62,7 +62,7 @@ class Runner:
         loaded = self._load({spec.task for spec in specs}, report)
         ready = [spec for spec in specs if spec.task in loaded]
         # Methods share draws: the episodes are a matter of the task, not of who answers them.
-        draws = {draw: draw_episodes(loaded[draw.task], draw) for draw in {draw_of(spec) for spec in ready}}
+        draws = {draw: draw_episodes(loaded[draw.task], draw) for draw in {episode_spec(spec) for spec in ready}}
         self.reporter.plan(len(ready))
         for (task, name, _), together in groupby(ready, key=RunSpec.shared):
             try:
@@ -70,8 +70,8 @@ class Runner:
                 group = Group(
                     loaded[task], made, partial(self.isolate, name, made), self.devices, self.force, report
                 )  # fmt: skip
-                with loaded_objects_set_aside():
-                    group.run([(spec, draws[draw_of(spec)]) for spec in together])
+                with garbage_collection_frozen():
+                    group.run([(spec, draws[episode_spec(spec)]) for spec in together])
             except UsageError:
                 raise
             except Exception as error:  # a backbone that cannot be made costs its own runs only

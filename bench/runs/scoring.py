@@ -11,9 +11,9 @@ from sacrebleu.metrics.bleu import BLEU
 from bench.contracts import Kind, NumericalError
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import PADDING, Positions
-from bench.engine.adapt import Outcome
+from bench.engine.adapt import GroupResult
 from bench.metrics._scores import Score, perplexity, right_answers, summarise
-from bench.results.predictions import Floats, Outcomes
+from bench.results.predictions import Floats, QueryPredictions
 
 BLEU_RESAMPLES = 1000
 
@@ -29,11 +29,11 @@ class Judged:
     metric: str
     score: Score
     episode_scores: list[float]
-    outcomes: Outcomes
+    outcomes: QueryPredictions
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def judge(kind: Kind, outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) -> Judged:
+def judge(kind: Kind, outcomes: Sequence[GroupResult], groups: Sequence[EpisodeGroup]) -> Judged:
     """Score the outcomes of groups of episodes. Raises NumericalError if an answer is not finite."""
     if kind is Kind.LANGUAGE_MODELLING:
         return _judge_texts(outcomes, groups)
@@ -44,7 +44,7 @@ def judge(kind: Kind, outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup
         for outcome, group in zip(outcomes, groups, strict=True)
         for row, asked in zip(right_answers(outcome.scores, group.labels), group.labels >= 0, strict=True)
     ]
-    each = Outcomes.of("accuracy", _queries(groups), right)
+    each = QueryPredictions.of("accuracy", _queries(groups), right)
     scores = each.episode_scores()
     return Judged("accuracy", summarise(scores, len(each)), scores, each)
 
@@ -54,7 +54,7 @@ def _queries(groups: Sequence[EpisodeGroup]) -> list[Positions]:
     return [row[row != PADDING] for group in groups for row in group.episodes.query]
 
 
-def _judge_texts(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) -> Judged:
+def _judge_texts(outcomes: Sequence[GroupResult], groups: Sequence[EpisodeGroup]) -> Judged:
     """Perplexity per token; per word, of words as white space parts them, in the notes.
 
     The likelihood is that of scored tokens alone in both, while words are those of the whole text: perplexity per word
@@ -72,10 +72,10 @@ def _judge_texts(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) ->
         notes["word_perplexity"] = float(np.exp(total[0] / words))
     # Episodes may share texts, which resampling would take for different ones.
     score = perplexity(items) if len(each) == 1 else summarise(by_episode, len(items))
-    return Judged("perplexity", score, by_episode, Outcomes.of("perplexity", _queries(groups), each), notes)
+    return Judged("perplexity", score, by_episode, QueryPredictions.of("perplexity", _queries(groups), each), notes)
 
 
-def _judge_translations(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGroup]) -> Judged:
+def _judge_translations(outcomes: Sequence[GroupResult], groups: Sequence[EpisodeGroup]) -> Judged:
     """BLEU of sacrebleu with its bootstrap interval and its signature; of several episodes, the mean."""
     bleu = BLEU()
     written = [outcome.texts for outcome in outcomes]
@@ -97,7 +97,7 @@ def _judge_translations(outcomes: Sequence[Outcome], groups: Sequence[EpisodeGro
     ]
     # Asked for last: it tells of the resampling that was done.
     notes = {"signature": str(bleu.get_signature())}
-    return Judged("bleu", score, by_episode, Outcomes.of("bleu", _queries(groups), each), notes)
+    return Judged("bleu", score, by_episode, QueryPredictions.of("bleu", _queries(groups), each), notes)
 
 
 def _statistics(text: str, target: str) -> Floats:

@@ -5,20 +5,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench import registry
-from bench.contracts import AnyMethod, DataError, GradientMethod, Reads
+from bench.contracts import AnyMethod, DataError, GradientMethod, InputMode
 from bench.costs.budget_fit import limits_of
 from bench.costs.payload import alone
-from bench.costs.protocol import Measured, Work, episode_costs
-from bench.costs.worker import Isolation
-from bench.data.batches import EpisodeGroup, Material, episodes_at_once
+from bench.costs.protocol import CostRequest, CostResult, episode_costs
+from bench.costs.worker import Worker
+from bench.data.batches import EpisodeGroup, EpisodeSource, episodes_at_once
 from bench.data.episodes import name_seed
-from bench.engine.adapt import Outcome, Plan, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.trainer import DeviceOptions
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.runs.plan import Job
 from bench.runs.scoring import judge
-from bench.spec.budget import Budget, excesses
+from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs, StageCosts
 
 
@@ -27,9 +27,9 @@ class Measurement:
     """A run under way; what it has found out so far is there whatever ends it."""
 
     job: Job
-    material: Material
+    source: EpisodeSource
     devices: DeviceOptions
-    isolation: Isolation
+    isolation: Worker
     budget: Budget
     encode: StageCosts
     encode_wall_seconds: float
@@ -38,9 +38,9 @@ class Measurement:
 
     def _seed(self, start: int) -> int:
         spec = self.job.spec
-        return name_seed(spec.task, spec.n_way, spec.seed, "method", start)
+        return name_seed(spec.task, spec.ways, spec.seed, "method", start)
 
-    def run(self) -> tuple[Record, Outcomes | None]:
+    def run(self) -> tuple[Record, QueryPredictions | None]:
         """Measure the costs, and the score if they are within the budget: the record, and what became of each query.
 
         Raises whatever the method raises.
@@ -51,15 +51,15 @@ class Measurement:
                 f"{job.spec.method} learns from examples and got an empty support set; use --shots 1 or more"
             )
         measured = self._measured_costs()
-        if measured.excesses:
+        if measured.violations:
             beyond = self._record(
                 status="over_budget",
-                reason="; ".join(map(str, measured.excesses)),
-                excesses={excess.axis: excess.measured for excess in measured.excesses},
+                reason="; ".join(map(str, measured.violations)),
+                violations={violation.axis: violation.measured for violation in measured.violations},
             )
             return beyond, None
         outcomes, groups = self._outcomes(measured)
-        judged = judge(self.material.task.kind, outcomes, groups)
+        judged = judge(self.source.task.kind, outcomes, groups)
         record = self._record(
             status="ok",
             metric=judged.metric,
@@ -78,41 +78,39 @@ class Measurement:
         limits = self.budget.limits()
         return self.job.record(costs=self.costs, limits=limits, provenance=self.provenance, **result)
 
-    def _measured_costs(self) -> Measured:
+    def _measured_costs(self) -> CostResult:
         job = self.job
-        excerpt, episodes = alone(self.material, job.episodes)
+        payload, episodes = alone(self.source, job.episodes)
         config = registry.method_config(job.spec.method, job.spec.config)
-        work = Work(
-            job.spec.method, config, excerpt, episodes, job.reads, self.material.prior_count, self._seed(0),
+        request = CostRequest(
+            job.spec.method, config, payload, episodes, job.reads, self.source.prior_strength, self._seed(0),
             self.budget, self.encode, self.devices,
         )  # fmt: skip
-        measured: Measured = self.isolation.call(episode_costs, work)
+        measured: CostResult = self.isolation.call(episode_costs, request)
         if measured.costs is not None:
-            wall = self.encode_wall_seconds if job.reads is Reads.FEATURES else 0.0
+            wall = self.encode_wall_seconds if job.reads is InputMode.FEATURES else 0.0
             changes: dict[str, Any] = {"process": self.isolation.process, "encode_wall_seconds": wall}
             if tuning := job.spec.tuning:
                 changes |= {"tuning_trials": tuning.trials, "tuning_seconds": tuning.seconds}
             self.costs = measured.costs.model_copy(update=changes)
             # Only here is it known how the config was found.
-            over = [excess for excess in excesses(self.budget, self.costs) if excess.axis == "tuning_trials"]
-            measured = replace(measured, excesses=(*measured.excesses, *over))
+            over = [violation for violation in violations(self.budget, self.costs) if violation.axis == "tuning_trials"]
+            measured = replace(measured, violations=(*measured.violations, *over))
         return measured
 
-    def _outcomes(self, measured: Measured) -> tuple[list[Outcome], list[EpisodeGroup]]:
+    def _outcomes(self, measured: CostResult) -> tuple[list[GroupResult], list[EpisodeGroup]]:
         """All episodes, as many at once as there is room for, with as many steps as one took alone."""
-        job, plan = self.job, Plan(measured.most_steps)
+        job, plan = self.job, AdaptOptions(measured.most_steps)
         limits = limits_of(self.budget)
 
         def make(group: EpisodeGroup) -> AnyMethod:
-            return job.method(measured.config, self.material.backbone, group.setting())  # type: ignore[return-value]
+            return job.method(measured.config, self.source.backbone, group.problem_shape())  # type: ignore[return-value]
 
-        size = episodes_at_once(job.method, job.reads, self.material, job.episodes.support.shape[1])
+        size = episodes_at_once(job.method, job.reads, self.source, job.episodes.support.shape[1])
 
         def group(start: int) -> EpisodeGroup:
             episodes = job.episodes[start : start + size]
-            return EpisodeGroup(
-                self.material, episodes, job.reads, self.material.prior_count, self._seed(start), limits
-            )
+            return EpisodeGroup(self.source, episodes, job.reads, self.source.prior_strength, self._seed(start), limits)
 
         groups = [group(start) for start in range(0, len(job.episodes), size)]
         if len(job.episodes) == 1 and measured.outcome is not None and self.devices.devices == 1:
@@ -120,7 +118,7 @@ class Measurement:
         return [adapt_and_answer(make, group, self.devices, plan) for group in groups], groups
 
 
-def _fitted(job: Job, measured: Measured) -> dict[str, Any]:
+def _fitted(job: Job, measured: CostResult) -> dict[str, Any]:
     """What of the config was changed to keep to the budget."""
     asked = registry.method_config(job.spec.method, job.spec.config)
     return {f"fitted_{name}": value for name, value in measured.config if value != getattr(asked, name)}

@@ -39,12 +39,12 @@ class Tracker(Protocol):
 
 def display_name(spec: RunSpec) -> str:
     """What a run is called where people look at many."""
-    return f"{spec.task}-{spec.method}-{spec.n_shot}shot-seed{spec.seed}"
+    return f"{spec.task}-{spec.method}-{spec.shots}shot-seed{spec.seed}"
 
 
 def log_record(logger: "Logger", record: Record) -> None:
     """Config, budget, curve of the loss and all numbers of a record, to any of Lightning's loggers."""
-    told = {"status": record.status, "reason": record.reason, "limits": record.limits, "excesses": record.excesses}
+    told = {"status": record.status, "reason": record.reason, "limits": record.limits, "violations": record.violations}
     logger.log_hyperparams({**record.identity, **told, "provenance": record.provenance})
     for step, loss in record.notes.get("loss_curve", []):
         logger.log_metrics({"train/loss": loss}, step=step)
@@ -129,7 +129,7 @@ class WandbTracker:
         try:
             table = _table(rows)
             logged: dict[str, Any] = {"leaderboard": table, "page": wandb.Html(page, inject=False)}
-            for cost in ("seconds_once", "peak_memory_mb"):
+            for cost in ("time_to_first_query", "peak_memory_mb"):
                 title = f"score against {cost}"
                 logged[title] = wandb.plot.scatter(table, cost, "value", title=title)
             made.experiment.log(logged)
@@ -166,7 +166,7 @@ def _table(rows: Sequence["Row"]) -> Any:
     """W&B's table of rows; what one of its columns cannot mix, such as numbers of shots and "full", is text."""
     import wandb
 
-    texts = {"n_shot", "runs"}
+    texts = {"shots", "runs"}
     cells = [row.model_dump() for row in rows]
     columns: list[str | int] = list(cells[0])
     data = [[str(value) if name in texts else value for name, value in row.items()] for row in cells]

@@ -137,7 +137,7 @@ class Match(BaseModel):
         for axis in self.axes:
             measured = measured_on(axis, reference)
             if axis == "adapt_seconds" and measured:
-                measured = reference.adapt.seconds if reads_features else reference.seconds_once
+                measured = reference.adapt.seconds if reads_features else reference.time_to_first_query
                 measured += reference.adapt.seconds_spread / 2
             if not measured:
                 why = "it was not counted" if measured is None else "it costs 0"
@@ -158,7 +158,7 @@ def parse_match(text: str) -> Match:
 
 
 @dataclass(frozen=True)
-class Excess:
+class Violation:
     """A limit that was not kept."""
 
     axis: str
@@ -172,9 +172,9 @@ class Excess:
 class OverBudgetError(BenchError):
     """A run was stopped because it had already cost more than it may."""
 
-    def __init__(self, excess: Excess) -> None:
-        super().__init__(f"stopped: {excess}")
-        self.excess = excess
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(f"stopped: {violation}")
+        self.violation = violation
 
 
 def measured_on(axis: str, costs: Costs) -> float | None:
@@ -189,7 +189,7 @@ TOLERANCE = 0.01
 """Share of a limit that a method may miss it by: stores keep whole items, and no clock repeats itself exactly."""
 
 
-def excesses(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[Excess]:
+def violations(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[Violation]:
     """What of a budget was not kept.
 
     step_seconds: the longest optimizer step but the first. A method that is stopped in time ends within one of the
@@ -202,7 +202,7 @@ def excesses(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[Ex
         if axis == "adapt_seconds" and costs.steps > 1:
             allowed += step_seconds
         if measured is not None and measured > allowed:
-            found.append(Excess(axis, limit, measured))
+            found.append(Violation(axis, limit, measured))
     return found
 
 

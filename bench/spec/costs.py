@@ -73,12 +73,12 @@ class Costs(BaseModel):
         return 1000 * self.query.seconds / max(1, self.n_queries)
 
     @property
-    def seconds_once(self) -> float:
+    def time_to_first_query(self) -> float:
         """What it takes until the first query can be answered: the support set encoded, the method adapted."""
         return self.encode.seconds * self._support_share + self.adapt.seconds
 
     @property
-    def seconds_each(self) -> float:
+    def seconds_per_query(self) -> float:
         """What each query takes, from its raw input."""
         return self.encode.seconds / max(1, self.n_support + self.n_queries) + self.query_milliseconds / 1000
 
@@ -87,13 +87,13 @@ class Costs(BaseModel):
         return self.n_support / max(1, self.n_support + self.n_queries)
 
 
-def break_even_queries(dearer_once: float, cheaper_each: float) -> float | None:
+def break_even_queries(extra_setup_seconds: float, saved_per_query: float) -> float | None:
     """Number of queries from which on a method costs less time in all than another.
 
-    dearer_once: seconds more until the first query can be answered. cheaper_each: seconds less for each query.
+    extra_setup_seconds: seconds more until the first query can be answered. saved_per_query: seconds less for each query.
     0 where it always costs less or the same, None where it never does for good.
     """
-    if dearer_once <= 0 and cheaper_each >= 0:
+    if extra_setup_seconds <= 0 and saved_per_query >= 0:
         return 0.0
     # Cheaper at first and dearer with each query: ahead only up to a number of queries.
-    return dearer_once / cheaper_each if cheaper_each > 0 else None
+    return extra_setup_seconds / saved_per_query if saved_per_query > 0 else None

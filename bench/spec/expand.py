@@ -56,18 +56,18 @@ def expand(block: Block) -> list[RunSpec]:
             uses_support = method_class(method).uses_support
             for seed, budget in product(block.seeds, [Budget()] if reference else budgets):
                 full = shots == "full"
-                default_queries: int | None = None if full else task.protocol.n_query
+                default_queries: int | None = None if full else task.protocol.queries
                 spec = RunSpec(
                     task=block.task,
                     backbone=backbone,
                     method=method,
                     config=config,
                     # A method without a support set answers the same at every number of shots: one run.
-                    n_shot=shots if uses_support else 0,
+                    shots=shots if uses_support else 0,
                     seed=seed,
-                    n_episodes=1 if full else block.n_episodes or task.protocol.n_episodes,
-                    n_query=_queries(block, default_queries),
-                    n_way=block.n_way or task.protocol.n_way,
+                    episodes=1 if full else block.episodes or task.protocol.episodes,
+                    queries=_queries(block, default_queries),
+                    ways=block.ways or task.protocol.ways,
                     precision=block.precision,
                     budget=budget,
                     # What is not adapted costs nothing that could be matched.
@@ -119,6 +119,6 @@ def _budgets(block: Block, match: Match | None) -> list[Budget]:
 
 
 def _queries(block: Block, default: int | None) -> int | None:
-    if block.n_query == "all":
+    if block.queries == "all":
         return None
-    return default if block.n_query is None else block.n_query
+    return default if block.queries is None else block.queries

@@ -38,9 +38,9 @@ class Rule(BaseModel):
             and any(fnmatchcase(backbone, pattern) for pattern in self.backbones)
         )
 
-    def fields(self, n_shot: int | str) -> dict[str, Any]:
+    def fields(self, shots: int | str) -> dict[str, Any]:
         """The fields at a number of shots."""
-        share = 1.0 if n_shot == "full" else min(int(n_shot), MOST_SHOTS) / MOST_SHOTS
+        share = 1.0 if shots == "full" else min(int(shots), MOST_SHOTS) / MOST_SHOTS
         return {**self.set, **{name: self.set[name] + share * added for name, added in self.by_shots.items()}}
 
 

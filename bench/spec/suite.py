@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.validation import validated
@@ -13,12 +13,19 @@ from bench.spec.budget import Budget, Match
 from bench.spec.tuning import Tuning
 
 Shots = int | Literal["full"]
+OLD_KEYS = {"n_shot": "shots", "n_episodes": "episodes", "n_query": "queries", "n_way": "ways"}
+"""Keys of suites, studies and records of the first edition, with their present names."""
+
+
+def renamed_keys(values: Any) -> Any:
+    """A mapping with keys of the first edition under their present names; anything else unchanged."""
+    return {OLD_KEYS.get(key, key): value for key, value in values.items()} if isinstance(values, dict) else values
 
 
 class RunSpec(BaseModel):
     """One run: task x backbone x method x config x shots x seed, and how its episodes are drawn.
 
-    config holds only what differs from the method's defaults; tuning: how it was found, if by a search. n_query: per
+    config holds only what differs from the method's defaults; tuning: how it was found, if by a search. queries: per
     class, None for all of them.
     """
 
@@ -28,11 +35,11 @@ class RunSpec(BaseModel):
     backbone: str
     method: str
     config: dict[str, Any] = {}
-    n_shot: Shots
+    shots: Shots
     seed: int
-    n_episodes: int
-    n_query: int | None
-    n_way: int | None
+    episodes: int
+    queries: int | None
+    ways: int | None
     precision: str = "32-true"
     budget: Budget = Budget()
     match: Match | None = None
@@ -67,14 +74,19 @@ class Block(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_keys(cls, values: Any) -> Any:
+        return renamed_keys(values)
+
     task: str
     backbone: str | None = None
     methods: list[str] = Field(min_length=1)
     shots: list[Annotated[int, Field(ge=1)] | Literal["full"]] = Field(default=[1, 5], min_length=1)
     seeds: list[int] = Field(default=[0], min_length=1)
-    n_episodes: int | None = Field(default=None, ge=1)
-    n_query: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
-    n_way: int | None = Field(default=None, ge=2)
+    episodes: int | None = Field(default=None, ge=1)
+    queries: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
+    ways: int | None = Field(default=None, ge=2)
     precision: str = "32-true"
     set: dict[str, dict[str, Any]] = {}
     preset: str | None = None
@@ -152,13 +164,13 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_settings(settings: list[str], methods: list[str]) -> dict[str, dict[str, Any]]:
-    """``["faast.prior_count=400"]`` as ``{"faast": {"prior_count": 400}}``; values are read as YAML."""
+    """``["faast.prior_strength=400"]`` as ``{"faast": {"prior_strength": 400}}``; values are read as YAML."""
     parsed: dict[str, dict[str, Any]] = {}
     for setting in settings:
         target, equals, value = setting.partition("=")
         method, dot, field = target.partition(".")
         if not (equals and dot and method and field):
-            raise UsageError(f"--set needs METHOD.FIELD=VALUE, such as faast.prior_count=400; got {setting!r}")
+            raise UsageError(f"--set needs METHOD.FIELD=VALUE, such as faast.prior_strength=400; got {setting!r}")
         if method not in methods:
             raise did_you_mean("this run's methods", method, methods)
         try:

@@ -42,10 +42,10 @@ class Overview:
     groups: list[list[str]]
 
 
-def over_tasks(worth: Mapping[str, Mapping[str, float]]) -> Overview:
-    """worth: by task and method, larger for better; every task has the same methods, 2 at least, in any order."""
-    tasks, methods = list(worth), list(next(iter(worth.values())))
-    table = np.array([[worth[task][method] for method in methods] for task in tasks])
+def over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
+    """sort_scores: by task and method, larger for better; every task has the same methods, 2 at least, in any order."""
+    tasks, methods = list(sort_scores), list(next(iter(sort_scores.values())))
+    table = np.array([[sort_scores[task][method] for method in methods] for task in tasks])
     ranks = np.stack([stats.rankdata(-row) for row in table]).mean(axis=0)
     low, span = table.min(axis=1, keepdims=True), np.ptp(table, axis=1, keepdims=True)
     # Where all are equal all are as good as the best.

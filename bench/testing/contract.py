@@ -19,12 +19,12 @@ from bench.contracts import (
     Classes,
     ForwardMethod,
     GradientMethod,
+    InputMode,
     Inputs,
     Kind,
     MethodConfig,
     Protocol,
     Query,
-    Reads,
     Task,
 )
 from bench.testing.doubles import Problem, adapted, backbone_for, columns, episodes_of, padded, problem, scores
@@ -79,7 +79,7 @@ def test_declares_itself(name: str) -> None:
     assert cls.source
     assert cls.kinds
     assert cls.kinds <= frozenset(Kind)
-    assert isinstance(cls.reads, Reads)
+    assert isinstance(cls.reads, InputMode)
     assert cls.episodes_at_once >= 1
     assert issubclass(cls, ForwardMethod | GradientMethod)
 
@@ -97,7 +97,7 @@ def test_config_describes_its_fields_and_rejects_others(name: str) -> None:
 @every_shape
 def test_scores_have_the_shape_and_are_finite(name: str, given: Problem) -> None:
     answer = answers(name, given)
-    assert answer.shape == (*given.query.mask.shape, given.setting.n_way)
+    assert answer.shape == (*given.query.mask.shape, given.shape.n_way)
     assert answer.isfinite().all()
 
 
@@ -107,7 +107,7 @@ def test_other_labels_make_other_scores(name: str, given: Problem) -> None:
     """By more than the rounding that other tests allow for, or they would not see what leaks."""
     if not load(name).uses_support:
         pytest.skip("sees no labels")
-    labels = ((given.support.labels + 1) % given.setting.n_way).where(given.support.mask, 0)
+    labels = ((given.support.labels + 1) % given.shape.n_way).where(given.support.mask, 0)
     other = replace(given, support=replace(given.support, labels=labels))
     assert not torch.allclose(answers(name, other), answers(name, given), rtol=RTOL, atol=ATOL)
 
@@ -122,7 +122,7 @@ def test_is_deterministic(name: str, given: Problem) -> None:
 @every_shape
 def test_episodes_are_independent(name: str, given: Problem) -> None:
     together = answers(name, given)
-    for episode in range(given.setting.n_episodes):
+    for episode in range(given.shape.n_episodes):
         part = slice(episode, episode + 1)
         assert_same(answers(name, episodes_of(given, part)), together[part])
 
@@ -137,7 +137,7 @@ def test_padding_changes_nothing(name: str, given: Problem) -> None:
 @every_method
 @every_shape
 def test_order_of_examples_changes_nothing(name: str, given: Problem) -> None:
-    if load(name).reads is Reads.INPUTS:
+    if load(name).reads is InputMode.INPUTS:
         pytest.skip("a prompt has an order")
     order = torch.randperm(given.support.mask.shape[1], generator=torch.Generator().manual_seed(5))
     other = replace(given, support=columns(given.support, order))
@@ -177,7 +177,7 @@ def test_rejects_the_config_of_another_method(name: str) -> None:
     if cls.Config is MethodConfig:
         pytest.skip("takes no hyper-parameters, so any config will do")
     with pytest.raises(TypeError, match=cls.Config.__name__):
-        cls(OtherConfig(), backbone_for(cls), given.setting)
+        cls(OtherConfig(), backbone_for(cls), given.shape)
 
 
 def test_a_query_has_no_way_to_labels() -> None:
@@ -197,6 +197,6 @@ def test_task_declares_itself(name: str) -> None:
     assert isinstance(cls.prompts, tuple)
     assert cls.prompts
     assert all("{label}" in prompt for prompt in cls.prompts)
-    assert cls.prior_count is None or cls.prior_count >= 0
+    assert cls.prior_strength is None or cls.prior_strength >= 0
     assert isinstance(cls.protocol, Protocol)
     assert isinstance(cls.separator, str)

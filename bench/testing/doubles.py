@@ -23,14 +23,14 @@ from bench.contracts import (
     Features,
     ForwardMethod,
     GradientMethod,
+    InputMode,
     Inputs,
     Items,
     Kind,
     LanguageBackbone,
     Method,
+    ProblemShape,
     Query,
-    Reads,
-    Setting,
     Support,
 )
 from bench.testing.tiny_models import save_model
@@ -46,10 +46,10 @@ def _embed(text: str, dim: int) -> Tensor:
 
 
 class CosineBackbone(Backbone):
-    """Reads out ``scale * normalize(answer) @ values^T`` as CLIP does; embeds whatever it is shown by its text."""
+    """InputMode out ``scale * normalize(answer) @ values^T`` as CLIP does; embeds whatever it is shown by its text."""
 
     kinds = frozenset(Kind)
-    prior_count = 4.0
+    prior_strength = 4.0
 
     def __init__(self, key_dim: int = 16, value_dim: int = 12, scale: float = 100.0) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class CosineBackbone(Backbone):
             prior=torch.stack([_embed(f"prior {text}", self.value_dim) for text in batch]),
         )
 
-    def class_values(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         return torch.stack([_embed(prompts[0].format(label=name), self.value_dim) for name in names])
 
-    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
-        return self.scale * normalize(answer, dim=-1) @ classes.values.mT
+    def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
+        return self.scale * normalize(answer, dim=-1) @ classes.class_embeddings.mT
 
 
 class FakeLanguageModel(CosineBackbone, LanguageBackbone):
@@ -90,22 +90,22 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
     causal_lm: Any = None
     embed: Any = None
     tokens: Any = None
-    score_texts: Any = None
-    write: Any = None
+    loglikelihood_rolling: Any = None
+    generate: Any = None
 
     def __init__(self, context_length: int = 10_000) -> None:
         super().__init__()
-        self._positions = context_length
+        self._max_positions = context_length
         self.contexts: list[str] = []
 
     @property
-    def positions(self) -> int:
-        return self._positions
+    def max_positions(self) -> int:
+        return self._max_positions
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
 
-    def score_answers(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
+    def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
         self.contexts.append(context)
         longest = max(map(len, prompts)) + max(map(len, answers))
         if self.count_tokens([context])[0] + longest > self.context_length:
@@ -135,7 +135,7 @@ class Problem:
 
     support: Support
     query: Query
-    setting: Setting
+    shape: ProblemShape
 
 
 def problem(
@@ -147,7 +147,7 @@ def problem(
     key_dim: int = 16,
     value_dim: int = 12,
     sizes: Sequence[int] | None = None,
-    prior_count: float = 4.0,
+    prior_strength: float = 4.0,
     seed: int = 0,
 ) -> Problem:
     """Clustered keys with noisy priors, support items in no order; inputs are prompts that differ.
@@ -162,7 +162,7 @@ def problem(
     centres = noisy(torch.zeros(n_episodes, n_way, key_dim), 1.0)
     values = noisy(torch.zeros(n_episodes, n_way, value_dim), 1.0)
     names = tuple(tuple(f" label{label}" for label in range(n_way)) for _ in range(n_episodes))
-    classes = Classes(values=values, names=names)
+    classes = Classes(class_embeddings=values, names=names)
 
     def items(per_class: int, first: int) -> tuple[dict[str, Any], Tensor]:
         count = n_way * per_class
@@ -181,17 +181,17 @@ def problem(
     if sizes is not None:
         support = masked(support, torch.arange(labels.shape[1]) < torch.tensor(sizes)[:, None])
     query = Query(**items(n_query, 1_000_000)[0])
-    setting = Setting(
+    shape = ProblemShape(
         n_episodes=n_episodes,
         n_way=n_way,
         n_support=n_way * n_shot,
         key_dim=key_dim,
         value_dim=value_dim,
-        prior_count=prior_count,
+        prior_strength=prior_strength,
         separator="\n\n",
         seed=seed,
     )
-    return Problem(support, query, setting)
+    return Problem(support, query, shape)
 
 
 def prompts(positions: Sequence[int]) -> list[str]:
@@ -240,7 +240,7 @@ def columns(items: SomeItems, index: "Tensor | slice") -> SomeItems:
 def episodes(items: SomeItems, part: slice) -> SomeItems:
     """Some of the episodes."""
     tensors: dict[str, Any] = {name: value[part] for name, value in vars(items).items() if isinstance(value, Tensor)}
-    classes = Classes(items.classes.values[part], items.classes.names[part])
+    classes = Classes(items.classes.class_embeddings[part], items.classes.names[part])
     return replace(
         items, classes=classes, inputs=replace(items.inputs, positions=items.inputs.positions[part]), **tensors
     )
@@ -248,7 +248,7 @@ def episodes(items: SomeItems, part: slice) -> SomeItems:
 
 def backbone_for(method: type[Method]) -> Backbone:
     """A double that the method can use, or a real decoder where it works inside one."""
-    if method.reads is Reads.FEATURES:
+    if method.reads is InputMode.FEATURES:
         return CosineBackbone()
     if Kind.IMAGE_CLASSIFICATION in method.kinds:
         return NetworkBackbone()
@@ -307,7 +307,7 @@ def adapted(
     **config: Any,
 ) -> SomeMethod:
     """A method adapted to the problem's support, all episodes in one instance."""
-    method = cls(cls.Config(**config), backbone or backbone_for(cls), given.setting)
+    method = cls(cls.Config(**config), backbone or backbone_for(cls), given.shape)
     adapt(method, given.support, items_at_once)
     return method
 
@@ -315,7 +315,7 @@ def adapted(
 def scores(cls: type[AnyMethod], given: Problem, items_at_once: int | None = None, **config: Any) -> Tensor:
     """``[episode, item, way]``, with as many episodes in an instance as the method takes."""
     answers = []
-    for start in range(0, given.setting.n_episodes, cls.episodes_at_once):
+    for start in range(0, given.shape.n_episodes, cls.episodes_at_once):
         group = episodes_of(given, slice(start, start + cls.episodes_at_once))
         method = adapted(cls, group, items_at_once=items_at_once, **config)
         with torch.no_grad():
@@ -326,5 +326,5 @@ def scores(cls: type[AnyMethod], given: Problem, items_at_once: int | None = Non
 def episodes_of(given: Problem, part: slice) -> Problem:
     """The problem cut down to some of its episodes."""
     query = episodes(given.query, part)
-    setting = replace(given.setting, n_episodes=query.n_episodes)
-    return Problem(episodes(given.support, part), query, setting)
+    shape = replace(given.shape, n_episodes=query.n_episodes)
+    return Problem(episodes(given.support, part), query, shape)

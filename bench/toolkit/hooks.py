@@ -1,4 +1,4 @@
-"""What stands inside a language model: where memories are hooked in, and the readouts that were trained for them.
+"""What stands inside a language model: where memories are input_hooks in, and the readouts that were trained for them.
 
 Methods use it to answer, ``bench readout`` to train (FAAST, arXiv 2605.04651).
 """
@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 
 
-def weighed(keys: Tensor, values: Tensor, scorer: Tensor) -> Tensor:
+def gated_values(keys: Tensor, values: Tensor, scorer: Tensor) -> Tensor:
     """Each value ``[..., d]`` times ``sigmoid(s . [k; v])``, s being ``scorer [1, 2 d]``."""
     return values * torch.sigmoid(torch.cat([keys, values], dim=-1) @ scorer.mT)
 
 
-def middle_sites(n_blocks: int, n_memories: int) -> list[int]:
+def memory_layers(n_blocks: int, n_memories: int) -> list[int]:
     """The blocks before which middle memories stand: ``int(L / (n + 1) * (i + 1))``."""
     return [int(n_blocks / (n_memories + 1) * (number + 1)) for number in range(n_memories)]
 
 
 @contextmanager
-def hooked(places: Sequence[tuple[nn.Module, Any]]) -> Iterator[None]:
+def input_hooks(places: Sequence[tuple[nn.Module, Any]]) -> Iterator[None]:
     """Have each module's first input replaced by what its function makes of it; None leaves it as it is."""
 
     def hook(change: Any) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified_halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of two disjoint halves of every class, each sorted; the first half has the odd item.
 
     labels: ``[item]`` integers. The halves depend on ``labels`` and ``seed`` alone.

@@ -99,7 +99,7 @@ def test_prior_of_a_sure_classifier_is_the_centred_name() -> None:
     embedded = sentence_encoder().embed(imagenet_names())
     expected = normalize(embedded[1:2] - embedded.mean(dim=0), dim=-1)
     torch.testing.assert_close(space.prior(logits), expected)
-    torch.testing.assert_close(space.class_values(["goldfish"], ["{label}"]), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(space.class_embeddings(["goldfish"], ["{label}"]), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_sentences_do_not_depend_on_their_batch() -> None:
@@ -114,7 +114,7 @@ def test_sentences_do_not_depend_on_their_batch() -> None:
 
 def test_readout_is_a_cosine(backbone: EfficientNetLite0) -> None:
     values = torch.randn(1, 4, 384)
-    scores = backbone.readout(7 * values, Classes(values, (("a", "b", "c", "d"),)))
+    scores = backbone.class_logits(7 * values, Classes(values, (("a", "b", "c", "d"),)))
     torch.testing.assert_close(scores[0].diagonal(), torch.full((4,), 100.0))
 
 

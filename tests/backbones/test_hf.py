@@ -33,8 +33,8 @@ def logits(backbone: CausalLM, text: str) -> torch.Tensor:
 
 def test_zero_shot_scores_are_the_models_logits(backbone: CausalLM) -> None:
     features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in PROMPTS]))
-    values = backbone.class_values(ANSWERS, ["{label}"])
-    scores = backbone.readout(features.prior[None], Classes(values[None], (ANSWERS,)))[0]
+    values = backbone.class_embeddings(ANSWERS, ["{label}"])
+    scores = backbone.class_logits(features.prior[None], Classes(values[None], (ANSWERS,)))[0]
     tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in ANSWERS]
     expected = torch.stack([logits(backbone, prompt)[-1, tokens] for prompt in PROMPTS])
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5)
@@ -63,7 +63,7 @@ def test_a_prior_is_about_as_long_as_a_value(backbone: CausalLM) -> None:
     "answers", [ANSWERS, (" very good", " very bad indeed", " positive"), ("happy", "s")], ids=["one", "many", "merged"]
 )
 def test_cached_context_scores_as_the_joined_text(backbone: CausalLM, context: str, answers: tuple[str, ...]) -> None:
-    found = backbone.score_answers(context, PROMPTS, answers)
+    found = backbone.loglikelihood(context, PROMPTS, answers)
     assert found.shape == (len(PROMPTS), len(answers))
     for row, prompt in zip(found, PROMPTS, strict=True):
         stem = backbone.tokenizer(context + prompt)["input_ids"]
@@ -82,7 +82,7 @@ def test_answers_that_begin_alike_are_scored_by_all_their_tokens(backbone: Causa
     tokens = [backbone.tokenizer(answer)["input_ids"] for answer in answers]
     assert len({ids[0] for ids in tokens}) == 1
     assert len({len(ids) for ids in tokens}) == 3
-    found = backbone.score_answers(context, PROMPTS, answers)
+    found = backbone.loglikelihood(context, PROMPTS, answers)
     for row, prompt in zip(found, PROMPTS, strict=True):
         stem = backbone.tokenizer(context + prompt)["input_ids"]
         for score, answer in zip(row, tokens, strict=True):
@@ -100,7 +100,7 @@ def test_answers_that_change_the_prompts_tokens_are_compared_from_where_they_par
     prompt = "Word: happy\nSentiment: posi"
     stem, whole = (backbone.tokenizer(text)["input_ids"] for text in (prompt, prompt + "tive"))
     assert whole[: len(stem)] != stem
-    found = backbone.score_answers("", [prompt], ["tive", "nd"])[0]
+    found = backbone.loglikelihood("", [prompt], ["tive", "nd"])[0]
     other = backbone.tokenizer(prompt + "nd")["input_ids"]
     start = next(index for index, (one, two) in enumerate(zip(whole, stem, strict=False)) if one != two)
     for score, ids, text in zip(found, (whole, other), ("tive", "nd"), strict=True):
@@ -114,44 +114,44 @@ def test_what_does_not_fit_is_named_with_its_length(backbone: CausalLM) -> None:
     with pytest.raises(DataError, match="1 to 64 tokens, got"):
         backbone.prepare("x " * 65)
     with pytest.raises(DataError, match="must fit 64 tokens"):
-        backbone.score_answers("x " * 40, PROMPTS, ANSWERS)
+        backbone.loglikelihood("x " * 40, PROMPTS, ANSWERS)
     with pytest.raises(DataError, match="got 0"):
         backbone.prepare("")
     with pytest.raises(DataError, match="got int"):
         backbone.prepare(3)
     with pytest.raises(DataError, match="and 0 of the shortest answer"):
-        backbone.score_answers("", PROMPTS, ["", " positive"])
+        backbone.loglikelihood("", PROMPTS, ["", " positive"])
 
 
 def test_room_that_an_adapted_copy_keeps_is_not_for_texts(backbone: CausalLM) -> None:
     kept = copy.copy(backbone)
     kept.reserved = 10
-    assert (kept.context_length, kept.positions, backbone.context_length) == (54, 64, 64)
+    assert (kept.context_length, kept.max_positions, backbone.context_length) == (54, 64, 64)
     text = "x" * 55
     assert backbone.count_tokens([text]) == [55]
     assert len(backbone.prepare(text)) == 55
     with pytest.raises(DataError, match="1 to 54 tokens, got 55"):
         kept.prepare(text)
     assert [batch.ids.shape for batch in kept.tokens([text])] == [(2, 54)]
-    assert int(kept.score_texts([text], 64, None)[0, 1]) == 53
+    assert int(kept.loglikelihood_rolling([text], 64, None)[0, 1]) == 53
     with pytest.raises(DataError, match="must fit 54 tokens"):
-        kept.write(["x" * 50], 5)
+        kept.generate(["x" * 50], 5)
 
 
 def test_every_language_backbone_can_keep_room() -> None:
     model = FakeLanguageModel(context_length=100)
     assert (LanguageBackbone.reserved, model.context_length) == (0, 100)
     model.reserved = 30
-    assert (model.context_length, model.positions) == (70, 100)
+    assert (model.context_length, model.max_positions) == (70, 100)
 
 
 def test_answers_of_a_task_must_be_single_different_tokens(backbone: CausalLM) -> None:
     with pytest.raises(UsageError, match="must be one token"):
-        backbone.class_values([" very bad"], ["{label}"])
+        backbone.class_embeddings([" very bad"], ["{label}"])
     with pytest.raises(UsageError, match="different tokens"):
-        backbone.class_values([" positive", " positive"], ["{label}"])
+        backbone.class_embeddings([" positive", " positive"], ["{label}"])
     with pytest.raises(UsageError, match="one prompt per answer, got 2"):
-        backbone.class_values(ANSWERS, ["{label}", "so {label}"])
+        backbone.class_embeddings(ANSWERS, ["{label}", "so {label}"])
 
 
 def test_counts_and_lengths_are_the_tokenizers(backbone: CausalLM) -> None:

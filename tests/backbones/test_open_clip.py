@@ -45,8 +45,8 @@ def images() -> list[Image.Image]:
 def test_zero_shot_scores_are_the_models_own(pair: tuple[OpenClip, Any], images: list[Image.Image]) -> None:
     backbone, model = pair
     features = backbone.encode(backbone.collate([backbone.prepare(image) for image in images]))
-    values = backbone.class_values(NAMES, PROMPTS[:1])
-    scores = backbone.readout(features.prior[None], Classes(values[None], (NAMES,)))[0]
+    values = backbone.class_embeddings(NAMES, PROMPTS[:1])
+    scores = backbone.class_logits(features.prior[None], Classes(values[None], (NAMES,)))[0]
     transform = open_clip.image_transform(model.visual.image_size, is_train=False)
     texts = open_clip.tokenize([f"A photo of a {name}." for name in NAMES])
     expected, _ = model.get_logits(torch.stack([transform(image) for image in images]), texts)
@@ -60,7 +60,7 @@ def test_several_prompts_are_averaged_as_open_clip_averages_them(pair: tuple[Ope
     backbone, model = pair
     templates = [lambda name, prompt=prompt: prompt.format(label=name) for prompt in PROMPTS]
     expected = open_clip.build_zero_shot_classifier(model, open_clip.tokenize, NAMES, templates).T
-    torch.testing.assert_close(backbone.class_values(NAMES, PROMPTS), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(backbone.class_embeddings(NAMES, PROMPTS), expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()

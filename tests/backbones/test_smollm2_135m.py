@@ -43,8 +43,8 @@ def test_zero_shot_is_the_models_own_answer_and_mostly_right(backbone: SmolLM2) 
     spread = list(range(0, len(task.query.labels), 46))  # the lexicon is sorted, and begins with abbreviations
     prompts = task.query.inputs[spread]["input"]
     features = backbone.encode(backbone.collate([backbone.prepare(prompt) for prompt in prompts]))
-    values = backbone.class_values(task.classes, ["{label}"])
-    scores = backbone.readout(features.prior[None], Classes(values[None], (task.classes,)))[0]
+    values = backbone.class_embeddings(task.classes, ["{label}"])
+    scores = backbone.class_logits(features.prior[None], Classes(values[None], (task.classes,)))[0]
     ids = torch.tensor([backbone.prepare(prompts[0])])
     tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in task.classes]
     torch.testing.assert_close(scores[0], backbone.model(input_ids=ids).logits[0, -1, tokens], rtol=1e-4, atol=1e-3)
@@ -54,7 +54,7 @@ def test_zero_shot_is_the_models_own_answer_and_mostly_right(backbone: SmolLM2) 
 
 def test_shared_context_equals_the_joined_prompt(backbone: SmolLM2) -> None:
     context, prompts = "Word: good\nSentiment: positive\n", ["Word: bad\nSentiment:", "Word: wonderful\nSentiment:"]
-    found = backbone.score_answers(context, prompts, [" negative", " positive"])
+    found = backbone.loglikelihood(context, prompts, [" negative", " positive"])
     for row, prompt in zip(found, prompts, strict=True):
         ids = torch.tensor([backbone.tokenizer(context + prompt)["input_ids"]])
         tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in (" negative", " positive")]

@@ -84,7 +84,7 @@ def test_batches_have_every_row_once_the_longest_first_and_fit(sizes: list[int],
 
 
 def test_scores_are_those_of_plain_passes(backbone: CausalLM) -> None:
-    found = backbone.score_texts(TEXTS, 1024, None)
+    found = backbone.loglikelihood_rolling(TEXTS, 1024, None)
     assert found.shape == (len(TEXTS), 2)
     for row, text in zip(found, TEXTS, strict=True):
         ids = ids_of(backbone, text)
@@ -96,7 +96,7 @@ def test_scores_are_those_of_plain_passes(backbone: CausalLM) -> None:
 
 @pytest.mark.parametrize(("window", "stride"), [(16, 4), (16, 16), (1024, 512), (1024, 16)])
 def test_sliding_scores_are_those_of_plain_passes(backbone: CausalLM, window: int, stride: int) -> None:
-    found = backbone.score_texts(TEXTS, window, stride)
+    found = backbone.loglikelihood_rolling(TEXTS, window, stride)
     size = min(window, CONTEXT)
     step = min(stride, size - 1)
     for row, text in zip(found, TEXTS, strict=True):
@@ -113,24 +113,24 @@ def test_sliding_scores_are_those_of_plain_passes(backbone: CausalLM, window: in
 def test_longer_texts_than_the_context_are_read_in_parts(backbone: CausalLM) -> None:
     count = len(ids_of(backbone, TEXTS[3]))
     assert count > CONTEXT
-    assert int(backbone.score_texts([TEXTS[3]], 1024, None)[0, 1]) == count - -(-count // CONTEXT)
-    assert int(backbone.score_texts([TEXTS[3]], 1024, 512)[0, 1]) == count - 1
+    assert int(backbone.loglikelihood_rolling([TEXTS[3]], 1024, None)[0, 1]) == count - -(-count // CONTEXT)
+    assert int(backbone.loglikelihood_rolling([TEXTS[3]], 1024, 512)[0, 1]) == count - 1
 
 
 def test_scores_do_not_depend_on_company_or_on_how_many_logits_are_held(
     backbone: CausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = backbone.score_texts(TEXTS, 32, 8)
+    together = backbone.loglikelihood_rolling(TEXTS, 32, 8)
     monkeypatch.setattr(_texts, "LOGITS_AT_ONCE", 1)
-    alone = torch.cat([backbone.score_texts([text], 32, 8) for text in TEXTS])
+    alone = torch.cat([backbone.loglikelihood_rolling([text], 32, 8) for text in TEXTS])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
 def test_texts_that_cannot_be_scored_are_named(backbone: CausalLM) -> None:
     with pytest.raises(DataError, match=r"a token or more of .* got ''"):
-        backbone.score_texts([TEXTS[0], ""], 32, None)
+        backbone.loglikelihood_rolling([TEXTS[0], ""], 32, None)
     with pytest.raises(DataError, match="two tokens or more to be scored, got 'a'"):
-        backbone.score_texts([TEXTS[0], "a"], 32, None)
+        backbone.loglikelihood_rolling([TEXTS[0], "a"], 32, None)
     with pytest.raises(DataError, match="a token or more"):
         list(backbone.tokens([""]))
 
@@ -140,8 +140,8 @@ def test_windows_in_which_nothing_can_be_scored_are_named_and_no_text_is_blamed(
     backbone: CausalLM, window: int
 ) -> None:
     with pytest.raises(UsageError, match=rf"a window must have 2 tokens or more .* got {window}$"):
-        backbone.score_texts(TEXTS, window, None)
-    assert int(backbone.score_texts([TEXTS[2]], 2, None)[0, 1]) == len(ids_of(backbone, TEXTS[2])) // 2
+        backbone.loglikelihood_rolling(TEXTS, window, None)
+    assert int(backbone.loglikelihood_rolling([TEXTS[2]], 2, None)[0, 1]) == len(ids_of(backbone, TEXTS[2])) // 2
 
 
 @pytest.mark.parametrize("window", [None, 10, 1000])
@@ -161,7 +161,7 @@ def test_tokens_are_all_there_in_rows_of_at_most_a_window(backbone: CausalLM, wi
 @pytest.mark.parametrize("max_new_tokens", [1, 12])
 def test_prompts_are_continued_as_if_each_were_alone(backbone: CausalLM, max_new_tokens: int) -> None:
     assert len({len(ids_of(backbone, prompt)) for prompt in PROMPTS}) == len(PROMPTS)
-    found = backbone.write(PROMPTS, max_new_tokens)
+    found = backbone.generate(PROMPTS, max_new_tokens)
     for prompt, text in zip(PROMPTS, found, strict=True):
         ids = torch.tensor([ids_of(backbone, prompt)])
         with torch.no_grad():
@@ -172,23 +172,23 @@ def test_prompts_are_continued_as_if_each_were_alone(backbone: CausalLM, max_new
         whole = backbone.tokenizer.decode(row[ids.shape[1] :], skip_special_tokens=True)
         assert text == whole.strip("\n").split("\n")[0].strip()
     assert any(found)
-    assert backbone.write([], max_new_tokens) == []
+    assert backbone.generate([], max_new_tokens) == []
 
 
 def test_what_is_written_ends_at_the_first_newline(backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     for written, expected in [(" Ein Hund.\nUnd mehr", "Ein Hund."), ("\n Ein Hund. \n", "Ein Hund."), ("\n", "")]:
         monkeypatch.setattr(type(backbone.tokenizer), "decode", lambda *_, written=written, **__: written)
-        assert backbone.write(PROMPTS[:1], 2) == [expected]
+        assert backbone.generate(PROMPTS[:1], 2) == [expected]
 
 
 def test_prompts_that_leave_no_room_for_an_answer_are_named(backbone: CausalLM) -> None:
     with pytest.raises(DataError, match=rf"must fit {CONTEXT} tokens .* and {CONTEXT} of answer; use fewer shots"):
-        backbone.write(PROMPTS[:1], CONTEXT)
+        backbone.generate(PROMPTS[:1], CONTEXT)
     with pytest.raises(DataError, match="a token or more"):
-        backbone.write(["", PROMPTS[0]], 2)
+        backbone.generate(["", PROMPTS[0]], 2)
 
 
 def test_a_model_without_an_end_token_writes_too(tmp_path: Path) -> None:
     backbone = CausalLM(save_model(tmp_path, "llama"))
     backbone.model.generation_config.eos_token_id = None
-    assert len(backbone.write(PROMPTS, 3)) == len(PROMPTS)
+    assert len(backbone.generate(PROMPTS, 3)) == len(PROMPTS)

@@ -22,11 +22,11 @@ def nothing(record):
 
 def test_differences_are_of_each_task_and_number_of_shots():
     records = [
-        run("a", n_shot=5), run("b", 3, n_shot=5), run("a", n_shot=1), run("b", 0, 1, n_shot=1),
+        run("a", shots=5), run("b", 3, shots=5), run("a", shots=1), run("b", 0, 1, shots=1),
         run("a", task="u"), run("b", -3, task="u"), run("c"),
     ]  # fmt: skip
     found = differences(records, "a", "b", nothing)
-    assert [(one.task, one.n_shot, one.verdict) for one in found] == [("t", 1, "none"), ("t", 5, "a"), ("u", 5, "b")]
+    assert [(one.task, one.shots, one.verdict) for one in found] == [("t", 1, "none"), ("t", 5, "a"), ("u", 5, "b")]
     assert found[1].paired.difference == pytest.approx(3, abs=0.5)
     # Adjusted for the three of them, and for no more.
     assert found[1].adjusted_p == pytest.approx(3 * found[1].paired.p_value)
@@ -37,9 +37,9 @@ def test_differences_are_of_each_task_and_number_of_shots():
 
 
 def test_a_method_without_a_support_set_is_compared_at_all_shots():
-    records = [run("zero", 5, n_shot=0), run("a", n_shot=1), run("a", n_shot="full", noise=1)]
-    assert [one.n_shot for one in differences(records, "a", "zero", nothing)] == [1, "full"]
-    assert [one.n_shot for one in differences(records, "zero", "a", nothing, shots=["full"])] == ["full"]
+    records = [run("zero", 5, shots=0), run("a", shots=1), run("a", shots="full", noise=1)]
+    assert [one.shots for one in differences(records, "a", "zero", nothing)] == [1, "full"]
+    assert [one.shots for one in differences(records, "zero", "a", nothing, shots=["full"])] == ["full"]
 
 
 def test_the_lower_perplexity_is_the_better():
@@ -78,14 +78,14 @@ def test_what_cannot_be_compared_is_said(a, b, tasks, message):
 
 def test_tuned_configs_are_compared_where_there_are_some():
     tuning = Tuning(trials=3, seconds=1.0, sampler="tpe", objective="score", validation="splits", score=50.0, study="s")
-    records = [run("a"), run("b", 4), run("a", -2, n_shot=1, config={"x": 0.1}, tuning=tuning), run("b", 2, n_shot=1)]
+    records = [run("a"), run("b", 4), run("a", -2, shots=1, config={"x": 0.1}, tuning=tuning), run("b", 2, shots=1)]
     records += [run("a", 1, config={"x": 1 / 3}, tuning=tuning)]
     found = differences(records, "a", "b", nothing, tuned=True)
-    assert [one.n_shot for one in found] == [1, 5]
+    assert [one.shots for one in found] == [1, 5]
     assert [one.paired.difference for one in found] == [pytest.approx(4, abs=0.5), pytest.approx(3, abs=0.5)]
     # What was tuned and has no score is not compared untuned instead.
-    over = run("a", n_shot=20, config={"x": 1.0}, tuning=tuning).model_copy(update={"status": "over_budget"})
-    records += [run("a", n_shot=20), over, run("b", n_shot=20)]
-    assert [one.n_shot for one in differences(records, "a", "b", nothing, tuned=True)] == [1, 5]
+    over = run("a", shots=20, config={"x": 1.0}, tuning=tuning).model_copy(update={"status": "over_budget"})
+    records += [run("a", shots=20), over, run("b", shots=20)]
+    assert [one.shots for one in differences(records, "a", "b", nothing, tuned=True)] == [1, 5]
     with pytest.raises(UsageError, match="--tuned needs runs that were tuned, got none"):
         differences([run("a"), run("b")], "a", "b", nothing, tuned=True)

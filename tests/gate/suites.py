@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.results.predictions import Outcomes
+from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, run_id
 from bench.results.store import Store
 from bench.spec.costs import StageCosts
@@ -47,11 +47,11 @@ def fill(folder, run=0, slower=None, worse=None, without=(), failing=(), seeds=(
                     task=task,
                     backbone="b",
                     method=method,
-                    n_shot=5,
+                    shots=5,
                     seed=seed,
-                    n_episodes=EPISODES,
-                    n_query=5,
-                    n_way=None,
+                    episodes=EPISODES,
+                    queries=5,
+                    ways=None,
                 )
                 identity = {**spec.model_dump(), "device": device, "data": "1", "code": str(slower or worse)}
                 factor = slower[1] if slower and slower[0] == method else 1.0
@@ -61,7 +61,7 @@ def fill(folder, run=0, slower=None, worse=None, without=(), failing=(), seeds=(
                         "query": stage(rng, 0.05, 10), "repeats": REPEATS,
                     }
                 )  # fmt: skip
-                outcomes = Outcomes.of("accuracy", [np.arange(QUERIES)] * EPISODES, list(right[..., None]))
+                outcomes = QueryPredictions.of("accuracy", [np.arange(QUERIES)] * EPISODES, list(right[..., None]))
                 scores = outcomes.episode_scores()
                 result = {"value": float(np.mean(scores)), "episode_scores": scores, "n_queries": right.size}
                 made = {"id": run_id(identity), "spec": spec, "identity": identity, "costs": costs}

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from bench import registry
 from bench.backbones.hf import CausalLM
-from bench.contracts import AnyMethod, DataError, GradientMethod, Kind, Reads
+from bench.contracts import AnyMethod, DataError, GradientMethod, InputMode, Kind
 from bench.testing.doubles import adapt
 from bench.testing.tiny_models import save_model
-from tests.texts import PROMPTS, TEXTS, query, setting, support
+from tests.texts import PROMPTS, TEXTS, problem_shape, query, support
 
 CONTEXT = 64
 LONG = "very good, very bad: indeed " * 12
@@ -27,7 +27,9 @@ def serving(kind: Kind) -> list[str]:
     found: dict[str, type[AnyMethod]] = {
         name: registry.get("methods", name).load() for name in registry.find("methods")
     }
-    return sorted(name for name, cls in found.items() if kind in cls.kinds and cls.reads_for(kind) is Reads.INPUTS)
+    return sorted(
+        name for name, cls in found.items() if kind in cls.kinds and cls.input_mode_for(kind) is InputMode.INPUTS
+    )
 
 
 every_modeller = pytest.mark.parametrize("name", serving(Kind.LANGUAGE_MODELLING))
@@ -43,7 +45,7 @@ def made(name: str, backbone: CausalLM, kind: Kind, n_way: int = 1) -> Any:
     cls = registry.get("methods", name).load()
     fields = cls.Config.model_fields
     config = {key: value for key, value in {"steps": 2, "virtual_tokens": 4}.items() if key in fields}
-    return cls(cls.Config(**config), backbone, setting(kind, n_way))
+    return cls(cls.Config(**config), backbone, problem_shape(kind, n_way))
 
 
 def modelled(name: str, backbone: CausalLM, learnt: list[str], asked: list[str]) -> Tensor:
@@ -94,7 +96,7 @@ def test_a_text_of_one_token_teaches_nothing_or_is_named(name: str, backbone: Ca
             modelled(name, backbone, ["x"], TEXTS[:2])
     else:
         found = modelled(name, backbone, ["x"], TEXTS[:2])
-        torch.testing.assert_close(found, backbone.score_texts(TEXTS[:2], 32, None))
+        torch.testing.assert_close(found, backbone.loglikelihood_rolling(TEXTS[:2], 32, None))
 
 
 @every_classifier
@@ -145,4 +147,4 @@ def test_a_tokenizer_without_a_padding_token_changes_no_score(tmp_path: Path) ->
     for name in ("zero_shot", "faast_lm", "knn_lm", "lora"):
         found = [modelled(name, each, TEXTS[:2], [TEXTS[2], "very good"]) for each in (without, padding)]
         assert torch.equal(*found)
-    assert without.write(PROMPTS, 4) == padding.write(PROMPTS, 4)
+    assert without.generate(PROMPTS, 4) == padding.generate(PROMPTS, 4)

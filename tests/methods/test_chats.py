@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench import registry
 from bench.backbones.hf import CausalLM
-from bench.contracts import Kind, MethodConfig, Pool, Protocol, Setting, Task, TaskData
+from bench.contracts import Kind, MethodConfig, Pool, ProblemShape, Protocol, Task, TaskData
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
 from bench.runs.progress import RichReporter
@@ -40,7 +40,7 @@ class TinyWords(Task):
     """Two words of each class support, one of each is asked; answers are one token after a prompt and in a turn."""
 
     kind = Kind.TEXT_CLASSIFICATION
-    protocol = Protocol(n_episodes=1, n_query=1)
+    protocol = Protocol(episodes=1, queries=1)
     citation = "made by this test"
 
     def load(self, data: Path | None) -> TaskData:
@@ -66,19 +66,19 @@ def backbone(folder: Path) -> CausalLM:
     return CausalLM(folder)
 
 
-def chat_setting(kind: Kind = Kind.TEXT_CLASSIFICATION) -> Setting:
-    return replace(texts.setting(kind, n_way=2 if kind is Kind.TEXT_CLASSIFICATION else 1), separator=END)
+def chat_setting(kind: Kind = Kind.TEXT_CLASSIFICATION) -> ProblemShape:
+    return replace(texts.shape(kind, ways=2 if kind is Kind.TEXT_CLASSIFICATION else 1), separator=END)
 
 
 def test_demonstrations_are_earlier_turns(backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     contexts: list[str] = []
-    score = backbone.score_answers
+    score = backbone.loglikelihood
 
     def remembered(context: str, *rest: Any) -> torch.Tensor:
         contexts.append(context)
         return score(context, *rest)
 
-    monkeypatch.setattr(backbone, "score_answers", remembered)
+    monkeypatch.setattr(backbone, "loglikelihood", remembered)
     method = InContext(MethodConfig(), backbone, chat_setting())
     method.observe(texts.support(TURNS[:2], labels=[0, 1], names=SAID))
     method.solve()

@@ -134,21 +134,21 @@ def test_solvers_equal_numpy_on_any_shape(
 
 @pytest.mark.parametrize("n_shot", [3, 15], ids=["dual", "primal"])
 @pytest.mark.parametrize("solver", ["exact", "pinv"])
-@pytest.mark.parametrize("prior_count", [0.0, 4.0])
-def test_an_episode_without_examples_answers_the_prior(prior_count: float, solver: Solver, n_shot: int) -> None:
-    given = problem(n_shot=n_shot, sizes=[0, 4 * n_shot, 1], prior_count=prior_count)
+@pytest.mark.parametrize("prior_strength", [0.0, 4.0])
+def test_an_episode_without_examples_answers_the_prior(prior_strength: float, solver: Solver, n_shot: int) -> None:
+    given = problem(n_shot=n_shot, sizes=[0, 4 * n_shot, 1], prior_strength=prior_strength)
     method = adapted(Faast, given, solver=solver)
-    expected = method.backbone.readout(given.query.prior, given.query.classes)
+    expected = method.backbone.class_logits(given.query.prior, given.query.classes)
     answer = method.predict(given.query)
     torch.testing.assert_close(answer[0], expected[0])
     assert not torch.allclose(answer[1], expected[1])
 
 
 def test_config_overrides_the_prior_count() -> None:
-    given = problem(prior_count=4.0)
+    given = problem(prior_strength=4.0)
     assert torch.equal(
-        adapted(Faast, given, prior_count=7.0).predict(given.query),
-        adapted(Faast, problem(prior_count=7.0)).predict(given.query),
+        adapted(Faast, given, prior_strength=7.0).predict(given.query),
+        adapted(Faast, problem(prior_strength=7.0)).predict(given.query),
     )
 
 

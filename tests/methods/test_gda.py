@@ -38,7 +38,7 @@ def arrays(given: Problem, episode: int) -> tuple[Array, Array]:
 @pytest.mark.parametrize("alpha", [0.01, 1.0])
 def test_equals_the_published_formula(given: Problem, alpha: float) -> None:
     method = adapted(Gda, given, items_at_once=7, alpha=alpha)
-    zero_shot = method.backbone.readout(given.query.prior, given.query.classes).double()
+    zero_shot = method.backbone.class_logits(given.query.prior, given.query.classes).double()
     scores = method.predict(given.query).double()
     for episode in range(3):
         ours = discriminant(*arrays(given, episode), given.query.keys[episode].double().numpy())
@@ -49,13 +49,13 @@ def test_equals_the_published_formula(given: Problem, alpha: float) -> None:
 @every_shape
 def test_alpha_is_the_best_on_a_fifth_then_all_is_refitted(given: Problem) -> None:
     method = adapted(Gda, given, items_at_once=7)
-    zero_shot = method.backbone.readout(given.query.prior, given.query.classes).double()
-    held_zero_shot = method.backbone.readout(given.support.prior, given.support.classes).double()
+    zero_shot = method.backbone.class_logits(given.query.prior, given.query.classes).double()
+    held_zero_shot = method.backbone.class_logits(given.support.prior, given.support.classes).double()
     scores = method.predict(given.query).double()
     for episode in range(3):
         keys, labels = arrays(given, episode)
         mask = given.support.mask[episode]
-        draw = draws(given.support, given.setting.seed)[episode][mask].numpy()
+        draw = draws(given.support, given.shape.seed)[episode][mask].numpy()
         held = np.zeros(len(keys), dtype=bool)
         for label in range(4):
             members = np.flatnonzero(labels == label)
@@ -73,7 +73,7 @@ def test_alpha_is_the_best_on_a_fifth_then_all_is_refitted(given: Problem) -> No
 def test_one_example_per_class_is_taken_to_scatter_alike_in_all_directions() -> None:
     given = problem(n_shot=1)
     method = adapted(Gda, given)
-    zero_shot = method.backbone.readout(given.query.prior, given.query.classes)
+    zero_shot = method.backbone.class_logits(given.query.prior, given.query.classes)
     order = given.support.labels.argsort(dim=1)
     means = given.support.keys.gather(1, order.unsqueeze(-1).expand(-1, -1, 16))
     # 4 examples of width 16: S^-1 = d / ((N - 1) / d + 1) I.
@@ -85,6 +85,6 @@ def test_one_example_per_class_is_taken_to_scatter_alike_in_all_directions() -> 
 def test_an_episode_without_examples_answers_the_prior() -> None:
     given = problem(sizes=[0, 12, 5])
     method = adapted(Gda, given)
-    expected = method.backbone.readout(given.query.prior, given.query.classes)[0]
+    expected = method.backbone.class_logits(given.query.prior, given.query.classes)[0]
     difference = method.predict(given.query)[0] - expected
     torch.testing.assert_close(difference, torch.full_like(difference, -math.log(4)))

@@ -11,16 +11,16 @@ from methods._held_out import MOST_PER_CLASS, Sample, draws, n_held_out
 
 def held_positions(given: Problem, parts: int = 5, items_at_once: int | None = None) -> list[list[int]]:
     """Positions of the items that would be held out, told by their keys, in each episode."""
-    support, n_way = given.support, given.setting.n_way
+    support, n_way = given.support, given.shape.n_way
     step = items_at_once or support.mask.shape[1]
     kept: list[Sample] = []
     for start in range(0, support.mask.shape[1], step):
-        batch = Sample.of(columns(support, slice(start, start + step)), given.setting.seed)
+        batch = Sample.of(columns(support, slice(start, start + step)), given.shape.seed)
         kept = [Sample.joined([*kept, batch]).lowest(n_way)]
     sizes = torch.stack([((support.labels == label) & support.mask).sum(dim=1) for label in range(n_way)], dim=1)
     chosen = kept[0].where(kept[0].held_out(sizes, parts))
     found = []
-    for episode in range(given.setting.n_episodes):
+    for episode in range(given.shape.n_episodes):
         keys = chosen.keys[episode][chosen.mask[episode]]
         same = (keys.unsqueeze(1) == support.keys[episode]).all(dim=-1) & support.mask[episode]
         found.append(sorted(int(place) for place in support.inputs.positions[episode][same.any(dim=0).numpy()]))
@@ -38,7 +38,7 @@ def test_does_not_depend_on_order_batches_or_padding(given: Problem) -> None:
     shuffled = replace(given, support=columns(given.support, order))
     assert held_positions(shuffled, items_at_once=7) == expected
     assert held_positions(replace(given, support=padded(given.support, 4))) == expected
-    reseeded = replace(given, setting=replace(given.setting, seed=1))
+    reseeded = replace(given, shape=replace(given.shape, seed=1))
     assert held_positions(reseeded) != expected
 
 

@@ -42,7 +42,7 @@ def test_all_demonstrations_stand_before_each_query(given: Problem) -> None:
     assert sorted(context(model)) == sorted(demonstrations(given))
     assert method.notes == {"demonstrations_kept": 12, "demonstrations_dropped": 0}
     queries, answers = prompts(given.query.inputs.positions[0]), given.query.classes.names[0]
-    assert torch.equal(scores[0], model.score_answers(model.contexts[0], queries, answers))
+    assert torch.equal(scores[0], model.loglikelihood(model.contexts[0], queries, answers))
 
 
 def test_classes_do_not_stand_in_blocks(given: Problem) -> None:
@@ -55,7 +55,7 @@ def test_classes_do_not_stand_in_blocks(given: Problem) -> None:
 
 def test_order_depends_on_the_seed_alone(given: Problem) -> None:
     models = [FakeLanguageModel() for _ in range(3)]
-    other = replace(given, setting=replace(given.setting, seed=given.setting.seed + 1))
+    other = replace(given, shape=replace(given.shape, seed=given.shape.seed + 1))
     for model, each in zip(models, (given, given, other), strict=True):
         adapted(InContext, each, model).predict(each.query)
     assert models[0].contexts == models[1].contexts
@@ -126,7 +126,7 @@ def test_padding_queries_score_0(given: Problem) -> None:
 
 def test_needs_a_language_model(given: Problem) -> None:
     with pytest.raises(UsageError, match="CosineBackbone"):
-        InContext(MethodConfig(), CosineBackbone(), given.setting)
+        InContext(MethodConfig(), CosineBackbone(), given.shape)
 
 
 SOURCES = ["Word: good\nIn German:", "Word: bad\nIn German:", "Word: very\nIn German:"]
@@ -141,7 +141,7 @@ def decoder(tmp_path: Path) -> CausalLM:
 
 
 def translator(decoder: CausalLM, shots: int) -> InContext:
-    given = texts.setting(Kind.TRANSLATION, max_new_tokens=LONGEST)
+    given = texts.problem_shape(Kind.TRANSLATION, max_new_tokens=LONGEST)
     method = InContext(MethodConfig(), decoder, given)
     method.observe(texts.support(SOURCES[:shots], TARGETS[:shots]))
     method.solve()
@@ -152,13 +152,13 @@ def translator(decoder: CausalLM, shots: int) -> InContext:
 def asked(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int]]:
     """What the decoder was asked to go on from, and for how long."""
     found: list[tuple[list[str], int]] = []
-    write = decoder.write
+    generate = decoder.generate
 
     def remembered(given: Sequence[str], max_new_tokens: int) -> list[str]:
         found.append((list(given), max_new_tokens))
-        return write(given, max_new_tokens)
+        return generate(given, max_new_tokens)
 
-    monkeypatch.setattr(decoder, "write", remembered)
+    monkeypatch.setattr(decoder, "generate", remembered)
     return found
 
 
@@ -171,7 +171,7 @@ def test_translations_follow_the_demonstrations(decoder: CausalLM, asked: list[t
     contexts = ["".join(order), "".join(reversed(order))]
     assert [text.removesuffix(query) for text, query in zip(given, queries, strict=True)] in [[c, c] for c in contexts]
     assert longest == LONGEST
-    assert written == decoder.write(given, longest)
+    assert written == decoder.generate(given, longest)
     assert method.notes == {"demonstrations_kept": 2, "demonstrations_dropped": 0}
 
 
@@ -194,7 +194,7 @@ def test_translation_leaves_room_for_the_answer(decoder: CausalLM, asked: list[t
 
 
 def test_demonstrations_are_run_once_for_all_queries(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = texts.setting(Kind.TEXT_CLASSIFICATION, n_way=2)
+    given = texts.problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2)
     method = InContext(MethodConfig(), decoder, given)
     method.observe(texts.support(texts.PROMPTS, labels=[0, 1], names=texts.NAMES))
     method.solve()

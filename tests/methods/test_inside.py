@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.backbones.hf import CausalLM
-from bench.contracts import AnswerProtocol, Classes, DataError, Inputs, Kind, Query, Setting, Support, UsageError
+from bench.contracts import AnswerProtocol, Classes, DataError, Inputs, Kind, ProblemShape, Query, Support, UsageError
 from bench.testing.doubles import CosineBackbone
 from bench.testing.tiny_models import save_model
 from methods.faast_lm import FaastLm, FaastLmConfig
@@ -28,9 +28,9 @@ def inputs(texts: list[str]) -> Inputs:
     return Inputs(np.arange(len(texts))[None], lambda wanted: [texts[position] for position in wanted])
 
 
-def setting(kind: Kind, n_way: int = 1) -> Setting:
+def problem_shape(kind: Kind, n_way: int = 1) -> ProblemShape:
     protocol = AnswerProtocol(window=32, max_new_tokens=8)
-    return Setting(1, n_way, len(TEXTS), 0, 0, 0.0, "\n", 0, kind, protocol)
+    return ProblemShape(1, n_way, len(TEXTS), 0, 0, 0.0, "\n", 0, kind, protocol)
 
 
 def support(texts: list[str], completions: list[str] | None = None) -> Support:
@@ -49,7 +49,7 @@ def query(texts: list[str], names: tuple[str, ...] = ("text",)) -> Query:
 
 
 def learnt(backbone: CausalLM, kind: Kind, texts: list[str] = TEXTS, n_way: int = 1, **config: Any) -> FaastLm:
-    method = FaastLm(FaastLmConfig(**config), backbone, setting(kind, n_way))
+    method = FaastLm(FaastLmConfig(**config), backbone, problem_shape(kind, n_way))
     method.observe(support(texts))
     method.solve()
     return method
@@ -91,7 +91,7 @@ def test_perplexity_goes_through_the_memory(backbone: CausalLM) -> None:
     assert isinstance(answer, Tensor)
     torch.testing.assert_close(answer[0, 0, 0].float(), expected, rtol=1e-4, atol=1e-3)
     assert answer[0, 0, 1] == len(ids) - 1
-    alone = backbone.score_texts([text], 32, None)
+    alone = backbone.loglikelihood_rolling([text], 32, None)
     assert abs(float(alone[0, 0]) - float(expected)) > 0.1
 
 
@@ -100,8 +100,8 @@ def test_answers_and_cached_contexts_go_through_the_memory(backbone: CausalLM) -
     method = learnt(backbone, Kind.TEXT_CLASSIFICATION)
     answer = method.predict(query(PROMPTS, names))
     assert isinstance(answer, Tensor)
-    with method.attached():
-        cached = backbone.score_answers("Word: x\n", PROMPTS, names)
+    with method.hooks_active():
+        cached = backbone.loglikelihood("Word: x\n", PROMPTS, names)
     for row, prompt in enumerate(PROMPTS):
         for column, name in enumerate(names):
             for context, found in (("", answer[0]), ("Word: x\n", cached)):
@@ -114,17 +114,17 @@ def test_answers_and_cached_contexts_go_through_the_memory(backbone: CausalLM) -
 
 def test_writing_goes_through_the_memory(backbone: CausalLM) -> None:
     method = learnt(backbone, Kind.TRANSLATION)
-    before = backbone.write(PROMPTS, 8)
+    before = backbone.generate(PROMPTS, 8)
     written = method.predict(query(PROMPTS))
     assert isinstance(written, list)
     assert len(written) == len(PROMPTS)
     assert written != before
-    assert backbone.write(PROMPTS, 8) == before
+    assert backbone.generate(PROMPTS, 8) == before
 
 
 def test_an_example_is_its_prompt_with_its_answer(backbone: CausalLM) -> None:
     whole = learnt(backbone, Kind.LANGUAGE_MODELLING, ["Word: happy\nSentiment: positive\n"])
-    method = FaastLm(FaastLmConfig(), backbone, setting(Kind.TRANSLATION))
+    method = FaastLm(FaastLmConfig(), backbone, problem_shape(Kind.TRANSLATION))
     method.observe(support(["Word: happy\nSentiment:"], [" positive"]))
     method.solve()
     torch.testing.assert_close(method.memories[0].weights, whole.memories[0].weights)
@@ -132,7 +132,7 @@ def test_an_example_is_its_prompt_with_its_answer(backbone: CausalLM) -> None:
 
 def test_padding_and_batches_change_nothing(backbone: CausalLM) -> None:
     together = learnt(backbone, Kind.LANGUAGE_MODELLING)
-    one_by_one = FaastLm(FaastLmConfig(), backbone, setting(Kind.LANGUAGE_MODELLING))
+    one_by_one = FaastLm(FaastLmConfig(), backbone, problem_shape(Kind.LANGUAGE_MODELLING))
     for text in TEXTS:
         one_by_one.observe(support([text]))
     one_by_one.solve()
@@ -147,11 +147,11 @@ def test_state_does_not_grow_with_the_support_text(backbone: CausalLM) -> None:
 
 
 def test_without_examples_the_model_answers_as_it_is(backbone: CausalLM) -> None:
-    method = FaastLm(FaastLmConfig(), backbone, setting(Kind.LANGUAGE_MODELLING))
+    method = FaastLm(FaastLmConfig(), backbone, problem_shape(Kind.LANGUAGE_MODELLING))
     method.solve()
     found = method.predict(query(TEXTS))
     assert isinstance(found, Tensor)
-    torch.testing.assert_close(found[0], backbone.score_texts(TEXTS, 32, None))
+    torch.testing.assert_close(found[0], backbone.loglikelihood_rolling(TEXTS, 32, None))
 
 
 def test_middle_memories_need_readouts_and_change_the_answers(backbone: CausalLM, tmp_path: Path) -> None:
@@ -183,4 +183,4 @@ def test_readouts_that_do_not_fit_are_refused_in_one_line(backbone: CausalLM, tm
 
 def test_a_backbone_without_language_is_refused() -> None:
     with pytest.raises(UsageError, match="needs one"):
-        FaastLm(FaastLmConfig(), CosineBackbone(), setting(Kind.TEXT_CLASSIFICATION, 2))
+        FaastLm(FaastLmConfig(), CosineBackbone(), problem_shape(Kind.TEXT_CLASSIFICATION, 2))

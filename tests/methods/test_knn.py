@@ -46,14 +46,16 @@ def test_agrees_with_scikit_learn_where_votes_are_not_tied(k: int) -> None:
     method = adapted(Knn, given, items_at_once=7, k=k)
     recalled = method.recall(given.query)
     compared = 0
-    for episode in range(given.setting.n_episodes):
+    for episode in range(given.shape.n_episodes):
         mask = given.support.mask[episode]
         keys, labels = given.support.keys[episode][mask].numpy(), given.support.labels[episode][mask].numpy()
         classifier = KNeighborsClassifier(n_neighbors=k, algorithm="brute").fit(keys, labels)
         shares = torch.from_numpy(classifier.predict_proba(given.query.keys[episode].numpy()))
         clear = (shares == shares.amax(dim=1, keepdim=True)).sum(dim=1) == 1
         elected = torch.from_numpy(classifier.classes_)[shares.argmax(dim=1)]
-        torch.testing.assert_close(recalled[episode][clear], given.query.classes.values[episode][elected][clear])
+        torch.testing.assert_close(
+            recalled[episode][clear], given.query.classes.class_embeddings[episode][elected][clear]
+        )
         compared += int(clear.sum())
     assert compared > 300
 
@@ -75,10 +77,10 @@ def test_large_stores_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     assert seen == [7] * 5 + [5]
 
 
-@pytest.mark.parametrize("prior_count", [0.0, 4.0])
+@pytest.mark.parametrize("prior_strength", [0.0, 4.0])
 @pytest.mark.parametrize("sizes", [[0, 12, 5], [0, 0, 0]])
-def test_an_episode_without_examples_answers_the_prior(sizes: list[int], prior_count: float) -> None:
-    given = problem(sizes=sizes, prior_count=prior_count)
+def test_an_episode_without_examples_answers_the_prior(sizes: list[int], prior_strength: float) -> None:
+    given = problem(sizes=sizes, prior_strength=prior_strength)
     method = adapted(Knn, given)
-    expected = method.backbone.readout(given.query.prior, given.query.classes)
+    expected = method.backbone.class_logits(given.query.prior, given.query.classes)
     torch.testing.assert_close(method.predict(given.query)[0], expected[0])

@@ -14,7 +14,7 @@ from bench.testing.tiny_models import save_model
 from methods import _neighbours
 from methods._neighbours import NeighbourStore
 from methods.knn_lm import KnnLm, KnnLmConfig
-from tests.texts import NAMES, PROMPTS, TEXTS, query, read, setting, support
+from tests.texts import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
 
 TEXT = "very bad: a happy word"
 
@@ -27,7 +27,7 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def learnt(
     backbone: CausalLM, kind: Kind = Kind.LANGUAGE_MODELLING, texts: list[str] = TEXTS, n_way: int = 1, **config: Any
 ) -> KnnLm:
-    method = KnnLm(KnnLmConfig(**config), backbone, setting(kind, n_way))
+    method = KnnLm(KnnLmConfig(**config), backbone, problem_shape(kind, n_way))
     if texts:
         method.observe(support(texts))
     method.solve()
@@ -77,8 +77,8 @@ def test_windows_are_scored_each_with_its_own_keys(backbone: CausalLM) -> None:
     method = learnt(backbone, k=5, lam=0.5)
     text = " ".join(TEXTS)
     ids = backbone.tokenizer(text)["input_ids"]
-    with method.attached():
-        found = backbone.score_texts([text, TEXT], 12, 8)
+    with method.hooks_active():
+        found = backbone.loglikelihood_rolling([text, TEXT], 12, 8)
     total, scored = 0.0, 1
     for start in range(0, len(ids), 8):
         part = ids[start : start + 12]
@@ -95,8 +95,8 @@ def test_answers_are_scored_by_the_mixture(backbone: CausalLM) -> None:
     method = learnt(backbone, Kind.TEXT_CLASSIFICATION, lam=0.5, k=7)
     answer = method.predict(query(PROMPTS, NAMES))
     assert isinstance(answer, Tensor)
-    with method.attached():
-        cached = backbone.score_answers("Word: x\n", PROMPTS, NAMES)
+    with method.hooks_active():
+        cached = backbone.loglikelihood("Word: x\n", PROMPTS, NAMES)
     for row, prompt in enumerate(PROMPTS):
         for column, name in enumerate(NAMES):
             for context, found in (("", answer[0]), ("Word: x\n", cached)):
@@ -108,14 +108,14 @@ def test_answers_are_scored_by_the_mixture(backbone: CausalLM) -> None:
 
 
 def test_writing_goes_on_as_the_nearest_text_did(backbone: CausalLM) -> None:
-    before = backbone.write(PROMPTS, 8)
+    before = backbone.generate(PROMPTS, 8)
     sources = ["Word: good\nIn German:", "Word: very bad\nIn German:"]
-    method = KnnLm(KnnLmConfig(lam=0.999, k=1), backbone, setting(Kind.TRANSLATION, max_new_tokens=16))
+    method = KnnLm(KnnLmConfig(lam=0.999, k=1), backbone, problem_shape(Kind.TRANSLATION, max_new_tokens=16))
     method.observe(support(sources, [" gut", " schlecht"]))
     method.solve()
     assert method.predict(query(sources)) == ["gut", "schlecht"]
     # Nothing stays behind.
-    assert backbone.write(PROMPTS, 8) == before
+    assert backbone.generate(PROMPTS, 8) == before
 
 
 def test_store_keeps_each_pair_whose_next_token_is_real(backbone: CausalLM) -> None:
@@ -123,7 +123,7 @@ def test_store_keeps_each_pair_whose_next_token_is_real(backbone: CausalLM) -> N
     count = sum(backbone.count_tokens(TEXTS)) - len(TEXTS)
     assert method.notes == {"stored_tokens": count, "search": "exact"}
     assert method.state_bytes() == count * (32 * 4 + 8)
-    twice = KnnLm(KnnLmConfig(), backbone, setting(Kind.LANGUAGE_MODELLING))
+    twice = KnnLm(KnnLmConfig(), backbone, problem_shape(Kind.LANGUAGE_MODELLING))
     for text in TEXTS:
         twice.observe(support([text]))
     twice.solve()
@@ -139,7 +139,7 @@ def test_an_empty_store_leaves_the_model_alone(backbone: CausalLM) -> None:
         assert method.notes["stored_tokens"] == 0
         found = method.predict(query(TEXTS))
         assert isinstance(found, Tensor)
-        torch.testing.assert_close(found[0], backbone.score_texts(TEXTS, 32, None))
+        torch.testing.assert_close(found[0], backbone.loglikelihood_rolling(TEXTS, 32, None))
 
 
 def test_an_index_that_looks_everywhere_agrees_with_exact_search(
@@ -221,7 +221,7 @@ def test_bad_settings_and_backbones_are_refused(backbone: CausalLM, monkeypatch:
         with pytest.raises(ValidationError):
             KnnLmConfig(**wrong)
     with pytest.raises(UsageError, match="CosineBackbone"):
-        KnnLm(KnnLmConfig(), CosineBackbone(), setting())
+        KnnLm(KnnLmConfig(), CosineBackbone(), problem_shape())
     monkeypatch.setattr("methods.knn_lm.FEED_FORWARD", ("unheard_of",))
     with pytest.raises(UsageError, match="unheard_of"):
-        KnnLm(KnnLmConfig(), backbone, setting())
+        KnnLm(KnnLmConfig(), backbone, problem_shape())

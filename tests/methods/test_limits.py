@@ -15,7 +15,7 @@ from methods.in_context import InContext
 from methods.knn_lm import KnnLm
 from methods.prompt_tuning import PromptTuning
 from methods.softmax_memory_lm import SoftmaxMemoryLm
-from tests.texts import query, setting, support
+from tests.texts import problem_shape, query, support
 
 STORES = pytest.mark.parametrize("cls", [SoftmaxMemoryLm, KnnLm])
 MANY = [f"the word number {number} is not the word number {number * 7 % 50}" for number in range(40)]
@@ -27,7 +27,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
 
 
 def learnt(cls: Callable[..., Any], backbone: CausalLM, limit: int | None, at_once: int = len(MANY)) -> Any:
-    method = cls(cls.Config(), backbone, replace(setting(), limits=Limits(state_bytes=limit)))  # type: ignore[attr-defined]
+    method = cls(cls.Config(), backbone, replace(problem_shape(), limits=Limits(state_bytes=limit)))  # type: ignore[attr-defined]
     with torch.no_grad():
         for start in range(0, len(MANY), at_once):
             method.observe(support(MANY[start : start + at_once]))
@@ -57,8 +57,8 @@ def given() -> Problem:
 
 
 def limited(given: Problem, **limits: int) -> InContext:
-    setting = replace(given.setting, limits=Limits(**limits))
-    method = adapted(InContext, replace(given, setting=setting), FakeLanguageModel())
+    shape = replace(given.shape, limits=Limits(**limits))
+    method = adapted(InContext, replace(given, shape=shape), FakeLanguageModel())
     method.predict(given.query)
     return method
 
@@ -84,7 +84,7 @@ def test_demonstrations_are_dropped_to_fit_a_budget_of_state(given: Problem) -> 
 
 def test_virtual_tokens_are_sized_by_their_number(backbone: CausalLM) -> None:
     sizes = [
-        PromptTuning(PromptTuning.Config(virtual_tokens=count), backbone, setting()).trainable_params()
+        PromptTuning(PromptTuning.Config(virtual_tokens=count), backbone, problem_shape()).trainable_params()
         for count in (1, 3)
     ]
     assert PromptTuning.sized_by == "virtual_tokens"

@@ -32,7 +32,7 @@ def test_default_steps_come_close_to_the_minimum() -> None:
     for steps in (LinearProbeConfig().steps, 1000):
         method = adapted(LinearProbe, given, steps=steps)
         losses.append(method.loss(given.support).item())
-    start = LinearProbe(LinearProbeConfig(), CosineBackbone(), given.setting).loss(given.support).item()
+    start = LinearProbe(LinearProbeConfig(), CosineBackbone(), given.shape).loss(given.support).item()
     assert losses[0] - losses[1] < 0.05 * (start - losses[1])
 
 
@@ -48,12 +48,12 @@ def test_more_items_than_dimensions_find_the_same_minimum() -> None:
         given,
         support=replace(given.support, keys=pad(given.support.keys, (0, 40))),
         query=replace(given.query, keys=pad(given.query.keys, (0, 40))),
-        setting=replace(given.setting, key_dim=56),
+        shape=replace(given.shape, key_dim=56),
     )
-    assert given.setting.n_support == 16
+    assert given.shape.n_support == 16
     direct, in_span = (adapted(LinearProbe, each, steps=2000, weight_decay=1e-2) for each in (given, wide))
     assert direct.inside.shape[2] == 16
-    assert wide.setting.n_support < wide.setting.key_dim
+    assert wide.shape.n_support < wide.shape.key_dim
     torch.testing.assert_close(in_span.weight[:, :16], direct.weight, rtol=0, atol=1e-4)
     assert in_span.weight[:, 16:].abs().max() < 1e-6
 

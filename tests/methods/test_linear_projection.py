@@ -12,7 +12,7 @@ from bench.testing.doubles import CosineBackbone, Problem, adapted, episodes_of,
 from methods._held_out import draws, n_held_out
 from methods.linear_projection import LinearProjection
 
-readout = CosineBackbone().readout
+class_logits = CosineBackbone().class_logits
 
 
 def hard(**options: Any) -> Problem:
@@ -33,18 +33,18 @@ def hard(**options: Any) -> Problem:
 def trained(given: Problem, *, batch_size: int, epochs: int, lr: float, patience: int) -> tuple[Tensor, int]:
     """P of the best epoch of a single episode, and that epoch, by an ordinary training loop."""
     support = given.support
-    order = draws(support, given.setting.seed)[0].argsort()
+    order = draws(support, given.shape.seed)[0].argsort()
     keys, prior, labels = (tensor[0][order] for tensor in (support.keys, support.prior, support.labels))
     held = torch.zeros(len(labels), dtype=torch.bool)
-    for label in range(given.setting.n_way):
+    for label in range(given.shape.n_way):
         members = (labels == label).nonzero().squeeze(1)
         held[members[: int(n_held_out(torch.tensor(len(members)), 8))]] = True
-    projection = torch.nn.Parameter(torch.zeros(given.setting.value_dim, given.setting.key_dim))
+    projection = torch.nn.Parameter(torch.zeros(given.shape.value_dim, given.shape.key_dim))
     optimizer = torch.optim.SGD([projection], lr=lr, momentum=0.9)
     best, best_epoch, best_accuracy = projection.detach().clone(), 0, -1.0
 
     def scores(index: Tensor) -> Tensor:
-        return readout((prior[index] + keys[index] @ projection.mT)[None], support.classes)[0]
+        return class_logits((prior[index] + keys[index] @ projection.mT)[None], support.classes)[0]
 
     for epoch in range(1, epochs + 1):
         optimizer.param_groups[0]["lr"] = lr if epoch <= epochs // 2 else lr / 10
@@ -83,18 +83,18 @@ def test_one_example_per_class_is_trained_on_and_said_so() -> None:
 
 def test_starts_at_zero_shot_and_learns() -> None:
     given = hard(n_shot=9)
-    method = LinearProjection(LinearProjection.Config(), CosineBackbone(), given.setting)
-    torch.testing.assert_close(method.predict(given.query), readout(given.query.prior, given.query.classes))
+    method = LinearProjection(LinearProjection.Config(), CosineBackbone(), given.shape)
+    torch.testing.assert_close(method.predict(given.query), class_logits(given.query.prior, given.query.classes))
     labels = given.support.labels
-    before = cross_entropy(readout(given.support.prior, given.support.classes).mT, labels)
+    before = cross_entropy(class_logits(given.support.prior, given.support.classes).mT, labels)
     method = adapted(LinearProjection, given)
-    scores = readout(given.support.prior + given.support.keys @ method.best.mT, given.support.classes)
+    scores = class_logits(given.support.prior + given.support.keys @ method.best.mT, given.support.classes)
     assert cross_entropy(scores.mT, labels) < 0.7 * before
 
 
 def test_what_is_held_out_is_not_trained_on() -> None:
     given = problem(n_shot=9)
-    method = LinearProjection(LinearProjection.Config(), CosineBackbone(), given.setting)
+    method = LinearProjection(LinearProjection.Config(), CosineBackbone(), given.shape)
     method.loss(given.support)
     training, validation = method._training, method._validation
     assert (training.mask.sum(dim=1) == 32).all()

@@ -11,7 +11,7 @@ from bench.contracts import Kind, UsageError
 from bench.testing.doubles import CosineBackbone, adapt
 from bench.testing.tiny_models import save_model
 from methods.linear_projection_lm import LinearProjectionLm, ProjectionLmConfig
-from tests.texts import NAMES, PROMPTS, TEXTS, query, read, setting, support
+from tests.texts import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -20,7 +20,9 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def untrained(backbone: CausalLM, kind: Kind = Kind.LANGUAGE_MODELLING, n_way: int = 1, **config: Any) -> Any:
-    return LinearProjectionLm(ProjectionLmConfig(**{"steps": 6, "lr": 1e-2, **config}), backbone, setting(kind, n_way))
+    return LinearProjectionLm(
+        ProjectionLmConfig(**{"steps": 6, "lr": 1e-2, **config}), backbone, problem_shape(kind, n_way)
+    )
 
 
 def trained(backbone: CausalLM, **config: Any) -> Any:
@@ -40,16 +42,16 @@ def test_training_starts_at_the_model_as_it_is(backbone: CausalLM) -> None:
     with torch.no_grad():
         found = method.predict(query(TEXTS))
     assert isinstance(found, Tensor)
-    torch.testing.assert_close(found[0], backbone.score_texts(TEXTS, 32, None))
+    torch.testing.assert_close(found[0], backbone.loglikelihood_rolling(TEXTS, 32, None))
 
 
 def test_maps_learn_the_text_and_leave_the_backbone(backbone: CausalLM) -> None:
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    alone = backbone.score_texts(TEXTS, 32, None)
+    alone = backbone.loglikelihood_rolling(TEXTS, 32, None)
     method = trained(backbone)
     assert perplexity(method) < 0.9 * perplexity(untrained(backbone))
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
-    assert torch.equal(backbone.score_texts(TEXTS, 32, None), alone)
+    assert torch.equal(backbone.loglikelihood_rolling(TEXTS, 32, None), alone)
     assert all(parameter.grad is None for parameter in backbone.parameters())
 
 
@@ -60,7 +62,7 @@ def test_the_last_map_stands_before_the_final_norm(backbone: CausalLM) -> None:
     with torch.no_grad():
         state = seen.inputs + seen.inputs @ projection.mT
         expected = backbone.model.get_output_embeddings()(backbone.final_norm(state))
-        with method.attached():
+        with method.hooks_active():
             found = backbone.model(input_ids=seen.ids[None]).logits[0]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(found, seen.logits, atol=1e-2)
@@ -80,7 +82,7 @@ def test_answers_and_writing_go_through_the_maps(backbone: CausalLM) -> None:
     adapt(classifier, support(PROMPTS, labels=[0, 0], names=NAMES))
     with torch.no_grad():
         scores = classifier.predict(query(PROMPTS, NAMES))[0].log_softmax(dim=-1)
-    before = backbone.score_answers("", PROMPTS, NAMES).log_softmax(dim=-1)
+    before = backbone.loglikelihood("", PROMPTS, NAMES).log_softmax(dim=-1)
     assert (scores[:, 0] > before[:, 0]).all()
     translator = untrained(backbone, Kind.TRANSLATION, steps=60)
     adapt(translator, support(PROMPTS, [" gut", " gut"]))
@@ -90,4 +92,4 @@ def test_answers_and_writing_go_through_the_maps(backbone: CausalLM) -> None:
 
 def test_a_backbone_without_language_is_refused() -> None:
     with pytest.raises(UsageError, match="CosineBackbone"):
-        LinearProjectionLm(ProjectionLmConfig(), CosineBackbone(), setting())
+        LinearProjectionLm(ProjectionLmConfig(), CosineBackbone(), problem_shape())

@@ -32,7 +32,7 @@ def image(position: int) -> Image.Image:
 
 def pictures(backbone: Backbone, n_shot: int = 2, n_query: int = 2) -> Problem:
     """One episode of images, with the backbone's own class values and no features."""
-    values = backbone.class_values(NAMES, ["a photo of a {label}."])
+    values = backbone.class_embeddings(NAMES, ["a photo of a {label}."])
     classes = Classes(values[None], (NAMES,))
     given = problem(n_episodes=1, n_way=3, n_shot=n_shot, n_query=n_query, value_dim=values.shape[1])
 
@@ -44,7 +44,7 @@ def pictures(backbone: Backbone, n_shot: int = 2, n_query: int = 2) -> Problem:
 
     support = shown(given.support, 0)
     support = replace(support, labels=torch.arange(3 * n_shot)[None] % 3)
-    return Problem(support, shown(given.query, 300), given.setting)
+    return Problem(support, shown(given.query, 300), given.shape)
 
 
 @pytest.fixture(scope="module", params=["tiny-vit", "tiny-resnet-quickgelu", "efficientnet_lite0"])
@@ -59,14 +59,14 @@ def zero_shot(backbone: Backbone, given: Problem) -> Tensor:
     raw = given.query.inputs.episode(0)
     with torch.no_grad():
         features = backbone.encode(backbone.collate([backbone.prepare(each) for each in raw]))
-    return backbone.readout(features.prior[None], given.query.classes)
+    return backbone.class_logits(features.prior[None], given.query.classes)
 
 
 def test_starts_at_zero_shot_learns_and_leaves_the_backbone_alone(backbone: Backbone) -> None:
     given = pictures(backbone)
     weights = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     before = zero_shot(backbone, given)
-    method = Lora(LoraConfig(steps=4, lr=5e-3), backbone, given.setting)
+    method = Lora(LoraConfig(steps=4, lr=5e-3), backbone, given.shape)
     with torch.no_grad():
         # Attention is computed by another kernel; the rest is the same to the bit.
         tolerance = {"rtol": 1e-4, "atol": 1e-3} if "VisionTransformer" in repr(backbone) else {"rtol": 0, "atol": 0}
@@ -85,7 +85,7 @@ def test_starts_at_zero_shot_learns_and_leaves_the_backbone_alone(backbone: Back
 
 def test_only_adapters_are_trained_and_each_has_a_gradient(backbone: Backbone) -> None:
     given = pictures(backbone)
-    method = Lora(LoraConfig(rank=2), backbone, given.setting)
+    method = Lora(LoraConfig(rank=2), backbone, given.shape)
     trained = {name: parameter for name, parameter in method.named_parameters() if parameter.requires_grad}
     assert all("lora_" in name for name in trained)
     assert method.trainable_params() == sum(parameter.numel() for parameter in trained.values())
@@ -100,7 +100,7 @@ def test_a_run_is_reproducible_and_drops_inputs_in_training_alone(backbone: Back
     given = pictures(backbone, n_shot=1)
     scores = []
     for _ in range(2):
-        method = Lora(LoraConfig(steps=2, lr=5e-3, dropout=0.3), backbone, given.setting)
+        method = Lora(LoraConfig(steps=2, lr=5e-3, dropout=0.3), backbone, given.shape)
         adapt(method, given.support)
         with torch.no_grad():
             scores += [method.predict(given.query), method.predict(given.query)]
@@ -152,7 +152,7 @@ def test_gradients_are_clipped_whoever_makes_them() -> None:
 
 def test_padding_and_large_query_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     given, backbone = problem(n_episodes=1), NetworkBackbone()
-    method = Lora(LoraConfig(steps=1), backbone, given.setting)
+    method = Lora(LoraConfig(steps=1), backbone, given.shape)
     with torch.no_grad():
         expected = method.predict(given.query)
         monkeypatch.setattr("methods.lora.INPUTS_AT_ONCE", 3)
@@ -170,8 +170,8 @@ def test_padding_and_large_query_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_support_loss_is_cross_entropy_of_the_real_items() -> None:
     given, backbone = problem(n_episodes=1, sizes=[7]), NetworkBackbone()
-    method = Lora(LoraConfig(), backbone, given.setting)
+    method = Lora(LoraConfig(), backbone, given.shape)
     real = columns(given.support, slice(0, 7))
     features = backbone.encode(backbone.collate([backbone.prepare(raw) for raw in real.inputs.episode(0)]))
-    expected = cross_entropy(backbone.readout(features.prior[None], real.classes)[0], real.labels[0])
+    expected = cross_entropy(backbone.class_logits(features.prior[None], real.classes)[0], real.labels[0])
     torch.testing.assert_close(method.loss(given.support), expected)

@@ -33,13 +33,13 @@ def published(keys: Tensor, labels: Tensor, cosines: Tensor, steps: int) -> tupl
 @pytest.mark.parametrize("steps", [1, 10, 60])
 def test_equals_the_published_iteration(given: Problem, steps: int) -> None:
     scores = adapted(LpPlusPlus, given, steps=steps).predict(given.query).detach()
-    readout = CosineBackbone().readout
+    class_logits = CosineBackbone().class_logits
     for episode in range(3):
         mask = given.support.mask[episode]
         keys, labels = given.support.keys[episode][mask].double(), given.support.labels[episode][mask]
-        cosines = readout(given.support.prior, given.support.classes)[episode][mask].double() / 100
+        cosines = class_logits(given.support.prior, given.support.classes)[episode][mask].double() / 100
         prototypes, blend = published(keys, labels, cosines, steps)
-        query = readout(given.query.prior, given.query.classes)[episode].double() / 100
+        query = class_logits(given.query.prior, given.query.classes)[episode].double() / 100
         expected = given.query.keys[episode].double() @ prototypes.mT + blend * query
         torch.testing.assert_close(scores[episode].double(), expected, rtol=1e-4, atol=1e-3)
 

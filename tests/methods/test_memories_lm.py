@@ -9,11 +9,11 @@ from torch import Tensor
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind
 from bench.testing.tiny_models import save_model
-from methods._inside import Inside
+from methods._inside import HiddenStateMemory
 from methods.hebbian_lm import CosineHebbian, HebbianLm
 from methods.ridge_lm import RidgeLm
 from methods.softmax_memory_lm import SoftmaxMemoryLm
-from tests.texts import NAMES, PROMPTS, TEXTS, pairs, query, read, setting, support
+from tests.texts import NAMES, PROMPTS, TEXTS, pairs, problem_shape, query, read, support
 
 EVERY = pytest.mark.parametrize("cls", [SoftmaxMemoryLm, HebbianLm, RidgeLm])
 
@@ -24,9 +24,13 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def learnt(
-    cls: type[Inside], backbone: CausalLM, kind: Kind = Kind.LANGUAGE_MODELLING, texts: Any = TEXTS, **config: Any
+    cls: type[HiddenStateMemory],
+    backbone: CausalLM,
+    kind: Kind = Kind.LANGUAGE_MODELLING,
+    texts: Any = TEXTS,
+    **config: Any,
 ) -> Any:
-    method = cls(cls.Config(**config), backbone, setting(kind))
+    method = cls(cls.Config(**config), backbone, problem_shape(kind))
     with torch.no_grad():
         for text in texts:
             method.observe(support([text]))
@@ -124,7 +128,7 @@ def test_hebbian_reads_windows_of_a_long_text_in_order(backbone: CausalLM) -> No
 
 def test_hebbian_shuffles_examples_of_classes_by_the_seed(backbone: CausalLM) -> None:
     def weights(seed: int, decay: float = 0.95) -> Tensor:
-        given = setting(Kind.TEXT_CLASSIFICATION, n_way=2, seed=seed)
+        given = problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2, seed=seed)
         method = HebbianLm(HebbianLm.Config(decay=decay), backbone, given)  # type: ignore[call-arg]
         method.observe(support([*PROMPTS, "Word: dull\nSentiment:"], labels=[0, 0, 1], names=NAMES))
         method.solve()
@@ -152,7 +156,7 @@ def test_ridge_shrinks_by_a_share_of_the_mean_eigenvalue(backbone: CausalLM, str
 
 
 @EVERY
-def test_perplexity_goes_through_the_memory(cls: type[Inside], backbone: CausalLM) -> None:
+def test_perplexity_goes_through_the_memory(cls: type[HiddenStateMemory], backbone: CausalLM) -> None:
     method = learnt(cls, backbone)
     text = "very bad: a happy word"
     found = method.predict(query([text]))
@@ -161,25 +165,25 @@ def test_perplexity_goes_through_the_memory(cls: type[Inside], backbone: CausalL
     each = backbone.model.get_output_embeddings()(backbone.final_norm(state)).log_softmax(dim=-1)
     expected = -each[:-1].gather(1, seen.ids[1:, None]).sum()
     torch.testing.assert_close(found[0, 0, 0].float(), expected.detach(), rtol=1e-4, atol=1e-3)
-    assert not torch.allclose(found[0], backbone.score_texts([text], 32, None), atol=0.1)
+    assert not torch.allclose(found[0], backbone.loglikelihood_rolling([text], 32, None), atol=0.1)
 
 
 @EVERY
-def test_answers_and_writing_go_through_the_memory(cls: type[Inside], backbone: CausalLM) -> None:
+def test_answers_and_writing_go_through_the_memory(cls: type[HiddenStateMemory], backbone: CausalLM) -> None:
     method = learnt(cls, backbone, Kind.TEXT_CLASSIFICATION)
     scores = method.predict(query(PROMPTS, NAMES))
-    before = backbone.score_answers("", PROMPTS, NAMES)
+    before = backbone.loglikelihood("", PROMPTS, NAMES)
     assert scores.shape == (1, 2, 2)
     assert not torch.allclose(scores[0], before, atol=0.1)
     writer = learnt(cls, backbone, Kind.TRANSLATION)
-    plain = backbone.write(PROMPTS, 8)
+    plain = backbone.generate(PROMPTS, 8)
     assert writer.predict(query(PROMPTS)) != plain
     # Nothing stays behind.
-    assert torch.equal(backbone.score_answers("", PROMPTS, NAMES), before)
-    assert backbone.write(PROMPTS, 8) == plain
+    assert torch.equal(backbone.loglikelihood("", PROMPTS, NAMES), before)
+    assert backbone.generate(PROMPTS, 8) == plain
 
 
 @EVERY
-def test_without_examples_the_model_answers_as_it_is(cls: type[Inside], backbone: CausalLM) -> None:
+def test_without_examples_the_model_answers_as_it_is(cls: type[HiddenStateMemory], backbone: CausalLM) -> None:
     found = learnt(cls, backbone, texts=[]).predict(query(TEXTS))
-    torch.testing.assert_close(found[0], backbone.score_texts(TEXTS, 32, None))
+    torch.testing.assert_close(found[0], backbone.loglikelihood_rolling(TEXTS, 32, None))

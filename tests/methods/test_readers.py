@@ -46,15 +46,15 @@ def test_linear_attention_averages_values_around_their_mean() -> None:
 
 
 @pytest.mark.parametrize("cls", [SoftmaxMemory, LinearAttention])
-@pytest.mark.parametrize("prior_count", [0.0, 4.0])
+@pytest.mark.parametrize("prior_strength", [0.0, 4.0])
 @pytest.mark.parametrize("sizes", [[0, 12, 5], [0, 0, 0]])
 def test_an_episode_without_examples_answers_the_prior(
-    cls: type[SoftmaxMemory | LinearAttention], sizes: list[int], prior_count: float
+    cls: type[SoftmaxMemory | LinearAttention], sizes: list[int], prior_strength: float
 ) -> None:
-    given = problem(sizes=sizes, prior_count=prior_count)
+    given = problem(sizes=sizes, prior_strength=prior_strength)
     method = adapted(cls, given)
     assert torch.equal(method.recall(given.query)[0], torch.zeros_like(given.query.prior[0]))
-    expected = method.backbone.readout(given.query.prior, given.query.classes)
+    expected = method.backbone.class_logits(given.query.prior, given.query.classes)
     torch.testing.assert_close(method.predict(given.query)[0], expected[0])
 
 
@@ -67,5 +67,7 @@ def test_state_grows_with_the_store_but_not_with_sums() -> None:
 def test_zero_shot_is_the_prior() -> None:
     given = problem()
     method = adapted(ZeroShot, given)
-    assert torch.equal(method.predict(given.query), method.backbone.readout(given.query.prior, given.query.classes))
+    assert torch.equal(
+        method.predict(given.query), method.backbone.class_logits(given.query.prior, given.query.classes)
+    )
     assert method.state_bytes() == 0

@@ -21,7 +21,7 @@ def fitted(keys: Tensor, labels: Tensor, lam: float) -> SklearnRidge:
 def items(given: Problem, episode: int) -> tuple[Tensor, Tensor, Tensor]:
     """Keys, labels and draws of the real items."""
     mask = given.support.mask[episode]
-    draw = draws(given.support, given.setting.seed)[episode]
+    draw = draws(given.support, given.shape.seed)[episode]
     return given.support.keys[episode][mask].double(), given.support.labels[episode][mask], draw[mask]
 
 

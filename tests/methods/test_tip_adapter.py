@@ -15,7 +15,7 @@ SIZES = [12, 7, 1]
 
 
 def zero_shot(given: Problem) -> Tensor:
-    return CosineBackbone().readout(given.query.prior, given.query.classes)
+    return CosineBackbone().class_logits(given.query.prior, given.query.classes)
 
 
 def cached(queries: Tensor, keys: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
@@ -46,9 +46,9 @@ def test_training_equals_one_episode_by_itself(batch_size: int) -> None:
     scores = adapted(TipAdapterF, given, batch_size=batch_size, lr=0.01, epochs=6).predict(given.query).detach()
     for episode in range(3):
         alone = episodes_of(given, slice(episode, episode + 1))
-        order = draws(alone.support, alone.setting.seed)[0].argsort()
+        order = draws(alone.support, alone.shape.seed)[0].argsort()
         features, labels = alone.support.keys[0][order], alone.support.labels[0][order]
-        prior = CosineBackbone().readout(alone.support.prior, alone.support.classes)[0][order]
+        prior = CosineBackbone().class_logits(alone.support.prior, alone.support.classes)[0][order]
         keys = torch.nn.Parameter(features.clone())
         optimizer = torch.optim.AdamW([keys], lr=0.01, eps=1e-4)
         steps = 6 * -(-12 // batch_size)
@@ -66,7 +66,7 @@ def test_training_equals_one_episode_by_itself(batch_size: int) -> None:
 
 def test_training_lowers_the_loss() -> None:
     given = problem()
-    method = TipAdapterF(TipAdapterF.Config(lr=0.01), CosineBackbone(), given.setting)
+    method = TipAdapterF(TipAdapterF.Config(lr=0.01), CosineBackbone(), given.shape)
     start = method.loss(given.support).item()
     trained = adapted(TipAdapterF, given, lr=0.01)
     assert trained.loss(given.support).item() < start

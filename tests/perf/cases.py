@@ -16,8 +16,8 @@ from torch.nn.functional import normalize, one_hot
 from torch.utils.data import DataLoader
 
 from bench.backbones.efficientnet_lite0 import EfficientNetLite0, timm_state
-from bench.contracts import Backbone, Classes, Features, Inputs, Kind, Pool, Setting, Support, TaskData
-from bench.data.episodes import Draw, draw_episodes
+from bench.contracts import Backbone, Classes, Features, Inputs, Kind, Pool, ProblemShape, Support, TaskData
+from bench.data.episodes import EpisodeSpec, draw_episodes
 from bench.data.features import FeatureCache, FeatureTable
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
@@ -56,7 +56,7 @@ class _Cosine(Backbone):
     """Only what a probe needs of a backbone: nothing."""
 
     kinds = frozenset(Kind)
-    prior_count = 0.0
+    prior_strength = 0.0
     fingerprint = "none"
 
     def prepare(self, raw: Any) -> Any:
@@ -68,28 +68,28 @@ class _Cosine(Backbone):
     def encode(self, batch: Any) -> Features:
         raise NotImplementedError
 
-    def class_values(self, names: Any, prompts: Any) -> Tensor:
+    def class_embeddings(self, names: Any, prompts: Any) -> Tensor:
         raise NotImplementedError
 
-    def readout(self, answer: Tensor, classes: Classes) -> Tensor:
+    def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
         return answer
 
 
-def few_shot_solves(n_episodes: int = 600, n_shot: int = 5, n_query: int = 50) -> Case:
+def few_shot_solves(episodes: int = 600, shots: int = 5, queries: int = 50) -> Case:
     """600 closed-form episodes, 10-way 5-shot, solve and read."""
     generator = torch.Generator().manual_seed(0)
-    n_items = WAY * n_shot
-    keys = normalize(torch.randn(n_episodes, n_items, DIM, generator=generator), dim=-1)
-    queries = normalize(torch.randn(n_episodes, n_query, DIM, generator=generator), dim=-1)
+    n_items = WAY * shots
+    keys = normalize(torch.randn(episodes, n_items, DIM, generator=generator), dim=-1)
+    queries = normalize(torch.randn(episodes, queries, DIM, generator=generator), dim=-1)
     classes = normalize(torch.randn(WAY, DIM, generator=generator), dim=-1)
     # How alike classes are: it turns an answer in labels into scores, for both ways in one small product.
     alike = classes @ classes.mT
-    labels = torch.arange(WAY).repeat_interleave(n_shot)
-    mask = torch.ones(n_episodes, n_items, dtype=torch.bool)
+    labels = torch.arange(WAY).repeat_interleave(shots)
+    mask = torch.ones(episodes, n_items, dtype=torch.bool)
 
     def ours() -> list[Tensor]:
         answers = []
-        for start in range(0, n_episodes, 64):
+        for start in range(0, episodes, 64):
             part = slice(start, start + 64)
             size = len(keys[part])
             memory = FastWeights(size, DIM, WAY, n_items=n_items, alpha=ALPHA)
@@ -100,7 +100,7 @@ def few_shot_solves(n_episodes: int = 600, n_shot: int = 5, n_query: int = 50) -
 
     def other() -> list[Tensor]:
         answers = []
-        for episode in range(n_episodes):
+        for episode in range(episodes):
             inverse = torch.linalg.pinv(keys[episode], atol=0.0, rtol=n_items**-ALPHA)
             answers.append(queries[episode] @ inverse @ alike[labels])
         return answers
@@ -120,28 +120,28 @@ def few_shot_solves(n_episodes: int = 600, n_shot: int = 5, n_query: int = 50) -
     )
 
 
-def streamed_fast_weights(n_items: int = 50_000, n_way: int = 100) -> Case:
+def streamed_fast_weights(n_items: int = 50_000, ways: int = 100) -> Case:
     """FAAST on 50,000 x 1,024 keys, streamed."""
     generator = torch.Generator().manual_seed(0)
     scale = torch.logspace(0, -2, DIM)
     keys = normalize(torch.randn(1, n_items, DIM, generator=generator) * scale, dim=-1)
-    labels = torch.randint(n_way, (1, n_items), generator=generator)
+    labels = torch.randint(ways, (1, n_items), generator=generator)
     rtol = n_items**-ALPHA
 
     def ours() -> Tensor:
-        memory = FastWeights(1, DIM, n_way, n_items=n_items, alpha=ALPHA)
+        memory = FastWeights(1, DIM, ways, n_items=n_items, alpha=ALPHA)
         for start in range(0, n_items, 4096):
             part = keys[:, start : start + 4096]
-            values = one_hot(labels[:, start : start + 4096], n_way).float()
+            values = one_hot(labels[:, start : start + 4096], ways).float()
             memory.observe(part, values, torch.ones(part.shape[:2], dtype=torch.bool))
         memory.solve()
         return memory.weights[0]
 
     def other() -> Tensor:
-        return (torch.linalg.pinv(keys[0], atol=0.0, rtol=rtol) @ one_hot(labels[0], n_way).float()).T
+        return (torch.linalg.pinv(keys[0], atol=0.0, rtol=rtol) @ one_hot(labels[0], ways).float()).T
 
     def error() -> float:
-        exact = (torch.linalg.pinv(keys[0].double(), atol=0.0, rtol=rtol) @ one_hot(labels[0], n_way).double()).T
+        exact = (torch.linalg.pinv(keys[0].double(), atol=0.0, rtol=rtol) @ one_hot(labels[0], ways).double()).T
         return float((ours() - exact).norm() / exact.norm())
 
     return Case(
@@ -156,12 +156,12 @@ def streamed_fast_weights(n_items: int = 50_000, n_way: int = 100) -> Case:
     )
 
 
-def probe_episodes(n_episodes: int = 600, alone: int = 12, n_shot: int = 5) -> Case:
+def probe_episodes(episodes: int = 600, alone: int = 12, shots: int = 5) -> Case:
     """600 linear probes of 100 steps, batched; the other way is timed on some of them."""
     generator = torch.Generator().manual_seed(0)
-    n_items = WAY * n_shot
-    keys = normalize(torch.randn(n_episodes, n_items, DIM, generator=generator), dim=-1)
-    labels = torch.arange(WAY).repeat_interleave(n_shot).expand(n_episodes, -1)
+    n_items = WAY * shots
+    keys = normalize(torch.randn(episodes, n_items, DIM, generator=generator), dim=-1)
+    labels = torch.arange(WAY).repeat_interleave(shots).expand(episodes, -1)
 
     def support(part: slice) -> Support:
         size = len(keys[part])
@@ -180,8 +180,8 @@ def probe_episodes(n_episodes: int = 600, alone: int = 12, n_shot: int = 5) -> C
         from bench.engine.lightning_module import GradientAdaptation
 
         batch = support(part)
-        setting = Setting(len(batch.keys), WAY, n_items, DIM, 1, 0.0, "\n", 0)
-        method = LinearProbe(LinearProbeConfig(steps=100), _Cosine(), setting)
+        shape = ProblemShape(len(batch.keys), WAY, n_items, DIM, 1, 0.0, "\n", 0)
+        method = LinearProbe(LinearProbeConfig(steps=100), _Cosine(), shape)
         trainer = DeviceOptions(accelerator="cpu").trainer(max_steps=method.steps, max_epochs=-1)
         trainer.fit(GradientAdaptation(method), DataLoader([batch] * method.steps, batch_size=None))
         return method.weight.detach()
@@ -191,9 +191,9 @@ def probe_episodes(n_episodes: int = 600, alone: int = 12, n_shot: int = 5) -> C
         what="600 linear-probe episodes of 100 steps",
         against=f"one Trainer fit per episode ({alone} of them timed)",
         promise=50,
-        ours=lambda: torch.cat([fit(slice(start, start + size)) for start in range(0, n_episodes, size)]),
+        ours=lambda: torch.cat([fit(slice(start, start + size)) for start in range(0, episodes, size)]),
         other=lambda: torch.cat([fit(slice(episode, episode + 1)) for episode in range(alone)]),
-        other_share=alone / n_episodes,
+        other_share=alone / episodes,
         error=lambda: float((fit(slice(0, size))[:1] - fit(slice(0, 1))).norm() / fit(slice(0, 1)).norm()),
         error_of="the weights of an episode alone",
     )
@@ -235,21 +235,21 @@ def image_encoding(n_images: int = 2000, alone: int = 400) -> Case:
     )
 
 
-def settings_of_one_support(n_items: int = 5000, n_query: int = 200) -> Case:
-    """100 settings of (prior_count, alpha) on one support set against one solve of it."""
+def settings_of_one_support(n_items: int = 5000, queries: int = 200) -> Case:
+    """100 settings of (prior_strength, alpha) on one support set against one solve of it."""
     generator = torch.Generator().manual_seed(0)
     # Directions fall off steeply, as those of real features do, so that every cut-off drops some.
     scale = torch.logspace(0, -4, DIM)
     keys = normalize(torch.randn(1, n_items, DIM, generator=generator) * scale, dim=-1)
-    queries = normalize(torch.randn(n_query, DIM, generator=generator) * scale, dim=-1)
-    prior = torch.randn(n_query, WAY, generator=generator)
+    queries = normalize(torch.randn(queries, DIM, generator=generator) * scale, dim=-1)
+    prior = torch.randn(queries, WAY, generator=generator)
     values = one_hot(torch.randint(WAY, (1, n_items), generator=generator), WAY).float()
     mask = torch.ones(1, n_items, dtype=torch.bool)
     alphas = [0.2 * step for step in range(1, 11)]
-    prior_counts = [100.0 * step for step in range(10)]
+    prior_strengths = [100.0 * step for step in range(10)]
 
-    def mixed(weights: Tensor, prior_count: float) -> Tensor:
-        share = n_items / (prior_count + n_items)
+    def mixed(weights: Tensor, prior_strength: float) -> Tensor:
+        share = n_items / (prior_strength + n_items)
         return (1 - share) * prior + share * (queries @ weights.mT)
 
     def every_setting() -> Tensor:
@@ -257,20 +257,22 @@ def settings_of_one_support(n_items: int = 5000, n_query: int = 200) -> Case:
         sums.add(keys, values)
         rtol = torch.tensor([[n_items**-alpha] for alpha in alphas], dtype=torch.float64)
         weights = Spectrum.of_gram(sums.gram).weights(sums.cross, rtol)[:, 0].float()
-        return torch.stack([mixed(each, prior_count) for each in weights for prior_count in prior_counts])
+        return torch.stack([mixed(each, prior_strength) for each in weights for prior_strength in prior_strengths])
 
-    def one_solve(alpha: float = ALPHA, prior_count: float = 0.0) -> Tensor:
+    def one_solve(alpha: float = ALPHA, prior_strength: float = 0.0) -> Tensor:
         memory = FastWeights(1, DIM, WAY, n_items=n_items, alpha=alpha)
         memory.observe(keys, values, mask)
         memory.solve()
-        return mixed(memory.weights[0], prior_count)
+        return mixed(memory.weights[0], prior_strength)
 
     def error() -> float:
-        alone = torch.stack([one_solve(alpha, prior_count) for alpha in alphas for prior_count in prior_counts])
+        alone = torch.stack(
+            [one_solve(alpha, prior_strength) for alpha in alphas for prior_strength in prior_strengths]
+        )
         return float((every_setting() - alone).norm() / alone.norm())
 
     return Case(
-        what=f"100 settings of (prior_count, alpha) on one support set of {n_items:,} x {DIM:,}",
+        what=f"100 settings of (prior_strength, alpha) on one support set of {n_items:,} x {DIM:,}",
         against="one solve and read",
         promise=0.5,
         ours=every_setting,
@@ -284,7 +286,7 @@ def encodes_of_the_protocol() -> Case:
     """How many images the few-shot protocol encodes, on pools of CIFAR-10's size."""
     pools = [Pool(Dataset.from_dict({"input": range(WAY * n)}), np.repeat(np.arange(WAY), n)) for n in (5000, 1000)]
     data = TaskData(*pools, tuple(map(str, range(WAY))), "none")
-    draw = Draw(task="cifar10", seed=0, n_episodes=600, n_shot=5, n_query=20, n_way=None)
+    draw = EpisodeSpec(task="cifar10", seed=0, episodes=600, shots=5, queries=20, ways=None)
 
     def ours() -> int:
         episodes = draw_episodes(data, draw)

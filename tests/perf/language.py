@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.backbones._texts import by_length, padded
 from bench.backbones.smollm2_135m import PLUGIN
-from bench.contracts import Classes, Inputs, Kind, LanguageBackbone, Setting, Support
+from bench.contracts import Classes, Inputs, Kind, LanguageBackbone, ProblemShape, Support
 from bench.meters.memory import memory_meter
 from methods.faast import FastWeights
 from methods.faast_lm import FaastLm, FaastLmConfig
@@ -50,31 +50,31 @@ def scoring(count: int = 24) -> Case:
         what=f"scoring {count} texts of up to {WINDOW} tokens, SmolLM2-135M",
         against="bare `model.forward` on the same tokens, sorted by length",
         promise=0.85,
-        ours=lambda: backbone.score_texts(cut, WINDOW, None),
+        ours=lambda: backbone.loglikelihood_rolling(cut, WINDOW, None),
         other=lambda: _forward(backbone.model, rows),
     )
 
 
-def shared_demonstrations(shots: int = 16, n_query: int = 32, alone: int = 4) -> Case:
+def shared_demonstrations(shots: int = 16, queries: int = 32, alone: int = 4) -> Case:
     """In-context learning with the demonstrations read once, against once per query."""
     backbone = model()
     words = [name for name in sorted(topics) if name.isalpha()]
-    prompts = [f"Word: {word.lower()}\nSentiment:" for word in words[: shots + n_query]]
+    prompts = [f"Word: {word.lower()}\nSentiment:" for word in words[: shots + queries]]
     context = "".join(f"{prompt}{ANSWERS[number % 2]}\n" for number, prompt in enumerate(prompts[:shots]))
     asked = prompts[shots:]
 
     def one_by_one() -> Tensor:
-        return torch.cat([backbone.score_answers(context, [prompt], ANSWERS) for prompt in asked[:alone]])
+        return torch.cat([backbone.loglikelihood(context, [prompt], ANSWERS) for prompt in asked[:alone]])
 
     def error() -> float:
-        together = backbone.score_answers(context, asked, ANSWERS)[:alone]
+        together = backbone.loglikelihood(context, asked, ANSWERS)[:alone]
         return float((together - one_by_one()).abs().max())
 
     return Case(
         what=f"in-context learning, {shots} demonstrations shared by {len(asked)} queries",
         against=f"reading them again for each query ({alone} of them timed)",
         promise=5,
-        ours=lambda: backbone.score_answers(context, asked, ANSWERS),
+        ours=lambda: backbone.loglikelihood(context, asked, ANSWERS),
         other=one_by_one,
         other_share=alone / len(asked),
         error=error,
@@ -96,8 +96,8 @@ def _support(given: list[str]) -> Support:
 
 
 def _adapt(backbone: LanguageBackbone, given: list[str]) -> FaastLm:
-    setting = Setting(1, 1, len(given), 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
-    method = FaastLm(FaastLmConfig(window=WINDOW), backbone, setting)
+    shape = ProblemShape(1, 1, len(given), 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
+    method = FaastLm(FaastLmConfig(window=WINDOW), backbone, shape)
     method.observe(_support(given))
     method.solve()
     return method

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.engine.trainer import quiet_lightning
-from bench.meters.memory import loaded_objects_set_aside, memory_meter
+from bench.meters.memory import garbage_collection_frozen, memory_meter
 from tests.perf import cases, language, trials
 from tests.perf.cases import Case
 
@@ -21,7 +21,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     quiet_lightning()
     made: Case = request.param()
     # As the runner does: a stage's meter collects garbage, which must not count what is loaded.
-    with loaded_objects_set_aside():
+    with garbage_collection_frozen():
         yield made
 
 

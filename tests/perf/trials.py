@@ -12,28 +12,28 @@ from bench.testing.doubles import CosineBackbone, adapted, columns, masked, prob
 from methods.faast import Faast, FaastConfig
 from sweeps.definition import SweepSpec
 from sweeps.study import Sweep
-from sweeps.trials import Ground
+from sweeps.trials import TuningData
 from tests.perf.cases import DIM, WAY, Case
 
 
-def faast_trials(n_trials: int = 100, n_shot: int = 5) -> Case:
+def faast_trials(n_trials: int = 100, shots: int = 5) -> Case:
     """Trials of FAAST on one support set, 10-way 5-shot, each example left out; one trial is timed the other way."""
-    given = problem(n_episodes=1, n_way=WAY, n_shot=n_shot, key_dim=DIM, value_dim=DIM)
+    given = problem(n_episodes=1, n_way=WAY, n_shot=shots, key_dim=DIM, value_dim=DIM)
     backbone = CosineBackbone(DIM, DIM)
     # Nothing is cut off at these exponents, so that both ways fit the same maps.
-    configs = [FaastConfig(alpha=3 + trial / n_trials, prior_count=float(trial)) for trial in range(n_trials)]
+    configs = [FaastConfig(alpha=3 + trial / n_trials, prior_strength=float(trial)) for trial in range(n_trials)]
 
     def ours() -> Tensor:
-        trials = Faast.leave_one_out(backbone, given.setting, given.support)
+        trials = Faast.leave_one_out(backbone, given.shape, given.support)
         return torch.stack([trials.scores(config) for config in configs])
 
     def other() -> Tensor:
         answers = []
-        for item in range(WAY * n_shot):
+        for item in range(WAY * shots):
             mask = given.support.mask.clone()
             mask[:, item] = False
             left = masked(given.support, mask)
-            method = adapted(Faast, type(given)(left, given.query, given.setting), backbone, **configs[0].model_dump())
+            method = adapted(Faast, type(given)(left, given.query, given.shape), backbone, **configs[0].model_dump())
             answers.append(method.predict(columns(given.support, slice(item, item + 1))))  # type: ignore[arg-type]
         return torch.cat(answers, dim=1)
 
@@ -57,7 +57,7 @@ def faast_study(n_trials: int = 200, alone: int = 20) -> Case:
     """A study of FAAST on cached features of digits, sampler and journal included."""
     folder = TemporaryDirectory()
     numbers = count()
-    ground = Ground.of(SweepSpec(task="digits", method="faast"), None, DeviceOptions(accelerator="cpu"))
+    ground = TuningData.of(SweepSpec(task="digits", method="faast"), None, DeviceOptions(accelerator="cpu"))
 
     def study(trials: int, **fields: str) -> Sweep:
         spec = SweepSpec(task="digits", method="faast", trials=trials, **fields)  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ def test_the_method_reads_the_file_and_answers_differently(folder: Path, tmp_pat
         with torch.no_grad():
             method.learn(ids, torch.ones_like(ids))
             method.solve()
-            with method.attached():
+            with method.hooks_active():
                 answers.append(backbone.causal_lm(input_ids=ids).logits)
     assert (answers[0] - answers[1]).abs().max() > 1e-3
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.readouts.training import ReadoutTraining, Recipe, batch_weights, warmup_steps
-from bench.toolkit.hooks import weighed
+from bench.toolkit.hooks import gated_values
 from bench.toolkit.readout_files import Readout, write_readouts
 from tests.readouts.tiny import WIDTH, method_with, model_folder, some_windows
 
@@ -54,9 +54,9 @@ def test_the_gradient_through_the_solve_is_exact(n_pairs: int) -> None:
 
     def reference(scorer: Tensor) -> Tensor:
         inverse = torch.linalg.pinv(keys, atol=0.0, rtol=1 / n_pairs)
-        return weighed(keys, values, scorer).mT @ inverse.mT
+        return gated_values(keys, values, scorer).mT @ inverse.mT
 
-    weights = batch_weights(keys, weighed(keys, values, scorer), alpha=1.0)
+    weights = batch_weights(keys, gated_values(keys, values, scorer), alpha=1.0)
     torch.testing.assert_close(weights.double(), reference(scorer), rtol=1e-5, atol=1e-6)
     (found,) = torch.autograd.grad((weights * probe).sum(), scorer)
     (expected,) = torch.autograd.grad((reference(scorer) * probe).sum(), scorer)
@@ -81,7 +81,7 @@ def test_training_attaches_what_the_method_attaches(backbone: CausalLM, tmp_path
     with torch.no_grad():
         method.learn(ids, torch.ones_like(ids))
         method.solve()
-        with method.attached():
+        with method.hooks_active():
             loss = backbone.causal_lm(input_ids=ids, labels=ids).loss
     torch.testing.assert_close(training.training_step(ids).detach(), loss, rtol=1e-4, atol=1e-5)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from bench.backbones.hf import CausalLM
-from bench.contracts import Kind, Setting
+from bench.contracts import Kind, ProblemShape
 from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Corpus, packed_windows
 from bench.readouts.session import Session
@@ -51,5 +51,5 @@ def session(folder: Path, out: Path, *, resume: bool = False, **changes: Any) ->
 
 
 def method_with(backbone: CausalLM, path: Path | None, **config: Any) -> FaastLm:
-    setting = Setting(1, 1, 1, 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
-    return FaastLm(FaastLmConfig(readouts=None if path is None else str(path), **config), backbone, setting)
+    shape = ProblemShape(1, 1, 1, 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
+    return FaastLm(FaastLmConfig(readouts=None if path is None else str(path), **config), backbone, shape)

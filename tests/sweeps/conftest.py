@@ -5,7 +5,7 @@ import pytest
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from sweeps.definition import sweep_spec
 from sweeps.study import Sweep
-from sweeps.trials import Ground
+from sweeps.trials import TuningData
 
 
 @pytest.fixture
@@ -14,8 +14,8 @@ def sweep(outside, cache, tmp_path):
     quiet_lightning()
 
     def make(workers=1, storage=None, **fields):
-        spec = sweep_spec({"task": "stripes", "backbone": "pixels", "method": "planted", "n_episodes": 3, **fields})
-        ground = Ground.of(spec, None, DeviceOptions(accelerator="cpu", batch_size=16))
-        return Sweep(spec, ground, storage or str(tmp_path / "journal.log"), workers)
+        spec = sweep_spec({"task": "stripes", "backbone": "pixels", "method": "planted", "episodes": 3, **fields})
+        tuning_data = TuningData.of(spec, None, DeviceOptions(accelerator="cpu", batch_size=16))
+        return Sweep(spec, tuning_data, storage or str(tmp_path / "journal.log"), workers)
 
     return make

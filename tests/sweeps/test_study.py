@@ -142,10 +142,10 @@ def test_a_study_with_only_failures_says_why(sweep):
 def test_several_objectives_have_a_pareto_set(sweep):
     made = sweep(trials=8, sampler="random", objectives=["score", "adapt_seconds", "peak_memory_mb"])
     made.run()
-    front = made.front()
-    scores = [trial.values[0] for trial in front]
+    pareto = made.pareto_trials()
+    scores = [trial.values[0] for trial in pareto]
     assert scores == sorted(scores, reverse=True)
-    for trial in front:
+    for trial in pareto:
         assert not any(
             other.values[0] >= trial.values[0]
             and all(ours < theirs for ours, theirs in zip(other.values[1:], trial.values[1:], strict=True))
@@ -160,7 +160,7 @@ def test_several_objectives_have_a_pareto_set(sweep):
 
 def test_hyperband_gives_up_what_falls_behind(sweep):
     made = sweep(
-        method="linear_probe", trials=16, sampler="random", objectives=["likelihood"], n_episodes=2, folds=2,
+        method="linear_probe", trials=16, sampler="random", objectives=["likelihood"], episodes=2, folds=2,
         set={"steps": 9, "weight_decay": 1e-4}, space={"lr": {"low": 1e-6, "high": 1.0, "log": True}},
     )  # fmt: skip
     made.run()

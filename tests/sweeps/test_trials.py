@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset
 
 from bench.contracts import Pool, UsageError
-from bench.data.episodes import PADDING, Draw, Episodes, draw_episodes
+from bench.data.episodes import PADDING, Episodes, EpisodeSpec, draw_episodes
 from methods.faast import FaastConfig
 from methods.knn import KnnConfig
 from sweeps.trials import Trials
@@ -20,8 +20,8 @@ def data(per_class=(12, 12, 12)):
     return SupportData(Pool(Dataset.from_dict({"input": list(range(len(labels)))}), labels), names, "1")
 
 
-def draw(n_shot, **changes):
-    return Draw(**{"task": "t", "seed": 0, "n_episodes": 4, "n_shot": n_shot, "n_query": 5, "n_way": None, **changes})
+def draw(shots, **changes):
+    return EpisodeSpec(**{"task": "t", "seed": 0, "episodes": 4, "shots": shots, "queries": 5, "ways": None, **changes})
 
 
 def items(episodes, row):
@@ -64,13 +64,11 @@ def test_support_sets_are_those_of_the_run():
     assert found.query.size == 0
 
 
-@pytest.mark.parametrize("n_shot", [2, 3, 5, None])
-def test_folds_hold_each_item_out_once(n_shot):
-    sets = support_sets(
-        data((12, 7, 9)) if n_shot is None else data(), draw(n_shot, n_episodes=1 if n_shot is None else 4)
-    )
+@pytest.mark.parametrize("shots", [2, 3, 5, None])
+def test_folds_hold_each_item_out_once(shots):
+    sets = support_sets(data((12, 7, 9)) if shots is None else data(), draw(shots, episodes=1 if shots is None else 4))
     folds = cross_validation(sets, 5)
-    assert len(folds) == min(5, n_shot or 12)
+    assert len(folds) == min(5, shots or 12)
     for row in range(len(sets)):
         whole, _ = items(sets, row)
         held = []
@@ -95,7 +93,7 @@ def test_at_one_shot_two_items_of_a_class_take_turns():
 
 
 def test_the_only_item_of_a_class_is_never_held_out():
-    sets = support_sets(data((4, 1)), draw(None, n_episodes=1))
+    sets = support_sets(data((4, 1)), draw(None, episodes=1))
     for fold in (*cross_validation(sets, 4), *repeated_splits(sets, 3)):
         support, query = items(fold, 0)
         assert {label for _, label in query} == {0}
@@ -103,7 +101,7 @@ def test_the_only_item_of_a_class_is_never_held_out():
 
 
 def test_splits_hold_out_a_fifth_of_each_class_and_differ():
-    sets = support_sets(data((10, 20, 1)), draw(None, n_episodes=1))
+    sets = support_sets(data((10, 20, 1)), draw(None, episodes=1))
     found = repeated_splits(sets, 4)
     for split in found:
         support, query = items(split, 0)
@@ -116,11 +114,11 @@ def test_splits_hold_out_a_fifth_of_each_class_and_differ():
 
 def test_leaving_one_out_in_closed_form_is_what_folds_of_one_item_give(sweep):
     """With as many folds as shots and nothing cut off: the same items, answered by the same maps."""
-    config = FaastConfig(alpha=4.0, prior_count=3.0)
-    closed = sweep(method="faast", n_shot=3, objectives=["likelihood"]).trials
+    config = FaastConfig(alpha=4.0, prior_strength=3.0)
+    closed = sweep(method="faast", shots=3, objectives=["likelihood"]).trials
     assert closed.validation == "leave_one_out"
     sets: Episodes = closed.sets
-    one_by_one = sweep(method="faast", n_shot=3, objectives=["likelihood"], validation="cross_validation").trials
+    one_by_one = sweep(method="faast", shots=3, objectives=["likelihood"], validation="cross_validation").trials
     one_by_one.folds = [_without(sets, item) for item in range(sets.support.shape[1])]
     assert closed.values(config) == pytest.approx(one_by_one.values(config), abs=1e-5)
 
@@ -138,7 +136,7 @@ def _without(sets, item):
     [
         ({"method": "faast"}, "leave_one_out"),
         ({"method": "ridge"}, "leave_one_out"),
-        ({"method": "faast", "n_shot": 1}, "cross_validation"),
+        ({"method": "faast", "shots": 1}, "cross_validation"),
         ({"method": "faast", "set": {"solver": "pinv"}}, "cross_validation"),
         ({"method": "faast", "set": {"alpha": "auto"}}, "cross_validation"),
         ({"method": "ridge", "set": {"random_features": 8}}, "cross_validation"),
@@ -160,5 +158,5 @@ def test_what_is_impossible_is_said(sweep):
 
 
 def test_trials_are_made_of_the_default_s_number_of_support_sets(sweep):
-    assert len(sweep(n_episodes=None).trials.sets) == 6  # all that the task's protocol has
+    assert len(sweep(episodes=None).trials.sets) == 6  # all that the task's protocol has
     assert isinstance(sweep().trials, Trials)

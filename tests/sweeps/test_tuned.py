@@ -101,7 +101,7 @@ def bench(in_process):
 
 
 def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_process):
-    block = {"task": "stripes", "backbone": "pixels", "methods": ["knn"], "shots": [3], "n_episodes": 2}
+    block = {"task": "stripes", "backbone": "pixels", "methods": ["knn"], "shots": [3], "episodes": 2}
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({"name": "mixed", "blocks": [block, block | {"tune_all": 3}]}), encoding="utf-8")
     bench("run", suite, "--logger", "none", "--costs", "same", "--store", tmp_path / "runs")
@@ -157,9 +157,9 @@ def test_two_configs_of_one_method_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("task", "backbone", "method", "shots", "config"),
     [
-        ("cifar10", None, "faast", 5, {"alpha": 0.8, "prior_count": 400}),
-        ("mini_imagenet", None, "faast", 5, {"alpha": 0.8, "prior_count": 800}),
-        ("mini_imagenet_ids", None, "faast", "full", {"alpha": 0.8, "prior_count": 0}),
+        ("cifar10", None, "faast", 5, {"alpha": 0.8, "prior_strength": 400}),
+        ("mini_imagenet", None, "faast", 5, {"alpha": 0.8, "prior_strength": 800}),
+        ("mini_imagenet_ids", None, "faast", "full", {"alpha": 0.8, "prior_strength": 0}),
         ("sst2", "hf:openai-community/gpt2-xl", "faast_lm", 5, {"alpha": 0.905}),
         ("imdb", "hf:openai-community/gpt2-xl", "faast_lm", "full", {"alpha": 0.7}),
         ("iwslt2017_de_en", "hf:Qwen/Qwen2.5-3B-Instruct", "faast_lm", 100, {"alpha": 0.9}),
@@ -174,7 +174,7 @@ def test_published_values_are_a_preset(task, backbone, method, shots, config):
 
 def test_what_a_user_sets_goes_before_a_preset_and_a_task_it_does_not_name_is_refused():
     block = Block(task="cifar10", methods=["faast"], shots=[1], preset="published", set={"faast": {"alpha": 1.0}})
-    assert expand(block)[0].config == {"alpha": 1.0, "prior_count": 400}
+    assert expand(block)[0].config == {"alpha": 1.0, "prior_strength": 400}
     with pytest.raises(UsageError, match="the preset published says nothing of faast on digits"):
         expand(block.model_copy(update={"task": "digits"}))
     with pytest.raises(UsageError, match="presets has no 'publishd'; did you mean 'published'"):

@@ -49,4 +49,4 @@ def test_intents_are_known_by_name(data: Path) -> None:
 
 
 def test_a_few_queries_of_each_intent_are_many() -> None:
-    assert (PLUGIN.protocol.n_episodes, PLUGIN.protocol.n_query) == (3, 2)
+    assert (PLUGIN.protocol.episodes, PLUGIN.protocol.queries) == (3, 2)

@@ -22,7 +22,7 @@ def test_digits_are_split_in_halves_of_each_class(digits: TaskData) -> None:
     support, query = (np.bincount(pool.labels, minlength=10) for pool in (digits.support, digits.query))
     assert support.sum() + query.sum() == 1797
     assert set(support - query) <= {0, 1}
-    assert query.min() >= DIGITS.protocol.n_query
+    assert query.min() >= DIGITS.protocol.queries
 
 
 def test_digits_are_grey_images_over_the_full_range(digits: TaskData) -> None:

@@ -167,7 +167,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def run(runner: Runner, **block: Any) -> Report:
-    asked = {"task": "image_folder", "methods": ["faast"], "shots": ["full"], "n_query": "all"} | block
+    asked = {"task": "image_folder", "methods": ["faast"], "shots": ["full"], "queries": "all"} | block
     return runner.run(expand(Block.model_validate(asked)))
 
 
@@ -235,7 +235,7 @@ def test_full_support_is_streamed_and_leaves_nothing_behind(
     runner: Runner, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_folders(tmp_path / "data", {"cat": 150, "dog": 150})
-    alone = {"backbone": clip, "set": {"faast": {"prior_count": 0}}}
+    alone = {"backbone": clip, "set": {"faast": {"prior_strength": 0}}}
     whole = only(run(runner, **alone))
     assert whole.value is not None
     assert whole.value > 90

@@ -123,7 +123,7 @@ def test_topics_are_halved_and_none_is_in_both_pools() -> None:
     assert not support & query
     assert abs(len(support) - len(query)) <= 1
     assert len(support) == len(task.support.labels)
-    assert len(query) >= PYDOC.protocol.n_query
+    assert len(query) >= PYDOC.protocol.queries
     assert min(map(len, support | query)) >= MIN_CHARACTERS
     assert sum(map(len, support | query)) > 400_000
     again = PYDOC().load(None)

@@ -50,7 +50,7 @@ def test_images_are_squashed_to_84_pixels(data: Path) -> None:
 def test_ids_share_images_and_halves(data: Path) -> None:
     named, ids = PLUGIN().load(data), mini_imagenet_ids.PLUGIN().load(data)
     assert ids.classes == tuple(CLASSES)
-    assert mini_imagenet_ids.PLUGIN.prior_count == 0
+    assert mini_imagenet_ids.PLUGIN.prior_strength == 0
     assert colours(ids, "support") == colours(named, "support")
     assert ids.support.labels.tolist() == named.support.labels.tolist()
 

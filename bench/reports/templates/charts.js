@@ -58,7 +58,7 @@ function layout(xaxis, sample) {
 
 function hoverText(row) {
   const lines = [
-    `<b>${plain(labelOf(row))}</b>`, `${score(row)} · ${counted(row.n_shot)}`,
+    `<b>${plain(labelOf(row))}</b>`, `${score(row)} · ${counted(row.shots)}`,
     `${number(row.seconds_once)} s to the first answer`, `${number(row.peak_memory_mb)} MB peak`,
   ];
   return [...lines, ...(row.status === "ok" ? [] : [plain(row.status)])].join("<br>");
@@ -101,7 +101,7 @@ function leaveOut(indices) {
 
 /** The methods that are told apart: those on a front at these shots, then the best, in the order of their scores. */
 function featured(indices, shots) {
-  const best = indices.map((index) => rows[index]).filter((row) => row.value !== null && row.n_shot === shots)
+  const best = indices.map((index) => rows[index]).filter((row) => row.value !== null && row.shots === shots)
     .sort((first, second) => worth(second) - worth(first));
   const wanted = new Set([...best.filter((row) => row.front), ...best].map(nameOf));
   const kept = new Set([...wanted].slice(0, MARKS.length));
@@ -125,7 +125,7 @@ function drawLegend(marks, indices) {
 function drawCost(chart, field, title, indices, shots, marks) {
   const scored = indices.filter((index) => {
     const row = rows[index];
-    return row.n_shot === shots && row.value !== null && row[field] !== null;
+    return row.shots === shots && row.value !== null && row[field] !== null;
   });
   const front = scored.filter((index) => rows[index].front.split("+").includes(chart))
     .sort((first, second) => rows[first][field] - rows[second][field]);
@@ -170,10 +170,10 @@ function drawLines(chart, indices, key, x, axis, marks) {
 }
 
 function drawShots(indices, marks) {
-  const seen = [...new Set(indices.map((index) => rows[index].n_shot))].sort((first, second) => shotsRank(first) - shotsRank(second));
+  const seen = [...new Set(indices.map((index) => rows[index].shots))].sort((first, second) => shotsRank(first) - shotsRank(second));
   const axis = { type: "category", title: "shots per class", categoryorder: "array", categoryarray: seen };
   tell("by-shots", "the same methods at every number of shots");
-  drawLines("by-shots", indices, labelOf, (row) => row.n_shot, axis, marks);
+  drawLines("by-shots", indices, labelOf, (row) => row.shots, axis, marks);
 }
 
 /** The limits that a row was run under, by axis. */
@@ -181,7 +181,7 @@ const limitsOn = (row) => Object.fromEntries(
   Object.entries(records[row.runs[0]].spec.budget).filter(([, limit]) => limit !== null));
 
 function drawBudget(indices, shots, marks) {
-  const here = indices.filter((index) => rows[index].n_shot === shots);
+  const here = indices.filter((index) => rows[index].shots === shots);
   const axes = [...new Set(here.flatMap((index) => Object.keys(limitsOn(rows[index]))))];
   byId("by-budget").hidden = axes.length === 0;
   if (!axes.length) return;
@@ -214,9 +214,9 @@ function drawCharts(filter) {
 
 /** The number of shots that costs are shown at: as filtered, or that of most scores, the larger of equals. */
 function shotsOf(indices, filter) {
-  const asked = indices.map((index) => rows[index].n_shot).find((shots) => String(shots) === filter.shots);
+  const asked = indices.map((index) => rows[index].shots).find((shots) => String(shots) === filter.shots);
   const scored = indices.filter((index) => rows[index].value !== null);
-  const counts = Map.groupBy(scored, (index) => rows[index].n_shot);
+  const counts = Map.groupBy(scored, (index) => rows[index].shots);
   const usual = [...counts.keys()].sort((first, second) =>
     counts.get(second).length - counts.get(first).length || shotsRank(second) - shotsRank(first));
   return asked ?? usual[0];

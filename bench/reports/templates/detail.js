@@ -71,7 +71,7 @@ function showDetail(index) {
   const facts = [
     [row.value === null ? "score" : units[row.metric] ?? row.metric, score(row)],
     ...(row.tier === null ? [] : [["tier", String(row.tier)]]),
-    ["episodes", `${row.n_episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
+    ["episodes", `${row.episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
     ["first answer", `${number(row.seconds_once)} s`], ["query", `${number(row.query_milliseconds)} ms`],
     ["peak", `${number(row.peak_memory_mb)} MB`], ["state", `${number(row.state_mb)} MB`],
     ...(row.front ? [["on the front of", row.front.replace("+", " and ")]] : []),
@@ -83,7 +83,7 @@ function showDetail(index) {
     element("header", {},
       element("div", {},
         element("h2", { id: "detail-title" }, labelOf(row)),
-        element("p", {}, `${row.task} · ${row.backbone} · ${counted(row.n_shot)} · `,
+        element("p", {}, `${row.task} · ${row.backbone} · ${counted(row.shots)} · `,
           element("span", { class: `status ${row.status}` }, row.status.replace("_", " ")))),
       close),
     element("dl", { class: "facts" }, ...facts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))),

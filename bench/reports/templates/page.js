@@ -30,7 +30,7 @@ function refresh() {
   let last = null;
   for (const line of lines.filter((line) => !line.hidden)) {
     const row = rows[line.dataset.row];
-    line.classList.toggle("first", last !== null && (row.n_shot !== last.n_shot || settingOf(row) !== settingOf(last)));
+    line.classList.toggle("first", last !== null && (row.shots !== last.shots || settingOf(row) !== settingOf(last)));
     last = row;
   }
   byId("results").classList.toggle("single", filter.setting !== "");
@@ -43,7 +43,7 @@ function refresh() {
 function offer() {
   const { setting } = chosen();
   const here = rows.filter((row) => setting === "" || settingOf(row) === settings[Number(setting)]);
-  for (const [id, field] of [["shots", "n_shot"], ["status", "status"]]) {
+  for (const [id, field] of [["shots", "shots"], ["status", "status"]]) {
     const present = new Set(here.map((row) => String(row[field])));
     for (const option of byId(id).options) option.hidden = option.value !== "" && !present.has(option.value);
     if (byId(id).selectedOptions[0].hidden) byId(id).value = "";

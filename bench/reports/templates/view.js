@@ -58,7 +58,7 @@ function passing({ setting, shots, status, words, front }) {
     const row = rows[index];
     return (
       (setting === "" || settingOf(row) === settings[Number(setting)]) &&
-      (shots === "" || String(row.n_shot) === shots) &&
+      (shots === "" || String(row.shots) === shots) &&
       (status === "" || row.status === status) &&
       (!front || row.front !== "") &&
       labelOf(row).toLowerCase().includes(words)

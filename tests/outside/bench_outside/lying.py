@@ -21,8 +21,8 @@ class Lying(ForwardMethod):
     Config = LyingConfig
     source = "none"
 
-    def __init__(self, config, backbone, setting):
-        super().__init__(config, backbone, setting)
+    def __init__(self, config, backbone, shape):
+        super().__init__(config, backbone, shape)
         self.kept = None
         self.done = False
 
@@ -43,7 +43,7 @@ class Lying(ForwardMethod):
     def predict(self, query):
         if not self.done:
             self.work()
-        return self.backbone.readout(query.prior, query.classes)
+        return self.backbone.class_logits(query.prior, query.classes)
 
 
 PLUGIN = Lying

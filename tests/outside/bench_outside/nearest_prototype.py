@@ -11,9 +11,9 @@ class NearestPrototype(ForwardMethod):
 
     source = "Snell et al. 2017, arXiv 1703.05175"
 
-    def __init__(self, config, backbone, setting):
-        super().__init__(config, backbone, setting)
-        self.register_buffer("sums", torch.zeros(setting.n_episodes, setting.n_way, setting.key_dim))
+    def __init__(self, config, backbone, shape):
+        super().__init__(config, backbone, shape)
+        self.register_buffer("sums", torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
 
     def observe(self, support):
         keys = support.keys * support.mask.unsqueeze(-1)

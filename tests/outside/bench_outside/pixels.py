@@ -11,7 +11,7 @@ class Pixels(Backbone):
     """Centred pixels; the value of a class is a random direction named by it."""
 
     kinds = frozenset({Kind.IMAGE_CLASSIFICATION})
-    prior_count = 4.0
+    prior_strength = 4.0
 
     def __init__(self, argument="plain"):
         super().__init__()
@@ -38,10 +38,10 @@ class Pixels(Backbone):
             keys = keys.where(keys[:, :1] < 0.05, torch.nan)
         return Features(keys=keys, prior=keys[:, :16].contiguous())
 
-    def class_values(self, names, prompts):
+    def class_embeddings(self, names, prompts):
         seeds = [sum(prompts[0].format(label=name).encode()) for name in names]
         directions = [torch.randn(16, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return normalize(torch.stack(directions), dim=-1)
 
-    def readout(self, answer, classes):
-        return 100 * normalize(answer, dim=-1) @ classes.values.mT
+    def class_logits(self, answer, classes):
+        return 100 * normalize(answer, dim=-1) @ classes.class_embeddings.mT

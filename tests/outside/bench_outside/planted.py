@@ -28,9 +28,9 @@ class Planted(ForwardMethod):
     Config = PlantedConfig
     source = "made by this test"
 
-    def __init__(self, config, backbone, setting):
-        super().__init__(config, backbone, setting)
-        self.register_buffer("sums", torch.zeros(setting.n_episodes, setting.n_way, setting.key_dim))
+    def __init__(self, config, backbone, shape):
+        super().__init__(config, backbone, shape)
+        self.register_buffer("sums", torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
 
     def observe(self, support):
         if self.config.x > self.config.fail_above:

@@ -21,7 +21,7 @@ class Stripes(Task):
 
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("Stripes that run {label}.",)
-    protocol = Protocol(n_episodes=6, n_query=5)
+    protocol = Protocol(episodes=6, queries=5)
     citation = "made by this test"
 
     def load(self, data):
