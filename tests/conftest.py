@@ -13,7 +13,7 @@ import pytest
 
 from bench import registry
 from bench.cli.app import app as cli
-from tests.packages import install
+from tests.helpers.packages import install
 
 TESTS = Path(__file__).parent
 

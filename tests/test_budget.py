@@ -15,7 +15,7 @@ from bench.spec.budget import (
     violations,
 )
 from bench.spec.costs import StageCosts
-from tests.test_records import COSTS
+from tests.helpers.records import COSTS
 
 
 def test_axes_are_those_that_are_documented():

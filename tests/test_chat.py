@@ -19,7 +19,7 @@ from tasks.lexicon_chat import PLUGIN as LEXICON_CHAT
 from tasks.pydoc_text import PydocText
 from tasks.text_folder import PLUGIN as TEXT_FOLDER
 from tasks.text_folder_chat import PLUGIN as TEXT_FOLDER_CHAT
-from tests.texts import SAID, TURNS, WORDS, assistant, templated, user
+from tests.helpers.language import SAID, TURNS, WORDS, assistant, templated, user
 
 
 @pytest.fixture(scope="module")

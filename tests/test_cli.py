@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from bench import registry
-from tests.test_records import record
+from tests.helpers.command import one_line, shell
+from tests.helpers.records import record
 
 COLUMNS = {
     "task", "backbone", "method", "shots", "episodes", "metric", "value", "ci95", "adapt_seconds",
@@ -39,23 +40,6 @@ def bench(clean, in_process):
     """``bench ...`` in this process; answers exit code, output and standard error."""
 
     return in_process
-
-
-def one_line(answer, code):
-    """The one line of an answer that went wrong."""
-    found, _, err = answer
-    assert found == code, err
-    assert err.startswith("bench: "), err
-    assert err.count("\n") == 1, err
-    return err.strip()
-
-
-def shell(*words, **environment):
-    """The command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, words)],
-        capture_output=True, text=True, env={**os.environ, **environment}, timeout=300, check=False,
-    )  # fmt: skip
 
 
 def test_help_is_there_at_once():

@@ -23,7 +23,7 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.testing.doubles import problem, tiny_language_model
 from methods.lora import Lora, LoraConfig
-from tests.test_runner import Notebook
+from tests.helpers.runs import Notebook
 
 pytestmark = pytest.mark.usefixtures("outside", "cache")
 

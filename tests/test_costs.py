@@ -3,7 +3,7 @@
 import pytest
 
 from bench.spec.costs import break_even_queries
-from tests.test_records import COSTS
+from tests.helpers.records import COSTS
 
 
 def test_costs_are_charged_from_raw_examples():

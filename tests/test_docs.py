@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import typer
@@ -11,24 +10,10 @@ from typer import Context
 from bench import registry
 from bench.cli.app import app
 from bench.spec.suite import suite_paths
+from tests.helpers.docs import PAGES, ROOT, commands
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WRITTEN = {"cosine_prototype", "my_words", "soft_prototype"}
 """What the reader of a guide writes on the way."""
-
-
-def commands(page):
-    """Each line of a code block, or word in a table, that is a command of ours."""
-    text = page.read_text(encoding="utf-8")
-    # In running text, a command without options is a name.
-    found = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```|`(bench [^`]+ --[^`]+)`", text, re.MULTILINE | re.DOTALL)
-    for line in (line for block, word in found for line in (block or word.replace("\n", " ")).splitlines()):
-        # In a transcript, what is typed stands behind a prompt.
-        words = line.partition("#")[0].strip().removeprefix("$ ")
-        # Ellipses, alternatives and optional parts are for the reader.
-        if words.startswith("bench ") and not re.search(r"[|\[\]…]|\.\.\.|\bMETHOD\b|\bNAME\b|PLUGIN|SUITE", words):
-            yield words
 
 
 CASES = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]

@@ -27,8 +27,8 @@ from bench.spec.expand import expand
 from bench.testing.doubles import NetworkBackbone
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 from bench.toolkit.chat import ChatTask
-from tests.packages import install
-from tests.test_docs import PAGES, ROOT, commands
+from tests.helpers.docs import PAGES, ROOT, commands
+from tests.helpers.packages import install
 
 WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "told", "well", "by", "few", "at", "sea")
 PER_CLASS = 22

@@ -6,9 +6,9 @@ import time
 import pytest
 import torch
 
+from bench.costs import doctor
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageMeter
-from bench.spec.costs import doctor
 
 CPU = torch.device("cpu")
 

@@ -7,27 +7,8 @@ import pytest
 
 from bench.reports.rows import against, rows
 from bench.reports.tables import FORMATS, reasons
-from bench.results.record import Record, run_id
 from bench.spec.budget import Budget, Match
-from bench.spec.costs import StageCosts
-from tests.test_records import COSTS, SPEC
-
-
-def made(spec=None, code="1", finished="2026-01-01T00:00:00+00:00", **changes):
-    spec = SPEC.model_copy(update=spec or {})
-    identity = {**spec.model_dump(), "code": code, "device": "cpu"}
-    fields = {"status": "ok", "value": 50.0, "episode_scores": [40.0, 60.0], "n_queries": 10, "costs": COSTS} | changes
-    return Record(id=run_id(identity), spec=spec, identity=identity, provenance={"finished": finished}, **fields)
-
-
-def costing(adapt_seconds, peak_memory_mb=7.0, query_seconds=0.0003):
-    """Costs that adapt in so many seconds and encode nothing."""
-    stages = {
-        "encode": StageCosts(),
-        "adapt": StageCosts(seconds=adapt_seconds, peak_memory_mb=peak_memory_mb),
-        "query": StageCosts(seconds=query_seconds),
-    }
-    return COSTS.model_copy(update=stages)
+from tests.helpers.records import COSTS, costing, made
 
 
 def test_seeds_are_pooled_over_their_episodes():

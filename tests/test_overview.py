@@ -5,7 +5,7 @@ import pytest
 from bench.reports.overview import overview, told
 from bench.reports.rows import rows
 from bench.reports.tables import FORMATS
-from tests.test_leaderboard import made
+from tests.helpers.records import made
 
 SCORES = {"a": 80.0, "b": 70.0, "c": 60.0}
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from bench.spec.tuning import Tuning
-from tests.test_page import HOSTILE, board, hostile, made_page, scored
+from tests.helpers.pages import HOSTILE, board, hostile, made_page, scored
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

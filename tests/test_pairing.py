@@ -5,7 +5,7 @@ import pytest
 
 from bench.results.predictions import QueryPredictions
 from bench.results.shared_episodes import paired, significant_pairs
-from tests.test_leaderboard import made
+from tests.helpers.records import made
 
 
 class Kept:

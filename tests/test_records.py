@@ -8,59 +8,13 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.contracts import StoreError
-from bench.results.predictions import QueryPredictions
 from bench.results.provenance import code_fingerprint
 from bench.results.record import SCHEMA_VERSION, Record, run_id
 from bench.results.store import Store
-from bench.spec.costs import Costs, StageCosts
-from bench.spec.suite import RunSpec
-
-SPEC = RunSpec(
-    task="t", backbone="b", method="m", config={"alpha": 0.1}, shots=5, seed=0, episodes=2, queries=3, ways=None
-)
-COSTS = Costs(
-    encode=StageCosts(seconds=1.5, peak_memory_mb=3.0, flops=900),
-    adapt=StageCosts(seconds=1 / 3, seconds_spread=0.01, peak_memory_mb=7.0, flops=100),
-    query=StageCosts(seconds=0.0003, peak_memory_mb=5.0, flops=30),
-    encode_sample=8,
-    encode_wall_seconds=0.0,
-    n_support=6,
-    n_queries=3,
-    state_mb=0.25,
-    optimizer_mb=0.5,
-    trainable_params=12,
-    steps=4,
-    tokens=0,
-    memory_meter="linux_vm_hwm",
-    process="fresh",
-    repeats=5,
-)
-
-
-def record(**changes):
-    identity = {**SPEC.model_dump(), "device": "cpu", "libraries": {"torch": "2"}} | changes.pop("identity", {})
-    fields = {
-        "status": "ok",
-        "value": 200 / 3,
-        "ci95": 0.1,
-        "episode_scores": [100.0, 100 / 3],
-        "n_queries": 6,
-        "costs": COSTS,
-        "notes": {"shown": [1, 2]},
-        "provenance": {"git": None},
-    } | changes
-    return Record(id=run_id(identity), spec=SPEC, identity=identity, **fields)
-
-
-def answered(right=(1, 1, 1, 1, 0, 0)):
-    """QueryPredictions of two episodes of three queries each."""
-    return QueryPredictions(
-        "accuracy", np.repeat([0, 1], 3), np.array([4, 5, 6, 4, 7, 8]), np.array(right, float)[:, None]
-    )
+from tests.helpers.records import answered, record
 
 
 @pytest.fixture

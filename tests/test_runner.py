@@ -15,36 +15,8 @@ from bench.reports.rows import rows
 from bench.results.record import Record
 from bench.results.store import Store
 from bench.runs.runner import Runner, same_process
-from bench.spec.expand import expand
-from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
-
-METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
-
-
-class Notebook:
-    """A reporter that remembers."""
-
-    def __init__(self):
-        self.encoded, self.ran, self.problems = 0, [], []
-
-    def plan(self, total):
-        self.total = total
-
-    def encoding(self, what, total):
-        def advance(number):
-            self.encoded += number
-
-        return advance
-
-    def running(self, spec):
-        self.ran.append((spec.method, spec.shots, spec.seed))
-
-    def done(self, record):
-        pass
-
-    def problem(self, message):
-        self.problems.append(message)
+from tests.helpers.runs import METHODS, Notebook, grid
 
 
 @pytest.fixture
@@ -53,21 +25,6 @@ def runner(outside, cache, tmp_path):
     return Runner(
         Store(tmp_path / "store"), DeviceOptions(accelerator="cpu", batch_size=16), Notebook(), isolate=same_process
     )
-
-
-def grid(**changes):
-    # Enough steps to learn, few enough for a test.
-    steps = {"linear_probe": {"steps": 20}}
-    methods = changes.get("methods", METHODS)
-    block = {
-        "set": {name: values for name, values in steps.items() if name in methods},
-        "task": "stripes",
-        "backbone": "pixels",
-        "methods": METHODS,
-        "shots": [1, 5],
-        "seeds": [0, 1],
-    }
-    return expand(Block.model_validate(block | changes))
 
 
 def by_run(report):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.packages import install
-from tests.test_cli import one_line
+from tests.helpers.command import one_line
+from tests.helpers.packages import install
 
 ROOT = Path(__file__).parents[1]
 

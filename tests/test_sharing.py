@@ -13,8 +13,8 @@ from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import LOCKS, Store
 from bench.results.verify import problems
 from bench.runs.runner import Runner, same_process
-from tests.test_records import record
-from tests.test_runner import Notebook, grid
+from tests.helpers.records import record
+from tests.helpers.runs import Notebook, grid
 
 ID = record().id
 

@@ -11,7 +11,7 @@ from bench.contracts import UsageError
 from bench.reports.rows import rows
 from bench.results.store import Store
 from bench.runs.trackers import LoggerTracker, WandbTracker, metrics
-from tests.test_records import record
+from tests.helpers.records import record
 
 BLOCK = 32 * 1024
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4

@@ -23,7 +23,7 @@ from bench.runs.progress import RichReporter
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
 from bench.spec.suite import Block
-from tests.backbones.tiny_clip import VISION, save, tiny
+from tests.helpers.tiny_clip import VISION, save, tiny
 
 NAMES, PROMPTS = ("cat", "dog", "long-tailed macaque"), ("A photo of a {label}.", "art of the {label}.")
 

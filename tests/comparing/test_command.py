@@ -3,7 +3,7 @@
 import pytest
 
 from bench.results.store import Store
-from tests.comparing.test_differences import run
+from tests.helpers.records import run
 
 
 @pytest.fixture

@@ -1,19 +1,11 @@
 """Which rows of a store two names mean, and what is found between them."""
 
-import numpy as np
 import pytest
 
 from bench.contracts import UsageError
 from bench.reports.compare import differences
 from bench.spec.tuning import Tuning
-from tests.test_leaderboard import made
-
-HARD = np.random.default_rng(0).uniform(40, 90, 20)
-
-
-def run(method, less=0.0, noise=0, **spec):
-    scores = HARD - less + np.random.default_rng(noise).normal(0, 0.5, 20)
-    return made({"method": method, "config": {}, **spec}, episode_scores=list(scores))
+from tests.helpers.records import run
 
 
 def nothing(record):

@@ -6,7 +6,7 @@ from bench.contracts import UsageError
 from bench.reports.check import checks
 from bench.reports.check_baseline import both
 from bench.reports.check_tolerance import AXES, Sample, allowed_ratio
-from tests.gate.suites import fill
+from tests.helpers.stores import fill
 
 RERUNS = 20
 

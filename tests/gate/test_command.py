@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.results.store import Store
-from tests.gate.suites import fill
+from tests.helpers.stores import fill
 
 
 @pytest.fixture

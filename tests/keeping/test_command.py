@@ -9,9 +9,8 @@ import pytest
 
 from bench.results.record import Record
 from bench.results.store import Store
-from tests.gate.suites import fill
-from tests.test_leaderboard import made
-from tests.test_records import answered, record
+from tests.helpers.records import answered, made, record
+from tests.helpers.stores import fill
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import AnyMethod, DataError, GradientMethod, InputMode, Kind
 from bench.testing.doubles import adapt
 from bench.testing.tiny_models import save_model
-from tests.texts import PROMPTS, TEXTS, problem_shape, query, support
+from tests.helpers.language import PROMPTS, TEXTS, problem_shape, query, support
 
 CONTEXT = 64
 LONG = "very good, very bad: indeed " * 12

@@ -26,8 +26,8 @@ from methods.faast_lm import FaastLm
 from methods.in_context import InContext
 from methods.knn_lm import KnnLm
 from methods.lora import Lora
-from tests import texts
-from tests.texts import SAID, TURNS, WORDS, assistant, templated, user
+from tests.helpers import language as texts
+from tests.helpers.language import SAID, TURNS, WORDS, assistant, templated, user
 
 METHODS = ["zero_shot", "faast", "knn", "in_context", "faast_lm", "knn_lm", "lora"]
 ENTRY_POINTS = """[bench.tasks]

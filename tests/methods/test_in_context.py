@@ -13,7 +13,7 @@ from bench.contracts import DataError, Kind, MethodConfig, UsageError
 from bench.testing.doubles import CosineBackbone, FakeLanguageModel, Problem, adapted, columns, problem, prompts
 from bench.testing.tiny_models import save_model
 from methods.in_context import InContext
-from tests import texts
+from tests.helpers import language as texts
 
 SEPARATOR = "\n\n"
 

@@ -14,7 +14,7 @@ from bench.testing.tiny_models import save_model
 from methods import _neighbours
 from methods._neighbours import NeighbourStore
 from methods.knn_lm import KnnLm, KnnLmConfig
-from tests.texts import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
+from tests.helpers.language import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
 
 TEXT = "very bad: a happy word"
 

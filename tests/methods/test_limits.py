@@ -15,7 +15,7 @@ from methods.in_context import InContext
 from methods.knn_lm import KnnLm
 from methods.prompt_tuning import PromptTuning
 from methods.softmax_memory_lm import SoftmaxMemoryLm
-from tests.texts import problem_shape, query, support
+from tests.helpers.language import problem_shape, query, support
 
 STORES = pytest.mark.parametrize("cls", [SoftmaxMemoryLm, KnnLm])
 MANY = [f"the word number {number} is not the word number {number * 7 % 50}" for number in range(40)]

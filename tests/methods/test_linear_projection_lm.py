@@ -11,7 +11,7 @@ from bench.contracts import Kind, UsageError
 from bench.testing.doubles import CosineBackbone, adapt
 from bench.testing.tiny_models import save_model
 from methods.linear_projection_lm import LinearProjectionLm, ProjectionLmConfig
-from tests.texts import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
+from tests.helpers.language import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])

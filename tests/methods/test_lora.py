@@ -17,7 +17,7 @@ from bench.contracts import Backbone, Classes, Inputs, UsageError
 from bench.testing.doubles import CosineBackbone, NetworkBackbone, Problem, adapt, columns, problem
 from methods._adapted import PROJECTIONS, ClippedAdamW, SplitAttention, split_attention, targets
 from methods.lora import Lora, LoraConfig
-from tests.backbones.tiny_clip import save
+from tests.helpers.tiny_clip import save
 
 NAMES = ("cat", "dog", "ship")
 

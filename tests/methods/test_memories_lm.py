@@ -13,7 +13,7 @@ from methods._inside import HiddenStateMemory
 from methods.hebbian_lm import CosineHebbian, HebbianLm
 from methods.ridge_lm import RidgeLm
 from methods.softmax_memory_lm import SoftmaxMemoryLm
-from tests.texts import NAMES, PROMPTS, TEXTS, pairs, problem_shape, query, read, support
+from tests.helpers.language import NAMES, PROMPTS, TEXTS, pairs, problem_shape, query, read, support
 
 EVERY = pytest.mark.parametrize("cls", [SoftmaxMemoryLm, HebbianLm, RidgeLm])
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readouts.tiny import TEXTS, model_folder
+from tests.helpers.readouts import TEXTS, model_folder
 
 
 @pytest.fixture(scope="session")

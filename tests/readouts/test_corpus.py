@@ -9,7 +9,7 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, UsageError
 from bench.readouts import corpus as corpora
 from bench.readouts.corpus import Batches, Corpus, packed_windows, read_corpus
-from tests.readouts.tiny import TEXTS
+from tests.helpers.readouts import TEXTS
 
 
 def test_batches_cover_each_epoch_and_do_not_depend_on_where_they_begin() -> None:

@@ -13,7 +13,7 @@ from bench.contracts import DataError
 from bench.readouts import files
 from bench.readouts.files import released_readouts
 from bench.toolkit.readout_files import READOUT, SCORER, read_readouts, write_readouts
-from tests.readouts.tiny import WIDTH
+from tests.helpers.readouts import WIDTH
 
 
 def released(width: int = WIDTH, memories: int = 2) -> dict[str, Tensor]:

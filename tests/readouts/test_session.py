@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, UsageError
 from bench.toolkit.readout_files import READOUT, SCORER
-from tests.readouts.tiny import CPU, method_with, session, some_windows
+from tests.helpers.readouts import CPU, method_with, session, some_windows
 
 
 def test_the_loss_falls_and_the_backbone_stays(folder: Path, tmp_path: Path) -> None:

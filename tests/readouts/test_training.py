@@ -12,7 +12,7 @@ from bench.backbones.hf import CausalLM
 from bench.readouts.training import ReadoutTraining, Recipe, batch_weights, warmup_steps
 from bench.toolkit.hooks import gated_values
 from bench.toolkit.readout_files import Readout, write_readouts
-from tests.readouts.tiny import WIDTH, method_with, model_folder, some_windows
+from tests.helpers.readouts import WIDTH, method_with, model_folder, some_windows
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama", "qwen2"])

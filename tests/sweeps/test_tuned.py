@@ -14,7 +14,7 @@ from bench.spec.best_config import read_configs
 from bench.spec.expand import expand
 from bench.spec.suite import Block
 from sweeps.tuned import TuneAll
-from tests.test_runner import Notebook
+from tests.helpers.runs import Notebook
 
 
 @pytest.fixture

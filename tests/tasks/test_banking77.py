@@ -5,7 +5,7 @@ import pytest
 
 from bench.contracts import DataError
 from tasks.banking77 import INTENTS, PLUGIN
-from tests.tasks.texts import prompts, write_rows
+from tests.helpers.text_rows import prompts, write_rows
 
 
 def write(data: Path, split: str, texts: list[str], labels: list[object], label: object = None) -> None:

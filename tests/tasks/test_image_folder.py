@@ -20,8 +20,9 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from methods.faast import PLUGIN as FAAST
 from tasks.image_folder import PLUGIN
-from tests.backbones.tiny_clip import save
-from tests.tasks.local import bench, noise, png, write_folders, write_parquet
+from tests.helpers.command import bench
+from tests.helpers.images import noise, png, write_folders, write_parquet
+from tests.helpers.tiny_clip import save
 
 
 def load(data: Path) -> TaskData:

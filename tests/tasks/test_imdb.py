@@ -5,7 +5,7 @@ import pytest
 
 from bench.toolkit import sources as loading
 from tasks.imdb import PLUGIN
-from tests.tasks.texts import prompts, write_rows
+from tests.helpers.text_rows import prompts, write_rows
 
 
 def test_reviews_are_cut_after_three_hundred_words(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from timm.data import ImageNetInfo
 from bench.contracts import DataError, TaskData
 from tasks import cifar100, mini_imagenet_ids
 from tasks.mini_imagenet import CLASSES, PLUGIN
-from tests.tasks.local import png, write_parquet
+from tests.helpers.images import png, write_parquet
 
 # Among other classes and out of order, as on the hub.
 WNIDS = ["n01532829", *reversed(CLASSES), "n13133613"]

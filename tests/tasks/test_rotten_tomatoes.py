@@ -6,7 +6,7 @@ import pytest
 from bench.contracts import DataError
 from bench.toolkit import sources as loading
 from tasks.rotten_tomatoes import PLUGIN
-from tests.tasks.texts import prompts, write_rows
+from tests.helpers.text_rows import prompts, write_rows
 
 
 @pytest.fixture

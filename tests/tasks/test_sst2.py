@@ -8,7 +8,7 @@ import pytest
 
 from bench.contracts import DataError, Kind
 from tasks.sst2 import PLUGIN
-from tests.tasks.texts import SHARED, prompts, write_rows
+from tests.helpers.text_rows import SHARED, prompts, write_rows
 
 NAMES = datasets.ClassLabel(names=["negative", "positive"])
 

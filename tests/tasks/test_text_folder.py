@@ -9,8 +9,8 @@ import pytest
 from bench.contracts import DataError, TaskData
 from bench.testing.tiny_models import save_model
 from tasks.text_folder import PLUGIN
-from tests.tasks.local import bench
-from tests.tasks.texts import prompts, write_rows
+from tests.helpers.command import bench
+from tests.helpers.text_rows import prompts, write_rows
 
 
 def load(data: Path) -> TaskData:

@@ -1,17 +1,13 @@
 """A user's data for tests: small images in folders and Parquet, and the command line to run on them."""
 
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import pytest
 from datasets import Dataset
 from PIL import Image
-
-from bench.cli.app import main
 
 
 def png(image: Image.Image) -> bytes:
@@ -44,14 +40,3 @@ def write_parquet(path: Path, images: list[bytes], labels: list[Any], label: Any
     features = datasets.Features({"image": datasets.Image(), "label": label})
     rows = {"image": [{"bytes": image, "path": None} for image in images], "label": labels}
     Dataset.from_dict(rows, features).to_parquet(path)
-
-
-def bench(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> tuple[int, str, str]:
-    """Exit code, output and errors of ``bench ARGUMENTS``."""
-    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    captured = capsys.readouterr()
-    return int(ended.value.code or 0), captured.out, captured.err

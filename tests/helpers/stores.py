@@ -7,7 +7,7 @@ from bench.results.record import Record, run_id
 from bench.results.store import Store
 from bench.spec.costs import StageCosts
 from bench.spec.suite import RunSpec
-from tests.test_records import COSTS
+from tests.helpers.records import COSTS
 
 SECONDS = {"closed": 0.02, "probe": 0.3, "memory": 0.004}
 SKILL = {"closed": 0.8, "probe": 0.75, "memory": 0.7}

@@ -1,0 +1,1 @@
+"""What several test modules share: made-up data, small models, and ways to run the program."""

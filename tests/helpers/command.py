@@ -1,0 +1,37 @@
+"""The command line: in this process, in one of its own, and what it says when it fails."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench.cli.app import main
+
+
+def one_line(answer, code):
+    """The one line of an answer that went wrong."""
+    found, _, err = answer
+    assert found == code, err
+    assert err.startswith("bench: "), err
+    assert err.count("\n") == 1, err
+    return err.strip()
+
+
+def shell(*words, **environment):
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, words)],
+        capture_output=True, text=True, env={**os.environ, **environment}, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def bench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    """Exit code, output and errors of ``bench ARGUMENTS``."""
+    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
