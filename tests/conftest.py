@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 # As the command line does it, and before torch is imported.
@@ -12,7 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 
 from bench import registry
-from bench.cli.app import app as cli
+from tests.helpers.command import bench
 from tests.helpers.packages import install
 
 TESTS = Path(__file__).parent
@@ -49,13 +49,4 @@ def cache(tmp_path, monkeypatch):
 def in_process(monkeypatch, capsys):
     """``bench ...`` in this process; answers exit code, output and standard error."""
 
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        return code, *capsys.readouterr()
-
-    return command
+    return partial(bench, monkeypatch, capsys)

@@ -38,8 +38,8 @@ AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 COMPARED = {"faast", "linear_probe"}
 """Methods that other commands ask about."""
 ELSEWHERE = {
-    "bench doctor": "measures the machine, which is busy with tests: tests/test_doctor.py",
-    "bench new method cosine_prototype": "writes into the checkout: tests/test_scaffold.py",
+    "bench doctor": "measures the machine, which is busy with tests: tests/costs/test_doctor.py",
+    "bench new method cosine_prototype": "writes into the checkout: tests/cli/test_new.py",
     "bench test cosine_prototype": "likewise",
     "bench new task my_words": "likewise",
     "bench test my_words": "likewise",

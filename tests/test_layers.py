@@ -2,11 +2,11 @@
 
 import ast
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers.places import ROOT
+
 MATHEMATICS = ("bench.toolkit.least_squares", "bench.toolkit.leave_one_out")
 PROJECT = ("bench", "methods", "tasks", "sweeps")
 

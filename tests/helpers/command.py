@@ -29,9 +29,12 @@ def shell(*words, **environment):
 def bench(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
 ) -> tuple[int, str, str]:
-    """Exit code, output and errors of ``bench ARGUMENTS``."""
+    """Exit code, output and errors of ``bench ARGUMENTS`` in this process."""
     monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
+    try:
         main()
+        code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
     captured = capsys.readouterr()
-    return int(ended.value.code or 0), captured.out, captured.err
+    return code, captured.out, captured.err

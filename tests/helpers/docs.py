@@ -1,10 +1,8 @@
 """The documentation's pages, and the commands in them."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-
+from tests.helpers.places import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -1,6 +1,5 @@
 """Rows of text for tests: small Parquet files, and what a task makes of them."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,6 @@ import datasets
 from datasets import Dataset
 
 from bench.contracts import TaskData
-
-SHARED = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
-"""Where real data may be found."""
 
 
 def write_rows(path: Path, texts: list[Any], labels: list[Any], *, text: str = "text", label: Any = None) -> Path:

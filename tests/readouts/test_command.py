@@ -10,29 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.cli.app import app as cli
-
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process: Any) -> Any:
     """``bench ...`` in this process and a folder of its own; answers exit code, output and standard error."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.delenv("BENCH_DATA", raising=False)
     monkeypatch.delenv("BENCH_STORE", raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-
-    def command(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return command
+    return in_process
 
 
 def test_train_import_and_run_from_the_command_line(bench: Any, folder: Path, text: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from bench.cli.app import app as cli
 from bench.contracts import BenchError, StoreError, UsageError
 from sweeps.report import figures
 from sweeps.study import grid_of, open_storage
@@ -92,7 +91,7 @@ def test_a_storage_that_cannot_be_used_is_told(where):
         open_storage(where)
 
 
-def test_killed_and_gone_on_with(sweep, tmp_path, outside, monkeypatch):
+def test_killed_and_gone_on_with(sweep, tmp_path, outside, in_process):
     words = [
         "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--trials", "5", "--episodes", "3",
         "--set", "seconds=0.2", "--sampler", "random", "--logger", "none", "--out", str(tmp_path / "studies"),
@@ -109,9 +108,7 @@ def test_killed_and_gone_on_with(sweep, tmp_path, outside, monkeypatch):
     before = {trial.number for trial in made.ended()}
     assert 2 <= len(before) < 5
 
-    monkeypatch.setattr(sys, "argv", ["bench", *words])
-    with pytest.raises(SystemExit, match=r"^0$"):
-        cli.main()
+    assert in_process(*words)[0] == 0
     made = sweep(trials=5, sampler="random", set={"seconds": 0.2}, storage=str(journal))
     assert len(made.ended()) == 5
     assert before <= {trial.number for trial in made.ended()}

@@ -1,5 +1,4 @@
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from PIL import Image
 from bench.contracts import DataError
 from bench.toolkit import sources as loading
 from tasks.cifar10 import PLUGIN
-
-SHARED = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
+from tests.helpers.places import SHARED
 
 
 def png(value: int) -> bytes:

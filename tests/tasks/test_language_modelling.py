@@ -1,6 +1,5 @@
 """Tasks of language modelling: what an item is, which split supports, what comes to stand in both pools."""
 
-import os
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from tasks.pydoc_text import PLUGIN as PYDOC
 from tasks.wikitext103 import PLUGIN as WIKITEXT
 from tasks.wikitext103 import articles
 from tasks.wikitext103_sliding import PLUGIN as SLIDING
+from tests.helpers.places import SHARED
 
-SHARED = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 PARTS = ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001")
 ROWS = {
     "train": ["", " = One = \n", "", " Text of one . \n", " = = Part = = \n", "", " More of it . \n"],

@@ -8,7 +8,8 @@ import pytest
 
 from bench.contracts import DataError, Kind
 from tasks.sst2 import PLUGIN
-from tests.helpers.text_rows import SHARED, prompts, write_rows
+from tests.helpers.places import SHARED
+from tests.helpers.text_rows import prompts, write_rows
 
 NAMES = datasets.ClassLabel(names=["negative", "positive"])
 

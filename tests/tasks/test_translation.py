@@ -1,6 +1,5 @@
 """Tasks of translation: prompts as published, who sees the references, languages that are not there."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from tasks.multi30k import PLUGIN as EN_DE
 from tasks.multi30k_de_en import PLUGIN as DE_EN
 from tasks.multi30k_en_fr import PLUGIN as EN_FR
 from tasks.multi30k_fr_en import PLUGIN as FR_EN
+from tests.helpers.places import SHARED
 
-SHARED = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 MULTI30K = {"en-de": EN_DE, "de-en": DE_EN, "en-fr": EN_FR, "fr-en": FR_EN}
 IWSLT = {"en-de": IWSLT_EN_DE, "de-en": IWSLT_DE_EN, "en-fr": IWSLT_EN_FR, "fr-en": IWSLT_FR_EN}
 DOG = {"en": "A dog.", "de": "Ein Hund.", "fr": "Un chien."}

@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bench.cli.app import app as cli
 from bench.reports.rows import rows
 from bench.results.store import Store
 from tests.helpers.pages import HOSTILE, board, hostile, made_page, scored
@@ -99,21 +98,14 @@ def test_a_table_has_only_the_columns_that_its_rows_need():
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch, capsys):
+def bench(tmp_path, monkeypatch, in_process):
     """``bench leaderboard --format html ...`` on a store of the board; answers exit code, output and errors."""
     for record in board():
         Store(tmp_path / "store").write(record)
 
     def command(*words, terminal=False):
-        given = ["bench", "leaderboard", "--store", tmp_path / "store", "--format", "html", *words]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in given])
         monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        return code, *capsys.readouterr()
+        return in_process("leaderboard", "--store", tmp_path / "store", "--format", "html", *words)
 
     return command
 

@@ -2,11 +2,10 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 from bench.results.provenance import LIBRARIES, library_versions
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 CHANGE_NO_VALUE = {
     # Files in and out, the terminal, settings, trackers and searches around runs.
     "datasets", "gguf", "optuna", "platformdirs", "psutil", "pydantic", "pyyaml", "rich", "safetensors", "typer",

@@ -4,14 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.helpers.command import one_line
 from tests.helpers.packages import install
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers.places import ROOT
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from bench.contracts import StoreError
 from bench.results.provenance import code_fingerprint
 from bench.results.record import SCHEMA_VERSION, Record, run_id
 from bench.results.store import Store
+from tests.helpers.places import ROOT
 from tests.helpers.records import answered, record
 
 
@@ -217,7 +218,7 @@ def test_a_store_that_cannot_be_written_is_found_out_at_once(tmp_path):
 
 
 def test_the_published_schema_is_that_of_records():
-    published = Path(__file__).parents[1] / "docs" / "record.schema.json"
+    published = ROOT / "docs" / "record.schema.json"
     assert json.loads(published.read_text()) == Record.model_json_schema(), "run: bench records schema"
     assert Record.model_json_schema()["properties"]["schema_version"]["const"] == SCHEMA_VERSION
 

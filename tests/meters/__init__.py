@@ -1,0 +1,1 @@
+"""Tests of meters of time, memory and operations."""

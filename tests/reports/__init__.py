@@ -1,0 +1,1 @@
+"""Tests of tables, comparisons, checks and the page."""

@@ -1,0 +1,1 @@
+"""Tests of runs from a grid to records."""
