@@ -23,14 +23,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bench import registry
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
-from bench.data.episodes import name_seed
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.registry import get
 from bench.results.provenance import HARNESS, code_fingerprint
-from bench.runs.report import told
+from bench.runs.report import one_line_error
 from bench.spec.best_config import Best
 from bench.spec.tuning import Tuning
+from bench.toolkit.seeds import name_seed
 from sweeps.definition import SweepSpec
 from sweeps.space import Dimension
 from sweeps.trials import RUNGS, Trials, TuningData
@@ -228,7 +228,7 @@ class Sweep:
         except optuna.TrialPruned:
             raise
         except Exception as error:
-            trial.set_user_attr(REASON, told(error))
+            trial.set_user_attr(REASON, one_line_error(error))
             raise
         except BaseException:
             # Left as running it would wait for its process to be found gone.

@@ -16,19 +16,17 @@ from torch import Tensor
 from bench import registry
 from bench.contracts import (
     CLASSIFICATION,
-    AnyMethod,
     Backbone,
     GradientMethod,
     InputMode,
     Kind,
     LeaveOneOut,
-    Method,
     MethodConfig,
     UsageError,
 )
-from bench.data.batches import EpisodeGroup, EpisodeSource, episodes_at_once
+from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.class_embeddings import class_embeddings
-from bench.data.episodes import Episodes, episode_spec, name_seed
+from bench.data.episodes import Episodes, episode_spec
 from bench.data.features import pool_cache
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.encoding import encode_missing
@@ -36,6 +34,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.metrics._scores import right_answers
 from bench.runs.scoring import judge
 from bench.spec.expand import expand, refusal
+from bench.spec.resolve import ResolvedRun, resolve
 from bench.spec.suite import Block, RunSpec
 from sweeps.definition import ENOUGH_EPISODES, Objective, SweepSpec
 from sweeps.space import NothingToTuneError, space_of
@@ -67,22 +66,35 @@ class TuningData:
         name = run_spec(spec).backbone
         return cls(spec.task, SupportData.load(spec.task, data), registry.make_backbone(name), devices, data)
 
-    def source(self, spec: RunSpec, sets: Episodes, reads: InputMode) -> EpisodeSource:
-        """All that batches are cut from, encoded; both its pools are the support pool."""
-        task = self.data.as_task()
-        values, lacking = class_embeddings(task, spec.task, self.backbone)
-        if lacking and reads is InputMode.FEATURES:
-            raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {lacking}")
+    def source(self, run: ResolvedRun, sets: Episodes) -> EpisodeSource:
+        """Encoded pools for the support sets; both pools are the support pool.
+
+        Args:
+            run: The run that is tuned.
+            sets: Its support sets.
+
+        Returns:
+            The source of batches.
+
+        Raises:
+            NothingToTuneError: If the method needs class embeddings and the task has none.
+        """
+        spec, task = run.spec, self.data.as_task()
+        embeddings, missing_embeddings = class_embeddings(task, run.task, self.backbone)
+        if missing_embeddings and run.input_mode is InputMode.FEATURES:
+            raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {missing_embeddings}")
         cache = pool_cache(self.backbone, self.data.revision, spec, "support")
         table = cache.load("support", len(self.data.pool.labels))
-        if reads is InputMode.FEATURES:
+        if run.input_mode is InputMode.FEATURES:
             missing = table.missing(np.unique(sets.support))
             if len(missing):
                 devices = self.devices.with_precision(spec.precision)
-                encode_missing(
-                    self.backbone, self.data.pool, table, missing, cache, devices, lambda done: None, lambda told: None
-                )  # fmt: skip
-        return EpisodeSource(registry.task_class(spec.task)(), task, self.backbone, values, table, table)
+                encode_missing(self.backbone, self.data.pool, table, missing, cache, devices, _ignore, _ignore)
+        return EpisodeSource(task, self.backbone, embeddings, table, table)
+
+
+def _ignore(_: object) -> None:
+    """A sweep shows no progress of encoding."""
 
 
 def run_spec(spec: SweepSpec) -> RunSpec:
@@ -109,15 +121,14 @@ class Trials:
 
     def __init__(self, spec: SweepSpec, tuning_data: TuningData) -> None:
         self.spec, self.tuning_data, self.run = spec, tuning_data, run_spec(spec)
-        self.method: type[Method] = registry.method_class(spec.method)
+        self.resolved = resolve(self.run)
+        self.method = self.resolved.method
         self.space = space_of(spec.method, self.method.Config, spec.set, spec.space)
-        self.kind = registry.task_class(spec.task).kind
-        self.reads = self.method.input_mode_for(self.kind)
+        self.kind = self.resolved.task.kind
         if "likelihood" in spec.objectives and self.kind not in CLASSIFICATION:
             raise UsageError(f"the objective likelihood needs classes; {spec.task} is {self.kind}: use score")
         self.sets = support_sets(tuning_data.data, episode_spec(self.run))
-        self.source = tuning_data.source(self.run, self.sets, self.reads)
-        self.seed = name_seed(self.run.task, self.run.ways, self.run.seed, "method", 0)
+        self.source = tuning_data.source(self.resolved, self.sets)
         self.validation = self._validation()
 
     def _validation(self) -> str:
@@ -133,7 +144,7 @@ class Trials:
     @cached_property
     def _left_out(self) -> LeaveOneOut[Any] | None:
         """None where the method has no closed form for its config, or each class a single item."""
-        if self.reads is not InputMode.FEATURES or self.run.shots == 1:
+        if self.resolved.input_mode is not InputMode.FEATURES or self.run.shots == 1:
             return None
         group = self._group(self.sets)
         with torch.no_grad():
@@ -159,8 +170,9 @@ class Trials:
             raise UsageError(f"no class of {self.spec.task} has two support items: nothing can be held out")
         return found
 
-    def _group(self, episodes: Episodes) -> EpisodeGroup:
-        return EpisodeGroup(self.source, episodes, self.reads, self.source.prior_strength, self.seed)
+    def _group(self, episodes: Episodes, config: MethodConfig | None = None) -> EpisodeGroup:
+        run = self.resolved if config is None else self.resolved.with_config(config)
+        return EpisodeGroup(self.source, run, episodes)
 
     def values(self, config: MethodConfig, report: Report | None = None) -> list[float]:
         """What a config is worth by each objective of the spec. Raises what the method raises."""
@@ -203,29 +215,26 @@ class Trials:
 
     def _scored(self, config: MethodConfig, episodes: Episodes, ninths: int = RUNGS[-1]) -> dict[str, float]:
         """What answers are worth after so many ninths of the steps."""
-        size = episodes_at_once(self.method, self.reads, self.source, episodes.support.shape[1])
-        groups = [self._group(episodes[start : start + size]) for start in range(0, len(episodes), size)]
-        outcomes = [self._adapted(config, group, ninths) for group in groups]
+        # All groups take the seed of the first episode, so that a fold's place changes no score.
+        parts = [group.episodes for group in episode_groups(self.source, self.resolved, episodes)]
+        groups = [self._group(part, config) for part in parts]
+        outcomes = [self._adapted(group, ninths) for group in groups]
         if self.kind in CLASSIFICATION:
             return _classified([outcome.scores for outcome in outcomes], [group.labels for group in groups])
         return {"score": judge(self.kind, outcomes, groups).score.value}
 
-    def _adapted(self, config: MethodConfig, group: EpisodeGroup, ninths: int = RUNGS[-1]) -> GroupResult:
-        def make(of: EpisodeGroup) -> AnyMethod:
-            return self.method(config, self.source.backbone, of.problem_shape())  # type: ignore[return-value]
-
+    def _adapted(self, group: EpisodeGroup, ninths: int = RUNGS[-1]) -> GroupResult:
         most = None
         if ninths < RUNGS[-1]:
-            whole = make(group)
+            whole = group.run.make_method(self.source.backbone, group.problem_shape())
             most = max(1, whole.steps * ninths // RUNGS[-1]) if isinstance(whole, GradientMethod) else None
-        return adapt_and_answer(
-            make, group, self.tuning_data.devices.with_precision(self.run.precision), AdaptOptions(most)
-        )
+        devices = self.tuning_data.devices.with_precision(self.run.precision)
+        return adapt_and_answer(group, devices, AdaptOptions(most))
 
     def _costs(self, config: MethodConfig) -> dict[str, float]:
         """Of one episode alone, all of its items but those held out; the first time warms up."""
-        group = self._group(self.folds[0][:1])
-        outcome = [self._adapted(config, group) for _ in range(2)][-1]
+        group = self._group(self.folds[0][:1], config)
+        outcome = [self._adapted(group) for _ in range(2)][-1]
         peak = max(outcome.adapt.peak_memory_mb, outcome.query.peak_memory_mb)
         return {"adapt_seconds": outcome.adapt.seconds, "peak_memory_mb": peak}
 

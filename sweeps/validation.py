@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from bench import registry
 from bench.contracts import Pool, TaskData, UsageError
-from bench.data.episodes import PADDING, Episodes, EpisodeSpec, Positions, draw_episodes, name_seed
+from bench.data.episodes import PADDING, Episodes, EpisodeSpec, Positions, draw_episodes
+from bench.toolkit.seeds import name_seed
 
 Validation = Literal["auto", "leave_one_out", "cross_validation", "splits"]
 HELD_OUT = 0.2

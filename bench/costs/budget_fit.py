@@ -1,12 +1,6 @@
-"""Fitting a run to its budget: limits of the method, number of steps, number of parameters."""
+"""Fitting a run to its budget: limits of the method, number of parameters, number of steps."""
 
-from bench.contracts import (
-    Backbone,
-    GradientMethod,
-    Limits,
-    MethodConfig,
-    ProblemShape,
-)
+from bench.contracts import Backbone, GradientMethod, Limits, MethodConfig, ProblemShape
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import PADDING
 from bench.engine.adapt import GroupResult
@@ -16,14 +10,25 @@ from bench.spec.costs import StageCosts
 
 
 def limits_of(budget: Budget) -> Limits:
-    """What a method itself is told of a budget."""
+    """The part of a budget that a method itself observes."""
     return Limits(None if budget.state_mb is None else int(budget.state_mb * MIB), budget.tokens)
 
 
-def sized(
+def fit_parameters(
     method: type[GradientMethod], config: MethodConfig, backbone: Backbone, shape: ProblemShape, limit: int
 ) -> tuple[MethodConfig, Violation | None]:
-    """The config with as many parameters as a limit allows, and what is in the way where none does."""
+    """Set the size of a method to the largest number of trainable parameters within a limit.
+
+    Args:
+        method: Class with a field ``sized_by``.
+        config: Config to adapt.
+        backbone: The frozen backbone.
+        shape: Sizes of the problem.
+        limit: Largest number of trainable parameters.
+
+    Returns:
+        The config, and the violation where even the smallest size exceeds the limit.
+    """
     field = str(method.sized_by)
     each = method(config.model_copy(update={field: 1}), backbone, shape).trainable_params()
     fitting = limit // each
@@ -33,21 +38,32 @@ def sized(
     return config.model_copy(update={field: min(fitting, most)}), None
 
 
-def _encode_flops(encode: StageCosts, group: EpisodeGroup) -> float:
-    """Operations of encoding the support set."""
-    n_support, n_queries = _sizes(group)
-    return (encode.flops or 0) * n_support / max(1, n_support + n_queries)
+def fit_steps(budget: Budget, counted: GroupResult, encode: StageCosts, group: EpisodeGroup) -> int | None:
+    """Number of optimizer steps that the limits of steps and operations allow.
 
+    Args:
+        budget: The limits.
+        counted: A short run with counted operations.
+        encode: Cost of encoding the episode.
+        group: The episode.
 
-def _steps_within(budget: Budget, counted: GroupResult, encode: StageCosts, group: EpisodeGroup) -> int | None:
-    """Optimizer steps that limits of steps and operations leave; None for all of them."""
+    Returns:
+        The number of steps, 0 if not even one fits; None without such limits.
+    """
     found = [budget.steps] if budget.steps else []
     if budget.flops and counted.steps:
         each = counted.step_flops or counted.adapt_flops
-        once = counted.adapt_flops - each * counted.steps + _encode_flops(encode, group)
+        once = counted.adapt_flops - each * counted.steps + support_encode_flops(encode, group)
         found.append(max(0, int((budget.flops - once) // max(1, each))))
     return min(found) if found else None
 
 
-def _sizes(group: EpisodeGroup) -> tuple[int, int]:
+def support_encode_flops(encode: StageCosts, group: EpisodeGroup) -> float:
+    """Operations of encoding the support set: its share of the episode's items."""
+    n_support, n_queries = item_counts(group)
+    return (encode.flops or 0) * n_support / max(1, n_support + n_queries)
+
+
+def item_counts(group: EpisodeGroup) -> tuple[int, int]:
+    """Numbers of support and query items of a group, padding left out."""
     return int((group.episodes.support != PADDING).sum()), int((group.episodes.query != PADDING).sum())

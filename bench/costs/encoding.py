@@ -1,4 +1,4 @@
-"""Cost of encoding: measured on a sample of items and scaled."""
+"""Cost of encoding: measured on a sample of items and scaled to the episode."""
 
 import time
 from collections.abc import Sequence
@@ -8,13 +8,9 @@ import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
 
-from bench.contracts import (
-    Backbone,
-    LanguageBackbone,
-    Pool,
-)
-from bench.costs.payload import _chosen
-from bench.costs.repeats import _stage, repeated
+from bench.contracts import Backbone, LanguageBackbone, Pool
+from bench.costs.payload import in_memory
+from bench.costs.repeats import repeated, stage_costs
 from bench.data.episodes import PADDING, Positions
 from bench.engine.encoding import encode
 from bench.engine.trainer import DeviceOptions
@@ -27,19 +23,35 @@ SAMPLE = 32
 
 
 def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> StageCosts:
-    """What the items of a pool cost to encode."""
+    """Cost of encoding all items of a pool.
+
+    Args:
+        backbone: The frozen backbone.
+        pool: The items, few enough for one batch.
+        devices: Device, precision and batch size.
+
+    Returns:
+        Seconds, peak memory and operations of all items together.
+    """
     positions = np.arange(len(pool.labels))
     found: list[StageCost] = []
     batch = backbone.collate([backbone.prepare(row["input"]) for row in pool.inputs])
-    # With gradients enabled a backbone stays in the thread that the counter sees; nothing here needs one.
+    # With gradients enabled a backbone stays in the thread that the counter observes; no gradient is needed.
     with FlopMeter() as counter, torch.enable_grad():
         backbone.encode(batch)
     repeated(lambda: found.append(encode(backbone, pool, positions, devices).cost))
-    return _stage(found[1:] or found, counter.total)
+    return stage_costs(found[1:] or found, counter.total)
 
 
 def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
-    """SAMPLE of the items at some positions of pools, short and long ones alike."""
+    """A sample of SAMPLE items, evenly spread over their lengths.
+
+    Args:
+        pools: Pools, each with the positions to draw from.
+
+    Returns:
+        A pool of these items with all labels 0.
+    """
     found = concatenate_datasets(
         [pool.inputs.with_format(None).select(np.unique(part[part != PADDING])) for pool, part in pools]
     )
@@ -49,11 +61,11 @@ def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
     if isinstance(found[0]["input"], str):
         order = np.argsort([len(text) for text in found["input"]], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(found) - 1, SAMPLE).astype(int))]
-    return Pool(_chosen(found, chosen), np.zeros(len(chosen), dtype=np.int64))
+    return Pool(in_memory(found, chosen), np.zeros(len(chosen), dtype=np.int64))
 
 
 def scaled(cost: StageCosts, share: float) -> StageCosts:
-    """The cost of ``share`` times as many items; memory is a batch's and stays."""
+    """Cost of ``share`` times as many items; the memory is that of one batch and stays."""
     return cost.model_copy(
         update={
             "seconds": cost.seconds * share,
@@ -64,7 +76,17 @@ def scaled(cost: StageCosts, share: float) -> StageCosts:
 
 
 def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) -> StageCosts:
-    """What it costs to pass one item through a backbone, which every method that reads inputs does."""
+    """Cost of one item's forward pass, which every method that runs the backbone itself pays.
+
+    Args:
+        backbone: The frozen backbone.
+        raw: The raw input.
+        window: Largest number of tokens of one row.
+        devices: Device and precision.
+
+    Returns:
+        Seconds of the fastest repeat, and operations.
+    """
     inputs = Dataset.from_dict({"input": [raw]})
     if not isinstance(backbone, LanguageBackbone):
         return encode_costs(backbone, Pool(inputs, np.zeros(1, dtype=np.int64)), devices)

@@ -3,24 +3,28 @@
 import torch
 from torch import Tensor
 
-from bench import registry
-from bench.contracts import (
-    CLASSIFICATION,
-    Backbone,
-    LanguageBackbone,
-    TaskData,
-    UsageError,
-)
+from bench.contracts import CLASSIFICATION, Backbone, LanguageBackbone, Task, TaskData, UsageError
 
 
-def class_embeddings(data: TaskData, name: str, backbone: Backbone) -> tuple[Tensor, str | None]:
-    """``[class, dim_v]``, of width 0 where there are none, and why a language model has none for these answers.
+def class_embeddings(data: TaskData, task: Task, backbone: Backbone) -> tuple[Tensor, str | None]:
+    """Class embeddings of a task, or the reason why a language model has none for its answers.
 
-    An answer may be several tokens, which no feature stands for; it is then scored by its log-probability alone.
+    An answer of several tokens has no embedding; only methods that score its log-probability serve such a task.
+
+    Args:
+        data: The task's data, with the class names.
+        task: The task, with its prompts.
+        backbone: The frozen backbone.
+
+    Returns:
+        ``[class, dim_v]``, of width 0 without class embeddings, and the reason; None if there are embeddings or the
+        task needs none.
+
+    Raises:
+        UsageError: If a backbone other than a language model cannot embed the classes.
     """
-    task = registry.task_class(name)
     none = torch.zeros(len(data.classes), 0)
-    # Where there is nothing to choose from, a class stands for all items and means nothing.
+    # Tasks other than classification have one dummy class without a meaning.
     if task.kind not in CLASSIFICATION:
         return none, None
     try:

@@ -5,7 +5,6 @@ method, the number of shots or the number of workers. Adding a method moves nobo
 1-shot support set is the beginning of the 5-shot one, against the same queries.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from bench.contracts import TaskData
 from bench.contracts.errors import UsageError
 from bench.spec.suite import RunSpec
+from bench.toolkit.seeds import name_seed
 
 Positions = NDArray[np.int64]
 PADDING = -1
@@ -56,12 +56,6 @@ class Episodes:
         return Episodes(
             self.classes[part], self.support[part], self.support_labels[part], self.query[part], self.query_labels[part]
         )
-
-
-def name_seed(*names: object) -> int:
-    """A 63-bit seed from names, the same on every machine and in every process."""
-    text = "\x1f".join(str(name) for name in names)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def _by_class(labels: Positions, n_classes: int) -> list[Positions]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from bench.contracts import (
-    AnyMethod,
     GradientMethod,
     InputMode,
     LanguageBackbone,
@@ -78,19 +77,22 @@ class GroupResult:
     notes: dict[str, Any]
 
 
-def adapt_and_answer(
-    make: Callable[[EpisodeGroup], AnyMethod],
-    group: EpisodeGroup,
-    devices: DeviceOptions,
-    options: AdaptOptions | None = None,
-) -> GroupResult:
-    """Adapt a fresh method to the group's support sets and have it answer the group's queries.
+def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: AdaptOptions | None = None) -> GroupResult:
+    """Adapt a fresh method to the group's support sets and answer the group's queries.
 
-    A method that uses no support set adapts on nothing: its adapt stage costs what that takes.
-    Raises OverBudgetError where the options's budget stops a method that cannot be cut short.
+    Args:
+        group: The episodes, with the run whose method serves them.
+        devices: Device and precision.
+        options: Number of steps, budget and counting; no limit by default.
+
+    Returns:
+        Predictions and costs. The adapt stage of a method without a support set costs 0.
+
+    Raises:
+        OverBudgetError: If a method that cannot stop early exceeds the budget.
     """
     options = options or AdaptOptions()
-    method = make(group)
+    method = group.run.make_method(group.source.backbone, group.problem_shape())
     runs_backbone = method.input_mode_for(method.shape.kind) is InputMode.INPUTS
     module: _Adaptation
     if isinstance(method, GradientMethod):

@@ -1,282 +1,181 @@
-"""Runs that share a task, a backbone and a precision: their items are encoded once, together."""
+"""A group of runs on one task, backbone and precision: encoded together, then measured and scored one by one."""
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from bench import registry
-from bench.contracts import (
-    Backbone,
-    BenchError,
-    InputMode,
-    Pool,
-    StoreError,
-    TaskData,
-    UsageError,
-)
-from bench.costs.encoding import encode_costs, one_pass, sample, scaled
-from bench.costs.worker import ChildError, OutOfMemoryError, Worker
-from bench.data.batches import EpisodeSource
-from bench.data.class_embeddings import class_embeddings
-from bench.data.episodes import PADDING, Episodes, Positions
-from bench.data.features import FeatureCache, FeatureTable, pool_cache
-from bench.engine.encoding import encode_missing
+from bench.contracts import Backbone, InputMode, StoreError, TaskData, UsageError
+from bench.costs.worker import OutOfMemoryError, Worker
+from bench.data.episodes import Episodes
 from bench.engine.trainer import DeviceOptions
-from bench.registry import get
 from bench.results.predictions import QueryPredictions
-from bench.results.provenance import HARNESS, code_fingerprint, library_versions, provenance
-from bench.results.record import Record, run_id
-from bench.runs.plan import Job
-from bench.runs.report import Report, told
-from bench.runs.single_run import Measurement
-from bench.spec.budget import Budget, require_possible
-from bench.spec.costs import Costs, StageCosts
+from bench.results.provenance import provenance
+from bench.results.record import Record
+from bench.runs.encode import EncodeCosts, EncodedGroup, encode_group
+from bench.runs.limits import require_some_possible, resolved_budget
+from bench.runs.plan import PlannedRun, planned
+from bench.runs.report import Report, one_line_error
+from bench.runs.single_run import SingleRun
 from bench.spec.expand import refusal
 from bench.spec.suite import RunSpec
-from bench.toolkit.files import file_hash
 
 OUT_OF_MEMORY = (OutOfMemoryError, MemoryError, torch.OutOfMemoryError)
 
 
 @dataclass
-class Group:
-    """Has a task's runs on one backbone encoded, measured and kept.
+class RunGroup:
+    """Runs that share a task, a backbone and a precision.
 
-    isolate: makes the place where costs are measured, once there is a run to measure.
+    Attributes:
+        data: The task's data.
+        backbone: The frozen backbone.
+        start_worker: Starts the worker process, as soon as there is a run to measure.
+        devices: Device and precision.
+        force: Run again what is recorded.
+        report: Receives records and problems.
     """
 
     data: TaskData
     backbone: Backbone
-    isolate: Callable[[], Worker]
+    start_worker: Callable[[], Worker]
     devices: DeviceOptions
     force: bool
     report: Report
-    _references: dict[str, Record] = field(default_factory=dict, init=False)
-    _encode: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
-    _pass: StageCosts | None = field(default=None, init=False)
+    _records: dict[str, Record] = field(default_factory=dict, init=False)
 
     def run(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> None:
-        """Run what is not recorded. Raises UsageError if no method can keep to a budget."""
-        jobs = []
-        for spec, episodes in specs:
-            identity = self._identity(spec)
+        """Run what is not recorded yet.
+
+        Args:
+            specs: Runs with their episodes.
+
+        Raises:
+            UsageError: If no limited run can keep its budget.
+        """
+        pending = self._served(self._not_recorded(specs))
+        if not pending:
+            return
+        worker = self.start_worker()
+        try:
             try:
-                recorded = None if self.force else self.report.store.finished(run_id(identity))
+                encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report)
+                costs = EncodeCosts(encoded.source, worker, self.devices)
+                if (reason := encoded.no_embeddings) is not None:
+                    pending = self._without_embeddings(pending, reason)
+                require_some_possible(pending, costs)
+            except UsageError:
+                raise
+            except Exception as error:  # other groups of runs go on
+                for run in pending:
+                    self._keep(run.failed(error, self.devices.device_name()))
+                return
+            self._claim_each(pending, lambda run: self._result(run, encoded, costs))
+        finally:
+            worker.close()
+
+    def _not_recorded(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlannedRun]:
+        """The runs without a finished record; finished ones are reported."""
+        pending = []
+        for spec, episodes in specs:
+            run = planned(spec, episodes, self.data, self.backbone, self.devices)
+            try:
+                recorded = None if self.force else self.report.store.finished(run.id)
             except StoreError as error:  # a damaged file costs its own run only
                 self.report.problem(str(error))
                 continue
-            if recorded is not None:
-                self._references[recorded.id] = recorded
-                self.report.known(recorded)
+            if recorded is None:
+                pending.append(run)
             else:
-                jobs.append(Job(spec, identity, episodes, registry.method_class(spec.method)))
-        if not jobs:
-            return
-        isolation = self.isolate()
-        try:
-            try:
-                values, lacking = class_embeddings(self.data, jobs[0].spec.task, self.backbone)
-                refusals = {job.id: _refusal(job, lacking) for job in jobs}
-                served = [job for job in jobs if refusals[job.id] is None]
-                source, wall = self._encoded(served, values, jobs[0].spec)
-                self._require_possible(served, source, isolation)
-            except UsageError:
-                raise
-            except Exception as error:  # whatever it is, other groups of runs are not to be lost with this one
-                for job in jobs:
-                    self._keep(self._failure(job, error))
-                return
-            self._in_turn(jobs, lambda job: self._record(job, refusals[job.id], source, wall, isolation))
-        finally:
-            isolation.close()
+                self._known(recorded)
+        return pending
 
-    def _in_turn(self, jobs: list[Job], make: Callable[[Job], tuple[Record, QueryPredictions | None]]) -> None:
-        """Have jobs made that no other process is making or has made; those under way elsewhere are waited for last."""
+    def _served(self, runs: list[PlannedRun]) -> list[PlannedRun]:
+        """The runs whose method serves the task; the others are recorded as skipped."""
+        served = []
+        for run in runs:
+            if (reason := refusal(run.spec)) is None:
+                served.append(run)
+            else:
+                self._skip(run, reason)
+        return served
+
+    def _without_embeddings(self, runs: list[PlannedRun], reason: str) -> list[PlannedRun]:
+        """The runs that need no class embeddings; the others are recorded as skipped."""
+        for run in runs:
+            if run.run.input_mode is InputMode.FEATURES:
+                self._skip(run, reason)
+        return [run for run in runs if run.run.input_mode is not InputMode.FEATURES]
+
+    def _skip(self, run: PlannedRun, reason: str) -> None:
+        self.report.begin(run.id, run.spec)
+        self._keep(run.record(status="skipped", reason=reason, provenance=provenance(self.devices.device_name())))
+
+    def _claim_each(
+        self, runs: list[PlannedRun], execute: Callable[[PlannedRun], tuple[Record, QueryPredictions | None]]
+    ) -> None:
+        """Execute runs that no other process executes or has finished; wait for those last."""
         store = self.report.store
         for wait in (False, True):
-            elsewhere: list[Job] = []
-            for job in jobs:
-                if self._reference(job) in {other.id for other in elsewhere}:
-                    elsewhere.append(job)  # its budget is not known before
+            elsewhere: list[PlannedRun] = []
+            for run in runs:
+                if run.reference_id in {other.id for other in elsewhere}:
+                    elsewhere.append(run)  # its budget depends on a run that is not finished
                     continue
-                with store.claim(job.id, wait) as mine:
-                    if not mine:
-                        elsewhere.append(job)
-                    elif (made := None if self.force else store.finished(job.id)) is not None:
-                        self._references[made.id] = made
-                        self.report.known(made)
+                with store.claim(run.id, wait) as claimed:
+                    if not claimed:
+                        elsewhere.append(run)
+                    elif (finished := None if self.force else store.finished(run.id)) is not None:
+                        self._known(finished)
                     else:
-                        self.report.begin(job.id, job.spec)
-                        self._keep(*make(job))
-            jobs = elsewhere
+                        self.report.begin(run.id, run.spec)
+                        self._keep(*execute(run))
+            runs = elsewhere
 
-    def _reference(self, job: Job) -> str | None:
-        """The id of the run whose costs are a job's budget."""
-        reference = job.spec.reference()
-        return None if reference is None else run_id(self._identity(reference))
-
-    def _keep(self, record: Record, outcomes: QueryPredictions | None = None) -> None:
-        self._references[record.id] = record
-        self.report.keep(record, outcomes)
-
-    def _identity(self, spec: RunSpec) -> dict[str, Any]:
-        """Everything that changes a run's value."""
-        modules = (
-            get("methods", spec.method).module,
-            get("tasks", spec.task).module,
-            get("backbones", spec.backbone.partition(":")[0]).module,
-            *HARNESS,
-        )
-        config = registry.method_config(spec.method, spec.config)
-        # A file that a config names can change while its name stays.
-        files = {name: value for name, value in config if isinstance(value, Path) and value.is_file()}
-        hashes = {f"{name} file": file_hash(path) for name, path in files.items()}
-        budget: dict[str, Any] = {"budget": spec.budget.limits()} if spec.budget.limits() else {}
-        if spec.tuning is not None:
-            budget["tuning"] = spec.tuning.identity()
-        reference, match = spec.reference(), spec.match
-        if reference is not None and match is not None:
-            other = self._identity(reference)
-            budget["match"] = {
-                "method": match.method, "axes": match.axes, "config": other["config"], "code": other["code"]
-            }  # fmt: skip
-        return {
-            **spec.model_dump(exclude={"config", "budget", "match", "tuning"}),
-            **budget,
-            "config": config.model_dump(mode="json") | hashes,
-            "data": self.data.revision,
-            "weights": self.backbone.fingerprint,
-            "code": code_fingerprint(modules),
-            "libraries": library_versions(),
-            "device": self.devices.device_name(),
-        }
-
-    def _encoded(self, jobs: list[Job], values: Tensor, spec: RunSpec) -> tuple[EpisodeSource, float]:
-        """Encode the union of the items of all jobs that read features; returns also the seconds it took."""
-        tables, wall = {}, 0.0
-        reading = [job for job in jobs if job.reads is InputMode.FEATURES]
-        for split, pool in (("support", self.data.support), ("query", self.data.query)):
-            cache = pool_cache(self.backbone, self.data.revision, spec, split)
-            tables[split] = cache.load(split, len(pool.labels))
-            wanted = [getattr(job.episodes, split).ravel() for job in reading]
-            positions = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, dtype=np.int64)
-            wall += self._encode_pool(spec, pool, tables[split], positions, cache)
-        task = registry.task_class(spec.task)()
-        return EpisodeSource(task, self.data, self.backbone, values, tables["support"], tables["query"]), wall
-
-    def _encode_pool(
-        self, spec: RunSpec, pool: Pool, table: FeatureTable, positions: Positions, cache: FeatureCache
-    ) -> float:
-        missing = table.missing(positions)
-        if len(missing) == 0:
-            return 0.0
-        advance = self.report.reporter.encoding(f"{spec.task} {table.split}", len(missing))
-        devices = self.devices.with_precision(spec.precision)
-        return encode_missing(
-            self.backbone, pool, table, missing, cache, devices, advance, self.report.problem
-        )  # fmt: skip
-
-    def _encode_costs(self, job: Job, source: EpisodeSource, isolation: Worker) -> StageCosts:
-        """What encoding the job's first episode costs; the same for all runs with episodes of its size."""
-        if job.reads is not InputMode.FEATURES:
-            return StageCosts()
-        spec = job.spec
-        key = (spec.shots, spec.queries, spec.ways)
-        if key not in self._encode:
-            first = job.episodes[:1]
-            source.support.require(first.support)
-            source.query.require(first.query)
-            some = sample([(self.data.support, first.support), (self.data.query, first.query)])
-            cost: StageCosts = isolation.call(encode_costs, some, self.devices.with_precision(spec.precision))
-            n_items = sum(int((part != PADDING).sum()) for part in (first.support, first.query))
-            self._encode[key] = scaled(cost, n_items / len(some.labels))
-        return self._encode[key]
-
-    def _one_pass(self, job: Job, source: EpisodeSource, isolation: Worker) -> StageCosts:
-        """What one query costs to pass through the backbone; the first that is asked about stands for all."""
-        if self._pass is None:
-            raw = self.data.query.inputs[int(job.episodes.query[0, 0])]["input"]
-            devices = self.devices.with_precision(job.spec.precision)
-            self._pass = isolation.call(one_pass, raw, source.task.window, devices)
-        return self._pass
-
-    def _require_possible(self, jobs: list[Job], source: EpisodeSource, isolation: Worker) -> None:
-        """Raise UsageError if a budget is below the backbone's own cost for all that are held to it."""
-        limited = [job for job in jobs if job.spec.budget.limits()]
-        refusals: list[UsageError] = []
-        for job in limited:
-            reads_features = job.reads is InputMode.FEATURES
-            own = (self._encode_costs if reads_features else self._one_pass)(job, source, isolation)
-            try:
-                require_possible(job.spec.budget, own, reads_features, job.spec.backbone)
-            except UsageError as error:
-                refusals.append(error)
-        if limited and len(refusals) == len(limited):
-            raise refusals[0]
-
-    def _budget(self, job: Job) -> Budget:
-        """The job's limits, those that come from another run included."""
-        reference, match = self._reference(job), job.spec.match
-        if reference is None or match is None:
-            return job.spec.budget
-        record = self._references.get(reference)
-        if record is None or record.costs is None:
-            why = "it was not run" if record is None else f"it is {record.status}: {record.reason}"
-            raise UsageError(f"{job.spec.method} is matched to {match.method}, whose costs are not known: {why}")
-        costs: Costs = record.costs
-        return job.spec.budget.with_match(match.budget(costs, job.reads is InputMode.FEATURES))
-
-    def _record(
-        self, job: Job, refusal: str | None, source: EpisodeSource, wall: float, isolation: Worker
+    def _result(
+        self, planned_run: PlannedRun, encoded: EncodedGroup, costs: EncodeCosts
     ) -> tuple[Record, QueryPredictions | None]:
-        """The record of one run and its outcomes; whatever goes wrong in it becomes a record with the reason."""
-        traced = provenance(self.devices.device_name())
-        if refusal is not None:
-            return job.record(status="skipped", reason=refusal, provenance=traced), None
-        began, under_way = time.monotonic(), None
+        """Record and predictions of one run; an exception becomes a record with the reason."""
+        facts = provenance(self.devices.device_name())
+        began, single = time.monotonic(), None
         try:
-            under_way = Measurement(
-                job, source, self.devices.with_precision(job.spec.precision), isolation, self._budget(job),
-                self._encode_costs(job, source, isolation), wall, traced,
-            )  # fmt: skip
-            return under_way.run()
+            single = SingleRun(
+                planned=planned_run,
+                source=encoded.source,
+                devices=self.devices,
+                worker=costs.worker,
+                budget=resolved_budget(planned_run, self._records),
+                encode=costs.of_episode(planned_run),
+                encode_wall_seconds=encoded.wall_seconds,
+                provenance=facts,
+            )
+            return single.run()
         except OUT_OF_MEMORY as error:
-            reason = f"memory ran out: {told(error)}"
-            limits = job.spec.budget.limits()
-            return job.record(status="over_budget", reason=reason, limits=limits, provenance=traced), None
-        except Exception as error:  # a defect of a plugin must not cost the other runs
-            return self._failure(job, error), None
-        except BaseException:  # an interrupt: Lightning turns some into an exit
+            reason = f"memory ran out: {one_line_error(error)}"
+            limits = planned_run.spec.budget.limits()
+            return planned_run.record(status="over_budget", reason=reason, limits=limits, provenance=facts), None
+        except Exception as error:  # a defect of a plugin leaves the other runs unharmed
+            return planned_run.failed(error, self.devices.device_name()), None
+        except BaseException:  # an interrupt, which Lightning may turn into an exit
             seconds = time.monotonic() - began
-            costs = under_way.costs if under_way else None
-            stage = "while its costs were measured" if costs is None else "while it was scored"
+            known = single.costs if single else None
+            stage = "while its costs were measured" if known is None else "while it was scored"
             self._keep(
-                job.record(
+                planned_run.record(
                     status="failed",
-                    reason=f"interrupted {stage}, after {seconds:.1f} s; run again to make it",
-                    costs=costs,
+                    reason=f"interrupted {stage}, after {seconds:.1f} s; run again to complete it",
+                    costs=known,
                     notes={"partial_seconds": seconds},
-                    provenance=traced,
+                    provenance=facts,
                 )
             )
             raise
 
-    def _failure(self, job: Job, error: Exception) -> Record:
-        """A failed record; what is no error of the user's keeps its traceback."""
-        traced = provenance(self.devices.device_name())
-        if not isinstance(error, BenchError):
-            own = "".join(traceback.format_exception(error))
-            traced["traceback"] = error.traceback if isinstance(error, ChildError) else own
-        return job.record(status="failed", reason=told(error), provenance=traced)
+    def _known(self, record: Record) -> None:
+        self._records[record.id] = record
+        self.report.known(record)
 
-
-def _refusal(job: Job, lacking: str | None) -> str | None:
-    """Why a job is not run. lacking: why there are no class values, which methods that read features need."""
-    return refusal(job.spec) or (lacking if job.reads is InputMode.FEATURES else None)
+    def _keep(self, record: Record, predictions: QueryPredictions | None = None) -> None:
+        self._records[record.id] = record
+        self.report.keep(record, predictions)

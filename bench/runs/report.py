@@ -1,4 +1,4 @@
-"""Who is told how far the work has come, and what came of it."""
+"""Progress reporting and the end-of-run summary."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,76 +15,84 @@ from bench.spec.suite import RunSpec
 
 
 class Reporter(Protocol):
-    """Who is told how far the work has come."""
+    """Receives progress of a call, for example to draw a bar."""
 
     def plan(self, total: int) -> None:
-        """So many runs were asked for."""
+        """Total number of runs, before the first one starts."""
 
     def encoding(self, what: str, total: int) -> Callable[[int], None]:
-        """Items are about to be encoded; the answer is called with each number done."""
+        """Start of an encoding pass.
+
+        Args:
+            what: Task and split.
+            total: Number of items.
+
+        Returns:
+            A function to call with each number of encoded items.
+        """
 
     def running(self, spec: RunSpec) -> None:
-        """A run begins."""
+        """Start of a run."""
 
     def done(self, record: Record) -> None:
-        """A run has ended, well or badly, now or in an earlier call."""
+        """End of a run, also of one that was recorded earlier."""
 
     def problem(self, message: str) -> None:
-        """Something went wrong that leaves other runs unharmed."""
+        """A problem that leaves other runs unharmed."""
 
 
 @dataclass
 class Report:
-    """What came of a call: the records of all runs asked for, and problems that made no record."""
+    """Records of all requested runs, and problems without a record."""
 
     store: Store
     reporter: Reporter
     trackers: tuple[Tracker, ...] = ()
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    _told: set[str] = field(default_factory=set, init=False)
+    _reported: set[str] = field(default_factory=set, init=False)
 
     @property
     def failed(self) -> bool:
-        """Whether anything went wrong."""
+        """Whether a run failed or a problem occurred."""
         return bool(self.problems) or any(record.status == "failed" for record in self.records)
 
     def problem(self, message: str) -> None:
-        """Something went wrong that leaves other runs unharmed."""
+        """Add a problem that leaves other runs unharmed."""
         self.problems.append(message)
         self.reporter.problem(message)
 
     def begin(self, id_: str, spec: RunSpec) -> None:
-        """A run begins, whose record will have this id."""
+        """Announce the start of a run, with the id of its record."""
         self.reporter.running(spec)
-        self._tell_trackers(lambda tracker: tracker.begin(id_, spec))
+        self._notify_trackers(lambda tracker: tracker.begin(id_, spec))
 
     def known(self, record: Record) -> None:
-        """A run was asked for that is recorded already."""
+        """Add a record that was finished earlier."""
         self.records.append(record)
         self.reporter.done(record)
 
-    def keep(self, record: Record, outcomes: QueryPredictions | None = None) -> None:
-        """A run has ended: store its record with what became of its queries, and tell whoever follows it."""
+    def keep(self, record: Record, predictions: QueryPredictions | None = None) -> None:
+        """Store a new record with its predictions, and pass it to reporter and trackers."""
         try:
-            record = self.store.write(record, outcomes)
+            record = self.store.write(record, predictions)
         except StoreError as error:
             self.problem(str(error))
         self.records.append(record)
         self.reporter.done(record)
-        self._tell_trackers(lambda tracker: tracker(record))
+        self._notify_trackers(lambda tracker: tracker(record))
 
-    def _tell_trackers(self, tell: Callable[[Tracker], None]) -> None:
+    def _notify_trackers(self, notify: Callable[[Tracker], None]) -> None:
         for tracker in self.trackers:
             try:
-                tell(tracker)
+                notify(tracker)
             except Exception as error:  # a tracker's failure is never the run's
                 message = f"tracking failed, the record is kept: {type(error).__name__}: {error}"
-                if message not in self._told:
-                    self._told.add(message)
+                if message not in self._reported:
+                    self._reported.add(message)
                     self.reporter.problem(message)
 
 
-def told(error: BaseException) -> str:
-    """An error in one line, with its type and place where it is no error of the user's."""
+def one_line_error(error: BaseException) -> str:
+    """One-line error text; unexpected exceptions also show type and source line."""
     return str(error) if isinstance(error, BenchError | ChildError) else one_line_defect(error)

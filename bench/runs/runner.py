@@ -1,4 +1,4 @@
-"""Runs in, records out: task -> episodes -> features -> method -> metrics -> record."""
+"""The runner: loads tasks, draws episodes and runs groups that share a task, a backbone and a precision."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.store import Store
-from bench.runs.group import Group
-from bench.runs.report import Report, Reporter, told
+from bench.runs.group import RunGroup
+from bench.runs.report import Report, Reporter, one_line_error
 from bench.runs.trackers import Tracker
 from bench.spec.suite import RunSpec
 
 
 def fresh_processes(name: str, backbone: Backbone) -> Worker:
-    """Measure in fresh processes that load the backbone anew by its name; loading starts at once."""
+    """A worker that measures each episode in a fresh process; it starts loading the backbone at once."""
     return ForkedWorker(partial(registry.make_backbone, name)).start()
 
 
 def same_process(name: str, backbone: Backbone) -> Worker:
-    """Measure right here: for tests, whose stand-ins another process would not know, and where seconds count."""
+    """A worker that measures in this process: for tests with stand-ins, and where starting quickly matters."""
     return InlineWorker(backbone)
 
 
@@ -33,9 +33,14 @@ def same_process(name: str, backbone: Backbone) -> Worker:
 class Runner:
     """Runs specs against a store.
 
-    data: folder of local data sets, None for each task's own source. force: run again what is recorded.
-    trackers: told of every run that is made; what they raise is reported and harms nothing.
-    isolate: where costs are measured, from a backbone's name and the backbone that scores are made with.
+    Attributes:
+        store: Where records are kept.
+        devices: Device and batch size.
+        reporter: Receives progress.
+        data: Folder of local data sets; None for each task's own source.
+        force: Run again what is recorded.
+        trackers: Receive every new record; their errors are reported and change no run.
+        isolate: Makes the worker that measures costs, from a backbone's name and instance.
     """
 
     store: Store
@@ -49,33 +54,42 @@ class Runner:
     def run(self, specs: Iterable[RunSpec]) -> Report:
         """Run what is not recorded yet.
 
-        Raises UsageError, before anything is run, if a spec cannot be: too many shots, no such device, a budget below
-        the backbone's own cost; and StoreError if no record could be written. An interrupt is passed on once the run
-        that it ended is recorded as failed.
+        An interrupt is raised again once the run that it ended is recorded as failed.
+
+        Args:
+            specs: The runs.
+
+        Returns:
+            Records of all runs, new and known, and problems without a record.
+
+        Raises:
+            UsageError: Before anything runs, for too many shots, a missing device or a budget below the backbone's
+                own cost.
+            StoreError: If no record could be written.
         """
         report = Report(self.store, self.reporter, self.trackers)
-        # What others are matched to comes before them.
+        # Runs that are the budget of others come first.
         specs = sorted(specs, key=lambda spec: (*spec.shared(), spec.match is not None))
         for precision in {spec.precision for spec in specs}:
             self.devices.with_precision(precision).device_name()
         self.store.prepare()
         loaded = self._load({spec.task for spec in specs}, report)
         ready = [spec for spec in specs if spec.task in loaded]
-        # Methods share draws: the episodes are a matter of the task, not of who answers them.
+        # Episodes depend on the task and not on the method, so methods share them.
         draws = {draw: draw_episodes(loaded[draw.task], draw) for draw in {episode_spec(spec) for spec in ready}}
         self.reporter.plan(len(ready))
-        for (task, name, _), together in groupby(ready, key=RunSpec.shared):
+        for (task, name, precision), together in groupby(ready, key=RunSpec.shared):
             try:
-                made = registry.make_backbone(name)
-                group = Group(
-                    loaded[task], made, partial(self.isolate, name, made), self.devices, self.force, report
-                )  # fmt: skip
+                backbone = registry.make_backbone(name)
+                start_worker = partial(self.isolate, name, backbone)
+                devices = self.devices.with_precision(precision)
+                group = RunGroup(loaded[task], backbone, start_worker, devices, self.force, report)
                 with garbage_collection_frozen():
                     group.run([(spec, draws[episode_spec(spec)]) for spec in together])
             except UsageError:
                 raise
-            except Exception as error:  # a backbone that cannot be made costs its own runs only
-                report.problem(f"{task} on {name}: {told(error)}")
+            except Exception as error:  # a backbone that cannot be loaded costs its own runs only
+                report.problem(f"{task} on {name}: {one_line_error(error)}")
         return report
 
     def _load(self, tasks: set[str], report: Report) -> dict[str, TaskData]:
@@ -86,5 +100,5 @@ class Runner:
             except UsageError:
                 raise
             except Exception as error:  # a task that cannot be read costs its own runs only
-                report.problem(f"{name}: {told(error)}")
+                report.problem(f"{name}: {one_line_error(error)}")
         return loaded

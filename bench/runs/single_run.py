@@ -1,135 +1,133 @@
-"""One run, measured: costs from an episode alone in a process of its own, scores from all episodes together."""
+"""One run: costs of its first episode in a worker process, scores of all its episodes here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench import registry
-from bench.contracts import AnyMethod, DataError, GradientMethod, InputMode
+from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import limits_of
-from bench.costs.payload import alone
-from bench.costs.protocol import CostRequest, CostResult, episode_costs
+from bench.costs.payload import first_episode
+from bench.costs.protocol import CostRequest, CostResult, measure_episode
 from bench.costs.worker import Worker
-from bench.data.batches import EpisodeGroup, EpisodeSource, episodes_at_once
-from bench.data.episodes import name_seed
+from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.trainer import DeviceOptions
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
-from bench.runs.plan import Job
+from bench.runs.plan import PlannedRun
 from bench.runs.scoring import judge
 from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs, StageCosts
 
+CURVE_POINTS = 100
+"""Points of a loss curve that a record keeps."""
+
 
 @dataclass
-class Measurement:
-    """A run under way; what it has found out so far is there whatever ends it."""
+class SingleRun:
+    """One run in progress.
 
-    job: Job
+    Attributes:
+        planned: The run and its episodes.
+        source: Encoded pools of the task.
+        devices: Device and precision.
+        worker: Where costs are measured.
+        budget: All limits of the run.
+        encode: Cost of encoding one episode.
+        encode_wall_seconds: Seconds that encoding took for the run's whole group.
+        provenance: Where and how the record is made.
+        costs: Measured costs, as soon as they are known; an interrupted run keeps them.
+    """
+
+    planned: PlannedRun
     source: EpisodeSource
     devices: DeviceOptions
-    isolation: Worker
+    worker: Worker
     budget: Budget
     encode: StageCosts
     encode_wall_seconds: float
     provenance: dict[str, Any]
     costs: Costs | None = field(default=None, init=False)
 
-    def _seed(self, start: int) -> int:
-        spec = self.job.spec
-        return name_seed(spec.task, spec.ways, spec.seed, "method", start)
-
     def run(self) -> tuple[Record, QueryPredictions | None]:
-        """Measure the costs, and the score if they are within the budget: the record, and what became of each query.
+        """Measure the costs and, within the budget, the score.
 
-        Raises whatever the method raises.
+        Returns:
+            The record, and the predictions of all queries; None for a run over its budget.
+
+        Raises:
+            DataError: For a method that trains and an empty support set.
+            Exception: Whatever the method raises.
         """
-        job = self.job
-        if issubclass(job.method, GradientMethod) and job.episodes.support.shape[1] == 0:
+        planned = self.planned
+        if issubclass(planned.run.method, GradientMethod) and planned.episodes.support.shape[1] == 0:
             raise DataError(
-                f"{job.spec.method} learns from examples and got an empty support set; use --shots 1 or more"
+                f"{planned.spec.method} trains on examples and got an empty support set; use --shots 1 or more"
             )
-        measured = self._measured_costs()
+        measured = self._measure()
         if measured.violations:
-            beyond = self._record(
-                status="over_budget",
-                reason="; ".join(map(str, measured.violations)),
-                violations={violation.axis: violation.measured for violation in measured.violations},
-            )
-            return beyond, None
-        outcomes, groups = self._outcomes(measured)
-        judged = judge(self.source.task.kind, outcomes, groups)
+            return self._over_budget(measured), None
+        results, groups = self._results(measured)
+        scored = judge(planned.run.task.kind, results, groups)
         record = self._record(
             status="ok",
-            metric=judged.metric,
-            value=judged.score.value,
-            ci95=judged.score.ci95,
-            episode_scores=judged.episode_scores,
-            n_queries=len(judged.outcomes),
-            notes=_merged([outcome.notes for outcome in outcomes])
-            | judged.notes
-            | _fitted(job, measured)
-            | _curve(outcomes[0].losses),
+            metric=scored.metric,
+            value=scored.score.value,
+            ci95=scored.score.ci95,
+            episode_scores=scored.episode_scores,
+            n_queries=len(scored.outcomes),
+            notes=_merged([result.notes for result in results])
+            | scored.notes
+            | _fitted(planned.run.config, measured.config)
+            | _loss_curve(results[0].losses),
         )
-        return record, judged.outcomes
+        return record, scored.outcomes
 
     def _record(self, **result: Any) -> Record:
         limits = self.budget.limits()
-        return self.job.record(costs=self.costs, limits=limits, provenance=self.provenance, **result)
+        return self.planned.record(costs=self.costs, limits=limits, provenance=self.provenance, **result)
 
-    def _measured_costs(self) -> CostResult:
-        job = self.job
-        payload, episodes = alone(self.source, job.episodes)
-        config = registry.method_config(job.spec.method, job.spec.config)
-        request = CostRequest(
-            job.spec.method, config, payload, episodes, job.reads, self.source.prior_strength, self._seed(0),
-            self.budget, self.encode, self.devices,
-        )  # fmt: skip
-        measured: CostResult = self.isolation.call(episode_costs, request)
-        if measured.costs is not None:
-            wall = self.encode_wall_seconds if job.reads is InputMode.FEATURES else 0.0
-            changes: dict[str, Any] = {"process": self.isolation.process, "encode_wall_seconds": wall}
-            if tuning := job.spec.tuning:
-                changes |= {"tuning_trials": tuning.trials, "tuning_seconds": tuning.seconds}
-            self.costs = measured.costs.model_copy(update=changes)
-            # Only here is it known how the config was found.
-            over = [violation for violation in violations(self.budget, self.costs) if violation.axis == "tuning_trials"]
-            measured = replace(measured, violations=(*measured.violations, *over))
-        return measured
+    def _over_budget(self, measured: CostResult) -> Record:
+        return self._record(
+            status="over_budget",
+            reason="; ".join(map(str, measured.violations)),
+            violations={violation.axis: violation.measured for violation in measured.violations},
+        )
 
-    def _outcomes(self, measured: CostResult) -> tuple[list[GroupResult], list[EpisodeGroup]]:
-        """All episodes, as many at once as there is room for, with as many steps as one took alone."""
-        job, plan = self.job, AdaptOptions(measured.most_steps)
-        limits = limits_of(self.budget)
+    def _measure(self) -> CostResult:
+        """Costs of the first episode, measured by the worker; they are kept in ``costs``."""
+        run = self.planned.run
+        payload = first_episode(self.source, self.planned.episodes)
+        request = CostRequest(run, payload, self.budget, self.encode, self.devices)
+        measured: CostResult = self.worker.call(measure_episode, request)
+        if measured.costs is None:
+            return measured
+        wall = self.encode_wall_seconds if run.input_mode is InputMode.FEATURES else 0.0
+        changes: dict[str, Any] = {"process": self.worker.process, "encode_wall_seconds": wall}
+        if tuning := run.spec.tuning:
+            changes |= {"tuning_trials": tuning.trials, "tuning_seconds": tuning.seconds}
+        self.costs = measured.costs.model_copy(update=changes)
+        # The number of tuning trials is known here alone.
+        over = [each for each in violations(self.budget, self.costs) if each.axis == "tuning_trials"]
+        return replace(measured, violations=(*measured.violations, *over))
 
-        def make(group: EpisodeGroup) -> AnyMethod:
-            return job.method(measured.config, self.source.backbone, group.problem_shape())  # type: ignore[return-value]
-
-        size = episodes_at_once(job.method, job.reads, self.source, job.episodes.support.shape[1])
-
-        def group(start: int) -> EpisodeGroup:
-            episodes = job.episodes[start : start + size]
-            return EpisodeGroup(self.source, episodes, job.reads, self.source.prior_strength, self._seed(start), limits)
-
-        groups = [group(start) for start in range(0, len(job.episodes), size)]
-        if len(job.episodes) == 1 and measured.outcome is not None and self.devices.devices == 1:
-            return [measured.outcome], groups  # it is the one that was measured
-        return [adapt_and_answer(make, group, self.devices, plan) for group in groups], groups
+    def _results(self, measured: CostResult) -> tuple[list[GroupResult], list[EpisodeGroup]]:
+        """Predictions of all episodes, each with as many steps as the measured one."""
+        run = self.planned.run.with_config(measured.config)
+        groups = episode_groups(self.source, run, self.planned.episodes, limits_of(self.budget))
+        if len(self.planned.episodes) == 1 and measured.result is not None and self.devices.devices == 1:
+            return [measured.result], groups  # the only episode is the measured one
+        options = AdaptOptions(measured.most_steps)
+        return [adapt_and_answer(group, self.devices, options) for group in groups], groups
 
 
-def _fitted(job: Job, measured: CostResult) -> dict[str, Any]:
-    """What of the config was changed to keep to the budget."""
-    asked = registry.method_config(job.spec.method, job.spec.config)
-    return {f"fitted_{name}": value for name, value in measured.config if value != getattr(asked, name)}
+def _fitted(requested: MethodConfig, fitted: MethodConfig) -> dict[str, Any]:
+    """Config fields that were changed to keep the budget."""
+    return {f"fitted_{name}": value for name, value in fitted if value != getattr(requested, name)}
 
 
-CURVE_POINTS = 100
-"""Points of a loss curve that a record keeps."""
-
-
-def _curve(losses: Sequence[float]) -> dict[str, Any]:
-    """Steps and losses of the first group of episodes, evenly thinned out; nothing for who takes no steps."""
+def _loss_curve(losses: Sequence[float]) -> dict[str, Any]:
+    """Steps and losses of the first group of episodes, evenly thinned; empty for methods without steps."""
     if not losses:
         return {}
     steps = sorted({round(place * (len(losses) - 1) / (CURVE_POINTS - 1)) for place in range(CURVE_POINTS)})
@@ -137,7 +135,7 @@ def _curve(losses: Sequence[float]) -> dict[str, Any]:
 
 
 def _merged(notes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One value where all outcomes agree, a list of all where they do not."""
+    """Notes of all groups: one value where they agree, a list where they differ."""
     merged = {}
     for key in sorted({key for note in notes for key in note}):
         values = [note.get(key) for note in notes]

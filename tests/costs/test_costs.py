@@ -8,14 +8,14 @@ import pytest
 
 from bench import registry
 from bench.contracts import Kind
-from bench.costs.budget_fit import limits_of, sized
+from bench.costs.budget_fit import fit_parameters
 from bench.costs.repeats import REPEATS
 from bench.costs.worker import InlineWorker
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
-from bench.runs.group import Group
+from bench.runs.group import RunGroup
 from bench.runs.report import Report
 from bench.runs.runner import Runner, same_process
 from bench.spec.budget import Budget
@@ -175,15 +175,17 @@ def test_what_is_sent_to_be_measured_has_no_query_labels(runner):
             seen.extend(arguments)
             return function(self.backbone, *pickle.loads(pickle.dumps(arguments)))
 
-    group = Group(data, backbone, lambda: Watching(backbone), runner.devices, False, Report(runner.store, Notebook()))
+    group = RunGroup(
+        data, backbone, lambda: Watching(backbone), runner.devices, False, Report(runner.store, Notebook())
+    )
     group.run([(spec, episodes)])
     (request,) = [one for one in seen if hasattr(one, "payload")]
     assert (request.payload.data.query.labels == 0).all()
-    assert (request.episodes.query_labels <= 0).all()
+    assert (request.payload.episodes.query_labels <= 0).all()
     assert len(request.payload.data.support.labels) == 20
     assert len(request.payload.data.query.labels) == 20
     # It is the first episode: the same features in the same order.
-    ours = EpisodeGroup(request.payload.on(backbone), request.episodes, request.reads, 0.0, 0)
+    ours = EpisodeGroup(request.payload.source(backbone), request.run, request.payload.episodes)
     first = next(iter(ours.support_batches()))
     assert first.labels.tolist() == [episodes.support_labels[0].tolist()]
     raw = first.inputs.episode(0)
@@ -196,11 +198,11 @@ def test_lora_takes_the_rank_that_fits():
     given = problem(n_shot=2, key_dim=8, sizes=[4])
     shape = replace(given.shape, kind=Kind.TEXT_CLASSIFICATION)
     each = Lora(LoraConfig(rank=1), backbone, shape).trainable_params()
-    config, violation = sized(Lora, LoraConfig(), backbone, shape, 3 * each + each // 2)
+    config, violation = fit_parameters(Lora, LoraConfig(), backbone, shape, 3 * each + each // 2)
     assert violation is None
     assert config.rank == 3
     assert Lora(config, backbone, shape).trainable_params() == 3 * each
-    config, violation = sized(Lora, LoraConfig(), backbone, shape, each - 1)
+    config, violation = fit_parameters(Lora, LoraConfig(), backbone, shape, each - 1)
     assert violation.measured == each
 
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench.contracts import InputMode, Pool, TaskData, UsageError
-from bench.data.episodes import PADDING, EpisodeSpec, draw_episodes, name_seed
+from bench.data.episodes import PADDING, EpisodeSpec, draw_episodes
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.registry import find, method_class
 from bench.results.store import Store
 from bench.runs.progress import RichReporter
 from bench.runs.runner import Runner, same_process
 from bench.spec.suite import RunSpec
+from bench.toolkit.seeds import name_seed
 
 
 def pool(sizes, rng):

@@ -1,0 +1,111 @@
+"""Encoding for a group of runs: each item of the union of their episodes once, and what it costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.contracts import Backbone, InputMode, TaskData
+from bench.costs.encoding import encode_costs, one_pass, sample, scaled
+from bench.costs.worker import Worker
+from bench.data.batches import EpisodeSource
+from bench.data.class_embeddings import class_embeddings
+from bench.data.episodes import PADDING
+from bench.data.features import FeatureTable, pool_cache
+from bench.engine.encoding import encode_missing
+from bench.engine.trainer import DeviceOptions
+from bench.runs.plan import PlannedRun
+from bench.runs.report import Report
+from bench.spec.costs import StageCosts
+
+
+@dataclass(frozen=True)
+class EncodedGroup:
+    """Encoded pools for a group of runs.
+
+    Attributes:
+        source: The pools with features of all items that any run of the group reads.
+        wall_seconds: Seconds that encoding took; 0 if everything was cached.
+        no_embeddings: Why there are no class embeddings, which methods on features need; None if there are.
+    """
+
+    source: EpisodeSource
+    wall_seconds: float
+    no_embeddings: str | None
+
+
+def encode_group(
+    data: TaskData, backbone: Backbone, runs: Sequence[PlannedRun], devices: DeviceOptions, report: Report
+) -> EncodedGroup:
+    """Encode the union of the items of all runs that read features.
+
+    Args:
+        data: The task's data.
+        backbone: The frozen backbone.
+        runs: Runs of one task, backbone and precision; one at least.
+        devices: Device, precision and batch size.
+        report: Receives progress, and a problem where the cache cannot be written.
+
+    Returns:
+        The encoded pools.
+    """
+    embeddings, missing = class_embeddings(data, runs[0].run.task, backbone)
+    reading = [run for run in runs if run.run.input_mode is InputMode.FEATURES]
+    if missing is not None:  # methods on features are skipped, so nothing needs encoding
+        reading = []
+    tables: dict[str, FeatureTable] = {}
+    wall = 0.0
+    spec = runs[0].spec
+    for split, pool in (("support", data.support), ("query", data.query)):
+        cache = pool_cache(backbone, data.revision, spec, split)
+        table = tables[split] = cache.load(split, len(pool.labels))
+        positions = [getattr(run.episodes, split).ravel() for run in reading]
+        wanted = table.missing(np.unique(np.concatenate(positions))) if positions else np.empty(0, dtype=np.int64)
+        if len(wanted):
+            advance = report.reporter.encoding(f"{spec.task} {split}", len(wanted))
+            wall += encode_missing(backbone, pool, table, wanted, cache, devices, advance, report.problem)
+    source = EpisodeSource(data, backbone, embeddings, tables["support"], tables["query"])
+    return EncodedGroup(source, wall, missing)
+
+
+@dataclass
+class EncodeCosts:
+    """Encoding costs of a group, each measured once and shared by all runs with episodes of the same size.
+
+    Attributes:
+        source: The group's encoded pools.
+        worker: Where costs are measured.
+        devices: Device, precision and batch size.
+    """
+
+    source: EpisodeSource
+    worker: Worker
+    devices: DeviceOptions
+    _by_size: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
+    _one_pass: StageCosts | None = field(default=None, init=False)
+
+    def of_episode(self, run: PlannedRun) -> StageCosts:
+        """Cost of encoding a run's first episode; 0 for a method that reads raw inputs."""
+        if run.run.input_mode is not InputMode.FEATURES:
+            return StageCosts()
+        size = (run.spec.shots, run.spec.queries, run.spec.ways)
+        if size not in self._by_size:
+            first = run.episodes[:1]
+            self.source.support.require(first.support)
+            self.source.query.require(first.query)
+            data = self.source.data
+            items = sample([(data.support, first.support), (data.query, first.query)])
+            cost: StageCosts = self.worker.call(encode_costs, items, self.devices)
+            n_items = sum(int((part != PADDING).sum()) for part in (first.support, first.query))
+            self._by_size[size] = scaled(cost, n_items / len(items.labels))
+        return self._by_size[size]
+
+    def least(self, run: PlannedRun) -> StageCosts:
+        """Cost that no method can avoid: encoding the episode, or one forward pass where inputs are read raw."""
+        if run.run.input_mode is InputMode.FEATURES:
+            return self.of_episode(run)
+        if self._one_pass is None:
+            raw = self.source.data.query.inputs[int(run.episodes.query[0, 0])]["input"]
+            self._one_pass = self.worker.call(one_pass, raw, run.run.task.window, self.devices)
+        return self._one_pass

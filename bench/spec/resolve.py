@@ -1,0 +1,78 @@
+"""Resolved runs: names looked up and configs validated once, before anything runs."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from bench import registry
+from bench.spec.suite import RunSpec
+from bench.toolkit.seeds import name_seed
+
+if TYPE_CHECKING:
+    from bench.contracts import AnyMethod, Backbone, InputMode, Method, MethodConfig, ProblemShape, Task
+
+
+@dataclass(frozen=True)
+class ResolvedRun:
+    """One run with its plugins looked up and its config validated; it travels from the plan to the worker process.
+
+    Attributes:
+        spec: What the user asked for, by name.
+        task: The task, without its data.
+        method: The method's class.
+        config: The method's validated config.
+        input_mode: What the method needs of each item: cached features or the raw input.
+        prior_strength: N0, the number of labelled examples that the zero-shot prior counts for, unless ``config``
+            has a value of its own: the task's value, or the backbone's.
+    """
+
+    spec: RunSpec
+    task: "Task"
+    method: "type[Method]"
+    config: "MethodConfig"
+    input_mode: "InputMode"
+    prior_strength: float
+
+    def seed(self, start: int = 0) -> int:
+        """Seed of the method instance that serves the episodes from ``start`` on; equal for all methods."""
+        return name_seed(self.spec.task, self.spec.ways, self.spec.seed, "method", start)
+
+    def with_config(self, config: "MethodConfig") -> "ResolvedRun":
+        """The same run with another config, for example one that was fitted to a budget."""
+        return replace(self, config=config)
+
+    def make_method(self, backbone: "Backbone", shape: "ProblemShape") -> "AnyMethod":
+        """A fresh instance of the method.
+
+        Args:
+            backbone: The frozen backbone.
+            shape: Sizes, seed and limits of the problem.
+
+        Returns:
+            The method, not adapted yet.
+        """
+        return cast("AnyMethod", self.method(self.config, backbone, shape))
+
+
+def resolve(spec: RunSpec) -> ResolvedRun:
+    """Look up the names of a run and validate its config.
+
+    Args:
+        spec: The run, by name.
+
+    Returns:
+        The resolved run.
+
+    Raises:
+        UsageError: For an unknown name or field, with the closest known one.
+    """
+    task = registry.task_class(spec.task)()
+    method = registry.method_class(spec.method)
+    own = task.prior_strength
+    return ResolvedRun(
+        spec=spec,
+        task=task,
+        method=method,
+        config=registry.method_config(spec.method, spec.config),
+        input_mode=method.input_mode_for(task.kind),
+        prior_strength=registry.backbone_class(spec.backbone).prior_strength if own is None else own,
+    )
