@@ -8,7 +8,7 @@ import pytest
 
 from bench import registry
 from bench.contracts import Kind
-from bench.costs.budget_fit import fit_parameters
+from bench.costs.budget_fit import fit_parameters, limits_of
 from bench.costs.repeats import REPEATS
 from bench.costs.worker import InlineWorker
 from bench.data.batches import EpisodeGroup

@@ -254,7 +254,7 @@ def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
         if len(calls) == 4:  # the second record, after its outcomes
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bench.results.store.os.fsync", full_at_the_fourth)
+    monkeypatch.setattr("bench.toolkit.files.os.fsync", full_at_the_fourth)
     report = runner.run(grid(methods=["faast", "knn", "softmax_memory"], shots=[1], seeds=[0]))
     assert report.failed
     assert len(report.problems) == 1

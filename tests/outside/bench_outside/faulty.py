@@ -22,7 +22,7 @@ class Faulty(ForwardMethod):
             raise RuntimeError("planted defect")
 
     def predict(self, query):
-        shape = (*query.mask.shape, query.classes.ways)
+        shape = (*query.mask.shape, query.classes.n_way)
         return torch.full(shape if self.config.fault == "nan" else shape[1:], float("nan"))
 
 
