@@ -6,6 +6,7 @@ A plugin is a module with a ``PLUGIN`` class. Names are listed without importing
 
 import ast
 import pkgutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -15,6 +16,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.validation import validated
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 Group = Literal["methods", "tasks", "backbones"]
 FOLDERS: dict[Group, str] = {"methods": "methods", "tasks": "tasks", "backbones": "bench.backbones"}
+OWN = "bench"
+"""Origin of the project's own plugins."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Plugin:
 
     def path(self) -> Path:
         """The plugin's source file, found without running it."""
+        if self.origin == OWN:
+            place = own_packages.folder(self.module)
+            return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         try:
             spec = find_spec(self.module)
         except ModuleNotFoundError:  # not even its package is there
@@ -58,7 +65,8 @@ class Plugin:
     def load(self) -> Any:
         """Import the plugin's class."""
         try:
-            module = import_module(self.module)
+            with own_packages.first() if self.origin == OWN else nullcontext():
+                module = import_module(self.module)
         except (ImportError, SyntaxError) as error:
             raise UsageError(f"plugin {self.name!r} ({self.origin}) cannot be imported: {error}") from error
         if not hasattr(module, self.attribute):
@@ -80,11 +88,9 @@ def find(group: Group) -> dict[str, Plugin]:
     Raises UsageError if two packages give the same name.
     """
     folder = FOLDERS[group]
-    spec = find_spec(folder)
-    paths = spec.submodule_search_locations if spec else None
     found = {
-        module.name: Plugin(module.name, f"{folder}.{module.name}", "PLUGIN", "bench")
-        for module in pkgutil.iter_modules(paths)
+        module.name: Plugin(module.name, f"{folder}.{module.name}", "PLUGIN", OWN)
+        for module in pkgutil.iter_modules([str(own_packages.folder(folder))])
         if not module.name.startswith("_")
     }
     for point in entry_points(group=f"bench.{group}"):

@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from bench import own_packages
 from bench.cli import new, readout, records
 from bench.cli.check import check
 from bench.cli.compare import compare
@@ -45,6 +46,8 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that spin long while they wait slow down a busy machine; those that never do, an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # A tasks.py in the current folder must not hide the project's.
+    own_packages.put_first()
     try:
         app()
     except Interrupted as error:

@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, Self
 
 import torch
 
+from bench import own_packages
 from bench.contracts import Backbone, BenchError
 from bench.contracts.errors import one_line_defect
 from bench.engine.trainer import quiet_lightning
@@ -133,6 +134,8 @@ def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
 def _serve(connection: Connection, make: Callable[[], Backbone | None], threads: int) -> None:
     """Answer calls until the other side hangs up. Interrupts are for the parent to act on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Plugins arrive by the names of their modules.
+    own_packages.put_first()
     quiet_lightning()
     # A forked child can use threads only if its parent never started any.
     torch.set_num_threads(1 if FORKS else threads)

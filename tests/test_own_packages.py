@@ -1,0 +1,67 @@
+"""A user's modules named tasks, methods or sweeps hide no plugin, and stay the user's."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench import own_packages, registry
+from tests.helpers.places import ROOT
+
+FOREIGN = "raise RuntimeError('a module of the user was imported')\n"
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder of a user's with modules of the project's names."""
+    (tmp_path / "tasks.py").write_text(FOREIGN)
+    (tmp_path / "sweeps.py").write_text(FOREIGN)
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "__init__.py").write_text(FOREIGN)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_program_works_in_a_folder_with_such_modules(elsewhere, outside_site):
+    paths = [elsewhere, outside_site, ROOT]
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "BENCH_CACHE": str(elsewhere / "cache"),
+    }  # fmt: skip
+
+    def bench(*words):
+        ended = subprocess.run(
+            [sys.executable, "-m", "bench", *words], cwd=elsewhere, env=environment, capture_output=True, text=True,
+            timeout=300, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    assert {line.split()[0] for line in bench("list", "tasks").splitlines()} >= {"digits", "lexicon", "stripes"}
+    # The run measures in a process of its own, and the sweep spawns two.
+    common = ("--task", "digits", "--backbone", "pixels", "--method", "knn", "--episodes", "1", "--logger", "none")
+    assert "knn" in bench("run", *common, "--shots", "1", "--queries", "1", "--seeds", "0")
+    assert "knn" in bench("sweep", *common, "--shots", "4", "--trials", "2", "--workers", "2", "--accelerator", "cpu")
+
+
+def test_a_module_that_the_user_imported_stays_the_user_s(elsewhere, monkeypatch):
+    (elsewhere / "tasks.py").write_text("mine = True\n")
+    registry.get("tasks", "digits").load()  # the project's own, to be there again after the test
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tasks"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(elsewhere))
+    before = list(sys.path)
+    import tasks
+
+    assert tasks.mine
+    assert registry.get("tasks", "digits").load().__module__ == "tasks.digits"
+    assert sys.modules["tasks"] is tasks
+    assert sys.path == before
+
+
+def test_the_program_s_own_process_has_its_own_packages(elsewhere, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(elsewhere), *sys.path])
+    monkeypatch.setitem(sys.modules, "tasks", object())
+    own_packages.put_first()
+    assert sys.path[0] == str(ROOT)
+    assert "tasks" not in sys.modules
