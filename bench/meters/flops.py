@@ -1,8 +1,9 @@
-"""Floating-point operations, by the formulas of torch's own counter, and those of factorisations, which it leaves out.
+"""Meter of floating-point operations: torch's own formulas, and formulas for the factorisations that torch leaves out.
 
-A closed form is a factorisation: a counter of matrix products alone would call it free. The counts are those of the
-textbook algorithms (Golub and Van Loan, Matrix Computations, 4th edition), multiplications and additions both counted.
-Element-wise work is not counted, nor is what leaves torch, such as FAISS's searches.
+A closed-form fit is a factorisation, so that a counter of matrix products alone would report it as free. The counts
+are those of the textbook algorithms (Golub and Van Loan, Matrix Computations, 4th edition), each multiplication and
+each addition counted as one. Element-wise operations are not counted, nor is work outside torch, such as searches by
+FAISS.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,18 +25,18 @@ def _cholesky(matrix: Shape, *_: Any, **__: Any) -> int:
 
 
 def _eigh(matrix: Shape, *_: Any, **__: Any) -> int:
-    """Tridiagonal form, and the vectors by implicit QR."""
+    """Tridiagonal reduction, and eigenvectors by implicit QR."""
     return prod(matrix[:-2]) * 9 * matrix[-1] ** 3
 
 
 def _svd(matrix: Shape, *_: Any, **__: Any) -> int:
-    """The thin decomposition by R-bidiagonalisation."""
+    """Thin decomposition by R-bidiagonalisation."""
     long, short = max(matrix[-2:]), min(matrix[-2:])
     return prod(matrix[:-2]) * (6 * long * short**2 + 20 * short**3)
 
 
 def _pseudo_inverse(matrix: Shape, *_: Any, **__: Any) -> int:
-    """A thin decomposition and a product of its factors."""
+    """Thin decomposition and the product of its factors."""
     return _svd(matrix) + 2 * prod(matrix) * min(matrix[-2:])
 
 
@@ -71,13 +72,17 @@ FACTORISATIONS: dict[Any, Callable[..., int]] = {
     aten.cholesky_solve: _cholesky_solve,
     aten._cdist_forward: _distances,
 }
+"""Formulas by operation: shapes of the arguments in, number of operations out."""
 
 
 class FlopMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts between ``with`` and its end; ``total`` may be read meanwhile.
+    """Context manager that counts the floating-point operations of its block.
 
-    Torch's own counter keeps track of modules and tries to take every operation apart, which slows a language model
-    down by an eighth; this one does neither where it need not.
+    Torch's own counter tracks modules and tries to decompose every operation, which makes a language model an eighth
+    slower. This one tracks no modules and decomposes only composite operations without a formula.
+
+    Attributes:
+        total: Number of operations so far; it may be read inside the block.
     """
 
     def __init__(self) -> None:
@@ -88,7 +93,7 @@ class FlopMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation and count it, or those that it is made of."""
+        """Run one operation and add its count, or the counts of its parts."""
         kwargs = kwargs or {}
         if not isinstance(func, OpOverload):
             return func(*args, **kwargs)
@@ -96,14 +101,14 @@ class FlopMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if formula is None and _is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
-        found = func(*args, **kwargs)
+        result = func(*args, **kwargs)
         if formula is not None:
-            self.total += formula(*args, **kwargs, out_val=found)
-        return found
+            self.total += formula(*args, **kwargs, out_val=result)
+        return result
 
 
 @cache
 def _is_composite(operation: OpOverload) -> bool:
-    """Whether it is made of other operations. In inference mode such ones come whole."""
+    """Whether an operation consists of others; inference mode dispatches such an operation undecomposed."""
     name = operation.name()  # type: ignore[no-untyped-call]
     return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")

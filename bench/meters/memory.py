@@ -1,8 +1,7 @@
-"""Clocks and memory meters.
+"""Memory meters.
 
-Seconds are read from a monotonic clock after queued device work has finished. Memory is the peak above
-what was held when the meter started: on CUDA what torch allocated, on the CPU the resident size of the
-process.
+Peak memory is measured above the level at the start of the meter: bytes allocated by torch on a CUDA device, the
+resident size of the process on the CPU.
 """
 
 import ctypes
@@ -20,39 +19,43 @@ import psutil
 import torch
 
 MIB = 2**20
+"""Bytes of one MiB."""
 
 
 class MemoryMeter(ABC):
-    """Peak memory since ``start``, in MiB above the level at ``start``."""
+    """Meter of the peak memory since ``start``, in MiB.
+
+    Attributes:
+        name: Name of the meter in records.
+        baseline: MiB in use at the start, or at the start of an earlier stage whose memory counts in this one.
+    """
 
     name: ClassVar[str]
-
     baseline: float
-    """MiB held at the start, or at the start of an earlier stage that this one is counted with."""
 
     @abstractmethod
     def start(self) -> None:
-        """Forget earlier peaks and take the present level as the baseline."""
+        """Discard earlier peaks and set the baseline to the present level."""
 
     @abstractmethod
     def highest(self) -> float:
-        """MiB held at the highest point since ``start``; may be asked again and again."""
+        """Highest MiB in use since ``start``; may be read repeatedly."""
 
     def reserved(self) -> float | None:
-        """MiB that an accelerator's allocator held at most, for use or in reserve; None where there is none."""
+        """Highest MiB held by an accelerator's allocator, in use or in reserve; None without an accelerator."""
         return None
 
     def stop(self) -> None:
-        """Let go of what measuring takes; what was measured can still be asked for."""
+        """Release the resources of the meter; its measurements can still be read."""
         return
 
     def peak(self) -> float:
-        """MiB above the baseline at the highest point since ``start``."""
+        """Highest MiB above the baseline since ``start``."""
         return max(0.0, self.highest() - self.baseline)
 
 
 class CudaMemory(MemoryMeter):
-    """What torch's allocator handed out on a CUDA device."""
+    """Memory allocated by torch on a CUDA device."""
 
     name = "cuda_max_memory_allocated"
 
@@ -65,30 +68,31 @@ class CudaMemory(MemoryMeter):
         self.baseline = torch.cuda.memory_allocated(self.device) / MIB
 
     def highest(self) -> float:
-        """Peak of allocated bytes."""
+        """Highest MiB allocated by torch."""
         return torch.cuda.max_memory_allocated(self.device) / MIB
 
     def reserved(self) -> float | None:
-        """Peak of what the allocator took from the device."""
+        """Highest MiB that torch's allocator reserved on the device."""
         return torch.cuda.max_memory_reserved(self.device) / MIB
 
 
 def _release_freed_memory() -> None:
-    """Give freed heap pages back, so that using them again shows as growth."""
+    """Return freed heap pages to the system, so that their reuse shows as growth."""
     gc.collect()
     if sys.platform == "linux":
         try:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
         except (OSError, AttributeError):
-            return  # a C library other than glibc keeps no such pages
+            return  # other C libraries than glibc have no malloc_trim
 
 
 @contextmanager
 def garbage_collection_frozen() -> Iterator[None]:
-    """Keep what is loaded by now out of garbage collections, which take half a second with it and some ms without.
+    """Context in which garbage collections skip the objects that exist at its start.
 
-    A Trainer and its module refer to each other, so that a method's tensors are freed by a collection alone: it has
-    to be cheap enough to be made before each measured stage, or hundreds of groups of episodes fill the memory.
+    A collection takes half a second with all loaded libraries and some milliseconds without them. A Trainer and its
+    module refer to each other, so that only a collection frees a method's tensors. It has to be cheap enough to run
+    before each measured stage, or hundreds of groups of episodes fill the memory.
     """
     gc.collect()
     gc.freeze()
@@ -99,7 +103,7 @@ def garbage_collection_frozen() -> Iterator[None]:
 
 
 class LinuxPeakMemory(MemoryMeter):
-    """The kernel's own high-water mark of the resident size (VmHWM), reset at the start."""
+    """Linux's own high-water mark of the resident size (VmHWM), reset at the start."""
 
     name = "linux_vm_hwm"
     _status = Path("/proc/self/status")
@@ -107,8 +111,11 @@ class LinuxPeakMemory(MemoryMeter):
 
     @classmethod
     @cache
-    def works(cls) -> bool:
-        """Whether the kernel lets this process reset its mark. Asked once: asking resets it under whoever measures."""
+    def is_available(cls) -> bool:
+        """Whether the kernel lets this process reset its mark.
+
+        Cached, because probing resets the peak and would corrupt a running measurement.
+        """
         try:
             cls._reset.write_text("5")
         except OSError:
@@ -122,18 +129,18 @@ class LinuxPeakMemory(MemoryMeter):
         raise OSError(f"{self._status} has no {field}")
 
     def start(self) -> None:
-        """Reset the mark to the present size."""
+        """Reset the mark to the present resident size."""
         _release_freed_memory()
         self._reset.write_text("5")
         self.baseline = self._read("VmRSS")
 
     def highest(self) -> float:
-        """The mark."""
+        """Highest resident size in MiB."""
         return self._read("VmHWM")
 
 
 class SampledMemory(MemoryMeter):
-    """The resident size, sampled by a thread every millisecond; may miss a shorter peak."""
+    """Resident size, sampled by a thread every millisecond; shorter peaks may be missed."""
 
     name = "sampled_rss"
 
@@ -142,7 +149,7 @@ class SampledMemory(MemoryMeter):
         self.thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start sampling anew."""
+        """Restart sampling."""
         self.stop()
         _release_freed_memory()
         self.baseline = self.top = self._resident()
@@ -158,12 +165,12 @@ class SampledMemory(MemoryMeter):
         return self.process.memory_info().rss / MIB
 
     def highest(self) -> float:
-        """The highest sample, or the present size."""
+        """Highest sample in MiB, the present resident size included."""
         self.top = max(self.top, self._resident())
         return self.top
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the sampling thread."""
         if self.thread is not None:
             self.done.set()
             self.thread.join()
@@ -171,7 +178,14 @@ class SampledMemory(MemoryMeter):
 
 
 def memory_meter(device: torch.device) -> MemoryMeter:
-    """The best meter for a device on this system."""
+    """The most exact memory meter that a device and this system have.
+
+    Args:
+        device: Device that is measured.
+
+    Returns:
+        CudaMemory on CUDA; LinuxPeakMemory, or SampledMemory where it is not available, elsewhere.
+    """
     if device.type == "cuda":
         return CudaMemory(device)
-    return LinuxPeakMemory() if LinuxPeakMemory.works() else SampledMemory()
+    return LinuxPeakMemory() if LinuxPeakMemory.is_available() else SampledMemory()

@@ -11,7 +11,14 @@ from bench.meters.memory import memory_meter
 
 
 def now(device: torch.device) -> float:
-    """Seconds, read after queued work on ``device`` has finished."""
+    """Synchronised clock reading.
+
+    Args:
+        device: Device whose queued work is finished first.
+
+    Returns:
+        Seconds on a monotonic clock; only differences have a meaning.
+    """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -19,9 +26,13 @@ def now(device: torch.device) -> float:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage took: seconds on the synchronised clock and peak MiB above the baseline.
+    """Measured cost of one stage; of several ranks, the largest seconds and the largest memory.
 
-    Of several ranks, the slowest and the largest count. reserved_memory_mb: see MemoryMeter.reserved.
+    Attributes:
+        seconds: Wall time on the synchronised clock.
+        peak_memory_mb: Peak memory above the baseline, in MiB.
+        memory_meter: Name of the memory meter.
+        reserved_memory_mb: Peak memory reserved by the accelerator's allocator, in MiB; None without an accelerator.
     """
 
     seconds: float
@@ -31,17 +42,30 @@ class StageCost:
 
 
 class StageMeter:
-    """Measures one stage; started and stopped by the hooks of a Lightning module."""
+    """Meter of one stage, started and stopped by the hooks of a Lightning module.
+
+    Attributes:
+        memory: The memory meter, from the start on.
+        paused: Seconds that the clock was stopped.
+        cost: The measured cost, from the end on.
+    """
 
     def __init__(self, after: "StageMeter | None" = None) -> None:
-        """``after``: an earlier stage whose memory baseline this one is counted from, because what that
-        stage left behind is still needed.
+        """Prepare a meter.
+
+        Args:
+            after: An earlier stage whose results are still in use; its memory baseline is the baseline of this one.
         """
         self.after = after
 
     def start(self, device: torch.device) -> None:
-        """Begin: memory first, so that the clock does not count the meter's own work."""
+        """Begin the stage.
+
+        Args:
+            device: Device that the stage runs on.
+        """
         self.device = device
+        # Memory first, so that the clock does not count the work of the memory meter.
         self.memory = memory_meter(device)
         self.memory.start()
         if self.after is not None:
@@ -50,12 +74,12 @@ class StageMeter:
         self.began = now(device)
 
     def elapsed(self) -> float:
-        """Seconds since the start, pauses left out, once queued work on the device has finished."""
+        """Seconds since the start without pauses, read after queued device work has finished."""
         return now(self.device) - self.began - self.paused
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Stop the clock for what is no part of the stage, such as an evaluation; memory counts on."""
+        """Context in which the clock stands still, for work outside the stage; memory still counts."""
         began = now(self.device)
         try:
             yield
@@ -63,14 +87,15 @@ class StageMeter:
             self.paused += now(self.device) - began
 
     def stop(self) -> None:
-        """End: clock first, for the same reason."""
-        seconds, peak = _of_the_slowest_rank(self.elapsed(), self.memory.peak(), self.device)
+        """End the stage and set ``cost``."""
+        # Clock first, so that it does not count the work of the memory meter.
+        seconds, peak = _max_over_ranks(self.elapsed(), self.memory.peak(), self.device)
         self.memory.stop()
         self.cost = StageCost(seconds, peak, self.memory.name, self.memory.reserved())
 
 
-def _of_the_slowest_rank(seconds: float, peak: float, device: torch.device) -> tuple[float, float]:
-    """The largest over all ranks of a distributed run, each by itself."""
+def _max_over_ranks(seconds: float, peak: float, device: torch.device) -> tuple[float, float]:
+    """Largest seconds and largest peak over all ranks of a distributed run."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return seconds, peak
     both = torch.tensor([seconds, peak], dtype=torch.float64, device=device)

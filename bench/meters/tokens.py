@@ -1,4 +1,4 @@
-"""Counts the tokens that language models read."""
+"""Token meter: tokens that language models read."""
 
 from typing import Self
 
@@ -8,26 +8,33 @@ from transformers import PreTrainedModel
 
 
 class TokenMeter:
-    """Counts the tokens that language models read between ``with`` and its end, padding included.
+    """Context manager that counts the tokens read by a language model, padding included.
 
-    A token is read where the rows of a model's input embedding are looked up, in the model itself or in a copy of it.
-    ``model`` is transformers' own, or None where there is none and nothing is counted.
+    A token is counted at each look-up in the model's input embedding, in the model itself or in a copy of it.
+
+    Attributes:
+        count: Number of tokens so far; later ``with`` blocks add to it.
     """
 
     def __init__(self, model: nn.Module | None) -> None:
+        """Prepare a meter.
+
+        Args:
+            model: A transformers model; nothing is counted for None.
+        """
         self.count = 0
-        # Position embeddings have another shape.
+        # The shape identifies the input embedding; position embeddings have another one.
         self._shape = model.get_input_embeddings().weight.shape if isinstance(model, PreTrainedModel) else None
 
     def __enter__(self) -> Self:
         if self._shape is not None:
-            self._handle = nn.modules.module.register_module_forward_pre_hook(self._see)
+            self._handle = nn.modules.module.register_module_forward_pre_hook(self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._shape is not None:
             self._handle.remove()
 
-    def _see(self, module: nn.Module, args: tuple[object, ...]) -> None:
+    def _count(self, module: nn.Module, args: tuple[object, ...]) -> None:
         if isinstance(module, nn.Embedding) and module.weight.shape == self._shape:
-            self.count += sum(each.numel() for each in args if isinstance(each, torch.Tensor))
+            self.count += sum(tensor.numel() for tensor in args if isinstance(tensor, torch.Tensor))

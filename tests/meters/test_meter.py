@@ -14,7 +14,8 @@ from bench.testing.doubles import tiny_language_model
 CPU = torch.device("cpu")
 METERS = [
     pytest.param(
-        LinuxPeakMemory, marks=pytest.mark.skipif(not LinuxPeakMemory.works(), reason="the kernel keeps no peak here")
+        LinuxPeakMemory,
+        marks=pytest.mark.skipif(not LinuxPeakMemory.is_available(), reason="the kernel keeps no peak here"),
     ),
     SampledMemory,
 ]
