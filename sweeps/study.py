@@ -25,12 +25,13 @@ from bench import registry
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
-from bench.registry import get
-from bench.results.provenance import HARNESS, code_fingerprint
+from bench.results.identity import plugin_code
 from bench.runs.report import one_line_error
 from bench.spec.best_config import Best
 from bench.spec.tuning import Tuning
+from bench.toolkit.code_hash import code_hash
 from bench.toolkit.seeds import name_seed
+from bench.toolkit.versions import PROTOCOL, library_versions
 from sweeps.definition import SweepSpec
 from sweeps.space import Dimension
 from sweeps.trials import RUNGS, Trials, TuningData
@@ -118,11 +119,15 @@ class Sweep:
     def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.trials = Trials(self.spec, self.tuning_data)
-        modules = (get("methods", self.spec.method).module, "sweeps.trials", *HARNESS)
+        run = self.trials.run
         identity = {
             "data": self.tuning_data.data.revision,
             "weights": self.tuning_data.backbone.fingerprint,
-            "code": code_fingerprint(modules),
+            "code": plugin_code(run.task, run.backbone, run.method),
+            "trials": code_hash("sweeps.trials"),
+            "libraries": library_versions(),
+            "device": self.tuning_data.devices.device_kind(),
+            "protocol": PROTOCOL,
         }
         self.name = self.spec.name(identity)
 

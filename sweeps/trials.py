@@ -83,7 +83,7 @@ class TuningData:
         embeddings, missing_embeddings = class_embeddings(task, run.task, self.backbone)
         if missing_embeddings and run.input_mode is InputMode.FEATURES:
             raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {missing_embeddings}")
-        cache = pool_cache(self.backbone, self.data.revision, spec, "support")
+        cache = pool_cache(self.backbone, self.data.revision, spec, "support", self.devices.device_kind())
         table = cache.load("support", len(self.data.pool.labels))
         if run.input_mode is InputMode.FEATURES:
             missing = table.missing(np.unique(sets.support))

@@ -70,7 +70,7 @@ def train(
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     if precision is None:
-        precision = TrainingPrecision.FLOAT32 if devices.device_name() in {"cpu", "mps"} else TrainingPrecision.BFLOAT16
+        precision = TrainingPrecision.FLOAT32 if devices.device_kind() in {"cpu", "mps"} else TrainingPrecision.BFLOAT16
     devices = devices.with_precision(precision.value)
     devices.device_name()
     recipe = Recipe(steps, memories, window, batch, lr, warmup, alpha=alpha, seed=seed)

@@ -1,6 +1,6 @@
 """Encode each item once and keep the result.
 
-The cache is a folder per (weights, data revision, split, precision); in it every encoding pass leaves
+The cache is a folder for all that decides features (see ``pool_cache``); in it every encoding pass leaves
 one immutable safetensors shard, written atomically. Two processes may share it: at worst both encode
 the same item. An item that cannot be read does not stop the others; it is named when a run needs it.
 """
@@ -10,6 +10,7 @@ import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bench import registry
 from bench.contracts import Backbone, BenchError, DataError, Features, NumericalError, StoreError
 from bench.data.episodes import Positions
 from bench.spec.suite import RunSpec
+from bench.toolkit.code_hash import code_hash
 from bench.toolkit.files import cache_folder
+from bench.toolkit.versions import PROTOCOL, library_versions
 
 FORMAT = 1
 _UNSEEN = DataError("it was never encoded")
@@ -80,7 +84,7 @@ class FeatureTable:
 class FeatureCache:
     """The folder that holds the encoded items of one pool."""
 
-    def __init__(self, root: Path, identity: dict[str, str]) -> None:
+    def __init__(self, root: Path, identity: dict[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
         self.folder = root / "features" / hashlib.sha256(text.encode()).hexdigest()[:24]
         self.identity = text
@@ -121,13 +125,29 @@ class FeatureCache:
             ) from error
 
 
-def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str) -> FeatureCache:
-    """Where the features of a task's pool are kept, the same for all runs that share them."""
+def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str, device_kind: str) -> FeatureCache:
+    """Where the features of a task's pool are kept, the same for all runs that share them.
+
+    The key holds all that a record's identity says of features, so that a record is never computed from features that
+    another version of a library, a plugin or the harness made.
+
+    Args:
+        backbone: The encoder.
+        revision: Revision of the task's data.
+        spec: One of the runs: its task, backbone and precision.
+        split: "support" or "query".
+        device_kind: "cpu", "cuda" or "mps".
+    """
     identity = {
         "weights": backbone.fingerprint,
+        "backbone code": code_hash(registry.get("backbones", spec.backbone.partition(":")[0]).module),
         "data": revision,
         "task": spec.task,
+        "task code": code_hash(registry.get("tasks", spec.task).module),
         "split": split,
         "precision": spec.precision,
+        "device": device_kind,
+        "libraries": library_versions(),
+        "protocol": PROTOCOL,
     }
     return FeatureCache(cache_folder(), identity)

@@ -1,9 +1,11 @@
 """Where a run is computed: the one place that makes Lightning trainers."""
 
 import logging
+import platform
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
@@ -70,22 +72,43 @@ class DeviceOptions:
         """The same devices at another precision."""
         return replace(self, precision=precision)
 
+    def device_kind(self) -> str:
+        """Kind of the device that runs are computed on: "cpu", "cuda" or "mps".
+
+        Raises:
+            UsageError: The device or the precision cannot be used here.
+        """
+        return _root_device(self).type
+
     def device_name(self) -> str:
-        """The device that runs are computed on. Raises UsageError if it or the precision cannot be had."""
-        return _device_name(self)
+        """Model of the device that runs are computed on, such as "NVIDIA A100-SXM4-80GB" or the name of the CPU.
+
+        Raises:
+            UsageError: The device or the precision cannot be used here.
+        """
+        device = _root_device(self)
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
 
 @cache
-def _device_name(options: DeviceOptions) -> str:
+def cpu_model() -> str:
+    """Name of the processor, as the system has it; Apple's chips are CPU and GPU in one."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+@cache
+def _root_device(options: DeviceOptions) -> torch.device:
     try:
-        device = options.trainer().strategy.root_device
+        return options.trainer().strategy.root_device
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
             f"--accelerator {options.accelerator} --devices {options.devices} --precision {options.precision} "
             f"cannot be used here: {reason}"
         ) from None
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def quiet_lightning() -> None:

@@ -58,7 +58,7 @@ def encode_group(
     wall = 0.0
     spec = runs[0].spec
     for split, pool in (("support", data.support), ("query", data.query)):
-        cache = pool_cache(backbone, data.revision, spec, split)
+        cache = pool_cache(backbone, data.revision, spec, split, devices.device_kind())
         table = tables[split] = cache.load(split, len(pool.labels))
         positions = [getattr(run.episodes, split).ravel() for run in reading]
         wanted = table.missing(np.unique(np.concatenate(positions))) if positions else np.empty(0, dtype=np.int64)

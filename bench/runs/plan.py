@@ -2,20 +2,18 @@
 
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench import registry
 from bench.contracts import Backbone, BenchError, TaskData
 from bench.costs.worker import ChildError
 from bench.data.episodes import Episodes
 from bench.engine.trainer import DeviceOptions
-from bench.results.provenance import HARNESS, code_fingerprint, library_versions, provenance
+from bench.results.identity import run_identity
+from bench.results.provenance import provenance
 from bench.results.record import Record, run_id
 from bench.runs.report import one_line_error
 from bench.spec.resolve import ResolvedRun, resolve
 from bench.spec.suite import RunSpec
-from bench.toolkit.files import file_hash
 
 
 @dataclass(frozen=True)
@@ -84,42 +82,6 @@ def planned(
         UsageError: For an unknown name or field.
     """
     run, reference = resolve(spec), spec.reference()
-    other = None if reference is None else _identity(resolve(reference), data, backbone, devices, None)
-    identity = _identity(run, data, backbone, devices, other)
-    return PlannedRun(run, identity, None if other is None else run_id(other), episodes)
-
-
-def _identity(
-    run: ResolvedRun, data: TaskData, backbone: Backbone, devices: DeviceOptions, reference: dict[str, Any] | None
-) -> dict[str, Any]:
-    """All facts that change a run's value."""
-    spec = run.spec
-    modules = (
-        registry.get("methods", spec.method).module,
-        registry.get("tasks", spec.task).module,
-        registry.get("backbones", spec.backbone.partition(":")[0]).module,
-        *HARNESS,
-    )
-    # A file that a config names can change while its name stays.
-    files = {name: value for name, value in run.config if isinstance(value, Path) and value.is_file()}
-    hashes = {f"{name} file": file_hash(path) for name, path in files.items()}
-    budget: dict[str, Any] = {"budget": spec.budget.limits()} if spec.budget.limits() else {}
-    if spec.tuning is not None:
-        budget["tuning"] = spec.tuning.identity()
-    if reference is not None and spec.match is not None:
-        budget["match"] = {
-            "method": spec.match.method,
-            "axes": spec.match.axes,
-            "config": reference["config"],
-            "code": reference["code"],
-        }
-    return {
-        **spec.model_dump(exclude={"config", "budget", "match", "tuning"}),
-        **budget,
-        "config": run.config.model_dump(mode="json") | hashes,
-        "data": data.revision,
-        "weights": backbone.fingerprint,
-        "code": code_fingerprint(modules),
-        "libraries": library_versions(),
-        "device": devices.device_name(),
-    }
+    facts = (data.revision, backbone.fingerprint, devices.device_kind())
+    other = None if reference is None else run_identity(resolve(reference), *facts)
+    return PlannedRun(run, run_identity(run, *facts, other), None if other is None else run_id(other), episodes)

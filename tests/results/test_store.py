@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bench.contracts import StoreError
-from bench.results.provenance import code_fingerprint
 from bench.results.record import SCHEMA_VERSION, Record, run_id
 from bench.results.store import Store
 from tests.helpers.places import ROOT
@@ -234,25 +233,6 @@ def test_every_field_of_the_identity_names_the_run(field):
 
 def test_the_order_of_fields_does_not_name_the_run():
     assert run_id(dict(reversed(IDENTITY.items()))) == run_id(IDENTITY)
-
-
-def test_the_code_is_followed_through_relative_imports(tmp_path, monkeypatch):
-    package = tmp_path / "relative_pkg"
-    package.mkdir()
-    (package / "__init__.py").write_text("from . import deep\n")
-    (package / "plugin.py").write_text("from .helper import one\nfrom . import two\n")
-    (package / "helper.py").write_text("one = 1\n")
-    (package / "two.py").write_text("two = 2\n")
-    (package / "deep.py").write_text("three = 3\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    seen = set()
-    for name in ("plugin", "helper", "two", "deep"):
-        code_fingerprint.cache_clear()
-        seen.add(code_fingerprint(("relative_pkg.plugin", "relative_pkg")))
-        (package / f"{name}.py").write_text((package / f"{name}.py").read_text() + "more = 1\n")
-    code_fingerprint.cache_clear()
-    seen.add(code_fingerprint(("relative_pkg.plugin", "relative_pkg")))
-    assert len(seen) == 5
 
 
 def test_records_of_version_1_are_read(store):

@@ -42,7 +42,7 @@ def test_every_run_leaves_a_record_that_reads_back(runner):
         assert len(record.episode_scores) == 6
         assert record.value == pytest.approx(np.mean(record.episode_scores))
         assert record.n_queries == 6 * 4 * 5
-        assert runner.store.outcomes(record).episode_scores() == record.episode_scores
+        assert runner.store.predictions(record).episode_scores() == record.episode_scores
         assert record.costs.query_milliseconds > 0
         assert record.costs.encode.seconds > 0
         assert record.provenance["torch"] == torch.__version__.partition("+")[0]
@@ -75,21 +75,21 @@ def test_default_written_out_is_the_same_run(runner):
 
 
 def test_editing_a_method_makes_its_records_another_runs(runner, outside_site):
-    from bench.results.provenance import code_fingerprint
+    from bench.toolkit.code_hash import code_hash
 
     first = runner.run(grid(methods=["nearest_prototype"], shots=[1], seeds=[0]))
     path = outside_site / "bench_outside" / "nearest_prototype.py"
     original = path.read_text()
     try:
         path.write_text(original.replace('"""Scores are', '"""Other words. Scores are') + "# a comment\n")
-        code_fingerprint.cache_clear()
+        code_hash.cache_clear()
         worded = runner.run(grid(methods=["nearest_prototype"], shots=[1], seeds=[0]))
         path.write_text(original.replace("query.keys @", "2 * query.keys @"))
-        code_fingerprint.cache_clear()
+        code_hash.cache_clear()
         edited = runner.run(grid(methods=["nearest_prototype"], shots=[1], seeds=[0]))
     finally:
         path.write_text(original)
-        code_fingerprint.cache_clear()
+        code_hash.cache_clear()
     assert worded.records[0].id == first.records[0].id
     assert edited.records[0].id != first.records[0].id
 
@@ -251,7 +251,7 @@ def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
 
     def full_at_the_fourth(descriptor):
         calls.append(descriptor)
-        if len(calls) == 4:  # the second record, after its outcomes
+        if len(calls) == 4:  # the second record, after its predictions
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("bench.toolkit.files.os.fsync", full_at_the_fourth)
@@ -264,8 +264,8 @@ def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
     assert [record.status for record in report.records] == ["ok", "ok", "ok"]
     assert {record.spec.method for record in runner.store} == {"faast", "softmax_memory"}
     assert {path.suffix for path in runner.store.root.iterdir()} == {".json", ""}
-    named = {record.outcomes.name for record in runner.store}
-    assert {path.name for path in (runner.store.root / "outcomes").iterdir()} == named
+    named = {record.predictions.name for record in runner.store}
+    assert {path.name for path in (runner.store.root / "predictions").iterdir()} == named
 
 
 @pytest.mark.parametrize(

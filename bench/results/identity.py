@@ -1,0 +1,82 @@
+"""Identity of a run: everything that changes its value, and nothing else; a record's id is its hash.
+
+The harness is in it by one number, ``PROTOCOL`` of ``bench.toolkit.versions``, raised by hand where a change of the
+harness changes values. Where a run was computed, from which commit and when, is provenance and not part of it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.spec.resolve import ResolvedRun
+from bench.toolkit.code_hash import code_hash
+from bench.toolkit.files import file_hash
+from bench.toolkit.versions import PROTOCOL, library_versions
+
+FIRST_PROTOCOL = 1
+"""Protocol of records whose identity names none."""
+
+
+def run_identity(
+    run: ResolvedRun, data_revision: str, weights: str, device_kind: str, reference: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Everything that changes a run's value.
+
+    Args:
+        run: The resolved run.
+        data_revision: Revision of its task's data.
+        weights: Fingerprint of its backbone.
+        device_kind: "cpu", "cuda" or "mps". The model of the device changes costs and not the score.
+        reference: Identity of the run whose costs are its budget, where there is one.
+    """
+    spec = run.spec
+    # A file that a config names can change while its name stays.
+    files = {name: value for name, value in run.config if isinstance(value, Path) and value.is_file()}
+    hashes = {f"{name} file": file_hash(path) for name, path in files.items()}
+    budget: dict[str, Any] = {"budget": spec.budget.limits()} if spec.budget.limits() else {}
+    if spec.tuning is not None:
+        budget["tuning"] = spec.tuning.identity()
+    if reference is not None and spec.match is not None:
+        budget["match"] = {
+            "method": spec.match.method,
+            "axes": spec.match.axes,
+            "config": reference["config"],
+            "code": reference["code"],
+        }
+    return {
+        **spec.model_dump(exclude={"config", "budget", "match", "tuning"}),
+        **budget,
+        "config": run.config.model_dump(mode="json") | hashes,
+        "data": data_revision,
+        "weights": weights,
+        "code": plugin_code(spec.task, spec.backbone, spec.method),
+        "libraries": library_versions(),
+        "device": device_kind,
+        "protocol": PROTOCOL,
+    }
+
+
+def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
+    """Hashes of the code of a run's plugins, by kind of plugin, with the versions that they declare."""
+    plugins = {
+        "task": registry.get("tasks", task),
+        "backbone": registry.get("backbones", backbone.partition(":")[0]),
+        "method": registry.get("methods", method),
+    }
+    found = {}
+    for kind, plugin in plugins.items():
+        found[kind] = code_hash(plugin.module)
+        if version := getattr(plugin.load(), "version", ""):
+            found[f"{kind} version"] = str(version)
+    return found
+
+
+def protocol_of(identity: dict[str, Any]) -> int:
+    """The protocol that a record was made by; 1 for records of the first edition, which name none."""
+    return int(identity.get("protocol", FIRST_PROTOCOL))
+
+
+def device_kind_of(identity: dict[str, Any]) -> str:
+    """The kind of device of a record. Records of the first edition name the model of an accelerator in its place."""
+    device = str(identity.get("device", ""))
+    return device if protocol_of(identity) > FIRST_PROTOCOL or device in {"", "cpu", "mps"} else "cuda"
