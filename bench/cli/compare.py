@@ -35,7 +35,7 @@ def compare(
     from bench.spec.suite import parse_shots
 
     found = Store(store)
-    made = differences(list(found), a, b, found.outcomes, task or (), parse_shots(shots) if shots else (), tuned)
+    made = differences(list(found), a, b, found.predictions, task or (), parse_shots(shots) if shots else (), tuned)
     header = [column.format(a=a, b=b) for column in HEADER]
     cells = [_cells(one, a, b) for one in made]
     typer.echo(

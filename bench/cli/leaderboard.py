@@ -46,7 +46,7 @@ def leaderboard(
         if name not in known:
             raise did_you_mean("the store's tasks", name, known)
     chosen = [record for record in records if not task or record.spec.task in task]
-    shown = rows(chosen, Store(store).outcomes)
+    shown = rows(chosen, Store(store).predictions)
     if break_even is not None:
         if break_even not in {row.method for row in shown}:
             raise did_you_mean("the store's methods", break_even, {row.method for row in shown})

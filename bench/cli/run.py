@@ -175,7 +175,7 @@ def _run(
             report = Runner(Store(store), options, reporter, data, force, trackers, isolate).run(specs)
     out = Console(width=None if sys.stdout.isatty() else 240)
     if report.records:
-        out.print(table(rows(report.records, report.store.outcomes)))
+        out.print(table(rows(report.records, report.store.predictions)))
     for hint in filter(None, (tracker.hint() for tracker in trackers)):
         console.print(hint, style="dim", soft_wrap=True, highlight=False)
     if report.failed:

@@ -144,6 +144,7 @@ def _costs(
         steps=steps,
         tokens=last.tokens,
         memory_meter=last.query.memory_meter,
+        device=request.devices.device_name(),
         process="same",
         repeats=repeats,
     )

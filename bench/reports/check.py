@@ -7,7 +7,7 @@ from typing import Any, Literal
 from bench.contracts.errors import UsageError
 from bench.metrics._scores import LOWER_IS_BETTER
 from bench.reports.check_tolerance import AXES, Axis, Sample, allowed_ratio, sample, usual_spread
-from bench.results.grouping import budget_text, current, method_text, run_key
+from bench.results.grouping import budget_text, current, devices, method_text, run_key
 from bench.results.record import Record
 from bench.results.shared_episodes import Find, paired
 from bench.stats.paired import Paired, holm
@@ -66,7 +66,9 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> lis
     rows = [_Row(_name(before[key][0]), before[key], after.get(key, [])) for key in before]
     made = [check for row in rows for check in _runs(row)]
     made += _scores(rows, find)
-    made += [check for axis in AXES for check in _costs(rows, axis, len(AXES) * len(rows))]
+    measured = [each for row in rows if (each := _measured_alike(row)) is not None]
+    made += [check for axis in AXES for check in _costs(measured, axis, len(AXES) * len(rows))]
+    made += [check for row in rows if (check := _other_device(row)) is not None]
     made += [
         Check(_name(after[key][0]), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
         for key in after.keys() - before.keys()
@@ -118,7 +120,8 @@ def _scores(rows: list[_Row], find: Find) -> list[Check]:
             compared.append((row, after[0], found))
         else:
             told = (
-                "no episodes in common: data, --seeds, --queries or --ways changed; make a new baseline with --update"
+                "no episodes in common: data, protocol, --seeds, --queries or --ways changed; "
+                "make a new baseline with --update"
             )
             apart.append(Check(row.name, "score", "-", "-", "regression", told))
     if apart and not compared:
@@ -137,6 +140,29 @@ def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check
         f"by {found.test} on {found.n_units} {found.unit}"
     )
     return Check(row.name, record.metric, f"{found.b:.2f}", f"{found.a:.2f}", verdict, told)
+
+
+def _shared_devices(row: _Row) -> list[str]:
+    """Models of devices that costs were measured on both before and after, the one with most records first."""
+    before, after = row.scored()
+    both = set(devices(before)) & set(devices(after))
+    return [device for device in devices([*before, *after]) if device in both]
+
+
+def _measured_alike(row: _Row) -> _Row | None:
+    """The row with its records of one model of device, None where no model has records of both sides."""
+    shared = _shared_devices(row)[:1]
+    sides = ([one for one in side if devices([one]) == shared] for side in row.scored())
+    return _Row(row.name, *sides) if shared else None
+
+
+def _other_device(row: _Row) -> Check | None:
+    """A note that costs are not compared, where each side was measured on devices of its own."""
+    before, after = map(devices, row.scored())
+    if not before or not after or _shared_devices(row):
+        return None
+    told = "not comparable: devices differ; make a new baseline with --update"
+    return Check(row.name, "costs", ", ".join(before), ", ".join(after), "new", told)
 
 
 def _costs(rows: list[_Row], axis: Axis, n_checks: int) -> list[Check]:

@@ -12,7 +12,7 @@ def replace(baseline: Store, now: Store) -> int:
 
     What the baseline held goes last, so that a crash leaves too much rather than too little.
     """
-    kept = {record.id: baseline.write(record, now.outcomes(record)) for record in current(now)}
+    kept = {record.id: baseline.write(record, now.predictions(record)) for record in current(now)}
     for path in baseline.paths():
         if path.stem not in kept:
             path.unlink()
@@ -26,8 +26,10 @@ def both(*stores: Store) -> Find:
 
     def find(record: Record) -> QueryPredictions | None:
         holding = [
-            store for store in stores if record.outcomes is not None and store.outcomes_path(record.outcomes).exists()
+            store
+            for store in stores
+            if record.predictions is not None and store.predictions_path(record.predictions).exists()
         ]
-        return (holding or stores)[0].outcomes(record)
+        return (holding or stores)[0].predictions(record)
 
     return find

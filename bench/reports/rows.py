@@ -8,13 +8,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bench.metrics._scores import LOWER_IS_BETTER, Score, summarise
-from bench.results.grouping import budget_text, config_text, pooled, shots_rank
+from bench.results.grouping import budget_text, config_text, devices, pooled, shots_rank
+from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
 from bench.results.shared_episodes import LEAST_EPISODES, Find, draw_key, significant_pairs
 from bench.spec.costs import break_even_queries
 from bench.spec.suite import Shots
 from bench.stats.intervals import mean_interval
 from bench.stats.ranks import tiers
+from bench.toolkit.versions import PROTOCOL
 
 
 class Row(BaseModel):
@@ -25,6 +27,8 @@ class Row(BaseModel):
     all than the method it is compared with; None where that never comes, or nothing was compared. pareto: whether no
     method of its task and shots is at least as good and cheaper, in time until the first query or in peak memory.
 
+    device: models of the devices that costs were measured on; costs are those of the first of them, which has most
+    records. protocol: the harness's, see ``bench.toolkit.versions``; rows of two protocols are not comparable.
     tuning_trials, tuning_seconds: of the search that its config came from, 0 where nobody searched.
     tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
     compare with. value and ci95 are in percent for accuracy; None unless the status is ok. shots is 0 for a method
@@ -47,6 +51,8 @@ class Row(BaseModel):
     value: float | None
     ci95: float | None
     tier: int | None = None
+    protocol: int = PROTOCOL
+    device: str = ""
     encode_seconds: float | None
     adapt_seconds: float | None
     adapt_seconds_spread: float | None
@@ -85,7 +91,8 @@ def _score(records: list[Record], scores: list[float]) -> Score:
 
 def _row(records: list[Record]) -> Row:
     first = records[0]
-    costs = [record.costs for record in records if record.costs is not None]
+    measured_on = devices(records)
+    costs = [record.costs for record in records if record.costs is not None and record.costs.device == measured_on[0]]
     scores = [score for record in records for score in record.episode_scores]
     score = _score(records, scores) if scores else None
     tuning = first.spec.tuning
@@ -103,6 +110,8 @@ def _row(records: list[Record]) -> Row:
         metric=first.metric,
         value=score.value if score else None,
         ci95=score.ci95 if score else None,
+        protocol=protocol_of(first.identity),
+        device="; ".join(measured_on),
         encode_seconds=_median([cost.encode.seconds for cost in costs]),
         adapt_seconds=_median([cost.adapt.seconds for cost in costs]),
         adapt_seconds_spread=_median([cost.adapt.seconds_spread for cost in costs]),
@@ -123,7 +132,12 @@ def _row(records: list[Record]) -> Row:
 
 
 def _comparable(row: Row) -> tuple[Any, ...]:
-    return row.task, row.backbone, row.shots, row.metric
+    return row.task, row.backbone, row.shots, row.metric, row.protocol
+
+
+def _cost_device(row: Row) -> str:
+    """The device that a row's costs are of: those of two models are not comparable."""
+    return row.device.partition("; ")[0]
 
 
 def sort_score(row: Row) -> float:
@@ -145,7 +159,8 @@ def mark_pareto(given: list[Row]) -> list[Row]:
         own = getattr(row, cost), -sort_score(row)
         if row.status != "ok" or row.value is None or own[0] is None:
             return False
-        others = [(getattr(other, cost), -sort_score(other)) for other in rivals[_comparable(row)]]
+        same_device = [other for other in rivals[_comparable(row)] if _cost_device(other) == _cost_device(row)]
+        others = [(getattr(other, cost), -sort_score(other)) for other in same_device]
         known = [each for each in others if each[0] is not None and each != own]
         return not any(dear <= own[0] and bad <= own[1] for dear, bad in known)
 
@@ -158,11 +173,13 @@ def mark_pareto(given: list[Row]) -> list[Row]:
 def against(given: list[Row], method: str) -> list[Row]:
     """The same rows with the number of queries from which on each costs less than ``method`` on the same task."""
     others = {
-        _comparable(row): row for row in reversed(given) if row.method == method and row.time_to_first_query is not None
+        (*_comparable(row), _cost_device(row)): row
+        for row in reversed(given)
+        if row.method == method and row.time_to_first_query is not None
     }
     compared = []
     for row in given:
-        other = others.get(_comparable(row))
+        other = others.get((*_comparable(row), _cost_device(row)))
         queries = None
         if other is not None and other is not row and row.time_to_first_query is not None:
             queries = break_even_queries(

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench.reports.overview import overview, told
 from bench.reports.rows import Row
+from bench.toolkit.versions import PROTOCOL
 
 UNITS = {
     "accuracy": "accuracy in %",
@@ -33,7 +34,7 @@ COLUMNS = (
     "pareto",
     "status",
 )
-LEFT = ("task", "method", "budget", "tuned", "metric", "pareto", "status")
+LEFT = ("task", "method", "budget", "tuned", "metric", "pareto", "device", "status")
 """Columns of words; numbers stand on the right."""
 
 
@@ -66,6 +67,10 @@ def _caption(rows: Sequence[Row]) -> str:
     told += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.break_even_queries is not None for row in rows):
         told += " break-even: queries from which on it costs less time in all than the method it is compared with."
+    if any(row.protocol != PROTOCOL for row in rows):
+        told += (
+            f" protocol: the harness's; this program's is {PROTOCOL}, and rows of another are not comparable with it."
+        )
     return told
 
 
@@ -80,6 +85,10 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
         columns.insert(columns.index("shots"), "tuned")
     if any(row.break_even_queries is not None for row in rows):
         columns.insert(columns.index("status"), "break-even")
+    if len({row.device for row in rows if row.device}) > 1:
+        columns.insert(columns.index("status"), "device")
+    if any(row.protocol != PROTOCOL for row in rows):
+        columns.insert(columns.index("status"), "protocol")
     return tuple(columns)
 
 
@@ -103,6 +112,8 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "state MB": number(row.state_mb),
         "break-even": number(row.break_even_queries),
         "pareto": row.pareto,
+        "device": row.device,
+        "protocol": str(row.protocol),
         "status": row.status,
     }
     return tuple(cells[column] for column in columns)

@@ -59,7 +59,7 @@ def queries(store: Store) -> pa.Table:
     fields = dict.fromkeys(field for each in FIELDS.values() for field in each)
     tables = []
     for record in store:
-        outcomes = store.outcomes(record)
+        outcomes = store.predictions(record)
         if outcomes is None:
             continue
         columns = {name: pa.array([value] * len(outcomes)) for name, value in _run(record).items()}

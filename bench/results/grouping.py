@@ -1,10 +1,12 @@
-"""Which records belong together: all seeds of the latest version of a run make one row of a leaderboard."""
+"""Grouping of records: all seeds of the latest version of a run make one row of a leaderboard."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from bench.results.identity import device_kind_of, protocol_of
 from bench.results.record import Record
 from bench.spec.suite import RunSpec, Shots
 
@@ -37,7 +39,7 @@ def shots_rank(shots: Shots) -> float:
 def run_key(record: Record) -> tuple[Any, ...]:
     """What all seeds and versions of a run have in common; sorts by task, backbone, shots and method."""
     spec = record.spec
-    protocol = (spec.ways or 0, spec.queries or 0, spec.precision, record.identity.get("device", ""))
+    protocol = (spec.ways or 0, spec.queries or 0, spec.precision, device_kind_of(record.identity))
     return (
         spec.task, spec.backbone, shots_rank(spec.shots), spec.method, config_text(spec), budget_text(spec),
         spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
@@ -53,16 +55,26 @@ def _version(record: Record) -> str:
     return json.dumps({name: value for name, value in record.identity.items() if name != "seed"}, sort_keys=True)
 
 
+def _age(group: list[Record]) -> tuple[int, str]:
+    """Sorts the versions of a run, each with its records, by protocol and by when its last record was made."""
+    return protocol_of(group[0].identity), max(record.provenance.get("finished", "") for record in group)
+
+
 def current(records: Iterable[Record]) -> list[Record]:
-    """Records of the latest version of each run: what an older version scored is not pooled with it."""
+    """Records of the latest version of each run: of the highest protocol, and of its versions the one made last.
+
+    Scores of an older version are never pooled with those of the latest.
+    """
     made: dict[tuple[Any, ...], dict[str, list[Record]]] = {}
     for record in records:
         made.setdefault(run_key(record), {}).setdefault(_version(record), []).append(record)
-    return [
-        record
-        for versions in made.values()
-        for record in max(versions.values(), key=lambda group: max(one.provenance.get("finished", "") for one in group))
-    ]
+    return [record for versions in made.values() for record in max(versions.values(), key=_age)]
+
+
+def devices(records: Iterable[Record]) -> list[str]:
+    """Models of the devices that costs were measured on, the one with most records first."""
+    counted = Counter(record.costs.device for record in records if record.costs is not None)
+    return sorted(counted, key=lambda device: (-counted[device], device))
 
 
 def pooled(records: Iterable[Record]) -> list[list[Record]]:

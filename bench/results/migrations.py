@@ -45,13 +45,21 @@ def _to_3(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_4(record: dict[str, Any]) -> dict[str, Any]:
-    """Present names of the fields of a run. The identity, whose hash is the record's id, stays as it was."""
+    """Present names of the fields of a run and of a record; the device beside the costs that were measured on it.
+
+    The identity, whose hash is the record's id, stays as it was: it names no protocol, which makes the record one of
+    protocol 1.
+    """
     spec = renamed_keys(record["spec"])
     spec = {**spec, "config": _renamed_config(spec.get("config", {}))}
     if spec.get("match"):
         spec["match"] = {**spec["match"], "config": _renamed_config(spec["match"].get("config", {}))}
-    content = {name: value for name, value in record.items() if name != "excesses"}
-    return {**content, "schema_version": 4, "spec": spec, "violations": record.get("excesses", {})}
+    costs = record.get("costs")
+    if costs is not None:
+        costs = {**costs, "device": str(record["identity"].get("device", "unknown"))}
+    content = {name: value for name, value in record.items() if name not in {"excesses", "outcomes"}}
+    changed = {"predictions": record["outcomes"], "violations": record.get("excesses", {})}
+    return {**content, "schema_version": 4, "spec": spec, "costs": costs, **changed}
 
 
 def _renamed_config(config: dict[str, Any]) -> dict[str, Any]:

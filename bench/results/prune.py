@@ -8,7 +8,7 @@ from bench.results.store import Store
 
 
 def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[Path, str]]:
-    """Files that can go, each with the reason, in an order in which a crash leaves no record without its outcomes.
+    """Files that can go, each with the reason, in an order in which a crash leaves no record without its predictions.
 
     superseded: records of which there is a later version, as leaderboards leave them out. failed: records of runs that
     failed, which the next ``bench run`` makes again in any case. What nothing names goes always.
@@ -25,5 +25,5 @@ def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[
         }
         if told := next((reason for reason, applies in reasons.items() if applies), None):
             yield store.path(record.id), told
-            if record.outcomes is not None:
-                yield store.outcomes_path(record.outcomes), f"its record goes: {told}"
+            if record.predictions is not None:
+                yield store.predictions_path(record.predictions), f"its record goes: {told}"

@@ -16,7 +16,7 @@ Status = Literal["ok", "over_budget", "skipped", "failed"]
 
 
 class SideFile(BaseModel):
-    """A file in the store's folder ``outcomes``: Parquet, a row for each query, columns as in bench/outcomes.py.
+    """A file in the store's folder ``predictions``: Parquet, a row for each query, columns as the metric defines them.
 
     sha256: of the file's bytes; its first digits are part of the name.
     """
@@ -30,8 +30,10 @@ class SideFile(BaseModel):
 class Record(BaseModel):
     """The result of a run, and all that is needed to trace it.
 
-    limits: the budget that it was held to, by axis. violations: the axes that it did not keep, with what was measured.
-    outcomes: where it stands what became of each query; None where nothing was scored, or an earlier schema kept none.
+    identity: all that changes the value, see ``bench.results.identity``; the id is its hash. provenance: where and how
+    the record was made. limits: the budget that it was held to, by axis. violations: the axes that it did not keep,
+    with what was measured.
+    predictions: the file with those of each query; None where nothing was scored, or an earlier schema kept none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +49,7 @@ class Record(BaseModel):
     ci95: float | None = None
     episode_scores: list[float] = []
     n_queries: int = 0
-    outcomes: SideFile | None = None
+    predictions: SideFile | None = None
     costs: Costs | None = None
     limits: dict[str, float] = {}
     violations: dict[str, float] = {}

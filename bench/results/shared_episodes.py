@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from bench.results.identity import protocol_of
 from bench.results.predictions import SCORES, Floats, Integers, QueryPredictions
 from bench.results.record import Record
 from bench.stats.intervals import Name
 from bench.stats.paired import Paired, compare_answers, compare_episodes, compare_parts, holm
 
 Find = Callable[[Record], QueryPredictions | None]
-"""Looks up what became of a record's queries; ``Store.outcomes`` is one."""
+"""Looks up what became of a record's queries; ``Store.predictions`` is one."""
 Episode = tuple[Any, ...]
 LEAST_EPISODES = 6
 """Wilcoxon's test can claim nothing of fewer: 2 / 2**5 is more than 5%."""
@@ -22,7 +23,7 @@ LEAST_EPISODES = 6
 def draw_key(record: Record) -> Episode:
     """What a record's episodes were drawn from. The seed is missing: ``episodes`` adds it."""
     spec = record.spec
-    return spec.task, record.identity.get("data"), spec.ways, spec.queries
+    return spec.task, record.identity.get("data"), spec.ways, spec.queries, protocol_of(record.identity)
 
 
 def _episodes(records: Sequence[Record]) -> dict[Episode, tuple[Record, int]]:

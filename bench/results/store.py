@@ -1,8 +1,8 @@
-"""The record of a run: its schema, and the store that keeps one JSON file per run and what became of its queries.
+"""Store of records: a folder with one JSON file per run, and a Parquet file of each run's predictions.
 
-A record's id is a hash of everything that changes its value, so that a finished run is found again and a
-changed one is not taken for it. Files are written whole or not at all: the outcomes first, under a name that says
-what is in them, then the record that names them. Whatever ends the program, a record's outcomes are there and its own.
+A record's id is a hash of everything that changes its value, so that a finished run is found again and a changed one
+is not taken for it. Files are written whole or not at all: the predictions first, under a name with a hash of their
+content, then the record that names them. Whatever ends the program, a record's predictions are there and its own.
 """
 
 import hashlib
@@ -22,12 +22,14 @@ from bench.results.predictions import QueryPredictions
 from bench.results.record import SCHEMA_VERSION, Record, SideFile, run_id
 from bench.toolkit.files import _write_whole
 
-OUTCOMES = "outcomes"
+PREDICTIONS = "predictions"
+OLD_PREDICTIONS = "outcomes"
+"""Folder of predictions in a store of the first edition; they are read there and written to the present folder."""
 LOCKS = ".locks"
 
 
 class Store:
-    """A folder of records, with the outcomes of their queries in a folder inside."""
+    """A folder of records, with the predictions of their queries in a folder inside."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -74,26 +76,29 @@ class Store:
         except OSError as error:
             raise StoreError(f"no record can be written to {self.root}: {error.strerror}; use --store DIR") from error
 
-    def outcomes_path(self, file: SideFile) -> Path:
-        """Where outcomes lie."""
-        return self.root / OUTCOMES / file.name
+    def predictions_path(self, file: SideFile) -> Path:
+        """Path of a file of predictions, in the folder of the first edition where only that holds it."""
+        path, old = (self.root / folder / file.name for folder in (PREDICTIONS, OLD_PREDICTIONS))
+        return old if old.exists() and not path.exists() else path
 
-    def outcomes(self, record: Record) -> QueryPredictions | None:
-        """What became of each query of a run, None if the record has none.
+    def predictions(self, record: Record) -> QueryPredictions | None:
+        """The predictions of a run for each query, None if the record has none.
 
-        Raises StoreError if the file is not there or not the one that the record was written with.
+        Raises:
+            StoreError: The file is not there or not the one that the record was written with.
         """
-        if record.outcomes is None:
+        if record.predictions is None:
             return None
-        path = self.outcomes_path(record.outcomes)
+        path = self.predictions_path(record.predictions)
         try:
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != record.outcomes.sha256:
+            if hashlib.sha256(content).hexdigest() != record.predictions.sha256:
                 raise ValueError("its contents were changed")
             return QueryPredictions.from_bytes(record.metric, content)
         except (OSError, ValueError, KeyError, ArrowException) as error:
             raise StoreError(
-                f"{path} does not hold the outcomes of {record.id} ({error}); delete {record.id}.json to run it again"
+                f"{path} does not hold the predictions of {record.id} ({error}); "
+                f"delete {record.id}.json to run it again"
             ) from None
 
     @contextmanager
@@ -116,20 +121,24 @@ class Store:
         finally:
             lock.release()
 
-    def write(self, record: Record, outcomes: QueryPredictions | None = None) -> Record:
-        """Write a record and its outcomes, both whole or not at all; returns the record that names them.
+    def write(self, record: Record, predictions: QueryPredictions | None = None) -> Record:
+        """Write a record and its predictions, both whole or not at all.
 
-        Raises StoreError if the disk refuses it.
+        Returns:
+            The record, with the name of the file of predictions.
+
+        Raises:
+            StoreError: The disk refuses it.
         """
         made = None
         try:
-            if outcomes is not None:
-                content = outcomes.to_bytes()
+            if predictions is not None:
+                content = predictions.to_bytes()
                 digest = hashlib.sha256(content).hexdigest()
                 file = SideFile(name=f"{record.id}-{digest[:16]}.parquet", sha256=digest)
-                record = record.model_copy(update={"outcomes": file})
-                if not self.outcomes_path(file).exists():
-                    made = self.outcomes_path(file)
+                record = record.model_copy(update={"predictions": file})
+                if not self.predictions_path(file).exists():
+                    made = self.predictions_path(file)
                     _write_whole(made, content)
             _write_whole(self.path(record.id), record.model_dump_json(indent=1).encode())
         except OSError as error:
@@ -145,15 +154,17 @@ class Store:
         return sorted(self.root.glob("*.json"))
 
     def leftovers(self) -> list[Path]:
-        """Files that a program left when it was killed, or a run that was made again: nothing names them.
+        """Files that no record names, left by a program that was killed or by a run that was made again.
 
-        Raises StoreError if a record is damaged, whose outcomes could then be taken for nobody's.
+        Raises:
+            StoreError: A record is damaged, so that nobody knows which predictions are its own.
         """
         records = [self.read(path) for path in self.paths()]
-        named = {record.outcomes.name for record in records if record.outcomes is not None}
-        outcomes = self.root / OUTCOMES
-        unnamed = [path for path in outcomes.glob("*.parquet") if path.name not in named]
-        return sorted([*unnamed, *outcomes.glob(".*.tmp"), *self.root.glob(".*.tmp")])
+        named = {record.predictions.name for record in records if record.predictions is not None}
+        folders = [self.root / PREDICTIONS, self.root / OLD_PREDICTIONS]
+        unnamed = [path for folder in folders for path in folder.glob("*.parquet") if path.name not in named]
+        unfinished = [path for folder in (self.root, *folders) for path in folder.glob(".*.tmp")]
+        return sorted(unnamed + unfinished)
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in the order of their ids. Raises StoreError if there is none, or a damaged one."""

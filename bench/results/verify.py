@@ -20,7 +20,7 @@ def problems(store: Store) -> Iterator[str]:
     for path in store.paths():
         try:
             record = store.read(path)
-            outcomes = store.outcomes(record)
+            outcomes = store.predictions(record)
         except StoreError as error:
             yield str(error)
             continue

@@ -30,6 +30,7 @@ class Costs(BaseModel):
     encode_wall_seconds: what encoding took in this very run for all runs of its group, 0 where everything was cached.
     state_mb: what must be kept to answer the next query. optimizer_mb: what the optimizer kept beside the parameters.
     steps: optimizer steps. tokens: tokens of the support set that went through a language model, padding included.
+    device: model of the device; times and memory of two models are not comparable.
     process: whether the costs come from a process of their own. repeats: how often the stages were measured after a
     first time that does not count; 0 where they took so long that they were measured that first time, while operations
     were counted. tuning_trials, tuning_seconds: of the search that its config came from.
@@ -50,6 +51,7 @@ class Costs(BaseModel):
     steps: int
     tokens: int
     memory_meter: str
+    device: str
     process: Literal["fresh", "same"]
     repeats: int
     tuning_trials: int = 0
@@ -90,8 +92,8 @@ class Costs(BaseModel):
 def break_even_queries(extra_setup_seconds: float, saved_per_query: float) -> float | None:
     """Number of queries from which on a method costs less time in all than another.
 
-    extra_setup_seconds: seconds more until the first query can be answered. saved_per_query: seconds less for each query.
-    0 where it always costs less or the same, None where it never does for good.
+    extra_setup_seconds: seconds more until the first query can be answered. saved_per_query: seconds less for each
+    query. 0 where it always costs less or the same, None where it never does for good.
     """
     if extra_setup_seconds <= 0 and saved_per_query >= 0:
         return 0.0

@@ -54,12 +54,12 @@ def test_update_makes_the_current_records_the_baseline(check, tmp_path):
     code, out, _ = check("--update")
     assert (code, out) == (0, "baseline holds the 18 current records of runs now\n")
     assert check()[0] == 0
-    # An older baseline goes, with the outcomes that belonged to it.
+    # An older baseline goes, with the predictions that belonged to it.
     fill(tmp_path / "now", 2, worse=("closed", 0.1), tasks="t")
     assert check("--current", "now", "--update")[0] == 0
     baseline, now = Store(tmp_path / "baseline"), Store(tmp_path / "now")
     assert list(baseline) == list(now)
-    assert len(list((baseline.root / "outcomes").iterdir())) == 9
+    assert len(list((baseline.root / "predictions").iterdir())) == 9
     assert baseline.leftovers() == []
 
 

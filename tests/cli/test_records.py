@@ -43,9 +43,9 @@ def test_a_sound_store_verifies(records, store):
         ({"episode_scores": [100.0, 33.0]}, "its episodes have other scores"),
         ({"episode_scores": [100.0]}, "its episodes have other scores"),
         ({"n_queries": 5}, "it has 5 queries, they are 6"),
-        ({"metric": "bleu"}, "does not hold the outcomes of .*needs the columns episode, query, correct_1"),
-        ({"metric": "speed"}, "does not hold the outcomes of"),
-        ({"schema_version": 9}, "has schema version 9, this program reads 3"),
+        ({"metric": "bleu"}, "does not hold the predictions of .*needs the columns episode, query, correct_1"),
+        ({"metric": "speed"}, "does not hold the predictions of"),
+        ({"schema_version": 9}, "has schema version 9, this program reads 4"),
         ({"status": "fine"}, "is not a valid record: status"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_record_edited_by_hand_is_found(records, store, changes, message):
 
 def test_every_problem_is_told(records, store):
     fill(store.root, tasks="t")
-    files = sorted((store.root / "outcomes").iterdir())
+    files = sorted((store.root / "predictions").iterdir())
     files[0].unlink()
     files[1].write_bytes(files[2].read_bytes())
     store.paths()[5].write_text("{")
@@ -85,8 +85,8 @@ def crowded(store):
     store.write(made(code="new", finished="2026-02-01T00:00:00+00:00"), answered())
     store.write(made({"method": "f"}, status="failed", reason="bug", value=None, episode_scores=[], costs=None))
     (store.root / ".0123-abc.tmp").write_text("{")
-    (store.root / "outcomes" / ".0123-abc.tmp").write_text("PAR")
-    (store.root / "outcomes" / "0123456789abcdef-0123456789abcdef.parquet").write_text("PAR1")
+    (store.root / "predictions" / ".0123-abc.tmp").write_text("PAR")
+    (store.root / "predictions" / "0123456789abcdef-0123456789abcdef.parquet").write_text("PAR1")
     return old
 
 
@@ -109,7 +109,7 @@ def test_prune_takes_older_versions_and_failures_when_asked(records, store):
     assert "it failed" in out
     (left,) = store
     assert left.identity["code"] == "new"
-    assert [path.name for path in (store.root / "outcomes").iterdir()] == [left.outcomes.name]
+    assert [path.name for path in (store.root / "predictions").iterdir()] == [left.predictions.name]
 
 
 def test_prune_touches_nothing_beside_a_damaged_record(records, store):
@@ -144,7 +144,7 @@ def test_export_has_a_row_for_each_run(records, store, tmp_path, suffix):
 
 def test_export_of_queries(records, store, tmp_path):
     written = store.write(record(), answered())
-    store.write(Record(**{**made().model_dump(), "outcomes": None}))
+    store.write(Record(**{**made().model_dump(), "predictions": None}))
     assert records("export", "--out", "all.parquet", "--queries")[1] == "wrote 6 rows to all.parquet\n"
     table = pq.read_table(tmp_path / "all.parquet")
     assert set(table["id"].to_pylist()) == {written.id}

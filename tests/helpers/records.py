@@ -6,6 +6,7 @@ from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, run_id
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.suite import RunSpec
+from bench.toolkit.versions import PROTOCOL
 
 SPEC = RunSpec(
     task="t", backbone="b", method="m", config={"alpha": 0.1}, shots=5, seed=0, episodes=2, queries=3, ways=None
@@ -26,6 +27,7 @@ COSTS = Costs(
     steps=4,
     tokens=0,
     memory_meter="linux_vm_hwm",
+    device="Xeon",
     process="fresh",
     repeats=5,
 )
@@ -55,7 +57,7 @@ def answered(right=(1, 1, 1, 1, 0, 0)):
 
 def made(spec=None, code="1", finished="2026-01-01T00:00:00+00:00", **changes):
     spec = SPEC.model_copy(update=spec or {})
-    identity = {**spec.model_dump(), "code": code, "device": "cpu"}
+    identity = {**spec.model_dump(), "code": code, "device": "cpu", "protocol": PROTOCOL}
     fields = {"status": "ok", "value": 50.0, "episode_scores": [40.0, 60.0], "n_queries": 10, "costs": COSTS} | changes
     return Record(id=run_id(identity), spec=spec, identity=identity, provenance={"finished": finished}, **fields)
 

@@ -7,6 +7,7 @@ from bench.results.record import Record, run_id
 from bench.results.store import Store
 from bench.spec.costs import StageCosts
 from bench.spec.suite import RunSpec
+from bench.toolkit.versions import PROTOCOL
 from tests.helpers.records import COSTS
 
 SECONDS = {"closed": 0.02, "probe": 0.3, "memory": 0.004}
@@ -31,7 +32,18 @@ def answers(task, method, seed):
     return (rng.random((EPISODES, QUERIES)) < SKILL[method]).astype(float)
 
 
-def fill(folder, run=0, slower=None, worse=None, without=(), failing=(), seeds=(0, 1, 2), tasks="tu", device="cpu"):
+def fill(
+    folder,
+    run=0,
+    slower=None,
+    worse=None,
+    without=(),
+    failing=(),
+    seeds=(0, 1, 2),
+    tasks="tu",
+    device="cpu",
+    model="Xeon",
+):
     """A store after a run. slower: (method, factor) of adapting; worse: (method, share of queries lost)."""
     store, rng = Store(folder), np.random.default_rng(run)
     for task in tasks:
@@ -53,12 +65,18 @@ def fill(folder, run=0, slower=None, worse=None, without=(), failing=(), seeds=(
                     queries=5,
                     ways=None,
                 )
-                identity = {**spec.model_dump(), "device": device, "data": "1", "code": str(slower or worse)}
+                identity = {
+                    **spec.model_dump(),
+                    "device": device,
+                    "protocol": PROTOCOL,
+                    "data": "1",
+                    "code": str(slower or worse),
+                }
                 factor = slower[1] if slower and slower[0] == method else 1.0
                 costs = COSTS.model_copy(
                     update={
                         "encode": stage(rng, 1.5, 200), "adapt": stage(rng, factor * SECONDS[method], 20),
-                        "query": stage(rng, 0.05, 10), "repeats": REPEATS,
+                        "query": stage(rng, 0.05, 10), "repeats": REPEATS, "device": model,
                     }
                 )  # fmt: skip
                 outcomes = QueryPredictions.of("accuracy", [np.arange(QUERIES)] * EPISODES, list(right[..., None]))

@@ -71,9 +71,21 @@ def test_a_baseline_of_another_suite_or_device_is_refused(baseline, tmp_path):
             found(baseline, now)
 
 
+def test_costs_of_another_model_of_device_are_not_compared(baseline, tmp_path):
+    now = fill(tmp_path / "now", 1, slower=("probe", 3.0), model="EPYC")
+    assert found(baseline, now) == {}
+    noted = found(baseline, now, "new")
+    assert set(noted) == {
+        (f"{task} {method} 5 shots", "costs") for task in "tu" for method in ("closed", "probe", "memory")
+    }
+    assert noted["t probe 5 shots", "costs"].startswith("not comparable: devices differ")
+
+
 def test_no_episodes_in_common_is_said(baseline, tmp_path):
     now = fill(tmp_path / "now", 1, seeds=(7, 8))
-    with pytest.raises(UsageError, match="have no episodes in common: data, --seeds, --queries or --ways changed"):
+    with pytest.raises(
+        UsageError, match="have no episodes in common: data, protocol, --seeds, --queries or --ways changed"
+    ):
         found(baseline, now)
 
 

@@ -1,12 +1,19 @@
 """Records of earlier schemas read as the present one has them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from bench.results.record import SCHEMA_VERSION
+from bench.reports.rows import rows
+from bench.reports.tables import as_markdown
+from bench.results.identity import device_kind_of, protocol_of
+from bench.results.record import SCHEMA_VERSION, run_id
+from bench.results.shared_episodes import paired
 from bench.results.store import Store
+from bench.results.verify import problems
+from bench.toolkit.versions import PROTOCOL
 
 OLD = Path(__file__).parent / "old_records"
 
@@ -20,8 +27,12 @@ def test_a_record_of_an_earlier_schema_reads_as_one_of_this(version):
     assert record.schema_version == SCHEMA_VERSION
     for name in ("id", "identity", "status", "value", "ci95", "episode_scores", "n_queries", "provenance", "notes"):
         assert getattr(record, name) == old[name]
-    assert record.outcomes is None
-    assert Store(path.parent).outcomes(record) is None
+    assert protocol_of(record.identity) == 1
+    predictions = Store(path.parent).predictions(record)
+    if version < 3:
+        assert predictions is None
+    else:
+        assert predictions.episode_scores() == record.episode_scores
 
 
 def test_costs_of_version_1_are_told_by_stage():
@@ -38,5 +49,53 @@ def test_costs_of_version_2_stay():
     (path,) = OLD.glob("2/*.json")
     read = json.loads(Store(path.parent).read(path).costs.model_dump_json())
     # What came later is at its default: nobody had searched.
-    later = {"tuning_trials": 0, "tuning_seconds": 0.0}
+    later = {"tuning_trials": 0, "tuning_seconds": 0.0, "device": "cpu"}
     assert read == json.loads(path.read_text())["costs"] | later
+
+
+def test_a_record_of_version_1_without_costs_reads(tmp_path):
+    (path,) = OLD.glob("1/*.json")
+    without = tmp_path / path.name
+    without.write_text(json.dumps(json.loads(path.read_text()) | {"costs": None}))
+    assert Store(tmp_path).read(without).costs is None
+
+
+def test_a_store_of_the_first_edition_is_read_and_tidied(tmp_path):
+    shutil.copytree(OLD / "3", tmp_path / "runs")
+    store = Store(tmp_path / "runs")
+    (record,) = store
+    assert store.predictions_path(record.predictions).parent.name == "outcomes"
+    assert store.leftovers() == []
+    again = store.write(record, store.predictions(record))
+    assert store.predictions_path(again.predictions).parent.name == "outcomes"
+    assert store.leftovers() == []
+    assert list(problems(store)) == []
+
+
+def test_a_record_of_another_protocol_is_named_and_not_pooled():
+    (path,) = OLD.glob("3/*.json")
+    old = Store(path.parent).read(path)
+
+    def present(seed):
+        spec = old.spec.model_copy(update={"seed": seed})
+        identity = {**old.identity, "seed": seed, "protocol": PROTOCOL}
+        changes = {"id": run_id(identity), "spec": spec, "identity": identity, "provenance": {"finished": "2020"}}
+        return old.model_copy(update=changes)
+
+    (row,) = rows([old])
+    assert row.protocol == 1
+    assert "| protocol |" in as_markdown([row])
+    # The older record was finished later: what counts is the protocol.
+    (row,) = rows([old, present(0), present(1)])
+    assert (row.protocol, row.runs) == (PROTOCOL, (present(0).id, present(1).id))
+    assert "protocol" not in as_markdown([row])
+    # Nor are rows of two protocols compared with each other.
+    other = present(0).model_copy(update={"spec": old.spec.model_copy(update={"method": "knn"})})
+    assert [(row.protocol, row.tier) for row in rows([old, other])] == [(1, None), (PROTOCOL, None)]
+    assert paired([old], [other], Store(path.parent).predictions) is None
+
+
+def test_the_kind_of_device_of_an_old_record_is_known():
+    assert device_kind_of({"device": "NVIDIA A100-SXM4-80GB"}) == "cuda"
+    assert device_kind_of({"device": "cpu"}) == "cpu"
+    assert device_kind_of({"device": "xpu", "protocol": PROTOCOL}) == "xpu"

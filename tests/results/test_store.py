@@ -77,24 +77,24 @@ def test_a_process_killed_while_it_writes_leaves_no_half_record(store):
     assert [one.value for one in store] == [1.0]
 
 
-def test_outcomes_are_kept_beside_their_record(store):
+def test_predictions_are_kept_beside_their_record(store):
     written = store.write(record(), answered())
     back = store.read(store.path(written.id))
     assert back == written
-    assert back.outcomes.name.startswith(written.id)
-    assert store.outcomes(back).episode_scores() == back.episode_scores
-    assert store.outcomes(record()) is None
+    assert back.predictions.name.startswith(written.id)
+    assert store.predictions(back).episode_scores() == back.episode_scores
+    assert store.predictions(record()) is None
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
-def test_outcomes_that_are_not_those_of_the_record_are_named(store, spoil):
+def test_predictions_that_are_not_those_of_the_record_are_named(store, spoil):
     written = store.write(record(), answered())
-    spoil(store.outcomes_path(written.outcomes))
-    with pytest.raises(StoreError, match=rf"{written.outcomes.name} does not hold .* delete {written.id}.json"):
-        store.outcomes(written)
+    spoil(store.predictions_path(written.predictions))
+    with pytest.raises(StoreError, match=rf"{written.predictions.name} does not hold .* delete {written.id}.json"):
+        store.predictions(written)
 
 
-def test_a_record_that_cannot_be_written_leaves_no_outcomes(store, monkeypatch):
+def test_a_record_that_cannot_be_written_leaves_no_predictions(store, monkeypatch):
     first = store.write(record(), answered())
     replace = Path.replace
 
@@ -104,18 +104,18 @@ def test_a_record_that_cannot_be_written_leaves_no_outcomes(store, monkeypatch):
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", full)
-    # The same outcomes are those of the record that is there; others belong to nobody.
+    # The same predictions are those of the record that is there; others belong to nobody.
     for again in (answered(), answered((0, 0, 0, 1, 1, 1))):
         with pytest.raises(StoreError, match="No space left on device"):
             store.write(record(value=1.0), again)
     assert list(store) == [first]
-    assert [path.name for path in (store.root / "outcomes").iterdir()] == [first.outcomes.name]
+    assert [path.name for path in (store.root / "predictions").iterdir()] == [first.predictions.name]
 
 
 @pytest.mark.parametrize("name", ["../../secret.parquet", "/etc/passwd", "0123456789abcdef.json"])
 def test_a_record_names_no_file_outside_its_store(store, name):
-    path = edited(store, outcomes={"name": name, "sha256": "0" * 64})
-    with pytest.raises(StoreError, match=r"is not a valid record: outcomes.name"):
+    path = edited(store, predictions={"name": name, "sha256": "0" * 64})
+    with pytest.raises(StoreError, match=r"is not a valid record: predictions.name"):
         store.read(path)
 
 
@@ -125,7 +125,7 @@ def _write_for_ever(root):
         Store(root).write(record(identity={"seed": rng.randrange(5)}), answered(rng.choices([0, 1], k=6)))
 
 
-def test_a_kill_at_any_moment_leaves_records_with_their_own_outcomes(store):
+def test_a_kill_at_any_moment_leaves_records_with_their_own_predictions(store):
     """Twenty writers are killed by SIGKILL, each after a time of its own."""
     delays = random.Random(1)
     seen = 0
@@ -138,7 +138,7 @@ def test_a_kill_at_any_moment_leaves_records_with_their_own_outcomes(store):
         assert process.exitcode == -signal.SIGKILL
         if list(store.root.glob("*.json")):
             for one in store:
-                assert len(store.outcomes(one)) == 6
+                assert len(store.predictions(one)) == 6
                 seen += 1
     assert seen > 20
 
@@ -173,7 +173,7 @@ def edited(store, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 4}, "has schema version 4, this program reads 3"),
+        ({"schema_version": 5}, "has schema version 5, this program reads 4"),
         ({"schema_version": None}, "has schema version None"),
         ({"value": "high"}, "is not a valid record: value: .*valid number"),
         ({"status": "fine"}, "is not a valid record: status"),
@@ -233,28 +233,3 @@ def test_every_field_of_the_identity_names_the_run(field):
 
 def test_the_order_of_fields_does_not_name_the_run():
     assert run_id(dict(reversed(IDENTITY.items()))) == run_id(IDENTITY)
-
-
-def test_records_of_version_1_are_read(store):
-    old = record().model_dump(mode="json")
-    for field in ("limits", "violations"):
-        del old[field]
-    for field in ("budget", "match"):
-        del old["spec"][field]
-    old["schema_version"] = 1
-    old["costs"] = {
-        "encode_seconds": 1.5, "encode_wall_seconds": 2.0, "encode_peak_memory_mb": 3.0, "adapt_seconds": 0.25,
-        "adapt_peak_memory_mb": 7.0, "query_milliseconds": 0.5, "query_peak_memory_mb": 5.0, "state_mb": 0.25,
-        "trainable_params": 12, "memory_meter": "linux_vm_hwm", "repeats": 3,
-    }  # fmt: skip
-    store.prepare()
-    store.path(old["id"]).write_text(json.dumps(old))
-    (read,) = store
-    assert (read.costs.encode.seconds, read.costs.adapt.seconds) == (1.5, 0.25)
-    assert read.costs.query_milliseconds == pytest.approx(0.5)
-    assert (read.costs.peak_memory_mb, read.costs.state_mb, read.costs.trainable_params) == (7.0, 0.25, 12)
-    assert read.costs.adapt.flops is None
-    assert read.spec.budget.limits() == {}
-    without = {**old, "costs": None}
-    store.path(old["id"]).write_text(json.dumps(without))
-    assert next(iter(store)).costs is None
