@@ -14,7 +14,7 @@ from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.run import run
 from bench.cli.sweep import sweep
-from bench.cli.test import test
+from bench.cli.test import run_contract
 from bench.contracts.errors import BenchError, UsageError
 from bench.runs.signals import Interrupted
 
@@ -35,7 +35,7 @@ app.command()(compare)
 app.command()(check)
 app.command("sweep")(sweep)
 app.command()(doctor)
-app.command("test")(test)
+app.command("test")(run_contract)
 app.add_typer(new.app, name="new")
 app.add_typer(records.app, name="records")
 app.add_typer(readout.app, name="readout")

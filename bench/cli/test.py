@@ -1,6 +1,5 @@
 """``bench test``: the contract suite on one plugin."""
 
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,27 +11,26 @@ import typer
 from bench import registry
 from bench.contracts.errors import UsageError, did_you_mean
 
-VARIABLE = "BENCH_PLUGIN"
-"""Names the one plugin to be tested; all of them where it is not set."""
 
-
-def test(
-    plugin: Annotated[str, typer.Argument(help="A method's or task's name, the project's own or of any package.")],
+def run_contract(
+    plugin: Annotated[
+        str, typer.Argument(help="Name of a method, task or backbone, with its argument if it takes one.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets, for a task; a small sample.")
+    ] = None,
 ) -> None:
-    """Run the contract suite on a plugin: what every method and task must keep to."""
-    known = {name for group in ("methods", "tasks") for name in registry.find(group)}
-    if plugin not in known:
-        raise did_you_mean("methods and tasks", plugin, known)
+    """Run the contract suite on a plugin."""
+    groups = [group for group in registry.FOLDERS if plugin.partition(":")[0] in registry.find(group)]
+    if not groups:
+        known = {name for group in registry.FOLDERS for name in registry.find(group)}
+        raise did_you_mean(" and ".join(registry.FOLDERS), plugin, known)
+    if data is not None and not data.is_dir():
+        raise UsageError(f"--data needs a folder, got {data}")
     if find_spec("pytest") is None:
         raise UsageError("bench test needs pytest, which is not installed; pip install pytest")
-    suite = Path(__file__).with_name("contract.py")
-    # A process of its own, and no settings of the folder that it is called from: the suite is the same everywhere.
-    ended = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir",
-            str(suite.parent), "-W", "ignore", "-k", f"{plugin} and not test_a_query", str(suite),
-        ],
-        env={**os.environ, VARIABLE: plugin},
-        check=False,
-    )  # fmt: skip
-    raise typer.Exit(1 if ended.returncode else 0)
+    folder = [] if data is None else [str(data.resolve())]
+    # A process for each suite: what a plugin does to its process reaches no other, and nothing heavy is imported here.
+    commands = [[sys.executable, "-m", "bench.testing", group, plugin, *folder] for group in groups]
+    failed = [command for command in commands if subprocess.run(command, check=False).returncode]
+    raise typer.Exit(1 if failed else 0)

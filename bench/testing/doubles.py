@@ -81,7 +81,7 @@ class CosineBackbone(Backbone):
 class FakeLanguageModel(CosineBackbone, LanguageBackbone):
     """Counts a character as a token and scores by a checksum of all that it reads; remembers what it was asked.
 
-    It has no network: memories inside a model, perplexity and writing are tested on the models of tiny_models.
+    It has no network: memories inside a model and perplexity are tested on the models of tiny_models.
     """
 
     blocks: Any = None
@@ -91,7 +91,6 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
     embed: Any = None
     tokens: Any = None
     loglikelihood_rolling: Any = None
-    generate: Any = None
 
     def __init__(self, context_length: int = 10_000) -> None:
         super().__init__()
@@ -104,6 +103,9 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+        return [f"{zlib.crc32(prompt.encode()):x}"[:max_new_tokens] for prompt in prompts]
 
     def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
         self.contexts.append(context)
@@ -312,12 +314,18 @@ def adapted(
     return method
 
 
-def scores(cls: type[AnyMethod], given: Problem, items_at_once: int | None = None, **config: Any) -> Tensor:
+def scores(
+    cls: type[AnyMethod],
+    given: Problem,
+    items_at_once: int | None = None,
+    backbone: Backbone | None = None,
+    **config: Any,
+) -> Tensor:
     """``[episode, item, way]``, with as many episodes in an instance as the method takes."""
     answers = []
     for start in range(0, given.shape.n_episodes, cls.episodes_at_once):
         group = episodes_of(given, slice(start, start + cls.episodes_at_once))
-        method = adapted(cls, group, items_at_once=items_at_once, **config)
+        method = adapted(cls, group, backbone, items_at_once, **config)
         with torch.no_grad():
             answers.append(method.predict(group.query))
     return torch.cat(cast(list[Tensor], answers))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn.functional import normalize
 
 from bench.contracts import Backbone, DataError, Features, Kind
@@ -24,6 +25,8 @@ class Pixels(Backbone):
         return f"pixels-{self.argument}"
 
     def prepare(self, raw):
+        if not isinstance(raw, Image.Image):
+            raise DataError(f"pixels need an image, got {type(raw).__name__}")
         pixels = torch.from_numpy(np.asarray(raw, dtype=np.float32)).flatten()
         if pixels.std() == 0:
             raise DataError("a picture of one colour")

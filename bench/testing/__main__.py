@@ -1,0 +1,47 @@
+"""``python -m bench.testing GROUP NAME [DATA]``: the contract suite of one plugin, in a process of its own."""
+
+import os
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bench import own_packages, registry
+from bench.contracts import BenchError, LanguageBackbone
+
+SUITES: dict[registry.Group, str] = {"methods": "TestMethod", "tasks": "TestTask", "backbones": "TestBackbone"}
+"""Classes of ``bench.testing.named_plugin``, which pytest imports itself, so that it can explain failed assertions."""
+
+
+def suite_of(group: registry.Group, name: str) -> str:
+    """The class that tests a plugin.
+
+    Args:
+        group: The kind of plugin.
+        name: Its name, with its argument if it takes one.
+
+    Raises:
+        UsageError: The plugin cannot be imported.
+    """
+    if group == "backbones" and issubclass(registry.backbone_class(name), LanguageBackbone):
+        return "TestLanguageBackbone"
+    return SUITES[group]
+
+
+def main(group: registry.Group, name: str, data: str | None = None) -> int:
+    """Run the suite and return pytest's exit code; no settings of the current folder take part."""
+    module = Path(__file__).with_name("named_plugin.py")
+    words = ["-q", "-p", "no:cacheprovider", "-p", "bench.testing.named_plugin", "-c", os.devnull, "-W", "ignore"]
+    words += ["--rootdir", str(module.parent), "--plugin", name]
+    if data is not None:
+        words += ["--plugin-data", data]
+    return pytest.main([*words, f"{module}::{suite_of(group, name)}"])
+
+
+if __name__ == "__main__":
+    own_packages.put_first()
+    try:
+        sys.exit(main(cast(registry.Group, sys.argv[1]), *sys.argv[2:]))
+    except BenchError as error:
+        sys.exit(f"bench: {error}")

@@ -1,0 +1,233 @@
+"""Contract suite of methods: what the harness relies on when it adapts a method and scores its answers."""
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from bench.contracts import (
+    CLASSIFICATION,
+    AnyMethod,
+    Backbone,
+    ForwardMethod,
+    GradientMethod,
+    InputMode,
+    Kind,
+    LanguageBackbone,
+    MethodConfig,
+)
+from bench.testing.doubles import (
+    Problem,
+    adapted,
+    backbone_for,
+    columns,
+    episodes_of,
+    padded,
+    problem,
+    scores,
+    tiny_language_model,
+)
+from bench.testing.language_problems import language_problem
+
+# Fewer examples than key dimensions, and more, because closed forms are computed differently in each case.
+SHAPES = {
+    "few": problem(n_shot=3, key_dim=16, sizes=[12, 9, 12]),
+    "many": problem(n_shot=15, key_dim=16, sizes=[60, 60, 41], seed=1),
+}
+RTOL, ATOL = 1e-4, 1e-3
+"""Float32 rounding of scores of about 100."""
+
+
+def assert_same(ours: Tensor, expected: Tensor) -> None:
+    """Fail unless two tensors are equal but for rounding."""
+    torch.testing.assert_close(ours, expected, rtol=RTOL, atol=ATOL)
+
+
+class MethodContract:
+    """Tests that every method passes; subclass it and override the fixture ``method``.
+
+    ``class TestMyMethod(MethodContract):`` with this fixture in it is a whole test module::
+
+        @pytest.fixture
+        def method(self):
+            return MyMethod
+
+    Fixtures to override:
+        method: The class of the method.
+        config: Fields of its config, by default 4 steps at a learning rate of 0.1 where the config has them. A second
+            subclass with another config tests another setting.
+        backbone: The backbone it adapts, by default a small stand-in for what the method reads.
+        language_backbone: The language model it adapts in tasks without classes, by default ``backbone`` or, where
+            that is none, a decoder with random weights.
+    """
+
+    @pytest.fixture
+    def method(self) -> type[AnyMethod]:
+        """The class of the method under test."""
+        raise NotImplementedError(f"{type(self).__name__} needs a fixture `method` that returns the method's class")
+
+    @pytest.fixture
+    def config(self, method: type[AnyMethod]) -> dict[str, Any]:
+        """Fields of the config: few steps, large enough to change scores."""
+        fields = method.Config.model_fields
+        short = {"steps": 4, "lr": 0.1} if "steps" in fields else {}
+        return {name: value for name, value in short.items() if name in fields}
+
+    @pytest.fixture
+    def backbone(self, method: type[AnyMethod]) -> Backbone:
+        """A small frozen backbone of the sort that the method needs."""
+        return backbone_for(method)
+
+    @pytest.fixture
+    def language_backbone(self, backbone: Backbone) -> Backbone:
+        """A small frozen language model."""
+        return backbone if isinstance(backbone, LanguageBackbone) else tiny_language_model()
+
+    @pytest.fixture(params=SHAPES)
+    def given(self, request: pytest.FixtureRequest, method: type[AnyMethod]) -> Problem:
+        """Classification problems of three episodes, with padding in one."""
+        if not method.kinds & CLASSIFICATION:
+            pytest.skip("serves no task of classification")
+        return SHAPES[request.param]
+
+    @pytest.fixture
+    def answers(self, method: type[AnyMethod], config: dict[str, Any], backbone: Backbone) -> "Answers":
+        """The method with its config and backbone, ready to be adapted to problems."""
+        return Answers(method, config, backbone)
+
+    @pytest.fixture
+    def language_answers(
+        self, method: type[AnyMethod], config: dict[str, Any], language_backbone: Backbone
+    ) -> "Answers":
+        """The same on a language model."""
+        return Answers(method, config, language_backbone)
+
+    def test_declares_itself(self, method: type[AnyMethod]) -> None:
+        assert issubclass(method, ForwardMethod | GradientMethod)
+        assert sys.modules[method.__module__].__doc__, "bench list shows the first line of the module's docstring"
+        assert method.__doc__
+        assert method.source
+        assert method.kinds
+        assert method.kinds <= frozenset(Kind)
+        assert isinstance(method.reads, InputMode)
+        assert method.episodes_at_once >= 1
+
+    def test_config_describes_its_fields_and_rejects_others(self, method: type[AnyMethod]) -> None:
+        assert issubclass(method.Config, MethodConfig)
+        assert all(field.description for field in method.Config.model_fields.values())
+        with pytest.raises(ValidationError):
+            method.Config.model_validate({"no_such_field": 1})
+
+    def test_rejects_the_config_of_another_method(self, method: type[AnyMethod], backbone: Backbone) -> None:
+        class OtherConfig(MethodConfig):
+            pass
+
+        if method.Config is MethodConfig:
+            pytest.skip("takes no hyper-parameters, so any config will do")
+        with pytest.raises(TypeError, match=method.Config.__name__):
+            method(OtherConfig(), backbone, SHAPES["few"].shape)
+
+    def test_scores_have_the_shape_and_are_finite(self, answers: "Answers", given: Problem) -> None:
+        answer = answers(given)
+        assert answer.shape == (*given.query.mask.shape, given.shape.n_way)
+        assert answer.isfinite().all()
+
+    def test_other_labels_make_other_scores(self, answers: "Answers", given: Problem) -> None:
+        """By more than the rounding that other tests allow for, or these would not notice what leaks."""
+        if not answers.method.uses_support:
+            pytest.skip("sees no labels")
+        labels = ((given.support.labels + 1) % given.shape.n_way).where(given.support.mask, 0)
+        other = replace(given, support=replace(given.support, labels=labels))
+        assert not torch.allclose(answers(other), answers(given), rtol=RTOL, atol=ATOL)
+
+    def test_is_deterministic(self, answers: "Answers", given: Problem) -> None:
+        assert torch.equal(answers(given), answers(given))
+
+    def test_episodes_are_independent(self, answers: "Answers", given: Problem) -> None:
+        together = answers(given)
+        for episode in range(given.shape.n_episodes):
+            part = slice(episode, episode + 1)
+            assert_same(answers(episodes_of(given, part)), together[part])
+
+    def test_padding_changes_nothing(self, answers: "Answers", given: Problem) -> None:
+        more = replace(given, support=padded(given.support, 3))
+        assert_same(answers(more), answers(given))
+
+    def test_order_of_examples_changes_nothing(self, answers: "Answers", given: Problem) -> None:
+        if answers.method.reads is InputMode.INPUTS:
+            pytest.skip("a prompt has an order")
+        order = torch.randperm(given.support.mask.shape[1], generator=torch.Generator().manual_seed(5))
+        other = replace(given, support=columns(given.support, order))
+        assert_same(answers(other), answers(given))
+
+    def test_streaming_equals_one_batch(self, answers: "Answers", given: Problem) -> None:
+        if not issubclass(answers.method, ForwardMethod):
+            pytest.skip("steps differ with the batches they are taken on")
+        assert_same(answers(given, items_at_once=5), answers(given))
+
+    def test_queries_do_not_see_each_other(self, answers: "Answers", given: Problem) -> None:
+        part = replace(given, query=columns(given.query, slice(2, 5)))
+        assert_same(answers(part), answers(given)[:, 2:5])
+
+    def test_leaves_the_backbone_as_it_was(self, answers: "Answers", given: Problem) -> None:
+        before = {name: tensor.clone() for name, tensor in answers.backbone.state_dict().items()}
+        answers(given)
+        after = answers.backbone.state_dict()
+        assert after.keys() == before.keys()
+        assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+    def test_state_is_counted(self, answers: "Answers", language_answers: "Answers") -> None:
+        if answers.method.kinds & CLASSIFICATION:
+            method = answers.adapted(episodes_of(SHAPES["few"], slice(0, answers.method.episodes_at_once)))
+        else:
+            method = language_answers.adapted(language_problem(min(answers.method.kinds)))
+        assert (method.state_bytes() > 0) == answers.method.uses_support
+        assert (method.trainable_params() > 0) == issubclass(answers.method, GradientMethod)
+
+    def test_scores_of_texts_are_those_of_each_text_alone(self, language_answers: "Answers") -> None:
+        """Tasks of language modelling: ``[1, text, 2]``, negative log-likelihoods and numbers of scored tokens."""
+        if Kind.LANGUAGE_MODELLING not in language_answers.method.kinds:
+            pytest.skip("serves no task of language modelling")
+        given = language_problem(Kind.LANGUAGE_MODELLING)
+        found = language_answers.predicted(given)
+        assert isinstance(found, Tensor)
+        assert found.shape == (1, given.query.mask.shape[1], 2)
+        assert found.isfinite().all()
+        assert (found > 0).all()
+        alone = language_answers.predicted(replace(given, query=columns(given.query, slice(1, 2))))
+        assert isinstance(alone, Tensor)
+        assert_same(alone, found[:, 1:2])
+
+    def test_generates_a_text_for_each_prompt(self, language_answers: "Answers") -> None:
+        if Kind.TRANSLATION not in language_answers.method.kinds:
+            pytest.skip("serves no task of translation")
+        given = language_problem(Kind.TRANSLATION)
+        texts = language_answers.predicted(given)
+        assert isinstance(texts, list)
+        assert len(texts) == given.query.mask.shape[1]
+        assert all(isinstance(text, str) and "\n" not in text for text in texts)
+        assert language_answers.predicted(given) == texts
+
+
+class Answers:
+    """A method with a config and a backbone; called with a problem, its scores ``[episode, item, way]``."""
+
+    def __init__(self, method: type[AnyMethod], config: dict[str, Any], backbone: Backbone) -> None:
+        self.method, self.config, self.backbone = method, config, backbone
+
+    def __call__(self, given: Problem, items_at_once: int | None = None) -> Tensor:
+        return scores(self.method, given, items_at_once, self.backbone, **self.config)
+
+    def adapted(self, given: Problem) -> AnyMethod:
+        """One instance, adapted to a problem."""
+        return adapted(self.method, given, self.backbone, **self.config)
+
+    def predicted(self, given: Problem) -> Tensor | list[str]:
+        """Answers of one instance to the queries of the problem that it was adapted to."""
+        method = self.adapted(given)
+        with torch.no_grad():
+            return method.predict(given.query)

@@ -1,0 +1,79 @@
+"""Contract suites of the one plugin that pytest's options name; ``bench.testing.__main__`` runs one of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+from bench.contracts import AnyMethod, Backbone, BenchError, Task, TaskData
+from bench.testing.backbone_contract import BackboneContract
+from bench.testing.language_backbone_contract import LanguageBackboneContract
+from bench.testing.method_contract import MethodContract
+from bench.testing.task_contract import TaskContract
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this module, which pytest loads by ``-p``."""
+    parser.addoption("--plugin", help="Name of the plugin, with its argument if it takes one.")
+    parser.addoption("--plugin-data", type=Path, help="Folder of local data for a task.")
+
+
+@pytest.fixture(scope="session")
+def plugin(request: pytest.FixtureRequest) -> str:
+    """The name of the plugin under test."""
+    return str(request.config.getoption("--plugin"))
+
+
+@contextmanager
+def missing_ends_the_suite() -> Iterator[None]:
+    """End the suite, instead of failing test after test, where a plugin cannot have its data or weights."""
+    try:
+        yield
+    except BenchError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+class TestMethod(MethodContract):
+    """The suite of methods."""
+
+    @pytest.fixture
+    def method(self, plugin: str) -> type[AnyMethod]:
+        """The class of the named method."""
+        return registry.method_class(plugin)  # type: ignore[return-value]
+
+
+class TestTask(TaskContract):
+    """The suite of tasks, on data that is loaded once."""
+
+    @pytest.fixture(scope="session")
+    def task(self, plugin: str) -> Task:
+        """The named task."""
+        return registry.task_class(plugin)()
+
+    @pytest.fixture(scope="session")
+    def data(self, request: pytest.FixtureRequest) -> Path | None:
+        """The folder that the command line names."""
+        folder: Path | None = request.config.getoption("--plugin-data")
+        return folder
+
+    @pytest.fixture(scope="session")
+    def loaded(self, task: Task, data: Path | None) -> TaskData:
+        """The task's data; data that is missing ends the suite with one line."""
+        with missing_ends_the_suite():
+            return task.load(data)
+
+
+class TestBackbone(BackboneContract):
+    """The suite of backbones."""
+
+    @pytest.fixture(scope="session")
+    def backbone(self, plugin: str) -> Backbone:
+        """The named backbone; weights that are missing end the suite with one line."""
+        with missing_ends_the_suite():
+            return registry.make_backbone(plugin)
+
+
+class TestLanguageBackbone(TestBackbone, LanguageBackboneContract):
+    """The suite of language models."""

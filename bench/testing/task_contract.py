@@ -1,0 +1,178 @@
+"""Contract suite of tasks: what the harness relies on when it loads a task and draws episodes from it."""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, concatenate_datasets
+from PIL import Image
+
+from bench.contracts import CLASSIFICATION, Kind, Pool, Protocol, Task, TaskData
+
+COPIED_BYTES = 64 * 2**20
+"""Tests of the revision copy the data folder, unless it is larger."""
+COMPARED = 50
+"""Items of each pool that are compared between two loads."""
+
+
+class TaskContract:
+    """Tests that every task passes; subclass it and override the fixture ``task``.
+
+    A test module of a task that reads local files, here written by a function of its author::
+
+        class TestMyTask(TaskContract):
+            @pytest.fixture
+            def task(self):
+                return MyTask()
+
+            @pytest.fixture
+            def data(self, tmp_path):
+                return write_small_sample(tmp_path / "data")
+
+    Fixtures to override:
+        task: An instance of the task.
+        data: Folder of a small sample, with an item or more of each class in both pools; by default None, for a task
+            that needs no files.
+        other_data: A folder with other data than ``data``, by default a copy of it in which the last row of each
+            Parquet file stands twice; without such files, one in which the first file does.
+    """
+
+    @pytest.fixture
+    def task(self) -> Task:
+        """An instance of the task under test."""
+        raise NotImplementedError(f"{type(self).__name__} needs a fixture `task` that returns an instance of the task")
+
+    @pytest.fixture
+    def data(self) -> Path | None:
+        """Folder of local data; None for a task that brings its own."""
+        return None
+
+    @pytest.fixture
+    def loaded(self, task: Task, data: Path | None) -> TaskData:
+        """The task's data."""
+        return task.load(data)
+
+    @pytest.fixture
+    def copied_data(self, data: Path | None, tmp_path: Path) -> Path:
+        """A copy of the data folder at another place."""
+        if data is None:
+            pytest.skip("needs no files")
+        if sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) > COPIED_BYTES:
+            pytest.skip(f"{data} has more than {COPIED_BYTES // 2**20} MB, which this test would copy")
+        return Path(shutil.copytree(data, tmp_path / "copied_data"))
+
+    @pytest.fixture
+    def other_data(self, copied_data: Path) -> Path:
+        """The copy with the last row of each Parquet file, or else the first file, twice."""
+        tables = sorted(copied_data.rglob("*.parquet"))
+        if not tables:
+            first = min(path for path in copied_data.rglob("*") if path.is_file())
+            shutil.copy(first, first.with_name(f"another_{first.name}"))
+        for path in tables:
+            rows = Dataset.from_parquet(str(path), cache_dir=str(path.parent / ".cache"))
+            concatenate_datasets([rows, rows.select([len(rows) - 1])]).to_parquet(path)
+        return copied_data
+
+    def test_declares_itself(self, task: Task) -> None:
+        assert sys.modules[type(task).__module__].__doc__, "bench list shows the first line of the module's docstring"
+        assert type(task).__doc__
+        assert task.citation
+        assert task.kind in Kind
+        assert isinstance(task.separator, str)
+        assert task.prior_strength is None or task.prior_strength >= 0
+        assert isinstance(task.protocol, Protocol)
+        assert min(task.protocol.episodes, task.protocol.queries) >= 1
+        assert task.protocol.ways is None or task.protocol.ways >= 2
+        assert task.window >= 2, "a token is scored by those before it"
+        assert task.stride is None or 1 <= task.stride <= task.window
+        assert task.max_new_tokens >= 1
+
+    def test_prompts_tell_the_classes_apart(self, task: Task, loaded: TaskData) -> None:
+        assert isinstance(task.prompts, tuple)
+        assert task.prompts
+        for prompt in task.prompts:
+            assert "{label}" in prompt
+            assert len({prompt.replace("{label}", name) for name in loaded.classes}) == len(loaded.classes)
+        if task.kind is Kind.TEXT_CLASSIFICATION:
+            assert len(task.prompts) == 1, "an answer of a language model follows one prompt"
+
+    def test_labels_are_integers_in_range_and_every_class_has_items(self, task: Task, loaded: TaskData) -> None:
+        classes = list(range(len(loaded.classes)))
+        assert len(classes) >= 2 if task.kind in CLASSIFICATION else len(classes) == 1
+        for pool in _pools(loaded):
+            assert pool.labels.shape == (len(pool.inputs),)
+            assert np.issubdtype(pool.labels.dtype, np.integer)
+            assert np.unique(pool.labels).tolist() == classes
+
+    def test_inputs_are_images_or_texts(self, task: Task, loaded: TaskData) -> None:
+        wanted = Image.Image if task.kind is Kind.IMAGE_CLASSIFICATION else str
+        for pool in _pools(loaded):
+            for item in pool.inputs[: min(COMPARED, len(pool.inputs))]["input"]:
+                assert isinstance(item, wanted)
+                assert not isinstance(item, str) or item.strip()
+
+    def test_tasks_of_generation_have_targets_and_others_have_none(self, task: Task, loaded: TaskData) -> None:
+        for pool in _pools(loaded):
+            if task.kind is Kind.TRANSLATION:
+                assert pool.targets is not None
+                assert len(pool.targets) == len(pool.inputs)
+                assert all(target.strip() for target in pool.targets)
+            else:
+                assert pool.targets is None
+
+    def test_prompts_do_not_end_with_their_answers(self, task: Task, loaded: TaskData) -> None:
+        if task.kind not in {Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION}:
+            pytest.skip("its items are no prompts")
+        for pool in _pools(loaded):
+            answers = pool.targets or [loaded.classes[label] for label in pool.labels]
+            for prompt, answer in zip(pool.inputs["input"], answers, strict=True):
+                assert not prompt.endswith(answer)
+
+    def test_no_item_is_in_both_pools(self, loaded: TaskData) -> None:
+        support, query = (set(_items(pool)) for pool in _pools(loaded))
+        shared = support & query
+        assert not shared, f"{len(shared)} of {len(query)} query items are in the support pool too"
+
+    def test_a_second_load_is_the_same(self, task: Task, data: Path | None, loaded: TaskData) -> None:
+        _assert_same(task.load(data), loaded)
+
+    def test_the_same_data_in_another_folder_have_the_same_revision(
+        self, task: Task, loaded: TaskData, copied_data: Path
+    ) -> None:
+        _assert_same(task.load(copied_data), loaded)
+
+    def test_other_data_have_another_revision(self, task: Task, loaded: TaskData, other_data: Path) -> None:
+        assert task.load(other_data).revision != loaded.revision
+
+
+def _pools(data: TaskData) -> tuple[Pool, Pool]:
+    return data.support, data.query
+
+
+def _items(pool: Pool) -> Iterable[tuple[str, str]]:
+    """The content of each item: a hash of its input, and its target text."""
+    targets = pool.targets or [""] * len(pool.inputs)
+    for row, target in zip(pool.inputs, targets, strict=True):
+        item = row["input"]
+        content = item.encode() if isinstance(item, str) else f"{item.mode} {item.size} ".encode() + item.tobytes()
+        yield hashlib.sha256(content).hexdigest(), target
+
+
+def _assert_same(found: TaskData, expected: TaskData) -> None:
+    """Fail unless two loads have the same revision, classes, labels, targets and first items."""
+    assert found.revision == expected.revision
+    assert found.classes == expected.classes
+    for pool, other in zip(_pools(found), _pools(expected), strict=True):
+        assert pool.labels.tolist() == other.labels.tolist()
+        assert list(pool.targets or ()) == list(other.targets or ())
+        first = range(min(COMPARED, len(other.inputs)))
+        assert list(_items(_first(pool, first))) == list(_items(_first(other, first)))
+
+
+def _first(pool: Pool, positions: range) -> Pool:
+    targets = None if pool.targets is None else list(pool.targets)[: len(positions)]
+    return Pool(pool.inputs.select(positions), pool.labels[: len(positions)], targets)

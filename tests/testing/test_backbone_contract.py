@@ -1,0 +1,49 @@
+"""The contract suites of backbones: on random weights of each family, and on the packaged models."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+from bench.backbones.open_clip import OpenClip
+from bench.contracts import Backbone, LanguageBackbone
+from bench.testing.backbone_contract import BackboneContract
+from bench.testing.language_backbone_contract import LanguageBackboneContract
+from bench.testing.tiny_models import save_model
+from tests.helpers.tiny_clip import VISION, save
+
+
+class TestHf(LanguageBackboneContract):
+    @pytest.fixture(scope="class", params=["llama", "gpt2", "qwen2"])
+    def backbone(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+        return registry.make_backbone(f"hf:{save_model(tmp_path_factory.mktemp('hf'), request.param)}")
+
+
+class TestOpenClip(BackboneContract):
+    @pytest.fixture(scope="class", params=VISION)
+    def backbone(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+        return OpenClip(f"{request.param}/{save(tmp_path_factory.mktemp('clip') / 'weights.pt', request.param)}")
+
+
+class TestOutside(BackboneContract):
+    @pytest.fixture
+    def backbone(self, outside: Path) -> Backbone:
+        return registry.make_backbone("pixels")
+
+
+@pytest.mark.slow
+class TestEfficientNetLite0(BackboneContract):
+    @pytest.fixture(scope="class")
+    def backbone(self) -> Backbone:
+        return registry.make_backbone("efficientnet_lite0")
+
+
+@pytest.mark.slow
+class TestSmolLM2(LanguageBackboneContract):
+    @pytest.fixture(scope="class")
+    def backbone(self) -> LanguageBackbone:
+        return registry.make_backbone("smollm2_135m")  # type: ignore[return-value]
+
+
+def test_every_backbone_is_tested() -> None:
+    assert set(registry.find("backbones")) == {"hf", "open_clip", "efficientnet_lite0", "smollm2_135m"}

@@ -1,0 +1,24 @@
+"""The contract suite of methods on every method, and what a method is given of queries."""
+
+import dataclasses
+
+import pytest
+
+from bench import registry
+from bench.contracts import AnyMethod, Classes, Inputs, Query
+from bench.testing.doubles import problem
+from bench.testing.method_contract import MethodContract
+
+
+class TestEveryMethod(MethodContract):
+    @pytest.fixture(params=registry.find("methods"))
+    def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:
+        return registry.method_class(request.param)  # type: ignore[return-value]
+
+
+def test_a_query_has_no_way_to_labels() -> None:
+    reachable = {field.name for cls in (Query, Classes, Inputs) for field in dataclasses.fields(cls)}
+    assert reachable == {
+        "keys", "prior", "mask", "classes", "inputs", "class_embeddings", "names", "positions", "fetch"
+    }  # fmt: skip
+    assert not hasattr(problem().query, "labels")
