@@ -4,13 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test lint perf docs install
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
+
+.PHONY: quickstart test test-fast lint perf docs install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
 
+# What measures time or memory comes first, alone; the rest side by side.
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(PYTEST) -m alone
+	$(PYTEST) -m "not alone" $(SIDE_BY_SIDE)
+
+test-fast: $(INSTALLED)
+	$(PYTEST) -m "not slow and not alone" $(SIDE_BY_SIDE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.validation import validated
+from bench.toolkit.extras import missing_extra
 
 if TYPE_CHECKING:
     from bench.contracts import Backbone, Method, MethodConfig, Task
@@ -68,7 +69,8 @@ class Plugin:
             with own_packages.first() if self.origin == OWN else nullcontext():
                 module = import_module(self.module)
         except (ImportError, SyntaxError) as error:
-            raise UsageError(f"plugin {self.name!r} ({self.origin}) cannot be imported: {error}") from error
+            advice = missing_extra(error) if isinstance(error, ImportError) else None
+            raise UsageError(f"plugin {self.name!r} ({self.origin}) cannot be imported: {advice or error}") from error
         if not hasattr(module, self.attribute):
             raise UsageError(
                 f"{self.module} is no plugin: it needs a module-level name {self.attribute!r} that holds the class"

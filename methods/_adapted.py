@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.optim import AdamW
 
 from bench.contracts import Backbone, UsageError
+from bench.toolkit.extras import import_extra
 
 PROJECTIONS = ("query", "key", "value", "out")
 CLIP_NORM = 1.0
@@ -112,10 +112,11 @@ def with_lora(backbone: Backbone, *, rank: int, alpha: float, dropout: float, se
     adapted = copied(backbone)
     split_attention(adapted)
     names = targets(adapted)
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=names)  # type: ignore[arg-type]
+    peft = import_extra("peft")
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=names)
     with torch.random.fork_rng(), warnings.catch_warnings():
         # A depthwise network has layers narrower than the rank; peft warns of each.
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, adapted)
+        peft.inject_adapter_in_model(config, adapted)
     return adapted

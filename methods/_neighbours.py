@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.toolkit.extras import import_extra
 from methods._pairs import SCORES_AT_ONCE
 from methods._reservoir import Reservoir
 
@@ -102,8 +103,7 @@ class NeighbourStore(nn.Module):
 def _inverted_file(keys: Tensor, probes: int) -> Any:
     """An index of all keys, whole, in cells around k-means' centres, which are seeded and the same each time."""
     # Imported where it is needed: a small store does without it, and it takes a while.
-    import faiss
-
+    faiss = import_extra("faiss")
     width = keys.shape[1]
     cells = CELLS_PER_ROOT * isqrt(len(keys))
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(width), width, cells)

@@ -8,6 +8,9 @@ from pathlib import Path
 # As the command line does it, and before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests that run side by side have a core each.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

@@ -44,9 +44,16 @@ def test_every_file_of_the_folder_is_a_plugin_that_loads(group):
     found = registry.find(group)
     assert found
     for name, plugin in found.items():
-        assert not name.startswith("_")
         assert plugin.summary().endswith("."), name
         assert isinstance(plugin.load(), type)
+
+
+def test_files_that_begin_with_an_underscore_are_no_plugins(tmp_path, monkeypatch):
+    for name in ("_shared", "mine"):
+        (tmp_path / f"{name}.py").write_text('"""A file."""\n')
+    monkeypatch.setattr(registry.own_packages, "folder", lambda package: tmp_path)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    assert list(registry.find.__wrapped__("methods")) == ["mine"]
 
 
 def test_two_packages_with_one_name_are_both_named(entry):

@@ -17,6 +17,7 @@ from bench.cli.sweep import sweep
 from bench.cli.test import run_contract
 from bench.contracts.errors import BenchError, UsageError
 from bench.runs.signals import Interrupted
+from bench.toolkit.extras import missing_extra
 
 app = typer.Typer(
     help="Compare ways of adapting a frozen pretrained model under matched budgets.",
@@ -55,6 +56,11 @@ def main() -> None:
         sys.exit(128 + error.number)
     except UsageError as error:
         typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)
+    except ImportError as error:
+        if (advice := missing_extra(error)) is None:
+            raise
+        typer.echo(f"bench: {advice}", err=True)
         sys.exit(2)
     except BenchError as error:
         typer.echo(f"bench: {error}", err=True)

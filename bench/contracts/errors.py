@@ -53,7 +53,7 @@ def one_line_defect(error: BaseException) -> str:
 
 def _is_a_plugins(path: Path) -> bool:
     """Whether a file is neither the harness's nor Python's, nor a library's that a plugin calls."""
-    harness = Path(__file__).parent
+    harness = Path(__file__).parents[1]
     if harness in path.parents:
         return harness / "backbones" in path.parents
     for packages in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}:

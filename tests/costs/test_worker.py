@@ -54,7 +54,7 @@ def test_errors_come_back_as_they_are(fresh):
         fresh.call(fail, DataError("no such image"))
     with pytest.raises(MemoryError):
         fresh.call(fail, MemoryError())
-    with pytest.raises(ChildError, match=r"^ValueError: planted \(test_isolation.py:\d+, in fail\)$") as caught:
+    with pytest.raises(ChildError, match=r"^ValueError: planted \(test_worker.py:\d+, in fail\)$") as caught:
         fresh.call(fail, ValueError("planted"))
     assert caught.value.traceback.startswith("Traceback")
     assert caught.value.traceback.rstrip().endswith("ValueError: planted")

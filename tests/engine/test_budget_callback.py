@@ -16,7 +16,8 @@ from bench.meters.tokens import TokenMeter
 from bench.spec.budget import Budget
 from bench.testing.doubles import backbone_for, episodes_of, problem
 
-LIMIT = 2.0
+pytestmark = pytest.mark.alone
+LIMIT = 0.8
 METHODS = {name: registry.get("methods", name).load() for name in sorted(registry.find("methods"))}
 GRADIENT = [name for name, cls in METHODS.items() if issubclass(cls, GradientMethod)]
 GIVEN = episodes_of(problem(n_shot=15, key_dim=16, sizes=[60, 60, 60]), slice(0, 1))

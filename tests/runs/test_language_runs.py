@@ -34,9 +34,9 @@ TEXTS = [
 """Three support texts, then three queries."""
 SENTENCES = ["very good", "very bad", "happy word", "awful word", "indeed"]
 ENTRY_POINTS = """[bench.tasks]
-tiny_text = tests.test_language_runs:TinyText
-tiny_text_sliding = tests.test_language_runs:TinyTextSliding
-tiny_translation = tests.test_language_runs:TinyTranslation
+tiny_text = tests.runs.test_language_runs:TinyText
+tiny_text_sliding = tests.runs.test_language_runs:TinyTextSliding
+tiny_translation = tests.runs.test_language_runs:TinyTranslation
 """
 
 

@@ -1,0 +1,49 @@
+"""Optional dependencies, and the extra of this project that installs each."""
+
+from importlib import import_module
+from typing import Any
+
+from bench.contracts.errors import UsageError
+
+EXTRAS = {
+    "peft": "peft",
+    "faiss": "faiss",
+    "open_clip": "open_clip",
+    "optuna": "sweeps",
+    "cmaes": "sweeps",
+    "sqlalchemy": "sweeps",
+}
+"""Extras by the top-level module that needs them; pyproject.toml declares the same."""
+
+
+def missing_extra(error: ImportError) -> UsageError | None:
+    """The advice to install an extra.
+
+    Args:
+        error: A failed import.
+
+    Returns:
+        An error that names the extra, or None if the module that is missing belongs to none.
+    """
+    module = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or module not in EXTRAS:
+        return None
+    return UsageError(f"the package {module} is not installed; pip install 'faast-bench[{EXTRAS[module]}]'")
+
+
+def import_extra(module: str) -> Any:
+    """An optional dependency that is imported where it is used.
+
+    Args:
+        module: Its name.
+
+    Returns:
+        The module.
+
+    Raises:
+        UsageError: It is not installed; the message names the extra.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) or error from None
