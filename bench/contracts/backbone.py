@@ -32,6 +32,8 @@ class Backbone(nn.Module, ABC):
 
     kinds: ClassVar[frozenset[Kind]]
     """Task kinds whose inputs it can read."""
+    version: ClassVar[str] = ""
+    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
 
     prior_strength: float
     """How many labelled examples this backbone's prior is worth, unless a task or config says otherwise."""

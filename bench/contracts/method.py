@@ -101,6 +101,8 @@ class Method(nn.Module, ABC):
     episodes_at_once: ClassVar[int] = 64
     """How many episodes one instance is given at most; 1 for methods that run the backbone."""
     Config: ClassVar[type[MethodConfig]] = MethodConfig
+    version: ClassVar[str] = ""
+    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
     source: ClassVar[str]
     """The paper."""
 

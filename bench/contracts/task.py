@@ -94,6 +94,8 @@ class Task(ABC):
     prior_strength: ClassVar[float | None] = None
     """What the prior is worth here; 0 where labels mean nothing to it, None for the backbone's own default."""
     protocol: ClassVar[Protocol] = Protocol()
+    version: ClassVar[str] = ""
+    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
     citation: ClassVar[str]
     """Where the data comes from, and its licence."""
 

