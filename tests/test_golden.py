@@ -1,8 +1,5 @@
 """The associative methods against outputs of the published FAAST implementation (float32, CPU)."""
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,17 +14,16 @@ from methods.faast import Faast
 from methods.knn import Knn
 from methods.linear_attention import LinearAttention
 from methods.softmax_memory import SoftmaxMemory
+from tests.helpers.golden import cases
 
-ROOT = Path(os.environ.get("BENCH_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden") / "vision"
-CASES: dict[str, dict[str, Any]] = json.loads((ROOT / "cases.json").read_text()) if ROOT.is_dir() else {}
+CASES = cases("vision")
 TOLERANCE = 1e-4
-
-pytestmark = pytest.mark.skipif(not CASES, reason=f"no reference outputs in {ROOT}")
 
 
 def golden(case: str) -> tuple[dict[str, Tensor], Problem]:
     """A case's tensors, and the same as one episode."""
-    tensors, facts = load_file(ROOT / f"{case}.safetensors"), CASES[case]
+    facts, folder, name = CASES[case]
+    tensors = load_file(folder / f"{name}.safetensors")
     keys, queries = tensors["support_keys"][None], tensors["query_keys"][None]
     labels = tensors["support_labels"].long()[None]
     names = tuple(f"class {label}" for label in range(facts["n_classes"]))
@@ -45,12 +41,12 @@ def golden(case: str) -> tuple[dict[str, Tensor], Problem]:
         }
 
     shape = ProblemShape(
-        episodes=1,
-        ways=facts["n_classes"],
+        n_episodes=1,
+        n_way=facts["n_classes"],
         n_support=keys.shape[1],
         key_dim=facts["dim"],
         value_dim=facts["dim"],
-        prior_strength=facts["prior_strength"],
+        prior_strength=facts["prior_count"],
         separator="\n",
         seed=0,
     )
@@ -59,7 +55,7 @@ def golden(case: str) -> tuple[dict[str, Tensor], Problem]:
 
 def answers(cls: type[AnyMethod], case: str, given: Problem, **config: Any) -> tuple[Tensor, Tensor]:
     """What the memory recalls ``[item, dim]`` and the scores ``[item, way]``."""
-    method = adapted(cls, given, CosineBackbone(scale=CASES[case]["logit_scale"]), **config)
+    method = adapted(cls, given, CosineBackbone(scale=CASES[case].facts["logit_scale"]), **config)
     assert isinstance(method, AssociativeMethod)
     with torch.no_grad():
         return method.recall(given.query)[0], method.predict(given.query)[0]

@@ -1,9 +1,7 @@
 """FAAST inside a language model against outputs of the published implementation (float32, CPU)."""
 
 import json
-import os
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,20 +15,19 @@ from bench.testing.tiny_models import save_tokenizer
 from bench.toolkit.readout_files import READOUT, SCORER
 from methods.faast import FastWeights
 from methods.faast_lm import ChunkedFastWeights, FaastLm, FaastLmConfig
+from tests.helpers.golden import cases
 
-ROOT = Path(os.environ.get("BENCH_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden") / "llm"
-CASES: dict[str, dict[str, Any]] = json.loads((ROOT / "cases.json").read_text()) if ROOT.is_dir() else {}
-
-pytestmark = pytest.mark.skipif(not CASES, reason=f"no reference outputs in {ROOT}")
+CASES = cases("llm")
 
 
 @pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Any]:
     """The facts of a case, its tensors, and its method, which has learnt."""
-    facts, tensors = CASES[request.param], load_file(ROOT / f"{request.param}.safetensors")
+    facts, root, name = CASES[request.param]
+    tensors = load_file(root / f"{name}.safetensors")
     folder = tmp_path_factory.mktemp(request.param)
     model = folder / "model"
-    shutil.copytree(ROOT / facts["base"], model)
+    shutil.copytree(root / facts["base"], model)
     vocabulary = json.loads((model / "config.json").read_text())["vocab_size"]
     save_tokenizer(model, vocabulary)  # the cases are given as tokens; a backbone wants a tokenizer all the same
     readouts = {name.removeprefix("weights."): value for name, value in tensors.items() if name.startswith("weights.")}
