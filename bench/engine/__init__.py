@@ -1,1 +1,1 @@
-"""Lightning: the trainer, the module that adapts and answers, the budget callback, encoding."""
+"""Adapting, answering and encoding under Lightning: trainer, modules and budget callback."""

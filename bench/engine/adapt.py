@@ -1,4 +1,4 @@
-"""Adapt a method to one group of episodes and answer its queries."""
+"""Adaptation of a method to one group of episodes, and the answers to its queries."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -8,14 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.contracts import (
-    GradientMethod,
-    InputMode,
-    LanguageBackbone,
-)
+from bench.contracts import GradientMethod, InputMode, LanguageBackbone
 from bench.data.batches import EpisodeGroup
 from bench.engine.budget_callback import BudgetCallback
-from bench.engine.lightning_module import ForwardAdaptation, GradientAdaptation, _Adaptation
+from bench.engine.lightning_module import Adaptation, ForwardAdaptation, GradientAdaptation
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
 from bench.meters.stage import StageCost
@@ -24,7 +20,7 @@ from bench.spec.budget import Budget
 
 
 class _Stream(Iterable[Any]):
-    """Batches made when they are asked for; a fresh pass at each ``iter``."""
+    """Lazily made batches; each ``iter`` starts a new pass."""
 
     def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
         self.make = make
@@ -35,10 +31,13 @@ class _Stream(Iterable[Any]):
 
 @dataclass(frozen=True)
 class AdaptOptions:
-    """How an episode is run. most_steps: optimizer steps at most, None for the method's own number.
+    """Options of one call of adapt_and_answer.
 
-    budget: what it is held to while it runs. closing_seconds: of its time, what is kept for what follows the last step.
-    counted: count floating-point operations, which slows it down.
+    Attributes:
+        most_steps: Largest number of optimizer steps; None for the method's own number.
+        budget: Limits that are held during the call.
+        closing_seconds: Part of the time limit that is reserved for the work after the last step.
+        counted: Whether to count floating-point operations, which makes the call slower.
     """
 
     most_steps: int | None = None
@@ -49,13 +48,26 @@ class AdaptOptions:
 
 @dataclass(frozen=True)
 class GroupResult:
-    """What came of a group of episodes.
+    """Predictions and costs of one group of episodes.
 
-    scores: ``[episode, item, way]``, see Method.predict, on the CPU; empty where texts were written.
-    texts: what was written. n_queries: real queries, padding left out. tokens: of the support set, through a language
-    model. step_seconds: the longest optimizer step but the first. closing_seconds: from the end of the last step to the
-    end of adapting. adapt_flops, step_flops, query_flops: of the stages
-    and of one step, 0 unless they were counted. losses: of each step, the mean over episodes.
+    Attributes:
+        scores: ``[episode, item, way]`` on the CPU, see Method.predict; empty for generated texts.
+        texts: Generated texts; empty for scores.
+        adapt: Cost of the adapt stage, 0 for a method without a support set.
+        query: Cost of the query stage.
+        n_queries: Number of queries, padding left out.
+        state_bytes: Bytes that must be kept to answer the next query.
+        optimizer_bytes: Bytes that the optimizer keeps besides the parameters.
+        trainable_params: Number of trained parameters.
+        steps: Number of optimizer steps.
+        tokens: Tokens of the support set that a language model read.
+        step_seconds: Seconds of the longest optimizer step after the first.
+        closing_seconds: Seconds from the end of the last step to the end of the adapt stage.
+        adapt_flops: Operations of the adapt stage; 0 unless counted.
+        step_flops: Operations of one optimizer step; 0 unless counted.
+        query_flops: Operations of the query stage; 0 unless counted.
+        losses: Loss of each step, averaged over episodes.
+        notes: Further facts from the method.
     """
 
     scores: Tensor
@@ -94,21 +106,21 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
     options = options or AdaptOptions()
     method = group.run.make_method(group.source.backbone, group.problem_shape())
     runs_backbone = method.input_mode_for(method.shape.kind) is InputMode.INPUTS
-    module: _Adaptation
+    module: Adaptation
     if isinstance(method, GradientMethod):
         module = GradientAdaptation(method)
-        steps = {"max_steps": min(method.steps, options.most_steps or method.steps), "max_epochs": -1}
+        duration = {"max_steps": min(method.steps, options.most_steps or method.steps), "max_epochs": -1}
         batch_size = method.batch_size
         batches = _Stream(lambda: group.training_batches(batch_size))
     else:
         module = ForwardAdaptation(method)
-        steps = {"max_epochs": 1}
+        duration = {"max_epochs": 1}
         batches = _Stream(group.support_batches)
     n_queries = int((group.labels >= 0).sum())
     tokens = TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
-    holding = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
-    callbacks: list[Any] = [holding] if options.budget.limits() else []
-    trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks, **steps)
+    budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
+    callbacks: list[Any] = [budget_callback] if options.budget.limits() else []
+    trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks, **duration)
     module.counter = FlopMeter() if options.counted else None
     with module.counter or nullcontext():
         if method.uses_support:
@@ -116,8 +128,8 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
                 trainer.fit(module, batches)
         adapt_flops = module.counter.total if module.counter else 0
         optimizer_bytes = sum(_optimizer_bytes(optimizer) for optimizer in trainer.optimizers)
-        taken = trainer.global_step
-        # Not the same trainer: that one holds gradients and the optimizer's state.
+        steps_taken = trainer.global_step
+        # A new trainer, because the old one holds gradients and the optimizer's state.
         trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks)
         answers: list[Any] = trainer.predict(module, _Stream(group.query_batches)) or []
         query_flops = module.counter.total - adapt_flops if module.counter else 0
@@ -131,10 +143,12 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         state_bytes=method.state_bytes(),
         optimizer_bytes=optimizer_bytes,
         trainable_params=method.trainable_params(),
-        steps=taken,
+        steps=steps_taken,
         tokens=tokens.count + method.context_tokens(),
-        step_seconds=holding.step_seconds,
-        closing_seconds=max(0.0, module.adapting.cost.seconds - holding.seconds) if method.uses_support else 0.0,
+        step_seconds=budget_callback.step_seconds,
+        closing_seconds=max(0.0, module.adapting.cost.seconds - budget_callback.seconds)
+        if method.uses_support
+        else 0.0,
         adapt_flops=adapt_flops,
         step_flops=_per_step(module.flops_at_steps),
         query_flops=query_flops,
@@ -144,11 +158,11 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
 
 
 def _optimizer_bytes(optimizer: Any) -> int:
-    """What an optimizer keeps beside the parameters."""
+    """Bytes that an optimizer keeps besides the parameters."""
     kept = (tensor for state in optimizer.state.values() for tensor in state.values())
     return sum(tensor.nbytes for tensor in kept if isinstance(tensor, Tensor))
 
 
 def _per_step(counts: list[int]) -> int:
-    """Operations of one step, from the counter after each; the first one's may hold what prepares training."""
+    """Operations of one step, from the counts after each; the first count may include preparation."""
     return (counts[-1] - counts[0]) // (len(counts) - 1) if len(counts) > 1 else 0

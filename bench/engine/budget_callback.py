@@ -1,4 +1,4 @@
-"""BudgetCallback one episode to its budget while it runs; a callback of Lightning's Trainer."""
+"""Lightning callback that holds an episode to its budget while it runs."""
 
 from typing import Any
 
@@ -11,24 +11,41 @@ from bench.meters.tokens import TokenMeter
 from bench.spec.budget import Budget, OverBudgetError, Violation
 
 GRACE = 1.0
-"""Seconds past its limit after which what cannot be cut short is ended; the repeats tell whether it kept to it."""
+"""Seconds past a time limit after which a run that cannot stop early is ended.
+
+The repeats are measured against the limit itself.
+"""
 
 
 class BudgetCallback(Callback):
-    """Ends training before its limit is passed by more than a step; ends a run for good where it cannot be cut short.
+    """Stops training at most one step past the limit; raises OverBudgetError for methods that cannot stop early.
 
-    The module needs the stage meters ``adapting`` and ``answering``, and ``method``. n_queries: queries that the limit
-    per query is multiplied by. closing_seconds: time that the method will need after its last step. step_seconds: the
-    longest step but the first, which may prepare; 0 until there is one. seconds: when the last step ended.
+    The Lightning module must be an Adaptation: its stage meters and its method are read.
+
+    Attributes:
+        step_seconds: Seconds of the longest step after the first, which may include preparation; 0 until there is one.
+        seconds: Seconds of the adapt stage at the end of the last step.
     """
 
     def __init__(self, budget: Budget, tokens: TokenMeter, n_queries: int, closing_seconds: float = 0.0) -> None:
+        """Prepare the callback.
+
+        Args:
+            budget: The limits.
+            tokens: Meter of the tokens that the language model reads.
+            n_queries: Number of queries, by which the limit per query is multiplied.
+            closing_seconds: Seconds that the method needs after its last step.
+        """
         self.budget, self.tokens, self.n_queries, self.closing_seconds = budget, tokens, n_queries, closing_seconds
         self.step_seconds = self.seconds = 0.0
         self._tokens = 0
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
-        """After a step, or a batch of observed examples."""
+        """Check the limits after an optimizer step, or after a batch of observed examples.
+
+        Raises:
+            OverBudgetError: If a method that cannot stop early exceeds a limit.
+        """
         seconds, tokens = module.adapting.elapsed(), self.tokens.count
         if trainer.global_step > 1:
             self.step_seconds = max(self.step_seconds, seconds - self.seconds)
@@ -36,7 +53,7 @@ class BudgetCallback(Callback):
         self.seconds, self._tokens = seconds, tokens
         self._require_memory(module.adapting)
         if isinstance(module.method, GradientMethod):
-            # The next step is taken only if it should end in time, as the last one would have.
+            # The next step is taken only if it would end in time at the longest duration of a step so far.
             late = self._beyond("adapt_seconds", seconds + self.step_seconds + self.closing_seconds)
             trainer.should_stop = trainer.should_stop or late or self._beyond("tokens", next_tokens)
             return
@@ -44,13 +61,17 @@ class BudgetCallback(Callback):
         self._require("tokens", tokens)
 
     def on_predict_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
-        """After a batch of queries."""
-        each = 1000 / self.n_queries
-        self._require("query_milliseconds", each * module.answering.elapsed(), each * GRACE)
+        """Check the limits after a batch of queries.
+
+        Raises:
+            OverBudgetError: If a limit is exceeded.
+        """
+        per_query = 1000 / self.n_queries  # seconds of the stage to milliseconds of one query
+        self._require("query_milliseconds", per_query * module.answering.elapsed(), per_query * GRACE)
         self._require_memory(module.answering)
 
     def _require_memory(self, stage: StageMeter) -> None:
-        # Asking the meter takes time, at every step.
+        # Without a limit the meter is not read, since each reading takes time.
         if self.budget.peak_memory_mb:
             self._require("peak_memory_mb", stage.memory.peak())
 

@@ -1,4 +1,4 @@
-"""Encoding: items through the frozen backbone under Lightning's Trainer."""
+"""Encoding: forward passes of items through the frozen backbone under Lightning's Trainer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost, StageMeter
 
 ITEMS_PER_SHARD = 4096
+"""Number of items after which encoded features are saved."""
 
 
 class _Prepared(TorchDataset[tuple[int, Any]]):
-    """Raw inputs made ready in data workers; a broken one comes out as its error."""
+    """Inputs prepared in data workers; an unreadable input yields its error."""
 
     def __init__(self, backbone: Backbone, pool: Pool, positions: Sequence[int]) -> None:
         self.backbone, self.pool, self.positions = backbone, pool, positions
@@ -38,7 +39,7 @@ class _Prepared(TorchDataset[tuple[int, Any]]):
 
 
 class _Collate:
-    """Batches what could be read and passes on the errors of what could not."""
+    """Collation of the readable items of a batch, with the errors of the others."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
@@ -51,7 +52,7 @@ class _Collate:
 
 
 class _Encoder(LightningModule):
-    """Runs the frozen backbone over batches under ``Trainer.predict``."""
+    """The frozen backbone as a module for ``Trainer.predict``."""
 
     def __init__(self, backbone: Backbone, meter: StageMeter, advance: Callable[[int], None]) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class _Encoder(LightningModule):
 
 
 def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int]:
-    """Positions with texts of similar length beside each other, to pad little; images in their order."""
+    """Positions sorted by length of text, so that batches need little padding; images keep their order."""
     if Kind.TEXT_CLASSIFICATION in backbone.kinds:
         texts = pool.inputs.select(positions)["input"]
         return [int(positions[i]) for i in sorted(range(len(positions)), key=lambda i: len(texts[i]))]
@@ -86,10 +87,13 @@ def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int
 
 @dataclass(frozen=True)
 class Encoded:
-    """What came of a pass through the backbone.
+    """Features and cost of one pass through the backbone.
 
-    positions: ``[item]``, in the order of features, which are None where no item could be read. broken: why others
-    could not be. cost: of the whole pass, decoding and tokenising included.
+    Attributes:
+        positions: ``[item]``, positions in the pool of the readable items.
+        features: Features of these items in the same order; None if no item could be read.
+        broken: Errors of the unreadable items, by position.
+        cost: Cost of the whole pass, decoding and tokenising included.
     """
 
     positions: Positions
@@ -105,9 +109,17 @@ def encode(
     devices: DeviceOptions,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Encoded:
-    """Items of a pool through the frozen backbone, in the order of ``positions``: texts of like length pad little.
+    """Encode items of a pool with the frozen backbone.
 
-    advance: called with the number of items done.
+    Args:
+        backbone: The frozen backbone.
+        pool: Pool that holds the items.
+        positions: ``[item]``, positions in the pool, encoded in this order; texts sorted by length need less padding.
+        devices: Device, precision, batch size and data workers.
+        advance: Called with the number of items of each finished batch.
+
+    Returns:
+        Features, errors of unreadable items, and the cost.
     """
     encoder = _Encoder(backbone, StageMeter(), advance)
     loader = DataLoader(
@@ -116,8 +128,8 @@ def encode(
         num_workers=devices.workers,
         collate_fn=_Collate(backbone),
     )
-    answers: list[Any] = devices.trainer().predict(encoder, loader) or []
-    parts = [answer for answer in answers if answer is not None]
+    batches: list[Any] = devices.trainer().predict(encoder, loader) or []
+    parts = [batch for batch in batches if batch is not None]
     if not parts:
         return Encoded(np.empty(0, dtype=np.int64), None, encoder.broken, encoder.meter.cost)
     encoded = np.concatenate([np.asarray(part[0], dtype=np.int64) for part in parts])
@@ -133,18 +145,29 @@ def encode_missing(
     cache: FeatureCache,
     devices: DeviceOptions,
     advance: Callable[[int], None],
-    complain: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> float:
-    """Encode those of ``positions`` that ``table`` lacks, add them to it and to the cache.
+    """Encode the items that a table lacks, and add them to the table and to the cache.
 
-    Every ITEMS_PER_SHARD items are kept as soon as they are done, so that an interrupted pass loses little.
-    complain: called if the cache cannot be written, which costs the next call time and this one nothing.
-    Returns the seconds this took, 0.0 if nothing lacked.
+    The features are saved after every ITEMS_PER_SHARD items, so that an interrupted pass loses little.
+
+    Args:
+        backbone: The frozen backbone.
+        pool: Pool that holds the items.
+        table: Features of the pool so far; extended in place.
+        positions: ``[item]``, positions in the pool of the items that are needed.
+        cache: Cache of the pool's features.
+        devices: Device, precision, batch size and data workers.
+        advance: Called with the number of items of each finished batch.
+        warn: Called with a message if the cache cannot be written; the next run then encodes these items again.
+
+    Returns:
+        Seconds of encoding, 0.0 if no item was missing.
     """
-    wanted = np.asarray(_by_length(backbone, pool, table.missing(positions)), dtype=np.int64)
+    missing = np.asarray(_by_length(backbone, pool, table.missing(positions)), dtype=np.int64)
     seconds = 0.0
-    for start in range(0, len(wanted), ITEMS_PER_SHARD):
-        done = encode(backbone, pool, wanted[start : start + ITEMS_PER_SHARD], devices, advance)
+    for start in range(0, len(missing), ITEMS_PER_SHARD):
+        done = encode(backbone, pool, missing[start : start + ITEMS_PER_SHARD], devices, advance)
         seconds += done.cost.seconds
         table.broken.update(done.broken)
         if done.features is None:
@@ -156,5 +179,5 @@ def encode_missing(
             if usable.any():
                 cache.save(done.positions[usable], Features(done.features.keys[kept], done.features.prior[kept]))
         except StoreError as error:
-            complain(str(error))
+            warn(str(error))
     return seconds

@@ -1,4 +1,4 @@
-"""A method in Lightning: ``fit`` adapts it to support batches, ``predict`` has it answer query batches."""
+"""Lightning modules of a method: ``fit`` adapts it to support batches, ``predict`` answers query batches."""
 
 from typing import Any
 
@@ -7,56 +7,61 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from bench.contracts import (
-    Answers,
-    ForwardMethod,
-    GradientMethod,
-    InputMode,
-    Method,
-    Query,
-    Support,
-)
+from bench.contracts import Answers, ForwardMethod, GradientMethod, InputMode, Method, Query, Support
 from bench.meters.flops import FlopMeter
 from bench.meters.stage import StageMeter
 
 
-class _Adaptation(LightningModule):
-    """What forward-only and gradient methods share: moving batches, answering, measuring."""
+class Adaptation(LightningModule):
+    """Base of both modules: transfer of batches, answers and stage meters.
+
+    Attributes:
+        method: The method.
+        adapting: Meter of the adapt stage.
+        answering: Meter of the query stage.
+        counter: Meter of operations; None where they are not counted.
+        flops_at_steps: Operations counted up to the end of each step.
+    """
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
         if method.input_mode_for(method.shape.kind) is InputMode.INPUTS:
-            # The method itself hides the backbone from torch; here it has to follow the device.
+            # A method keeps its backbone out of torch's submodules; here it must follow the device.
             self.backbone = method.backbone
         self.flops_at_steps: list[int] = []
-        """What the counter, if there is one, showed after each step."""
         self.counter: FlopMeter | None = None
         self.adapting = StageMeter()
         self.answering = StageMeter(after=self.adapting if method.uses_support else None)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch on a device."""
         return batch.to(device)
 
     def on_train_start(self) -> None:
+        """Start the adapt stage."""
         self.adapting.start(self.device)
 
     def on_train_end(self) -> None:
+        """End the adapt stage."""
         self.adapting.stop()
 
     def on_predict_start(self) -> None:
+        """Start the query stage."""
         self.answering.start(self.device)
 
     def on_predict_end(self) -> None:
+        """End the query stage."""
         self.answering.stop()
 
     def predict_step(self, batch: Query, batch_idx: int) -> Answers:
+        """The method's answers to a batch of queries, see Method.predict; scores in float32 on the CPU."""
         answers = self.method.predict(batch)
         return answers.float().cpu() if isinstance(answers, Tensor) else answers
 
 
-class ForwardAdaptation(_Adaptation):
-    """Observes each support batch once, then solves; the solve belongs to adapting."""
+class ForwardAdaptation(Adaptation):
+    """Adaptation in one pass over the support batches and a closing solve."""
 
     method: ForwardMethod
 
@@ -65,23 +70,28 @@ class ForwardAdaptation(_Adaptation):
         self.automatic_optimization = False
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """There is nothing to optimise."""
+        """No optimizer."""
         return None
 
     def training_step(self, batch: Support, batch_idx: int) -> None:
-        """Observe one batch."""
+        """Pass one batch to the method."""
         with torch.no_grad():
             self.method.observe(batch)
 
     def on_train_end(self) -> None:
-        """Solve, and only then stop the clock."""
+        """Solve within the adapt stage, then end it."""
         with torch.no_grad():
             self.method.solve()
         super().on_train_end()
 
 
-class GradientAdaptation(_Adaptation):
-    """Takes the method's optimizer steps on its loss."""
+class GradientAdaptation(Adaptation):
+    """Adaptation by optimizer steps on the method's loss.
+
+    Attributes:
+        losses: Scalar loss of each step, averaged over episodes.
+        validated_at: Number of steps at the last validation, -1 before the first.
+    """
 
     method: GradientMethod
 
@@ -91,7 +101,7 @@ class GradientAdaptation(_Adaptation):
         self.losses: list[Tensor] = []
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The method's own optimizer, and its schedule by steps."""
+        """The method's optimizer, with its schedule by steps if it has one."""
         optimizer, schedule = self.method.optimizer()
         if schedule is None:
             return optimizer
@@ -100,12 +110,12 @@ class GradientAdaptation(_Adaptation):
     def training_step(self, batch: Support, batch_idx: int) -> Tensor:
         """The method's loss on one batch."""
         loss = self.method.loss(batch)
-        # Not read here: a device would have to be waited for at each step.
+        # Kept as a tensor: reading its value would wait for the device at each step.
         self.losses.append(loss.detach() / batch.n_episodes)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Support, batch_idx: int) -> None:
-        """Validate where it is time to."""
+        """Validate every ``validate_every`` steps."""
         if self.counter is not None:
             self.flops_at_steps.append(self.counter.total)
         every = self.method.validate_every
@@ -113,7 +123,7 @@ class GradientAdaptation(_Adaptation):
             self._validate()
 
     def on_train_end(self) -> None:
-        """Finish, and only then stop the clock."""
+        """Validate the last weights and finish within the adapt stage, then end it."""
         if self.method.validate_every and self.validated_at < self.trainer.global_step:
             self._validate()
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Where a run is computed: the one place that makes Lightning trainers."""
+"""Lightning trainers: device, precision and data loading of a run."""
 
 import logging
 import platform
@@ -20,17 +20,17 @@ HALF: dict[str, Literal["bf16-true", "16-true"]] = {"bf16-true": "bf16-true", "1
 
 
 class _HalfPrecision(HalfPrecision):
-    """Lightning's half precision for the backbone; keys, labels and what a method learns stay in float32."""
+    """Lightning's half precision for the backbone alone; keys, labels and a method's parameters stay in float32."""
 
     def convert_module(self, module: nn.Module) -> nn.Module:
-        """The backbone of the module in half precision; a module without one as it is."""
+        """The module with its backbone, if it has one, in half precision."""
         backbone = getattr(module, "backbone", None)
         if isinstance(backbone, nn.Module):
             backbone.to(self._desired_input_dtype)
         return module
 
     def convert_input(self, data: Any) -> Any:
-        """What a backbone is given, in the precision of its weights."""
+        """A backbone's inputs in the precision of its weights; batches of items keep their precision."""
         return data if isinstance(data, Items) else super().convert_input(data)
 
 
@@ -38,8 +38,13 @@ class _HalfPrecision(HalfPrecision):
 class DeviceOptions:
     """Accelerator, precision and data loading.
 
-    precision: Lightning's name, used wherever the backbone runs; what works on features alone stays in
-    float32, because closed forms need it and cost little.
+    Attributes:
+        accelerator: Lightning's name of the accelerator.
+        devices: Number of devices.
+        precision: Lightning's name of the precision, used wherever the backbone runs. Methods on features stay in
+            float32, because closed-form fits need it and cost little.
+        workers: Number of data workers; 0 loads in the main process.
+        batch_size: Items per batch of encoding.
     """
 
     accelerator: str = "auto"
@@ -55,7 +60,12 @@ class DeviceOptions:
         return {"precision": precision}
 
     def trainer(self, *, runs_backbone: bool = True, **options: Any) -> Trainer:
-        """A quiet Trainer; ``options`` go to Lightning as they are."""
+        """A Trainer without progress bar, summary and, by default, logger and checkpoints.
+
+        Args:
+            runs_backbone: Whether the backbone runs; without it the precision is float32.
+            **options: Further arguments of Lightning's Trainer.
+        """
         return Trainer(
             accelerator=self.accelerator,
             devices=self.devices,
@@ -69,7 +79,7 @@ class DeviceOptions:
         )
 
     def with_precision(self, precision: str) -> Self:
-        """The same devices at another precision."""
+        """A copy of these options at another precision."""
         return replace(self, precision=precision)
 
     def device_kind(self) -> str:
@@ -112,7 +122,7 @@ def _root_device(options: DeviceOptions) -> torch.device:
 
 
 def quiet_lightning() -> None:
-    """Silence what Lightning says at every start; a run makes many trainers."""
+    """Silence Lightning's messages at the start of a trainer; a run makes many trainers."""
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (
@@ -126,7 +136,7 @@ def quiet_lightning() -> None:
         ".*found .* module.s. in eval mode.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*callbacks used to create the checkpoint need to be provided.*",
-        # What is resumed begins its batches where it left off.
+        # A resumed training continues with the next batch, so that this warning does not apply.
         ".*resuming from a checkpoint that ended before the epoch ended.*",
     ):
         warnings.filterwarnings("ignore", message=message)
