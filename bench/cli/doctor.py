@@ -22,15 +22,15 @@ def doctor(
     options = DeviceOptions(accelerator=accelerator)
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(f"device: {options.device_name()}")
-    sound = True
-    for name, folder, trouble in folders(store):
-        sound &= not trouble
-        console.print(f"{'wrong' if trouble else 'ok':<6} {name}: {folder} {trouble}".rstrip(), soft_wrap=True)
-    for one in findings(options):
-        sound &= one.sound
-        told = (
-            f"expected {one.expected:.4g} {one.unit}, measured {one.measured:.4g}, off by {one.tolerance:.0%} at most"
+    passed = True
+    for name, folder, problem in folders(store):
+        passed &= not problem
+        console.print(f"{'wrong' if problem else 'ok':<6} {name}: {folder} {problem}".rstrip(), soft_wrap=True)
+    for finding in findings(options):
+        passed &= finding.passed
+        console.print(
+            f"{'ok' if finding.passed else 'wrong':<6} {finding.name}: expected {finding.expected:.4g} {finding.unit}, "
+            f"measured {finding.measured:.4g}, tolerance {finding.tolerance:.0%}"
         )
-        console.print(f"{'ok' if one.sound else 'wrong':<6} {one.what}: {told}")
-    if not sound:
+    if not passed:
         raise typer.Exit(1)

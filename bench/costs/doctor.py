@@ -1,4 +1,4 @@
-"""``bench doctor``: the meters on loads of known size, and what a run needs of the machine."""
+"""Checks behind ``bench doctor``: the meters on known loads, and the folders that runs write to."""
 
 import os
 import shutil
@@ -19,33 +19,51 @@ from bench.meters.stage import StageCost, StageMeter
 from bench.toolkit.files import cache_folder
 
 SLEEP = 0.25
+"""Seconds of the known duration."""
 LOAD = 256
 """MiB of the known allocation."""
 SIZE = 384
 """Rows of the known matrix product."""
 TRIES = 20
+"""Largest number of attempts at a clock check."""
 LEAST_DISK = 1.0
-"""GiB that features and converted weights may need."""
+"""GiB of free disk that features and converted weights may need."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was expected and what was measured. tolerance: relative."""
+    """Result of one check.
 
-    what: str
+    Attributes:
+        name: The known load.
+        expected: Its true size, in ``unit``.
+        measured: Its measured size, in ``unit``.
+        unit: Unit of both; empty for counts.
+        tolerance: Largest relative deviation that passes.
+    """
+
+    name: str
     expected: float
     measured: float
     unit: str
     tolerance: float
 
     @property
-    def sound(self) -> bool:
+    def passed(self) -> bool:
         """Whether the measurement is within its tolerance."""
         return abs(self.measured - self.expected) <= self.tolerance * abs(self.expected)
 
 
 def measured(load: Callable[[], object], device: torch.device) -> StageCost:
-    """What a load costs by the same meter as a stage of a run."""
+    """Measure a load with the meter that measures the stages of runs.
+
+    Args:
+        load: The load, called once.
+        device: Device that it runs on.
+
+    Returns:
+        Its time and peak memory.
+    """
     meter = StageMeter()
     meter.start(device)
     load()
@@ -54,7 +72,7 @@ def measured(load: Callable[[], object], device: torch.device) -> StageCost:
 
 
 def _busy() -> float:
-    """Keep a core busy; the processor seconds it took."""
+    """Keep a core busy for SLEEP; returns the processor seconds used."""
     began = time.thread_time()
     while (taken := time.thread_time() - began) < SLEEP:
         sum(range(1000))
@@ -62,13 +80,22 @@ def _busy() -> float:
 
 
 def clocks(device: torch.device) -> Iterator[Finding]:
-    """Of several tries the shortest: other work can hold a process up, never make it faster."""
-    for what, load, tolerance in (("a sleep", _sleep, 0.1), ("a busy loop, in processor seconds", _busy, 0.25)):
-        best = Finding(what, SLEEP, float("inf"), "s", tolerance)
+    """Clock checks: a sleep and a busy loop.
+
+    The shortest of several attempts counts, because other work on the machine can only make a load slower.
+
+    Args:
+        device: Device whose queued work the clock waits for.
+
+    Yields:
+        One finding per load.
+    """
+    for name, load, tolerance in (("a sleep", _sleep, 0.1), ("a busy loop, in processor seconds", _busy, 0.25)):
+        best = Finding(name, SLEEP, float("inf"), "s", tolerance)
         for _ in range(TRIES):
             seconds = measured(load, device).seconds
             best = replace(best, measured=min(best.measured, seconds))
-            if best.sound:
+            if best.passed:
                 break
         yield best
 
@@ -78,35 +105,49 @@ def _sleep() -> None:
 
 
 def memory(device: torch.device) -> Iterator[Finding]:
-    """An allocation that is kept, and one that is given back before the end."""
+    """Memory checks: an allocation that is kept, one that is freed before the end, and on CUDA one on the device.
+
+    Args:
+        device: Device of the runs.
+
+    Yields:
+        One finding per allocation.
+    """
     cpu = torch.device("cpu")
     held: list[np.ndarray] = []
 
     def keep() -> None:
         held.append(np.ones(LOAD * MIB, dtype=np.uint8))
 
-    def give_back() -> None:
+    def free() -> None:
         np.ones(LOAD * MIB, dtype=np.uint8)
         if memory_meter(cpu).name == "sampled_rss":
-            time.sleep(0.02)  # a sampling meter needs an instant to see it
+            time.sleep(0.02)  # a sampling meter sees no shorter peak
 
     yield Finding(
         f"{LOAD} MiB allocated ({memory_meter(cpu).name})", LOAD, measured(keep, cpu).peak_memory_mb, "MiB", 0.1
     )
     held.clear()
-    yield Finding(f"{LOAD} MiB given back before the end", LOAD, measured(give_back, cpu).peak_memory_mb, "MiB", 0.1)
+    yield Finding(f"{LOAD} MiB freed before the end", LOAD, measured(free, cpu).peak_memory_mb, "MiB", 0.1)
     if device.type == "cuda":
 
         def on_device() -> None:
             torch.ones(LOAD * MIB, dtype=torch.uint8, device=device)
 
-        on_device()  # the first use of a device takes memory of its own
+        on_device()  # the first use of a device allocates memory for its context
         peak = measured(on_device, device).peak_memory_mb
         yield Finding(f"{LOAD} MiB on the device", LOAD, peak, "MiB", 0.01)
 
 
 def operations(device: torch.device) -> Iterator[Finding]:
-    """A matrix product, a factorisation, and on a device a product that is queued rather than done."""
+    """Checks of the operation counter: a matrix product and a factorisation; on CUDA also the time of queued kernels.
+
+    Args:
+        device: Device of the runs.
+
+    Yields:
+        One finding per load.
+    """
     matrix = torch.eye(SIZE, dtype=torch.float64) * 2
     with FlopMeter() as product:
         matrix @ matrix
@@ -119,7 +160,7 @@ def operations(device: torch.device) -> Iterator[Finding]:
 
 
 def _queued(device: torch.device) -> Finding:
-    """Kernels return before they are done; the meter must wait for them, as CUDA's own events do."""
+    """Time of asynchronous kernels, for which the meter must wait; CUDA's own events give the true time."""
     large = torch.ones(4096, 4096, device=device)
 
     def queue() -> None:
@@ -145,17 +186,31 @@ def _no_backbone() -> None:
 
 
 def processes() -> Iterator[Finding]:
-    """Costs are measured in processes of their own: how many different ones two calls and this process are."""
-    fresh = ForkedWorker(_no_backbone)
+    """Check that each measurement has a fresh process: two calls and this process have three different ids.
+
+    Yields:
+        The finding.
+    """
+    worker = ForkedWorker(_no_backbone)
     try:
-        found = {os.getpid(), fresh.call(_pid), fresh.call(_pid)}
+        pids = {os.getpid(), worker.call(_pid), worker.call(_pid)}
     finally:
-        fresh.close()
-    yield Finding("processes of two measurements and this one", 3, len(found), "", 0.0)
+        worker.close()
+    yield Finding("processes of two measurements and this one", 3, len(pids), "", 0.0)
 
 
 def findings(options: DeviceOptions) -> Iterator[Finding]:
-    """All checks of meters, one after another. Raises UsageError if the device cannot be had."""
+    """All checks of the meters, one after another.
+
+    Args:
+        options: Accelerator of the runs.
+
+    Yields:
+        One finding per known load.
+
+    Raises:
+        UsageError: If the device cannot be used.
+    """
     options.device_name()
     device = options.trainer().strategy.root_device
     yield from clocks(device)
@@ -165,16 +220,24 @@ def findings(options: DeviceOptions) -> Iterator[Finding]:
 
 
 def folders(store: Path) -> Iterator[tuple[str, Path, str]]:
-    """What a run writes to: its name, where it is, and what is wrong with it, or nothing."""
+    """Checks of the folders that a run writes to.
+
+    Args:
+        store: Folder of the records.
+
+    Yields:
+        Purpose, path and problem of each folder; the problem is empty where there is none.
+    """
     for name, folder in (("records", store), ("features and weights", cache_folder())):
-        yield name, folder, _trouble(folder)
+        yield name, folder, _problem(folder)
 
 
-def _trouble(folder: Path) -> str:
+def _problem(folder: Path) -> str:
+    """Why a folder cannot hold the results of runs, or an empty string."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        return f"nothing can be written there: {error.strerror}"
+        return f"must be writable: {error.strerror}"
     free = shutil.disk_usage(folder).free / 2**30
-    return f"{free:.1f} GiB are free, {LEAST_DISK:g} may be needed" if free < LEAST_DISK else ""
+    return f"needs up to {LEAST_DISK:g} GiB, {free:.1f} GiB are free" if free < LEAST_DISK else ""

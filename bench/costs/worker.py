@@ -1,8 +1,8 @@
-"""A process of its own for what is to be measured, so that nothing that ran before is in its clocks and memory.
+"""Workers: fresh processes for measurements, so that earlier work affects neither clocks nor memory.
 
-On Linux one process per backbone loads libraries and weights once and is then forked for each measurement: a fresh
-process at the price of a few milliseconds. It runs nothing itself, on one thread and without touching an accelerator,
-because neither threads nor CUDA survive a fork. Elsewhere each measurement starts a process from nothing.
+On Linux one server process per backbone loads libraries and weights once and is then forked for each measurement, at a
+cost of a few milliseconds. The server itself runs no model, keeps to one thread and uses no accelerator, because
+neither threads nor CUDA survive a fork. On other systems each measurement spawns a new process.
 """
 
 import gc
@@ -25,16 +25,28 @@ from bench.contracts.errors import one_line_defect
 from bench.engine.trainer import quiet_lightning
 
 FORKS = sys.platform == "linux"
+"""Whether measurements run in forks of the server process."""
+OUT_OF_MEMORY_HINT = "probably out of memory; use a smaller batch size or model, or a machine with more memory"
 
 
 class OutOfMemoryError(BenchError):
-    """Memory ran out, or the system ended a process as it does when memory runs out."""
+    """Memory ran out, or a process was ended from outside, as the system does when memory runs out."""
 
 
 class ChildError(RuntimeError):
-    """A defect in a process of its own: in one line, and its traceback there."""
+    """A defect in a worker process.
+
+    Attributes:
+        traceback: Traceback in the worker process.
+    """
 
     def __init__(self, line: str, traceback: str) -> None:
+        """Describe the defect.
+
+        Args:
+            line: Type, message and place in one line.
+            traceback: Traceback in the worker process.
+        """
         super().__init__(line, traceback)
         self.traceback = traceback
 
@@ -43,54 +55,71 @@ class ChildError(RuntimeError):
 
 
 class Worker(Protocol):
-    """Calls functions of a backbone somewhere."""
+    """Runner of functions that take a backbone as their first argument.
+
+    Attributes:
+        process: Whether each call has a fresh process or all share one, as recorded with the costs.
+    """
 
     process: Literal["fresh", "same"]
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(backbone, *arguments)``; raises what it raises."""
+        """Call a function with the worker's backbone.
+
+        Args:
+            function: Function whose first parameter is the backbone.
+            *arguments: Its other arguments.
+
+        Returns:
+            The function's result. Its errors are raised here.
+        """
 
     def close(self) -> None:
-        """Let go of the backbone."""
+        """Release the backbone."""
 
 
 @dataclass
 class InlineWorker:
-    """Calls right here."""
+    """Worker in the present process.
+
+    Attributes:
+        backbone: The frozen backbone.
+        process: "same".
+    """
 
     backbone: Backbone
     process: Literal["fresh", "same"] = "same"
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(backbone, *arguments)``."""
+        """Call a function with the backbone; see Worker.call."""
         return function(self.backbone, *arguments)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Nothing to release."""
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a call gave nothing: the error where it can be sent, otherwise its traceback."""
+    """Error of a call, as sent to the caller."""
 
     error: BaseException
 
 
 def _failure(error: BaseException) -> bytes:
-    """An error as it travels: itself where the caller can act on it, its traceback where it is a defect."""
-    told = error
+    """An error in pickled form: itself where the caller can act on it, a ChildError where it is a defect."""
+    sent = error
     if not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
-        told = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
+        sent = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
     try:
-        # What does not come back as it went is sent as words.
-        pickle.loads(pickle.dumps(told))
+        # Not every error can be unpickled; its text always can.
+        pickle.loads(pickle.dumps(sent))
     except Exception:
-        told = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
-    return pickle.dumps(_Failure(told))
+        sent = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
+    return pickle.dumps(_Failure(sent))
 
 
 def _answer(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...]) -> bytes:
-    """The pickled answer of a call, or the pickled failure."""
+    """The pickled result of a call, or its pickled failure."""
     try:
         return pickle.dumps(function(backbone, *arguments))
     except BaseException as error:
@@ -98,7 +127,7 @@ def _answer(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
 
 
 def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...], threads: int) -> bytes:
-    """``_answer`` of a forked child."""
+    """``_answer`` in a forked child process."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -109,11 +138,11 @@ def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
             with os.fdopen(writing, "wb") as pipe:
                 pipe.write(_answer(function, backbone, arguments))
         finally:
-            # Without the parent's clean-up, which belongs to the parent.
+            # _exit skips the exit handlers, which belong to the parent.
             os._exit(0)
     os.close(writing)
 
-    # Whoever ends this process wants no child left behind.
+    # A child must not outlive this process.
     def end(*_: object) -> None:
         os.kill(child, signal.SIGKILL)
         os._exit(1)
@@ -126,26 +155,25 @@ def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
     if content:
         return content
     ending = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {os.WEXITSTATUS(status)}"
-    return pickle.dumps(
-        _Failure(OutOfMemoryError(f"the process that measured it ended by {ending}, as when memory runs out"))
-    )
+    return pickle.dumps(_Failure(OutOfMemoryError(f"the worker process ended with {ending}: {OUT_OF_MEMORY_HINT}")))
 
 
 def _serve(connection: Connection, make: Callable[[], Backbone | None], threads: int) -> None:
-    """Answer calls until the other side hangs up. Interrupts are for the parent to act on."""
+    """The server process: load the backbone, then answer calls until the connection closes."""
+    # The parent handles interrupts and closes the connection.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Plugins arrive by the names of their modules.
+    # Plugins are unpickled by the names of their modules.
     own_packages.put_first()
     quiet_lightning()
-    # A forked child can use threads only if its parent never started any.
+    # A forked child can start threads only if its parent never did.
     torch.set_num_threads(1 if FORKS else threads)
     backbone, broken = None, b""
     try:
         backbone = make()
     except BaseException as error:
         broken = _failure(error)
-    # The meters collect garbage before each stage: half a second with all that is loaded, some ms without. (It also
-    # keeps a collection from touching, and so copying, memory that forked children share.)
+    # The meters collect garbage before each stage: half a second with all loaded objects, some ms without. Freezing
+    # also keeps a collection from writing to, and so copying, memory that forked children share.
     gc.collect()
     gc.freeze()
     while True:
@@ -163,17 +191,26 @@ def _serve(connection: Connection, make: Callable[[], Backbone | None], threads:
 
 
 class ForkedWorker:
-    """Calls in a fresh process each, which has the backbone that ``make`` gives; ``make`` must be picklable."""
+    """Worker with a fresh process for each call.
+
+    Attributes:
+        process: "fresh".
+    """
 
     process: Literal["fresh", "same"] = "fresh"
 
     def __init__(self, make: Callable[[], Backbone | None]) -> None:
+        """Prepare a worker; its process starts with ``start`` or the first call.
+
+        Args:
+            make: Picklable function that makes the backbone.
+        """
         self.make = make
         self._server: Any = None
         self._connection: Connection | None = None
 
     def start(self) -> Self:
-        """Start loading; the first call waits for its end."""
+        """Start loading the backbone; the first call waits until it is loaded."""
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._server = context.Process(target=_serve, args=(other, self.make, torch.get_num_threads()), daemon=True)
@@ -182,9 +219,17 @@ class ForkedWorker:
         return self
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(backbone, *arguments)`` in a fresh process; function and arguments must be picklable.
+        """Call a function with the backbone in a fresh process.
 
-        Raises what it raises; OutOfMemoryError if the process is ended from outside.
+        Args:
+            function: Picklable function whose first parameter is the backbone.
+            *arguments: Its other arguments, picklable too.
+
+        Returns:
+            The function's result. Its errors are raised here, defects as ChildError.
+
+        Raises:
+            OutOfMemoryError: If the process is ended from outside.
         """
         if self._connection is None:
             self.start()
@@ -194,9 +239,9 @@ class ForkedWorker:
             answer = pickle.loads(self._connection.recv_bytes())
         except (EOFError, ConnectionError):
             self.close()
-            raise OutOfMemoryError("the process that measures ended, as when memory runs out") from None
+            raise OutOfMemoryError(f"the worker process ended: {OUT_OF_MEMORY_HINT}") from None
         except BaseException:
-            # An interrupt in the midst of it: the answer to come is nobody's.
+            # Interrupted while waiting: close the worker, so that its late reply is not read by the next call.
             self.close()
             raise
         if not FORKS:
@@ -206,7 +251,7 @@ class ForkedWorker:
         return answer
 
     def close(self) -> None:
-        """End the process, and what it is measuring."""
+        """End the server process and any measurement under way."""
         if self._connection is not None:
             self._connection.close()
             self._server.terminate()
