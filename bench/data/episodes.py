@@ -1,8 +1,8 @@
-"""Seeded, class-balanced draws of support and query sets.
+"""Episodes: seeded, class-balanced draws of support and query sets.
 
-The random stream of an episode is named by (task, ways, seed, episode) and nothing else: not by the
-method, the number of shots or the number of workers. Adding a method moves nobody's episodes, and the
-1-shot support set is the beginning of the 5-shot one, against the same queries.
+The random stream of an episode depends on task, ways, seed and number of the episode alone; not on the method, the
+shots or the number of workers. A further method therefore changes no episode, and the 1-shot support set is the
+beginning of the 5-shot one, with the same queries.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,22 @@ from bench.spec.suite import RunSpec
 from bench.toolkit.seeds import name_seed
 
 Positions = NDArray[np.int64]
+"""Positions of items in a pool, or of classes in a task."""
 PADDING = -1
+"""Position of a place without an item."""
 
 
 @dataclass(frozen=True)
 class EpisodeSpec:
-    """What to draw.
+    """Parameters of a draw of episodes.
 
-    shots: support items per class, None for all of them. queries: query items per class, None for all.
-    ways: classes per episode, None for all of them.
+    Attributes:
+        task: Name of the task.
+        seed: Seed of the random streams.
+        episodes: Number of episodes.
+        shots: Support items per class; None for all of them.
+        queries: Query items per class; None for all of them.
+        ways: Classes per episode; None for all of them.
     """
 
     task: str
@@ -37,10 +44,14 @@ class EpisodeSpec:
 
 @dataclass(frozen=True)
 class Episodes:
-    """Positions in the task's pools, by episode; rows are padded with -1.
+    """Support and query sets as positions in the task's pools; rows are padded with -1.
 
-    classes: ``[episode, way]``, class numbers of the task. support, query: ``[episode, item]``.
-    support_labels, query_labels: ``[episode, item]``, positions in ``classes``, -1 where padded.
+    Attributes:
+        classes: ``[episode, way]``, class numbers of the task.
+        support: ``[episode, item]``, positions in the support pool.
+        support_labels: ``[episode, item]``, positions in ``classes``, -1 where padded.
+        query: ``[episode, item]``, positions in the query pool.
+        query_labels: ``[episode, item]``, positions in ``classes``, -1 where padded.
     """
 
     classes: Positions
@@ -63,27 +74,27 @@ def _by_class(labels: Positions, n_classes: int) -> list[Positions]:
 
 
 def _check(pools: dict[str, list[Positions]], draw: EpisodeSpec, classes: tuple[str, ...]) -> None:
-    """Every class must be able to serve every episode, whichever classes a seed picks."""
+    """Require enough items of every class, so that no choice of classes fails."""
     if draw.shots == 0:
-        wanted: dict[str, int | None] = {"query": draw.queries}
+        required: dict[str, int | None] = {"query": draw.queries}
     else:
-        wanted = {"support": draw.shots, "query": draw.queries}
-    for split, number in wanted.items():
+        required = {"support": draw.shots, "query": draw.queries}
+    for split, number in required.items():
         for label, members in enumerate(pools[split]):
             if len(members) == 0:
                 raise UsageError(
                     f"{draw.task}: class {classes[label]!r} has no {split} items; every class needs one, "
-                    "so drop the class from the data or add examples"
+                    "so add items or remove the class from the data"
                 )
             if number is not None and len(members) < number:
                 flag = "--shots" if split == "support" else "--queries"
                 raise UsageError(
-                    f"{draw.task}: class {classes[label]!r} has {len(members)} {split} items, {number} were asked for; "
+                    f"{draw.task}: class {classes[label]!r} has {len(members)} {split} items, {number} required; "
                     f"use {flag} {len(members)} or fewer"
                 )
 
 
-def _take(members: Positions, number: int | None, rng: np.random.Generator) -> Positions:
+def _sample(members: Positions, number: int | None, rng: np.random.Generator) -> Positions:
     # Permuting before cutting makes smaller draws the beginning of larger ones.
     order: Positions = rng.permutation(members)
     return order if number is None else order[:number]
@@ -95,10 +106,17 @@ def _pad(rows: list[Positions]) -> Positions:
 
 
 def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
-    """EpisodeSpec episodes from a task's two pools, which share no item.
+    """Draw episodes from the two pools of a task, which share no item.
 
-    ``shots`` 0 draws empty support sets, for methods that use none.
-    Raises UsageError if a class is too small, or if more ways are asked for than there are classes.
+    Args:
+        data: The task's pools and class names.
+        draw: Parameters of the draw; ``shots`` 0 gives empty support sets.
+
+    Returns:
+        The episodes.
+
+    Raises:
+        UsageError: If a class has too few items, or if the number of ways is out of range.
     """
     n_classes = len(data.classes)
     n_way = n_classes if draw.ways is None else draw.ways
@@ -113,10 +131,10 @@ def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
         rng = np.random.default_rng(name_seed(draw.task, n_way, draw.seed, episode))
         chosen = rng.permutation(n_classes)[:n_way] if n_way < n_classes else np.arange(n_classes)
         all_classes.append(chosen)
-        # One stream per split: what is taken of the support must not move the queries.
+        # One stream per split, so that the number of shots does not change the queries.
         for split, pool, number in (("support", support_pool, draw.shots), ("query", query_pool, draw.queries)):
             stream = np.random.default_rng(rng.integers(2**63))
-            taken = [_take(pool[label], number, stream) for label in chosen]
+            taken = [_sample(pool[label], number, stream) for label in chosen]
             rows[split].append(np.concatenate(taken))
             rows[f"{split}_labels"].append(np.repeat(np.arange(n_way), [len(items) for items in taken]))
     padded = {name: _pad(values) for name, values in rows.items()}
@@ -124,7 +142,14 @@ def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
 
 
 def episode_spec(spec: RunSpec) -> EpisodeSpec:
-    """The draw that a run asks for."""
+    """Parameters of the draw of a run.
+
+    Args:
+        spec: The run.
+
+    Returns:
+        The parameters; shots "full" is None.
+    """
     return EpisodeSpec(
         task=spec.task,
         seed=spec.seed,

@@ -134,7 +134,7 @@ FAAST = [*DIGITS, "--method", "faast"]
         ([*FAAST, "--queries", "some"], "queries: Input should be a valid integer.* or .*'all', got 'some'"),
         ([*FAAST, "--ways", "1"], "ways: Input should be greater than or equal to 2, got 1"),
         ([*FAAST, "--ways", "11"], "digits has 10 classes; --ways must lie in 2..10, got 11"),
-        ([*FAAST, "--shots", "900"], "class '0' has 89 support items, 900 were asked for; use --shots 89 or fewer"),
+        ([*FAAST, "--shots", "900"], "class '0' has 89 support items, 900 required; use --shots 89 or fewer"),
         ([*FAAST, "--accelerator", "abacus"], "--accelerator abacus .* cannot be used here: .*cpu"),
         ([*FAAST, "--devices", "0"], "--devices 0 .* cannot be used here"),
         ([*FAAST, "--precision", "half"], "--precision half cannot be used here: .*32-true"),

@@ -271,8 +271,8 @@ def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"shots": [31]}, "has 30 support items, 31 were asked for; use --shots 30 or fewer"),
-        ({"queries": 26}, "has 25 query items, 26 were asked for; use --queries 25 or fewer"),
+        ({"shots": [31]}, "has 30 support items, 31 required; use --shots 30 or fewer"),
+        ({"queries": 26}, "has 25 query items, 26 required; use --queries 25 or fewer"),
         ({"ways": 5}, "has 4 classes; --ways must lie in 2..4, got 5"),
     ],
 )

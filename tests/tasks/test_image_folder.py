@@ -264,8 +264,8 @@ def test_full_support_is_streamed_and_leaves_nothing_behind(
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--shots", 5], 2, "class 'dog' has 4 support items, 5 were asked for; use --shots 4 or fewer"),
-        (["--shots", 1], 2, "class 'dog' has 3 query items, 20 were asked for; use --queries 3 or fewer"),
+        (["--shots", 5], 2, "class 'dog' has 4 support items, 5 required; use --shots 4 or fewer"),
+        (["--shots", 1], 2, "class 'dog' has 3 query items, 20 required; use --queries 3 or fewer"),
         (["--ways", 3, "--shots", 1], 2, "image_folder has 2 classes; --ways must lie in 2..2, got 3"),
     ],
 )
