@@ -1,1 +1,1 @@
-"""Readouts of middle memories: trained once per backbone, or imported; methods read the files."""
+"""Readouts of middle memories: trained once per backbone or imported from released checkpoints."""

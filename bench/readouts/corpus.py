@@ -1,4 +1,4 @@
-"""Text to train on: a task's support pool or the user's own files, packed into windows of tokens."""
+"""Training corpora: the support pool of a task or text files, packed into windows of tokens."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,20 @@ from bench import registry
 from bench.contracts import DataError, Kind, LanguageBackbone, UsageError
 from bench.toolkit.files import text_hash
 
-JOINT = "\n\n"
-"""What stands between two texts of a window."""
+SEPARATOR = "\n\n"
+"""Separator between two texts of a window."""
 CHARACTERS_AT_ONCE = 2**20
-"""Characters that are tokenised together: a whole corpus at once would need many times its size."""
+"""Largest number of characters tokenised together; a whole corpus would need many times its size in memory."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts under the name that the user gave."""
+    """Texts of a training corpus.
+
+    Attributes:
+        name: The name given by the user: task, file or folder.
+        texts: The texts.
+    """
 
     name: str
     texts: tuple[str, ...]
@@ -32,22 +37,31 @@ class Corpus:
 
 
 def read_corpus(name: str, data: Path | None) -> Corpus:
-    """The support pool of a task of language modelling, a .txt file, or all .txt files of a folder.
+    """Read a corpus: the support pool of a language modelling task, a .txt file, or all .txt files of a folder.
 
-    A task comes before a folder of its name, which ``./NAME`` means. data: folder of local data sets, for
-    tasks. Raises DataError or UsageError if there is no text to be had.
+    Args:
+        name: Task, file or folder. Of a task and a folder with one name the task is read; write ``./NAME`` for the
+            folder.
+        data: Folder of local data sets, for tasks.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        DataError: If a file or folder is missing, unreadable or without text.
+        UsageError: If the task is unknown or of another kind.
     """
     path = Path(name)
     if name in registry.find("tasks") or not path.exists():
         if path.suffix == ".txt" or len(path.parts) > 1:
-            raise DataError(f"--corpus {name}: no such file or folder")
+            raise DataError(f"--corpus needs a task, a .txt file or a folder; there is no file or folder {name}")
         return Corpus(name, _task_texts(name, data))
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     if not files:
-        raise DataError(f"--corpus {name} is a folder without a .txt file")
+        raise DataError(f"--corpus needs a folder with .txt files, {name} has none")
     texts = tuple(text for text in map(_text, files) if text)
     if not texts:
-        raise DataError(f"--corpus {name} holds no text")
+        raise DataError(f"--corpus needs text, {name} holds none but white space")
     return Corpus(name, texts)
 
 
@@ -55,7 +69,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} must be text in UTF-8, and is not at byte {error.start}") from None
+        raise DataError(
+            f"{path} must be text in UTF-8, got an invalid byte at {error.start}; convert the file"
+        ) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -64,67 +80,88 @@ def _task_texts(name: str, data: Path | None) -> tuple[str, ...]:
     task = registry.task_class(name)
     if task.kind is not Kind.LANGUAGE_MODELLING:
         raise UsageError(
-            f"--corpus needs a task of {Kind.LANGUAGE_MODELLING}, a .txt file or a folder of them; "
-            f"{name} is {task.kind}"
+            f"--corpus needs a task of kind {Kind.LANGUAGE_MODELLING}, a .txt file or a folder of them; "
+            f"{name} is of kind {task.kind}"
         )
-    # The support pool alone: what perplexity is measured on stays unseen.
+    # The query pool, on which perplexity is measured, is not trained on.
     return tuple(task().load(data).support.inputs["input"])
 
 
 def packed_windows(backbone: LanguageBackbone, texts: Sequence[str], window: int, batch: int) -> Tensor:
-    """All tokens of the texts, joined, in windows ``[window, position]`` of equal length, on the CPU.
+    """Tokenise texts, join them and cut them into windows of equal length.
 
-    Raises UsageError for windows that the model cannot read, DataError for fewer of them than make a batch.
+    Args:
+        backbone: The language model, for its tokeniser and context length.
+        texts: The texts.
+        window: Tokens per window.
+        batch: Windows per batch, the smallest number of windows that is accepted.
+
+    Returns:
+        Token ids ``[window, position]`` on the CPU. Remainders that fill no window are left out.
+
+    Raises:
+        UsageError: If a window is longer than the model's context.
+        DataError: If the texts fill fewer windows than one batch.
     """
     if window > backbone.context_length:
         raise UsageError(f"--window must be at most the model's {backbone.context_length} tokens, got {window}")
     batches = [
-        # What is left at the end of a part fills no window.
+        # The remainder of a part, shorter than a window, is dropped.
         tokens.ids[tokens.mask.bool().all(dim=1)].cpu()
         for part in _parts(texts)
         for tokens in backbone.tokens([part], window)
         if tokens.ids.shape[1] == window
     ]
-    found = torch.cat(batches) if batches else torch.empty(0, window, dtype=torch.long)
-    if len(found) < batch:
+    windows = torch.cat(batches) if batches else torch.empty(0, window, dtype=torch.long)
+    if len(windows) < batch:
         raise DataError(
-            f"a batch needs {batch} windows of {window} tokens, and the corpus fills {len(found)}; "
+            f"a batch needs {batch} windows of {window} tokens, and the corpus fills {len(windows)}; "
             "use a smaller --window or --batch, or more text"
         )
-    return found
+    return windows
 
 
 def _parts(texts: Sequence[str]) -> Iterator[str]:
-    """The texts, joined or cut to parts that are tokenised one by one."""
+    """The texts, joined or cut into parts of at most CHARACTERS_AT_ONCE characters."""
     waiting: list[str] = []
     for text in texts:
         for start in range(0, len(text), CHARACTERS_AT_ONCE):
             piece = text[start : start + CHARACTERS_AT_ONCE]
             if waiting and sum(map(len, waiting)) + len(piece) > CHARACTERS_AT_ONCE:
-                yield JOINT.join(waiting)
+                yield SEPARATOR.join(waiting)
                 waiting = []
             waiting.append(piece)
     if waiting:
-        yield JOINT.join(waiting)
+        yield SEPARATOR.join(waiting)
 
 
 class Batches:
-    """Windows in an order of their own, as a function of the step: a resumed run goes on where it was.
+    """Shuffled batches of windows, one per step.
 
-    Iterating gives the batches ``[batch, position]`` of the steps from ``first`` on. Each epoch is shuffled by the
-    seed and its number; the windows left at its end begin the next one's first batch.
+    The order is a function of the seed and the step alone, so that a resumed training continues where it stopped. Each
+    epoch is shuffled anew; the windows left at its end are the beginning of the next epoch's first batch.
     """
 
     def __init__(self, windows: Tensor, batch: int, steps: int, seed: int, first: int = 0) -> None:
+        """Prepare the batches.
+
+        Args:
+            windows: ``[window, position]``, token ids.
+            batch: Windows per batch.
+            steps: Number of steps of the whole training.
+            seed: Seed of the order.
+            first: Number of the first step to yield, counted from 0.
+        """
         self.windows, self.batch, self.steps, self.seed, self.first = windows, batch, steps, seed, first
 
     def __iter__(self) -> Iterator[Tensor]:
-        places = self._places(self.first * self.batch)
+        """Batches ``[batch, position]`` of the steps from ``first`` on."""
+        indices = self._indices(self.first * self.batch)
         for _ in range(self.first, self.steps):
-            yield self.windows[list(islice(places, self.batch))]
+            yield self.windows[list(islice(indices, self.batch))]
 
-    def _places(self, start: int) -> Iterator[int]:
-        """Where the windows stand that are read from the ``start``-th on."""
+    def _indices(self, start: int) -> Iterator[int]:
+        """Indices of the windows in training order, from the ``start``-th on."""
         first, within = divmod(start, len(self.windows))
         for epoch in count(first):
             order = torch.randperm(len(self.windows), generator=stream("order", self.seed, epoch))
@@ -132,5 +169,13 @@ class Batches:
 
 
 def stream(*name: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A random stream of its own for every name."""
+    """A random generator whose seed is a hash of its name.
+
+    Args:
+        *name: Parts of the name.
+        device: Device of the generator.
+
+    Returns:
+        The generator.
+    """
     return torch.Generator(device).manual_seed(int(text_hash(*map(str, name))[:15], 16))

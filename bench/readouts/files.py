@@ -1,4 +1,4 @@
-"""Readouts as files: written by training, or taken out of released checkpoints."""
+"""Import of readouts from released checkpoints."""
 
 import json
 import re
@@ -15,20 +15,27 @@ from bench.toolkit.sources import hub_folder
 
 _NUMBER = re.compile("|".join(re.escape(name).replace(r"\{\}", r"(\d+)") for name in (SCORER, READOUT)))
 INDEX = "model.safetensors.index.json"
-"""Says in which file of a checkpoint each tensor is."""
+"""File of a checkpoint that names the file of each tensor."""
 
 
 def released_readouts(source: str) -> list[Readout]:
-    """The readouts among the tensors of a released checkpoint.
+    """Read the readouts of a released checkpoint.
 
-    source: a .safetensors file, a folder of them, or an id of the hub, of which the files with readouts alone are
-    downloaded. Raises DataError if there are none, or if they do not fit each other.
+    Args:
+        source: A .safetensors file, a folder of them, or an id of the hub, from which only the files with readouts are
+            downloaded.
+
+    Returns:
+        The readouts of memories 0, 1, ... in order.
+
+    Raises:
+        DataError: If the checkpoint cannot be read, has no readouts, or has readouts of unequal shapes.
     """
     tensors: dict[str, Tensor] = {}
     for path in _files(source):
         tensors |= _readout_tensors(path)
     if not tensors:
-        raise DataError(f"{source} holds no readout; it needs tensors such as {READOUT.format(0)}")
+        raise DataError(f"{source} must hold tensors such as {READOUT.format(0)}, and holds no readout")
     return _checked(source, tensors)
 
 
@@ -38,25 +45,27 @@ def _files(source: str) -> list[Path]:
         return [path]
     if not path.is_dir():
         if path.suffix == ".safetensors" or source.count("/") != 1 or source.startswith(("/", ".")):
-            raise DataError(f"{source} is no file, no folder and no id of the hub such as gshbao/faast-gpt2-xl")
+            raise DataError(
+                f"the source must be a file, a folder or an id of the hub such as gshbao/faast-gpt2-xl, got {source}"
+            )
         path = hub_folder(source, "model", "main", (INDEX,))
         path = hub_folder(source, "model", "main", _shards(path / INDEX))
     files = sorted(path.glob("*.safetensors"))
     if not files:
-        raise DataError(f"{source} holds no *.safetensors")
+        raise DataError(f"{source} must hold *.safetensors files, and holds none")
     return files
 
 
 def _shards(index: Path) -> tuple[str, ...]:
-    """The files that hold readouts, as an index says; all where there is no index."""
+    """Names of the files with readouts according to the index; a pattern for all files without one."""
     if not index.is_file():
         return ("*.safetensors",)
     try:
-        placed: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        file_of: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{index} cannot be read as an index of tensors: {one_line(error)}") from None
-    found = {file for name, file in placed.items() if _NUMBER.fullmatch(name)}
-    return tuple(sorted(found)) or ("*.safetensors",)
+    files = {file for name, file in file_of.items() if _NUMBER.fullmatch(name)}
+    return tuple(sorted(files)) or ("*.safetensors",)
 
 
 def _readout_tensors(path: Path) -> dict[str, Tensor]:
@@ -68,7 +77,7 @@ def _readout_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _checked(source: str, tensors: dict[str, Tensor]) -> list[Readout]:
-    """The tensors as readouts of memories 0, 1, ... of one width."""
+    """The tensors as readouts of memories 0, 1, ..., after checks of number, shape and values."""
     numbers = {int(next(filter(None, match.groups()))) for name in tensors if (match := _NUMBER.fullmatch(name))}
     readouts = []
     width = 0
@@ -76,7 +85,7 @@ def _checked(source: str, tensors: dict[str, Tensor]) -> list[Readout]:
         names = SCORER.format(number), READOUT.format(number)
         for name in names:
             if name not in tensors:
-                raise DataError(f"{source} has readouts up to number {max(numbers)}, but no {name}")
+                raise DataError(f"{source} must hold readouts 0 to {max(numbers)} without gaps, and has no {name}")
         scorer, out = (tensors[name] for name in names)
         width = width or out.shape[-1]
         for name, tensor, shape in zip(names, (scorer, out), ((1, 2 * width), (width, width)), strict=True):

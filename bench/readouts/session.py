@@ -1,4 +1,4 @@
-"""One training of readouts from corpus to file, with checkpoints on the way."""
+"""Training session: one training of readouts, from corpus to file, with checkpoints."""
 
 import time
 from collections.abc import Callable
@@ -18,13 +18,19 @@ from bench.readouts.training import ReadoutTraining, Recipe, warmup_steps
 from bench.toolkit.readout_files import prepare_file, write_readouts
 
 Identity = dict[str, str | int | float]
+"""Facts that must be equal for a training to be resumed."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of a training.
+class TrainingResult:
+    """Result of a finished training.
 
-    resumed: steps that an earlier, interrupted call had taken. seconds: of this call's steps. losses: of all steps.
+    Attributes:
+        out: File of the readouts.
+        steps: Number of steps.
+        resumed: Steps taken by an earlier, interrupted call.
+        seconds: Seconds of this call's steps.
+        losses: Loss of each step, those of the earlier call included.
     """
 
     out: Path
@@ -35,21 +41,37 @@ class Trained:
 
 
 class Session:
-    """A training that is ready to begin: its backbone is loaded, its corpus read and cut into windows.
+    """A prepared training: loaded backbone, corpus in windows, and the checkpoint to resume from.
 
-    recipe: ``steps`` 0 stands for one pass over the corpus, ``warmup`` -1 for warmup_steps.
-    resume: go on from the checkpoint of an unfinished training, if there is one.
+    Attributes:
+        out: File of the readouts.
+        backbone: The language model.
+        windows: ``[window, position]``, token ids of the corpus.
+        recipe: Hyper-parameters, with the numbers of steps and warm-up steps filled in.
+        identity: Facts that a checkpoint must share to be resumed.
+        resumed: Steps taken before the checkpoint; 0 without one.
+        module: The Lightning module.
     """
 
     def __init__(self, backbone: str, corpus: Corpus, recipe: Recipe, out: Path, *, resume: bool = False) -> None:
-        """Raises UsageError or DataError if all this does not go together.
+        """Prepare a training.
 
-        So it does if there is a checkpoint that is not to be resumed, or that is another training's.
+        Args:
+            backbone: Name of the language model.
+            corpus: Texts to train on.
+            recipe: Hyper-parameters; ``steps`` 0 is one pass over the corpus, ``warmup`` -1 is ``warmup_steps``.
+            out: File to write.
+            resume: Whether to continue from the checkpoint of an unfinished training, if there is one.
+
+        Raises:
+            UsageError: If backbone, corpus and recipe do not fit each other, or if there is a checkpoint of another
+                training, or one that ``resume`` does not allow to continue.
+            DataError: If the corpus is too small or the checkpoint is unreadable.
         """
         prepare_file(out)
         model = registry.make_backbone(backbone)
         if not isinstance(model, LanguageBackbone):
-            raise UsageError(f"readouts belong to a language model; backbone {backbone} is none")
+            raise UsageError(f"readouts need a language model as backbone, {backbone} is none; try smollm2_135m")
         self.out, self.backbone = out, model
         self.windows = packed_windows(model, corpus.texts, recipe.window, recipe.batch)
         steps = recipe.steps or len(self.windows) // recipe.batch
@@ -67,7 +89,7 @@ class Session:
 
     @property
     def checkpoint(self) -> Path:
-        """Where an unfinished training is kept."""
+        """File of the checkpoint of an unfinished training."""
         return self.out.with_suffix(".ckpt")
 
     def train(
@@ -77,14 +99,26 @@ class Session:
         every: int = 50,
         logger: Any = False,
         on_step: Callable[[int, float], None] | None = None,
-    ) -> Trained:
-        """Train and write the file; the checkpoint, kept every so many steps, is then deleted.
+    ) -> TrainingResult:
+        """Train, write the readouts and delete the checkpoint.
 
-        logger: Lightning's. on_step: is told each step, from 1 on, and its loss.
+        Args:
+            devices: Device and precision.
+            every: Steps between checkpoints.
+            logger: A logger of Lightning; False for none.
+            on_step: Called after each step with its number, counted from 1, and its loss.
+
+        Returns:
+            Losses and time of the training.
+
+        Raises:
+            BenchError: If the training stops before its last step.
+            NumericalError: If the loss is not finite.
+            StoreError: If the file cannot be written.
         """
         module, recipe, first = self.module, self.recipe, self.resumed
         module.on_step = on_step
-        keeper = ModelCheckpoint(
+        checkpoint_callback = ModelCheckpoint(
             dirpath=self.out.parent,
             filename=self.checkpoint.stem,
             every_n_train_steps=every,
@@ -92,7 +126,7 @@ class Session:
         )
         trainer = devices.trainer(
             enable_checkpointing=True,
-            callbacks=[keeper],
+            callbacks=[checkpoint_callback],
             logger=logger,
             log_every_n_steps=1,
             max_steps=recipe.steps,
@@ -103,27 +137,31 @@ class Session:
         trainer.fit(module, batches, ckpt_path=self.checkpoint if first else None)
         seconds = time.perf_counter() - began
         if trainer.global_step < recipe.steps:
-            raise BenchError(f"training stopped after {trainer.global_step} of {recipe.steps} steps; --resume goes on")
+            raise BenchError(
+                f"training stopped after {trainer.global_step} of {recipe.steps} steps; continue it with --resume"
+            )
         write_readouts(self.out, module.readouts, self.identity)
         self.checkpoint.unlink(missing_ok=True)
-        return Trained(self.out, recipe.steps, first, seconds, module.losses)
+        return TrainingResult(self.out, recipe.steps, first, seconds, module.losses)
 
     def _steps_taken(self, resume: bool) -> int:
-        """Steps that the checkpoint has behind it, 0 if there is none."""
+        """Number of steps before the checkpoint; 0 without a checkpoint."""
         path = self.checkpoint
         if not path.exists():
             return 0
         if not resume:
-            raise UsageError(f"{path} is a checkpoint of an unfinished training: give --resume, or delete it")
+            raise UsageError(
+                f"{path} is a checkpoint of an unfinished training; continue it with --resume or delete it"
+            )
         try:
-            kept = torch.load(path, map_location="cpu", weights_only=True)
-            identity, steps = kept["readouts"]["identity"], int(kept["global_step"])
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            identity, steps = checkpoint["readouts"]["identity"], int(checkpoint["global_step"])
         except Exception as error:  # a broken pickle can raise anything
-            raise DataError(f"{path} cannot be resumed ({one_line(error)}); delete it to begin anew") from None
+            raise DataError(f"{path} cannot be resumed ({one_line(error)}); delete it to start again") from None
         for name, value in self.identity.items():
             if identity.get(name) != value:
                 raise UsageError(
                     f"{path} is a checkpoint with {name}={identity.get(name)}, not {value}: "
-                    "give the options it was begun with, or delete it"
+                    "use the options of that training, or delete the file"
                 )
         return steps

@@ -1,15 +1,15 @@
-"""Training the readouts of middle memories while the backbone stays as it is (FAAST, arXiv 2605.04651).
+"""Training of the readouts of middle memories with a frozen backbone (FAAST, arXiv 2605.04651).
 
-At each step a batch is learnt and then predicted. The backbone runs on it without memories; each middle memory's
-fast weights W are solved from the batch's own pairs of hidden states, values weighted by ``sigmoid(s . [k; v])``;
-and the backbone runs again with ``h <- h + O dropout(W h)``, which gives the loss of the next tokens. The output
-memory has nothing to train and takes no part.
+Each step stores a batch in the memories and then predicts it. First the backbone runs on the batch without memories,
+and each middle memory's fast weights W are solved from the batch's own pairs of hidden states, with values weighted by
+``sigmoid(s . [k; v])``. Then the backbone runs again with ``h <- h + O dropout(W h)``, which gives the loss of the next
+tokens. The output memory has no parameters and is left out.
 
-What is differentiated: the loss with respect to O, and with respect to s through the weights and the solve. Keys come
+The loss is differentiated with respect to O, and with respect to s through the weighted values and the solve. Keys come
 from the backbone without memories and depend on neither, so that ``W = V^T pinv(K)^T`` is linear in the weighted
-values: its gradient is exact, and the pseudo-inverse itself needs none.
+values: its gradient is exact, and the pseudo-inverse itself needs no gradient.
 
-A batch with fewer tokens than the model is wide can be memorised whole: W then answers with the very next state.
+A batch with fewer tokens than the width of the model can be memorised completely: W then returns the next state.
 """
 
 import math
@@ -33,10 +33,18 @@ from bench.toolkit.readout_files import Readout
 
 @dataclass(frozen=True)
 class Recipe:
-    """How readouts are trained; defaults are published where a CPU can afford them.
+    """Hyper-parameters of a training; defaults are the published ones where a CPU can afford them.
 
-    steps, warmup: optimizer steps. window: tokens of a row. batch: windows of a step. alpha: cut-off of the solve,
-    as in faast_lm.
+    Attributes:
+        steps: Number of optimizer steps.
+        memories: Number of middle memories.
+        window: Tokens per window.
+        batch: Windows per step.
+        learning_rate: Learning rate after the warm-up.
+        warmup: Number of warm-up steps.
+        dropout: Dropout rate of a memory's answers.
+        alpha: Exponent of the cut-off of the solve, as in FAAST.
+        seed: Seed of order and dropout.
     """
 
     steps: int
@@ -51,14 +59,27 @@ class Recipe:
 
 
 def warmup_steps(steps: int) -> int:
-    """500 as published; a tenth of a run that is shorter than 5,000 steps."""
+    """Default number of warm-up steps: 500 as published, a tenth of the steps in trainings of fewer than 5,000.
+
+    Args:
+        steps: Number of optimizer steps.
+
+    Returns:
+        Number of warm-up steps.
+    """
     return min(500, steps // 10)
 
 
 def batch_weights(keys: Tensor, values: Tensor, alpha: float) -> Tensor:
-    """Fast weights ``W [dim, dim]`` in float32 of pairs ``[pair, dim]``, solved in float64; see the module.
+    """Fast weights of the pairs of a batch, differentiable in the values.
 
-    Differentiable in the values; keys must need no gradient.
+    Args:
+        keys: ``[pair, dim]``, without gradient.
+        values: ``[pair, dim]``.
+        alpha: Singular values below ``n_pairs ** -alpha`` of the largest are cut off.
+
+    Returns:
+        ``W [dim, dim]`` in float32, solved in float64.
     """
     keys, values = keys.double().unsqueeze(0), values.double().unsqueeze(0)
     n_pairs, width = keys.shape[1:]
@@ -69,18 +90,32 @@ def batch_weights(keys: Tensor, values: Tensor, alpha: float) -> Tensor:
 
 
 class _ReachedError(Exception):
-    """The last memory's states are there; what the model computes after them is not needed."""
+    """Ends the forward pass once the states of the last memory are known."""
 
 
 class ReadoutTraining(LightningModule):
-    """Readouts of a backbone, trained by a recipe.
+    """Lightning module that trains the readouts of a backbone.
 
-    identity: what a checkpoint must agree with to be resumed.
+    Attributes:
+        scorers: ``[1, 2 dim]`` per memory, the weights s of the gate.
+        outs: ``[dim, dim]`` per memory, the output projections O.
+        losses: Loss of each step.
+        on_step: Called after each step with its number, counted from 1, and its loss.
     """
 
     def __init__(
         self, backbone: LanguageBackbone, recipe: Recipe, identity: dict[str, str | int | float] | None = None
     ) -> None:
+        """Make zero-initialised readouts.
+
+        Args:
+            backbone: The frozen language model.
+            recipe: Hyper-parameters, with the final number of steps.
+            identity: Facts saved with each checkpoint, to be compared before it is resumed.
+
+        Raises:
+            UsageError: If the model has too few blocks for the number of memories.
+        """
         super().__init__()
         self.backbone, self.recipe, self.identity = backbone, recipe, identity or {}
         blocks = list(backbone.blocks)
@@ -94,16 +129,16 @@ class ReadoutTraining(LightningModule):
         self.outs = nn.ParameterList([nn.Parameter(torch.zeros(width, width)) for _ in self._places])
         self.losses: list[float] = []
         self.on_step: Callable[[int, float], None] | None = None
-        # A checkpoint holds no backbone, so that loading one leaves it as it is.
+        # Checkpoints hold no backbone, so that its keys are missing when one is loaded.
         self.strict_loading = False
 
     @property
     def readouts(self) -> list[Readout]:
-        """What has been trained, in the order of the memories."""
+        """The present readouts, in the order of the memories."""
         return [Readout(scorer, out) for scorer, out in zip(self.scorers, self.outs, strict=True)]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW without weight decay; a linear warm-up, then a cosine to 0."""
+        """AdamW without weight decay; linear warm-up, then cosine decay to 0."""
         optimizer = torch.optim.AdamW(
             [*self.scorers, *self.outs], lr=self.recipe.learning_rate, betas=(0.9, 0.999), weight_decay=0.0
         )
@@ -111,14 +146,21 @@ class ReadoutTraining(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _share(self, step: int) -> float:
-        """Share of the learning rate at a step, counted from 0."""
+        """Factor of the learning rate at a step, counted from 0."""
         warmup, steps = self.recipe.warmup, self.recipe.steps
         if step < warmup:
             return (step + 1) / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
     def fast_weights(self, ids: Tensor) -> list[Tensor]:
-        """``W [dim, dim]`` of each memory from the pairs of a batch ``[window, position]``."""
+        """Fast weights of each memory from the pairs of one batch.
+
+        Args:
+            ids: ``[window, position]``, token ids.
+
+        Returns:
+            ``W [dim, dim]`` of each memory.
+        """
         weights = []
         for state, scorer in zip(self._states(ids), self.scorers, strict=True):
             keys, values = state[:, :-1].flatten(0, 1), state[:, 1:].flatten(0, 1)
@@ -127,7 +169,7 @@ class ReadoutTraining(LightningModule):
 
     @torch.no_grad()
     def _states(self, ids: Tensor) -> list[Tensor]:
-        """The hidden states where the memories stand, in float32, of the backbone without them."""
+        """Hidden states ``[window, position, dim]`` at each memory in float32, of the backbone without memories."""
         states: list[Tensor] = []
 
         def take(state: Tensor) -> None:
@@ -144,7 +186,7 @@ class ReadoutTraining(LightningModule):
 
     def _middle(self, number: int, weights: Tensor) -> Callable[[Tensor], Tensor]:
         recipe = self.recipe
-        # Drawn by step, so that a resumed run drops what an uninterrupted one would have dropped.
+        # Seeded by the step, so that a resumed training has the same dropout as an uninterrupted one.
         generator = stream("dropout", recipe.seed, self.global_step, number, device=weights.device)
 
         def change(states: Tensor) -> Tensor:
@@ -157,29 +199,42 @@ class ReadoutTraining(LightningModule):
         return change
 
     def training_step(self, batch: Tensor, batch_idx: int = 0) -> Tensor:
-        """Learn a batch of tokens ``[window, position]``, then predict it. Raises NumericalError for a bad loss."""
+        """Loss of the next tokens of a batch with its own fast weights.
+
+        Args:
+            batch: ``[window, position]``, token ids.
+            batch_idx: Unused number of the batch.
+
+        Returns:
+            Scalar cross-entropy in nats per token.
+
+        Raises:
+            NumericalError: If the loss is not finite.
+        """
         middles = [self._middle(number, weights) for number, weights in enumerate(self.fast_weights(batch))]
         with input_hooks(list(zip(self._places, middles, strict=True))):
             logits = self._run(batch).logits
         loss = cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch[:, 1:].flatten())
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise NumericalError(f"the loss at step {self.global_step + 1} is {value}; use a smaller --lr")
+            raise NumericalError(
+                f"the loss must be finite, and at step {self.global_step + 1} it is {value}; use a smaller --lr"
+            )
         self.losses.append(value)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Tell of the step."""
+        """Log the loss and call ``on_step``."""
         self.log("loss", self.losses[-1])
         if self.on_step is not None:
             self.on_step(self.global_step, self.losses[-1])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the backbone out, which has not changed; keep what the run is."""
+        """Leave the unchanged backbone out; add the identity and the losses."""
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: state[name] for name in state if not name.startswith("backbone.")}
         checkpoint["readouts"] = {"identity": self.identity, "losses": list(self.losses)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the list of losses."""
+        """Restore the losses."""
         self.losses = list(checkpoint["readouts"]["losses"])

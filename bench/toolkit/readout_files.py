@@ -1,4 +1,4 @@
-"""Readouts of middle memories as safetensors files."""
+"""Safetensors files of the readouts of middle memories."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from bench.contracts import StoreError, UsageError
 from bench.contracts.errors import DataError
 
 SCORER = "external.layers.{}.memory_reader.scorer.weight"
-
-
 READOUT = "external.layers.{}.interpreter.out_proj.weight"
-"""Tensor names as published; the braces hold the memory's number."""
+"""Published tensor names; the number of the memory goes between the braces."""
 
 
 @dataclass(frozen=True)
 class Readout:
-    """What was trained for one middle memory.
+    """Trained matrices of one middle memory in a model of width d.
 
-    scorer: ``[1, 2 d]``, weighs a pair by ``sigmoid(s . [k; v])``. out: ``[d, d]``, from the answer to the state.
+    Attributes:
+        scorer: ``[1, 2 d]``, the vector s of the gate ``sigmoid(s . [k; v])`` that weights a pair.
+        out: ``[d, d]``, the projection of the memory's answer that is added to the hidden state.
     """
 
     scorer: Tensor
@@ -30,32 +30,51 @@ class Readout:
 
 
 def read_readouts(path: Path, width: int) -> list[Readout]:
-    """The readouts of a file, in the order of their memories. Raises DataError if they do not fit the model."""
+    """Read the readouts of a file.
+
+    Args:
+        path: The safetensors file.
+        width: Width of the model's hidden states.
+
+    Returns:
+        The readouts in the order of their memories, in float32.
+
+    Raises:
+        DataError: If the file is missing, unreadable, without readouts, or made for a model of another width.
+    """
     if not path.is_file():
         raise DataError(f"readouts need a safetensors file, found none at {path}; make one with bench readout train")
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise DataError(f"readouts cannot be read from {path}: {error}") from None
-    found: list[Readout] = []
-    while READOUT.format(len(found)) in tensors:
-        number = len(found)
-        wanted = {SCORER.format(number): (1, 2 * width), READOUT.format(number): (width, width)}
-        for name, shape in wanted.items():
-            came = tuple(tensors[name].shape) if name in tensors else "nothing"
-            if came != shape:
+    readouts: list[Readout] = []
+    while READOUT.format(len(readouts)) in tensors:
+        number = len(readouts)
+        shapes = {SCORER.format(number): (1, 2 * width), READOUT.format(number): (width, width)}
+        for name, shape in shapes.items():
+            actual = tuple(tensors[name].shape) if name in tensors else "nothing"
+            if actual != shape:
                 raise DataError(
-                    f"{name} in {path} must have shape {shape} for a model {width} wide, got {came}; "
-                    "readouts belong to the backbone that they were trained for"
+                    f"{name} in {path} must have shape {shape} for a model {width} wide, got {actual}; "
+                    "use the readouts that were trained for this backbone"
                 )
-        found.append(Readout(tensors[SCORER.format(number)].float(), tensors[READOUT.format(number)].float()))
-    if not found:
-        raise DataError(f"{path} holds no readout; it needs tensors such as {READOUT.format(0)}")
-    return found
+        readouts.append(Readout(tensors[SCORER.format(number)].float(), tensors[READOUT.format(number)].float()))
+    if not readouts:
+        raise DataError(f"{path} must hold tensors such as {READOUT.format(0)}, and holds no readout")
+    return readouts
 
 
 def prepare_file(out: Path) -> None:
-    """Make the folder of a file to be written. Raises UsageError or StoreError if it cannot be."""
+    """Make the folder of an output file.
+
+    Args:
+        out: The file.
+
+    Raises:
+        UsageError: If the path is a folder.
+        StoreError: If the folder cannot be made.
+    """
     if out.is_dir():
         raise UsageError(f"--out needs a file, got the folder {out}")
     try:
@@ -65,18 +84,24 @@ def prepare_file(out: Path) -> None:
 
 
 def write_readouts(out: Path, readouts: list[Readout], about: Mapping[str, object]) -> None:
-    """Save readouts under their published names; ``about`` goes into the file's header.
+    """Write readouts under their published names.
 
-    Raises StoreError if the file cannot be written; what was there before is then still there.
+    Args:
+        out: The safetensors file.
+        readouts: Readouts in the order of their memories.
+        about: Facts for the header of the file.
+
+    Raises:
+        StoreError: If the file cannot be written; an earlier file is then unchanged.
     """
     tensors = {}
     for number, readout in enumerate(readouts):
         for name, tensor in ((SCORER, readout.scorer), (READOUT, readout.out)):
             tensors[name.format(number)] = tensor.detach().float().cpu().contiguous()
-    half = out.with_name(f".{out.name}.part")
+    partial = out.with_name(f".{out.name}.part")
     try:
-        half.write_bytes(save(tensors, {name: str(value) for name, value in about.items()}))
-        half.replace(out)
+        partial.write_bytes(save(tensors, {name: str(value) for name, value in about.items()}))
+        partial.replace(out)
     except OSError as error:
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None

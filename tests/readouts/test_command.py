@@ -83,14 +83,18 @@ TRAIN = ["train", "--backbone", "hf:{folder}", "--corpus", "text.txt", "--window
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([*TRAIN, "--corpus", "gone.txt"], 1, "--corpus gone.txt: no such file"),
+        ([*TRAIN, "--corpus", "gone.txt"], 1, "there is no file or folder gone.txt"),
         ([*TRAIN, "--memories", "9"], 2, "--memories must be 1 to 3"),
-        ([*TRAIN, "--backbone", "efficientnet_lite0"], 2, "backbone efficientnet_lite0 is none"),
+        ([*TRAIN, "--backbone", "efficientnet_lite0"], 2, "efficientnet_lite0 is none"),
         ([*TRAIN, "--backbone", "smolm"], 2, "backbones has no 'smolm'"),
         ([*TRAIN, "--out", "."], 2, "--out needs a file"),
         ([*TRAIN, "--out", "text.txt/a"], 1, "--out text.txt/a cannot be written"),
         ([*TRAIN, "--accelerator", "abc"], 2, "cannot be used here"),
-        (["import", "nowhere"], 1, "nowhere is no file, no folder and no id of the hub"),
+        (
+            ["import", "nowhere"],
+            1,
+            "must be a file, a folder or an id of the hub such as gshbao/faast-gpt2-xl, got nowhere",
+        ),
     ],
 )
 def test_mistakes_are_one_line(bench: Any, folder: Path, text: Path, words: list[str], code: int, message: str) -> None:

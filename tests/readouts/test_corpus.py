@@ -50,13 +50,13 @@ def test_corpora(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "binary.txt").write_bytes(b"abc\xff")
     monkeypatch.chdir(tmp_path)
     for name, error, message in (
-        ("gone.txt", DataError, "--corpus gone.txt: no such file or folder"),
-        ("no/such", DataError, "--corpus no/such: no such file or folder"),
-        ("none", DataError, "is a folder without a .txt file"),
-        ("empty.txt", DataError, "holds no text"),
-        ("binary.txt", DataError, "binary.txt must be text in UTF-8, and is not at byte 3"),
+        ("gone.txt", DataError, "there is no file or folder gone.txt"),
+        ("no/such", DataError, "there is no file or folder no/such"),
+        ("none", DataError, "needs a folder with .txt files, none has none"),
+        ("empty.txt", DataError, "needs text, empty.txt holds none"),
+        ("binary.txt", DataError, "binary.txt must be text in UTF-8, got an invalid byte at 3"),
         ("lexicn", UsageError, "tasks has no 'lexicn'; did you mean 'lexicon'"),
-        ("lexicon", UsageError, "needs a task of language_modelling, .* lexicon is text_classification"),
+        ("lexicon", UsageError, "needs a task of kind language_modelling, .* lexicon is of kind text_classification"),
     ):
         with pytest.raises(error, match=message) as caught:
             read_corpus(name, None)

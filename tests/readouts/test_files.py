@@ -66,7 +66,10 @@ def test_of_a_repository_only_files_with_readouts_are_fetched(tmp_path: Path, mo
         ({SCORER.format(1): torch.ones(1, WIDTH)}, r"scorer.weight of .* must have shape \(1, 64\), got \(1, 32\)"),
         ({READOUT.format(1): torch.ones(16, 16)}, r"out_proj.weight of .* must have shape \(32, 32\), got \(16, 16\)"),
         ({READOUT.format(0): torch.ones(WIDTH)}, r"out_proj.weight of .* must have shape \(32, 32\), got \(32,\)"),
-        ({READOUT.format(3): torch.ones(WIDTH, WIDTH)}, "has readouts up to number 3, but no external.layers.2"),
+        (
+            {READOUT.format(3): torch.ones(WIDTH, WIDTH)},
+            "must hold readouts 0 to 3 without gaps, and has no external.layers.2",
+        ),
         ({READOUT.format(0): torch.full((WIDTH, WIDTH), math.inf)}, "must hold finite real numbers"),
     ],
 )
@@ -85,10 +88,10 @@ def test_sources_without_readouts_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"not safetensors")
     save_file({"a": torch.ones(1)}, tmp_path / "plain.safetensors")
     for source, message in (
-        ("empty", "holds no \\*.safetensors"),
+        ("empty", "must hold \\*.safetensors files"),
         ("broken.safetensors", "cannot be read as safetensors"),
-        ("plain.safetensors", "holds no readout; it needs tensors such as external.layers.0"),
-        ("gone.safetensors", "is no file, no folder and no id of the hub"),
+        ("plain.safetensors", "must hold tensors such as external.layers.0.*, and holds no readout"),
+        ("gone.safetensors", "must be a file, a folder or an id of the hub"),
     ):
         with pytest.raises(DataError, match=message):
             released_readouts(str(tmp_path / source))

@@ -65,7 +65,9 @@ def test_a_killed_training_resumed_ends_as_an_uninterrupted_one(folder: Path, tm
     assert not killed.exists()
     kept = torch.load(ready.checkpoint, weights_only=True)
     assert not [name for name in kept["state_dict"] if name.startswith("backbone")]
-    with pytest.raises(UsageError, match=r"killed\.ckpt is a checkpoint of an unfinished training: give --resume"):
+    with pytest.raises(
+        UsageError, match=r"killed\.ckpt is a checkpoint of an unfinished training; continue it with --resume"
+    ):
         session(folder, killed)
     done = session(folder, killed, resume=True).train(CPU)
     assert (done.resumed, done.steps) == (kill_at - 1, 6)
