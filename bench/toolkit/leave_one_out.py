@@ -1,7 +1,8 @@
-"""What linear maps answer for an item of their own support set when they are fitted to the others, in closed form.
+"""Closed-form leave-one-out predictions of linear maps: each support item, predicted by a map fitted to all others.
 
-Names as in ``bench.toolkit.least_squares``: E episodes, N items, d key width, v value width; M of the items are left out, one
-at a time. One eigendecomposition and a few products are shared by all cut-offs and all ridge strengths.
+Sizes as in ``bench.toolkit.least_squares``: E episodes, N items, d key width, v value width; M of the items are
+predicted, each left out of its own fit. All cut-offs and ridge strengths share one eigendecomposition and a few
+products.
 """
 
 from dataclasses import dataclass
@@ -12,16 +13,19 @@ from torch import Tensor
 
 from bench.toolkit.least_squares import Spectrum
 
-ALONE = 1e-8
-"""Least share of its length that an item's key must have in common with the others, beyond rounding."""
+INDEPENDENT = 1e-8
+"""Value of ``1 - H_ii`` below which a key counts as linearly independent of the others."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Answers for items of a support set, each by the map of the other items (Allen 1974, PRESS; Greville 1960).
+    """Leave-one-out predictions of the items of a support set (Allen 1974, PRESS; Greville 1960).
 
-    eigenvalues: ``[E, r]`` of ``K^T K``. coordinates: ``[E, M, r]``, keys of the items to leave out along its
-    eigenvectors. projected: ``[E, r, v]``, ``K^T V`` along them. values: ``[E, M, v]`` of the items to leave out.
+    Attributes:
+        eigenvalues: ``[E, r]`` of ``K^T K``.
+        coordinates: ``[E, M, r]``, keys of the M items in the basis of its eigenvectors.
+        projected: ``[E, r, v]``, ``K^T V`` in that basis.
+        values: ``[E, M, v]`` of the M items.
     """
 
     eigenvalues: Tensor
@@ -31,19 +35,32 @@ class LeftOut:
 
     @classmethod
     def of(cls, spectrum: Spectrum, cross: Tensor, keys: Tensor, values: Tensor) -> Self:
-        """Of items that are among those of the spectrum and of ``cross = K^T V [E, d, v]``; all in float64."""
+        """Prepare the predictions for items of a support set.
+
+        Args:
+            spectrum: Spectrum of the keys of the whole support set.
+            cross: ``K^T V [E, d, v]`` float64 of the whole support set.
+            keys: ``[E, M, d]`` float64, keys of the items to predict, which belong to the support set.
+            values: ``[E, M, v]`` float64, their values.
+        """
         return cls(spectrum.eigenvalues, keys @ spectrum.basis.mT, spectrum.basis @ cross, values)
 
     def cut_off(self, rtol: Tensor) -> Tensor:
-        """``[E, M, v]``, answers of FAAST's map ``V^T pinv(K)^T`` of the others, cut off at ``rtol [E]``.
+        """Predictions of FAAST's map ``V^T pinv(K)^T``, fitted for each item to all others.
 
-        What is exact: the directions that are kept are those of *all* N keys, for which no label is needed, and the
-        map of the others is their least-squares map of least norm within these directions. Cutting the others' own
-        spectrum anew may keep other directions; where nothing is cut off the two are the same.
+        Exactness: the kept directions are those of *all* N keys, which needs no label, and the map is the minimum-norm
+        least-squares map of the other items within these directions. A cut-off of the other items' own spectrum may
+        keep different directions; without a cut-off both are the same.
 
-        With ``H = Z pinv(Z)`` of the keys Z along the kept directions, an item's answer is
-        ``(fitted - H_ii v_i) / (1 - H_ii)``. Where its key is independent of the others' ``H_ii`` is 1, and the answer
-        is ``v_i - (C V)_i / C_ii`` with ``C = pinv(Z)^T pinv(Z)``.
+        With ``H = Z pinv(Z)`` for the keys Z in the kept directions, the prediction of item i is
+        ``(fitted_i - H_ii v_i) / (1 - H_ii)``. If its key is linearly independent of the others, ``H_ii`` is 1 and the
+        prediction is ``v_i - (C V)_i / C_ii`` with ``C = pinv(Z)^T pinv(Z)``.
+
+        Args:
+            rtol: ``[E]``, cut-off as a fraction of the largest singular value.
+
+        Returns:
+            ``[E, M, v]`` in float64.
         """
         singular = self.eigenvalues.sqrt()
         kept = singular > torch.maximum(rtol.unsqueeze(-1) * singular[:, -1:], singular.new_zeros(()))
@@ -51,28 +68,34 @@ class LeftOut:
         scaled = self.coordinates * inverse
         fitted, leverage = scaled @ self.projected, (scaled * self.coordinates).sum(dim=-1, keepdim=True)
         rest = 1 - leverage
-        alone = rest < ALONE
-        answers = (fitted - leverage * self.values) / rest.where(~alone, 1)
-        if not alone.any():
+        independent = rest < INDEPENDENT
+        answers = (fitted - leverage * self.values) / rest.where(~independent, 1)
+        if not independent.any():
             return answers
         twice = scaled * inverse
         weight = (twice * self.coordinates).sum(dim=-1, keepdim=True)
-        return torch.where(alone, self.values - (twice @ self.projected) / weight.where(alone, 1), answers)
+        return torch.where(independent, self.values - (twice @ self.projected) / weight.where(independent, 1), answers)
 
     def ridge(self, strength: Tensor) -> Tensor:
-        """``[E, M, v]``, answers of ``(K^T K + strength I)^-1 K^T V`` of the others; strength ``[E]``, above 0.
+        """Predictions of the ridge map ``(K^T K + strength I)^-1 K^T V``, fitted for each item to all others.
 
-        Exact whatever the strength. Residuals are summed from what ridge takes away of each direction, which stays
-        precise where the map nearly interpolates and ``1 - H_ii`` would be a difference of like numbers.
+        Exact for every strength. Residuals are summed from the shrinkage of each direction, which stays precise where
+        the map nearly interpolates and ``1 - H_ii`` would suffer from cancellation.
+
+        Args:
+            strength: ``[E]``, above 0.
+
+        Returns:
+            ``[E, M, v]`` in float64.
         """
         values = self.eigenvalues.where(self.eigenvalues > 0, torch.inf)
-        # Rows of an orthonormal basis of the column space of K, and what an item's value has along it.
+        # Rows of an orthonormal basis of the column space of K, and the values' coordinates in it.
         along = self.coordinates / values.sqrt().unsqueeze(-2)
         parts = self.projected / values.sqrt().unsqueeze(-1)
-        taken = strength.unsqueeze(-1) / (self.eigenvalues + strength.unsqueeze(-1))
+        shrinkage = strength.unsqueeze(-1) / (self.eigenvalues + strength.unsqueeze(-1))
         outside = 1 - along.square().sum(dim=-1, keepdim=True)
-        inside = outside < ALONE
-        rest = outside.masked_fill(inside, 0) + (along.square() * taken.unsqueeze(-2)).sum(dim=-1, keepdim=True)
+        inside = outside < INDEPENDENT
+        rest = outside.masked_fill(inside, 0) + (along.square() * shrinkage.unsqueeze(-2)).sum(dim=-1, keepdim=True)
         beyond = (self.values - along @ parts).masked_fill(inside, 0)
-        residual = beyond + (along * taken.unsqueeze(-2)) @ parts
+        residual = beyond + (along * shrinkage.unsqueeze(-2)) @ parts
         return self.values - residual / rest
