@@ -1,4 +1,4 @@
-"""Progress on the terminal."""
+"""Progress bars on the terminal."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,14 @@ from bench.spec.suite import RunSpec
 
 
 class RichReporter:
-    """A bar over all runs, and one below it while items are encoded."""
+    """Progress reporter with a bar over all runs, and a second bar while items are encoded."""
 
     def __init__(self, console: Console) -> None:
+        """Prepare the bars.
+
+        Args:
+            console: Console of standard error.
+        """
         self.console = console
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -25,7 +30,7 @@ class RichReporter:
         self.runs = self.progress.add_task("preparing", total=None)
 
     def __enter__(self) -> "RichReporter":
-        # A log has no use for bars, and would be given an empty line for them.
+        # In a log file the bars would only leave an empty line.
         if self.console.is_terminal:
             self.progress.start()
         return self
@@ -35,12 +40,24 @@ class RichReporter:
             self.progress.stop()
 
     def plan(self, total: int) -> None:
-        """Set the length of the bar over runs."""
+        """Set the length of the bar over runs.
+
+        Args:
+            total: Number of runs.
+        """
         self.progress.update(self.runs, total=total, description="runs")
 
-    def encoding(self, what: str, total: int) -> Callable[[int], None]:
-        """Add a bar for the items to encode; it goes when they are done."""
-        bar = self.progress.add_task(f"encoding {what}", total=total)
+    def encoding(self, name: str, total: int) -> Callable[[int], None]:
+        """Add a bar for items to encode, which is removed when all are encoded.
+
+        Args:
+            name: Description of the items.
+            total: Number of items.
+
+        Returns:
+            Function that advances the bar by a number of items.
+        """
+        bar = self.progress.add_task(f"encoding {name}", total=total)
 
         def advance(number: int) -> None:
             self.progress.advance(bar, number)
@@ -50,16 +67,28 @@ class RichReporter:
         return advance
 
     def running(self, spec: RunSpec) -> None:
-        """Name the run that begins."""
+        """Show the name of the run that starts.
+
+        Args:
+            spec: The run.
+        """
         self.progress.update(self.runs, description=f"{spec.task} {spec.method} shots={spec.shots} seed={spec.seed}")
 
     def done(self, record: Record) -> None:
-        """Advance the bar; say at once what failed."""
+        """Advance the bar, and report a failure at once.
+
+        Args:
+            record: Record of the finished run.
+        """
         self.progress.advance(self.runs)
         if record.status == "failed":
             spec = record.spec
             self.problem(f"{spec.task} {spec.method} shots={spec.shots} seed={spec.seed} failed: {record.reason}")
 
     def problem(self, message: str) -> None:
-        """One line on standard error."""
+        """Print one line in red on the console.
+
+        Args:
+            message: The line, without prefix.
+        """
         self.console.print(f"bench: {message}", style="red", highlight=False, soft_wrap=True, markup=False)

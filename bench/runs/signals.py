@@ -1,4 +1,4 @@
-"""Signals that end a command as an exception, so that what was under way can still be recorded."""
+"""Signals as exceptions, so that an interrupted run can still be recorded."""
 
 import signal
 from collections.abc import Iterator
@@ -6,12 +6,17 @@ from contextlib import contextmanager
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a command."""
 
 
 class Interrupted(BaseException):
-    """A signal that asks the process to end. No Exception, so that nothing takes it for a failure to go on after.
+    """Raised in the main thread by a signal that ends the process.
 
-    Nor a KeyboardInterrupt: Lightning would turn that into an exit of its own.
+    It is no Exception, so that no handler of failed runs catches it, and no KeyboardInterrupt, which Lightning would
+    turn into an exit of the process.
+
+    Attributes:
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -21,7 +26,7 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """While this lasts, Ctrl-C and SIGTERM raise Interrupted in the main thread."""
+    """Context in which SIGINT (Ctrl-C) and SIGTERM raise Interrupted in the main thread."""
 
     def interrupt(number: int, _: Any) -> None:
         raise Interrupted(number)
