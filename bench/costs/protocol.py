@@ -12,7 +12,7 @@ from bench.contracts import Backbone, GradientMethod, InputMode, Kind, MethodCon
 from bench.costs.budget_fit import fit_parameters, fit_steps, item_counts, limits_of, support_encode_flops
 from bench.costs.encoding import SAMPLE
 from bench.costs.payload import EpisodePayload
-from bench.costs.repeats import PATIENCE, repeated, stage_costs
+from bench.costs.repeats import leaves_no_repeat, repeated, stage_costs
 from bench.data.batches import EpisodeGroup
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.trainer import DeviceOptions
@@ -106,7 +106,7 @@ def measure_episode(backbone: Backbone, request: CostRequest) -> CostResult:
         # Long work runs in large batches, for which counting and a cold start add little. Generation is the
         # exception: it runs token by token.
         without_steps = not counted.steps and not budget.limits() and run.task.kind is not Kind.TRANSLATION
-        counted_pass_only = without_steps and 2 * counting_seconds > PATIENCE
+        counted_pass_only = without_steps and leaves_no_repeat(2 * counting_seconds)
         if not counted_pass_only:
             repeated(measure)
     except OverBudgetError as error:

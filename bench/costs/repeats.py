@@ -27,6 +27,15 @@ def repeated(measure: Callable[[], None]) -> None:
             return
 
 
+def leaves_no_repeat(seconds: float) -> bool:
+    """Whether a measurement of this many seconds leaves no time for a repeat.
+
+    Args:
+        seconds: Seconds of the measurement with its warm-up.
+    """
+    return seconds > PATIENCE
+
+
 def stage_costs(costs: Sequence[StageCost], flops: int | None) -> StageCosts:
     """Summary of the repeats of one stage.
 
