@@ -6,8 +6,9 @@ A plugin is a module with a ``PLUGIN`` class. Names are listed without importing
 
 import ast
 import pkgutil
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
+from bench.contracts.kinds import PromptStyle
 from bench.contracts.validation import validated
 from bench.toolkit.extras import missing_extra
 
@@ -56,12 +58,32 @@ class Plugin:
 
     def summary(self) -> str:
         """First line of the module's docstring."""
+        return (ast.get_docstring(self._parsed()) or "").partition("\n")[0]
+
+    def variants(self) -> dict[str, str]:
+        """Arguments that a task declares as ``variants``, with their summaries; read without importing it."""
+        classes = [node for node in self._parsed().body if isinstance(node, ast.ClassDef)]
+        for statement in (each for definition in classes for each in definition.body):
+            match statement:
+                case ast.AnnAssign(target=ast.Name(id="variants"), value=ast.expr() as value):
+                    pass
+                case ast.Assign(targets=[ast.Name(id="variants")], value=value):
+                    pass
+                case _:
+                    continue
+            try:
+                return cast("dict[str, str]", ast.literal_eval(value))
+            except ValueError:
+                place = f"{self.path()}:{value.lineno}"
+                raise UsageError(f"variants must be a literal with a text for each argument: {place}") from None
+        return {}
+
+    def _parsed(self) -> ast.Module:
         path = self.path()
         try:
-            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            return ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, UnicodeDecodeError) as error:
             raise UsageError(f"plugin {self.name!r} of {self.origin} is no Python: {path}: {error}") from None
-        return text.partition("\n")[0]
 
     def load(self) -> Any:
         """Import the plugin's class."""
@@ -107,16 +129,98 @@ def find(group: Group) -> dict[str, Plugin]:
 
 
 def get(group: Group, name: str) -> Plugin:
-    """The plugin called ``name``. Raises UsageError with the closest name if there is none."""
+    """The plugin of ``name`` or ``name:argument``.
+
+    Args:
+        group: Kind of plugin.
+        name: Name of the plugin, with or without an argument.
+
+    Returns:
+        Where the plugin was found.
+
+    Raises:
+        UsageError: For an unknown name, with the closest known one.
+    """
     found = find(group)
-    if name not in found:
-        raise did_you_mean(group, name, found)
-    return found[name]
+    plugin = name.partition(":")[0]
+    if plugin not in found:
+        variants = task_variants() if group == "tasks" else []
+        raise did_you_mean(group, name, [*found, *variants])
+    return found[plugin]
 
 
 def task_class(name: str) -> "type[Task]":
-    """The task plugin called ``name``."""
+    """The task plugin of ``name`` or ``name:argument``."""
     return cast("type[Task]", get("tasks", name).load())
+
+
+def task_variants() -> list[str]:
+    """Names of all tasks with an argument, found without importing anything; broken plugins are left out."""
+    names = []
+    for name, plugin in find("tasks").items():
+        with suppress(UsageError):
+            names += [f"{name}:{argument}" for argument in plugin.variants()]
+    return names
+
+
+def task_argument(name: str) -> tuple[str, ...]:
+    """The argument of a task's name.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The text after the colon; nothing without a colon, or where it names the default variant.
+
+    Raises:
+        UsageError: For an argument that is unknown or missing, or that the task does not take.
+    """
+    plugin, colon, argument = name.partition(":")
+    variants = get("tasks", plugin).variants()
+    known = f"its variants are {', '.join(f'{plugin}:{each}' for each in variants)}"
+    if colon and variants and argument not in variants:
+        close = get_close_matches(argument, variants, n=1)
+        guess = f" did you mean '{plugin}:{close[0]}'?" if close else ""
+        raise UsageError(f"task {plugin} has no variant {argument!r};{guess} {known}")
+    given = (argument,) if colon else ()
+    wanted = signature(task_class(plugin))
+    try:
+        taken = wanted.bind(*given).arguments
+    except TypeError:
+        if given:
+            raise UsageError(f"task {plugin} takes no argument: use {plugin}, got {name!r}") from None
+        raise UsageError(f"task {plugin} needs an argument: use {plugin}:ARGUMENT; {known}") from None
+    is_default = any(wanted.parameters[parameter].default == value for parameter, value in taken.items())
+    return () if is_default else given
+
+
+def task_name(name: str) -> str:
+    """The one spelling of a task's name: without the argument where this is the default variant."""
+    return ":".join((name.partition(":")[0], *task_argument(name)))
+
+
+def make_task(name: str, prompt: PromptStyle = "plain") -> "Task":
+    """A task by its name.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+        prompt: How its prompts are put together.
+
+    Returns:
+        The task, its data not loaded yet.
+
+    Raises:
+        UsageError: For an unknown name or argument, with the closest known one; for an argument that is missing or
+            that the task does not take; for a prompt style that does not suit the kind of task.
+    """
+    task = task_class(name)(*task_argument(name))
+    if prompt == "plain":
+        return task
+    from bench.toolkit.chat import CHAT_KINDS, ChatTask  # imports the library of data sets
+
+    if task.kind not in CHAT_KINDS:
+        raise UsageError(f"prompt {prompt} needs a task of {' or '.join(CHAT_KINDS)}; {name} is {task.kind}")
+    return ChatTask(task)
 
 
 def method_class(name: str) -> "type[Method]":

@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.contracts.kinds import PromptStyle
 from bench.contracts.validation import validated
-from bench.spec.suite import RunSpec, Shots, renamed_keys
+from bench.spec.aliases import current_task
+from bench.spec.suite import RunSpec, Shots, renamed_keys, task_slug
 from sweeps.space import Range
 from sweeps.validation import Validation
 
@@ -25,7 +27,7 @@ class SweepSpec(BaseModel):
     same seed; by default ENOUGH_EPISODES, or the task's number if that is less. set: fields that keep a value. space:
     fields to vary otherwise than their hints say. objectives: the first decides which config is best; of several the
     Pareto set is found. folds: of a cross-validation, or repeats of random splits. seconds: after which no trial is
-    begun.
+    begun. prompt: how the task's prompts are put together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,9 +35,10 @@ class SweepSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _rename_old_keys(cls, values: Any) -> Any:
-        return renamed_keys(values)
+        return current_task(renamed_keys(values))
 
     task: str
+    prompt: PromptStyle = "plain"
     method: str
     backbone: str | None = None
     shots: Shots = 5
@@ -61,13 +64,14 @@ class SweepSpec(BaseModel):
         content = {**self.model_dump(mode="json", exclude={"trials", "seconds"}), **identity}
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         shots = "full" if self.shots == "full" else f"{self.shots}shot"
-        return f"{self.task}-{self.method}-{shots}-{digest}"
+        return f"{task_slug(self.task, self.prompt)}-{self.method}-{shots}-{digest}"
 
     @classmethod
     def of_run(cls, spec: RunSpec, **changes: Any) -> "SweepSpec":
         """The sweep that tunes a run: on its support sets, from its config."""
         return cls(
             task=spec.task,
+            prompt=spec.prompt,
             method=spec.method,
             backbone=spec.backbone,
             shots=spec.shots,

@@ -64,7 +64,8 @@ class TuningData:
     def of(cls, spec: SweepSpec, data: Path | None, devices: DeviceOptions) -> "TuningData":
         """Load what a sweep needs. Raises UsageError and DataError."""
         name = run_spec(spec).backbone
-        return cls(spec.task, SupportData.load(spec.task, data), registry.make_backbone(name), devices, data)
+        support = SupportData.load(registry.make_task(spec.task, spec.prompt), data)
+        return cls(spec.task, support, registry.make_backbone(name), devices, data)
 
     def source(self, run: ResolvedRun, sets: Episodes) -> EpisodeSource:
         """Encoded pools for the support sets; both pools are the support pool.
@@ -101,8 +102,8 @@ def run_spec(spec: SweepSpec) -> RunSpec:
     """The run that a sweep looks for a config for. Raises UsageError for a wrong name, field or combination."""
     fields = {"backbone": spec.backbone, "ways": spec.ways, "precision": spec.precision}
     block = Block(
-        task=spec.task, methods=[spec.method], shots=[spec.shots], seeds=[spec.seed], set={spec.method: spec.set},
-        **fields,  # type: ignore[arg-type]
+        task=spec.task, prompt=spec.prompt, methods=[spec.method], shots=[spec.shots], seeds=[spec.seed],
+        set={spec.method: spec.set}, **fields,  # type: ignore[arg-type]
     )  # fmt: skip
     (run,) = expand(block)
     if reason := refusal(run):

@@ -11,8 +11,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import registry
-from bench.contracts import Pool, TaskData, UsageError
+from bench.contracts import Pool, Task, TaskData, UsageError
 from bench.data.episodes import PADDING, Episodes, EpisodeSpec, Positions, draw_episodes
 from bench.toolkit.seeds import name_seed
 
@@ -30,9 +29,9 @@ class SupportData:
     revision: str
 
     @classmethod
-    def load(cls, task: str, data: Path | None) -> Self:
-        """Of a task by name; see Task.load."""
-        whole = registry.task_class(task)().load(data)
+    def load(cls, task: Task, data: Path | None) -> Self:
+        """The support data of a task; see Task.load."""
+        whole = task.load(data)
         return cls(whole.support, whole.classes, whole.revision)
 
     def as_task(self) -> TaskData:

@@ -1,8 +1,8 @@
-"""Translation of sentences, prompted as published; a subclass names the corpus and the two languages."""
+"""Translation of sentences, prompted as published; a subclass names the corpus."""
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from datasets import Dataset
 
@@ -11,15 +11,22 @@ from bench.toolkit.sources import Source
 
 LANGUAGES = {"de": "German", "en": "English", "fr": "French"}
 COLUMN = "translation"
-SYSTEM_MESSAGE = "You are a helpful assistant."
-"""What instruction-tuned models were told before the prompt, as published."""
 Pair = tuple[str, str]
 
 
 def prompt(source: str, target: str, sentence: str) -> str:
-    """The published prompt; tasks named ``_chat`` put the template of instruction-tuned models around it.
+    """The published prompt.
 
-    source, target: codes of languages. Raises DataError if there is no name for one of them.
+    Args:
+        source: Code of the language of the sentence.
+        target: Code of the language to translate into.
+        sentence: The sentence.
+
+    Returns:
+        The prompt, which ends where the translation begins.
+
+    Raises:
+        DataError: For a language without a known name.
     """
     names = language_names(source, target)
     return f"Please translate {names[0]} text into {names[1]}.\n\n{names[0]}: {sentence}\n{names[1]}:"
@@ -33,10 +40,19 @@ def language_names(source: str, target: str) -> Pair:
 
 
 def sentence_pairs(name: str, rows: Dataset, source: str, target: str) -> list[Pair]:
-    """Sentences in both languages, each on one line; rows where either is empty are left out.
+    """Sentences in both languages, each on one line; rows with an empty side are left out.
 
-    name: of the corpus, for messages. rows: with a column for each language, or one of both by language.
-    Raises DataError if the rows are not in these languages.
+    Args:
+        name: Name of the corpus, for messages.
+        rows: Rows with a column for each language, or with one column of both by language.
+        source: Code of the first language.
+        target: Code of the second language.
+
+    Returns:
+        Pairs of sentences.
+
+    Raises:
+        DataError: For rows without one of the languages.
     """
     found: list[Pair] = []
     row: Any
@@ -54,47 +70,39 @@ def sentence_pairs(name: str, rows: Dataset, source: str, target: str) -> list[P
 
 
 class Translation(Task):
-    """BLEU of translations written by beam search; the support holds pairs of the train split.
+    """BLEU of translations written by beam search; the support pool holds pairs of the train split.
 
-    Pairs that are also asked, such as short exclamations, are left out of the support.
+    Pairs that are also queries, such as short exclamations, are left out of the support pool.
     """
 
     kind = Kind.TRANSLATION
     protocol = Protocol(episodes=1, queries=50)
-    corpus: ClassVar[Source]
-    source: ClassVar[str]
-    target: ClassVar[str]
+    source: Source
+
+    def __init__(self, direction: str) -> None:
+        """Choose a direction.
+
+        Args:
+            direction: Codes of two languages, such as ``de-en``.
+
+        Raises:
+            DataError: For a language without a known name.
+        """
+        self.source_language, _, self.target_language = direction.partition("-")
+        language_names(self.source_language, self.target_language)
 
     def load(self, data: Path | None) -> TaskData:
-        """Prompts and what should follow them. Raises DataError for a language that is not known or not there."""
-        language_names(self.source, self.target)
-        splits, revision = self.corpus.load(data)
+        """Prompts and reference translations. Raises DataError for a language that the corpus does not have."""
+        splits, revision = self.source.load(data)
         support, query = (
-            sentence_pairs(self.corpus.folder, rows, self.source, self.target) for rows in splits.values()
+            sentence_pairs(self.source.folder, rows, self.source_language, self.target_language)
+            for rows in splits.values()
         )
-        asked = set(query)
-        kept = [pair for pair in support if pair not in asked]
+        queries = set(query)
+        kept = [pair for pair in support if pair not in queries]
         return TaskData(self._pool(kept), self._pool(query), ("text",), revision)
 
     def _pool(self, pairs: Iterable[Pair]) -> Pool:
         pairs = list(pairs)
-        prompts = [prompt(self.source, self.target, sentence) for sentence, _ in pairs]
+        prompts = [prompt(self.source_language, self.target_language, sentence) for sentence, _ in pairs]
         return Pool.of_texts(prompts, [f" {translation}" for _, translation in pairs])
-
-
-class Iwslt2017(Translation):
-    """Talks, IWSLT 2017; a subclass names the languages, which are in a data set of their own for each direction."""
-
-    citation = "Cettolo et al., Overview of the IWSLT 2017 Evaluation Campaign, IWSLT 2017, CC BY-NC-ND 4.0"
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        config = f"iwslt2017-{cls.source}-{cls.target}"
-        cls.corpus = Source(
-            config,
-            "IWSLT/iwslt2017",
-            # Of the branch refs/convert/parquet: main holds a loading script, which is not run here.
-            "19f9d9f69207076a345407bba0976583a15a4b2e",
-            splits=(("train", "validation"), "test"),
-            files=f"{config}/{{split}}/0000.parquet",
-        )

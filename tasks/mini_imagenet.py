@@ -1,7 +1,7 @@
 """mini-ImageNet: the 20 test classes of 600 photographs, by readable names; half of each class for support."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import datasets
 import numpy as np
@@ -50,6 +50,7 @@ class MiniImageNet(Task):
     together are the 600 of the benchmark; its own ``test`` is another one and is not read.
     """
 
+    variants: ClassVar = {"ids": "WordNet ids as class names, which mean nothing to a model"}
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of a {label}.",)
     protocol = Protocol(episodes=600, queries=20)
@@ -57,10 +58,17 @@ class MiniImageNet(Task):
         "Vinyals et al., arXiv 1606.04080; classes of Ravi & Larochelle, ICLR 2017; "
         "from ImageNet, for non-commercial research"
     )
-    source: ClassVar[Source] = Source(
+    source = Source(
         "mini_imagenet", "timm/mini-imagenet", "bd8779f9d33c061ea6e75fdd3bce4e43dd679060", ("train", "validation")
     )
-    classes: ClassVar[tuple[str, ...]] = tuple(CLASSES.values())
+
+    def __init__(self, names: Literal["ids"] | None = None) -> None:
+        """Choose the class names: WordNet ``ids``, or by default readable ones."""
+        self.classes = tuple(CLASSES.values())
+        if names == "ids":
+            self.classes = tuple(CLASSES)
+            # What a model learns of such a class comes from its examples alone.
+            self.prior_strength = 0.0
 
     def load(self, data: Path | None) -> TaskData:
         """Halves of each class by seed 42 (arXiv 2605.04651), drawn by this project's own generator."""

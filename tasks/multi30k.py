@@ -1,14 +1,22 @@
-"""Multi30k, English to German: descriptions of photographs; train pairs support, test sentences are asked."""
+"""Multi30k: translation of descriptions of photographs; train pairs as support, test sentences as queries."""
+
+from typing import ClassVar
 
 from bench.toolkit.sources import Source
 from tasks._translation import Translation
 
 
 class Multi30k(Translation):
-    """Translation of short descriptions from English to German; variants turn it round or are French."""
+    """Translation of short descriptions of photographs."""
 
+    variants: ClassVar = {
+        "en-de": "English to German, the default",
+        "de-en": "German to English",
+        "en-fr": "English to French; the hub's copy has no French, so it needs --data",
+        "fr-en": "French to English; the hub's copy has no French, so it needs --data",
+    }
     citation = "Elliott et al., Multi30K: Multilingual English-German Image Descriptions, VL 2016; licence not stated"
-    corpus = Source(
+    source = Source(
         "multi30k",
         "bentrevett/multi30k",
         # Of the branch refs/convert/parquet.
@@ -16,8 +24,10 @@ class Multi30k(Translation):
         splits=(("train", "validation"), "test"),
         files="default/{split}/0000.parquet",
     )
-    source = "en"
-    target = "de"
+
+    def __init__(self, direction: str = "en-de") -> None:
+        """Choose a direction."""
+        super().__init__(direction)
 
 
 PLUGIN = Multi30k

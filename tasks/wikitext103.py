@@ -1,9 +1,10 @@
-"""WikiText-103: perplexity on Wikipedia articles; train articles support, test articles are asked."""
+"""WikiText-103: perplexity on Wikipedia articles; train articles as support, test articles as queries."""
 
 import re
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from datasets import Dataset
 
@@ -33,16 +34,20 @@ def articles(rows: Iterable[str | None]) -> list[str]:
 
 
 class WikiText103(Task):
-    """Perplexity per token over windows of 1,024 tokens that do not overlap; an item is an article.
+    """Perplexity per token over windows of 1,024 tokens; an item is an article.
+
+    Windows do not overlap, unless the variant ``sliding`` has them start 512 tokens apart: every token but a text's
+    first is then scored after 512 tokens or more, for twice the work.
 
     Windows do not cross articles, so that each article can be drawn, and resampled for the interval, by itself. A
     local copy without the large train split uses validation articles as support; the record's data revision says so.
     """
 
+    variants: ClassVar = {"sliding": "windows that start 512 tokens apart: a longer context, and twice the work"}
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(episodes=1, queries=10)
     citation = "Merity et al., Pointer Sentinel Mixture Models, ICLR 2017, CC BY-SA 3.0 and GFDL"
-    corpus = Source(
+    source = Source(
         "wikitext",
         "Salesforce/wikitext",
         "b08601e04326c79dfdd32d625aee71d232d685c3",
@@ -50,14 +55,19 @@ class WikiText103(Task):
         files="wikitext-103-raw-v1/{split}-*-of-*.parquet",
     )
 
+    def __init__(self, windows: Literal["sliding"] | None = None) -> None:
+        """Choose the windows: ``sliding`` ones, or by default ones that do not overlap."""
+        if windows == "sliding":
+            self.stride = 512
+
     def load(self, data: Path | None) -> TaskData:
         """The articles of both splits."""
-        splits, revision = self.corpus.load(data)
+        splits, revision = self.source.load(data)
         support, query = (self._pool(rows) for rows in splits.values())
         return TaskData(support, query, ("text",), revision)
 
     def _pool(self, rows: Dataset) -> Pool:
-        require_columns(self.corpus.folder, rows, "text")
+        require_columns(self.source.folder, rows, "text")
         return Pool.of_texts(articles(rows["text"]))
 
 

@@ -16,7 +16,8 @@ def templated(tokenizer: Any, name: str, conversation: Conversation) -> str:
     """
     if not tokenizer.chat_template:
         raise UsageError(
-            f"{name} has no chat template, which this task needs; use a model tuned for chats or the task without chat"
+            f"{name} has no chat template, which the prompt style chat needs; "
+            "use a model tuned for chats or --prompt plain"
         )
     begun = conversation.answer is not None
     try:

@@ -38,14 +38,10 @@ def leaderboard(
         raise UsageError("a page is no reading for a terminal: --format html needs --out FILE, or a pipe")
     from bench.reports.rows import against, rows
     from bench.reports.tables import FORMATS
+    from bench.results.grouping import of_tasks
     from bench.results.store import Store
 
-    records = list(Store(store))
-    known = {record.spec.task for record in records}
-    for name in task or ():
-        if name not in known:
-            raise did_you_mean("the store's tasks", name, known)
-    chosen = [record for record in records if not task or record.spec.task in task]
+    chosen = of_tasks(Store(store), task or ())
     shown = rows(chosen, Store(store).predictions)
     if break_even is not None:
         if break_even not in {row.method for row in shown}:

@@ -26,6 +26,15 @@ def _summary(plugin: registry.Plugin) -> str:
         return f"cannot be used: {error}"
 
 
+def _variants(what: Listed, plugin: registry.Plugin) -> dict[str, str]:
+    if what is not Listed.TASKS:
+        return {}
+    try:
+        return plugin.variants()
+    except UsageError:  # the summary says what is wrong
+        return {}
+
+
 def list_(
     what: Annotated[Listed, typer.Argument(help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -37,9 +46,11 @@ def list_(
         entries = [{"name": name, "summary": load_suite(name).description, "origin": "bench"} for name in suite_paths()]
     else:
         found = registry.find(what.value)
-        entries = [
-            {"name": name, "summary": _summary(plugin), "origin": plugin.origin} for name, plugin in found.items()
-        ]
+        entries = []
+        for name, plugin in found.items():
+            entries.append({"name": name, "summary": _summary(plugin), "origin": plugin.origin})
+            for argument, summary in _variants(what, plugin).items():
+                entries.append({"name": f"{name}:{argument}", "summary": summary, "origin": plugin.origin})
     if as_json:
         typer.echo(json.dumps(entries, indent=1))
         return

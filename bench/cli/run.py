@@ -35,6 +35,10 @@ def run(
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help="Task; may be repeated.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Method; may be repeated.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Prompts: plain, or chat by the model's chat template; by default plain."),
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone; by default the embedded one for the task.")] = None,
     shots: Annotated[str | None, typer.Option(help="Labelled examples per class: 1,5,full; by default 1,5.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds: 0-4 or 0,2,7; by default 0.")] = None,
@@ -82,7 +86,7 @@ def run(
         grid = {
             "--task": task, "--method": method, "--backbone": backbone, "--shots": shots, "--seeds": seeds,
             "--episodes": episodes, "--queries": queries, "--ways": ways, "--set": set_, "--precision": precision,
-            "--budget": budget, "--budget-grid": budget_grid, "--match": match, "--config": config,
+            "--prompt": prompt, "--budget": budget, "--budget-grid": budget_grid, "--match": match, "--config": config,
         }  # fmt: skip
         given = [option for option, value in grid.items() if value]
         if given:
@@ -97,6 +101,7 @@ def run(
         if not task or not method:
             raise UsageError("bench run needs a suite, or --task and --method; see 'bench list suites'")
         fields: dict[str, Any] = {
+            "prompt": prompt,
             "backbone": backbone,
             "methods": method,
             "shots": None if shots is None else parse_shots(shots),

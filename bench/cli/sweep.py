@@ -21,6 +21,10 @@ def sweep(
     study: Annotated[Path | None, typer.Argument(help="YAML file of a study; or use --task and --method.")] = None,
     task: Annotated[str | None, typer.Option(help="Task, whose support pool alone is read.")] = None,
     method: Annotated[str | None, typer.Option(help="Method.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Prompts: plain, or chat by the model's chat template; by default plain."),
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone; by default the embedded one for the task.")] = None,
     shots: Annotated[str | None, typer.Option(help="Labelled examples per class, or 'full'; by default 5.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of the study in all; by default 50.")] = None,
@@ -64,8 +68,8 @@ def sweep(
     if len(n_shots) > 1:
         raise UsageError(f"a sweep has one number of shots, got --shots {shots}; run it once for each")
     asked: dict[str, Any] = {
-        "task": task, "method": method, "backbone": backbone, "shots": n_shots[0] if n_shots else None,
-        "trials": trials, "sampler": sampler, "objectives": objective or None, "validation": validation,
+        "task": task, "prompt": prompt, "method": method, "backbone": backbone,
+        "shots": n_shots[0] if n_shots else None, "trials": trials, "sampler": sampler, "objectives": objective or None, "validation": validation,
         "folds": folds, "pruner": pruner, "episodes": episodes, "ways": ways, "seed": seed,
         "set": _fields(set_ or []) or None, "space": _ranges(vary or []) or None, "seconds": seconds,
         "precision": precision,

@@ -1,6 +1,7 @@
 """The kinds of task there are, and what a method may read of an item."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class Kind(StrEnum):
@@ -28,3 +29,7 @@ class InputMode(StrEnum):
 
     FEATURES = "features"
     INPUTS = "inputs"
+
+
+PromptStyle = Literal["plain", "chat"]
+"""How the prompts of a task are put together: as the task has them, or as turns of a chat."""

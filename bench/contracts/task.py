@@ -1,7 +1,7 @@
 """A task: a data set, its splits and prompts, declared once and pinned to a revision."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,9 +15,12 @@ from bench.contracts.kinds import Kind
 
 @dataclass(frozen=True)
 class Protocol:
-    """How episodes are drawn unless the user says otherwise.
+    """Default draw of episodes.
 
-    episodes: draws per seed. queries: query items per class. ways: classes per episode, None for all.
+    Attributes:
+        episodes: Draws per seed.
+        queries: Query items per class.
+        ways: Classes per episode; None for all.
     """
 
     episodes: int = 600
@@ -29,11 +32,11 @@ class Protocol:
 class Pool:
     """Items that episodes draw from.
 
-    inputs: a data set whose only column is ``input`` (a PIL image, or a prompt that stops where the
-        answer begins).
-    labels: ``[item]``, integers from 0 to the number of classes - 1; all 0 where there is nothing to choose from.
-    targets: ``[item]``, what should be written after each prompt, for tasks that are not a choice; a method is
-        given those of the support pool, never those of the query pool.
+    Attributes:
+        inputs: A data set whose only column is ``input`` (a PIL image, or a prompt that ends where the answer begins).
+        labels: ``[item]``, integers from 0 to the number of classes - 1; all 0 in tasks without classes.
+        targets: ``[item]``, reference texts of tasks of generation; methods see those of the support pool, never those
+            of the query pool.
     """
 
     inputs: Dataset
@@ -54,14 +57,29 @@ class Pool:
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], targets: Sequence[str] | None = None) -> "Pool":
-        """Texts to model, or prompts with what should be written after each: items of one class."""
+        """A pool of one class.
+
+        Args:
+            texts: Texts to model, or prompts.
+            targets: Reference texts after the prompts; None for texts to model.
+
+        Returns:
+            The pool, all labels 0.
+        """
         inputs = Dataset.from_dict({"input": list(texts)})
         return cls(inputs, np.zeros(len(texts), dtype=np.int64), targets)
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """What a task loads: two pools that share no item, and a revision that changes when they do."""
+    """The data of a task.
+
+    Attributes:
+        support: Pool of support items.
+        query: Pool of query items; it shares no item with the support pool.
+        classes: Class names, in the order of the labels.
+        revision: Text that changes whenever the pools change.
+    """
 
     support: Pool
     query: Pool
@@ -78,26 +96,42 @@ class TaskData:
 
 
 class Task(ABC):
-    """A task plugin. Its file name is its name; the module's ``PLUGIN`` is the class."""
+    """A task plugin. Its file name is its name; the module's ``PLUGIN`` is the class.
 
-    kind: ClassVar[Kind]
-    prompts: ClassVar[tuple[str, ...]] = ("{label}",)
-    """What a class name is put into before it is embedded: one, or several for an ensemble; text tasks have one."""
-    separator: ClassVar[str] = "\n"
-    """What stands between two demonstrations."""
-    window: ClassVar[int] = 1024
-    """Tokens that a text is scored in at a time, in tasks of language modelling; fewer where a model reads fewer."""
-    stride: ClassVar[int | None] = None
-    """Tokens from one window to the next; None for windows that do not overlap. Each token is scored once."""
-    max_new_tokens: ClassVar[int] = 60
-    """The longest answer, in tasks of translation."""
-    prior_strength: ClassVar[float | None] = None
-    """What the prior is worth here; 0 where labels mean nothing to it, None for the backbone's own default."""
-    protocol: ClassVar[Protocol] = Protocol()
+    A task with variants takes the argument after the colon of its name (``iwslt2017:de-en``) in its constructor, where
+    it sets what depends on the variant. A default value of that parameter names the variant of the bare name.
+
+    Attributes:
+        variants: Arguments of the task with a one-line summary each; empty for a task without variants. A literal in
+            the class that is ``PLUGIN``, since ``bench list`` reads it without importing the module.
+        kind: The kind of task.
+        prompts: Texts that a class name is put into before it is embedded: one, or several for an ensemble; text tasks
+            have one.
+        separator: Text between two demonstrations.
+        system_message: System message of the prompts as a chat; None for the one of the model's template.
+        window: Tokens that are scored at a time in tasks of language modelling; fewer where a model reads fewer.
+        stride: Tokens from one window to the next; None for windows that do not overlap. Each token is scored once.
+        max_new_tokens: Tokens of the longest answer in tasks of translation.
+        prior_strength: N0, the number of labelled examples that the zero-shot prior counts for; 0 where class names
+            mean nothing to a model, None for the backbone's own default.
+        protocol: How episodes are drawn by default.
+        version: Part of a record's identity; change it where values change and the code does not, as with a compiled
+            library.
+        citation: Where the data comes from, and its licence.
+    """
+
+    variants: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[str] = ""
-    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
-    citation: ClassVar[str]
-    """Where the data comes from, and its licence."""
+    kind: Kind
+    prompts: tuple[str, ...] = ("{label}",)
+    separator: str = "\n"
+    system_message: str | None = None
+    window: int = 1024
+    stride: int | None = None
+    max_new_tokens: int = 60
+    prior_strength: float | None = None
+    protocol: Protocol = Protocol()
+    citation: str
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -109,6 +143,12 @@ class Task(ABC):
     def load(self, data: Path | None) -> TaskData:
         """Read the data set.
 
-        data: folder of local copies (``--data`` or ``BENCH_DATA``), None to use the task's own source.
-        Raises DataError if it cannot be had, naming the local option.
+        Args:
+            data: Folder of local copies (``--data`` or ``BENCH_DATA``); None for the task's own source.
+
+        Returns:
+            Support pool, query pool, class names and revision.
+
+        Raises:
+            DataError: If the data is missing or unreadable; the message names the local option.
         """

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.contracts import TaskData
 from bench.contracts.errors import UsageError
+from bench.spec.aliases import stream_name
 from bench.spec.suite import RunSpec
 from bench.toolkit.seeds import name_seed
 
@@ -128,7 +129,7 @@ def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
 
     all_classes, rows = [], {"support": [], "support_labels": [], "query": [], "query_labels": []}  # type: ignore[var-annotated]
     for episode in range(draw.episodes):
-        rng = np.random.default_rng(name_seed(draw.task, n_way, draw.seed, episode))
+        rng = np.random.default_rng(name_seed(stream_name(draw.task), n_way, draw.seed, episode))
         chosen = rng.permutation(n_classes)[:n_way] if n_way < n_classes else np.arange(n_classes)
         all_classes.append(chosen)
         # One stream per split, so that the number of shots does not change the queries.

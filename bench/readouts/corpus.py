@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench import registry
 from bench.contracts import DataError, Kind, LanguageBackbone, UsageError
+from bench.spec.aliases import TASK_ALIASES
 from bench.toolkit.files import text_hash
 
 SEPARATOR = "\n\n"
@@ -52,7 +53,7 @@ def read_corpus(name: str, data: Path | None) -> Corpus:
         UsageError: If the task is unknown or of another kind.
     """
     path = Path(name)
-    if name in registry.find("tasks") or not path.exists():
+    if name.partition(":")[0] in registry.find("tasks") or not path.exists():
         if path.suffix == ".txt" or len(path.parts) > 1:
             raise DataError(f"--corpus needs a task, a .txt file or a folder; there is no file or folder {name}")
         return Corpus(name, _task_texts(name, data))
@@ -77,14 +78,14 @@ def _text(path: Path) -> str:
 
 
 def _task_texts(name: str, data: Path | None) -> tuple[str, ...]:
-    task = registry.task_class(name)
+    task = registry.make_task(TASK_ALIASES.get(name, (name, "plain"))[0])
     if task.kind is not Kind.LANGUAGE_MODELLING:
         raise UsageError(
             f"--corpus needs a task of kind {Kind.LANGUAGE_MODELLING}, a .txt file or a folder of them; "
             f"{name} is of kind {task.kind}"
         )
     # The query pool, on which perplexity is measured, is not trained on.
-    return tuple(task().load(data).support.inputs["input"])
+    return tuple(task.load(data).support.inputs["input"])
 
 
 def packed_windows(backbone: LanguageBackbone, texts: Sequence[str], window: int, batch: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from bench.contracts.errors import UsageError
 from bench.metrics._scores import LOWER_IS_BETTER
 from bench.reports.check_tolerance import AXES, Axis, Sample, allowed_ratio, sample, usual_spread
-from bench.results.grouping import budget_text, current, devices, method_text, run_key
+from bench.results.grouping import budget_text, current, devices, method_text, run_key, task_text
 from bench.results.record import Record
 from bench.results.shared_episodes import Find, paired
 from bench.stats.paired import Paired, holm
@@ -48,7 +48,7 @@ def _rows(records: Iterable[Record]) -> dict[tuple[Any, ...], list[Record]]:
 
 
 def _name(record: Record) -> str:
-    parts = (record.spec.task, method_text(record.spec), budget_text(record.spec), f"{record.spec.shots} shots")
+    parts = (task_text(record.spec), method_text(record.spec), budget_text(record.spec), f"{record.spec.shots} shots")
     return " ".join(part for part in parts if part)
 
 
@@ -78,7 +78,7 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> lis
 
 
 def _held(records: Sequence[Record]) -> str:
-    tasks = sorted({record.spec.task for record in records})
+    tasks = sorted({task_text(record.spec) for record in records})
     devices = sorted({str(record.identity.get("device", "no device")) for record in records})
     return f"{', '.join(tasks)} on {', '.join(devices)}"
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.metrics._scores import LOWER_IS_BETTER
-from bench.results.grouping import budget_text, method_text, pooled, shots_rank
+from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, task_text
 from bench.results.record import Record
 from bench.results.shared_episodes import Find, paired
 from bench.spec.suite import Shots
@@ -48,9 +48,7 @@ def differences(
     each task and number of shots, where there are such. A method without a support set is compared at all shots.
     Raises UsageError for unknown names, names that mean several rows, and methods that share nothing.
     """
-    for name in tasks:
-        _require_known("the store's tasks", name, {record.spec.task for record in records})
-    groups = pooled(records)
+    groups = pooled(of_tasks(records, tasks))
     if tuned:
         groups = _tuned(groups)
     groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
@@ -59,13 +57,13 @@ def differences(
         for other in _named(groups, b):
             spec = own[0].spec
             at_shots = _shots(spec.shots, other[0].spec.shots)
-            asked = at_shots is not None and (not shots or at_shots in shots) and (not tasks or spec.task in tasks)
+            asked = at_shots is not None and (not shots or at_shots in shots)
             found = paired(own, other, find) if asked and spec.backbone == other[0].spec.backbone else None
             if found is None or at_shots is None:
                 continue
-            key = (spec.task, spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
+            key = (task_text(spec), spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
             if key in made:
-                raise _several(spec.task, [made[key][1], own, other])
+                raise _several(task_text(spec), [made[key][1], own, other])
             made[key] = at_shots, own, found
     if not made:
         there = " there" if tasks or shots else ""
@@ -76,7 +74,7 @@ def differences(
     ordered = [made[key] for key in sorted(made)]
     adjusted = holm([found.p_value for *_, found in ordered])
     return [
-        Difference(own[0].spec.task, own[0].spec.backbone, at_shots, own[0].metric, found, p_value)
+        Difference(task_text(own[0].spec), own[0].spec.backbone, at_shots, own[0].metric, found, p_value)
         for (at_shots, own, found), p_value in zip(ordered, adjusted, strict=True)
     ]
 
@@ -86,17 +84,12 @@ def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
 
     def place(group: list[Record]) -> tuple[Any, ...]:
         spec = group[0].spec
-        return spec.task, spec.backbone, spec.shots, spec.method
+        return task_text(spec), spec.backbone, spec.shots, spec.method
 
     searched = {place(group) for group in groups if group[0].spec.tuning}
     if not searched:
         raise UsageError("--tuned needs runs that were tuned, got none; run with --tune-all N or --config first")
     return [group for group in groups if group[0].spec.tuning or place(group) not in searched]
-
-
-def _require_known(kind: str, name: str, known: set[str]) -> None:
-    if name not in known:
-        raise did_you_mean(kind, name, known)
 
 
 def _named(groups: list[list[Record]], name: str) -> list[list[Record]]:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bench.metrics._scores import LOWER_IS_BETTER, Score, summarise
-from bench.results.grouping import budget_text, config_text, devices, pooled, shots_rank
+from bench.results.grouping import budget_text, config_text, devices, pooled, shots_rank, task_text
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
 from bench.results.shared_episodes import LEAST_EPISODES, Find, draw_key, significant_pairs
@@ -97,7 +97,7 @@ def _row(records: list[Record]) -> Row:
     score = _score(records, scores) if scores else None
     tuning = first.spec.tuning
     return Row(
-        task=first.spec.task,
+        task=task_text(first.spec),
         backbone=first.spec.backbone,
         method=first.spec.method,
         config=config_text(first.spec),

@@ -25,7 +25,7 @@ def _run(record: Record) -> dict[str, Any]:
     """What names a run in every table."""
     spec = record.spec
     return {
-        "id": record.id, "task": spec.task, "backbone": spec.backbone, "method": spec.method,
+        "id": record.id, "task": spec.task, "prompt": spec.prompt, "backbone": spec.backbone, "method": spec.method,
         "config": json.dumps(spec.config, sort_keys=True), "budget": budget_text(spec), "shots": str(spec.shots),
         "seed": spec.seed,
     }  # fmt: skip

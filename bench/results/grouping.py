@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from bench.contracts.errors import did_you_mean
+from bench.contracts.kinds import PromptStyle
 from bench.results.identity import device_kind_of, protocol_of
 from bench.results.record import Record
+from bench.spec.aliases import TASK_ALIASES
 from bench.spec.suite import RunSpec, Shots
 
 
@@ -23,6 +26,35 @@ def config_text(spec: RunSpec) -> str:
 def budget_text(spec: RunSpec) -> str:
     """What a run was held to, as it was asked for."""
     return ";".join(str(part) for part in (spec.budget, spec.match) if part and str(part))
+
+
+def task_text(spec: RunSpec) -> str:
+    """A task with its prompt style where that is not plain, as tables name it."""
+    return _task_text(spec.task, spec.prompt)
+
+
+def _task_text(task: str, prompt: PromptStyle) -> str:
+    return task if prompt == "plain" else f"{task} [prompt={prompt}]"
+
+
+def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
+    """The records of some tasks.
+
+    Args:
+        records: Records of any tasks.
+        names: Tasks with or without their prompt style in brackets, or names of the first edition; none for all.
+
+    Returns:
+        The chosen records, in order.
+
+    Raises:
+        UsageError: For a task without records, with the closest name that has some.
+    """
+    found, wanted = list(records), {_task_text(*TASK_ALIASES.get(name, (name, "plain"))) for name in names}
+    known = {name for record in found for name in (record.spec.task, task_text(record.spec))}
+    for name in sorted(wanted - known):
+        raise did_you_mean("the store's tasks", name, known)
+    return [record for record in found if not wanted or {record.spec.task, task_text(record.spec)} & wanted]
 
 
 def method_text(spec: RunSpec) -> str:
@@ -41,7 +73,7 @@ def run_key(record: Record) -> tuple[Any, ...]:
     spec = record.spec
     protocol = (spec.ways or 0, spec.queries or 0, spec.precision, device_kind_of(record.identity))
     return (
-        spec.task, spec.backbone, shots_rank(spec.shots), spec.method, config_text(spec), budget_text(spec),
+        task_text(spec), spec.backbone, shots_rank(spec.shots), spec.method, config_text(spec), budget_text(spec),
         spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from bench.spec.aliases import current_task
 from bench.spec.suite import renamed_keys
 
 
@@ -45,12 +46,12 @@ def _to_3(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_4(record: dict[str, Any]) -> dict[str, Any]:
-    """Present names of the fields of a run and of a record; the device beside the costs that were measured on it.
+    """Present names of a run's fields and task and of a record; the device beside the costs that were measured on it.
 
     The identity, whose hash is the record's id, stays as it was: it names no protocol, which makes the record one of
     protocol 1.
     """
-    spec = renamed_keys(record["spec"])
+    spec = current_task(renamed_keys(record["spec"]))
     spec = {**spec, "config": _renamed_config(spec.get("config", {}))}
     if spec.get("match"):
         spec["match"] = {**spec["match"], "config": _renamed_config(spec["match"].get("config", {}))}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import registry
 from bench.contracts import Backbone, TaskData, UsageError
+from bench.contracts.kinds import PromptStyle
 from bench.costs.worker import ForkedWorker, InlineWorker, Worker
 from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
@@ -73,17 +74,18 @@ class Runner:
         for precision in {spec.precision for spec in specs}:
             self.devices.with_precision(precision).device_name()
         self.store.prepare()
-        loaded = self._load({spec.task for spec in specs}, report)
-        ready = [spec for spec in specs if spec.task in loaded]
+        loaded = self._load({(spec.task, spec.prompt) for spec in specs}, report)
+        ready = [spec for spec in specs if (spec.task, spec.prompt) in loaded]
         # Episodes depend on the task and not on the method, so methods share them.
-        draws = {draw: draw_episodes(loaded[draw.task], draw) for draw in {episode_spec(spec) for spec in ready}}
+        sources = {episode_spec(spec): loaded[spec.task, spec.prompt] for spec in ready}
+        draws = {draw: draw_episodes(data, draw) for draw, data in sources.items()}
         self.reporter.plan(len(ready))
-        for (task, name, precision), together in groupby(ready, key=RunSpec.shared):
+        for (task, prompt, name, precision), together in groupby(ready, key=RunSpec.shared):
             try:
                 backbone = registry.make_backbone(name)
                 start_worker = partial(self.isolate, name, backbone)
                 devices = self.devices.with_precision(precision)
-                group = RunGroup(loaded[task], backbone, start_worker, devices, self.force, report)
+                group = RunGroup(loaded[task, prompt], backbone, start_worker, devices, self.force, report)
                 with garbage_collection_frozen():
                     group.run([(spec, draws[episode_spec(spec)]) for spec in together])
             except UsageError:
@@ -92,11 +94,14 @@ class Runner:
                 report.problem(f"{task} on {name}: {one_line_error(error)}")
         return report
 
-    def _load(self, tasks: set[str], report: Report) -> dict[str, TaskData]:
+    def _load(
+        self, tasks: set[tuple[str, PromptStyle]], report: Report
+    ) -> dict[tuple[str, PromptStyle], TaskData]:
+        """The data of each task in each prompt style."""
         loaded = {}
-        for name in sorted(tasks):
+        for name, prompt in sorted(tasks):
             try:
-                loaded[name] = registry.task_class(name)().load(self.data)
+                loaded[name, prompt] = registry.make_task(name, prompt).load(self.data)
             except UsageError:
                 raise
             except Exception as error:  # a task that cannot be read costs its own runs only

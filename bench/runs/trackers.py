@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from bench.contracts.errors import UsageError
 from bench.results.record import Record
-from bench.spec.suite import RunSpec
+from bench.spec.suite import RunSpec, task_slug
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger, WandbLogger
@@ -39,7 +39,7 @@ class Tracker(Protocol):
 
 def display_name(spec: RunSpec) -> str:
     """What a run is called where people look at many."""
-    return f"{spec.task}-{spec.method}-{spec.shots}shot-seed{spec.seed}"
+    return f"{task_slug(spec.task, spec.prompt)}-{spec.method}-{spec.shots}shot-seed{spec.seed}"
 
 
 def log_record(logger: "Logger", record: Record) -> None:

@@ -5,7 +5,15 @@ from typing import Any
 
 from bench.contracts import Kind, UsageError
 from bench.contracts.errors import did_you_mean
-from bench.registry import backbone_argument, backbone_class, method_class, method_config, task_class
+from bench.registry import (
+    backbone_argument,
+    backbone_class,
+    make_task,
+    method_class,
+    method_config,
+    task_class,
+    task_name,
+)
 from bench.spec.budget import Budget, Match, budget_of, parse_match
 from bench.spec.presets import preset, require_some
 from bench.spec.suite import Block, RunSpec, Shots
@@ -30,7 +38,7 @@ def refusal(spec: RunSpec) -> str | None:
 
 def expand(block: Block) -> list[RunSpec]:
     """The runs of a block, each once. Raises UsageError for a wrong name, field or combination."""
-    task = task_class(block.task)
+    task, name = make_task(block.task, block.prompt), task_name(block.task)
     backbone = block.backbone or DEFAULT_BACKBONE[task.kind]
     backbone_argument(backbone)
     readable = backbone_class(backbone).kinds
@@ -58,7 +66,8 @@ def expand(block: Block) -> list[RunSpec]:
                 full = shots == "full"
                 default_queries: int | None = None if full else task.protocol.queries
                 spec = RunSpec(
-                    task=block.task,
+                    task=name,
+                    prompt=block.prompt,
                     backbone=backbone,
                     method=method,
                     config=config,

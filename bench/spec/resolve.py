@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from bench import registry
+from bench.spec.aliases import stream_name
 from bench.spec.suite import RunSpec
 from bench.toolkit.seeds import name_seed
 
@@ -17,7 +18,7 @@ class ResolvedRun:
 
     Attributes:
         spec: What the user asked for, by name.
-        task: The task, without its data.
+        task: The task in the run's prompt style, without its data.
         method: The method's class.
         config: The method's validated config.
         input_mode: What the method needs of each item: cached features or the raw input.
@@ -34,7 +35,7 @@ class ResolvedRun:
 
     def seed(self, start: int = 0) -> int:
         """Seed of the method instance that serves the episodes from ``start`` on; equal for all methods."""
-        return name_seed(self.spec.task, self.spec.ways, self.spec.seed, "method", start)
+        return name_seed(stream_name(self.spec.task), self.spec.ways, self.spec.seed, "method", start)
 
     def with_config(self, config: "MethodConfig") -> "ResolvedRun":
         """The same run with another config, for example one that was fitted to a budget."""
@@ -65,7 +66,7 @@ def resolve(spec: RunSpec) -> ResolvedRun:
     Raises:
         UsageError: For an unknown name or field, with the closest known one.
     """
-    task = registry.task_class(spec.task)()
+    task = registry.make_task(spec.task, spec.prompt)
     method = registry.method_class(spec.method)
     own = task.prior_strength
     return ResolvedRun(

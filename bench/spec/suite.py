@@ -1,5 +1,6 @@
 """What a user can ask for: one run, and a suite of them."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +9,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.contracts.errors import UsageError, did_you_mean
+from bench.contracts.kinds import PromptStyle
 from bench.contracts.validation import validated
+from bench.spec.aliases import current_task
 from bench.spec.budget import Budget, Match
 from bench.spec.tuning import Tuning
 
@@ -26,12 +29,13 @@ class RunSpec(BaseModel):
     """One run: task x backbone x method x config x shots x seed, and how its episodes are drawn.
 
     config holds only what differs from the method's defaults; tuning: how it was found, if by a search. queries: per
-    class, None for all of them.
+    class, None for all of them. prompt: how the task's prompts are put together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str
+    prompt: PromptStyle = "plain"
     backbone: str
     method: str
     config: dict[str, Any] = {}
@@ -45,9 +49,9 @@ class RunSpec(BaseModel):
     match: Match | None = None
     tuning: Tuning | None = None
 
-    def shared(self) -> tuple[str, str, str]:
+    def shared(self) -> tuple[str, PromptStyle, str, str]:
         """What runs have in common that are encoded together."""
-        return self.task, self.backbone, self.precision
+        return self.task, self.prompt, self.backbone, self.precision
 
     def reference(self) -> "RunSpec | None":
         """The run whose costs are this one's budget."""
@@ -63,13 +67,26 @@ class RunSpec(BaseModel):
         return self.model_copy(update=changes)
 
 
+def task_slug(task: str, prompt: PromptStyle) -> str:
+    """A task and its prompt style as part of the name of a file or of a tracker's run: ``iwslt2017-de-en-chat``.
+
+    Args:
+        task: ``name`` or ``name:argument``.
+        prompt: The prompt style; left out where it is plain.
+
+    Returns:
+        Letters, digits, ``_``, ``.`` and ``-`` alone: a colon is not allowed in file names everywhere.
+    """
+    return re.sub(r"[^\w.-]", "-", task if prompt == "plain" else f"{task}-{prompt}")
+
+
 class Block(BaseModel):
     """A grid of runs on one task. What is left out comes from the task's own protocol.
 
     set: fields by method. preset: a named set of fields, where ``set`` says nothing else. tuning: by method, how its
     fields in ``set`` were found. tune_all: trials that each method is tuned by first, in place of the suite's.
     budget: limits by axis. budget_grid: several values of an axis, to run all methods under each of them. match: a
-    method, and on which axes its costs are the others' budget.
+    method, and on which axes its costs are the others' budget. prompt: how the task's prompts are put together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,9 +94,10 @@ class Block(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _rename_old_keys(cls, values: Any) -> Any:
-        return renamed_keys(values)
+        return current_task(renamed_keys(values))
 
     task: str
+    prompt: PromptStyle = "plain"
     backbone: str | None = None
     methods: list[str] = Field(min_length=1)
     shots: list[Annotated[int, Field(ge=1)] | Literal["full"]] = Field(default=[1, 5], min_length=1)

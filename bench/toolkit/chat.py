@@ -1,14 +1,15 @@
-"""Prompts as turns of a chat: a task marks turns in its texts, a backbone writes them as its chat template has it.
+"""Prompts as turns of a chat: marks of turns in the texts of a task, which a backbone replaces by its chat template.
 
-Methods put texts together: a prompt with its answer and the separator, demonstrations before a query. Marks pass
-through all of that, so that every method sees the same prompt, and templates concern only the place where a backbone
-makes tokens of a text. Demonstrations come out as earlier turns of one conversation.
+Methods join texts: a prompt with its answer and the separator, demonstrations before a query. The marks stay in the
+joined texts, so that every method sees the same prompt, and chat templates concern only the place where a backbone
+tokenises a text. Demonstrations become earlier turns of one conversation.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import get_annotations
 from pathlib import Path
-from typing import ClassVar
 
 from datasets import Dataset
 
@@ -21,14 +22,22 @@ SYSTEM, USER, ASSISTANT, END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 _MARK = re.compile(f"([{SYSTEM}{USER}{ASSISTANT}{END}])")
 _ORDER = re.compile(f"({SYSTEM}?{USER}{ASSISTANT}{END})*({SYSTEM}?{USER}{ASSISTANT})?")
 _ROLES = {SYSTEM: "system", USER: "user", ASSISTANT: "assistant"}
-_KINDS = (Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION)
+CHAT_KINDS = (Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION)
+"""Kinds of tasks whose prompts can be turns of a chat."""
 
 
-def asked(prompt: str, system: str | None = None) -> str:
-    """A prompt as what the user says, up to where the assistant's answer begins.
+def user_turn(prompt: str, system: str | None = None) -> str:
+    """A prompt as a turn of the user, up to where the assistant's answer begins.
 
-    system: the system message before it; None for what the template has by itself. Raises DataError for a prompt
-    that holds marks of its own.
+    Args:
+        prompt: Text of the turn.
+        system: System message before it; None for the one of the model's template.
+
+    Returns:
+        The text with marks of turns.
+
+    Raises:
+        DataError: If the prompt holds a mark of its own.
     """
     if _MARK.search(prompt):
         raise DataError(f"a text must not hold U+FDD0 to U+FDD3, which mark turns of a chat; got {prompt[:60]!r}")
@@ -38,10 +47,11 @@ def asked(prompt: str, system: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A text's turns.
+    """The turns of a text.
 
-    messages: whole turns, each with ``role`` and ``content`` as chat templates take them. answer: what the assistant
-    has begun to say after them, perhaps nothing yet; None where its last turn is ended.
+    Attributes:
+        messages: Complete turns, each with ``role`` and ``content`` as chat templates take them.
+        answer: The beginning of the assistant's turn after them, possibly empty; None where its last turn is ended.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -49,9 +59,16 @@ class Conversation:
 
     @classmethod
     def of(cls, text: str) -> "Conversation | None":
-        """The turns in a text, None if it has no marks. Raises DataError for marks that make no conversation.
+        """The turns of a text; joined texts that each begin with the system message have it once.
 
-        Texts joined after each other each begin with the system message; the conversation has it once.
+        Args:
+            text: A text with or without marks of turns.
+
+        Returns:
+            The conversation; None for a text without marks.
+
+        Raises:
+            DataError: For marks in an order that makes no conversation.
         """
         before, *parts = _MARK.split(text)
         if not parts:
@@ -69,35 +86,50 @@ class Conversation:
         return cls(tuple(messages), answer)
 
 
-class ChatTask(Task):
-    """Makes a chat of a task that stands after it: ``class LexiconChat(ChatTask, Lexicon)`` is all it takes.
+def chat_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
+    """Class prompts of a chat: a class name is embedded as it is answered, where the assistant's turn begins."""
+    return tuple(user_turn("") + prompt.lstrip() for prompt in prompts)
 
-    The task's prompt is what the user says. Its answer is what the assistant says, without the white space that sets
-    it off from a plain prompt. Backbones without a chat template raise UsageError.
+
+def chat_data(data: TaskData, system: str | None) -> TaskData:
+    """The data of a task with its prompts as turns of a chat.
+
+    A prompt becomes the user's turn. Class names and targets become the assistant's, without the white space that
+    separates them from a plain prompt.
+
+    Args:
+        data: Data of a task of text classification or translation.
+        system: System message of every prompt; None for the one of the model's template.
+
+    Returns:
+        The same items and labels, under a revision of their own.
     """
 
-    separator = END
-    system: ClassVar[str | None] = None
-    """The system message; None for what the model's template has by itself."""
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if cls.kind not in _KINDS:
-            raise TypeError(f"{cls.__name__} must be a task of {' or '.join(_KINDS)} to be a chat, got {cls.kind}")
-        # A class name is embedded as it is answered: where the assistant begins.
-        cls.prompts = tuple(asked("") + prompt.lstrip() for prompt in super().prompts)
-
-    def load(self, data: Path | None) -> TaskData:
-        """What the plain task loads, as a chat."""
-        found: TaskData = super().load(data)  # type: ignore[safe-super]  # of the task that stands after this one
-        return TaskData(
-            self._said(found.support),
-            self._said(found.query),
-            tuple(name.lstrip() for name in found.classes),
-            f"{found.revision}; a chat, system: {self.system!r}",
-        )
-
-    def _said(self, pool: Pool) -> Pool:
-        prompts = [asked(prompt, self.system) for prompt in pool.inputs["input"]]
+    def turns(pool: Pool) -> Pool:
+        prompts = [user_turn(prompt, system) for prompt in pool.inputs["input"]]
         targets = None if pool.targets is None else [target.lstrip() for target in pool.targets]
         return Pool(Dataset.from_dict({"input": prompts}), pool.labels, targets)
+
+    # The words "a chat" are left to records of the first edition: those draw other episodes of the same items.
+    revision = f"{data.revision}; prompt: chat, system: {system!r}"
+    return TaskData(turns(data.support), turns(data.query), tuple(name.lstrip() for name in data.classes), revision)
+
+
+class ChatTask(Task):
+    """Another task with its prompts as turns of a chat; kind, protocol and all else are those of that task."""
+
+    def __init__(self, plain: Task) -> None:
+        """Wrap a task.
+
+        Args:
+            plain: A task of one of CHAT_KINDS.
+        """
+        self.plain = plain
+        for name in get_annotations(Task).keys() - {"variants", "version"}:
+            setattr(self, name, getattr(plain, name))
+        self.prompts = chat_prompts(plain.prompts)
+        self.separator = END
+
+    def load(self, data: Path | None) -> TaskData:
+        """The data of the plain task as a chat."""
+        return chat_data(self.plain.load(data), self.system_message)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import AnswerProtocol, Classes, Inputs, Kind, ProblemShape, Query, Support
-from bench.toolkit.chat import asked
+from bench.toolkit.chat import user_turn
 
 TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
 PROMPTS = ["Word: happy\nSentiment:", "Word: a longer one\nSentiment:"]
 NAMES = (" positive", " negative")
 WORDS = ["happy", "awful", "very good", "very bad", "indeed", "so good"]
-TURNS = [asked(f"Word: {word}\nSentiment:") for word in WORDS]
+TURNS = [user_turn(f"Word: {word}\nSentiment:") for word in WORDS]
 """Prompts about the words, as turns of a chat."""
 SAID = ("positive", "negative")
 

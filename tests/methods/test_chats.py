@@ -15,13 +15,14 @@ from bench import registry
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, MethodConfig, Pool, ProblemShape, Protocol, Task, TaskData
 from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.reports.rows import rows
 from bench.results.store import Store
 from bench.runs.progress import RichReporter
 from bench.runs.runner import Runner
 from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
-from bench.toolkit.chat import END, ChatTask, Conversation, asked
+from bench.toolkit.chat import END, Conversation, user_turn
 from methods.faast_lm import FaastLm
 from methods.in_context import InContext
 from methods.knn_lm import KnnLm
@@ -32,7 +33,6 @@ from tests.helpers.language import SAID, TURNS, WORDS, assistant, templated, use
 METHODS = ["zero_shot", "faast", "knn", "in_context", "faast_lm", "knn_lm", "lora"]
 ENTRY_POINTS = """[bench.tasks]
 tiny_words = tests.methods.test_chats:TinyWords
-tiny_words_chat = tests.methods.test_chats:TinyWordsChat
 """
 
 
@@ -50,10 +50,6 @@ class TinyWords(Task):
             for part in (slice(4), slice(4, None))
         )
         return TaskData(support, query, ("s", "a"), "1")
-
-
-class TinyWordsChat(ChatTask, TinyWords):
-    """The same as turns."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +89,7 @@ def test_demonstrations_are_earlier_turns(backbone: CausalLM, monkeypatch: pytes
 
 
 def test_demonstrations_are_dropped_only_where_the_conversation_does_not_fit(tmp_path: Path) -> None:
-    longest = asked("Word: a longer one\nSentiment:")
+    longest = user_turn("Word: a longer one\nSentiment:")
     roomy = CausalLM(save_model(tmp_path / "roomy", "llama", context=512, chat_template=CHAT_TEMPLATE))
     demonstrations = [prompt + SAID[0] + END for prompt in TURNS[:4]]
     needed = roomy.count_tokens(["".join(demonstrations) + longest])[0] + max(roomy.count_tokens(SAID))
@@ -160,18 +156,21 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
 def test_all_kinds_of_methods_run_on_a_chat(runner: Runner, folder: Path) -> None:
     chosen = {"backbone": f"hf:{folder}", "methods": METHODS, "shots": [1], "set": {"lora": {"steps": 1}}}
     plain_block, chat_block = (
-        Block.model_validate({"task": task, **chosen}) for task in ("tiny_words", "tiny_words_chat")
+        Block.model_validate({"task": "tiny_words", "prompt": prompt, **chosen}) for prompt in ("plain", "chat")
     )
     report = runner.run([*expand(plain_block), *expand(chat_block)])
     assert [record.reason for record in report.records if record.status != "ok"] + report.problems == []
     assert len({record.id for record in report.records}) == 2 * len(METHODS)
+    shown = rows(report.records)
+    assert len(shown) == 2 * len(METHODS)
+    assert {row.task for row in shown} == {"tiny_words", "tiny_words [prompt=chat]"}
 
 
 def test_without_a_template_every_method_says_so(runner: Runner, tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model", "llama")
-    block = {"task": "tiny_words_chat", "backbone": f"hf:{folder}", "methods": METHODS, "shots": [1]}
+    block = {"task": "tiny_words", "prompt": "chat", "backbone": f"hf:{folder}", "methods": METHODS, "shots": [1]}
     report = runner.run(expand(Block.model_validate(block)))
     assert len(report.records) == len(METHODS)
     for record in report.records:
         assert record.status in ("skipped", "failed")
-        assert "has no chat template, which this task needs" in (record.reason or "")
+        assert "has no chat template, which the prompt style chat needs" in (record.reason or "")

@@ -13,7 +13,6 @@ from tasks.pydoc_text import MIN_CHARACTERS, topic_texts
 from tasks.pydoc_text import PLUGIN as PYDOC
 from tasks.wikitext103 import PLUGIN as WIKITEXT
 from tasks.wikitext103 import articles
-from tasks.wikitext103_sliding import PLUGIN as SLIDING
 from tests.helpers.places import SHARED
 
 PARTS = ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001")
@@ -72,8 +71,9 @@ def test_validation_supports_where_there_is_no_train_split_and_the_revision_says
 
 def test_sliding_windows_are_the_same_text(tmp_path: Path) -> None:
     folder = write(tmp_path, "validation", "test")
-    assert SLIDING().load(folder).query.inputs["input"][:] == WIKITEXT().load(folder).query.inputs["input"][:]
-    assert (SLIDING.window, SLIDING.stride, WIKITEXT.stride) == (1024, 512, None)
+    sliding, plain = WIKITEXT("sliding"), WIKITEXT()
+    assert sliding.load(folder).query.inputs["input"][:] == plain.load(folder).query.inputs["input"][:]
+    assert (sliding.window, sliding.stride, plain.stride) == (1024, 512, None)
 
 
 def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_hub_is_read_and_a_part_of_it_is_not_taken_for_whole(
     Dataset.from_dict({"text": ROWS["train"]}).to_parquet(tmp_path / names[0])
     task = WIKITEXT().load(None)
     assert len(task.support.labels) == 2
-    assert task.revision == f"Salesforce/wikitext@{WIKITEXT.corpus.revision} (train)"
+    assert task.revision == f"Salesforce/wikitext@{WIKITEXT.source.revision} (train)"
 
 
 def test_topics_are_halved_and_none_is_in_both_pools() -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 from timm.data import ImageNetInfo
 
 from bench.contracts import DataError, TaskData
-from tasks import cifar100, mini_imagenet_ids
+from tasks import cifar100
 from tasks.mini_imagenet import CLASSES, PLUGIN
 from tests.helpers.images import png, write_parquet
 
@@ -48,9 +48,9 @@ def test_images_are_squashed_to_84_pixels(data: Path) -> None:
 
 
 def test_ids_share_images_and_halves(data: Path) -> None:
-    named, ids = PLUGIN().load(data), mini_imagenet_ids.PLUGIN().load(data)
+    named, ids = PLUGIN().load(data), PLUGIN("ids").load(data)
     assert ids.classes == tuple(CLASSES)
-    assert mini_imagenet_ids.PLUGIN.prior_strength == 0
+    assert (PLUGIN("ids").prior_strength, PLUGIN().prior_strength) == (0, None)
     assert colours(ids, "support") == colours(named, "support")
     assert ids.support.labels.tolist() == named.support.labels.tolist()
 

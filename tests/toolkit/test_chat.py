@@ -9,17 +9,16 @@ from datasets import Dataset
 
 from bench.backbones.hf import CausalLM
 from bench.backbones.smollm2_135m import PLUGIN as SMOLLM2
-from bench.contracts import DataError, Kind, Task, UsageError
+from bench.contracts import DataError, Kind, UsageError
+from bench.registry import make_task
+from bench.spec.expand import expand
+from bench.spec.suite import Block
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
-from bench.toolkit.chat import ASSISTANT, END, SYSTEM, USER, ChatTask, Conversation, asked
-from tasks.digits import Digits
-from tasks.iwslt2017_en_de_chat import PLUGIN as IWSLT_CHAT
-from tasks.lexicon import PLUGIN as LEXICON
-from tasks.lexicon_chat import PLUGIN as LEXICON_CHAT
-from tasks.pydoc_text import PydocText
-from tasks.text_folder import PLUGIN as TEXT_FOLDER
-from tasks.text_folder_chat import PLUGIN as TEXT_FOLDER_CHAT
+from bench.toolkit.chat import ASSISTANT, END, SYSTEM, USER, Conversation, user_turn
+from bench.toolkit.files import text_hash
 from tests.helpers.language import SAID, TURNS, WORDS, assistant, templated, user
+
+LEXICON_CHAT = make_task("lexicon", "chat")
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +35,23 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
 def test_marks_make_turns() -> None:
     assert Conversation.of("Word: happy") is None
     assert Conversation.of("") is None
-    assert Conversation.of(asked("a")) == Conversation((user("a"),), "")
-    assert Conversation.of(asked("a") + "b") == Conversation((user("a"),), "b")
-    assert Conversation.of(asked("a") + "b" + END) == Conversation((user("a"), assistant("b")), None)
+    assert Conversation.of(user_turn("a")) == Conversation((user("a"),), "")
+    assert Conversation.of(user_turn("a") + "b") == Conversation((user("a"),), "b")
+    assert Conversation.of(user_turn("a") + "b" + END) == Conversation((user("a"), assistant("b")), None)
 
 
 def test_joined_texts_are_one_conversation_with_one_system_message() -> None:
-    text = asked("a", "be brief") + "b" + END + asked("c", "be brief")
+    text = user_turn("a", "be brief") + "b" + END + user_turn("c", "be brief")
     system = {"role": "system", "content": "be brief"}
     assert Conversation.of(text) == Conversation((system, user("a"), assistant("b"), user("c")), "")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["x" + asked("a"), asked("a") + END + "b", asked("a") + asked("b"), USER + "a", ASSISTANT + "a", END, SYSTEM + "a"],
+    [
+        *("x" + user_turn("a"), user_turn("a") + END + "b", user_turn("a") + user_turn("b")),
+        *(USER + "a", ASSISTANT + "a", END, SYSTEM + "a"),
+    ],
 )
 def test_marks_that_make_no_conversation_are_refused(text: str) -> None:
     with pytest.raises(DataError, match="turns of user and assistant one after another"):
@@ -59,17 +61,26 @@ def test_marks_that_make_no_conversation_are_refused(text: str) -> None:
 @pytest.mark.parametrize("mark", [SYSTEM, USER, ASSISTANT, END])
 def test_a_text_with_marks_of_its_own_is_refused(mark: str) -> None:
     with pytest.raises(DataError, match="must not hold U\\+FDD0"):
-        asked(f"a{mark}b")
+        user_turn(f"a{mark}b")
 
 
 def test_a_chat_is_the_plain_task_in_turns() -> None:
-    before, chat = LEXICON().load(None), LEXICON_CHAT().load(None)
-    assert chat.query.inputs["input"][:] == [asked(prompt) for prompt in before.query.inputs["input"]]
+    plain_task = make_task("lexicon")
+    before, chat = plain_task.load(None), LEXICON_CHAT.load(None)
+    assert chat.query.inputs["input"][:] == [user_turn(prompt) for prompt in before.query.inputs["input"]]
     assert chat.support.labels.tolist() == before.support.labels.tolist()
     assert chat.classes == ("negative", "positive")
     assert chat.revision != before.revision
     assert (LEXICON_CHAT.separator, LEXICON_CHAT.kind) == (END, Kind.TEXT_CLASSIFICATION)
-    assert LEXICON_CHAT.protocol == LEXICON.protocol
+    for name in ("protocol", "citation", "prior_strength", "max_new_tokens", "window"):
+        assert getattr(LEXICON_CHAT, name) == getattr(plain_task, name)
+
+
+def test_prompts_are_those_of_the_first_editions_task_lexicon_chat() -> None:
+    data = LEXICON_CHAT.load(None)
+    prompts = (*data.support.inputs["input"], *data.query.inputs["input"])
+    found = text_hash(*prompts, *data.classes, *LEXICON_CHAT.prompts, LEXICON_CHAT.separator)
+    assert found == "5421f61a6cea7b4a28dd9f675f6387e59ee4385e51857b1f81ca672d92647677"
 
 
 def test_translations_have_the_published_system_message(tmp_path: Path) -> None:
@@ -77,7 +88,7 @@ def test_translations_have_the_published_system_message(tmp_path: Path) -> None:
     for split, word in (("train", "dog"), ("test", "cat")):
         rows = {"translation": [{"en": f"A {word}.", "de": f"Ein {word}."}]}
         Dataset.from_dict(rows).to_parquet(tmp_path / "iwslt2017-en-de" / f"{split}.parquet")
-    data = IWSLT_CHAT().load(tmp_path)
+    data = make_task("iwslt2017:en-de", "chat").load(tmp_path)
     turns = Conversation.of(data.query.inputs[0]["input"])
     assert turns is not None
     assert turns.messages[0] == {"role": "system", "content": "You are a helpful assistant."}
@@ -91,15 +102,15 @@ def test_own_texts_can_be_a_chat(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for number in range(2):
             (tmp_path / name / f"{number}.txt").write_text(f"{name} {number}")
-    before, chat = (task().load(tmp_path) for task in (TEXT_FOLDER, TEXT_FOLDER_CHAT))
+    before, chat = (make_task("text_folder", prompt).load(tmp_path) for prompt in ("plain", "chat"))
     assert chat.classes == ("bad", "good")
-    assert chat.support.inputs["input"][:] == [asked(prompt) for prompt in before.support.inputs["input"]]
+    assert chat.support.inputs["input"][:] == [user_turn(prompt) for prompt in before.support.inputs["input"]]
 
 
-@pytest.mark.parametrize("task", [Digits, PydocText])
-def test_images_and_texts_to_model_are_no_chat(task: type[Task]) -> None:
-    with pytest.raises(TypeError, match="must be a task of text_classification or translation to be a chat, got"):
-        type("Broken", (ChatTask, task), {})
+@pytest.mark.parametrize("task", ["digits", "pydoc_text"])
+def test_images_and_texts_to_model_are_no_chat(task: str) -> None:
+    with pytest.raises(UsageError, match=f"needs a task of text_classification or translation; {task} is "):
+        expand(Block(task=task, prompt="chat", methods=["zero_shot"]))
 
 
 def test_tokens_are_those_of_the_template(backbone: CausalLM) -> None:
@@ -148,7 +159,7 @@ def test_a_classs_token_is_the_one_in_the_assistants_turn(backbone: CausalLM) ->
 
 
 def test_a_model_without_a_template_is_named(plain: CausalLM) -> None:
-    wanted = "has no chat template, which this task needs; use a model tuned for chats"
+    wanted = "has no chat template, which the prompt style chat needs; use a model tuned for chats or --prompt plain"
     for ask in (
         lambda: plain.prepare(TURNS[0]),
         lambda: plain.class_embeddings(SAID, LEXICON_CHAT.prompts),
@@ -164,14 +175,14 @@ def test_a_model_without_a_template_is_named(plain: CausalLM) -> None:
 def test_a_template_that_refuses_the_turns_is_named(tmp_path: Path) -> None:
     template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system\nmessage') }}{% endif %}x"
     backbone = CausalLM(save_model(tmp_path, "llama", chat_template=template))
-    assert backbone.prepare(asked("a"))
+    assert backbone.prepare(user_turn("a"))
     with pytest.raises(UsageError, match="does not take this task's turns: no system message"):
-        backbone.prepare(asked("a", "be brief"))
+        backbone.prepare(user_turn("a", "be brief"))
 
 
 def test_smollm2_answers_as_an_assistant() -> None:
     backbone = SMOLLM2()
-    data = LEXICON_CHAT().load(None)
+    data = LEXICON_CHAT.load(None)
     prompts = data.query.inputs[list(range(0, len(data.query.labels), 46))]["input"]
     ids = backbone.prepare(prompts[0])
     said = prompts[0].removeprefix(USER).removesuffix(ASSISTANT)
