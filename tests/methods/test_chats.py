@@ -63,7 +63,7 @@ def backbone(folder: Path) -> CausalLM:
 
 
 def chat_setting(kind: Kind = Kind.TEXT_CLASSIFICATION) -> ProblemShape:
-    return replace(texts.shape(kind, ways=2 if kind is Kind.TEXT_CLASSIFICATION else 1), separator=END)
+    return replace(texts.problem_shape(kind, n_way=2 if kind is Kind.TEXT_CLASSIFICATION else 1), separator=END)
 
 
 def test_demonstrations_are_earlier_turns(backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,11 +112,11 @@ def test_a_snapshot_with_files_missing_is_not_taken_for_whole(data: Path, monkey
 
 def test_halves_are_disjoint_balanced_and_fixed_by_the_seed() -> None:
     labels = np.random.default_rng(0).integers(0, 5, 101)
-    first, second = loading.stratified_halves(labels, 3)
+    first, second = stratified_halves(labels, 3)
     assert sorted([*first, *second]) == list(range(101))
     assert set(np.bincount(labels[first]) - np.bincount(labels[second])) <= {0, 1}
-    assert first.tolist() == loading.stratified_halves(labels, 3)[0].tolist()
-    assert first.tolist() != loading.stratified_halves(labels, 4)[0].tolist()
+    assert first.tolist() == stratified_halves(labels, 3)[0].tolist()
+    assert first.tolist() != stratified_halves(labels, 4)[0].tolist()
 
 
 @pytest.mark.skipif(not (SHARED / "cifar10").is_dir(), reason=f"no cifar10 in {SHARED}")

@@ -164,7 +164,7 @@ def test_a_model_without_a_template_is_named(plain: CausalLM) -> None:
         lambda: plain.prepare(TURNS[0]),
         lambda: plain.class_embeddings(SAID, LEXICON_CHAT.prompts),
         lambda: plain.loglikelihood("", TURNS[:1], SAID),
-        lambda: plain.write(TURNS[:1], 2),
+        lambda: plain.generate(TURNS[:1], 2),
         lambda: list(plain.tokens(TURNS[:1])),
     ):
         with pytest.raises(UsageError, match=wanted) as caught:
