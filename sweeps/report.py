@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import StoreError
 from bench.runs.trackers import WandbTracker
+from bench.spec.suite import task_slug
 from sweeps.study import REASON, Sweep
 
 LEAST = 4
@@ -108,7 +109,9 @@ def track(sweep: Sweep, tracker: WandbTracker) -> None:
     """A study as one W&B run: its definition, each trial as a step, and the plots."""
     import wandb
 
-    logger = tracker.logger(sweep.name[-8:] + "-study", sweep.name, group=sweep.spec.task, job_type="sweep")
+    logger = tracker.logger(
+        sweep.name[-8:] + "-study", sweep.name, group=task_slug(sweep.spec.task, sweep.spec.prompt), job_type="sweep"
+    )
     try:
         logger.log_hyperparams({**sweep.spec.model_dump(mode="json"), "validation": sweep.trials.validation})
         for trial in sweep.ended():

@@ -69,7 +69,8 @@ def sweep(
         raise UsageError(f"a sweep has one number of shots, got --shots {shots}; run it once for each")
     asked: dict[str, Any] = {
         "task": task, "prompt": prompt, "method": method, "backbone": backbone,
-        "shots": n_shots[0] if n_shots else None, "trials": trials, "sampler": sampler, "objectives": objective or None, "validation": validation,
+        "shots": n_shots[0] if n_shots else None, "trials": trials, "sampler": sampler,
+        "objectives": objective or None, "validation": validation,
         "folds": folds, "pruner": pruner, "episodes": episodes, "ways": ways, "seed": seed,
         "set": _fields(set_ or []) or None, "space": _ranges(vary or []) or None, "seconds": seconds,
         "precision": precision,

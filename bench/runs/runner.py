@@ -94,9 +94,7 @@ class Runner:
                 report.problem(f"{task} on {name}: {one_line_error(error)}")
         return report
 
-    def _load(
-        self, tasks: set[tuple[str, PromptStyle]], report: Report
-    ) -> dict[tuple[str, PromptStyle], TaskData]:
+    def _load(self, tasks: set[tuple[str, PromptStyle]], report: Report) -> dict[tuple[str, PromptStyle], TaskData]:
         """The data of each task in each prompt style."""
         loaded = {}
         for name, prompt in sorted(tasks):

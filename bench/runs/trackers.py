@@ -143,7 +143,11 @@ class WandbTracker:
 
     def _started(self, id_: str, spec: RunSpec) -> "WandbLogger":
         made = self.logger(
-            id_, display_name(spec), group=self.group or spec.task, job_type=spec.method, tags=[spec.task, spec.method]
+            id_,
+            display_name(spec),
+            group=self.group or task_slug(spec.task, spec.prompt),
+            job_type=spec.method,
+            tags=[spec.task, spec.method],
         )
         # W&B starts a run when it is first asked for.
         made.experiment  # noqa: B018
@@ -216,7 +220,11 @@ class LoggerTracker:
             # Where no server is named, plain files do: MLflow asks for leave to write them, and a database needs more.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             uri = os.environ.get("MLFLOW_TRACKING_URI") or self.folder.absolute().as_uri()
-            tags = {"bench_id": record.id, "group": self.group or record.spec.task, "status": record.status}
+            tags = {
+                "bench_id": record.id,
+                "group": self.group or task_slug(record.spec.task, record.spec.prompt),
+                "status": record.status,
+            }
             return cast("Logger", made(PROJECT, name, tracking_uri=uri, tags=tags))
         self.folder.mkdir(parents=True, exist_ok=True)
         return cast("Logger", made(self.folder, name=name, version=record.id))

@@ -50,7 +50,7 @@ class TestTask(TaskContract):
     @pytest.fixture(scope="session")
     def task(self, plugin: str) -> Task:
         """The named task."""
-        return registry.task_class(plugin)()
+        return registry.make_task(plugin)
 
     @pytest.fixture(scope="session")
     def data(self, request: pytest.FixtureRequest) -> Path | None:

@@ -39,8 +39,7 @@ def write_sample(task: Task, folder: Path) -> Path | None:
         for split in ("train", "test"):
             write_rows(folder / f"{split}.parquet", [f"{split} one", f"{split} two"], [0, 1])
         return folder
-    sources = [getattr(task, name, None) for name in ("source", "corpus")]
-    for source in (each for each in sources if isinstance(each, Source)):
+    if isinstance(source := getattr(task, "source", None), Source):
         for number, choices in enumerate(source.splits):
             split = choices if isinstance(choices, str) else choices[0]
             path = folder / source.folder / f"{split}.parquet"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bench.contracts import DataError
 from bench.toolkit import sources as loading
+from bench.toolkit.splits import stratified_halves
 from tasks.cifar10 import PLUGIN
 from tests.helpers.places import SHARED
 

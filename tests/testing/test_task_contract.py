@@ -11,9 +11,9 @@ from tests.helpers.task_samples import write_sample
 
 
 class TestEveryTask(TaskContract):
-    @pytest.fixture(params=registry.find("tasks"))
+    @pytest.fixture(params=sorted({*registry.find("tasks"), *registry.task_variants()} - {"iwslt2017"}))
     def task(self, request: pytest.FixtureRequest) -> Task:
-        return registry.task_class(request.param)()
+        return registry.make_task(request.param)
 
     @pytest.fixture
     def data(self, task: Task, tmp_path: Path) -> Path | None:
