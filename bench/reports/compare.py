@@ -48,7 +48,8 @@ def differences(
     each task and number of shots, where there are such. A method without a support set is compared at all shots.
     Raises UsageError for unknown names, names that mean several rows, and methods that share nothing.
     """
-    groups = pooled(of_tasks(records, tasks))
+    shown = {task_text(record.spec) for record in of_tasks(records, tasks)}
+    groups = pooled(records)
     if tuned:
         groups = _tuned(groups)
     groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
@@ -57,7 +58,7 @@ def differences(
         for other in _named(groups, b):
             spec = own[0].spec
             at_shots = _shots(spec.shots, other[0].spec.shots)
-            asked = at_shots is not None and (not shots or at_shots in shots)
+            asked = at_shots is not None and (not shots or at_shots in shots) and task_text(spec) in shown
             found = paired(own, other, find) if asked and spec.backbone == other[0].spec.backbone else None
             if found is None or at_shots is None:
                 continue
