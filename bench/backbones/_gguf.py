@@ -18,7 +18,7 @@ CONVERTING = ("torch", "transformers", "tokenizers", "gguf")
 
 
 def conversion_key(gguf: Path) -> str:
-    """Hash of all that decides a converted copy: the file, the libraries that convert it and the code of this module."""
+    """Hash of all that decides a converted copy: the file, the converting libraries and the code of this module."""
     return text_hash(file_hash(gguf), json.dumps(library_versions(CONVERTING), sort_keys=True), code_hash(__name__))
 
 

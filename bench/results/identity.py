@@ -66,7 +66,7 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
     found = {}
     for kind, plugin in plugins.items():
         found[kind] = code_hash(plugin.module)
-        if version := plugin.load().version:
+        if version := getattr(plugin.load(), "version", ""):
             found[f"{kind} version"] = version
     return found
 
