@@ -1,3 +1,57 @@
-"""Which way of adapting a frozen pretrained model is best under a budget? A benchmark harness."""
+"""Which way of adapting a frozen pretrained model is best under a budget? A benchmark harness.
 
-__version__ = "0.1.0"
+The Python API is imported on first use, so that ``import bench`` imports neither torch nor pandas:
+
+    import bench
+
+    results = bench.run(task="digits", methods=["faast", "knn"], shots=[1, 5], seeds=range(3))
+    results.frame()
+    results.compare("faast", "knn")
+    results.page("board.html")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bench.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from bench.api import (
+        Checked,
+        Comparison,
+        Plan,
+        Results,
+        Study,
+        check,
+        compare,
+        load,
+        plan,
+        run,
+        sweep,
+        update_baseline,
+    )
+
+__all__ = [
+    "Checked",
+    "Comparison",
+    "Plan",
+    "Results",
+    "Study",
+    "check",
+    "compare",
+    "load",
+    "plan",
+    "run",
+    "sweep",
+    "update_baseline",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("bench.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from bench import api
 from bench.cli.options import DEFAULT_STORE
+from bench.contracts.errors import StoreError
 
 
 def check(
     baseline: Annotated[Path, typer.Option(help="Folder of records to compare with.")],
-    current: Annotated[Path, typer.Option(envvar="BENCH_STORE", help="Folder of records to check.")] = DEFAULT_STORE,
+    store: Annotated[
+        Path, typer.Option("--store", "--current", envvar="BENCH_STORE", help="Folder of records to check.")
+    ] = DEFAULT_STORE,
     update: Annotated[
         bool, typer.Option("--update", help="Make the current records the baseline, whatever is found.")
     ] = False,
@@ -21,33 +25,22 @@ def check(
 
     The report is also added to the file that GITHUB_STEP_SUMMARY names.
     """
-    from bench.contracts.errors import UsageError
-    from bench.reports.check import checks
-    from bench.reports.check_baseline import both, replace
-    from bench.reports.check_report import as_junit, as_markdown
-    from bench.results.store import Store
-
-    before, now = Store(baseline), Store(current)
     if update:
-        number = replace(before, now)
-        typer.echo(f"{baseline} holds the {number} current records of {current} now")
+        number = api.update_baseline(baseline, store)
+        typer.echo(f"{baseline} holds the {number} current records of {store} now")
         return
-    if not before.paths():
-        raise UsageError(f"--baseline {baseline} holds no records; make a baseline of the current ones with --update")
-    found = checks(list(before), list(now), both(before, now))
-    report = as_markdown(found)
+    found = api.check(baseline, store)
+    report = found.markdown()
     typer.echo(report, nl=False)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _write(Path(summary), report, "a", "GITHUB_STEP_SUMMARY")
     if junit is not None:
-        _write(junit, as_junit(found), "w", "--junit")
-    if any(one.verdict == "regression" for one in found):
+        _write(junit, found.junit(), "w", "--junit")
+    if found.regressions:
         raise typer.Exit(1)
 
 
 def _write(path: Path, text: str, mode: str, what: str) -> None:
-    from bench.contracts.errors import StoreError
-
     try:
         with path.open(mode, encoding="utf-8") as file:
             file.write(text)

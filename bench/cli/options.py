@@ -1,4 +1,4 @@
-"""The option by which every command that reads or writes records is told where they are."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,3 +7,6 @@ import typer
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
 DEFAULT_STORE = Path("runs")
+DataOption = Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")]
+OnlyTasks = Annotated[list[str] | None, typer.Option(help="Only these tasks: commas or repetition.")]
+LISTED = "commas or repetition"

@@ -24,7 +24,9 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
             missing = ".".join(str(part) for part in first["loc"])
             raise UsageError(f"{what} needs the field {missing!r}, which is missing") from None
         # Where a field takes one of several types, each of them has its own reason to refuse.
-        reasons = dict.fromkeys(one["msg"] for one in error.errors() if _path(values, one["loc"]) == path)
+        reasons = dict.fromkeys(
+            one["msg"].removeprefix("Value error, ") for one in error.errors() if _path(values, one["loc"]) == path
+        )
         raise UsageError(f"{what}: {path}: {' or '.join(reasons)}, got {first['input']!r}") from None
 
 

@@ -13,12 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 from pydantic import BaseModel, ConfigDict
 
-from bench import __version__
 from bench.metrics._scores import LOWER_IS_BETTER
 from bench.reports.rows import Row
 from bench.reports.tables import UNITS, metrics, number, score
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
+from bench.version import __version__
 
 Kind = Literal["text", "count", "number"]
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.reports.html_tables import html_table
 from bench.reports.overview import overview, told
 from bench.reports.rows import Row
 from bench.toolkit.versions import PROTOCOL
@@ -161,6 +162,13 @@ def as_markdown(rows: Sequence[Row]) -> str:
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row, columns)) + " |" for row in rows]
     more = [*_overview(rows), *reasons(rows)]
     return "\n".join([*lines, "", _caption(rows), *(f"- {one}" for one in more)]) + "\n"
+
+
+def as_html(rows: Sequence[Row]) -> str:
+    """A table for notebooks, a fragment of HTML."""
+    columns = _columns(rows)
+    notes = [_caption(rows), *_overview(rows), *reasons(rows)]
+    return html_table(columns, [_cells(row, columns) for row in rows], notes)
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-import bench
 from bench.toolkit.versions import library_versions
+from bench.version import __version__
 
 
 @cache
 def git_revision() -> str | None:
     """Commit of the harness's checkout, with ``-dirty`` where it was changed; None outside a checkout."""
-    folder = Path(bench.__file__).parent
+    folder = Path(__file__).parents[1]
     try:
         answer = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
@@ -46,7 +46,7 @@ def provenance(device: str) -> dict[str, Any]:
         device: Model of the device, as ``DeviceOptions.device_name`` has it.
     """
     return {
-        "bench": bench.__version__,
+        "bench": __version__,
         "git": git_revision(),
         "python": platform.python_version(),
         "platform": platform.platform(),

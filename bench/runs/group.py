@@ -15,7 +15,7 @@ from bench.results.provenance import provenance
 from bench.results.record import Record
 from bench.runs.encode import EncodeCosts, EncodedGroup, encode_group
 from bench.runs.limits import require_some_possible, resolved_budget
-from bench.runs.plan import PlannedRun, planned
+from bench.runs.plan import PlanEntry, PlannedRun, planned
 from bench.runs.report import Report, one_line_error
 from bench.runs.single_run import SingleRun
 from bench.spec.expand import refusal
@@ -74,6 +74,31 @@ class RunGroup:
             self._claim_each(pending, lambda run: self._result(run, encoded, costs))
         finally:
             worker.close()
+
+    def plan(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlanEntry]:
+        """What ``run`` would do, without encoding, running or writing anything.
+
+        Args:
+            specs: Runs with their episodes.
+
+        Returns:
+            The runs with their status.
+        """
+        entries = []
+        for spec, episodes in specs:
+            id_ = planned(spec, episodes, self.data, self.backbone, self.devices).id
+            try:
+                recorded = not self.force and self.report.store.finished(id_) is not None
+            except StoreError as error:  # a damaged file costs its own run only
+                self.report.problem(str(error))
+                continue
+            if recorded:
+                entries.append(PlanEntry(spec, id_, "recorded"))
+            elif (reason := refusal(spec)) is not None:
+                entries.append(PlanEntry(spec, id_, "skipped", reason))
+            else:
+                entries.append(PlanEntry(spec, id_, "to run"))
+        return entries
 
     def _not_recorded(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlannedRun]:
         """The runs without a finished record; finished ones are reported."""

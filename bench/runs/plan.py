@@ -2,7 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench.contracts import Backbone, BenchError, TaskData
 from bench.costs.worker import ChildError
@@ -61,6 +61,23 @@ class PlannedRun:
             own = "".join(traceback.format_exception(error))
             facts["traceback"] = error.traceback if isinstance(error, ChildError) else own
         return self.record(status="failed", reason=one_line_error(error), provenance=facts)
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """One run of a plan.
+
+    Attributes:
+        spec: The run.
+        id: Id of its record.
+        status: "recorded", "to run", or "skipped" where the method does not serve the task.
+        reason: Why it is skipped.
+    """
+
+    spec: RunSpec
+    id: str
+    status: Literal["recorded", "to run", "skipped"]
+    reason: str = ""
 
 
 def planned(

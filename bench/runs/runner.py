@@ -10,11 +10,12 @@ from bench import registry
 from bench.contracts import Backbone, TaskData, UsageError
 from bench.contracts.kinds import PromptStyle
 from bench.costs.worker import ForkedWorker, InlineWorker, Worker
-from bench.data.episodes import draw_episodes, episode_spec
+from bench.data.episodes import Episodes, draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.store import Store
 from bench.runs.group import RunGroup
+from bench.runs.plan import PlanEntry
 from bench.runs.report import Report, Reporter, one_line_error
 from bench.runs.trackers import Tracker
 from bench.spec.suite import RunSpec
@@ -69,11 +70,38 @@ class Runner:
             StoreError: If no record could be written.
         """
         report = Report(self.store, self.reporter, self.trackers)
+        self._each_group(specs, report, RunGroup.run, self.store.prepare)
+        return report
+
+    def plan(self, specs: Iterable[RunSpec]) -> tuple[list[PlanEntry], list[str]]:
+        """What ``run`` would do, without encoding, running or writing anything.
+
+        Args:
+            specs: The runs.
+
+        Returns:
+            The runs with their status, and problems: tasks and backbones that cannot be loaded.
+
+        Raises:
+            UsageError: For too many shots or a missing device.
+        """
+        report, entries = Report(self.store, self.reporter), list[PlanEntry]()
+        self._each_group(specs, report, lambda group, together: entries.extend(group.plan(together)))
+        return entries, report.problems
+
+    def _each_group(
+        self,
+        specs: Iterable[RunSpec],
+        report: Report,
+        visit: Callable[[RunGroup, list[tuple[RunSpec, Episodes]]], None],
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Load tasks and backbones, draw episodes, and visit each group with its runs; what cannot load is reported."""
         # Runs that are the budget of others come first.
         specs = sorted(specs, key=lambda spec: (*spec.shared(), spec.match is not None))
         for precision in {spec.precision for spec in specs}:
             self.devices.with_precision(precision).device_name()
-        self.store.prepare()
+        prepare()
         loaded = self._load({(spec.task, spec.prompt) for spec in specs}, report)
         ready = [spec for spec in specs if (spec.task, spec.prompt) in loaded]
         # Episodes depend on the task and not on the method, so methods share them.
@@ -87,12 +115,11 @@ class Runner:
                 devices = self.devices.with_precision(precision)
                 group = RunGroup(loaded[task, prompt], backbone, start_worker, devices, self.force, report)
                 with garbage_collection_frozen():
-                    group.run([(spec, draws[episode_spec(spec)]) for spec in together])
+                    visit(group, [(spec, draws[episode_spec(spec)]) for spec in together])
             except UsageError:
                 raise
             except Exception as error:  # a backbone that cannot be loaded costs its own runs only
                 report.problem(f"{task} on {name}: {one_line_error(error)}")
-        return report
 
     def _load(self, tasks: set[tuple[str, PromptStyle]], report: Report) -> dict[tuple[str, PromptStyle], TaskData]:
         """The data of each task in each prompt style."""

@@ -1,6 +1,7 @@
 """Signals as exceptions, so that an interrupted run can still be recorded."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +27,10 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """Context in which SIGINT (Ctrl-C) and SIGTERM raise Interrupted in the main thread."""
+    """Context in which SIGINT (Ctrl-C) and SIGTERM raise Interrupted; nothing changes outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def interrupt(number: int, _: Any) -> None:
         raise Interrupted(number)

@@ -1,6 +1,6 @@
 """Configs in files, as sweeps leave them: a method, its fields, and how they were found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,3 @@ def read_configs(paths: Sequence[Path]) -> dict[str, Best]:
             raise UsageError(f"--config gives two configs of {best.method}; leave one out")
         found[best.method] = best
     return found
-
-
-def with_configs(found: Mapping[str, Best], settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Fields by method. Raises UsageError where a setting changes a config that was found: it would be another."""
-    for method in found:
-        if method in settings:
-            raise UsageError(
-                f"--set changes {method}, whose config comes from a file; change the file, or leave it out"
-            )
-    return {**settings, **{method: best.config for method, best in found.items()}}

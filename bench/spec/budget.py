@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.contracts.errors import BenchError, UsageError, suggestion
@@ -75,43 +75,6 @@ def _require_axis(axis: str, known: Sequence[str], what: str) -> None:
         raise UsageError(f"{what} has no axis {axis!r}; {suggestion(axis, known)}")
 
 
-def parse_budget(texts: Sequence[str]) -> Budget:
-    """``["adapt_seconds=2", "state_mb=10"]`` as a budget. Raises UsageError."""
-    limits: dict[str, Any] = {}
-    for axis, value in _pairs(texts, "--budget"):
-        if axis in limits:
-            raise UsageError(f"--budget gives {axis} twice, {limits[axis]} and {value}; give it once")
-        limits[axis] = _number(axis, value, "--budget")
-    return budget_of(limits, "--budget")
-
-
-def parse_grid(texts: Sequence[str]) -> dict[str, list[float]]:
-    """``["adapt_seconds=0.1,1,10"]`` as the values to go through, by axis. Raises UsageError."""
-    return {
-        axis: [_number(axis, part, "--budget-grid") for part in values.split(",")]
-        for axis, values in _pairs(texts, "--budget-grid")
-    }
-
-
-def _pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:
-    pairs = [text.partition("=") for text in texts]
-    for axis, equals, value in pairs:
-        if not (axis and equals and value):
-            raise UsageError(f"{option} needs AXIS=LIMIT, such as adapt_seconds=2; got {axis + equals + value!r}")
-    return [(axis, value) for axis, _, value in pairs]
-
-
-def _number(axis: str, text: str, option: str) -> float:
-    # YAML's numbers, so that whole ones stay whole, and Python's where YAML wants a point (1e9).
-    value = yaml.safe_load(text)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{option}: {axis} needs a number, got {text!r}") from None
-
-
 class Match(BaseModel):
     """A budget that is what another method costs: that method's name, config and tuning, and on which axes."""
 
@@ -155,6 +118,35 @@ def parse_match(text: str) -> Match:
     if not method:
         raise UsageError(f"--match needs METHOD or METHOD:AXIS,AXIS, such as faast:adapt_seconds; got {text!r}")
     return Match(method=method, axes=axes)
+
+
+def budget_grid(
+    limits: Mapping[str, Any], grid: Mapping[str, Sequence[Any]], match: Match | None, what: str
+) -> list[Budget]:
+    """The budgets at all points of a grid of limits.
+
+    Args:
+        limits: Limits by axis that hold at every point.
+        grid: Several limits by axis.
+        match: The match that holds at every point, if any.
+        what: Names the budget in errors.
+
+    Returns:
+        One budget per point; a single one without a grid.
+
+    Raises:
+        UsageError: For an unknown axis, an impossible limit, an axis that is limited twice, a contradiction.
+    """
+    budgets = []
+    for values in product(*grid.values()):
+        point = dict(zip(grid, values, strict=True))
+        if both := sorted(point.keys() & limits.keys()):
+            raise UsageError(f"{', '.join(both)} cannot have both a budget and a grid of them; leave one out")
+        budget = budget_of({**limits, **point}, what)
+        if twice := sorted(budget.limits().keys() & set(match.axes if match else ())):
+            raise UsageError(f"a budget and a match may not both limit {', '.join(twice)}; leave it out of one of them")
+        budgets.append(budget)
+    return budgets
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from itertools import product
 from typing import Any
 
 from bench.contracts import Kind, UsageError
-from bench.contracts.errors import did_you_mean
 from bench.registry import (
     backbone_argument,
     backbone_class,
@@ -14,7 +13,8 @@ from bench.registry import (
     task_class,
     task_name,
 )
-from bench.spec.budget import Budget, Match, budget_of, parse_match
+from bench.spec.budget import Budget, Match, budget_grid, parse_match
+from bench.spec.names import check_names
 from bench.spec.presets import preset, require_some
 from bench.spec.suite import Block, RunSpec, Shots
 
@@ -38,6 +38,7 @@ def refusal(spec: RunSpec) -> str | None:
 
 def expand(block: Block) -> list[RunSpec]:
     """The runs of a block, each once. Raises UsageError for a wrong name, field or combination."""
+    check_names(block)
     task, name = make_task(block.task, block.prompt), task_name(block.task)
     backbone = block.backbone or DEFAULT_BACKBONE[task.kind]
     backbone_argument(backbone)
@@ -47,13 +48,10 @@ def expand(block: Block) -> list[RunSpec]:
             f"backbone {backbone} reads {', '.join(sorted(readable))}; {block.task} is {task.kind}: "
             f"leave --backbone out to use {DEFAULT_BACKBONE[task.kind]}"
         )
-    for method in block.set:
-        if method not in block.methods and method != (block.match or "").partition(":")[0]:
-            raise did_you_mean("this block's methods", method, block.methods)
     if block.preset is not None:
         require_some(block.preset, block.task, backbone, block.methods)
     match = _match(block)
-    budgets = _budgets(block, match)
+    budgets = budget_grid(block.budget, block.budget_grid, match, f"the budget on {block.task}")
     methods = block.methods if match is None or match.method in block.methods else [match.method, *block.methods]
     runs: dict[str, RunSpec] = {}
     for shots in block.shots:
@@ -109,22 +107,6 @@ def _match(block: Block) -> Match | None:
     if not method_class(match.method).uses_support:
         raise UsageError(f"--match {match.method}: it uses no support set, so that it costs nothing to adapt")
     return match
-
-
-def _budgets(block: Block, match: Match | None) -> list[Budget]:
-    """The block's budget at every point of its grid. Raises UsageError for what is impossible or contradicts itself."""
-    budgets = []
-    for values in product(*block.budget_grid.values()):
-        point = dict(zip(block.budget_grid, values, strict=True))
-        both = sorted(point.keys() & block.budget.keys())
-        if both:
-            raise UsageError(f"{', '.join(both)} cannot have both a budget and a grid of them; leave one out")
-        budget = budget_of(block.budget | point, f"the budget on {block.task}")
-        twice = sorted(budget.limits().keys() & set(match.axes if match else ()))
-        if twice:
-            raise UsageError(f"a budget and a match may not both limit {', '.join(twice)}; leave it out of one of them")
-        budgets.append(budget)
-    return budgets
 
 
 def _queries(block: Block, default: int | None) -> int | None:

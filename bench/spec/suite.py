@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.kinds import PromptStyle
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
 from bench.spec.budget import Budget, Match
+from bench.spec.texts import read_limit_grid, read_limits, read_names, read_seeds, read_settings, read_shots
 from bench.spec.tuning import Tuning
 
 Shots = int | Literal["full"]
+Names = Annotated[list[str], BeforeValidator(read_names)]
+ShotsList = Annotated[list[Annotated[int, Field(ge=1)] | Literal["full"]], BeforeValidator(read_shots)]
 OLD_KEYS = {"n_shot": "shots", "n_episodes": "episodes", "n_query": "queries", "n_way": "ways"}
 """Keys of suites, studies and records of the first edition, with their present names."""
 
@@ -80,9 +83,11 @@ def task_slug(task: str, prompt: PromptStyle) -> str:
     return re.sub(r"[^\w.-]", "-", task if prompt == "plain" else f"{task}-{prompt}")
 
 
-class Block(BaseModel):
-    """A grid of runs on one task. What is left out comes from the task's own protocol.
+class Grid(BaseModel):
+    """Runs of a task, without its name. What is left out comes from the task's own protocol.
 
+    Texts are read as on the command line: ``shots: 1,5,full``, ``seeds: 0-4``, ``budget: adapt_seconds=2``.
+    methods: may also be given as ``method``.
     set: fields by method. preset: a named set of fields, where ``set`` says nothing else. tuning: by method, how its
     fields in ``set`` were found. tune_all: trials that each method is tuned by first, in place of the suite's.
     budget: limits by axis. budget_grid: several values of an axis, to run all methods under each of them. match: a
@@ -94,25 +99,40 @@ class Block(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _rename_old_keys(cls, values: Any) -> Any:
-        return current_task(renamed_keys(values))
+        values = renamed_keys(values)
+        if isinstance(values, dict) and "method" in values:
+            if "methods" in values:
+                raise UsageError("method and methods are two names of one field, and both are given; leave one out")
+            values = {"methods" if key == "method" else key: value for key, value in values.items()}
+        return values
 
-    task: str
     prompt: PromptStyle = "plain"
     backbone: str | None = None
-    methods: list[str] = Field(min_length=1)
-    shots: list[Annotated[int, Field(ge=1)] | Literal["full"]] = Field(default=[1, 5], min_length=1)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    methods: Names = Field(min_length=1)
+    shots: ShotsList = Field(default=[1, 5], min_length=1)
+    seeds: Annotated[list[int], BeforeValidator(read_seeds)] = Field(default=[0], min_length=1)
     episodes: int | None = Field(default=None, ge=1)
     queries: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
     ways: int | None = Field(default=None, ge=2)
     precision: str = "32-true"
-    set: dict[str, dict[str, Any]] = {}
+    set: Annotated[dict[str, dict[str, Any]], BeforeValidator(read_settings)] = {}
     preset: str | None = None
     tuning: dict[str, Tuning] = {}
     tune_all: int | None = Field(default=None, ge=1)
-    budget: dict[str, float] = {}
-    budget_grid: dict[str, list[float]] = {}
+    budget: Annotated[dict[str, float], BeforeValidator(read_limits)] = {}
+    budget_grid: Annotated[dict[str, list[float]], BeforeValidator(read_limit_grid)] = {}
     match: str | None = None
+
+
+class Block(Grid):
+    """A grid of runs on one task."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_tasks(cls, values: Any) -> Any:
+        return current_task(values)
+
+    task: str
 
 
 class Suite(BaseModel):
@@ -154,45 +174,3 @@ def load_suite(name: str) -> Suite:
         raise did_you_mean("suites", name, suite_paths())
     content = read_yaml(path, "suite", "a mapping with 'name' and 'blocks'")
     return validated(Suite, content, f"suite {path.name}")
-
-
-def parse_shots(text: str) -> list[Shots]:
-    """``1,5,full`` as a list."""
-    shots: list[Shots] = []
-    for part in text.split(","):
-        word = part.strip()
-        if word == "full":
-            shots.append("full")
-        elif word.isdecimal() and int(word) > 0:
-            shots.append(int(word))
-        else:
-            raise UsageError(f"--shots needs positive numbers or 'full', such as 1,5,full; got {text!r}")
-    return shots
-
-
-def parse_seeds(text: str) -> list[int]:
-    """``0-4`` or ``0,2,7`` as a list."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise UsageError(f"--seeds needs numbers or ranges, such as 0-4 or 0,2,7; got {text!r}")
-        seeds.extend(range(int(first), int(last if dash else first) + 1))
-    return seeds
-
-
-def parse_settings(settings: list[str], methods: list[str]) -> dict[str, dict[str, Any]]:
-    """``["faast.prior_strength=400"]`` as ``{"faast": {"prior_strength": 400}}``; values are read as YAML."""
-    parsed: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        target, equals, value = setting.partition("=")
-        method, dot, field = target.partition(".")
-        if not (equals and dot and method and field):
-            raise UsageError(f"--set needs METHOD.FIELD=VALUE, such as faast.prior_strength=400; got {setting!r}")
-        if method not in methods:
-            raise did_you_mean("this run's methods", method, methods)
-        try:
-            parsed.setdefault(method, {})[field] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UsageError(f"--set {target} needs a value in YAML, got {value!r}") from None
-    return parsed

@@ -103,11 +103,17 @@ FAAST = [*DIGITS, "--method", "faast"]
     ("words", "message"),
     [
         (["run", "quickstrt"], "suites has no 'quickstrt'; did you mean 'quickstart'?"),
+        ([*FAAST, "--method", "faast,knnn"], "methods has no 'knnn'; did you mean 'knn'?"),
+        ([*FAAST, "--preset", "publishd"], "presets has no 'publishd'; did you mean 'published'?"),
+        ([*FAAST, "--budget", "second=1"], "the budget on digits has no axis 'second'"),
         (["run", "missing.yaml"], "no such suite file: missing.yaml"),
-        (["run"], "needs a suite, or --task and --method"),
-        (["run", "--task", "digits"], "needs a suite, or --task and --method"),
-        (["run", "quickstart", "--task", "digits"], "give either 'quickstart' or --task, not both"),
-        (["run", "quickstart", "--shots", "3", "--set", "a.b=1"], "give either 'quickstart' or --shots, --set"),
+        (["run"], "needs a suite, or a task and a method"),
+        (["run", "--task", "digits"], "needs a suite, or a task and a method"),
+        (["run", "quickstart", "--task", "digits"], "suite quickstart already says what is run; leave out task, or"),
+        (
+            ["run", "quickstart", "--shots", "3", "--set", "a.b=1"],
+            "suite quickstart already says what is run; leave out shots, set, or",
+        ),
         (["run", "--task", "digitz", "--method", "knn"], "tasks has no 'digitz'; did you mean 'digits'?"),
         ([*DIGITS, "--method", "fast"], "methods has no 'fast'; did you mean 'faast'?"),
         ([*FAAST, "--backbone", "efficientnet"], "backbones has no 'efficientnet'; did you mean 'efficientnet_lite0'?"),
@@ -117,20 +123,20 @@ FAAST = [*DIGITS, "--method", "faast"]
             "smollm2_135m reads language_modelling, text_classification, translation; digits is image_class",
         ),
         ([*FAAST, "--set", "faast.alfa=1"], "method faast has no field 'alfa'; did you mean 'alpha'?"),
-        ([*FAAST, "--set", "knn.k=1"], "this run's methods has no 'knn'; known: faast"),
+        ([*FAAST, "--set", "knn.k=1"], "this block's methods has no 'knn'; known: faast"),
         ([*FAAST, "--set", "faast.alpha=-1"], "faast: alpha: Input should be greater than or equal to 0.*got -1"),
         ([*FAAST, "--set", "faast.alpha=high"], "faast: alpha: Input should be a valid number.*got 'high'"),
         ([*FAAST, "--set", "faast.solver=magic"], "faast: solver: Input should be .*'pinv'.*, got 'magic'"),
-        ([*FAAST, "--set", "faast.alpha"], "--set needs METHOD.FIELD=VALUE"),
-        ([*FAAST, "--set", "faast=1"], "--set needs METHOD.FIELD=VALUE"),
-        ([*FAAST, "--set", "faast.alpha=[1"], "--set faast.alpha needs a value in YAML"),
-        ([*FAAST, "--shots", "0"], "--shots needs positive numbers or 'full'.*got '0'"),
-        ([*FAAST, "--shots", "1,,5"], "--shots needs positive numbers"),
-        ([*FAAST, "--shots", "²"], "--shots needs positive numbers"),
-        ([*FAAST, "--seeds", "x"], "--seeds needs numbers or ranges, such as 0-4 or 0,2,7; got 'x'"),
-        ([*FAAST, "--seeds", "4-0"], "--seeds needs numbers or ranges"),
+        ([*FAAST, "--set", "faast.alpha"], "run: set: needs METHOD.FIELD=VALUE"),
+        ([*FAAST, "--set", "faast=1"], "run: set: needs METHOD.FIELD=VALUE"),
+        ([*FAAST, "--set", "faast.alpha=[1"], "run: set: needs a value in YAML, got '.1'"),
+        ([*FAAST, "--shots", "0"], "run: shots: needs positive numbers or 'full'.*got \\['0'\\]"),
+        ([*FAAST, "--shots", "1,,5"], "run: shots: needs positive numbers"),
+        ([*FAAST, "--shots", "²"], "run: shots: needs positive numbers"),
+        ([*FAAST, "--seeds", "x"], "run: seeds: needs numbers or ranges, such as 0-4 or 0,2,7, got \\['x'\\]"),
+        ([*FAAST, "--seeds", "4-0"], "run: seeds: needs numbers or ranges"),
         ([*FAAST, "--episodes", "0"], "episodes: Input should be greater than or equal to 1, got 0"),
-        ([*FAAST, "--queries", "0"], "queries: Input should be greater than or equal to 1.*'all', got 0"),
+        ([*FAAST, "--queries", "0"], "queries: Input should be greater than or equal to 1.*'all', got '0'"),
         ([*FAAST, "--queries", "some"], "queries: Input should be a valid integer.* or .*'all', got 'some'"),
         ([*FAAST, "--ways", "1"], "ways: Input should be greater than or equal to 2, got 1"),
         ([*FAAST, "--ways", "11"], "digits has 10 classes; --ways must lie in 2..10, got 11"),
@@ -153,9 +159,12 @@ def test_wrong_usage_is_one_line_and_exit_code_2(bench, words, message):
         ("name: x\nblock: []", "has no field 'block'; did you mean 'blocks'|needs the field 'blocks'"),
         ("name: x\nblocks: []", "blocks: List should have at least 1 item"),
         ("name: x\nblocks:\n  - {task: digits}", "needs the field 'blocks.0.methods', which is missing"),
-        ("name: x\nblocks:\n  - {task: digits, methods: faast}", "blocks.0.methods: .*list, got 'faast'"),
-        ("name: x\nblocks:\n  - {task: digits, methods: [faast], shots: [0]}", "blocks.0.shots.0: .*'full', got 0"),
-        ("name: x\nblocks:\n  - {task: digits, methods: [faast], seeds: [a]}", "blocks.0.seeds.0: .*, got 'a'"),
+        ("name: x\nblocks:\n  - {task: digits, methods: 5}", "blocks.0.methods: .*valid string, got 5"),
+        ("name: x\nblocks:\n  - {task: digits, methods: [faast], shots: [0]}", "blocks.0.shots: .*'full'.*, got .0.$"),
+        (
+            "name: x\nblocks:\n  - {task: digits, methods: [faast], seeds: [a]}",
+            "blocks.0.seeds: needs numbers or ranges.*, got .'a'.$",
+        ),
         ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {knn: {k: 1}}}", "block's methods has no 'knn'"),
         ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {faast: {a: 1}}}", "faast has no field 'a'"),
         ("name: x\nblocks:\n  - {task: digts, methods: [faast]}", "tasks has no 'digts'; did you mean 'digits'"),
@@ -230,7 +239,7 @@ def test_a_leaderboard_of_one_task(bench, clean):
     assert "the store's tasks has no 'tt'; did you mean 't'?" in line
 
 
-STRIPES = ["run", "--costs", "same", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]
+STRIPES = ["run", "--measure-in", "inline", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]
 
 
 @pytest.fixture(scope="module")
@@ -300,13 +309,27 @@ def test_a_failed_run_is_exit_code_1_with_its_reason_and_costs_no_other(bench, o
     assert statuses == ["failed", "ok"]
 
 
+def test_a_dry_run_prints_the_runs_and_makes_none(bench, outside, clean):
+    code, out, err = bench(*STRIPES, "--method", "knn,knn_lm", "--shots", "1,5", "--dry-run")
+    assert (code, err) == (0, "")
+    assert "6 runs: 2 skipped, 4 to run" in out
+    assert re.search(r"stripes +pixels +knn_lm +1 +0 +skipped +knn_lm serves", out)
+    assert not (clean / "runs").exists()
+
+
+def test_nothing_measured_is_exit_code_1(bench, outside):
+    answer = bench("run", "--task", "stripes", "--backbone", "pixels", "--method", "knn_lm", "--logger", "none")
+    assert "nothing was measured" in one_line(answer, 1)
+    assert "skipped: stripes knn_lm: knn_lm serves" in answer[1]
+
+
 def test_a_task_that_cannot_be_loaded_costs_no_other(bench, outside, clean):
     (clean / "data").mkdir()
     (clean / "two.yaml").write_text(
         "name: two\nblocks:\n  - {task: cifar10, methods: [knn]}\n"
         "  - {task: stripes, backbone: pixels, methods: [knn], shots: [1], episodes: 1}\n"
     )
-    answer = bench("run", "two.yaml", "--costs", "same", "--logger", "none", "--data", "data")
+    answer = bench("run", "two.yaml", "--measure-in", "inline", "--logger", "none", "--data", "data")
     line = one_line(answer, 1)
     assert "cifar10 needs" in line
     assert "data/cifar10/train.parquet" in line

@@ -31,7 +31,7 @@ def test_a_regression_fails_with_a_report_in_three_places(check, tmp_path, monke
     fill(tmp_path / "now", 1, slower=("probe", 1.5), failing={("t", "closed", 0)})
     (tmp_path / "summary.md").write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
-    code, out, _ = check("--current", "now", "--junit", "junit.xml")
+    code, out, _ = check("--store", "now", "--junit", "junit.xml")
     assert code == 1
     assert out.startswith("**bench check: 3 regressions in ")
     assert "| regression | u probe 5 shots | adapt | 0." in out
@@ -50,7 +50,7 @@ def test_update_makes_the_current_records_the_baseline(check, tmp_path):
     fill(tmp_path / "runs", 1)
     code, _, err = check()
     assert code == 2
-    assert err == "bench: --baseline baseline holds no records; make a baseline of the current ones with --update\n"
+    assert err == "bench: the baseline baseline holds no records; make a baseline of the current ones with --update\n"
     code, out, _ = check("--update")
     assert (code, out) == (0, "baseline holds the 18 current records of runs now\n")
     assert check()[0] == 0

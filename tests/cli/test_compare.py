@@ -39,4 +39,4 @@ def test_a_wrong_name_is_one_line(compare):
     assert err == "bench: the store's methods with scores has no 'a'; did you mean 'a|x'?\n" or err.count("\n") == 1
     code, _, err = compare("b", "c", "--shots", "x")
     assert code == 2
-    assert "--shots needs positive numbers" in err
+    assert "compare: shots: needs positive numbers" in err

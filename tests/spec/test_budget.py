@@ -3,18 +3,19 @@
 import pytest
 
 from bench.contracts import UsageError
+from bench.contracts.validation import validated
 from bench.spec.budget import (
     AXES,
     Budget,
     Match,
     budget_of,
-    parse_budget,
-    parse_grid,
     parse_match,
     require_possible,
     violations,
 )
 from bench.spec.costs import StageCosts
+from bench.spec.suite import Block
+from bench.spec.texts import read_limit_grid, read_limits
 from tests.helpers.records import COSTS
 
 
@@ -26,32 +27,32 @@ def test_axes_are_those_that_are_documented():
 
 
 def test_a_budget_is_what_is_written():
-    budget = parse_budget(["adapt_seconds=0.5", "steps=20", "flops=1e9"])
+    budget = budget_of(read_limits(["adapt_seconds=0.5", "steps=20,flops=1e9"]), "budget")
     assert budget == Budget(adapt_seconds=0.5, steps=20, flops=1e9)
     assert str(budget) == "adapt_seconds=0.5,steps=20,flops=1e+09"
     assert str(Budget()) == ""
-    assert parse_grid(["adapt_seconds=0.1,1,10", "steps=5"]) == {"adapt_seconds": [0.1, 1, 10], "steps": [5]}
+    assert read_limit_grid("adapt_seconds=0.1,1,10,steps=5") == {"adapt_seconds": [0.1, 1, 10], "steps": [5]}
 
 
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["adapt_seconds=0"], r"--budget: adapt_seconds needs a number above 0.*got 0; leave it out for no limit"),
+        (["adapt_seconds=0"], r"budget: adapt_seconds needs a number above 0.*got 0.0; leave it out for no limit"),
         (["state_mb=-1"], r"state_mb needs a number above 0.*got -1"),
         (["steps=2.5"], r"steps needs a number above 0, whole where it counts, got 2.5"),
         (["steps=nan"], r"steps needs a number above 0"),
-        (["steps=many"], r"--budget: steps needs a number, got 'many'"),
-        (["adapt_second=1"], r"--budget has no axis 'adapt_second'; did you mean 'adapt_seconds'\?"),
+        (["steps=many"], r"run: budget: needs a number for steps, got 'many'"),
+        (["adapt_second=1"], r"budget has no axis 'adapt_second'; did you mean 'adapt_seconds'\?"),
         (["wealth=1"], r"has no axis 'wealth'; known: adapt_seconds"),
-        (["adapt_seconds"], r"needs AXIS=LIMIT, such as adapt_seconds=2; got 'adapt_seconds'"),
-        (["steps=1", "steps=2"], r"--budget gives steps twice, 1 and 2"),
+        (["adapt_seconds"], r"run: budget: needs AXIS=LIMIT, such as adapt_seconds=2, got \['adapt_seconds'\]"),
+        (["steps=1", "steps=2"], r"run: budget: gives steps twice, 1 and 2"),
         (["state_mb=20", "peak_memory_mb=10"], r"state_mb=20 contradicts peak_memory_mb=10.*lower the first"),
         (["steps=20", "tokens=10"], r"steps=20 contradicts tokens=10"),
     ],
 )
 def test_what_cannot_be_a_budget_is_refused(texts, message):
     with pytest.raises(UsageError, match=message):
-        parse_budget(texts)
+        budget_of(validated(Block, {"task": "t", "methods": ["m"], "budget": texts}, "run").budget, "budget")
 
 
 @pytest.mark.parametrize(

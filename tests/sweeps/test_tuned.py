@@ -104,12 +104,12 @@ def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_pr
     block = {"task": "stripes", "backbone": "pixels", "methods": ["knn"], "shots": [3], "episodes": 2}
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({"name": "mixed", "blocks": [block, block | {"tune_all": 3}]}), encoding="utf-8")
-    bench("run", suite, "--logger", "none", "--costs", "same", "--store", tmp_path / "runs")
+    bench("run", suite, "--logger", "none", "--measure-in", "inline", "--store", tmp_path / "runs")
     found = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
     assert sorted(row["tuning_trials"] for row in found) == [0, 3]
     code, _, err = in_process("run", suite, "--tune-all", 5)
     assert code == 2
-    assert "the suite mixed says itself which of its blocks are tuned" in err
+    assert "the suite mixed already says which of its blocks are tuned" in err
 
 
 def test_a_sweep_s_config_is_run(tune, tmp_path, bench):
@@ -120,7 +120,8 @@ def test_a_sweep_s_config_is_run(tune, tmp_path, bench):
     assert "score: slices" in page
     assert "score: history" in page
     bench(
-        "run", *common, "--config", best, "--shots", 3, "--episodes", 2, "--costs", "same", "--store", tmp_path / "runs"
+        "run", *common, "--config", best, "--shots", 3, "--episodes", 2, "--measure-in", "inline",
+        "--store", tmp_path / "runs",
     )  # fmt: skip
     (row,) = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
     assert (row["method"], row["tuning_trials"]) == ("knn", 3)

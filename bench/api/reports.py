@@ -1,0 +1,133 @@
+"""Records of a store: loaded, compared, and checked against a baseline."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.api.results import Comparison, Results
+from bench.contracts.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.reports.check import Check
+
+
+def load(store: str | PathLike[str] = "runs") -> Results:
+    """Read the records of a store.
+
+    Args:
+        store: Folder of records.
+
+    Returns:
+        All records.
+
+    Raises:
+        StoreError: If there is none, or a file is damaged.
+
+    Example:
+        >>> bench.load("runs").of_task("digits").page("board.html")  # doctest: +SKIP
+    """
+    from bench.results.store import Store
+
+    return Results(Store(Path(store)), store)
+
+
+def compare(
+    a: str,
+    b: str,
+    *,
+    store: str | PathLike[str] = "runs",
+    task: str | Sequence[str] = (),
+    shots: int | str | Sequence[int | str] = (),
+    tuned: bool = False,
+) -> Comparison:
+    """Compare two methods of a store wherever both have scores on the same episodes.
+
+    Args:
+        a: Method as the leaderboard names it, with its config in brackets where it has several rows.
+        b: Method that it is compared with.
+        store: Folder of records.
+        task: Only these tasks.
+        shots: Only these numbers of shots.
+        tuned: Compare the methods as a search found them.
+
+    Returns:
+        Differences ``a - b`` with 95% intervals and tests, adjusted by Holm.
+
+    Raises:
+        StoreError: If the store has no records.
+        UsageError: For an unknown name, a name that means several rows, and methods that share no episodes.
+
+    Example:
+        >>> bench.compare("faast", "knn", task="digits", shots=5)  # doctest: +SKIP
+    """
+    return load(store).compare(a, b, task=task, shots=shots, tuned=tuned)
+
+
+class Checked(list["Check"]):
+    """What was compared with a baseline, regressions first; a notebook shows it as a table."""
+
+    @property
+    def regressions(self) -> list["Check"]:
+        """What became worse."""
+        return [one for one in self if one.verdict == "regression"]
+
+    def markdown(self) -> str:
+        """The report as Markdown."""
+        from bench.reports.check_report import as_markdown
+
+        return as_markdown(self)
+
+    def junit(self) -> str:
+        """The report as JUnit XML."""
+        from bench.reports.check_report import as_junit
+
+        return as_junit(self)
+
+    _repr_markdown_ = markdown
+
+
+def check(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") -> Checked:
+    """Compare the records of a store with a baseline: runs, scores and costs.
+
+    Args:
+        baseline: Folder of records to compare with.
+        store: Folder of records to check.
+
+    Returns:
+        Everything that was compared; ``regressions`` is empty if nothing became worse.
+
+    Raises:
+        StoreError: If the store has no records.
+        UsageError: If the baseline has none, or none in common with the store.
+
+    Example:
+        >>> assert not bench.check("baseline", "runs").regressions  # doctest: +SKIP
+    """
+    from bench.reports.check import checks
+    from bench.reports.check_baseline import both
+    from bench.results.store import Store
+
+    before, now = Store(Path(baseline)), Store(Path(store))
+    if not before.paths():
+        raise UsageError(f"the baseline {baseline} holds no records; make a baseline of the current ones with --update")
+    return Checked(checks(list(before), list(now), both(before, now)))
+
+
+def update_baseline(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") -> int:
+    """Replace a baseline by the records of a store.
+
+    Args:
+        baseline: Folder of records that are replaced.
+        store: Folder of records that replace them.
+
+    Returns:
+        Number of records of the new baseline.
+
+    Raises:
+        StoreError: If the store has no records, or the disk refuses a file.
+    """
+    from bench.reports.check_baseline import replace
+    from bench.results.store import Store
+
+    return replace(Store(Path(baseline)), Store(Path(store)))

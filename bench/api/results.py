@@ -1,0 +1,264 @@
+"""Results of runs: records, leaderboard rows, tables, a page and comparisons."""
+
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.contracts.errors import StoreError, did_you_mean
+from bench.contracts.validation import validated
+from bench.spec.suite import Names, ShotsList
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.reports.compare import Difference
+    from bench.reports.rows import Row
+    from bench.results.record import Record
+
+Format = Literal["table", "markdown", "csv", "json", "html"]
+"""Forms of a leaderboard; ``html`` is the interactive page."""
+TextFormat = Literal["table", "markdown"]
+"""Forms of a comparison."""
+Made = TypeVar("Made")
+
+
+class _Selection(BaseModel):
+    """Tasks and numbers of shots to keep; all where none is named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Names = []
+    shots: ShotsList = []
+
+
+def _format(table: dict[str, Made], name: str) -> Made:
+    if name not in table:
+        raise did_you_mean("formats", name, table)
+    return table[name]
+
+
+class Comparison(Sequence["Difference"]):
+    """Paired differences of two methods, one for each task and number of shots.
+
+    Attributes:
+        a: Name of the first method.
+        b: Name of the second method.
+        differences: Score of ``a`` minus score of ``b``, with intervals and tests.
+    """
+
+    def __init__(self, a: str, b: str, differences: Iterable["Difference"]) -> None:
+        self.a, self.b = a, b
+        self.differences = tuple(differences)
+
+    @overload
+    def __getitem__(self, index: int) -> "Difference": ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence["Difference"]: ...
+    def __getitem__(self, index: int | slice) -> "Difference | Sequence[Difference]":
+        return self.differences[index]
+
+    def __len__(self) -> int:
+        return len(self.differences)
+
+    def table(self, format: TextFormat = "table") -> str:
+        """The comparison as text.
+
+        Args:
+            format: "table" or "markdown".
+
+        Returns:
+            The text, with a line break at its end.
+
+        Raises:
+            UsageError: For another format.
+        """
+        from bench.reports.compare_tables import FORMATS
+
+        return _format(FORMATS, format)(self.differences, self.a, self.b)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from bench.reports.compare_tables import as_html
+
+        return as_html(self.differences, self.a, self.b)
+
+
+class Results(Sequence["Record"]):
+    """Records of runs, and what reports make of them; a notebook shows the leaderboard.
+
+    Attributes:
+        records: The records, one per run.
+        store: Folder of the store that holds them.
+        problems: Problems that made no record, one line each.
+    """
+
+    def __init__(self, records: Iterable["Record"], store: str | PathLike[str], problems: Iterable[str] = ()) -> None:
+        self.records = tuple(records)
+        self.store = Path(store)
+        self.problems = tuple(problems)
+
+    @overload
+    def __getitem__(self, index: int) -> "Record": ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence["Record"]: ...
+    def __getitem__(self, index: int | slice) -> "Record | Sequence[Record]":
+        return self.records[index]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def failed(self) -> list["Record"]:
+        """Records of runs that failed; ``reason`` says why."""
+        return [record for record in self.records if record.status == "failed"]
+
+    @property
+    def measured(self) -> list["Record"]:
+        """Records of runs that were measured, those over their budget included."""
+        return [record for record in self.records if record.status in {"ok", "over_budget"}]
+
+    def of_task(self, task: str | Sequence[str]) -> "Results":
+        """The results on some tasks.
+
+        Args:
+            task: Names of tasks; all where none is named.
+
+        Returns:
+            Their records.
+
+        Raises:
+            UsageError: For a task without a record, with the closest known one.
+        """
+        from bench.results.grouping import of_tasks
+
+        names = validated(_Selection, {"task": task}, "results").task
+        return Results(of_tasks(self.records, names), self.store, self.problems)
+
+    def rows(self, break_even: str | None = None) -> list["Row"]:
+        """Leaderboard rows, seeds pooled, the best score first.
+
+        Args:
+            break_even: Method; rows then say from how many queries on each costs less time in all than this one.
+
+        Returns:
+            One row per task, backbone, method, config and number of shots.
+
+        Raises:
+            UsageError: If ``break_even`` names a method without a row.
+        """
+        from bench.reports.rows import against, rows
+
+        made = rows(self.records, self._predictions())
+        if break_even is None:
+            return made
+        if break_even not in (known := {row.method for row in made}):
+            raise did_you_mean("the store's methods", break_even, known)
+        return against(made, break_even)
+
+    def frame(self, break_even: str | None = None) -> "pd.DataFrame":
+        """Leaderboard rows as a pandas data frame.
+
+        Args:
+            break_even: As for ``rows``.
+
+        Returns:
+            One line per row; the columns are the fields of a row.
+
+        Raises:
+            UsageError: As for ``rows``.
+        """
+        import pandas as pd
+
+        from bench.reports.rows import Row
+
+        lines = [row.model_dump() for row in self.rows(break_even)]
+        return pd.DataFrame(lines, columns=list(Row.model_fields))
+
+    def table(self, format: Format = "table", break_even: str | None = None) -> str:
+        """The leaderboard as text.
+
+        Args:
+            format: "table", "markdown", "csv", "json", or "html" for the interactive page.
+            break_even: As for ``rows``.
+
+        Returns:
+            The text, with a line break at its end.
+
+        Raises:
+            UsageError: For another format, and as for ``rows``.
+        """
+        from bench.reports.page import page
+        from bench.reports.tables import FORMATS
+
+        formats: dict[str, Callable[[list[Row]], str]] = {**FORMATS, "html": lambda rows: page(rows, self.records)}
+        return _format(formats, format)(self.rows(break_even))
+
+    def page(self, path: str | PathLike[str], break_even: str | None = None) -> Path:
+        """Write the leaderboard as one HTML page that needs no network.
+
+        Args:
+            path: File to write.
+            break_even: As for ``rows``.
+
+        Returns:
+            The file.
+
+        Raises:
+            StoreError: If the file cannot be written.
+            UsageError: As for ``rows``.
+        """
+        text = self.table("html", break_even)
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+        return Path(path)
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        *,
+        task: str | Sequence[str] = (),
+        shots: int | str | Sequence[int | str] = (),
+        tuned: bool = False,
+    ) -> Comparison:
+        """Compare two methods wherever both have scores on the same episodes.
+
+        Args:
+            a: Method as the leaderboard names it, with its config in brackets where it has several rows.
+            b: Method that it is compared with.
+            task: Only these tasks.
+            shots: Only these numbers of shots.
+            tuned: Compare the methods as a search found them.
+
+        Returns:
+            Differences ``a - b`` with 95% intervals and tests, adjusted by Holm.
+
+        Raises:
+            UsageError: For an unknown name, a name that means several rows, and methods that share no episodes.
+        """
+        from bench.reports.compare import differences
+
+        only = validated(_Selection, {"task": task, "shots": shots}, "compare")
+        return Comparison(a, b, differences(self.records, a, b, self._predictions(), only.task, only.shots, tuned))
+
+    def __repr__(self) -> str:
+        return self.table() if self.records else f"no results in {self.store}"
+
+    def _repr_html_(self) -> str:
+        from bench.reports.tables import as_html
+
+        return as_html(self.rows())
+
+    def _predictions(self) -> Any:
+        from bench.results.store import Store
+
+        return Store(self.store).predictions

@@ -1,0 +1,266 @@
+"""Running suites and grids of runs, and planning them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+from bench.api.plan_table import Plan
+from bench.api.results import Results
+from bench.contracts.errors import UsageError, did_you_mean
+from bench.spec.options import RunOptions, read_suite
+from bench.spec.suite import RunSpec, Suite
+from bench.toolkit.extras import import_extra
+
+if TYPE_CHECKING:
+    from bench.runs.report import Reporter
+    from bench.runs.runner import Runner
+    from bench.runs.trackers import Tracker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Logger = Literal["wandb", "tensorboard", "csv", "mlflow", "none"]
+MeasureIn = Literal["subprocess", "inline"]
+DESCRIBE_RUNS = (*RunOptions.model_fields, "method")
+"""Parameters of ``run`` that say what is run; the others say how."""
+
+
+def run(
+    suite: str | PathLike[str] | None = None,
+    *,
+    task: str | Sequence[str] | None = None,
+    method: str | Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
+    prompt: str | None = None,
+    backbone: str | None = None,
+    shots: int | str | Sequence[int | str] | None = None,
+    seeds: int | str | Sequence[int | str] | None = None,
+    episodes: int | None = None,
+    queries: int | str | None = None,
+    ways: int | None = None,
+    set: Mapping[str, Mapping[str, Any]] | str | Sequence[str] | None = None,
+    budget: Mapping[str, float] | str | Sequence[str] | None = None,
+    budget_grid: Mapping[str, Sequence[float]] | str | Sequence[str] | None = None,
+    match: str | None = None,
+    config: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    preset: str | None = None,
+    precision: str | None = None,
+    tune_all: int | None = None,
+    tune_seconds: float | None = None,
+    accelerator: str = "auto",
+    devices: int = 1,
+    workers: int = 0,
+    data: str | PathLike[str] | None = None,
+    store: str | PathLike[str] = "runs",
+    force: bool = False,
+    measure_in: MeasureIn = "subprocess",
+    logger: Logger = "wandb",
+    progress: bool = True,
+) -> Results:
+    """Run a suite, or all combinations of tasks, methods, shots and seeds, and keep one record of each run.
+
+    What the store already holds is not run again. A run that fails is a record with the reason, and ends no other run.
+    Lists may also be text with commas, as on the command line: ``methods="faast,knn"``, ``shots="1,5,full"``.
+
+    Args:
+        suite: Name or YAML file of a suite, in place of ``task``, ``method`` and the other options that describe runs.
+        task: Names of tasks; ``bench list tasks``.
+        method: Names of methods; ``bench list methods``.
+        methods: The same as ``method``.
+        prompt: Prompts: "plain", or "chat" by the model's chat template; by default "plain".
+        backbone: Name of the frozen backbone; by default the embedded one for the kind of task.
+        shots: Labelled examples per class, such as ``[1, 5]`` or ``"1,5,full"``; by default 1 and 5.
+        seeds: Seeds, such as ``range(3)``, ``[0, 7]`` or ``"0-4"``; by default 0.
+        episodes: Episodes per seed; by default the task's own number.
+        queries: Queries per class, or "all"; by default the task's own number.
+        ways: Classes per episode; by default all, or the task's own number.
+        set: Fields of methods, such as ``{"faast": {"alpha": 1.0}}`` or ``["faast.alpha=1.0"]``.
+        budget: Limits by axis, such as ``{"adapt_seconds": 2}`` or ``"adapt_seconds=2"``; docs/budgets.md lists the
+            axes.
+        budget_grid: Several limits by axis; all methods run under each of them.
+        match: ``METHOD`` or ``METHOD:AXIS,AXIS``: use this method's measured cost as the budget of all others.
+        config: Files ``best.yaml`` that a sweep wrote; each is a method with its config.
+        preset: Name of a set of published values for methods' fields, such as "published".
+        precision: Lightning precision of the backbone; by default "32-true".
+        tune_all: Trials, on support data, that each method is tuned by first.
+        tune_seconds: Start no further trial of a method after this many seconds.
+        accelerator: Lightning accelerator.
+        devices: Number of devices.
+        workers: Processes that read and decode data.
+        data: Folder of local data sets; by default each task's own source.
+        store: Folder of records; it is created.
+        force: Run again what is recorded.
+        measure_in: Where costs are measured: in "subprocess" each episode has a fresh process; "inline" starts sooner,
+            and its memory is approximate.
+        logger: Tracker beside the store; W&B is offline without a key, "none" is no tracker.
+        progress: Show progress and problems on standard error.
+
+    Returns:
+        Records of all runs, new ones and those recorded earlier; a notebook shows the leaderboard.
+
+    Raises:
+        UsageError: Before anything runs, for a wrong name, value or combination, a missing device, or a budget that no
+            method can keep.
+        StoreError: If no record can be written.
+
+    Example:
+        >>> import bench
+        >>> results = bench.run(task="digits", methods=["faast", "knn"], shots=[1, 5], seeds=range(3))  # doctest: +SKIP
+        >>> results.frame()[["method", "shots", "value", "adapt_seconds"]]  # doctest: +SKIP
+        >>> results.compare("faast", "knn")  # doctest: +SKIP
+        >>> results.page("board.html")  # doctest: +SKIP
+    """
+    call = Call.read(locals())
+    return call.run()
+
+
+def _same_parameters(model: Callable[P, Any]) -> Callable[[Callable[[Mapping[str, Any]], T]], Callable[P, T]]:
+    """Give a function of one mapping the parameters of ``model``."""
+
+    def decorate(function: Callable[[Mapping[str, Any]], T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            given = signature(model).bind(*args, **kwargs)
+            given.apply_defaults()
+            return function(given.arguments)
+
+        returned = signature(function).return_annotation
+        call.__signature__ = signature(model).replace(return_annotation=returned)  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+@_same_parameters(run)
+def plan(given: Mapping[str, Any]) -> Plan:
+    """Say what ``bench.run`` with the same arguments would do, without running anything.
+
+    Tasks and backbones are loaded, because a run's identity includes their revisions; nothing is encoded or written.
+
+    Args:
+        given: The arguments of ``run``, under the same names.
+
+    Returns:
+        All runs, each with its status: recorded, to run, or skipped with the reason. Tuning is not planned.
+
+    Raises:
+        UsageError: As for ``run``.
+
+    Example:
+        >>> bench.plan("quickstart")  # doctest: +SKIP
+    """
+    return Call.read(given).plan()
+
+
+@dataclass(frozen=True)
+class Call:
+    """The checked arguments of ``run``; names are known to be right, and nothing heavy is imported yet.
+
+    Attributes:
+        suite: What is run.
+        how: The other arguments by name.
+        data: Folder of local data sets.
+        store: Folder of records.
+        trackers: Trackers of new records.
+    """
+
+    suite: Suite
+    how: Mapping[str, Any]
+    data: Path | None
+    store: Path
+    trackers: "tuple[Tracker, ...]"
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> "Call":
+        """Check arguments.
+
+        Args:
+            given: The arguments of ``run`` by name.
+
+        Returns:
+            The checked call.
+
+        Raises:
+            UsageError: For a wrong name, value or combination.
+        """
+        suite = read_suite(given["suite"], {name: given[name] for name in DESCRIBE_RUNS if name in given})
+        how = {name: value for name, value in given.items() if name not in {*DESCRIBE_RUNS, "suite"}}
+        if how["tune_seconds"] is not None and not any(block.tune_all for block in suite.blocks):
+            raise UsageError("tune_seconds limits the tuning of tune_all, which is missing")
+        if how["measure_in"] not in (places := ("subprocess", "inline")):
+            raise did_you_mean("measure_in", str(how["measure_in"]), places)
+        data, store = how["data"], Path(how["store"])
+        if data is not None and not Path(data).is_dir():
+            raise UsageError(f"--data needs a folder, got {data}")
+        return cls(suite, how, None if data is None else Path(data), store, _trackers(how["logger"], store, suite.name))
+
+    def run(self) -> Results:
+        """Execute the runs."""
+        from rich.console import Console
+
+        from bench.runs.progress import RichReporter
+        from bench.runs.signals import interrupts
+
+        console = Console(stderr=True, quiet=not self.how["progress"])
+        with RichReporter(console) as reporter, interrupts():
+            # torch, transformers and Lightning take seconds to import; the bar is already there.
+            specs = self._specs()
+            runner = self._runner(reporter)
+            report = runner.run(self._tuned(specs, runner))
+        for hint in filter(None, (tracker.hint() for tracker in self.trackers)):
+            console.print(hint, style="dim", soft_wrap=True, highlight=False)
+        return Results(report.records, self.store, report.problems)
+
+    def plan(self) -> Plan:
+        """Look up the runs."""
+        from rich.console import Console
+
+        from bench.runs.progress import RichReporter
+
+        with RichReporter(Console(stderr=True, quiet=not self.how["progress"])) as reporter:
+            specs = [spec for spec, _ in self._specs()]
+            entries, problems = self._runner(reporter).plan(specs)
+        return Plan(entries, problems)
+
+    def _runner(self, reporter: "Reporter") -> "Runner":
+        from bench.engine.trainer import DeviceOptions, quiet_lightning
+        from bench.results.store import Store
+        from bench.runs import runner
+
+        quiet_lightning()
+        options = DeviceOptions(
+            accelerator=self.how["accelerator"], devices=self.how["devices"], workers=self.how["workers"]
+        )
+        isolate = runner.fresh_processes if self.how["measure_in"] == "subprocess" else runner.same_process
+        return runner.Runner(Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate)
+
+    def _specs(self) -> list[tuple[RunSpec, int | None]]:
+        """The runs of all blocks, each with the number of trials it is tuned by."""
+        from bench.spec.expand import expand
+
+        return [(spec, block.tune_all) for block in self.suite.blocks for spec in expand(block)]
+
+    def _tuned(self, specs: list[tuple[RunSpec, int | None]], runner: "Runner") -> list[RunSpec]:
+        """The runs, tuned where the suite says so."""
+        if not any(trials for _, trials in specs):
+            return [spec for spec, _ in specs]
+        import_extra("optuna")
+        from sweeps.tuned import TuneAll
+
+        report = runner.reporter.problem
+        return TuneAll(self.how["tune_seconds"], self.data, runner.devices, self.store / "studies", report)(specs)
+
+
+def _trackers(logger: str, store: Path, group: str) -> "tuple[Tracker, ...]":
+    from bench.runs.trackers import LOGGERS, LoggerTracker, WandbTracker
+
+    if logger == "wandb":
+        return (WandbTracker(store, group=group),)
+    if logger == "none":
+        return ()
+    if logger not in LOGGERS:
+        raise did_you_mean("loggers", logger, [*LOGGERS, "wandb", "none"])
+    return (LoggerTracker(store, logger, group=group),)

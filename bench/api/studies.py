@@ -1,0 +1,189 @@
+"""Sweeps: a search for the best config of a method on support data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.contracts.errors import UsageError
+from bench.contracts.validation import validated
+from bench.spec.aliases import current_task
+from bench.spec.best_config import Best
+from bench.spec.names import check_plugins
+from bench.spec.options import SweepOptions
+from bench.spec.suite import read_yaml
+from bench.toolkit.extras import import_extra
+
+if TYPE_CHECKING:
+    from sweeps.definition import SweepSpec
+    from sweeps.study import Sweep
+
+PASSED = (
+    "task", "prompt", "method", "backbone", "shots", "trials", "sampler", "validation", "folds", "pruner", "episodes",
+    "ways", "seed", "seconds", "precision",
+)  # fmt: skip
+"""Parameters of ``sweep`` that are fields of the study's definition as they are."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The result of a sweep.
+
+    Attributes:
+        best: The best config, as ``bench.run(config=...)`` takes it from ``best.yaml``.
+        folder: Folder with ``best.yaml`` and ``report.html``.
+        summary: Numbers of trials and what they were validated on, in one line.
+        pareto: The best trial, or the Pareto set of several objectives: one line each.
+        hints: Notes of the tracker.
+    """
+
+    best: Best
+    folder: Path
+    summary: str
+    pareto: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *self.pareto])
+
+
+def sweep(
+    study: str | PathLike[str] | None = None,
+    *,
+    task: str | None = None,
+    method: str | None = None,
+    prompt: str | None = None,
+    backbone: str | None = None,
+    shots: int | str | None = None,
+    trials: int | None = None,
+    sampler: str | None = None,
+    objective: str | Sequence[str] | None = None,
+    validation: str | None = None,
+    folds: int | None = None,
+    pruner: str | None = None,
+    episodes: int | None = None,
+    ways: int | None = None,
+    seed: int | None = None,
+    set: Mapping[str, Any] | str | Sequence[str] | None = None,
+    vary: Mapping[str, Mapping[str, Any]] | str | Sequence[str] | None = None,
+    budget: Mapping[str, float] | str | Sequence[str] | None = None,
+    seconds: float | None = None,
+    precision: str | None = None,
+    storage: str | None = None,
+    workers: int = 1,
+    accelerator: str = "auto",
+    data: str | PathLike[str] | None = None,
+    out: str | PathLike[str] = "studies",
+    logger: Literal["wandb", "none"] = "wandb",
+) -> Study:
+    """Tune a method by a validation score on support data, and write the best config.
+
+    The same call continues a study that was interrupted; with more trials it continues one that has ended.
+
+    Args:
+        study: YAML file of a study, in place of ``task``, ``method`` and the other options that describe it.
+        task: Task; only its support pool is read.
+        method: Method.
+        prompt: Prompts: "plain", or "chat" by the model's chat template; by default "plain".
+        backbone: Name of the frozen backbone; by default the embedded one for the kind of task.
+        shots: Labelled examples per class, or "full"; by default 5.
+        trials: Trials of the study in all; by default 50.
+        sampler: "tpe", "grid", "random" or "cmaes".
+        objective: "score", "likelihood", "adapt_seconds" or "peak_memory_mb"; several make a Pareto set.
+        validation: "leave_one_out", "cross_validation" or "splits"; by default the first that is available.
+        folds: Folds, or repeats of splits; by default 5.
+        pruner: "hyperband", for methods that take steps, or "none".
+        episodes: Support sets to validate on; by default 16.
+        ways: Classes per episode; by default the task's own number.
+        seed: Seed of the support sets; by default 0.
+        set: Fields to keep, such as ``{"alpha": 0.8}`` or ``["alpha=0.8"]``.
+        vary: Fields to vary, such as ``{"alpha": {"low": 0.5, "high": 1}}`` or ``["alpha=0.5:1", "scale=1:100:log"]``.
+        budget: ``{"tuning_trials": N}``: the largest number of trials.
+        seconds: Start no further trial after this many seconds.
+        precision: Lightning precision of the backbone; by default "32-true".
+        storage: Journal file or Optuna's URL; by default a journal in ``out``.
+        workers: Processes that share the study.
+        accelerator: Lightning accelerator.
+        data: Folder of local data sets; by default each task's own source.
+        out: Folder of studies; it is created.
+        logger: Tracker of trials; W&B is offline without a key, "none" is no tracker.
+
+    Returns:
+        The best config and where it was written.
+
+    Raises:
+        UsageError: For a wrong name, value or combination.
+        BenchError: If no trial was completed.
+
+    Example:
+        >>> study = bench.sweep(task="digits", method="faast", shots=5, trials=20)  # doctest: +SKIP
+        >>> bench.run(task="digits", config=study.folder / "best.yaml", shots=5)  # doctest: +SKIP
+    """
+    spec, storage_of_study = _spec(locals()), storage or fspath(Path(out) / "journal.log")
+    from bench.engine.trainer import DeviceOptions, quiet_lightning
+    from bench.runs.signals import interrupts
+    from sweeps.report import pareto_lines, summary, write_page
+    from sweeps.study import Sweep
+    from sweeps.trials import TuningData
+
+    quiet_lightning()
+    devices = DeviceOptions(accelerator=accelerator)
+    devices.device_name()
+    made = Sweep(spec, TuningData.of(spec, _folder(data), devices), storage_of_study, workers)
+    with interrupts():
+        made.run()
+    best, folder = made.best(), Path(out) / made.name
+    folder.mkdir(parents=True, exist_ok=True)
+    best.write(folder / "best.yaml")
+    write_page(made, folder / "report.html")
+    hints = _track(made, Path(out)) if logger == "wandb" else ()
+    return Study(best, folder, summary(made), tuple(pareto_lines(made)), hints)
+
+
+def _folder(data: str | PathLike[str] | None) -> Path | None:
+    if data is not None and not Path(data).is_dir():
+        raise UsageError(f"--data needs a folder, got {data}")
+    return None if data is None else Path(data)
+
+
+def _track(study: "Sweep", folder: Path) -> tuple[str, ...]:
+    """Send a study to W&B; returns notes for the user."""
+    from bench.runs.trackers import WandbTracker
+    from sweeps.report import track
+
+    tracker, notes = WandbTracker(folder), []
+    try:
+        track(study, tracker)
+    except Exception as error:  # a tracker's failure is never the study's
+        notes.append(f"tracking failed, the study is kept: {type(error).__name__}: {error}")
+    if hint := tracker.hint():
+        notes.append(hint)
+    return tuple(notes)
+
+
+def _spec(given: Mapping[str, Any]) -> "SweepSpec":
+    """The definition of a study from the arguments of ``sweep``; names are checked first, then values."""
+    texts = validated(SweepOptions, {name: given[name] for name in SweepOptions.model_fields if given[name]}, "sweep")
+    fields: dict[str, Any] = {name: given[name] for name in PASSED if given[name] is not None}
+    fields |= {"objectives": texts.objective, "set": texts.set, "space": texts.vary}
+    fields = {name: value for name, value in fields.items() if value not in ([], {})}
+    if given["study"] is not None:
+        # More trials or time make the same study longer; everything else is said in one place.
+        if twice := sorted(fields.keys() - {"trials", "seconds"}):
+            raise UsageError(
+                f"the study {given['study']} already says {', '.join(twice)}; leave them out, or the study"
+            )
+        fields = read_yaml(Path(given["study"]), "study") | fields
+    elif given["task"] is None or given["method"] is None:
+        raise UsageError("a sweep needs a study's YAML file, or a task and a method")
+    if unknown := sorted(texts.budget.keys() - {"tuning_trials"}):
+        raise UsageError(f"a sweep can be held to tuning_trials alone, got {', '.join(unknown)}; give them to a run")
+    named = current_task(fields)
+    check_plugins(*(str(named[name]) if named.get(name) else None for name in ("task", "method", "backbone")))
+    import_extra("optuna")
+    from sweeps.definition import sweep_spec
+
+    spec = sweep_spec(fields)
+    limit = texts.budget.get("tuning_trials")
+    return spec if limit is None else spec.model_copy(update={"trials": min(spec.trials, int(limit))})

@@ -1,0 +1,66 @@
+"""A comparison of two methods as a terminal table, Markdown or HTML."""
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.reports.compare import Difference
+from bench.reports.html_tables import html_table
+
+HEADER = ("task", "shots", "{a}", "{b}", "difference", "95% interval", "p", "effect", "detectable", "paired", "better")
+NOTE = (
+    "difference: the first minus the second, in the metric's unit. p: adjusted by Holm for the rows of this table. "
+    "effect: rank-biserial correlation. detectable: the smallest difference found four times in five. "
+    "Seeds are pooled."
+)
+
+
+def _header(a: str, b: str) -> list[str]:
+    return [column.format(a=a, b=b) for column in HEADER]
+
+
+def _cells(one: Difference, a: str, b: str) -> list[str]:
+    paired = one.paired
+    return [
+        one.task,
+        str(one.shots),
+        f"{paired.a:.2f}",
+        f"{paired.b:.2f}",
+        f"{paired.difference:+.2f}",
+        f"{paired.interval.low:+.2f} to {paired.interval.high:+.2f}",
+        f"{one.adjusted_p:.2g}",
+        f"{paired.effect:+.2f}",
+        "-" if paired.detectable is None else f"{paired.detectable:.2f}",
+        f"{paired.n_units} {paired.unit}, {paired.test}",
+        {"a": a, "b": b, "none": "not told apart"}[one.verdict],
+    ]
+
+
+def as_markdown(differences: Sequence[Difference], a: str, b: str) -> str:
+    """A GitHub table."""
+    rows = [_header(a, b), *(_cells(one, a, b) for one in differences)]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(HEADER), *lines[1:], "", NOTE]) + "\n"
+
+
+def as_table(differences: Sequence[Difference], a: str, b: str) -> str:
+    """A terminal table as plain text."""
+    table = Table(caption=escape(NOTE), caption_justify="left")
+    for column in _header(a, b):
+        table.add_column(escape(column), no_wrap=True)
+    for one in differences:
+        table.add_row(*map(escape, _cells(one, a, b)))
+    text = io.StringIO()
+    Console(file=text, width=200, force_terminal=False).print(table)
+    return text.getvalue()
+
+
+def as_html(differences: Sequence[Difference], a: str, b: str) -> str:
+    """A table for notebooks, a fragment of HTML."""
+    return html_table(_header(a, b), [_cells(one, a, b) for one in differences], [NOTE])
+
+
+FORMATS = {"table": as_table, "markdown": as_markdown}

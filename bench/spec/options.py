@@ -1,0 +1,107 @@
+"""Options of a call, from the command line or Python, as a suite whose names are checked."""
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from bench.contracts.errors import UsageError
+from bench.contracts.validation import validated
+from bench.spec.best_config import read_configs
+from bench.spec.names import check_names
+from bench.spec.suite import Block, Grid, Names, Suite, load_suite
+from bench.spec.texts import read_fields, read_limits, read_ranges
+
+
+def _paths(value: Any) -> Any:
+    return [value] if isinstance(value, str | Path) else value
+
+
+class RunOptions(Grid):
+    """The options by which ``bench run`` and ``bench.run`` describe runs: those of a suite's block, for several tasks.
+
+    Attributes:
+        task: Names of tasks; each becomes a block.
+        config: Files that ``bench sweep`` wrote, each a method with its config.
+    """
+
+    task: Names = Field(default=[])
+    methods: Names = Field(default=[])
+    config: Annotated[list[Path], BeforeValidator(_paths)] = Field(default=[])
+
+    def blocks(self) -> list[Block]:
+        """One block per task.
+
+        Raises:
+            UsageError: Without a task or a method; for a file that holds no config, and for a config that ``set`` also
+                changes.
+        """
+        found = read_configs(self.config)
+        methods = list(dict.fromkeys([*self.methods, *found]))
+        if not (self.task and methods):
+            raise UsageError("a run needs a suite, or a task and a method; see 'bench list suites'")
+        for method in found.keys() & self.set.keys():
+            raise UsageError(f"set changes {method}, whose config comes from a file; change the file, or leave it out")
+        fields = {name: getattr(self, name) for name in Grid.model_fields}
+        fields |= {
+            "methods": methods,
+            "set": {**self.set, **{name: best.config for name, best in found.items()}},
+            "tuning": {name: best.tuning for name, best in found.items()},
+        }
+        return [Block(task=task, **fields) for task in self.task]
+
+
+class SweepOptions(BaseModel):
+    """The options of ``bench sweep`` and ``bench.sweep`` that may be given as text.
+
+    Attributes:
+        objective: Objectives, the first of which decides.
+        set: Fields that keep a value.
+        vary: Fields to vary, with their ranges.
+        budget: Limits by axis.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: Names = []
+    set: Annotated[dict[str, Any], BeforeValidator(read_fields)] = {}
+    vary: Annotated[dict[str, Any], BeforeValidator(read_ranges)] = {}
+    budget: Annotated[dict[str, float], BeforeValidator(read_limits)] = {}
+
+
+def read_suite(suite: str | PathLike[str] | None, given: Mapping[str, Any]) -> Suite:
+    """The suite of a call, from its name or from options.
+
+    Args:
+        suite: Name or YAML file of a suite; None for one made of the options.
+        given: Options by name, those of ``RunOptions`` and ``method``; None stands for an option that is not given.
+
+    Returns:
+        The suite; ``tune_all`` is resolved for each block.
+
+    Raises:
+        UsageError: For a wrong name, value or combination, in one line.
+    """
+    options = {name: value for name, value in given.items() if value is not None}
+    if suite is None:
+        made = Suite(name="command line", blocks=validated(RunOptions, options, "run").blocks())
+    else:
+        made = load_suite(fspath(suite))
+        if twice := [name for name in options if name not in {"preset", "tune_all"}]:
+            raise UsageError(
+                f"the suite {made.name} already says what is run; leave out {', '.join(twice)}, or the suite"
+            )
+        tuned = options.get("tune_all")
+        if tuned is not None and any(block.tune_all for block in made.blocks):
+            raise UsageError(f"the suite {made.name} already says which of its blocks are tuned; leave tune_all out")
+        changes = {"preset": options["preset"]} if "preset" in options else {}
+        blocks = [
+            block.model_copy(update={**changes, "tune_all": block.tune_all or tuned or made.tune_all})
+            for block in made.blocks
+        ]
+        made = made.model_copy(update={"blocks": blocks})
+    for block in made.blocks:
+        check_names(block)
+    return made

@@ -1,0 +1,228 @@
+"""Readers of option values: the text of a command line, and the lists and mappings of YAML and Python, as one type.
+
+Lists take commas and repetition. Readers raise ValueError with what was required; ``validated`` adds the field and the
+value. What a reader leaves alone is checked by the type of the field.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from typing import Any
+
+import yaml
+
+
+def _parts(value: Any) -> list[Any]:
+    """The items of a value or a list of values; texts are split at commas."""
+    values = value if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else [value]
+    parts = [part for each in values for part in (each.split(",") if isinstance(each, str) else [each])]
+    return [part.strip() if isinstance(part, str) else part for part in parts]
+
+
+def read_names(value: Any) -> list[Any]:
+    """Names from ``"faast,knn"`` or a list of such texts.
+
+    Args:
+        value: A text or a list of texts.
+
+    Returns:
+        The names in their order, each once.
+    """
+    return list(dict.fromkeys(_parts(value)))
+
+
+def read_shots(value: Any) -> list[int | str]:
+    """Numbers of shots from ``"1,5,full"``, ``5`` or a list of these.
+
+    Args:
+        value: A number, a text or a list of both.
+
+    Returns:
+        Positive numbers and "full".
+
+    Raises:
+        ValueError: For anything else.
+    """
+    shots: list[int | str] = []
+    for part in _parts(value):
+        if part == "full":
+            shots.append(part)
+            continue
+        number = _whole(part)
+        if number is None or number < 1:
+            raise ValueError("needs positive numbers or 'full', such as 1,5,full")
+        shots.append(number)
+    return shots
+
+
+def read_seeds(value: Any) -> list[int]:
+    """Seeds from ``"0-4"``, ``"0,2,7"``, a range or a list.
+
+    Args:
+        value: A number, a text or a list of both; ``"0-4"`` includes both ends.
+
+    Returns:
+        The seeds.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    seeds: list[int] = []
+    for part in _parts(value):
+        first, dash, last = str(part).partition("-")
+        low, high = (_whole(part), None) if not dash else (_whole(first), _whole(last))
+        if low is None or low < 0 or (dash and (high is None or high < low)):
+            raise ValueError("needs numbers or ranges, such as 0-4 or 0,2,7")
+        seeds.extend(range(low, (low if high is None else high) + 1))
+    return seeds
+
+
+def _whole(part: Any) -> int | None:
+    """A whole number, or None."""
+    if isinstance(part, Integral) and not isinstance(part, bool):
+        return int(part)
+    return int(part) if isinstance(part, str) and part.isdecimal() else None
+
+
+def _pairs(value: Any, form: str, name_pattern: str = r"\w+") -> list[tuple[str, str]]:
+    """``NAME=VALUE`` texts as pairs; a comma before another ``NAME=`` separates two."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, Iterable) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"needs a mapping or texts of the form {form}")
+    pairs = []
+    for text in texts:
+        for one in re.split(rf",(?={name_pattern}=)", text):
+            name, equals, content = one.partition("=")
+            if not (equals and name.strip() and content):
+                raise ValueError(f"needs {form}")
+            pairs.append((name.strip(), content))
+    return pairs
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError(f"needs a value in YAML, got {text!r}") from None
+
+
+def read_fields(value: Any) -> Any:
+    """Fields of one config from ``["alpha=0.8"]``; values are read as YAML.
+
+    Args:
+        value: A mapping, which is returned as it is, or texts.
+
+    Returns:
+        Values by field.
+
+    Raises:
+        ValueError: For a text of another form.
+    """
+    if isinstance(value, Mapping):
+        return value
+    return {name: _yaml(text) for name, text in _pairs(value, "FIELD=VALUE, such as alpha=0.8")}
+
+
+def read_settings(value: Any) -> Any:
+    """Fields by method from ``["faast.alpha=0.8"]``; values are read as YAML.
+
+    Args:
+        value: A mapping, which is returned as it is, or texts.
+
+    Returns:
+        Values by field, by method.
+
+    Raises:
+        ValueError: For a text of another form.
+    """
+    if isinstance(value, Mapping):
+        return value
+    form = "METHOD.FIELD=VALUE, such as faast.prior_strength=400"
+    settings: dict[str, dict[str, Any]] = {}
+    for target, text in _pairs(value, form, r"[\w@]+\.\w+"):
+        method, _, field = target.partition(".")
+        if not (method and field):
+            raise ValueError(f"needs {form}")
+        settings.setdefault(method, {})[field] = _yaml(text)
+    return settings
+
+
+LIMIT_FORM = "AXIS=LIMIT, such as adapt_seconds=2"
+
+
+def read_limits(value: Any) -> Any:
+    """Limits by axis from ``["adapt_seconds=2", "state_mb=10"]``.
+
+    Args:
+        value: A mapping, which is returned as it is, or texts.
+
+    Returns:
+        Numbers by axis.
+
+    Raises:
+        ValueError: For a text of another form, and for an axis that is given twice.
+    """
+    if isinstance(value, Mapping):
+        return value
+    limits: dict[str, float] = {}
+    for axis, text in _pairs(value, LIMIT_FORM):
+        if axis in limits:
+            raise ValueError(f"gives {axis} twice, {limits[axis]:g} and {text}; give it once")
+        limits[axis] = _number(axis, text)
+    return limits
+
+
+def read_limit_grid(value: Any) -> Any:
+    """Several limits by axis from ``["adapt_seconds=0.1,1,10"]``.
+
+    Args:
+        value: A mapping, which is returned as it is, or texts.
+
+    Returns:
+        Lists of numbers by axis.
+
+    Raises:
+        ValueError: For a text of another form.
+    """
+    if isinstance(value, Mapping):
+        return value
+    pairs = _pairs(value, "AXIS=LIMIT,LIMIT, such as adapt_seconds=0.1,1,10")
+    return {axis: [_number(axis, part) for part in text.split(",")] for axis, text in pairs}
+
+
+def _number(axis: str, text: str) -> float:
+    # YAML's numbers, so that whole ones stay whole, and Python's where YAML wants a point (1e9).
+    value = _yaml(text)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"needs a number for {axis}, got {text!r}") from None
+
+
+def read_ranges(value: Any) -> Any:
+    """Ranges of a sweep from ``["alpha=0.5:1", "scale=1:100:log", "centre=true,false"]``.
+
+    Args:
+        value: A mapping, which is returned as it is, or texts.
+
+    Returns:
+        Fields of a range by field of the config.
+
+    Raises:
+        ValueError: For a text of another form.
+    """
+    if isinstance(value, Mapping):
+        return value
+    form = "FIELD=LOW:HIGH, FIELD=LOW:HIGH:log or FIELD=A,B,C"
+    ranges: dict[str, dict[str, Any]] = {}
+    for name, text in _pairs(value, form):
+        parts = [_yaml(part) for part in text.split(":")]
+        if len(parts) > 3 or (len(parts) == 3 and parts[2] != "log"):
+            raise ValueError(f"needs {form}")
+        if len(parts) == 1:
+            ranges[name] = {"choices": [_yaml(choice) for choice in text.split(",")]}
+        else:
+            ranges[name] = {"low": parts[0], "high": parts[1], "log": len(parts) == 3}
+    return ranges

@@ -1,0 +1,175 @@
+"""The Python API: what it runs, what it makes of records, and what it says of wrong arguments."""
+
+import inspect
+import json
+import pydoc
+import subprocess
+import sys
+
+import pytest
+
+import bench
+from bench.cli import run as command
+from bench.contracts import UsageError
+from bench.spec.options import RunOptions, read_suite
+
+SMALL = {
+    "task": "stripes", "backbone": "pixels", "episodes": 2, "measure_in": "inline", "logger": "none", "progress": False
+}  # fmt: skip
+CPU_SECONDS = """
+import resource, sys
+import bench
+try:
+    bench.run(**{arguments})
+except Exception as error:
+    print(error)
+print("heavy:", sorted({{"torch", "transformers", "lightning", "datasets", "pandas"}} & set(sys.modules)))
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(usage.ru_utime + usage.ru_stime)
+"""
+
+
+@pytest.fixture
+def place(tmp_path, outside, cache, monkeypatch):
+    """A folder to work in, with the outside package's plugins."""
+    for name in ("BENCH_DATA", "BENCH_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, bench; bench.run; bench.load; heavy = {'torch', 'transformers', 'lightning', 'datasets', 'pandas',"
+        " 'numpy', 'wandb'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": "digitz", "method": "knn"}, "tasks has no 'digitz'; did you mean 'digits'?"),
+        ({"task": "digits", "methods": ["faast", "knnn"]}, "methods has no 'knnn'; did you mean 'knn'?"),
+        ({"task": "digits", "method": "knn", "backbone": "efficientnet"}, "did you mean 'efficientnet_lite0'?"),
+        ({"task": "digits", "method": "knn", "preset": "publishd"}, "did you mean 'published'?"),
+        ({"task": "digits", "method": "knn", "set": {"kn": {"k": 1}}}, "this block's methods has no 'kn'"),
+        ({"suite": "quickstrt"}, "suites has no 'quickstrt'; did you mean 'quickstart'?"),
+        ({"task": "digits", "method": "knn", "logger": "wandbb"}, "did you mean 'wandb'?"),
+    ],
+)
+def test_a_wrong_name_is_answered_before_torch_is_imported(arguments, message):
+    answer = subprocess.run(
+        [sys.executable, "-c", CPU_SECONDS.format(arguments=arguments)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    *said, heavy, seconds = answer.stdout.splitlines()
+    assert message in "\n".join(said)
+    assert heavy == "heavy: []"
+    assert float(seconds) < 2
+
+
+@pytest.mark.parametrize("function", [bench.run, bench.plan, bench.sweep, bench.load, bench.compare, bench.check])
+def test_help_has_types_and_describes_every_parameter(function):
+    text = pydoc.render_doc(function, renderer=pydoc.plaintext)
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    for section in ("Args:", "Returns:", "Raises:", "Example:"):
+        assert section in text
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty
+        # A plan takes the arguments of a run, which describes them.
+        assert function is bench.plan or f"        {parameter.name}: " in text
+
+
+def test_a_plan_takes_what_a_run_takes():
+    assert inspect.signature(bench.plan).parameters == inspect.signature(bench.run).parameters
+
+
+def test_the_command_has_the_options_of_the_function():
+    options = {name.rstrip("_") for name in inspect.signature(command.run).parameters} - {"dry_run"}
+    assert options == set(inspect.signature(bench.run).parameters) - {"methods", "progress"}
+    assert set(RunOptions.model_fields) - {"tuning"} <= set(inspect.signature(bench.run).parameters)
+
+
+def test_texts_and_lists_mean_the_same():
+    texts = read_suite(
+        None,
+        {
+            "task": "digits,banking77", "method": ["faast,knn", "ridge"], "shots": "1,5,full", "seeds": ["0-2", "7"],
+            "set": ["faast.alpha=1.0,faast.solver=pinv", "knn.k=3"], "budget": "adapt_seconds=2,state_mb=10",
+            "budget_grid": ["steps=1,2"],
+        },
+    )  # fmt: skip
+    values = read_suite(
+        None,
+        {
+            "task": ["digits", "banking77"], "methods": ["faast", "knn", "ridge"], "shots": [1, 5, "full"],
+            "seeds": [*range(3), 7], "set": {"faast": {"alpha": 1.0, "solver": "pinv"}, "knn": {"k": 3}},
+            "budget": {"adapt_seconds": 2, "state_mb": 10}, "budget_grid": {"steps": [1, 2]},
+        },
+    )  # fmt: skip
+    assert texts == values
+    assert [block.task for block in texts.blocks] == ["digits", "banking77"]
+
+
+def test_a_suite_may_name_its_method_as_a_record_does(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nblocks:\n  - {task: digits, method: faast, shots: '1,full', seeds: 0-1}\n")
+    (block,) = read_suite(path, {}).blocks
+    assert (block.methods, block.shots, block.seeds) == (["faast"], [1, "full"], [0, 1])
+    path.write_text("name: mine\nblocks:\n  - {task: digits, method: faast, methods: knn}\n")
+    with pytest.raises(UsageError, match="method and methods are two names of one field"):
+        read_suite(path, {})
+
+
+def test_a_run_and_what_reports_make_of_it(place):
+    results = bench.run(methods=["faast", "knn"], shots=[1, 5], seeds=range(3), **SMALL)
+    assert (len(results), len(results.measured), results.failed, results.problems) == (12, 12, [], ())
+    assert {record.spec.seed for record in results} == {0, 1, 2}
+    frame = results.frame()
+    assert list(frame["method"]) == [row.method for row in results.rows()]
+    assert set(frame["seeds"]) == {3}
+    assert frame.loc[frame["method"] == "knn", "value"].between(0, 100).all()
+    comparison = results.compare("faast", "knn", shots=5)
+    assert [one.shots for one in comparison] == [5]
+    assert "6 episodes, Wilcoxon" in comparison.table()
+    assert "<td>stripes</td>" in comparison._repr_html_()
+    assert "<td>knn</td>" in results._repr_html_()
+    assert results.page(place / "board.html").read_text().startswith("<!doctype html>")
+    assert json.loads(results.table("json"))[0]["task"] == "stripes"
+    assert len(bench.load("runs")) == 12
+    assert str(bench.compare("faast", "knn", task="stripes", shots="5")) == str(comparison)
+    assert bench.check("runs", "runs").regressions == []
+    with pytest.raises(UsageError, match="formats has no 'pdf'"):
+        results.table("pdf")
+    with pytest.raises(UsageError, match="the store's tasks has no 'stripe'; did you mean 'stripes'"):
+        results.of_task("stripe")
+
+
+def test_a_plan_says_what_is_recorded_to_run_and_skipped(place):
+    bench.run(method="knn", shots=1, **SMALL)
+    before = sorted(place.rglob("*"))
+    planned = bench.plan(methods="knn,faast,knn_lm", shots=1, **SMALL)
+    assert {entry.spec.method: entry.status for entry in planned} == {
+        "knn": "recorded", "faast": "to run", "knn_lm": "skipped"
+    }  # fmt: skip
+    (skipped,) = (entry for entry in planned if entry.status == "skipped")
+    assert "knn_lm serves" in skipped.reason
+    assert planned.summary() == "3 runs: 1 recorded, 1 skipped, 1 to run"
+    assert "to run" in str(planned)
+    assert "<td>to run</td>" in planned._repr_html_()
+    assert sorted(place.rglob("*")) == before
+    assert {entry.status for entry in bench.plan(method="knn", shots=1, force=True, **SMALL)} == {"to run"}
+
+
+def test_a_sweep_and_a_run_with_what_it_found(place):
+    study = bench.sweep(
+        task="stripes", backbone="pixels", method="planted", vary=["x=-10:10", "y=1:1000:log"], set={"mode": "right"},
+        trials=3, episodes=1, shots=3, logger="none",
+    )  # fmt: skip
+    assert study.best.tuning.trials == 3
+    assert "3 trials" in str(study)
+    assert (study.folder / "report.html").is_file()
+    results = bench.run(config=study.folder / "best.yaml", shots=3, **SMALL)
+    assert results[0].spec.tuning == study.best.tuning
