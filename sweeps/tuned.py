@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.contracts import BenchError
 from bench.engine.trainer import DeviceOptions
+from bench.results.grouping import task_text
 from bench.spec.best_config import Best
 from bench.spec.suite import RunSpec
 from sweeps.definition import SweepSpec
@@ -67,7 +68,7 @@ class TuneAll:
         return spec if best is None else spec.model_copy(update={"config": best.config, "tuning": best.tuning})
 
     def _best(self, asked: SweepSpec, spec: RunSpec) -> Best | None:
-        what = f"{spec.method} on {spec.task}, {spec.shots} shots"
+        what = f"{spec.method} on {task_text(spec)}, {spec.shots} shots"
         try:
             sweep = Sweep(asked, self._ground_of(asked, spec), str(self.folder / "journal.log"))
             sweep.run()

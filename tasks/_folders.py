@@ -17,7 +17,7 @@ from bench.toolkit.files import file_hash, text_hash
 from bench.toolkit.splits import stratified_halves
 
 SHOWN = 3
-"""How many of the files at fault a message names."""
+"""Number of files at fault that a message names."""
 SPLIT_SEED = 0
 _SPLITS = {"train", "test"}
 _UNUSED = {"val", "valid", "validation"}
@@ -27,8 +27,11 @@ _UNUSED = {"val", "valid", "validation"}
 class Labelled:
     """Items with labels.
 
-    inputs: of the one column ``input``. labels: ``[item]``, positions in ``classes``. revision: a hash of
-    file names and contents.
+    Attributes:
+        inputs: A data set of the one column ``input``.
+        labels: ``[item]``, positions in ``classes``.
+        classes: Class names.
+        revision: Hash of file names and contents.
     """
 
     inputs: Dataset
@@ -42,24 +45,27 @@ class OwnItems(Task):
 
     They are looked for in ``DIR/NAME`` if there is such a folder, else in ``DIR`` itself: tables if there are
     any, else a folder for each class, whose name is the class's. Where there are ``train`` and ``test`` (folders
-    of class folders, or files such as ``train.parquet`` or ``train-00000-of-00002.parquet``), these support and
-    are asked, and a validation split beside them is not read; else half of each class supports and half is asked.
+    of class folders, or files such as ``train.parquet`` or ``train-00000-of-00002.parquet``), these are the support
+    and the query pool, and a validation split beside them is not read; else each class is halved into the two pools.
+
+    Attributes:
+        name: The task's name.
+        items: What the items are, in messages: ``images``.
+        layout: The files that may lie in ``DIR``, for messages.
+        tables: Suffixes of tables.
+        column: Column of the items in a table; the labels are in ``label``.
     """
 
-    citation = "the user's own; its licence is the user's to know"
+    citation = "the user's own data, under its own licence"
     name: ClassVar[str]
     items: ClassVar[str]
-    """What the items are, in messages: ``images``."""
     layout: ClassVar[str]
-    """The files that may lie in ``DIR``, for messages."""
     tables: ClassVar[frozenset[str]]
-    """How names of tables end."""
     column: ClassVar[str]
-    """Where the items are in a table; the labels are in ``label``."""
 
     @abstractmethod
     def suffixes(self) -> set[str]:
-        """How names of files that hold an item end, in lower case."""
+        """Suffixes of files that hold an item, in lower case."""
 
     @abstractmethod
     def of_files(self, paths: Sequence[Path]) -> Dataset:
@@ -167,7 +173,15 @@ class OwnItems(Task):
 
 
 def refuse(paths: Sequence[Path], what: str) -> None:
-    """Raise DataError, with the number and the first few, if there are any."""
+    """Refuse files.
+
+    Args:
+        paths: The files at fault; nothing happens without any.
+        what: What is wrong with them and how to repair it.
+
+    Raises:
+        DataError: With the number of files and the first few.
+    """
     if paths:
         named = ", ".join(str(path) for path in paths[:SHOWN])
         raise DataError(f"{len(paths)} {what}: {named}{', ...' if len(paths) > SHOWN else ''}")
@@ -205,7 +219,7 @@ def _content(path: Path) -> str:
     try:
         return file_hash(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {one_line(error)}; mend or remove it") from error
+        raise DataError(f"{path} cannot be read: {one_line(error)}; repair or remove it") from error
 
 
 def _visible(folder: Path) -> list[Path]:

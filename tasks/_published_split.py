@@ -1,4 +1,4 @@
-"""Photographs whose publisher split them: train images support, test images are asked."""
+"""Photographs with a published split: train images as support, test images as queries."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -9,14 +9,19 @@ from bench.toolkit.sources import Source
 
 
 class PublishedSplit(Task):
-    """Classification of photographs as published; a subclass names the data and its classes."""
+    """Classification of photographs as published; a subclass names the data and its classes.
+
+    Attributes:
+        source: The published data.
+        columns: Columns of the images and of the labels.
+        classes: Class names, in the order of the labels.
+    """
 
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of a {label}.",)
     protocol = Protocol(episodes=600, queries=20)
     source: ClassVar[Source]
     columns: ClassVar[tuple[str, str]]
-    """Where the images are and where the labels."""
     classes: ClassVar[tuple[str, ...]]
 
     def load(self, data: Path | None) -> TaskData:

@@ -1,4 +1,4 @@
-"""Prompts made of rows of texts, and text classification whose publisher split it."""
+"""Prompts from rows of texts, and text classification with a published split."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,18 @@ NAMES_SHOWN = 4
 
 
 def require_texts(name: str, texts: Sequence[Any]) -> list[str]:
-    """The texts. Raises DataError, with the number and the first, for rows that hold none."""
+    """Texts of rows that all have one.
+
+    Args:
+        name: Name of the data, for messages.
+        texts: Values of a column.
+
+    Returns:
+        The same texts.
+
+    Raises:
+        DataError: For rows without a text, with their number and the first of them.
+    """
     wrong = [row for row, text in enumerate(texts) if not isinstance(text, str) or not text.strip()]
     if wrong:
         raise DataError(
@@ -32,9 +43,19 @@ def first_words(text: str, count: int | None) -> str:
 
 
 def known_labels(name: str, rows: Dataset, column: str, classes: Sequence[str]) -> np.ndarray:
-    """``[row]`` positions in ``classes`` of labels that are names there, or already numbers.
+    """Labels of rows as positions in a list of classes.
 
-    Raises DataError, with the number and the first, for others.
+    Args:
+        name: Name of the data, for messages.
+        rows: The rows.
+        column: Column of the labels, which are class names or already positions.
+        classes: Class names.
+
+    Returns:
+        ``[row]`` positions in ``classes``.
+
+    Raises:
+        DataError: For other labels, with their number and the first of them.
     """
     feature, labels = rows.features[column], list(rows[column])
     if isinstance(feature, datasets.ClassLabel):
@@ -59,9 +80,17 @@ def prompt_pool(prompts: Sequence[str], labels: np.ndarray) -> Pool:
 
 
 class PublishedTexts(Task):
-    """Texts as published, the first split for support and the second to ask; a subclass names data and classes.
+    """Texts as published, the first split for support and the second for queries; a subclass names data and classes.
 
-    A support text that is also asked, word for word as far as the prompt shows it, is left out of the support.
+    A support text whose prompt is also a query is left out of the support pool.
+
+    Attributes:
+        source: The published data.
+        columns: Columns of the texts and of the labels.
+        template: The prompt, with ``{text}`` in it.
+        words: Number of words of a text that the prompt shows; None for the whole text as it stands.
+        classes: Names of the classes in the data.
+        answers: Class names as answers, after the prompt.
     """
 
     kind = Kind.TEXT_CLASSIFICATION
@@ -69,25 +98,20 @@ class PublishedTexts(Task):
     protocol = Protocol(episodes=3, queries=50)
     source: ClassVar[Source]
     columns: ClassVar[tuple[str, str]] = ("text", "label")
-    """Where the texts are and where the labels."""
     template: ClassVar[str]
-    """The prompt, with ``{text}`` in it."""
     words: ClassVar[int | None] = None
-    """How many words of a text are shown; None for all of it, as it stands."""
     classes: ClassVar[tuple[str, ...]]
-    """Names of the classes in the data."""
     answers: ClassVar[tuple[str, ...]]
-    """What follows the prompt, by class."""
 
     def load(self, data: Path | None) -> TaskData:
         """Prompts of the published split. Raises DataError for a row without a text or with another label."""
         splits, revision = self.source.load(data)
-        (support, given), (query, asked) = (self._read(split, rows) for split, rows in splits.items())
+        (support, given), (query, query_labels) = (self._read(split, rows) for split, rows in splits.items())
         in_query = set(query)
         kept = [row for row, prompt in enumerate(support) if prompt not in in_query]
         return TaskData(
             prompt_pool([support[row] for row in kept], given[kept]),
-            prompt_pool(query, asked),
+            prompt_pool(query, query_labels),
             self.answers,
             f"{revision}; {self.template!r}, words: {self.words or 'all'}",
         )

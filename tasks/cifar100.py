@@ -1,4 +1,4 @@
-"""CIFAR-100: 32 x 32 colour photographs of 100 classes; train images support, test images are asked."""
+"""CIFAR-100: 32 x 32 colour photographs of 100 classes; train images as support, test images as queries."""
 
 from bench.toolkit.sources import Source
 from tasks._published_split import PublishedSplit

@@ -15,8 +15,8 @@ from tasks._folders import OwnItems
 class ImageFolder(OwnItems):
     """Classification of images that a user brings: see OwnItems for the folders.
 
-    Parquet files have the columns ``image`` (as ``datasets`` stores images) and ``label``. No image is decoded
-    before it is asked for.
+    Parquet files have the columns ``image`` (as ``datasets`` stores images) and ``label``. An image is
+    decoded when it is read.
     """
 
     kind = Kind.IMAGE_CLASSIFICATION
@@ -34,7 +34,7 @@ class ImageFolder(OwnItems):
         return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
     def of_files(self, paths: Sequence[Path]) -> Dataset:
-        """Images, read when they are asked for."""
+        """Images, opened when they are read."""
         return image_files(paths)
 
     def rows(self, name: str, files: Sequence[Path]) -> Dataset:
@@ -42,7 +42,7 @@ class ImageFolder(OwnItems):
         return read_parquet(name, files)
 
     def of_rows(self, name: str, rows: Dataset) -> Dataset:
-        """Images, decoded when they are asked for."""
+        """Images, decoded when they are read."""
         return encoded_images(name, rows, self.column)
 
 

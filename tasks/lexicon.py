@@ -33,7 +33,7 @@ def rated_words(path: Path) -> dict[str, float]:
 
 
 class Lexicon(Task):
-    """Two-way sentiment of single words, asked as a prompt that the answer completes."""
+    """Two-way sentiment of single words; the answer completes the prompt."""
 
     kind = Kind.TEXT_CLASSIFICATION
     protocol = Protocol(episodes=3, queries=50)

@@ -1,4 +1,4 @@
-"""SST-2: is a sentence of a film review negative or positive? Train supports, validation (872) is asked."""
+"""SST-2: is a sentence of a film review negative or positive? Train as support, validation (872) as queries."""
 
 from bench.toolkit.sources import Source
 from tasks._texts import Reviews

@@ -18,7 +18,7 @@ from tasks._folders import SHOWN, OwnItems, refuse
 from tasks._texts import require_texts
 
 BEFORE, AFTER = "Text: ", "\nLabel:"
-"""What stands around a text in its prompt."""
+"""The prompt before and after a text."""
 
 
 class TextFolder(OwnItems):
@@ -92,7 +92,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {one_line(error)}; mend or remove it") from error
+        raise DataError(f"{path} cannot be read as UTF-8 text: {one_line(error)}; repair or remove it") from error
 
 
 def _csv(path: Path) -> Iterator[dict[str, Any]]:

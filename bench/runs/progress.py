@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench.results.grouping import task_text
 from bench.results.record import Record
 from bench.spec.suite import RunSpec
 
@@ -72,7 +73,7 @@ class RichReporter:
         Args:
             spec: The run.
         """
-        self.progress.update(self.runs, description=f"{spec.task} {spec.method} shots={spec.shots} seed={spec.seed}")
+        self.progress.update(self.runs, description=f"{task_text(spec)} {spec.method} shots={spec.shots} seed={spec.seed}")
 
     def done(self, record: Record) -> None:
         """Advance the bar, and report a failure at once.
@@ -83,7 +84,7 @@ class RichReporter:
         self.progress.advance(self.runs)
         if record.status == "failed":
             spec = record.spec
-            self.problem(f"{spec.task} {spec.method} shots={spec.shots} seed={spec.seed} failed: {record.reason}")
+            self.problem(f"{task_text(spec)} {spec.method} shots={spec.shots} seed={spec.seed} failed: {record.reason}")
 
     def problem(self, message: str) -> None:
         """Print one line in red on the console.

@@ -9,14 +9,34 @@ from bench.contracts.errors import DataError
 
 
 def require_columns(name: str, dataset: Dataset, *columns: str) -> None:
-    """Raise DataError, naming what there is, if a column is missing."""
+    """Check that a data set has some columns.
+
+    Args:
+        name: Name of the data, for messages.
+        dataset: The data set.
+        columns: The required columns.
+
+    Raises:
+        DataError: If one is missing; the message names those that exist.
+    """
     if not set(columns) <= set(dataset.column_names):
         wanted = " and ".join(map(repr, columns))
         raise DataError(f"{name} needs the columns {wanted}, got {', '.join(dataset.column_names)}")
 
 
 def integer_labels(name: str, labels: Sequence[int]) -> np.ndarray:
-    """``[item]`` labels as int64. Raises DataError if there is one that is not an integer."""
+    """Labels as an array.
+
+    Args:
+        name: Name of the data, for messages.
+        labels: Values of a column.
+
+    Returns:
+        ``[item]`` labels as int64.
+
+    Raises:
+        DataError: If a label is not an integer.
+    """
     found = np.asarray(labels)
     if found.dtype.kind not in "iu":
         raise DataError(f"{name} needs one integer label per row, got {found.dtype} values")

@@ -1,4 +1,4 @@
-"""Pools of encoded images, which are decoded only when they are asked for."""
+"""Pools of encoded images, which are decoded when they are read."""
 
 import io
 from collections.abc import Sequence
@@ -16,19 +16,34 @@ from bench.toolkit.columns import integer_labels, require_columns
 
 
 def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
-    """A pool of the images in a data set.
+    """A pool of the images in a data set. Reading a broken image raises DataError with its row.
 
-    name: of task and split, for messages. image, label: columns of ``dataset``, of PNG or JPEG bytes as
-    ``datasets`` stores images, and of integers. Reading a broken image raises DataError with its row.
+    Args:
+        name: Name of task and split, for messages.
+        dataset: The rows.
+        image: Column of PNG or JPEG bytes, as ``datasets`` stores images.
+        label: Column of integer labels.
+
+    Returns:
+        The pool.
+
+    Raises:
+        DataError: If a column is missing or a label is not an integer.
     """
     require_columns(name, dataset, image, label)
     return Pool(encoded_images(name, dataset, image), integer_labels(name, dataset[label]))
 
 
 def encoded_images(name: str, dataset: Dataset, image: str) -> Dataset:
-    """A data set of the column ``input`` alone, whose images are decoded when they are asked for.
+    """Images of a data set, decoded when they are read.
 
-    ``dataset`` must be whole: rows left out by ``select`` would come back.
+    Args:
+        name: Name of the data, for messages.
+        dataset: The rows; without an index of selected rows, which would be ignored.
+        image: Column of PNG or JPEG bytes, as ``datasets`` stores images.
+
+    Returns:
+        A data set of the one column ``input``.
     """
     column = dataset.cast_column(image, datasets.Image(decode=False)).data.column(image)
     # The file names in the data are of no use to a reader of an error message; the row is. Chunk by
@@ -43,12 +58,22 @@ def encoded_images(name: str, dataset: Dataset, image: str) -> Dataset:
 
 
 def image_files(paths: Sequence[Path]) -> Dataset:
-    """A data set of the column ``input`` alone: image files, which are read when they are asked for."""
+    """Image files as a data set of the one column ``input``; a file is opened when its row is read."""
     return Dataset.from_dict({"input": [str(path) for path in paths]}).with_transform(_read)
 
 
 def decoded(batch: dict[str, list[dict[str, Any]]]) -> dict[str, list[Image.Image]]:
-    """Decode the images of some rows; the ``path`` of a row holds its name for the message."""
+    """The images of some rows, decoded.
+
+    Args:
+        batch: The column ``input``, with the ``bytes`` of each image and, as ``path``, its name for messages.
+
+    Returns:
+        The column ``input`` as PIL images.
+
+    Raises:
+        DataError: For a broken image, with its name.
+    """
     return {"input": [_open(io.BytesIO(row["bytes"] or b""), row["path"]) for row in batch["input"]]}
 
 

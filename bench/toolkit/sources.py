@@ -1,4 +1,4 @@
-"""What plugins need to read files: packages, caches, hashes, halves of a data set, Parquet and the hub."""
+"""Sources of data sets: published splits on the hub or as local Parquet files, and other files of the hub."""
 
 import logging
 import re
@@ -43,12 +43,15 @@ def quiet_datasets() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set on the hub, pinned to a commit, or the same splits as local Parquet files.
+    """A published data set on the hub, pinned to a commit, or the same splits as local Parquet files.
 
-    folder: of a local copy, which has one file ``FOLDER/SPLIT.parquet`` for each split. hub: repository id. revision:
-    full commit hash. splits: those to read; of several in a tuple the first that there is, which is the first of all
-    on the hub. files: how the paths of a split's files end in the repository, a pattern with ``{split}`` in it; where
-    names tell their number (``-of-00002``), all of them have to be there.
+    Attributes:
+        folder: Folder of a local copy, with one file ``FOLDER/SPLIT.parquet`` for each split.
+        hub: Repository id.
+        revision: Full commit hash.
+        splits: Splits to read; of several in a tuple the first one found, which on the hub is the first of them.
+        files: Pattern of the end of a file's path in the repository, with ``{split}`` in it. Where file names have the
+            number of files in them (``-of-00002``), all of these are required.
     """
 
     folder: str
@@ -58,10 +61,17 @@ class Source:
     files: str = "{split}-*-of-*.parquet"
 
     def load(self, data: Path | None) -> tuple[dict[str, Dataset], str]:
-        """Every split under its name, in order, and the revision: the hub's commit or a hash of the local files.
+        """Read all splits.
 
-        The revision names the splits that were chosen among several. data: folder of local copies, None for the hub.
-        Raises DataError, naming the expected files.
+        Args:
+            data: Folder of local copies; None for the hub.
+
+        Returns:
+            Rows by split, in order, and the revision: the hub's commit or a hash of the local files, with the names of
+            splits that were chosen among several.
+
+        Raises:
+            DataError: If files are missing or unreadable; the message names the expected ones.
         """
         choices = [(split,) if isinstance(split, str) else split for split in self.splits]
         loaded, revision = self._from_hub(choices) if data is None else self._from_folder(data, choices)
@@ -90,7 +100,7 @@ class Source:
         local = f"for a local copy give --data DIR or BENCH_DATA with {' and '.join(self._layout('DIR', choices))}"
         endings = {first: self.files.format(split=first) for first, *_ in choices}
         try:
-            # Of the splits asked for alone: the others may be gigabytes.
+            # Only the splits that are read: the others may be gigabytes.
             wanted = [pattern for ending in endings.values() for pattern in (ending, f"*/{ending}")]
             folder = hub_folder(self.hub, "dataset", self.revision, wanted)
         except DataError as error:
@@ -112,7 +122,18 @@ class Source:
 
 
 def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
-    """The rows of Parquet files as one data set. Raises DataError, with the task's ``name``, if they cannot be read."""
+    """The rows of Parquet files as one data set.
+
+    Args:
+        name: Name of the data, for messages.
+        files: The files, in order.
+
+    Returns:
+        All rows.
+
+    Raises:
+        DataError: If a file is unreadable.
+    """
     paths = [str(file) for file in files]
     try:
         with quiet_datasets():
@@ -122,14 +143,24 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
 
 
 def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str, files: Sequence[str]) -> Path:
-    """Local snapshot of a repository of the hub, downloaded if it is not there.
+    """Local snapshot of a repository of the hub, downloaded if necessary.
 
-    files: patterns of what is needed. Raises DataError within seconds if it cannot be had.
+    Args:
+        repository: Repository id.
+        kind: Whether it is of a model or of a data set.
+        revision: Commit hash.
+        files: Patterns of the files that are needed.
+
+    Returns:
+        Folder of the snapshot.
+
+    Raises:
+        DataError: Within seconds, if the files are neither local nor downloadable.
     """
     reason = _unreachable(repository, kind, revision)
     try:
         with quiet_datasets():
-            # Asked for what it cannot reach, the hub's client would try for half a minute.
+            # The hub's client would try an unreachable hub for half a minute.
             folder = snapshot_download(
                 repository,
                 repo_type=kind,
@@ -138,12 +169,12 @@ def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str
                 local_files_only=reason is not None,
             )
     except (OSError, ValueError, HfHubHTTPError) as error:
-        raise DataError(f"{repository} cannot be had from the hub ({reason or one_line(error)})") from error
+        raise DataError(f"{repository} cannot be downloaded from the hub ({reason or one_line(error)})") from error
     return Path(folder)
 
 
 def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: str) -> str | None:
-    """Why the hub does not give a repository, asked once and with a short timeout; None if it does."""
+    """Why the hub does not give a repository, after one request with a short timeout; None if it does."""
     try:
         HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_TIMEOUT)
     # The client's transport library, and with it the errors of a broken network, differ by version.

@@ -4,9 +4,14 @@ import numpy as np
 
 
 def stratified_halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of two disjoint halves of every class, each sorted; the first half has the odd item.
+    """Two disjoint halves of a pool, stratified by class; the first half has the odd item of a class.
 
-    labels: ``[item]`` integers. The halves depend on ``labels`` and ``seed`` alone.
+    Args:
+        labels: ``[item]`` integers.
+        seed: Seed of the split; the halves depend on it and on ``labels`` alone.
+
+    Returns:
+        Sorted positions of the items of both halves.
     """
     generator = np.random.default_rng(seed)
     first, second = [], []

@@ -37,7 +37,7 @@ tiny_words = tests.methods.test_chats:TinyWords
 
 
 class TinyWords(Task):
-    """Two words of each class support, one of each is asked; answers are one token after a prompt and in a turn."""
+    """Two support words and one query word of each class; answers are one token after a prompt and in a turn."""
 
     kind = Kind.TEXT_CLASSIFICATION
     protocol = Protocol(episodes=1, queries=1)

@@ -219,7 +219,7 @@ def test_what_is_no_text_by_its_name_is_named(tmp_path: Path) -> None:
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     write_texts(tmp_path, {"good": 2, "bad": 2})
     (tmp_path / "bad" / "1.txt").write_bytes("schön".encode("latin-1"))
-    with pytest.raises(DataError, match=r"bad/1\.txt cannot be read as UTF-8 text: .*; mend or remove it"):
+    with pytest.raises(DataError, match=r"bad/1\.txt cannot be read as UTF-8 text: .*; repair or remove it"):
         load(tmp_path)
 
 
