@@ -5,25 +5,48 @@ from typing import Annotated
 
 import typer
 
-from bench.scaffold.write import _new
+from bench import registry
+from bench.contracts.kinds import Kind
+from bench.scaffold.write import new_plugin
 
 app = typer.Typer(
-    help="Write a new method or task that works, and its test.", no_args_is_help=True, rich_markup_mode=None
+    help="Write a new method, task, backbone or metric that works, and its test.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 NameArgument = Annotated[str, typer.Argument(help="Its name on the command line, and its file's.")]
 PackageOption = Annotated[
     Path | None, typer.Option(help="Folder of a package of your own, new or not; by default inside the project.")
 ]
+KindOption = Annotated[Kind, typer.Option(help="The kind of task.")]
 
 
 @app.command()
 def method(name: NameArgument, package: PackageOption = None) -> None:
-    """Write a method: methods/NAME.py here, or a package with an entry point."""
-    _new("method", name, package)
+    """Write a method: cosines with class means."""
+    _write("methods", name, package)
 
 
 @app.command()
-def task(name: NameArgument, package: PackageOption = None) -> None:
-    """Write a task: tasks/NAME.py here, or a package with an entry point."""
-    _new("task", name, package)
+def task(name: NameArgument, kind: KindOption = Kind.TEXT_CLASSIFICATION, package: PackageOption = None) -> None:
+    """Write a task of any kind, with a few items of its own."""
+    _write("tasks", name, package, f"task_{kind}")
+
+
+@app.command()
+def backbone(name: NameArgument, package: PackageOption = None) -> None:
+    """Write a backbone: an image encoder with random weights."""
+    _write("backbones", name, package)
+
+
+def _write(group: registry.Group, name: str, package: Path | None, template: str | None = None) -> None:
+    written = new_plugin(group, name, package, template)
+    for path in written.paths:
+        typer.echo(f"wrote {path}")
+    if written.entry_point:
+        table, entry = written.entry_point
+        typer.echo(f"{written.project} is there already; add under {table}:\n{entry}")
+    if package is not None:
+        typer.echo(f"to install it: pip install --editable {package}")
+    typer.echo(f"to test it: bench test {name}")

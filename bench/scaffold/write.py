@@ -1,69 +1,88 @@
-"""New plugins from templates."""
+"""New plugins from templates: a working file and a test that subclasses its contract suite."""
 
 import keyword
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Literal
-
-import typer
 
 from bench import registry
 from bench.contracts.errors import StoreError, UsageError
 
-Kind = Literal["method", "task"]
+
+@dataclass(frozen=True)
+class Written:
+    """What a new plugin consists of.
+
+    Attributes:
+        paths: The files that were written.
+        project: The ``pyproject.toml`` of the package; None inside the project, whose plugins need no entry point.
+        entry_point: Lines to add to ``project``; empty where it was written with them.
+    """
+
+    paths: list[Path]
+    project: Path | None = None
+    entry_point: tuple[str, ...] = ()
 
 
-GROUPS: dict[Kind, registry.Group] = {"method": "methods", "task": "tasks"}
+def noun(group: registry.Group) -> str:
+    """The word for one plugin of a group: ``method`` for ``methods``."""
+    return group.removesuffix("s")
 
 
-def _new(kind: Kind, name: str, package: Path | None) -> None:
-    group = GROUPS[kind]
+def new_plugin(group: registry.Group, name: str, package: Path | None, template: str | None = None) -> Written:
+    """Write a plugin that works, and its test.
+
+    Args:
+        group: The kind of plugin.
+        name: Its name on the command line, and its file's.
+        package: Folder of a package of the user's own, new or not; None for the project's own folders.
+        template: Name of the plugin's template; by default the noun of its group.
+
+    Returns:
+        The files, and what to add to an existing ``pyproject.toml``.
+
+    Raises:
+        UsageError: The name cannot be used, or a file is there already; nothing is written then.
+        StoreError: A file cannot be written.
+    """
+    kind = noun(group)
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != name.lower():
         raise UsageError(f"a {kind} needs a name in lower case that is a Python name, such as my_{kind}; got {name!r}")
     if name in registry.find(group):
         raise UsageError(f"{group} has a {name!r} already, from {registry.get(group, name).origin}; take another name")
-    written = _inside(kind, name) if package is None else _outside(kind, name, package)
-    for path in written:
-        typer.echo(f"wrote {path}")
-    if package is not None:
-        typer.echo(f"to install it: pip install --editable {package}")
-    typer.echo(f"to test it: bench test {name}")
+    templates = (template or kind, f"test_{kind}")
+    return _inside(group, name, templates) if package is None else _outside(group, name, templates, package)
 
 
-def _inside(kind: Kind, name: str) -> list[Path]:
-    """In a checkout of the project, which is where the folder is that methods are imported from."""
-    group = GROUPS[kind]
+def _inside(group: registry.Group, name: str, templates: tuple[str, str]) -> Written:
+    """A plugin in a checkout of the project, where plugins of a group are the modules of one folder."""
     root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
-        raise UsageError(f"bench is installed as a package here; use --package DIR for a {kind} of your own")
-    return _write(
-        {root / group / f"{name}.py": kind, root / "tests" / group / f"test_{name}.py": f"test_{kind}"},
-        name=name, title=_title(name), module=f"{group}.{name}",
-    )  # fmt: skip
+        raise UsageError(f"bench is installed as a package here; use --package DIR for a {noun(group)} of your own")
+    module = f"{registry.FOLDERS[group]}.{name}"
+    places = (root / f"{module.replace('.', '/')}.py", root / "tests" / group / f"test_{name}.py")
+    return Written(_write(dict(zip(places, templates, strict=True)), name=name, title=_title(name), module=module))
 
 
-def _outside(kind: Kind, name: str, folder: Path) -> list[Path]:
-    """In a package of the user's own; what is there already is not touched."""
+def _outside(group: registry.Group, name: str, templates: tuple[str, str], folder: Path) -> Written:
+    """A plugin in a package of the user's own; files that are there already are not touched."""
     package = folder.resolve().name.replace("-", "_").lower()
     if not package.isidentifier() or keyword.iskeyword(package):
         raise UsageError(f"--package needs a folder whose name can be a package's, such as my_plugins; got {folder}")
     project = folder / "pyproject.toml"
-    wanted = {folder / package / f"{name}.py": kind, folder / "tests" / f"test_{name}.py": f"test_{kind}"}
-    group = GROUPS[kind]
-    if project.exists():
-        typer.echo(f'{project} is there already; add under [project.entry-points."bench.{group}"]:')
-        typer.echo(f'{name} = "{package}.{name}:PLUGIN"')
-    else:
-        wanted[project] = "pyproject"
+    table, entry = f'[project.entry-points."bench.{group}"]', f'{name} = "{package}.{name}:PLUGIN"'
+    is_new = not project.exists()
+    places = (folder / package / f"{name}.py", folder / "tests" / f"test_{name}.py")
+    wanted = dict(zip(places, templates, strict=True)) | ({project: "pyproject"} if is_new else {})
     written = _write(
-        wanted, name=name, title=_title(name), module=f"{package}.{name}", package=package, group=group,
+        wanted, name=name, title=_title(name), module=f"{package}.{name}", package=package, table=table, entry=entry,
         distribution=package.replace("_", "-"),
     )  # fmt: skip
     init = folder / package / "__init__.py"
     if not init.exists():
         init.write_text(f'"""Plugins of {package}."""\n', encoding="utf-8")
-    return written
+    return Written(written, project, () if is_new else (table, entry))
 
 
 def _title(name: str) -> str:

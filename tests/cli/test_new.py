@@ -1,4 +1,4 @@
-"""``bench new`` and ``bench test``: what is written works as it stands, in a package of the user's own."""
+"""``bench new`` and ``bench test``: what is written works as it stands, in a checkout and in a package of one's own."""
 
 import os
 import shutil
@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.helpers.command import one_line
+from bench.contracts import Kind
+from tests.helpers.command import one_line, shell
 from tests.helpers.packages import install
 from tests.helpers.places import ROOT
 
@@ -20,56 +21,68 @@ def bench(tmp_path, monkeypatch, in_process):
     return in_process
 
 
-def installed(package, site):
-    """A package in a folder of its own, as pip installs it."""
-    install(package, site)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
+def with_path(site):
+    """The environment in which packages installed in a folder are found."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
 
 
-@pytest.mark.parametrize(("kind", "name"), [("method", "cosine_prototype"), ("task", "landscapes")])
-def test_an_outside_package_works_as_it_was_written(bench, tmp_path, kind, name):
-    code, out, err = bench("new", kind, name, "--package", "my-plugins")
+def run(*words, cwd=None, env=None):
+    """A module in a process of its own, which must succeed; its output."""
+    ended = subprocess.run(
+        [sys.executable, "-m", *map(str, words)], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.slow
+def test_an_installed_package_of_plugins_of_each_group_is_listed_and_passes(bench, tmp_path):
+    code, out, err = bench("new", "method", "cosine_prototype", "--package", "my-plugins")
     assert code == 0, err
     assert "pip install --editable my-plugins" in out
-    assert f"bench test {name}" in out
-    environment = installed(tmp_path / "my-plugins", tmp_path / "site")
+    assert "bench test cosine_prototype" in out
+    project = tmp_path / "my-plugins" / "pyproject.toml"
+    for group, name in (("task", "landscapes"), ("backbone", "convolutions")):
+        _, out, _ = bench("new", group, name, "--package", "my-plugins")
+        entry = f'{name} = "my_plugins.{name}:PLUGIN"'
+        assert f'add under [project.entry-points."bench.{group}s"]:\n{entry}\n' in out
+        project.write_text(project.read_text() + f'\n[project.entry-points."bench.{group}s"]\n{entry}\n')
+    install(tmp_path / "my-plugins", tmp_path / "site")
+    environment = with_path(tmp_path / "site")
+    for group, name in (("methods", "cosine_prototype"), ("tasks", "landscapes"), ("backbones", "convolutions")):
+        assert name in run("bench", "list", group, env=environment)
+        assert " passed" in run("bench", "test", name, env=environment)
+    assert " passed" in run(
+        "pytest", "-q", "-p", "no:cacheprovider", tmp_path / "my-plugins" / "tests", env=environment
+    )
 
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=False
-        )
 
-    contract = run("bench", "test", name)
-    assert contract.returncode == 0, contract.stdout
-    assert " passed" in contract.stdout
-    own = run("pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "my-plugins" / "tests"))
-    assert own.returncode == 0, own.stdout
-    assert name in run("bench", "list", f"{kind}s").stdout
-
-
-@pytest.mark.parametrize(("kind", "name"), [("method", "cosine_prototype"), ("task", "my_words")])
-def test_what_is_written_into_a_checkout_works_there(tmp_path, kind, name):
+@pytest.mark.slow
+def test_what_is_written_into_a_checkout_works_there(tmp_path):
     checkout = tmp_path / "checkout"
     for part in ("bench", "methods", "tasks", "sweeps", "tests"):
         shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", checkout)
-
-    def run(*words):
-        # The current folder comes first on a module's path, so that the copy is what runs.
-        ended = subprocess.run(
-            [sys.executable, "-m", *words], cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        return ended.stdout
-
-    assert f"wrote {checkout / f'{kind}s' / name}.py" in run("bench", "new", kind, name)
-    assert name in run("bench", "list", f"{kind}s")
-    assert " passed" in run("bench", "test", name)
-    assert " passed" in run("pytest", "-q", "-p", "no:cacheprovider", f"tests/{kind}s/test_{name}.py")
+    # The current folder comes first on a module's path, so that the copy is what runs.
+    place = {"cwd": checkout, "env": os.environ | {"PYTHONPATH": str(checkout)}}
+    written = {"method": "methods", "task": "tasks", "backbone": "bench/backbones"}
+    for kind, folder in written.items():
+        assert f"wrote {checkout / folder}/my_{kind}.py" in run("bench", "new", kind, f"my_{kind}", **place)
+    assert "my_method" in run("bench", "list", "methods", **place)
+    assert " passed" in run("bench", "test", "my_backbone", **place)
+    tests = [f"tests/{kind}s/test_my_{kind}.py" for kind in written]
+    assert " passed" in run("pytest", "-q", "-p", "no:cacheprovider", *tests, **place)
+    run("mypy", *(f"{folder}/my_{kind}.py" for kind, folder in written.items()), **place)
 
 
-def test_a_second_plugin_is_told_how_to_enter_the_package(bench, tmp_path):
+@pytest.mark.parametrize("kind", Kind)
+def test_a_task_is_of_the_kind_that_is_wanted(bench, tmp_path, kind):
+    code, _, err = bench("new", "task", "mine", "--kind", kind, "--package", "plugins")
+    assert code == 0, err
+    assert f"kind = Kind.{kind.name}\n" in (tmp_path / "plugins" / "plugins" / "mine.py").read_text()
+
+
+def test_a_second_plugin_leaves_the_packages_project_file_as_it_is(bench, tmp_path):
     bench("new", "method", "first_one", "--package", "plugins")
     before = (tmp_path / "plugins" / "pyproject.toml").read_text()
     code, out, _ = bench("new", "task", "second_one", "--package", "plugins")
@@ -84,9 +97,10 @@ def test_a_second_plugin_is_told_how_to_enter_the_package(bench, tmp_path):
         (("method", "Faast-2"), "a method needs a name in lower case that is a Python name, such as my_method"),
         (("method", "faast"), "methods has a 'faast' already, from bench; take another name"),
         (("task", "class"), "a task needs a name in lower case"),
+        (("backbone", "hf"), "backbones has a 'hf' already, from bench; take another name"),
     ],
 )
-def test_a_name_that_cannot_be_is_told(bench, words, error):
+def test_a_name_that_cannot_be_used_is_one_line(bench, words, error):
     assert error in one_line(bench("new", *words, "--package", "plugins"), 2)
 
 
@@ -95,14 +109,30 @@ def test_nothing_is_overwritten(bench):
     assert "is there already" in one_line(bench("new", "method", "first_one", "--package", "plugins"), 2)
 
 
-def test_an_unknown_plugin_suggests_the_nearest(bench):
-    assert "did you mean 'faast'" in one_line(bench("test", "fast"), 2)
+@pytest.mark.parametrize(("name", "close"), [("fast", "faast"), ("digit", "digits"), ("smollm2", "smollm2_135m")])
+def test_an_unknown_plugin_suggests_the_nearest_of_any_group(bench, name, close):
+    assert f"did you mean '{close}'" in one_line(bench("test", name), 2)
 
 
+def test_a_folder_of_data_that_is_not_there_is_one_line(bench):
+    assert "--data needs a folder, got nowhere" in one_line(bench("test", "digits", "--data", "nowhere"), 2)
+
+
+@pytest.mark.slow
 def test_a_plugin_that_breaks_the_contract_fails(outside):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *filter(None, sys.path)])}
-    ended = subprocess.run(
-        [sys.executable, "-m", "bench", "test", "faulty"], env=environment, capture_output=True, text=True, check=False
-    )
+    ended = shell("test", "faulty", **{"PYTHONPATH": with_path(outside)["PYTHONPATH"]})
     assert ended.returncode == 1
     assert "failed" in ended.stdout
+
+
+@pytest.mark.slow
+def test_a_task_without_its_data_ends_with_one_line_and_with_them_passes(tmp_path):
+    ended = shell("test", "text_folder", BENCH_DATA="")
+    assert ended.returncode == 1
+    assert "text_folder reads your own texts: give --data DIR" in ended.stdout
+    for name in ("good", "bad"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            (tmp_path / name / f"{number}.txt").write_text(f"{name} {number}")
+    ended = shell("test", "text_folder", "--data", tmp_path)
+    assert ended.returncode == 0, ended.stdout
