@@ -37,7 +37,8 @@ def write_sample(task: Task, folder: Path) -> Path | None:
         return write_folders(folder, {"cat": 4, "dog": 4})
     if isinstance(task, TextFolder):
         for split in ("train", "test"):
-            write_rows(folder / f"{split}.parquet", [f"{split} one", f"{split} two"], [0, 1])
+            texts = [f"{split} {number}" for number in range(2 * PER_CLASS)]
+            write_rows(folder / f"{split}.parquet", texts, [0, 1] * PER_CLASS)
         return folder
     if isinstance(source := getattr(task, "source", None), Source):
         for number, choices in enumerate(source.splits):
