@@ -11,6 +11,9 @@ import typer
 from bench import registry
 from bench.contracts.errors import UsageError, did_you_mean
 
+USAGE = 2
+"""Exit code of a wrong request."""
+
 
 def run_contract(
     plugin: Annotated[
@@ -32,5 +35,5 @@ def run_contract(
     folder = [] if data is None else [str(data.resolve())]
     # A process for each suite: what a plugin does to its process reaches no other, and nothing heavy is imported here.
     commands = [[sys.executable, "-m", "bench.testing", group, plugin, *folder] for group in groups]
-    failed = [command for command in commands if subprocess.run(command, check=False).returncode]
-    raise typer.Exit(1 if failed else 0)
+    codes = [subprocess.run(command, check=False).returncode for command in commands]
+    raise typer.Exit(USAGE if USAGE in codes else int(any(codes)))

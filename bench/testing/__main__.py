@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from bench import own_packages, registry
-from bench.contracts import BenchError, LanguageBackbone
+from bench.contracts import LanguageBackbone, UsageError
 
 SUITES: dict[registry.Group, str] = {"methods": "TestMethod", "tasks": "TestTask", "backbones": "TestBackbone"}
 """Classes of ``bench.testing.named_plugin``, which pytest imports itself, so that it can explain failed assertions."""
@@ -22,10 +22,14 @@ def suite_of(group: registry.Group, name: str) -> str:
         name: Its name, with its argument if it takes one.
 
     Raises:
-        UsageError: The plugin cannot be imported.
+        UsageError: The plugin cannot be imported, or its argument is unknown, missing or not wanted.
     """
-    if group == "backbones" and issubclass(registry.backbone_class(name), LanguageBackbone):
-        return "TestLanguageBackbone"
+    if group == "tasks":
+        registry.task_argument(name)
+    if group == "backbones":
+        registry.backbone_argument(name)
+        if issubclass(registry.backbone_class(name), LanguageBackbone):
+            return "TestLanguageBackbone"
     return SUITES[group]
 
 
@@ -43,5 +47,6 @@ if __name__ == "__main__":
     own_packages.put_first()
     try:
         sys.exit(main(cast(registry.Group, sys.argv[1]), *sys.argv[2:]))
-    except BenchError as error:
-        sys.exit(f"bench: {error}")
+    except UsageError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)

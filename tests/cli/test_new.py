@@ -126,7 +126,10 @@ def test_a_plugin_that_breaks_the_contract_fails(outside):
 
 
 @pytest.mark.slow
-def test_a_task_without_its_data_ends_with_one_line_and_with_them_passes(tmp_path):
+def test_a_task_without_its_argument_or_data_ends_with_one_line(tmp_path):
+    ended = shell("test", "iwslt2017")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("bench: task iwslt2017 needs an argument")
     ended = shell("test", "text_folder", BENCH_DATA="")
     assert ended.returncode == 1
     assert "text_folder reads your own texts: give --data DIR" in ended.stdout

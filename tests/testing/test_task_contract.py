@@ -1,20 +1,54 @@
-"""The contract suite of tasks on every task, each on its own data or on a small local sample."""
+"""The contract suite of tasks on every task and variant, each on its own data or on a small local sample."""
 
 from pathlib import Path
 
 import pytest
 
 from bench import registry
-from bench.contracts import Task
+from bench.contracts import Task, UsageError
 from bench.testing.task_contract import TaskContract
 from tests.helpers.task_samples import write_sample
 
 
+def task_names() -> list[str]:
+    """Every task that needs no argument, and every variant."""
+    names = [*registry.find("tasks"), *registry.task_variants()]
+    return sorted(name for name in names if is_whole(name))
+
+
+def is_whole(name: str) -> bool:
+    """Whether a task's name needs no further argument."""
+    try:
+        registry.task_argument(name)
+    except UsageError:
+        return False
+    return True
+
+
 class TestEveryTask(TaskContract):
-    @pytest.fixture(params=sorted({*registry.find("tasks"), *registry.task_variants()} - {"iwslt2017"}))
+    @pytest.fixture(params=task_names())
     def task(self, request: pytest.FixtureRequest) -> Task:
         return registry.make_task(request.param)
 
     @pytest.fixture
     def data(self, task: Task, tmp_path: Path) -> Path | None:
         return write_sample(task, tmp_path / "data")
+
+
+class TestChats(TaskContract):
+    @pytest.fixture(params=["lexicon", "banking77", "iwslt2017:en-fr"])
+    def plain(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture
+    def task(self, plain: str) -> Task:
+        return registry.make_task(plain, "chat")
+
+    @pytest.fixture
+    def data(self, plain: str, tmp_path: Path) -> Path | None:
+        return write_sample(registry.make_task(plain), tmp_path / "data")
+
+
+def test_a_task_without_its_argument_is_not_whole() -> None:
+    assert not is_whole("iwslt2017")
+    assert {"digits", "iwslt2017:de-en", "mini_imagenet", "mini_imagenet:ids"} <= set(task_names())
