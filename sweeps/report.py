@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.contracts import StoreError
 from bench.runs.trackers import WandbTracker
 from bench.spec.suite import task_slug
+from bench.toolkit.files import write_atomic
 from sweeps.study import REASON, Sweep
 
 LEAST = 4
@@ -61,7 +62,7 @@ def write_page(sweep: Sweep, path: Path) -> None:
         f"<h1>{escape(sweep.name)}</h1><p>{escape(summary(sweep))}</p>{_table(sweep)}{''.join(parts)}</body></html>\n"
     )
     try:
-        path.write_text(text, encoding="utf-8")
+        write_atomic(path, text)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
 

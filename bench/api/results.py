@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.contracts.errors import StoreError, did_you_mean
 from bench.contracts.validation import validated
 from bench.spec.suite import Names, ShotsList
+from bench.toolkit.files import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +217,7 @@ class Results(Sequence["Record"]):
         """
         text = self.table("html", break_even)
         try:
-            Path(path).write_text(text, encoding="utf-8")
+            write_atomic(Path(path), text)
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from error
         return Path(path)

@@ -10,6 +10,7 @@ from bench import api
 from bench.api.results import Format
 from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
 from bench.contracts.errors import StoreError, UsageError
+from bench.toolkit.files import write_atomic
 
 
 def leaderboard(
@@ -39,6 +40,6 @@ def leaderboard(
         typer.echo(text, nl=False)
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        write_atomic(out, text)
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error

@@ -7,7 +7,6 @@ the same item. An item that cannot be read does not stop the others; it is named
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from bench.contracts import Backbone, BenchError, DataError, Features, Numerical
 from bench.data.episodes import Positions
 from bench.spec.suite import RunSpec
 from bench.toolkit.code_hash import code_hash
-from bench.toolkit.files import cache_folder
+from bench.toolkit.files import atomic_path, cache_folder
 from bench.toolkit.versions import PROTOCOL, library_versions
 
 FORMAT = 1
@@ -115,10 +114,8 @@ class FeatureCache:
         name = hashlib.sha256(positions.tobytes()).hexdigest()[:24]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as folder:
-                written = Path(folder) / name
+            with atomic_path(self.folder / f"{name}.safetensors") as written:
                 save_file(tensors, written, {"identity": self.identity})
-                written.replace(self.folder / f"{name}.safetensors")
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"features cannot be written to {self.folder}: {error}; free space or set BENCH_CACHE"

@@ -13,6 +13,7 @@ from bench.results.grouping import budget_text
 from bench.results.predictions import FIELDS
 from bench.results.record import Record
 from bench.results.store import Store
+from bench.toolkit.files import atomic_path
 
 STAGES = ("encode", "adapt", "query")
 COSTS = (
@@ -80,6 +81,7 @@ def write(table: pa.Table, out: Path) -> None:
     if out.suffix not in writers:
         raise UsageError(f"--out needs a name that ends in {' or '.join(writers)}, got {out}")
     try:
-        writers[out.suffix](table, out)
+        with atomic_path(out) as temporary:
+            writers[out.suffix](table, temporary)
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror or error}") from error

@@ -20,7 +20,7 @@ from bench.contracts.errors import StoreError
 from bench.results.migrations import MIGRATIONS
 from bench.results.predictions import QueryPredictions
 from bench.results.record import SCHEMA_VERSION, Record, SideFile, run_id
-from bench.toolkit.files import _write_whole
+from bench.toolkit.files import write_atomic
 
 PREDICTIONS = "predictions"
 OLD_PREDICTIONS = "outcomes"
@@ -139,8 +139,10 @@ class Store:
                 record = record.model_copy(update={"predictions": file})
                 if not self.predictions_path(file).exists():
                     made = self.predictions_path(file)
-                    _write_whole(made, content)
-            _write_whole(self.path(record.id), record.model_dump_json(indent=1).encode())
+                    made.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomic(made, content)
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.path(record.id), record.model_dump_json(indent=1).encode())
         except OSError as error:
             if made is not None:
                 made.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from bench.contracts.errors import StoreError, UsageError
 from bench.contracts.validation import validated
 from bench.spec.suite import read_yaml
 from bench.spec.tuning import Tuning
+from bench.toolkit.files import write_atomic
 
 
 class Best(BaseModel):
@@ -26,7 +27,7 @@ class Best(BaseModel):
         """As YAML. Raises StoreError if the disk refuses it."""
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
         try:
-            path.write_text(text, encoding="utf-8")
+            write_atomic(path, text)
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
 

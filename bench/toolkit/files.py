@@ -3,6 +3,8 @@
 import hashlib
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,15 +74,39 @@ def text_hash(*parts: str) -> str:
     return digest.hexdigest()
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file that has its name only once all of it is on the disk. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Write a file through another name, so that its own name always stands for a whole file.
+
+    Args:
+        path: The file, in a folder that is there.
+
+    Yields:
+        A path beside it to write to. Once its content is on the disk it takes the file's name; after an error it is
+        deleted, and an earlier file stays.
+
+    Raises:
+        OSError: The disk refuses it.
+    """
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file, in a folder that is there.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        OSError: The disk refuses it; an earlier file stays.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.contracts import StoreError, UsageError
 from bench.contracts.errors import DataError
+from bench.toolkit.files import write_atomic
 
 SCORER = "external.layers.{}.memory_reader.scorer.weight"
 READOUT = "external.layers.{}.interpreter.out_proj.weight"
@@ -98,10 +99,7 @@ def write_readouts(out: Path, readouts: list[Readout], about: Mapping[str, objec
     for number, readout in enumerate(readouts):
         for name, tensor in ((SCORER, readout.scorer), (READOUT, readout.out)):
             tensors[name.format(number)] = tensor.detach().float().cpu().contiguous()
-    partial = out.with_name(f".{out.name}.part")
     try:
-        partial.write_bytes(save(tensors, {name: str(value) for name, value in about.items()}))
-        partial.replace(out)
+        write_atomic(out, save(tensors, {name: str(value) for name, value in about.items()}))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None
