@@ -73,7 +73,8 @@ class RichReporter:
         Args:
             spec: The run.
         """
-        self.progress.update(self.runs, description=f"{task_text(spec)} {spec.method} shots={spec.shots} seed={spec.seed}")
+        description = f"{task_text(spec)} {spec.method} shots={spec.shots} seed={spec.seed}"
+        self.progress.update(self.runs, description=description)
 
     def done(self, record: Record) -> None:
         """Advance the bar, and report a failure at once.
