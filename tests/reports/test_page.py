@@ -129,4 +129,4 @@ def test_the_page_of_one_task_compared_with_one_method(bench):
 def test_a_terminal_is_spared_the_page(bench):
     code, out, err = bench(terminal=True)
     assert (code, out) == (2, "")
-    assert err == "bench: a page is no reading for a terminal: --format html needs --out FILE, or a pipe\n"
+    assert err == "bench: an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe\n"
