@@ -30,10 +30,10 @@ def fit_parameters(
         The config, and the violation where even the smallest size exceeds the limit.
     """
     field = str(method.sized_by)
-    each = method(config.model_copy(update={field: 1}), backbone, shape).trainable_params()
-    fitting = limit // each
+    per_unit = method(config.model_copy(update={field: 1}), backbone, shape).trainable_params()
+    fitting = limit // per_unit
     if fitting == 0:
-        return config, Violation("trainable_params", limit, each)
+        return config, Violation("trainable_params", limit, per_unit)
     most = next(bound.le for bound in type(config).model_fields[field].metadata if hasattr(bound, "le"))
     return config.model_copy(update={field: min(fitting, most)}), None
 
@@ -50,12 +50,12 @@ def fit_steps(budget: Budget, counted: GroupResult, encode: StageCosts, group: E
     Returns:
         The number of steps, 0 if not even one fits; None without such limits.
     """
-    found = [budget.steps] if budget.steps else []
+    allowed = [budget.steps] if budget.steps else []
     if budget.flops and counted.steps:
-        each = counted.step_flops or counted.adapt_flops
-        once = counted.adapt_flops - each * counted.steps + support_encode_flops(encode, group)
-        found.append(max(0, int((budget.flops - once) // max(1, each))))
-    return min(found) if found else None
+        per_step = counted.step_flops or counted.adapt_flops
+        once = counted.adapt_flops - per_step * counted.steps + support_encode_flops(encode, group)
+        allowed.append(max(0, int((budget.flops - once) // max(1, per_step))))
+    return min(allowed) if allowed else None
 
 
 def support_encode_flops(encode: StageCosts, group: EpisodeGroup) -> float:

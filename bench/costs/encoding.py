@@ -34,13 +34,13 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
         Seconds, peak memory and operations of all items together.
     """
     positions = np.arange(len(pool.labels))
-    found: list[StageCost] = []
+    costs: list[StageCost] = []
     batch = backbone.collate([backbone.prepare(row["input"]) for row in pool.inputs])
     # With gradients enabled a backbone stays in the thread that the counter observes; no gradient is needed.
     with FlopMeter() as counter, torch.enable_grad():
         backbone.encode(batch)
-    repeated(lambda: found.append(encode(backbone, pool, positions, devices).cost))
-    return stage_costs(found[1:] or found, counter.total)
+    repeated(lambda: costs.append(encode(backbone, pool, positions, devices).cost))
+    return stage_costs(costs[1:] or costs, counter.total)
 
 
 def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
@@ -52,16 +52,16 @@ def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
     Returns:
         A pool of these items with all labels 0.
     """
-    found = concatenate_datasets(
+    items = concatenate_datasets(
         [pool.inputs.with_format(None).select(np.unique(part[part != PADDING])) for pool, part in pools]
     )
     shown = pools[0][0].inputs.format
-    found = found.with_format(shown["type"], **shown["format_kwargs"])
-    order = np.arange(len(found))
-    if isinstance(found[0]["input"], str):
-        order = np.argsort([len(text) for text in found["input"]], kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(found) - 1, SAMPLE).astype(int))]
-    return Pool(in_memory(found, chosen), np.zeros(len(chosen), dtype=np.int64))
+    items = items.with_format(shown["type"], **shown["format_kwargs"])
+    order = np.arange(len(items))
+    if isinstance(items[0]["input"], str):
+        order = np.argsort([len(text) for text in items["input"]], kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(items) - 1, SAMPLE).astype(int))]
+    return Pool(in_memory(items, chosen), np.zeros(len(chosen), dtype=np.int64))
 
 
 def scaled(cost: StageCosts, share: float) -> StageCosts:

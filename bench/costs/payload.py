@@ -75,8 +75,8 @@ def in_memory(inputs: Dataset, positions: Positions) -> Dataset:
     with quiet_datasets():
         # Rows are copied as they are stored; a transform that opens files is applied where they are read.
         stored = inputs.with_format(None).select(positions).flatten_indices(keep_in_memory=True)
-    made: Dataset = stored.with_format(shown["type"], **shown["format_kwargs"])
-    return made
+    selected: Dataset = stored.with_format(shown["type"], **shown["format_kwargs"])
+    return selected
 
 
 def _renumbered(positions: Positions) -> Positions:
@@ -86,12 +86,12 @@ def _renumbered(positions: Positions) -> Positions:
 
 
 def _part(pool: Pool, table: FeatureTable, positions: Positions) -> tuple[Pool, FeatureTable]:
-    wanted = np.unique(positions[positions != PADDING])
-    if len(wanted) == 0:  # a pool needs an item, even an unused one
-        wanted = np.zeros(1, dtype=np.int64)
-    targets = None if pool.targets is None else [pool.targets[position] for position in wanted]
-    smaller = FeatureTable(table.split, np.full(len(wanted), PADDING, dtype=np.int64))
-    if table.keys.numel() and (table.row[wanted] >= 0).all():
-        keys, prior = table.gather(wanted[None])
-        smaller.add(np.arange(len(wanted)), Features(keys[0], prior[0]))
-    return Pool(in_memory(pool.inputs, wanted), pool.labels[wanted], targets), smaller
+    distinct = np.unique(positions[positions != PADDING])
+    if len(distinct) == 0:  # a pool needs an item, even an unused one
+        distinct = np.zeros(1, dtype=np.int64)
+    targets = None if pool.targets is None else [pool.targets[position] for position in distinct]
+    smaller = FeatureTable(table.split, np.full(len(distinct), PADDING, dtype=np.int64))
+    if table.keys.numel() and (table.row[distinct] >= 0).all():
+        keys, prior = table.gather(distinct[None])
+        smaller.add(np.arange(len(distinct)), Features(keys[0], prior[0]))
+    return Pool(in_memory(pool.inputs, distinct), pool.labels[distinct], targets), smaller

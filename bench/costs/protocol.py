@@ -115,7 +115,7 @@ def measure_episode(backbone: Backbone, request: CostRequest) -> CostResult:
     kept = results[1:] or results or [counted]
     costs = _costs(kept, counted, request, group, repeats=0 if counted_pass_only else len(kept))
     exceeded = violations(budget, costs, statistics.median(result.step_seconds for result in kept))
-    # Whatever stopped this episode, all others take the same number of steps.
+    # All other episodes take as many steps as this one, which a limit may have stopped.
     steps = costs.steps if budget.limits() and costs.steps else None
     typical = next(result for result in kept if result.steps == costs.steps)
     return CostResult(costs, run.config, steps, tuple(exceeded), typical)

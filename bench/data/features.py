@@ -1,8 +1,8 @@
-"""Encode each item once and keep the result.
+"""Features of items: a table in memory and a cache on disk, so that each item is encoded once.
 
-The cache is a folder for all that decides features (see ``pool_cache``); in it every encoding pass leaves
-one immutable safetensors shard, written atomically. Two processes may share it: at worst both encode
-the same item. An item that cannot be read does not stop the others; it is named when a run needs it.
+The cache of a pool is a folder named by everything that determines the features (see ``pool_cache``). Each encoding
+pass adds one immutable safetensors shard, written atomically. Two processes may share a cache: at worst both encode
+the same item. An unreadable item does not stop the others; it is an error of the runs that need it.
 """
 
 import hashlib
@@ -26,14 +26,20 @@ from bench.toolkit.files import atomic_path, cache_folder
 from bench.toolkit.versions import PROTOCOL, library_versions
 
 FORMAT = 1
+"""Version of the layout of the shards."""
 _UNSEEN = DataError("it was never encoded")
 
 
 @dataclass
 class FeatureTable:
-    """Features of one pool of a task, by position; grows as items are encoded.
+    """Features of one pool of a task, by position; extended as items are encoded.
 
-    row: ``[pool]``, where an item's features are, -1 if it has none. broken: why an item has no features.
+    Attributes:
+        split: "support" or "query".
+        row: ``[pool]``, row of each item in ``keys`` and ``prior``, -1 without features.
+        keys: ``[row, dim_k]``.
+        prior: ``[row, dim_v]``.
+        broken: Errors of the items that could not be encoded, by position.
     """
 
     split: str
@@ -43,12 +49,24 @@ class FeatureTable:
     broken: dict[int, BenchError] = field(default_factory=dict)
 
     def missing(self, positions: Positions) -> Positions:
-        """Which of ``positions`` (each once, in order) have no features yet."""
-        wanted: Positions = np.unique(positions[positions >= 0])
-        return wanted[self.row[wanted] < 0]
+        """Positions without features.
+
+        Args:
+            positions: Positions in the pool, of any shape, -1 where padded.
+
+        Returns:
+            ``[item]``, those of them without features, sorted and without repetition.
+        """
+        distinct: Positions = np.unique(positions[positions >= 0])
+        return distinct[self.row[distinct] < 0]
 
     def add(self, positions: Positions, features: Features) -> None:
-        """Take in the features of ``positions``; refuse, by name, those that are not finite."""
+        """Add features; items whose features are not finite become broken.
+
+        Args:
+            positions: ``[item]``, positions in the pool.
+            features: Their features in the same order.
+        """
         finite = (features.keys.isfinite().all(-1) & features.prior.isfinite().all(-1)).numpy()
         for position in positions[~finite]:
             self.broken[int(position)] = NumericalError("its features must be finite numbers, got NaN or infinity")
@@ -59,20 +77,39 @@ class FeatureTable:
         self.prior = torch.cat([self.prior.reshape(-1, features.prior.shape[1]), features.prior[chosen]])
 
     def require(self, positions: Positions) -> None:
-        """Raise DataError or NumericalError, naming the items, if any of ``positions`` cannot be used."""
-        wanted = np.unique(positions[positions >= 0])
+        """Require features of all positions.
+
+        Args:
+            positions: Positions in the pool, of any shape, -1 where padded.
+
+        Raises:
+            DataError: If an item could not be read or was never encoded.
+            NumericalError: If the features of an item are not finite.
+        """
+        distinct = np.unique(positions[positions >= 0])
         bad = {int(position): self.broken.get(int(position), _UNSEEN) for position in self.missing(positions)}
         if bad:
             reasons = list(bad.items())
             named = "; ".join(f"{self.split} item {position}: {reason}" for position, reason in reasons[:3])
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             raise type(reasons[0][1])(
-                f"{len(bad)} of the {len(wanted)} {self.split} items of this run cannot be used: {named}{more}; "
-                "mend or remove them"
+                f"{len(bad)} of the {len(distinct)} {self.split} items of this run cannot be used: {named}{more}; "
+                "repair or remove them"
             )
 
     def gather(self, positions: Positions) -> tuple[Tensor, Tensor]:
-        """Keys ``[episode, item, dim_k]`` and priors ``[episode, item, dim_v]``, 0 where padded."""
+        """Features of the items of episodes.
+
+        Args:
+            positions: ``[episode, item]``, positions in the pool, -1 where padded.
+
+        Returns:
+            Keys ``[episode, item, dim_k]`` and priors ``[episode, item, dim_v]``, 0 where padded.
+
+        Raises:
+            DataError: If an item could not be read or was never encoded.
+            NumericalError: If the features of an item are not finite.
+        """
         self.require(positions)
         rows = torch.from_numpy(np.where(positions >= 0, self.row[np.maximum(positions, 0)], -1))
         present = (rows >= 0).unsqueeze(-1)
@@ -81,15 +118,37 @@ class FeatureTable:
 
 
 class FeatureCache:
-    """The folder that holds the encoded items of one pool."""
+    """Folder of the encoded items of one pool.
+
+    Attributes:
+        folder: The folder.
+        identity: Everything that determines the features, as JSON.
+    """
 
     def __init__(self, root: Path, identity: dict[str, Any]) -> None:
+        """Name the folder of a pool; nothing is read or written.
+
+        Args:
+            root: Folder of all caches.
+            identity: Everything that determines the features.
+        """
         text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
         self.folder = root / "features" / hashlib.sha256(text.encode()).hexdigest()[:24]
         self.identity = text
 
     def load(self, split: str, n_items: int) -> FeatureTable:
-        """All that is cached for a pool of ``n_items``. Raises StoreError on a damaged file."""
+        """Read the cached features of a pool.
+
+        Args:
+            split: "support" or "query".
+            n_items: Number of items of the pool.
+
+        Returns:
+            A table of the features, empty if none are cached.
+
+        Raises:
+            StoreError: If a shard is damaged.
+        """
         table = FeatureTable(split, np.full(n_items, -1, dtype=np.int64))
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
@@ -100,12 +159,20 @@ class FeatureCache:
             except (SafetensorError, OSError, KeyError, ValueError, IndexError, RuntimeError) as error:
                 raise StoreError(
                     f"feature cache file is damaged: {path} ({path.stat().st_size} bytes; {error}); "
-                    "delete it and run again, its items will be encoded anew"
+                    "delete it and run again to encode its items again"
                 ) from error
         return table
 
     def save(self, positions: Positions, features: Features) -> None:
-        """Write one shard, whole or not at all. Raises StoreError if the disk refuses it."""
+        """Write one shard atomically.
+
+        Args:
+            positions: ``[item]``, positions in the pool.
+            features: Their features in the same order.
+
+        Raises:
+            StoreError: If the shard cannot be written.
+        """
         tensors = {
             "positions": torch.from_numpy(positions),
             "keys": features.keys.contiguous(),
@@ -114,8 +181,8 @@ class FeatureCache:
         name = hashlib.sha256(positions.tobytes()).hexdigest()[:24]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self.folder / f"{name}.safetensors") as written:
-                save_file(tensors, written, {"identity": self.identity})
+            with atomic_path(self.folder / f"{name}.safetensors") as part:
+                save_file(tensors, part, {"identity": self.identity})
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"features cannot be written to {self.folder}: {error}; free space or set BENCH_CACHE"
@@ -123,10 +190,10 @@ class FeatureCache:
 
 
 def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str, device_kind: str) -> FeatureCache:
-    """Where the features of a task's pool are kept, the same for all runs that share them.
+    """The feature cache of a task's pool, shared by all runs with the same features.
 
-    The key holds all that a record's identity says of features, so that a record is never computed from features that
-    another version of a library, a plugin or the harness made.
+    Its key contains every fact of a record's identity that concerns features, so that no record is computed from
+    features of another version of a library, a plugin or the harness.
 
     Args:
         backbone: The encoder.
@@ -134,6 +201,9 @@ def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str, dev
         spec: One of the runs: its task, backbone and precision.
         split: "support" or "query".
         device_kind: "cpu", "cuda" or "mps".
+
+    Returns:
+        The cache.
     """
     identity = {
         "weights": backbone.fingerprint,

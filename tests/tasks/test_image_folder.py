@@ -214,7 +214,7 @@ def test_unreadable_files_are_counted_and_named_and_fail_the_run(runner: Runner,
     assert record.reason.startswith(f"{count} of the 14 support items of this run cannot be used: support item ")
     assert f"{folder}/dog/0" in record.reason
     assert "is no readable image" in record.reason
-    assert record.reason.endswith(f" and {count - 3} more; mend or remove them")
+    assert record.reason.endswith(f" and {count - 3} more; repair or remove them")
 
 
 def _is_readable(pool: Pool, index: int) -> bool:
