@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from bench.contracts.errors import StoreError, UsageError
 from bench.results.grouping import budget_text
+from bench.results.identity import protocol_of
 from bench.results.predictions import FIELDS
 from bench.results.record import Record
 from bench.results.store import Store
@@ -46,6 +47,7 @@ def runs(store: Store) -> pa.Table:
                 "metric": record.metric, "value": record.value, "ci95": record.ci95, "n_queries": record.n_queries,
                 **{f"{name}_seconds": seconds for name, seconds in stages.items()},
                 **{name: getattr(costs, name) if costs is not None else None for name in COSTS},
+                "device_model": costs.device if costs is not None else None, "protocol": protocol_of(record.identity),
                 "finished": record.provenance.get("finished"), "git": record.provenance.get("git"),
             }
         )  # fmt: skip

@@ -140,6 +140,7 @@ def test_export_has_a_row_for_each_run(records, store, tmp_path, suffix):
             assert float(row["value"]) == one.value
             assert float(row["adapt_seconds"]) == one.costs.adapt.seconds
             assert float(row["peak_memory_mb"]) == one.costs.peak_memory_mb
+            assert row["device_model"] == one.costs.device
 
 
 def test_export_of_queries(records, store, tmp_path):
