@@ -133,7 +133,7 @@ def _scores(rows: list[_Row], find: Find) -> list[Check]:
 def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check:
     rose = found.difference > 0
     verdict: Verdict = "ok"
-    if found.claims(adjusted_p):
+    if found.is_significant(adjusted_p):
         verdict = "regression" if rose == (record.metric in LOWER_IS_BETTER) else "better"
     told = (
         f"{found.difference:+.2f} ({found.interval.low:+.2f} to {found.interval.high:+.2f}), p {adjusted_p:.2g} "

@@ -71,7 +71,7 @@ def significant_pairs(groups: Mapping[Name, Sequence[Record]], find: Find) -> se
     pairs = {(a, b): paired(groups[a], groups[b], find_once) for a, b in combinations(groups, 2)}
     made = {pair: each for pair, each in pairs.items() if each is not None}
     adjusted = holm([each.p_value for each in made.values()])
-    return {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.claims(p)}
+    return {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.is_significant(p)}
 
 
 def _by_query(episodes: Sequence[tuple[Record, int]], find: Find) -> tuple[Integers, Floats] | None:
