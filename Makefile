@@ -13,10 +13,11 @@ SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
 
-# What measures time or memory comes first, alone; the rest side by side.
+# What measures time or memory comes first, alone; the rest side by side, and the notebook last.
 test: $(INSTALLED)
 	$(PYTEST) -m alone
 	$(PYTEST) -m "not alone" $(SIDE_BY_SIDE)
+	$(PYTEST) --nbmake --nbmake-timeout 600 docs/notebook.ipynb
 
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not alone" $(SIDE_BY_SIDE)
