@@ -44,7 +44,7 @@ app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
-    """Entry point: one line for what a user can mend, exit code 2 for usage and 1 for failures."""
+    """Entry point: errors of the user in one line; exit code 2 for usage and 1 for failures."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that spin long while they wait slow down a busy machine; those that never do, an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -13,7 +13,7 @@ app = typer.Typer(help="Verify, prune or export records.", no_args_is_help=True,
 
 @app.command()
 def verify(store: StoreOption = DEFAULT_STORE) -> None:
-    """Check that every record is whole and follows from what became of its queries; exit code 1 if not."""
+    """Check that every record is whole and follows from its predictions; exit code 1 if not."""
     from bench.results.store import Store
     from bench.results.verify import problems
 
@@ -34,7 +34,7 @@ def prune(
     failed: Annotated[bool, typer.Option("--failed", help="Also records of runs that failed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and keep it.")] = False,
 ) -> None:
-    """Delete files that nothing names, and records that are asked for. Not while runs are under way."""
+    """Delete files that no record names, and the chosen records. Not while runs are under way."""
     from bench.contracts.errors import StoreError
     from bench.results.prune import superfluous
     from bench.results.store import Store

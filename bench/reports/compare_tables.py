@@ -35,7 +35,7 @@ def _cells(one: Difference, a: str, b: str) -> list[str]:
         f"{paired.effect:+.2f}",
         "-" if paired.detectable is None else f"{paired.detectable:.2f}",
         f"{paired.n_units} {paired.unit}, {paired.test}",
-        {"a": a, "b": b, "none": "not told apart"}[one.verdict],
+        {"a": a, "b": b, "none": "no significant difference"}[one.verdict],
     ]
 
 

@@ -29,7 +29,7 @@ def test_a_comparison_as_markdown(compare):
 def test_a_comparison_as_table(compare):
     code, out, _ = compare("c", "a|x")
     assert code == 0
-    assert "not told apart" in out
+    assert "no significant difference" in out
     assert "20 episodes, Wilcoxon" in out
 
 
