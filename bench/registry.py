@@ -1,103 +1,38 @@
-"""Find a plugin by its file name, or by entry point.
+"""Plugins by file name or entry point, and methods by name, kind of task and config.
 
 A plugin is a module with a ``PLUGIN`` class. Names are listed without importing anything, so that
 ``bench list`` and ``bench --help`` stay fast.
 """
 
-import ast
 import pkgutil
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
-from bench.contracts.kinds import PromptStyle
+from bench.contracts.kinds import Kind, PromptStyle
+from bench.contracts.site import MultiSiteMethod, Site
 from bench.contracts.validation import validated
-from bench.toolkit.extras import missing_extra
+from bench.plugin import OWN, Plugin
 
 if TYPE_CHECKING:
     from bench.contracts import Backbone, Method, MethodConfig, Task
 
 Group = Literal["methods", "tasks", "backbones"]
+OLD_NAMES: dict[str, tuple[str, dict[str, str]]] = {
+    f"{name}_lm": (name, {"site": Site.HIDDEN_STATES.value})
+    for name in ("faast", "hebbian", "linear_projection", "ridge", "softmax_memory")
+}
+"""Methods of the first edition, which had a name for each site: their present names and the fields that they imply."""
+OLD_FIELDS = {"prior_count": "prior_strength"}
+"""Config fields of the first edition with their present names."""
 FOLDERS: dict[Group, str] = {"methods": "methods", "tasks": "tasks", "backbones": "bench.backbones"}
-OWN = "bench"
-"""Origin of the project's own plugins."""
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """Where a plugin was found. ``module`` can be imported; ``origin`` says who ships it."""
-
-    name: str
-    module: str
-    attribute: str
-    origin: str
-
-    def path(self) -> Path:
-        """The plugin's source file, found without running it."""
-        if self.origin == OWN:
-            place = own_packages.folder(self.module)
-            return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        try:
-            spec = find_spec(self.module)
-        except ModuleNotFoundError:  # not even its package is there
-            spec = None
-        if spec is None or spec.origin is None:
-            raise UsageError(
-                f"plugin {self.name!r} of {self.origin} names a module that is not installed: {self.module}"
-            )
-        return Path(spec.origin)
-
-    def summary(self) -> str:
-        """First line of the module's docstring."""
-        return (ast.get_docstring(self._parsed()) or "").partition("\n")[0]
-
-    def variants(self) -> dict[str, str]:
-        """Arguments that a task declares as ``variants``, with their summaries; read without importing it."""
-        classes = [node for node in self._parsed().body if isinstance(node, ast.ClassDef)]
-        for statement in (each for definition in classes for each in definition.body):
-            match statement:
-                case ast.AnnAssign(target=ast.Name(id="variants"), value=ast.expr() as value):
-                    pass
-                case ast.Assign(targets=[ast.Name(id="variants")], value=value):
-                    pass
-                case _:
-                    continue
-            try:
-                return cast("dict[str, str]", ast.literal_eval(value))
-            except ValueError:
-                place = f"{self.path()}:{value.lineno}"
-                raise UsageError(f"variants must be a literal with a text for each argument: {place}") from None
-        return {}
-
-    def _parsed(self) -> ast.Module:
-        path = self.path()
-        try:
-            return ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError) as error:
-            raise UsageError(f"plugin {self.name!r} of {self.origin} is no Python: {path}: {error}") from None
-
-    def load(self) -> Any:
-        """Import the plugin's class."""
-        try:
-            with own_packages.first() if self.origin == OWN else nullcontext():
-                module = import_module(self.module)
-        except (ImportError, SyntaxError) as error:
-            advice = missing_extra(error) if isinstance(error, ImportError) else None
-            raise UsageError(f"plugin {self.name!r} ({self.origin}) cannot be imported: {advice or error}") from error
-        if not hasattr(module, self.attribute):
-            raise UsageError(
-                f"{self.module} is no plugin: it needs a module-level name {self.attribute!r} that holds the class"
-            )
-        return getattr(module, self.attribute)
 
 
 def _from_entry_point(point: EntryPoint) -> Plugin:
@@ -223,9 +158,136 @@ def make_task(name: str, prompt: PromptStyle = "plain") -> "Task":
     return ChatTask(task)
 
 
+def method_name(name: str) -> tuple[str, Site | None]:
+    """The method and the site that a user's name for a method stands for.
+
+    Args:
+        name: A plugin's name, ``NAME@SITE``, or a name of the first edition such as ``faast_lm``.
+
+    Returns:
+        The plugin's name, and the site if the name says one.
+
+    Raises:
+        UsageError: For an unknown site.
+    """
+    base, at, site = name.partition("@")
+    if base in OLD_NAMES and base not in find("methods"):
+        present, implied = OLD_NAMES[base]
+        return present, _site(present, site if at else implied["site"])
+    return base, _site(base, site) if at else None
+
+
 def method_class(name: str) -> "type[Method]":
-    """The method plugin called ``name``."""
-    return cast("type[Method]", get("methods", name).load())
+    """The class of a method.
+
+    Args:
+        name: As for ``method_name``; without a site, the first that the method serves.
+
+    Returns:
+        The class that is instantiated.
+
+    Raises:
+        UsageError: For an unknown name, or a site that the method does not serve.
+    """
+    base, site = method_name(name)
+    found = get("methods", base).load()
+    if isinstance(found, type) and issubclass(found, MultiSiteMethod):
+        return found.at(site or found.sites()[0])
+    if site is not None:
+        raise UsageError(f"{base} has no choice of sites, got site={site}; leave it out")
+    return cast("type[Method]", found)
+
+
+def names_by_site(name: str) -> list[str]:
+    """The names of a method at each of its sites: ``NAME`` at the first, ``NAME@SITE`` at the others.
+
+    Args:
+        name: A plugin's name.
+
+    Returns:
+        Names for ``method_class``; the plugin's own name alone for a method without a choice of sites.
+    """
+    found = get("methods", name).load()
+    multiple = isinstance(found, type) and issubclass(found, MultiSiteMethod)
+    return [name, *(f"{name}@{site}" for site in found.sites()[1:])] if multiple else [name]
+
+
+@dataclass(frozen=True)
+class ResolvedMethod:
+    """A method as a run has it.
+
+    Attributes:
+        name: The plugin's name.
+        site: Where it stands; None for a method without a choice of sites.
+        method: The class that is instantiated.
+        config: The validated config.
+        fields: The config's fields as they were given, under their present names.
+        settings: ``fields`` with the site where it is not the default, as a record keeps them.
+    """
+
+    name: str
+    site: Site | None
+    method: "type[Method]"
+    config: "MethodConfig"
+    fields: dict[str, Any]
+    settings: dict[str, Any]
+
+
+def resolve_method(name: str, kind: Kind, values: Mapping[str, Any]) -> ResolvedMethod:
+    """Look up a method for a kind of task and validate its config.
+
+    Args:
+        name: As for ``method_name``.
+        kind: Kind of the task; it decides the site where neither ``name`` nor ``values`` does.
+        values: Fields of the config, and ``site``.
+
+    Returns:
+        The method's class and config. The class need not serve the kind, unless the user named a site.
+
+    Raises:
+        UsageError: For an unknown name or field, with the closest known one; for a site that the method does not
+            serve, at all or on this kind of task, with those it serves.
+    """
+    base, wanted = method_name(name)
+    fields = dict(values)
+    given = fields.pop("site", None)
+    if given is not None:
+        site = _site(base, given)
+        if wanted not in {None, site}:
+            raise UsageError(f"{name} stands at {wanted}, got site={site}; use {base} with the site alone")
+        wanted = site
+    found = get("methods", base).load()
+    if not (isinstance(found, type) and issubclass(found, MultiSiteMethod)):
+        method = method_class(name if wanted is None else f"{base}@{wanted}")
+        fields = _present_fields(base, method, fields)
+        return ResolvedMethod(base, None, method, validated(method.Config, fields, f"method {base}"), fields, fields)
+    default = found.default_site(kind)
+    site = wanted or default
+    method = found.at(site)
+    if wanted is not None and kind not in method.kinds:
+        there = [each for each in found.sites() if kind in found.at(each).kinds]
+        raise UsageError(f"{base} has no site {site} on {kind}; its sites there: {', '.join(there) or 'none'}")
+    fields = _present_fields(base, method, fields)
+    config = validated(method.Config, fields, f"method {base} at {site}")
+    settings = fields if site is default else {"site": site.value, **fields}
+    return ResolvedMethod(base, site, method, config, fields, settings)
+
+
+def _site(method: str, text: Any) -> Site:
+    if text not in set(Site):
+        raise UsageError(f"{method} needs one of the sites {', '.join(Site)}, got {text!r}")
+    return Site(text)
+
+
+def _present_fields(name: str, method: "type[Method]", values: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a config with names of the first edition replaced."""
+    present = {}
+    for field, value in values.items():
+        renamed = OLD_FIELDS.get(field, field) if field not in method.Config.model_fields else field
+        if renamed in present:
+            raise UsageError(f"method {name}: {field} is given twice, by its present and its old name; leave one out")
+        present[renamed] = value
+    return present
 
 
 def backbone_class(name: str) -> "type[Backbone]":
@@ -248,8 +310,3 @@ def backbone_argument(name: str) -> tuple[str, ...]:
         wanted = f"no argument: use {plugin}" if given else f"an argument: use {plugin}:ARGUMENT"
         raise UsageError(f"backbone {plugin} needs {wanted}, got {name!r}") from None
     return given
-
-
-def method_config(name: str, values: dict[str, Any]) -> "MethodConfig":
-    """The validated config of a method. Raises UsageError with the nearest field name."""
-    return validated(method_class(name).Config, values, f"method {name}")

@@ -1,4 +1,4 @@
-"""Fast weights by a decaying Hebbian rule, mixed with the prior (Ba et al. 2016)."""
+"""Fast weights by a decaying Hebbian rule (Ba et al. 2016)."""
 
 import math
 from typing import Annotated
@@ -8,16 +8,27 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Backbone, Memory, ProblemShape, Query, Support, Tune
+from bench.contracts import (
+    AssociativeConfig,
+    AssociativeMethod,
+    Backbone,
+    Memory,
+    MultiSiteMethod,
+    ProblemShape,
+    Query,
+    Support,
+    Tokens,
+    Tune,
+)
+from bench.toolkit.hidden_states import HiddenStateConfig, HiddenStateMethod, whole_texts
+from methods._hebbian_memory import NEGLIGIBLE, CosineHebbian, HebbianMemory, Length
 from methods._held_out import Sample
-from methods._pairs import without_padding
 
-NEGLIGIBLE = 1e-8
-"""A pair that has decayed to this weight is lost in the rounding of the pairs that came after it."""
+SOURCE = "Ba et al. 2016, Using Fast Weights to Attend to the Recent Past, arXiv 1610.06258"
 
 
-class HebbianConfig(AssociativeConfig):
-    """Hyper-parameters of Hebbian fast weights."""
+class HebbianOnFeaturesConfig(AssociativeConfig):
+    """Hyper-parameters of Hebbian fast weights on features."""
 
     decay: Annotated[float, Tune(0.5)] = Field(
         default=0.95,
@@ -27,47 +38,7 @@ class HebbianConfig(AssociativeConfig):
     )
 
 
-class HebbianMemory(Memory):
-    """``M <- decay M + v k^T`` at each pair in turn, answering ``M x``; the same as attention without a softmax.
-
-    The published rate eta only scales M. Sums are float64 while observing. Its state does not grow with the pairs,
-    and a batch counts as its pairs one after another, padding not counting as a pair.
-    """
-
-    def __init__(self, n_episodes: int, key_dim: int, value_dim: int, decay: float) -> None:
-        super().__init__()
-        self.decay = decay
-        self._sums: Tensor | None = None
-        self.register_buffer("weights", torch.zeros(n_episodes, value_dim, key_dim))
-
-    weights: Tensor
-    """``[episode, dim_v, dim_k]``."""
-
-    def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
-        """Decay what is there by the number of pairs that come, and add them, the last one undecayed."""
-        share, left = self.weigh(mask)
-        keys, values = without_padding(keys, mask).double(), without_padding(values, mask).double()
-        new = (share.unsqueeze(-1) * values).mT @ keys
-        self._sums = new if self._sums is None else self._sums * left.unsqueeze(-1) + new
-
-    def weigh(self, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What a batch leaves of each of its pairs, ``[episode, item]``, and of all before them, ``[episode, 1]``."""
-        counted = mask.long().cumsum(dim=1)
-        total = counted[:, -1:]
-        return self.decay ** (total - counted).double(), self.decay ** total.double()
-
-    def solve(self) -> None:
-        """Round to float32."""
-        if self._sums is not None:
-            self.weights = self._sums.float()
-            self._sums = None
-
-    def read(self, keys: Tensor) -> Tensor:
-        """``M x``, at a cost independent of the number of pairs."""
-        return keys @ self.weights.mT
-
-
-class Hebbian(AssociativeMethod):
+class HebbianOnFeatures(AssociativeMethod):
     """Hebbian memory; its answer is scaled to the length of the query's prior and mixed with it by ``N / (N0 + N)``.
 
     A support set comes sorted by class, and a memory that decays would know the last classes alone. So pairs arrive
@@ -75,11 +46,11 @@ class Hebbian(AssociativeMethod):
     that still weigh something are kept until solve: 360 for a decay of 0.95, none for a decay of 1.
     """
 
-    Config = HebbianConfig
-    config: HebbianConfig
-    source = "Ba et al. 2016, Using Fast Weights to Attend to the Recent Past, arXiv 1610.06258"
+    Config = HebbianOnFeaturesConfig
+    config: HebbianOnFeaturesConfig
+    source = SOURCE
 
-    def __init__(self, config: HebbianConfig, backbone: Backbone, shape: ProblemShape) -> None:
+    def __init__(self, config: HebbianOnFeaturesConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self._recent: Sample | None = None
         self._values: Tensor | None = None
@@ -114,6 +85,86 @@ class Hebbian(AssociativeMethod):
         """``M x`` at the length of the prior; 0 where nothing was observed."""
         length: Tensor = torch.linalg.vector_norm(query.prior, dim=-1, keepdim=True)
         return normalize(super().recall(query), dim=-1) * length
+
+
+class HebbianOnHiddenStatesConfig(HiddenStateConfig):
+    """Hyper-parameters of Hebbian fast weights on hidden states."""
+
+    decay: Annotated[float, Tune(0.5)] = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="What a pair's weight is multiplied by at every later pair; 0.95 remembers about 20 tokens, 1 all.",
+    )
+    length: Length = Field(
+        default="values",
+        description="What an answer is as long as. values: the values in the memory, as answers of the other memories "
+        "are. state: the state that asks, as in features; that is far longer, and hardly leaves the model a say.",
+    )
+
+
+class HebbianOnHiddenStates(HiddenStateMethod):
+    """Hebbian memory before some blocks and before the final norm; see HiddenStateMethod for keys and values.
+
+    With a decay, tokens arrive in the order of their text, and texts in the order given; examples of classes come
+    sorted by them, so their order is shuffled by the problem's seed. Tokens that would have decayed to nothing are
+    not read: of the last texts, 0.95 reads the windows with the last 360 pairs.
+
+    By default its answers are as long as what it learnt, so that ``output_mix`` means the same share for every memory:
+    hidden states before the final norm are many times longer than embeddings, and an answer of their length, however
+    little it knows, is nearly all that the norm passes on. ``length=state`` scales them so, as on features.
+    """
+
+    Config = HebbianOnHiddenStatesConfig
+    config: HebbianOnHiddenStatesConfig
+    source = SOURCE
+
+    def __init__(self, config: HebbianOnHiddenStatesConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self._texts: list[str] = []
+
+    def make_memory(self, width: int) -> Memory:
+        """Empty fast weights."""
+        return CosineHebbian(1, width, width, self.config.decay, self.config.length)
+
+    def observe(self, support: Support) -> None:
+        """Learn the texts if their order does not matter; else keep them until all are there."""
+        if self.config.decay == 1:
+            super().observe(support)
+        else:
+            self._texts += whole_texts(support, self.shape)
+
+    def solve(self) -> None:
+        """Read the last texts, and round."""
+        for tokens in reversed(self._last_tokens()):
+            self.learn(tokens.ids, tokens.mask)
+        self._texts = []
+        super().solve()
+
+    def _last_tokens(self) -> list[Tokens]:
+        """Batches of the last texts that still weigh something, the last batch first."""
+        if self.shape.n_way > 1:
+            order = torch.randperm(len(self._texts), generator=self.shape.generator()).tolist()
+            texts = [self._texts[index] for index in order]
+        else:
+            texts = self._texts
+        batches: list[Tokens] = []
+        left = math.log(NEGLIGIBLE) / math.log(self.config.decay) if texts else 0.0
+        for text in reversed(texts):
+            # Rows of one text come in its order, as its last window alone may be shorter.
+            for tokens in reversed(list(self.backbone.tokens([text], self.config.window))):
+                if left <= 0:
+                    return batches
+                batches.append(tokens)
+                left -= float(tokens.mask[:, 1:].sum())
+        return batches
+
+
+class Hebbian(MultiSiteMethod):
+    """A decaying sum of outer products, one pair after another."""
+
+    features = HebbianOnFeatures
+    hidden_states = HebbianOnHiddenStates
 
 
 PLUGIN = Hebbian

@@ -18,7 +18,7 @@ from bench.contracts import (
     Support,
     UsageError,
 )
-from methods._examples import whole_texts
+from bench.toolkit.hidden_states import whole_texts
 
 
 class InContext(ForwardMethod):

@@ -23,8 +23,8 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
+from bench.toolkit.hidden_states import whole_texts
 from bench.toolkit.hooks import input_hooks
-from methods._examples import whole_texts
 from methods._neighbours import NeighbourStore
 from methods._reservoir import Reservoir
 

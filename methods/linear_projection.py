@@ -1,6 +1,8 @@
-"""FAAST's linear baseline: the prior plus a trained linear map of the key, fitted by gradient descent."""
+"""FAAST's linear baseline: a trained linear map of the key, fitted by gradient descent."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -8,16 +10,31 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
-from bench.contracts import Backbone, Classes, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import (
+    Answers,
+    Backbone,
+    Classes,
+    LanguageBackbone,
+    MethodConfig,
+    MultiSiteMethod,
+    ProblemShape,
+    Query,
+    Support,
+    Tune,
+    UsageError,
+)
+from bench.toolkit.hooks import input_hooks, memory_layers
 from methods._held_out import Sample
 from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
+from methods._training_lm import LMFineTune, TrainingConfig
 
+SOURCE = "Bao et al., FAAST, arXiv 2605.04651 (linear projection, the baseline trained by backpropagation)"
 VALIDATION_PARTS = 8
 """One in so many examples of a class, and at least one, is held out for validation."""
 
 
-class LinearProjectionConfig(MethodConfig):
-    """Hyper-parameters of the linear projection; the defaults are published."""
+class ProjectionOnFeaturesConfig(MethodConfig):
+    """Hyper-parameters of the linear projection on features; the defaults are published."""
 
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the support set.")
     lr: Annotated[float, Tune(1e-4, 1.0, log=True)] = Field(
@@ -30,7 +47,7 @@ class LinearProjectionConfig(MethodConfig):
     )
 
 
-class LinearProjection(FullSupportMethod):
+class ProjectionOnFeatures(FullSupportMethod):
     """``y = prior + P key``, read out to scores; P starts at 0, so that training starts at zero-shot.
 
     Where key and prior are the same vector, as with CLIP, this is the published ``x + P x``. Each episode keeps the
@@ -43,11 +60,11 @@ class LinearProjection(FullSupportMethod):
     """
 
     episodes_at_once = 16
-    Config = LinearProjectionConfig
-    config: LinearProjectionConfig
-    source = "Bao et al., FAAST, arXiv 2605.04651 (linear projection, the baseline trained by backpropagation)"
+    Config = ProjectionOnFeaturesConfig
+    config: ProjectionOnFeaturesConfig
+    source = SOURCE
 
-    def __init__(self, config: LinearProjectionConfig, backbone: Backbone, shape: ProblemShape) -> None:
+    def __init__(self, config: ProjectionOnFeaturesConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         shots = shape.n_support // shape.n_way
         held_out = shape.n_way * max(1, shots // VALIDATION_PARTS) if shots > 1 else 0
@@ -114,6 +131,77 @@ class LinearProjection(FullSupportMethod):
         self._stopped |= self._epoch - self._best_epoch >= self.config.patience
         keep = better | ~held.mask.any(dim=1)
         self.best = self.projection.where(keep.view(-1, 1, 1), self.best)
+
+
+class ProjectionOnHiddenStatesConfig(TrainingConfig):
+    """Hyper-parameters of the linear projection on hidden states."""
+
+    lr: Annotated[float, Tune(1e-6, 1e-3, log=True)] = Field(
+        default=2e-5,
+        gt=0,
+        le=1,
+        description="AdamW's rate, falling to 0 along a cosine; 2e-5 is published for readouts, maps of its shape.",
+    )
+    middle: int = Field(
+        default=2, ge=0, le=64, description="Maps before blocks; there is always one before the final norm."
+    )
+
+
+class ProjectionOnHiddenStates(LMFineTune):
+    """``h + P h`` before the blocks where FAAST's middle memories stand, and before the final norm.
+
+    Each P is ``[d, d]`` and starts at 0, so that training starts at the model as it is; LMFineTune has the loss.
+    """
+
+    Config = ProjectionOnHiddenStatesConfig
+    config: ProjectionOnHiddenStatesConfig
+    source = SOURCE
+
+    def __init__(self, config: ProjectionOnHiddenStatesConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        if not isinstance(backbone, LanguageBackbone):
+            raise UsageError(f"site=hidden_states needs a language model, got {type(backbone).__name__}")
+        blocks = list(backbone.blocks)
+        self.places = [*(blocks[layer] for layer in memory_layers(len(blocks), config.middle)), backbone.final_norm]
+        size = (backbone.width, backbone.width)
+        self.projections = nn.ParameterList([nn.Parameter(torch.zeros(size)) for _ in self.places])
+
+    backbone: LanguageBackbone
+
+    @property
+    def reader(self) -> LanguageBackbone:
+        """The backbone itself: maps are hooked in only while they are needed, so it needs no copy."""
+        return self.backbone
+
+    @contextmanager
+    def hooks_active(self) -> Iterator[None]:
+        """A context in which every forward pass of the backbone goes through the maps."""
+
+        def added(projection: Tensor) -> Any:
+            def change(states: Tensor) -> Tensor:
+                return states + (states.float() @ projection.mT).to(states.dtype)
+
+            return change
+
+        with input_hooks([(place, added(each)) for place, each in zip(self.places, self.projections, strict=True)]):
+            yield
+
+    def batch_loss(self, support: Support) -> Tensor:
+        """The loss with the maps in place."""
+        with self.hooks_active():
+            return super().batch_loss(support)
+
+    def predict(self, query: Query) -> Answers:
+        """Answers of the model with its maps; see Method.predict for the shapes."""
+        with self.hooks_active():
+            return super().predict(query)
+
+
+class LinearProjection(MultiSiteMethod):
+    """``x + P x`` with a trained P, where FAAST computes its map in closed form."""
+
+    features = ProjectionOnFeatures
+    hidden_states = ProjectionOnHiddenStates
 
 
 PLUGIN = LinearProjection

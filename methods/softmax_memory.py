@@ -1,18 +1,22 @@
-"""Attention over all stored pairs: softmax(scale * x K^T) V, mixed with the prior."""
+"""Attention over all stored pairs: softmax(scale * x K^T) V."""
 
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Support, Tune
+from bench.contracts import AssociativeConfig, AssociativeMethod, Memory, MultiSiteMethod, Support, Tune
+from bench.toolkit.hidden_states import HiddenStateConfig, HiddenStateMethod
 from methods._pairs import StoredPairs
 from methods._reservoir import COUNTER, Reservoir
 
+SOURCE = "Vaswani et al. 2017, Attention Is All You Need, arXiv 1706.03762, as in FAAST, arXiv 2605.04651 (baseline)"
 
-class SoftmaxConfig(AssociativeConfig):
-    """Hyper-parameters of softmax memory."""
+
+class SoftmaxOnFeaturesConfig(AssociativeConfig):
+    """Hyper-parameters of softmax memory on features."""
 
     scale: Annotated[float, Tune(1.0, 1e3, log=True)] = Field(
         default=100.0,
@@ -39,16 +43,14 @@ class SoftmaxPairs(StoredPairs):
         return scores.softmax(dim=-1) @ self.values
 
 
-class SoftmaxMemory(AssociativeMethod):
-    """The memory that FAAST's baseline reads at every query, at a cost that grows with the support set."""
+class SoftmaxOnFeatures(AssociativeMethod):
+    """FAAST's baseline: all pairs are read at every query, at a cost that grows with the support set."""
 
     linear_in_values = True
-    Config = SoftmaxConfig
-    config: SoftmaxConfig
+    Config = SoftmaxOnFeaturesConfig
+    config: SoftmaxOnFeaturesConfig
     memory: SoftmaxPairs
-    source = (
-        "Vaswani et al. 2017, Attention Is All You Need, arXiv 1706.03762, as in FAAST, arXiv 2605.04651 (baseline)"
-    )
+    source = SOURCE
 
     def make_memory(self) -> SoftmaxPairs:
         """An empty store that attends with the configured scale."""
@@ -61,6 +63,52 @@ class SoftmaxMemory(AssociativeMethod):
         """Keep keys and values, in balance where they are bounded, and count items."""
         self.memory.observe(support.keys, self.stored_values(support), support.mask, support.labels)
         self.count += support.mask.sum(dim=1)
+
+
+class SoftmaxOnHiddenStatesConfig(HiddenStateConfig):
+    """Hyper-parameters of softmax memory on hidden states."""
+
+    scale: Annotated[float, Tune(1.0, 1e3, log=True)] = Field(
+        default=100.0,
+        gt=0,
+        le=1e4,
+        description="What cosine similarities are multiplied by; CLIP's 100, as FAAST's baseline has it for images.",
+    )
+
+
+class CosinePairs(SoftmaxPairs):
+    """Softmax memory of one episode that compares by cosine and leaves padding out of its store."""
+
+    def observe(self, keys: Tensor, values: Tensor, mask: Tensor, labels: Tensor | None = None) -> None:
+        """Keep the real pairs, their keys at unit length; tokens have no classes."""
+        super().observe(normalize(keys[mask], dim=-1)[None], values[mask][None], mask[mask][None])
+
+    def answer(self, keys: Tensor) -> Tensor:
+        """``[1, item, dim_v]``: the mean of the stored values, weighted by ``softmax(scale * cosine)``."""
+        return super().answer(normalize(keys, dim=-1))
+
+
+class SoftmaxOnHiddenStates(HiddenStateMethod):
+    """Softmax memory before some blocks and before the final norm; see HiddenStateMethod for keys and values.
+
+    It stores a key and a value per token of support text, and reads all of them at each token of a query.
+    """
+
+    Config = SoftmaxOnHiddenStatesConfig
+    config: SoftmaxOnHiddenStatesConfig
+    source = SOURCE
+
+    def make_memory(self, width: int) -> Memory:
+        """An empty store that attends with the configured scale."""
+        reservoir = Reservoir.of(self.shape, self.readout_bytes(), len(self.places))
+        return CosinePairs(1, width, width, self.config.scale, reservoir)
+
+
+class SoftmaxMemory(MultiSiteMethod):
+    """All pairs are kept and attended to at every query."""
+
+    features = SoftmaxOnFeatures
+    hidden_states = SoftmaxOnHiddenStates
 
 
 PLUGIN = SoftmaxMemory

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench import registry
 from bench.contracts.kinds import PromptStyle
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
@@ -85,5 +86,8 @@ class SweepSpec(BaseModel):
 
 
 def sweep_spec(values: dict[str, Any]) -> SweepSpec:
-    """Checked fields of a sweep. Raises UsageError."""
-    return validated(SweepSpec, values, "bench sweep")
+    """Checked fields of a sweep, the method and its fields under their present names. Raises UsageError."""
+    spec = validated(SweepSpec, values, "bench sweep")
+    chosen = registry.resolve_method(spec.method, registry.task_class(spec.task).kind, spec.set)
+    space = {registry.OLD_FIELDS.get(name, name): change for name, change in spec.space.items()}
+    return spec.model_copy(update={"method": chosen.name, "set": chosen.settings, "space": space})

@@ -21,7 +21,6 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from bench import registry
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
@@ -123,7 +122,7 @@ class Sweep:
         identity = {
             "data": self.tuning_data.data.revision,
             "weights": self.tuning_data.backbone.fingerprint,
-            "code": plugin_code(run.task, run.backbone, run.method),
+            "code": plugin_code(run.task, run.backbone, self.trials.resolved.method_at_site),
             "trials": code_hash("sweeps.trials"),
             "libraries": library_versions(),
             "device": self.tuning_data.devices.device_kind(),
@@ -139,7 +138,7 @@ class Sweep:
             if _gone(trial.user_attrs.get("process", f"{socket.gethostname()}:0:0")):
                 made.tell(trial.number, state=TrialState.FAIL)
         if not made.get_trials(deepcopy=False) and self.spec.sampler != "grid":
-            config = registry.method_config(self.spec.method, self.spec.set)
+            config = self.trials.config({})
             default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
             if all(dimension.contains(default[dimension.name]) for dimension in self.trials.space):
                 made.enqueue_trial(default)
@@ -221,7 +220,7 @@ class Sweep:
         trial.set_user_attr("process", _process())
         try:
             varied = {dimension.name: dimension.suggest(trial) for dimension in self.trials.space}
-            config = registry.method_config(self.spec.method, self.spec.set | varied)
+            config = self.trials.config(varied)
 
             def report(ninths: int, score: float) -> None:
                 trial.report(score, ninths)

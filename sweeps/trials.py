@@ -3,7 +3,7 @@
 A config that a method can answer for in closed form, each item left out, is not adapted at all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,7 +124,8 @@ class Trials:
         self.spec, self.tuning_data, self.run = spec, tuning_data, run_spec(spec)
         self.resolved = resolve(self.run)
         self.method = self.resolved.method
-        self.space = space_of(spec.method, self.method.Config, spec.set, spec.space)
+        fixed = {name: value for name, value in self.run.config.items() if name != "site"}
+        self.space = space_of(spec.method, self.method.Config, fixed, spec.space)
         self.kind = self.resolved.task.kind
         if "likelihood" in spec.objectives and self.kind not in CLASSIFICATION:
             raise UsageError(f"the objective likelihood needs classes; {spec.task} is {self.kind}: use score")
@@ -158,9 +159,11 @@ class Trials:
 
     def _whole_config(self) -> MethodConfig:
         """With a value for each field, as a trial's config has."""
-        return registry.method_config(
-            self.spec.method, self.spec.set | {each.name: each.grid(2)[0] for each in self.space}
-        )
+        return self.config({each.name: each.grid(2)[0] for each in self.space})
+
+    def config(self, varied: Mapping[str, Any]) -> MethodConfig:
+        """The config of a trial. Raises UsageError where its values contradict those that are set."""
+        return registry.resolve_method(self.spec.method, self.kind, {**self.spec.set, **varied}).config
 
     @cached_property
     def folds(self) -> list[Episodes]:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from bench.contracts import AnyMethod, AssociativeMethod, Classes, Inputs, ProblemShape, Query, Support
 from bench.testing.doubles import CosineBackbone, Problem, adapted, prompts
-from methods.faast import Faast
+from methods._faast_features import FaastOnFeatures
 from methods.knn import Knn
 from methods.linear_attention import LinearAttention
-from methods.softmax_memory import SoftmaxMemory
+from methods.softmax_memory import SoftmaxOnFeatures
 from tests.helpers.golden import cases
 
 CASES = cases("vision")
@@ -70,9 +70,9 @@ def distance(ours: Tensor, reference: Tensor, scale: Tensor | None = None) -> fl
 @pytest.mark.parametrize(
     ("cls", "config", "reader"),
     [
-        pytest.param(Faast, {}, "inverse", id="faast"),
-        pytest.param(Faast, {"solver": "pinv"}, "inverse", id="faast-pinv"),
-        pytest.param(SoftmaxMemory, {}, "softmax", id="softmax_memory"),
+        pytest.param(FaastOnFeatures, {}, "inverse", id="faast"),
+        pytest.param(FaastOnFeatures, {"solver": "pinv"}, "inverse", id="faast-pinv"),
+        pytest.param(SoftmaxOnFeatures, {}, "softmax", id="softmax_memory"),
     ],
 )
 def test_agrees(cls: type[AnyMethod], config: dict[str, Any], reader: str, case: str) -> None:

@@ -13,8 +13,8 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, ProblemShape
 from bench.testing.tiny_models import save_tokenizer
 from bench.toolkit.readout_files import READOUT, SCORER
-from methods.faast import FastWeights
-from methods.faast_lm import ChunkedFastWeights, FaastLm, FaastLmConfig
+from methods._fast_weights import ChunkedFastWeights, FastWeights
+from methods.faast import FaastOnHiddenStates, FaastOnHiddenStatesConfig
 from tests.helpers.golden import cases
 
 CASES = cases("llm")
@@ -39,11 +39,11 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return facts, tensors, (config, CausalLM(model))
 
 
-def learnt(case: tuple[dict[str, Any], Any, Any], solver: str) -> FaastLm:
+def learnt(case: tuple[dict[str, Any], Any, Any], solver: str) -> FaastOnHiddenStates:
     facts, tensors, (config, backbone) = case
     shape = ProblemShape(1, 1, 1, 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
     streaming = {"max_memory": facts["max_memory"], "update_size": facts["update_size"]}
-    method = FaastLm(FaastLmConfig(**config, **streaming, solver=solver), backbone, shape)
+    method = FaastOnHiddenStates(FaastOnHiddenStatesConfig(**config, **streaming, solver=solver), backbone, shape)
     with torch.no_grad():
         for batch in range(sum(name.startswith("learn_ids") for name in tensors)):
             method.learn(tensors[f"learn_ids.{batch}"].long(), tensors[f"learn_mask.{batch}"].long())
@@ -51,7 +51,7 @@ def learnt(case: tuple[dict[str, Any], Any, Any], solver: str) -> FaastLm:
     return method
 
 
-def logits(method: FaastLm, ids: Tensor) -> Tensor:
+def logits(method: FaastOnHiddenStates, ids: Tensor) -> Tensor:
     with torch.no_grad(), method.hooks_active():
         found: Tensor = method.backbone.causal_lm(input_ids=ids).logits
     return found
@@ -66,7 +66,7 @@ def weights_of(memory: torch.nn.Module) -> Tensor:
     return memory.weights[0]
 
 
-def agrees(method: FaastLm, tensors: dict[str, Tensor]) -> None:
+def agrees(method: FaastOnHiddenStates, tensors: dict[str, Tensor]) -> None:
     for number, memory in enumerate(method.memories):
         assert distance(weights_of(memory), tensors[f"fast_weights.{number}"]) < 1e-4
     assert distance(logits(method, tensors["query_ids"].long()), tensors["faast_logits"]) < 1e-4

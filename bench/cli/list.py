@@ -2,12 +2,13 @@
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bench import registry
 from bench.contracts.errors import UsageError
+from bench.plugin import Plugin
 
 
 class Listed(StrEnum):
@@ -19,14 +20,14 @@ class Listed(StrEnum):
     SUITES = "suites"
 
 
-def _summary(plugin: registry.Plugin) -> str:
+def _summary(plugin: Plugin) -> str:
     try:
         return plugin.summary()
     except UsageError as error:  # one broken package hides no other plugin
         return f"cannot be used: {error}"
 
 
-def _variants(what: Listed, plugin: registry.Plugin) -> dict[str, str]:
+def _variants(what: Listed, plugin: Plugin) -> dict[str, str]:
     if what is not Listed.TASKS:
         return {}
     try:
@@ -35,11 +36,19 @@ def _variants(what: Listed, plugin: registry.Plugin) -> dict[str, str]:
         return {}
 
 
+def _sites(plugin: Plugin) -> list[str]:
+    try:
+        return [site.value for site in plugin.sites()]
+    except UsageError:  # its summary says why
+        return []
+
+
 def list_(
     what: Annotated[Listed, typer.Argument(help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List methods, tasks, backbones or suites."""
+    entries: list[dict[str, Any]]
     if what is Listed.SUITES:
         from bench.spec.suite import load_suite, suite_paths
 
@@ -48,13 +57,17 @@ def list_(
         found = registry.find(what.value)
         entries = []
         for name, plugin in found.items():
-            entries.append({"name": name, "summary": _summary(plugin), "origin": plugin.origin})
+            entry = {"name": name, "summary": _summary(plugin), "origin": plugin.origin}
+            entries.append(entry | ({"sites": _sites(plugin)} if what is Listed.METHODS else {}))
             for argument, summary in _variants(what, plugin).items():
                 entries.append({"name": f"{name}:{argument}", "summary": summary, "origin": plugin.origin})
     if as_json:
         typer.echo(json.dumps(entries, indent=1))
         return
-    width = max((len(entry["name"]) for entry in entries), default=0)
-    for entry in entries:
+    names = [
+        f"{entry['name']} [{', '.join(entry['sites'])}]" if entry.get("sites") else entry["name"] for entry in entries
+    ]
+    width = max(map(len, names), default=0)
+    for name, entry in zip(names, entries, strict=True):
         origin = "" if entry["origin"] == "bench" else f" ({entry['origin']})"
-        typer.echo(f"{entry['name']:<{width}}  {entry['summary']}{origin}")
+        typer.echo(f"{name:<{width}}  {entry['summary']}{origin}")

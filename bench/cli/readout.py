@@ -50,7 +50,7 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="Windows that are learnt and predicted in a step.")] = 4,
     lr: Annotated[float, typer.Option(min=0, help="Learning rate after warm-up.")] = 2e-5,
     warmup: Annotated[int, typer.Option(min=-1, help="Warm-up steps; -1 for a tenth, 500 at most.")] = -1,
-    alpha: Annotated[float, typer.Option(min=0, max=4, help="Cut-off of the solve, as in faast_lm.")] = 1.0,
+    alpha: Annotated[float, typer.Option(min=0, max=4, help="Cut-off of the solve, as in faast@hidden_states.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of order and dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
     every: Annotated[int, typer.Option("--checkpoint-every", min=1, help="Steps between checkpoints.")] = 50,
@@ -143,4 +143,4 @@ def _named(source: str) -> Path:
 
 
 def _tell(out: Path) -> None:
-    typer.echo(f"wrote {out}; to use it: --set faast_lm.readouts={out}")
+    typer.echo(f"wrote {out}; to use it: --set faast@hidden_states.readouts={out}")

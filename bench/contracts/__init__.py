@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.contracts.associative import AssociativeMethod, Memory
     from bench.contracts.backbone import AnswerProtocol, Answers, Backbone, Features, LanguageBackbone, Tokens
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
@@ -15,15 +16,14 @@ if TYPE_CHECKING:
     from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, InputMode, Kind
     from bench.contracts.method import (
         AnyMethod,
-        AssociativeMethod,
         ForwardMethod,
         GradientMethod,
         LeaveOneOut,
         Limits,
-        Memory,
         Method,
         ProblemShape,
     )
+    from bench.contracts.site import MultiSiteMethod, Site
     from bench.contracts.task import Pool, Protocol, Task, TaskData
 
 _MODULES = {
@@ -31,7 +31,7 @@ _MODULES = {
     "Answers": "backbone",
     "AnyMethod": "method",
     "AssociativeConfig": "config",
-    "AssociativeMethod": "method",
+    "AssociativeMethod": "associative",
     "Backbone": "backbone",
     "BenchError": "errors",
     "CLASSIFICATION": "kinds",
@@ -47,15 +47,17 @@ _MODULES = {
     "LanguageBackbone": "backbone",
     "LeaveOneOut": "method",
     "Limits": "method",
-    "Memory": "method",
+    "Memory": "associative",
     "Method": "method",
     "MethodConfig": "config",
+    "MultiSiteMethod": "site",
     "NumericalError": "errors",
     "Pool": "task",
     "Protocol": "task",
     "Query": "data",
     "InputMode": "kinds",
     "ProblemShape": "method",
+    "Site": "site",
     "StoreError": "errors",
     "Support": "data",
     "Task": "task",
@@ -81,6 +83,7 @@ __all__ = [
     "Features",
     "ForwardMethod",
     "GradientMethod",
+    "InputMode",
     "Inputs",
     "Items",
     "Kind",
@@ -90,12 +93,13 @@ __all__ = [
     "Memory",
     "Method",
     "MethodConfig",
+    "MultiSiteMethod",
     "NumericalError",
     "Pool",
+    "ProblemShape",
     "Protocol",
     "Query",
-    "InputMode",
-    "ProblemShape",
+    "Site",
     "StoreError",
     "Support",
     "Task",

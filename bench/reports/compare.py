@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.contracts.errors import UsageError, did_you_mean
+from bench.contracts.site import name_at_site
 from bench.metrics._scores import LOWER_IS_BETTER
 from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, task_text
 from bench.results.record import Record
@@ -85,7 +86,7 @@ def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
 
     def place(group: list[Record]) -> tuple[Any, ...]:
         spec = group[0].spec
-        return task_text(spec), spec.backbone, spec.shots, spec.method
+        return task_text(spec), spec.backbone, spec.shots, name_at_site(spec.method, spec.config)
 
     searched = {place(group) for group in groups if group[0].spec.tuning}
     if not searched:
@@ -95,7 +96,11 @@ def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
 
 def _named(groups: list[list[Record]], name: str) -> list[list[Record]]:
     """The rows of a method by its name, alone or with its settings as tables print them."""
-    for told in (_name, lambda record: method_text(record.spec), lambda record: record.spec.method):
+    for told in (
+        _name,
+        lambda record: method_text(record.spec),
+        lambda record: name_at_site(record.spec.method, record.spec.config),
+    ):
         if found := [group for group in groups if told(group[0]) == name]:
             return found
     raise did_you_mean("the store's methods with scores", name, {_name(group[0]) for group in groups})

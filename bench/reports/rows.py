@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from bench.contracts.site import name_at_site
 from bench.metrics._scores import LOWER_IS_BETTER, Score, summarise
 from bench.results.grouping import budget_text, config_text, devices, pooled, shots_rank, task_text
 from bench.results.identity import protocol_of
@@ -99,7 +100,7 @@ def _row(records: list[Record]) -> Row:
     return Row(
         task=task_text(first.spec),
         backbone=first.spec.backbone,
-        method=first.spec.method,
+        method=name_at_site(first.spec.method, first.spec.config),
         config=config_text(first.spec),
         budget=budget_text(first.spec),
         tuning_trials=tuning.trials if tuning else 0,

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.contracts.errors import did_you_mean
 from bench.contracts.kinds import PromptStyle
+from bench.contracts.site import name_at_site
 from bench.results.identity import device_kind_of, protocol_of
 from bench.results.record import Record
 from bench.spec.aliases import TASK_ALIASES
@@ -15,12 +16,15 @@ from bench.spec.suite import RunSpec, Shots
 
 
 def config_text(spec: RunSpec) -> str:
-    """What differs from the defaults, as on the command line; what a search found, to four digits."""
+    """Fields that differ from the defaults, as on the command line; what a search found, to four digits.
+
+    The site is a part of the method's name.
+    """
 
     def text(value: Any) -> str:
         return f"{value:.4g}" if spec.tuning is not None and isinstance(value, float) else str(value)
 
-    return ",".join(f"{name}={text(value)}" for name, value in sorted(spec.config.items()))
+    return ",".join(f"{name}={text(value)}" for name, value in sorted(spec.config.items()) if name != "site")
 
 
 def budget_text(spec: RunSpec) -> str:
@@ -59,8 +63,8 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
 
 def method_text(spec: RunSpec) -> str:
     """A method with what differs from its defaults, as tables name it."""
-    config = config_text(spec)
-    return f"{spec.method} [{config}]" if config else spec.method
+    name, config = name_at_site(spec.method, spec.config), config_text(spec)
+    return f"{name} [{config}]" if config else name
 
 
 def shots_rank(shots: Shots) -> float:

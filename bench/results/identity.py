@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
+from bench.plugin import Plugin
 from bench.spec.resolve import ResolvedRun
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.files import file_hash
@@ -42,14 +43,16 @@ def run_identity(
             "axes": spec.match.axes,
             "config": reference["config"],
             "code": reference["code"],
+            **{name: reference[name] for name in reference.keys() & {"site"}},
         }
     return {
         **spec.model_dump(exclude={"config", "budget", "match", "tuning"}),
         **budget,
         "config": run.config.model_dump(mode="json") | hashes,
+        **({"site": run.site.value} if run.site else {}),
         "data": data_revision,
         "weights": weights,
-        "code": plugin_code(spec.task, spec.backbone, spec.method),
+        "code": plugin_code(spec.task, spec.backbone, run.method_at_site),
         "libraries": library_versions(),
         "device": device_kind,
         "protocol": PROTOCOL,
@@ -57,16 +60,22 @@ def run_identity(
 
 
 def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
-    """Hashes of the code of a run's plugins, by kind of plugin, with the versions that they declare."""
-    plugins = {
-        "task": registry.get("tasks", task),
-        "backbone": registry.get("backbones", backbone.partition(":")[0]),
-        "method": registry.get("methods", method),
+    """Hashes of the code of a run's plugins, by kind of plugin, with the versions that they declare.
+
+    Args:
+        task: Name of the task.
+        backbone: Name of the backbone.
+        method: Name of the method, ``NAME@SITE`` where it has a choice of sites.
+    """
+    plugins: dict[str, tuple[Plugin, Any]] = {
+        "task": (registry.get("tasks", task), registry.task_class(task)),
+        "backbone": (registry.get("backbones", backbone.partition(":")[0]), registry.backbone_class(backbone)),
+        "method": (registry.get("methods", registry.method_name(method)[0]), registry.method_class(method)),
     }
     found = {}
-    for kind, plugin in plugins.items():
+    for kind, (plugin, made) in plugins.items():
         found[kind] = code_hash(plugin.module)
-        if version := getattr(plugin.load(), "version", ""):
+        if version := getattr(made, "version", ""):
             found[f"{kind} version"] = version
     return found
 

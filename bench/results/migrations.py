@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from bench.contracts.errors import UsageError
+from bench.contracts.kinds import CLASSIFICATION
+from bench.contracts.site import Site
+from bench.registry import OLD_FIELDS, OLD_NAMES, task_class
 from bench.spec.aliases import current_task
 from bench.spec.suite import renamed_keys
 
@@ -52,9 +56,10 @@ def _to_4(record: dict[str, Any]) -> dict[str, Any]:
     protocol 1.
     """
     spec = current_task(renamed_keys(record["spec"]))
-    spec = {**spec, "config": _renamed_config(spec.get("config", {}))}
+    default = Site.FEATURES if _has_classes(record) else Site.HIDDEN_STATES
+    spec |= _present_method(spec, default)
     if spec.get("match"):
-        spec["match"] = {**spec["match"], "config": _renamed_config(spec["match"].get("config", {}))}
+        spec["match"] = spec["match"] | _present_method(spec["match"], default)
     costs = record.get("costs")
     if costs is not None:
         costs = {**costs, "device": str(record["identity"].get("device", "unknown"))}
@@ -63,8 +68,21 @@ def _to_4(record: dict[str, Any]) -> dict[str, Any]:
     return {**content, "schema_version": 4, "spec": spec, "costs": costs, **changed}
 
 
-def _renamed_config(config: dict[str, Any]) -> dict[str, Any]:
-    return {"prior_strength" if name == "prior_count" else name: value for name, value in config.items()}
+def _present_method(named: dict[str, Any], default: Site) -> dict[str, Any]:
+    """``method`` and ``config`` under their present names, the site among the fields where it is not the default."""
+    method, implied = OLD_NAMES.get(named["method"], (named["method"], {}))
+    config = {OLD_FIELDS.get(name, name): value for name, value in named.get("config", {}).items()}
+    return {"method": method, "config": config if implied.get("site") in {None, default} else implied | config}
+
+
+def _has_classes(record: dict[str, Any]) -> bool:
+    """Whether the task is one of classification; a record without a score says it by its task alone."""
+    if record["status"] == "ok":
+        return bool(record.get("metric", "accuracy") == "accuracy")
+    try:
+        return task_class(record["spec"]["task"]).kind in CLASSIFICATION
+    except UsageError:  # the task is not installed any more
+        return True
 
 
 MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3, 3: _to_4}

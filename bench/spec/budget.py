@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.contracts.errors import BenchError, UsageError, suggestion
+from bench.contracts.site import name_at_site
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.tuning import Tuning
 
@@ -86,7 +87,7 @@ class Match(BaseModel):
     tuning: Tuning | None = None
 
     def __str__(self) -> str:
-        return f"match {self.method}:{','.join(self.axes)}"
+        return f"match {name_at_site(self.method, self.config)}:{','.join(self.axes)}"
 
     def budget(self, reference: Costs, reads_features: bool) -> Budget:
         """The reference's costs as limits for a method that reads features, or inputs.

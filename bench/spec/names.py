@@ -12,7 +12,7 @@ def check_plugins(task: str | None, method: str | None, backbone: str | None) ->
 
     Args:
         task: Name of a task.
-        method: Name of a method.
+        method: Name of a method, ``NAME`` or ``NAME@SITE``.
         backbone: Name of a backbone, with or without an argument.
 
     Raises:
@@ -21,7 +21,7 @@ def check_plugins(task: str | None, method: str | None, backbone: str | None) ->
     if task is not None:
         registry.get("tasks", task)
     if method is not None:
-        registry.get("methods", method)
+        registry.get("methods", registry.method_name(method)[0])
     if backbone is not None:
         registry.get("backbones", backbone.partition(":")[0])
 
@@ -46,6 +46,7 @@ def check_names(block: Block) -> None:
     if match is not None:
         check_plugins(None, match.method, None)
     budget_grid(block.budget, block.budget_grid, match, f"the budget on {block.task}")
+    names = [*block.methods, *([match.method] if match else [])]
     for method in block.set:
-        if method not in block.methods and (match is None or method != match.method):
-            raise did_you_mean("this block's methods", method, block.methods)
+        if registry.method_name(method)[0] not in {registry.method_name(name)[0] for name in names}:
+            raise did_you_mean("this block's methods", method, names)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from bench import registry
+from bench.contracts.site import Site
 from bench.spec.aliases import stream_name
 from bench.spec.suite import RunSpec
 from bench.toolkit.seeds import name_seed
@@ -20,6 +21,7 @@ class ResolvedRun:
         spec: What the user asked for, by name.
         task: The task in the run's prompt style, without its data.
         method: The method's class.
+        site: Where the method stands; None if it has no choice of sites.
         config: The method's validated config.
         input_mode: What the method needs of each item: cached features or the raw input.
         prior_strength: N0, the number of labelled examples that the zero-shot prior counts for, unless ``config``
@@ -29,9 +31,15 @@ class ResolvedRun:
     spec: RunSpec
     task: "Task"
     method: "type[Method]"
+    site: Site | None
     config: "MethodConfig"
     input_mode: "InputMode"
     prior_strength: float
+
+    @property
+    def method_at_site(self) -> str:
+        """Name of the method's class: ``NAME``, or ``NAME@SITE`` where the method has a choice of sites."""
+        return self.spec.method if self.site is None else f"{self.spec.method}@{self.site}"
 
     def seed(self, start: int = 0) -> int:
         """Seed of the method instance that serves the episodes from ``start`` on; equal for all methods."""
@@ -67,13 +75,14 @@ def resolve(spec: RunSpec) -> ResolvedRun:
         UsageError: For an unknown name or field, with the closest known one.
     """
     task = registry.make_task(spec.task, spec.prompt)
-    method = registry.method_class(spec.method)
+    chosen = registry.resolve_method(spec.method, task.kind, spec.config)
     own = task.prior_strength
     return ResolvedRun(
         spec=spec,
         task=task,
-        method=method,
-        config=registry.method_config(spec.method, spec.config),
-        input_mode=method.input_mode_for(task.kind),
+        method=chosen.method,
+        site=chosen.site,
+        config=chosen.config,
+        input_mode=chosen.method.input_mode_for(task.kind),
         prior_strength=registry.backbone_class(spec.backbone).prior_strength if own is None else own,
     )

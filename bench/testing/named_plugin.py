@@ -20,6 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plugin-data", type=Path, help="Folder of local data for a task.")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of the suite of methods runs at each site of the method."""
+    if "method" in metafunc.fixturenames:
+        names = registry.names_by_site(str(metafunc.config.getoption("--plugin")))
+        metafunc.parametrize("method", names, indirect=True)
+
+
 @pytest.fixture(scope="session")
 def plugin(request: pytest.FixtureRequest) -> str:
     """The name of the plugin under test."""
@@ -39,9 +46,9 @@ class TestMethod(MethodContract):
     """The suite of methods."""
 
     @pytest.fixture
-    def method(self, plugin: str) -> type[AnyMethod]:
-        """The class of the named method."""
-        return registry.method_class(plugin)  # type: ignore[return-value]
+    def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:
+        """The class of the named method at one of its sites."""
+        return registry.method_class(request.param)  # type: ignore[return-value]
 
 
 class TestTask(TaskContract):

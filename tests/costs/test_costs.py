@@ -226,13 +226,13 @@ def test_a_single_episode_is_scored_by_what_was_measured(runner, monkeypatch, me
 
 
 def test_what_takes_long_is_run_once(runner, monkeypatch):
-    from methods.faast import Faast
+    from methods._faast_features import FaastOnFeatures
 
     observed = []
-    observe = Faast.observe
+    observe = FaastOnFeatures.observe
     usual = run(runner, "faast", episodes=1, set={"faast": {"prior_strength": 4.0}})["faast"]
     monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)
-    monkeypatch.setattr(Faast, "observe", lambda self, support: observed.append(1) or observe(self, support))
+    monkeypatch.setattr(FaastOnFeatures, "observe", lambda self, support: observed.append(1) or observe(self, support))
     record = run(runner, "faast", episodes=1)["faast"]
     assert record.status == "ok"
     assert record.costs.repeats == 0

@@ -18,7 +18,9 @@ from bench.testing.doubles import backbone_for, episodes_of, problem
 
 pytestmark = pytest.mark.alone
 LIMIT = 0.8
-METHODS = {name: registry.get("methods", name).load() for name in sorted(registry.find("methods"))}
+METHODS = {
+    name: registry.method_class(name) for base in registry.find("methods") for name in registry.names_by_site(base)
+}
 GRADIENT = [name for name, cls in METHODS.items() if issubclass(cls, GradientMethod)]
 GIVEN = episodes_of(problem(n_shot=15, key_dim=16, sizes=[60, 60, 60]), slice(0, 1))
 

@@ -14,7 +14,7 @@ from bench.readouts.corpus import Corpus, packed_windows
 from bench.readouts.session import Session
 from bench.readouts.training import Recipe
 from bench.testing.tiny_models import SIZES, save_tokenizer
-from methods.faast_lm import FaastLm, FaastLmConfig
+from methods.faast import FaastOnHiddenStates, FaastOnHiddenStatesConfig
 
 TEXTS = tuple(f"Topic {number}: the {word} of a list is {number * 7} and no more.\n" * 3 for number, word in enumerate(
     ["first", "length", "copy", "order", "index", "slice", "sum", "name", "type", "value", "end", "count"]
@@ -50,6 +50,8 @@ def session(folder: Path, out: Path, *, resume: bool = False, **changes: Any) ->
     return Session(f"hf:{folder}", Corpus("texts", TEXTS), Recipe(**fields), out, resume=resume)
 
 
-def method_with(backbone: CausalLM, path: Path | None, **config: Any) -> FaastLm:
+def method_with(backbone: CausalLM, path: Path | None, **config: Any) -> FaastOnHiddenStates:
     shape = ProblemShape(1, 1, 1, 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
-    return FaastLm(FaastLmConfig(readouts=None if path is None else str(path), **config), backbone, shape)
+    return FaastOnHiddenStates(
+        FaastOnHiddenStatesConfig(readouts=None if path is None else str(path), **config), backbone, shape
+    )

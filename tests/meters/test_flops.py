@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.meters.flops import FlopMeter
-from methods.faast import FastWeights
+from methods._fast_weights import FastWeights
 
 A = torch.randn(2, 40, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 S = A @ A.mT + torch.eye(40)

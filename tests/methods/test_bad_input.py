@@ -25,7 +25,7 @@ VIRTUAL = {"prompt_tuning", "prefix_tuning"}
 def serving(kind: Kind) -> list[str]:
     """Methods that run the language model in tasks of a kind."""
     found: dict[str, type[AnyMethod]] = {
-        name: registry.get("methods", name).load() for name in registry.find("methods")
+        name: registry.method_class(name) for base in registry.find("methods") for name in registry.names_by_site(base)
     }
     return sorted(
         name for name, cls in found.items() if kind in cls.kinds and cls.input_mode_for(kind) is InputMode.INPUTS
@@ -42,7 +42,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
 
 
 def made(name: str, backbone: CausalLM, kind: Kind, n_way: int = 1) -> Any:
-    cls = registry.get("methods", name).load()
+    cls = registry.method_class(name)
     fields = cls.Config.model_fields
     config = {key: value for key, value in {"steps": 2, "virtual_tokens": 4}.items() if key in fields}
     return cls(cls.Config(**config), backbone, problem_shape(kind, n_way))
@@ -58,8 +58,10 @@ def modelled(name: str, backbone: CausalLM, learnt: list[str], asked: list[str])
 
 
 def test_there_are_methods_to_ask() -> None:
-    assert {"zero_shot", "faast_lm", "knn_lm", "lora"} <= set(serving(Kind.LANGUAGE_MODELLING))
-    assert {"zero_shot", "faast_lm", "knn_lm", "lora", "in_context"} <= set(serving(Kind.TEXT_CLASSIFICATION))
+    assert {"zero_shot", "faast@hidden_states", "knn_lm", "lora"} <= set(serving(Kind.LANGUAGE_MODELLING))
+    assert {"zero_shot", "faast@hidden_states", "knn_lm", "lora", "in_context"} <= set(
+        serving(Kind.TEXT_CLASSIFICATION)
+    )
 
 
 @every_modeller
@@ -91,7 +93,7 @@ def test_an_empty_text_to_learn_from_is_named(name: str, backbone: CausalLM) -> 
 @every_modeller
 def test_a_text_of_one_token_teaches_nothing_or_is_named(name: str, backbone: CausalLM) -> None:
     """A memory has no pair to take in from it; a loss over no token at all is none."""
-    if issubclass(registry.get("methods", name).load(), GradientMethod):
+    if issubclass(registry.method_class(name), GradientMethod):
         with pytest.raises(DataError, match="two tokens or more to learn from, got 'x'"):
             modelled(name, backbone, ["x"], TEXTS[:2])
     else:
@@ -144,7 +146,7 @@ def test_a_tokenizer_without_a_padding_token_changes_no_score(tmp_path: Path) ->
     without, padding = CausalLM(folder), CausalLM(folder)
     assert without.tokenizer.pad_token is None
     padding.tokenizer.pad_token = "<s>"
-    for name in ("zero_shot", "faast_lm", "knn_lm", "lora"):
+    for name in ("zero_shot", "faast@hidden_states", "knn_lm", "lora"):
         found = [modelled(name, each, TEXTS[:2], [TEXTS[2], "very good"]) for each in (without, padding)]
         assert torch.equal(*found)
     assert without.generate(PROMPTS, 4) == padding.generate(PROMPTS, 4)

@@ -23,14 +23,14 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 from bench.toolkit.chat import END, Conversation, user_turn
-from methods.faast_lm import FaastLm
+from methods.faast import FaastOnHiddenStates
 from methods.in_context import InContext
 from methods.knn_lm import KnnLm
 from methods.lora import Lora
 from tests.helpers import language as texts
 from tests.helpers.language import SAID, TURNS, WORDS, assistant, templated, user
 
-METHODS = ["zero_shot", "faast", "knn", "in_context", "faast_lm", "knn_lm", "lora"]
+METHODS = ["zero_shot", "faast", "knn", "in_context", "faast@hidden_states", "knn_lm", "lora"]
 ENTRY_POINTS = """[bench.tasks]
 tiny_words = tests.methods.test_chats:TinyWords
 """
@@ -109,7 +109,7 @@ def test_methods_inside_learn_the_conversation(backbone: CausalLM) -> None:
         for word, name in zip(WORDS[:2], SAID, strict=True)
     ]
     pairs = sum(len(ids) - 1 for ids in conversations)
-    for cls, note in ((FaastLm, "support_tokens"), (KnnLm, "stored_tokens")):
+    for cls, note in ((FaastOnHiddenStates, "support_tokens"), (KnnLm, "stored_tokens")):
         method = cls(cls.Config(), backbone, chat_setting())
         with torch.no_grad():
             method.observe(given)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bench.testing.doubles import adapted, problem
 from bench.toolkit.least_squares import dual_factors, primal_weights
-from methods.faast import Faast, FastWeights, Solver
+from methods._faast_features import FaastOnFeatures
+from methods._fast_weights import FastWeights, Solver
 
 
 def reference(keys: Tensor, values: Tensor, rtol: float) -> Tensor:
@@ -137,26 +138,26 @@ def test_solvers_equal_numpy_on_any_shape(
 @pytest.mark.parametrize("prior_strength", [0.0, 4.0])
 def test_an_episode_without_examples_answers_the_prior(prior_strength: float, solver: Solver, n_shot: int) -> None:
     given = problem(n_shot=n_shot, sizes=[0, 4 * n_shot, 1], prior_strength=prior_strength)
-    method = adapted(Faast, given, solver=solver)
+    method = adapted(FaastOnFeatures, given, solver=solver)
     expected = method.backbone.class_logits(given.query.prior, given.query.classes)
     answer = method.predict(given.query)
     torch.testing.assert_close(answer[0], expected[0])
     assert not torch.allclose(answer[1], expected[1])
 
 
-def test_config_overrides_the_prior_count() -> None:
+def test_config_overrides_the_prior_strength() -> None:
     given = problem(prior_strength=4.0)
     assert torch.equal(
-        adapted(Faast, given, prior_strength=7.0).predict(given.query),
-        adapted(Faast, problem(prior_strength=7.0)).predict(given.query),
+        adapted(FaastOnFeatures, given, prior_strength=7.0).predict(given.query),
+        adapted(FaastOnFeatures, problem(prior_strength=7.0)).predict(given.query),
     )
 
 
 def test_sums_replace_pairs_from_key_dim_on() -> None:
     few, many = problem(n_shot=3, key_dim=16), problem(n_shot=4, key_dim=16)
-    assert not adapted(Faast, few).make_memory().streams
-    assert adapted(Faast, many).make_memory().streams
-    assert not adapted(Faast, many, solver="pinv").make_memory().streams
+    assert not adapted(FaastOnFeatures, few).make_memory().streams
+    assert adapted(FaastOnFeatures, many).make_memory().streams
+    assert not adapted(FaastOnFeatures, many, solver="pinv").make_memory().streams
 
 
 @pytest.mark.parametrize(("n_items", "factored"), [(4, True), (12, False), (60, False)])

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.testing.doubles import Problem, adapted, columns, problem
+from methods._hebbian_memory import HebbianMemory
 from methods._held_out import draws
-from methods.hebbian import Hebbian, HebbianMemory
+from methods.hebbian import HebbianOnFeatures
 
 SIZES = [40, 23, 1]
 
@@ -66,7 +67,7 @@ def test_only_without_decay_does_the_memory_forget_order(given: Problem) -> None
 @pytest.mark.parametrize("decay", [0.5, 0.95, 1.0])
 def test_pairs_arrive_shuffled_and_answers_have_the_priors_length(given: Problem, decay: float) -> None:
     query = replace(given.query, prior=3 * given.query.prior)
-    recalled = adapted(Hebbian, given, items_at_once=7, decay=decay).recall(query)
+    recalled = adapted(HebbianOnFeatures, given, items_at_once=7, decay=decay).recall(query)
     draw = draws(given.support, given.shape.seed)
     for episode in range(3):
         keys, values = pairs(given, episode)
@@ -78,7 +79,9 @@ def test_pairs_arrive_shuffled_and_answers_have_the_priors_length(given: Problem
 
 def test_keeps_no_more_pairs_than_weigh_something() -> None:
     given = problem(n_shot=30)
-    method = Hebbian(Hebbian.Config(decay=0.5), adapted(Hebbian, given).backbone, given.shape)
+    method = HebbianOnFeatures(
+        HebbianOnFeatures.Config(decay=0.5), adapted(HebbianOnFeatures, given).backbone, given.shape
+    )
     method.observe(given.support)
     assert method._recent is not None
     assert method._recent.mask.shape[1] == 27  # 0.5 ** 27 < 1e-8
@@ -88,6 +91,6 @@ def test_keeps_no_more_pairs_than_weigh_something() -> None:
 @pytest.mark.parametrize("sizes", [[0, 12, 5], [0, 0, 0]])
 def test_an_episode_without_examples_answers_the_prior(sizes: list[int], decay: float) -> None:
     given = problem(sizes=sizes)
-    method = adapted(Hebbian, given, decay=decay)
+    method = adapted(HebbianOnFeatures, given, decay=decay)
     expected = method.backbone.class_logits(given.query.prior, given.query.classes)
     torch.testing.assert_close(method.predict(given.query)[0], expected[0])

@@ -13,7 +13,7 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import AnswerProtocol, Classes, DataError, Inputs, Kind, ProblemShape, Query, Support, UsageError
 from bench.testing.doubles import CosineBackbone
 from bench.testing.tiny_models import save_model
-from methods.faast_lm import FaastLm, FaastLmConfig
+from methods.faast import FaastOnHiddenStates, FaastOnHiddenStatesConfig
 
 TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
 PROMPTS = ["Word: happy\nSentiment:", "Word: a longer one\nSentiment:"]
@@ -48,8 +48,10 @@ def query(texts: list[str], names: tuple[str, ...] = ("text",)) -> Query:
     return Query(none, none, mask, Classes(torch.zeros(1, len(names), 0), (names,)), inputs(texts))
 
 
-def learnt(backbone: CausalLM, kind: Kind, texts: list[str] = TEXTS, n_way: int = 1, **config: Any) -> FaastLm:
-    method = FaastLm(FaastLmConfig(**config), backbone, problem_shape(kind, n_way))
+def learnt(
+    backbone: CausalLM, kind: Kind, texts: list[str] = TEXTS, n_way: int = 1, **config: Any
+) -> FaastOnHiddenStates:
+    method = FaastOnHiddenStates(FaastOnHiddenStatesConfig(**config), backbone, problem_shape(kind, n_way))
     method.observe(support(texts))
     method.solve()
     return method
@@ -67,7 +69,7 @@ def readouts(path: Path, width: int = 32, change: float = 0.1) -> str:
     return str(path)
 
 
-def by_hand(backbone: CausalLM, method: FaastLm, text: str) -> Tensor:
+def by_hand(backbone: CausalLM, method: FaastOnHiddenStates, text: str) -> Tensor:
     """Logits of a text with the output memory's map applied by hand."""
     ids = torch.tensor([backbone.tokenizer(text)["input_ids"]])
     seen: list[Tensor] = []
@@ -124,7 +126,7 @@ def test_writing_goes_through_the_memory(backbone: CausalLM) -> None:
 
 def test_an_example_is_its_prompt_with_its_answer(backbone: CausalLM) -> None:
     whole = learnt(backbone, Kind.LANGUAGE_MODELLING, ["Word: happy\nSentiment: positive\n"])
-    method = FaastLm(FaastLmConfig(), backbone, problem_shape(Kind.TRANSLATION))
+    method = FaastOnHiddenStates(FaastOnHiddenStatesConfig(), backbone, problem_shape(Kind.TRANSLATION))
     method.observe(support(["Word: happy\nSentiment:"], [" positive"]))
     method.solve()
     torch.testing.assert_close(method.memories[0].weights, whole.memories[0].weights)
@@ -132,7 +134,7 @@ def test_an_example_is_its_prompt_with_its_answer(backbone: CausalLM) -> None:
 
 def test_padding_and_batches_change_nothing(backbone: CausalLM) -> None:
     together = learnt(backbone, Kind.LANGUAGE_MODELLING)
-    one_by_one = FaastLm(FaastLmConfig(), backbone, problem_shape(Kind.LANGUAGE_MODELLING))
+    one_by_one = FaastOnHiddenStates(FaastOnHiddenStatesConfig(), backbone, problem_shape(Kind.LANGUAGE_MODELLING))
     for text in TEXTS:
         one_by_one.observe(support([text]))
     one_by_one.solve()
@@ -147,7 +149,7 @@ def test_state_does_not_grow_with_the_support_text(backbone: CausalLM) -> None:
 
 
 def test_without_examples_the_model_answers_as_it_is(backbone: CausalLM) -> None:
-    method = FaastLm(FaastLmConfig(), backbone, problem_shape(Kind.LANGUAGE_MODELLING))
+    method = FaastOnHiddenStates(FaastOnHiddenStatesConfig(), backbone, problem_shape(Kind.LANGUAGE_MODELLING))
     method.solve()
     found = method.predict(query(TEXTS))
     assert isinstance(found, Tensor)
@@ -182,5 +184,5 @@ def test_readouts_that_do_not_fit_are_refused_in_one_line(backbone: CausalLM, tm
 
 
 def test_a_backbone_without_language_is_refused() -> None:
-    with pytest.raises(UsageError, match="needs one"):
-        FaastLm(FaastLmConfig(), CosineBackbone(), problem_shape(Kind.TEXT_CLASSIFICATION, 2))
+    with pytest.raises(UsageError, match="needs a language model"):
+        FaastOnHiddenStates(FaastOnHiddenStatesConfig(), CosineBackbone(), problem_shape(Kind.TEXT_CLASSIFICATION, 2))

@@ -14,10 +14,10 @@ from bench.testing.tiny_models import save_model
 from methods.in_context import InContext
 from methods.knn_lm import KnnLm
 from methods.prompt_tuning import PromptTuning
-from methods.softmax_memory_lm import SoftmaxMemoryLm
+from methods.softmax_memory import SoftmaxOnHiddenStates
 from tests.helpers.language import problem_shape, query, support
 
-STORES = pytest.mark.parametrize("cls", [SoftmaxMemoryLm, KnnLm])
+STORES = pytest.mark.parametrize("cls", [SoftmaxOnHiddenStates, KnnLm])
 MANY = [f"the word number {number} is not the word number {number * 7 % 50}" for number in range(40)]
 
 

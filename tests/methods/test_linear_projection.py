@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from bench.testing.doubles import CosineBackbone, Problem, adapted, episodes_of, problem
 from methods._held_out import draws, n_held_out
-from methods.linear_projection import LinearProjection
+from methods.linear_projection import ProjectionOnFeatures
 
 class_logits = CosineBackbone().class_logits
 
@@ -64,7 +64,7 @@ def trained(given: Problem, *, batch_size: int, epochs: int, lr: float, patience
 def test_equals_one_episode_by_itself(n_shot: int) -> None:
     given = hard(n_episodes=6, n_shot=n_shot)
     options = {"batch_size": 5, "epochs": 12, "lr": 2e-3, "patience": 2}
-    method = adapted(LinearProjection, given, **options)
+    method = adapted(ProjectionOnFeatures, given, **options)
     epochs = set()
     for episode in range(6):
         expected, best_epoch = trained(episodes_of(given, slice(episode, episode + 1)), **options)
@@ -75,26 +75,26 @@ def test_equals_one_episode_by_itself(n_shot: int) -> None:
 
 
 def test_one_example_per_class_is_trained_on_and_said_so() -> None:
-    method = adapted(LinearProjection, problem(n_shot=1))
+    method = adapted(ProjectionOnFeatures, problem(n_shot=1))
     assert method.notes["validation"] == "none: one example per class"
     assert method.best.abs().amax(dim=(1, 2)).min() > 0
-    assert adapted(LinearProjection, problem(n_shot=2)).notes["validation"].startswith("max(1, n // 8)")
+    assert adapted(ProjectionOnFeatures, problem(n_shot=2)).notes["validation"].startswith("max(1, n // 8)")
 
 
 def test_starts_at_zero_shot_and_learns() -> None:
     given = hard(n_shot=9)
-    method = LinearProjection(LinearProjection.Config(), CosineBackbone(), given.shape)
+    method = ProjectionOnFeatures(ProjectionOnFeatures.Config(), CosineBackbone(), given.shape)
     torch.testing.assert_close(method.predict(given.query), class_logits(given.query.prior, given.query.classes))
     labels = given.support.labels
     before = cross_entropy(class_logits(given.support.prior, given.support.classes).mT, labels)
-    method = adapted(LinearProjection, given)
+    method = adapted(ProjectionOnFeatures, given)
     scores = class_logits(given.support.prior + given.support.keys @ method.best.mT, given.support.classes)
     assert cross_entropy(scores.mT, labels) < 0.7 * before
 
 
 def test_what_is_held_out_is_not_trained_on() -> None:
     given = problem(n_shot=9)
-    method = LinearProjection(LinearProjection.Config(), CosineBackbone(), given.shape)
+    method = ProjectionOnFeatures(ProjectionOnFeatures.Config(), CosineBackbone(), given.shape)
     method.loss(given.support)
     training, validation = method._training, method._validation
     assert (training.mask.sum(dim=1) == 32).all()
@@ -105,13 +105,13 @@ def test_what_is_held_out_is_not_trained_on() -> None:
 
 def test_classes_of_different_sizes_are_all_visited() -> None:
     given = problem(n_shot=9, sizes=[36, 5, 1])
-    method = adapted(LinearProjection, given, batch_size=3)
+    method = adapted(ProjectionOnFeatures, given, batch_size=3)
     assert method._size * method._per_epoch >= method._training.mask.shape[1]
     with torch.no_grad():
         assert method.predict(given.query).isfinite().all()
 
 
 def test_counts() -> None:
-    method = adapted(LinearProjection, problem(), epochs=1)
+    method = adapted(ProjectionOnFeatures, problem(), epochs=1)
     assert method.trainable_params() == 3 * 12 * 16
     assert method.state_bytes() == 4 * 3 * 12 * 16

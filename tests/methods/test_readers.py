@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bench.testing.doubles import Problem, adapted, problem
 from methods.linear_attention import LinearAttention
-from methods.softmax_memory import SoftmaxMemory
+from methods.softmax_memory import SoftmaxOnFeatures
 from methods.zero_shot import ZeroShot
 
 SIZES = [12, 7, 1]
@@ -22,7 +22,7 @@ def pairs(given: Problem, episode: int) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_softmax_memory_averages_values(scale: float) -> None:
     given = problem(sizes=SIZES)
-    recalled = adapted(SoftmaxMemory, given, items_at_once=5, scale=scale).recall(given.query)
+    recalled = adapted(SoftmaxOnFeatures, given, items_at_once=5, scale=scale).recall(given.query)
     for episode in range(3):
         keys, values, queries = pairs(given, episode)
         expected = (scale * queries @ keys.mT).softmax(dim=-1) @ values
@@ -45,11 +45,11 @@ def test_linear_attention_averages_values_around_their_mean() -> None:
             torch.testing.assert_close(recalled[episode, item].double(), expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("cls", [SoftmaxMemory, LinearAttention])
+@pytest.mark.parametrize("cls", [SoftmaxOnFeatures, LinearAttention])
 @pytest.mark.parametrize("prior_strength", [0.0, 4.0])
 @pytest.mark.parametrize("sizes", [[0, 12, 5], [0, 0, 0]])
 def test_an_episode_without_examples_answers_the_prior(
-    cls: type[SoftmaxMemory | LinearAttention], sizes: list[int], prior_strength: float
+    cls: type[SoftmaxOnFeatures | LinearAttention], sizes: list[int], prior_strength: float
 ) -> None:
     given = problem(sizes=sizes, prior_strength=prior_strength)
     method = adapted(cls, given)
@@ -60,7 +60,7 @@ def test_an_episode_without_examples_answers_the_prior(
 
 def test_state_grows_with_the_store_but_not_with_sums() -> None:
     few, many = problem(n_shot=2), problem(n_shot=20)
-    assert adapted(SoftmaxMemory, many).state_bytes() > 5 * adapted(SoftmaxMemory, few).state_bytes()
+    assert adapted(SoftmaxOnFeatures, many).state_bytes() > 5 * adapted(SoftmaxOnFeatures, few).state_bytes()
     assert adapted(LinearAttention, many).state_bytes() == adapted(LinearAttention, few).state_bytes()
 
 

@@ -20,7 +20,7 @@ def limited(given, state_bytes):
 def load(name):
     from bench import registry
 
-    return registry.get("methods", name).load()
+    return registry.method_class(name)
 
 
 @pytest.mark.parametrize("name", ["softmax_memory", "knn", "tip_adapter"])

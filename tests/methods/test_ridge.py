@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from bench.testing.doubles import Problem, adapted, problem
 from methods._held_out import draws
-from methods.ridge import LAMBDAS, Ridge
+from methods.ridge import LAMBDAS, RidgeOnFeatures
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())
@@ -28,7 +28,7 @@ def items(given: Problem, episode: int) -> tuple[Tensor, Tensor, Tensor]:
 @every_shape
 @pytest.mark.parametrize("lam", [1e-3, 1.0, 100.0])
 def test_equals_scikit_learn(given: Problem, lam: float) -> None:
-    scores = adapted(Ridge, given, items_at_once=7, lam=lam).predict(given.query)
+    scores = adapted(RidgeOnFeatures, given, items_at_once=7, lam=lam).predict(given.query)
     for episode in range(3):
         keys, labels, _ = items(given, episode)
         expected = fitted(keys, labels, lam).predict(given.query.keys[episode].double())
@@ -37,8 +37,8 @@ def test_equals_scikit_learn(given: Problem, lam: float) -> None:
 
 @every_shape
 def test_random_features_are_one_fixed_projection(given: Problem) -> None:
-    method = adapted(Ridge, given, items_at_once=7, lam=10.0, random_features=40)
-    assert torch.equal(method.projection, adapted(Ridge, given, random_features=40).projection)
+    method = adapted(RidgeOnFeatures, given, items_at_once=7, lam=10.0, random_features=40)
+    assert torch.equal(method.projection, adapted(RidgeOnFeatures, given, random_features=40).projection)
     scores = method.predict(given.query)
     for episode in range(3):
         keys, labels, _ = items(given, episode)
@@ -50,7 +50,7 @@ def test_random_features_are_one_fixed_projection(given: Problem) -> None:
 
 @every_shape
 def test_lam_has_the_least_error_on_a_fifth_then_all_is_refitted(given: Problem) -> None:
-    scores = adapted(Ridge, given, items_at_once=7).predict(given.query)
+    scores = adapted(RidgeOnFeatures, given, items_at_once=7).predict(given.query)
     for episode in range(3):
         keys, labels, draw = items(given, episode)
         held = torch.zeros(len(keys), dtype=torch.bool)
@@ -70,7 +70,7 @@ def test_lam_has_the_least_error_on_a_fifth_then_all_is_refitted(given: Problem)
 
 def test_one_example_per_class_takes_the_largest_lam() -> None:
     given = problem(n_shot=1)
-    scores = adapted(Ridge, given).predict(given.query) * LAMBDAS[-1]
+    scores = adapted(RidgeOnFeatures, given).predict(given.query) * LAMBDAS[-1]
     sums = one_hot(given.support.labels, 4).float().mT @ given.support.keys
     torch.testing.assert_close(scores, given.query.keys @ sums.mT, rtol=1e-4, atol=1e-5)
 
@@ -78,9 +78,9 @@ def test_one_example_per_class_takes_the_largest_lam() -> None:
 @pytest.mark.parametrize("sizes", [[0, 12, 5], [0, 0, 0]])
 def test_an_episode_without_examples_scores_0(sizes: list[int]) -> None:
     given = problem(sizes=sizes)
-    assert not adapted(Ridge, given).predict(given.query)[0].any()
+    assert not adapted(RidgeOnFeatures, given).predict(given.query)[0].any()
 
 
 def test_state_does_not_grow_with_the_support() -> None:
-    sizes = {adapted(Ridge, problem(n_shot=shots)).state_bytes() for shots in (1, 3, 30)}
+    sizes = {adapted(RidgeOnFeatures, problem(n_shot=shots)).state_bytes() for shots in (1, 3, 30)}
     assert sizes == {4 * 3 * 16 * 4}

@@ -22,7 +22,7 @@ from bench.data.features import FeatureCache, FeatureTable
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
 from bench.toolkit.least_squares import KeySums, Spectrum
-from methods.faast import FastWeights
+from methods._fast_weights import FastWeights
 from methods.linear_probe import LinearProbe, LinearProbeConfig
 from tasks.digits import Digits
 

@@ -13,8 +13,8 @@ from bench.backbones._texts import by_length, padded
 from bench.backbones.smollm2_135m import PLUGIN
 from bench.contracts import Classes, Inputs, Kind, LanguageBackbone, ProblemShape, Support
 from bench.meters.memory import memory_meter
-from methods.faast import FastWeights
-from methods.faast_lm import FaastLm, FaastLmConfig
+from methods._fast_weights import FastWeights
+from methods.faast import FaastOnHiddenStates, FaastOnHiddenStatesConfig
 from tests.perf.cases import Case
 
 WINDOW = 256
@@ -95,9 +95,9 @@ def _support(given: list[str]) -> Support:
     )
 
 
-def _adapt(backbone: LanguageBackbone, given: list[str]) -> FaastLm:
+def _adapt(backbone: LanguageBackbone, given: list[str]) -> FaastOnHiddenStates:
     shape = ProblemShape(1, 1, len(given), 0, 0, 0.0, "\n", 0, Kind.LANGUAGE_MODELLING)
-    method = FaastLm(FaastLmConfig(window=WINDOW), backbone, shape)
+    method = FaastOnHiddenStates(FaastOnHiddenStatesConfig(window=WINDOW), backbone, shape)
     method.observe(_support(given))
     method.solve()
     return method

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.engine.trainer import DeviceOptions
 from bench.testing.doubles import CosineBackbone, adapted, columns, masked, problem
-from methods.faast import Faast, FaastConfig
+from methods._faast_features import FaastOnFeatures, FaastOnFeaturesConfig
 from sweeps.definition import SweepSpec
 from sweeps.study import Sweep
 from sweeps.trials import TuningData
@@ -21,10 +21,12 @@ def faast_trials(n_trials: int = 100, shots: int = 5) -> Case:
     given = problem(n_episodes=1, n_way=WAY, n_shot=shots, key_dim=DIM, value_dim=DIM)
     backbone = CosineBackbone(DIM, DIM)
     # Nothing is cut off at these exponents, so that both ways fit the same maps.
-    configs = [FaastConfig(alpha=3 + trial / n_trials, prior_strength=float(trial)) for trial in range(n_trials)]
+    configs = [
+        FaastOnFeaturesConfig(alpha=3 + trial / n_trials, prior_strength=float(trial)) for trial in range(n_trials)
+    ]
 
     def ours() -> Tensor:
-        trials = Faast.leave_one_out(backbone, given.shape, given.support)
+        trials = FaastOnFeatures.leave_one_out(backbone, given.shape, given.support)
         return torch.stack([trials.scores(config) for config in configs])
 
     def other() -> Tensor:
@@ -33,7 +35,9 @@ def faast_trials(n_trials: int = 100, shots: int = 5) -> Case:
             mask = given.support.mask.clone()
             mask[:, item] = False
             left = masked(given.support, mask)
-            method = adapted(Faast, type(given)(left, given.query, given.shape), backbone, **configs[0].model_dump())
+            method = adapted(
+                FaastOnFeatures, type(given)(left, given.query, given.shape), backbone, **configs[0].model_dump()
+            )
             answers.append(method.predict(columns(given.support, slice(item, item + 1))))  # type: ignore[arg-type]
         return torch.cat(answers, dim=1)
 

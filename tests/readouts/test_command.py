@@ -26,7 +26,7 @@ def test_train_import_and_run_from_the_command_line(bench: Any, folder: Path, te
     train = ["readout", "train", "--backbone", f"hf:{folder}", "--corpus", text, "--window", 32, "--accelerator", "cpu"]
     code, out, err = bench(*train, "--steps", 3, "--lr", "1e-2", "--out", "made/mine.safetensors", "--logger", "csv")
     assert code == 0, err
-    assert "--set faast_lm.readouts=made/mine.safetensors" in out
+    assert "--set faast@hidden_states.readouts=made/mine.safetensors" in out
     assert "step 3 of 3: loss" in err
     (losses,) = (tmp_path / "made").glob("mine-losses/*/metrics.csv")
     assert len(losses.read_text().splitlines()) == 4
@@ -37,9 +37,19 @@ def test_train_import_and_run_from_the_command_line(bench: Any, folder: Path, te
     imported, made = load_file("readouts/mine.safetensors"), load_file("made/mine.safetensors")
     assert all(torch.equal(imported[name], tensor) for name, tensor in made.items())
 
-    run = ["run", "--task", "lexicon", "--method", "faast_lm", "--backbone", f"hf:{folder}", "--logger", "none"]
+    run = [
+        "run",
+        "--task",
+        "lexicon",
+        "--method",
+        "faast@hidden_states",
+        "--backbone",
+        f"hf:{folder}",
+        "--logger",
+        "none",
+    ]
     run += ["--shots", "1", "--episodes", "1", "--queries", "2", "--accelerator", "cpu"]
-    code, _, err = bench(*run, "--set", "faast_lm.readouts=readouts/mine.safetensors")
+    code, _, err = bench(*run, "--set", "faast@hidden_states.readouts=readouts/mine.safetensors")
     assert code == 0, err
     (record,) = (json.loads(path.read_text()) for path in Path("runs").glob("*.json"))
     assert record["status"] == "ok"

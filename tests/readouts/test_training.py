@@ -72,7 +72,7 @@ def test_the_first_loss_is_the_backbones_own(backbone: CausalLM) -> None:
 
 
 def test_training_attaches_what_the_method_attaches(backbone: CausalLM, tmp_path: Path) -> None:
-    """Without dropout, training and faast_lm put the same states through the model."""
+    """Without dropout, training and FAAST on hidden states put the same states through the model."""
     training = randomised(module(backbone, dropout=0.0))
     ids = some_windows(backbone)[:4]
     path = tmp_path / "readouts.safetensors"

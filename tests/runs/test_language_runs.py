@@ -99,7 +99,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
 
 
 def run(runner: Runner, model: Path, task: str, **changes: Any) -> Report:
-    block = {"task": task, "backbone": f"hf:{model}", "methods": ["zero_shot", "faast_lm"], "shots": [2]}
+    block = {"task": task, "backbone": f"hf:{model}", "methods": ["zero_shot", "faast"], "shots": [2]}
     return runner.run(expand(Block.model_validate(block | changes)))
 
 
@@ -139,31 +139,31 @@ def test_zero_shot_perplexity_is_that_of_plain_passes(runner: Runner, model: Pat
 
 def test_shots_count_texts_and_what_is_learnt_changes_the_score(runner: Runner, model: Path) -> None:
     records = by_method(run(runner, model, "tiny_text"))
-    support_tokens = records["faast_lm"].notes["support_tokens"]
+    support_tokens = records["faast"].notes["support_tokens"]
     lengths = [len(CausalLM(model).tokenizer(text)["input_ids"]) - 1 for text in TEXTS[:3]]
     assert support_tokens in {sum(lengths) - one for one in lengths}
-    assert records["faast_lm"].value != pytest.approx(records["zero_shot"].value, rel=1e-3)
-    assert records["faast_lm"].costs is not None
-    assert records["faast_lm"].costs.adapt.seconds > 0
-    full = by_method(run(runner, model, "tiny_text", methods=["faast_lm"], shots=["full"]))["faast_lm"]
+    assert records["faast"].value != pytest.approx(records["zero_shot"].value, rel=1e-3)
+    assert records["faast"].costs is not None
+    assert records["faast"].costs.adapt.seconds > 0
+    full = by_method(run(runner, model, "tiny_text", methods=["faast"], shots=["full"]))["faast"]
     assert full.notes["support_tokens"] == sum(lengths)
 
 
 def test_a_changed_file_of_readouts_makes_another_run(runner: Runner, model: Path, tmp_path: Path) -> None:
     path = tmp_path / "readouts.safetensors"
-    chosen = {"methods": ["faast_lm"], "set": {"faast_lm": {"readouts": str(path)}}}
+    chosen = {"methods": ["faast"], "set": {"faast": {"readouts": str(path)}}}
     found = []
     for change in (0.0, 0.5):
         tensors = {SCORER.format(0): torch.zeros(1, 64), READOUT.format(0): change * torch.eye(32)}
         save_file(tensors, path)
-        found.append(by_method(run(runner, model, "tiny_text", **chosen))["faast_lm"])
+        found.append(by_method(run(runner, model, "tiny_text", **chosen))["faast"])
     assert found[0].id != found[1].id
     assert found[0].value != found[1].value
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
 def test_half_precision_comes_near_full(runner: Runner, model: Path, precision: str) -> None:
-    methods = ["zero_shot", "faast_lm", "in_context"]
+    methods = ["zero_shot", "faast", "in_context"]
     full, half = (
         by_method(run(runner, model, "tiny_translation", methods=methods, precision=each))
         for each in ("32-true", precision)
@@ -183,9 +183,9 @@ def test_sliding_windows_score_more_tokens(runner: Runner, model: Path) -> None:
 def test_translations_are_judged_by_sacrebleu(runner: Runner, model: Path) -> None:
     records = by_method(run(runner, model, "tiny_translation"))
     data = TinyTranslation().load(None)
-    written = CausalLM(model).write(data.query.inputs["input"][:], TinyTranslation.max_new_tokens)
+    written = CausalLM(model).generate(data.query.inputs["input"][:], TinyTranslation.max_new_tokens)
     expected = BLEU().corpus_score(written, [list(data.query.targets or ())]).score
-    assert records["zero_shot"].metric == records["faast_lm"].metric == "bleu"
+    assert records["zero_shot"].metric == records["faast"].metric == "bleu"
     assert records["zero_shot"].value == pytest.approx(expected)
     assert records["zero_shot"].n_queries == 3
     assert "tok:13a" in records["zero_shot"].notes["signature"]
@@ -194,21 +194,21 @@ def test_translations_are_judged_by_sacrebleu(runner: Runner, model: Path) -> No
         len(CausalLM(model).tokenizer(f"{prompt}{target}\n")["input_ids"]) - 1
         for prompt, target in zip(data.support.inputs["input"], data.support.targets or (), strict=True)
     ]
-    assert records["faast_lm"].notes["support_tokens"] == sum(tokens)
+    assert records["faast"].notes["support_tokens"] == sum(tokens)
     assert list(problems(runner.store)) == []
 
 
 def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = by_method(run(runner, model, "tiny_translation", methods=["faast_lm"]))["faast_lm"]
+    before = by_method(run(runner, model, "tiny_translation", methods=["faast"]))["faast"]
     given: list[list[str]] = []
 
     def write(self: CausalLM, prompts: list[str], max_new_tokens: int) -> list[str]:
         given.append(list(prompts))
         return [""] * len(prompts)
 
-    monkeypatch.setattr(CausalLM, "write", write)
+    monkeypatch.setattr(CausalLM, "generate", write)
     forced = Runner(runner.store, runner.devices, runner.reporter, force=True, isolate=same_process)
-    by_method(run(forced, model, "tiny_translation", methods=["faast_lm"]))
+    by_method(run(forced, model, "tiny_translation", methods=["faast"]))
     assert given
     assert not any(sentence.upper() in prompt for prompts in given for prompt in prompts for sentence in SENTENCES)
     assert before.notes["support_tokens"] > 0

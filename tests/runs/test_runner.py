@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from bench.contracts import UsageError
+from bench.contracts.site import name_at_site
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.rows import rows
 from bench.results.record import Record
@@ -179,12 +180,12 @@ def classes_of_texts(folder, names):
 def test_answers_of_several_tokens_are_scored_whole_and_serve_no_features(runner, tmp_path, names):
     model = save_model(tmp_path / "model", "gpt2", context=256)
     texts = replace(runner, data=classes_of_texts(tmp_path / "data", names))
-    methods = ["faast", "faast_lm", "in_context", "knn", "zero_shot"]
+    methods = ["faast", "faast@hidden_states", "in_context", "knn", "zero_shot"]
     asked = {"task": "text_folder", "backbone": f"hf:{model}", "queries": 2, "episodes": 2}
     report = texts.run(grid(**asked, methods=methods, shots=[1], seeds=[0]))
-    records = {record.spec.method: record for record in report.records}
+    records = {name_at_site(record.spec.method, record.spec.config): record for record in report.records}
     assert {method: record.status for method, record in records.items()} == {
-        "faast": "skipped", "faast_lm": "ok", "in_context": "ok", "knn": "skipped", "zero_shot": "ok",
+        "faast": "skipped", "faast@hidden_states": "ok", "in_context": "ok", "knn": "skipped", "zero_shot": "ok",
     }  # fmt: skip
     for method in ("faast", "knn"):
         assert "an answer must be one token" in records[method].reason

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from bench.contracts import Pool, UsageError
 from bench.data.episodes import PADDING, Episodes, EpisodeSpec, draw_episodes
-from methods.faast import FaastConfig
+from methods._faast_features import FaastOnFeaturesConfig
 from methods.knn import KnnConfig
 from sweeps.trials import Trials
 from sweeps.validation import SupportData, cross_validation, repeated_splits, support_sets
@@ -114,7 +114,7 @@ def test_splits_hold_out_a_fifth_of_each_class_and_differ():
 
 def test_leaving_one_out_in_closed_form_is_what_folds_of_one_item_give(sweep):
     """With as many folds as shots and nothing cut off: the same items, answered by the same maps."""
-    config = FaastConfig(alpha=4.0, prior_strength=3.0)
+    config = FaastOnFeaturesConfig(alpha=4.0, prior_strength=3.0)
     closed = sweep(method="faast", shots=3, objectives=["likelihood"]).trials
     assert closed.validation == "leave_one_out"
     sets: Episodes = closed.sets
@@ -151,8 +151,8 @@ def test_items_are_left_out_in_closed_form_where_that_is_possible(sweep, fields,
 def test_what_is_impossible_is_said(sweep):
     with pytest.raises(UsageError, match="knn cannot leave one out in closed form here; use --validation cross_val"):
         sweep(method="knn", validation="leave_one_out")
-    with pytest.raises(UsageError, match="nothing to tune: faast_lm serves language_modelling"):
-        sweep(method="faast_lm")
+    with pytest.raises(UsageError, match="nothing to tune: knn_lm serves language_modelling"):
+        sweep(method="knn_lm")
     with pytest.raises(UsageError, match=r"bench sweep: sampler: .*'tpe'"):
         sweep(sampler="annealing")
 

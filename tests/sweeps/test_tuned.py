@@ -161,10 +161,10 @@ def test_two_configs_of_one_method_are_refused(tmp_path):
         ("cifar10", None, "faast", 5, {"alpha": 0.8, "prior_strength": 400}),
         ("mini_imagenet", None, "faast", 5, {"alpha": 0.8, "prior_strength": 800}),
         ("mini_imagenet:ids", None, "faast", "full", {"alpha": 0.8, "prior_strength": 0}),
-        ("sst2", "hf:openai-community/gpt2-xl", "faast_lm", 5, {"alpha": 0.905}),
-        ("imdb", "hf:openai-community/gpt2-xl", "faast_lm", "full", {"alpha": 0.7}),
-        ("iwslt2017:de-en", "hf:Qwen/Qwen2.5-3B-Instruct", "faast_lm", 100, {"alpha": 0.9}),
-        ("wikitext103", None, "faast_lm", 4, {"alpha": 0.8}),
+        ("sst2", "hf:openai-community/gpt2-xl", "faast@hidden_states", 5, {"site": "hidden_states", "alpha": 0.905}),
+        ("imdb", "hf:openai-community/gpt2-xl", "faast_lm", "full", {"site": "hidden_states", "alpha": 0.7}),
+        ("iwslt2017:de-en", "hf:Qwen/Qwen2.5-3B-Instruct", "faast", 100, {"alpha": 0.9}),
+        ("wikitext103", None, "faast", 4, {"alpha": 0.8}),
     ],
 )
 def test_published_values_are_a_preset(task, backbone, method, shots, config):

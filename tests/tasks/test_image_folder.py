@@ -18,7 +18,7 @@ from bench.runs.report import Report
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
 from bench.spec.suite import Block
-from methods.faast import PLUGIN as FAAST
+from methods._faast_features import FaastOnFeatures
 from tasks.image_folder import PLUGIN
 from tests.helpers.command import bench
 from tests.helpers.images import noise, png, write_folders, write_parquet
@@ -241,20 +241,20 @@ def test_full_support_is_streamed_and_leaves_nothing_behind(
     assert whole.value is not None
     assert whole.value > 90
     widths = []
-    observe = FAAST.observe
+    observe = FaastOnFeatures.observe
 
     def watched(self: Any, support: Any) -> None:
         widths.append(support.keys.shape[1])
         observe(self, support)
 
-    monkeypatch.setattr(FAAST, "observe", watched)
+    monkeypatch.setattr(FaastOnFeatures, "observe", watched)
     monkeypatch.setattr(batching, "ITEMS_AT_ONCE", 32)
     forced = Runner(runner.store, runner.devices, runner.reporter, runner.data, force=True, isolate=same_process)
     streamed = only(run(forced, **alone))
     assert streamed.value == whole.value
     assert max(widths) == 32
     assert sum(widths) % 150 == 0
-    # More than there are dimensions; with fewer FAAST keeps the keys, which are smaller then.
+    # More than there are dimensions; with fewer FaastOnFeatures keeps the keys, which are smaller then.
     few = only(run(forced, shots=[30], **alone))
     assert few.costs is not None
     assert streamed.costs is not None

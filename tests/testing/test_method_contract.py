@@ -11,7 +11,7 @@ from bench.testing.method_contract import MethodContract
 
 
 class TestEveryMethod(MethodContract):
-    @pytest.fixture(params=registry.find("methods"))
+    @pytest.fixture(params=[name for base in registry.find("methods") for name in registry.names_by_site(base)])
     def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:
         return registry.method_class(request.param)  # type: ignore[return-value]
 

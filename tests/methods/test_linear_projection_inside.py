@@ -10,7 +10,7 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, UsageError
 from bench.testing.doubles import CosineBackbone, adapt
 from bench.testing.tiny_models import save_model
-from methods.linear_projection_lm import LinearProjectionLm, ProjectionLmConfig
+from methods.linear_projection import ProjectionOnHiddenStates, ProjectionOnHiddenStatesConfig
 from tests.helpers.language import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
 
 
@@ -20,8 +20,8 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def untrained(backbone: CausalLM, kind: Kind = Kind.LANGUAGE_MODELLING, n_way: int = 1, **config: Any) -> Any:
-    return LinearProjectionLm(
-        ProjectionLmConfig(**{"steps": 6, "lr": 1e-2, **config}), backbone, problem_shape(kind, n_way)
+    return ProjectionOnHiddenStates(
+        ProjectionOnHiddenStatesConfig(**{"steps": 6, "lr": 1e-2, **config}), backbone, problem_shape(kind, n_way)
     )
 
 
@@ -92,4 +92,4 @@ def test_answers_and_writing_go_through_the_maps(backbone: CausalLM) -> None:
 
 def test_a_backbone_without_language_is_refused() -> None:
     with pytest.raises(UsageError, match="CosineBackbone"):
-        LinearProjectionLm(ProjectionLmConfig(), CosineBackbone(), problem_shape())
+        ProjectionOnHiddenStates(ProjectionOnHiddenStatesConfig(), CosineBackbone(), problem_shape())

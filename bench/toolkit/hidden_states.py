@@ -1,5 +1,6 @@
-"""Memories inside a language model: input_hooks in before some blocks and before the final norm, so that scoring,
-perplexity and generation all go through them (FAAST, arXiv 2605.04651).
+"""The hidden-state site: memories inside a language model, before some blocks and before the final norm.
+
+Perplexity, answers and generation all go through the hooked memories (FAAST, arXiv 2605.04651).
 """
 
 from abc import abstractmethod
@@ -29,11 +30,10 @@ from bench.contracts import (
 )
 from bench.toolkit.hooks import gated_values, input_hooks, memory_layers
 from bench.toolkit.readout_files import read_readouts
-from methods._examples import whole_texts
 
 
 class HiddenStateConfig(MethodConfig):
-    """What all memories inside a model share."""
+    """Hyper-parameters of every memory on hidden states."""
 
     output_mix: Annotated[float, Tune()] = Field(
         default=0.9, ge=0, le=1, description="Share of the memory's answer in the state before the final norm."
@@ -45,12 +45,14 @@ class HiddenStateConfig(MethodConfig):
     window: int = Field(default=1024, ge=2, description="Tokens of support text that are read at a time, at most.")
 
 
-class HiddenStateMemory(ForwardMethod):
-    """Learns pairs of hidden states from the support text, and changes the model's states by what it learnt.
+class HiddenStateMethod(ForwardMethod):
+    """Memories of the support text's hidden states, whose answers are mixed into the model's states.
 
-    At every position whose next token is real, the key is the hidden state there. The value is the next hidden state
-    (middle memories, which need trained readouts) or the next token's input embedding (the output memory, before the
-    final norm). Each example is a text of its own: its prompt with its answer.
+    At every position with a next token, the key is the hidden state there. The value is the next hidden state (middle
+    memories, which need trained readouts) or the next token's input embedding (the output memory, before the final
+    norm). Each example is a text of its own: its prompt with its answer.
+
+    A subclass gives ``make_memory``. ``self.places`` are the modules before which memories stand, the final norm last.
     """
 
     kinds = LANGUAGE
@@ -61,7 +63,7 @@ class HiddenStateMemory(ForwardMethod):
 
     def __init__(self, config: HiddenStateConfig, backbone: Backbone, shape: ProblemShape) -> None:
         if not isinstance(backbone, LanguageBackbone):
-            raise UsageError(f"a memory inside a language model needs one, got {type(backbone).__name__}")
+            raise UsageError(f"site=hidden_states needs a language model, got {type(backbone).__name__}")
         super().__init__(config, backbone, shape)
         readouts = read_readouts(config.readouts, backbone.width) if config.readouts else []
         self.scorers, self.outs = (
@@ -69,8 +71,8 @@ class HiddenStateMemory(ForwardMethod):
             for name in ("scorer", "out")
         )
         blocks = list(backbone.blocks)
-        self._places = [*(blocks[site] for site in memory_layers(len(blocks), len(readouts))), backbone.final_norm]
-        memories = [self.make_memory(backbone.width) for _ in self._places]
+        self.places = [*(blocks[layer] for layer in memory_layers(len(blocks), len(readouts))), backbone.final_norm]
+        memories = [self.make_memory(backbone.width) for _ in self.places]
         self.memories: Sequence[Memory] = nn.ModuleList(memories)  # type: ignore[assignment]
         self.notes["readouts"] = str(config.readouts or "none: the output memory works alone")
         self.notes["support_tokens"] = 0
@@ -79,21 +81,33 @@ class HiddenStateMemory(ForwardMethod):
 
     @abstractmethod
     def make_memory(self, width: int) -> Memory:
-        """An empty memory of one episode whose keys and values are ``width`` wide."""
+        """An empty memory of one episode.
+
+        Args:
+            width: Width of keys and values, that of a hidden state.
+
+        Returns:
+            A memory that observes ``[1, token, width]`` with a mask ``[1, token]``.
+        """
 
     def readout_bytes(self) -> int:
-        """Bytes of the state that no memory holds."""
+        """Bytes of the readouts, the state outside the memories."""
         return sum(parameter.nbytes for parameter in (*self.scorers, *self.outs))
 
     def observe(self, support: Support) -> None:
-        """Run the batch's texts through the model as it is, and have the memories take in the pairs."""
+        """Run the batch's texts through the unchanged model and pass its pairs to the memories."""
         for tokens in self.backbone.tokens(whole_texts(support, self.shape), self.config.window):
             self.learn(tokens.ids, tokens.mask)
 
     def learn(self, ids: Tensor, mask: Tensor) -> None:
-        """Take in one batch of tokens ``[text, position]``, padded on the right."""
+        """Observe one batch of tokens.
+
+        Args:
+            ids: ``[text, position]``, padded on the right.
+            mask: ``[text, position]``, 0 where there is padding.
+        """
         states: list[Tensor] = []
-        with input_hooks([(place, states.append) for place in self._places]), torch.no_grad():
+        with input_hooks([(place, states.append) for place in self.places]), torch.no_grad():
             self.backbone.decoder(input_ids=ids, attention_mask=mask, use_cache=False)
         # Both the position and the one that follows must be real.
         real = (mask[:, 1:] * mask[:, :-1]).bool().reshape(1, -1)
@@ -108,15 +122,15 @@ class HiddenStateMemory(ForwardMethod):
         self.notes["support_tokens"] += int(real.sum())
 
     def solve(self) -> None:
-        """Have the memories finish."""
+        """Finish every memory."""
         for memory in self.memories:
             memory.solve()
 
     @contextmanager
     def hooks_active(self) -> Iterator[None]:
-        """While this lasts, everything that the backbone runs goes through the memories."""
-        places = [(place, self._middle(number)) for number, place in enumerate(self._places[:-1])]
-        with input_hooks([*places, (self._places[-1], self._output)]):
+        """A context in which every forward pass of the backbone goes through the memories."""
+        places = [(place, self._middle(number)) for number, place in enumerate(self.places[:-1])]
+        with input_hooks([*places, (self.places[-1], self._output)]):
             yield
 
     def _middle(self, number: int) -> Any:
@@ -133,9 +147,9 @@ class HiddenStateMemory(ForwardMethod):
         return mixed.to(states.dtype)
 
     def predict(self, query: Query) -> Answers:
-        """What the model answers with the memories attached; see Method.predict for the shapes.
+        """Answers of the model with its memories, or of the unchanged model where nothing was observed.
 
-        Without a support set the memories know nothing, and the model answers as it is.
+        See Method.predict for the shapes.
         """
         with self.hooks_active() if self.notes["support_tokens"] else nullcontext():
             return self.backbone.answer(query, self.shape.kind, self.shape.protocol)
@@ -145,3 +159,19 @@ def _read(memory: Memory, states: Tensor) -> Tensor:
     """The memory's answer ``[text, position, dim]`` to hidden states of that shape, in float32."""
     answer = memory.read(states.float().reshape(1, -1, states.shape[-1]))
     return answer.view(*states.shape[:-1], -1)
+
+
+def whole_texts(support: Support, shape: ProblemShape) -> list[str]:
+    """Support items of one episode as texts to learn from.
+
+    Args:
+        support: A batch of one episode.
+        shape: The episode's problem, for the separator and the kind of task.
+
+    Returns:
+        Each prompt with its answer and the separator; a text to model as it is.
+    """
+    texts: list[str] = support.inputs.episode(0)
+    if support.targets is None and shape.n_way == 1:
+        return texts
+    return [text + completion + shape.separator for text, completion in zip(texts, support.completions(0), strict=True)]

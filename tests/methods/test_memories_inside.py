@@ -9,13 +9,14 @@ from torch import Tensor
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind
 from bench.testing.tiny_models import save_model
-from methods._inside import HiddenStateMemory
-from methods.hebbian_lm import CosineHebbian, HebbianLm
-from methods.ridge_lm import RidgeLm
-from methods.softmax_memory_lm import SoftmaxMemoryLm
+from bench.toolkit.hidden_states import HiddenStateMethod
+from methods._hebbian_memory import CosineHebbian
+from methods.hebbian import HebbianOnHiddenStates
+from methods.ridge import RidgeOnHiddenStates
+from methods.softmax_memory import SoftmaxOnHiddenStates
 from tests.helpers.language import NAMES, PROMPTS, TEXTS, pairs, problem_shape, query, read, support
 
-EVERY = pytest.mark.parametrize("cls", [SoftmaxMemoryLm, HebbianLm, RidgeLm])
+EVERY = pytest.mark.parametrize("cls", [SoftmaxOnHiddenStates, HebbianOnHiddenStates, RidgeOnHiddenStates])
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -24,7 +25,7 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def learnt(
-    cls: type[HiddenStateMemory],
+    cls: type[HiddenStateMethod],
     backbone: CausalLM,
     kind: Kind = Kind.LANGUAGE_MODELLING,
     texts: Any = TEXTS,
@@ -57,7 +58,7 @@ def test_softmax_averages_the_following_tokens(backbone: CausalLM, scale: float)
     keys, values = pairs(backbone, TEXTS)
     queries = states(backbone)
     expected = (scale * cosines(queries.double(), keys)).softmax(dim=-1) @ values
-    method = learnt(SoftmaxMemoryLm, backbone, scale=scale)
+    method = learnt(SoftmaxOnHiddenStates, backbone, scale=scale)
     assert_answers(method, queries, expected)
     assert method.state_bytes() == len(keys) * (32 * 4 + 32 * 4 + 1)
 
@@ -69,22 +70,24 @@ def test_hebbian_attends_without_softmax_to_the_last_tokens_most(backbone: Causa
     age = torch.arange(len(keys) - 1, -1, -1).double()
     recalled = (decay**age * cosines(queries.double(), keys)) @ values
     directions = recalled / recalled.norm(dim=-1, keepdim=True)
-    as_state = learnt(HebbianLm, backbone, decay=decay, length="state")
+    as_state = learnt(HebbianOnHiddenStates, backbone, decay=decay, length="state")
     assert_answers(as_state, queries, directions * queries.double().norm(dim=-1, keepdim=True))
     mean = (decay**age * values.norm(dim=-1)).sum() / (decay**age).sum()
-    assert_answers(learnt(HebbianLm, backbone, decay=decay), queries, directions * mean)
+    assert_answers(learnt(HebbianOnHiddenStates, backbone, decay=decay), queries, directions * mean)
 
 
 def test_hebbian_answers_are_as_long_as_what_was_learnt_by_default(backbone: CausalLM) -> None:
     """However long the state that asks: the same share then leaves as much of it as with the other memories."""
-    assert HebbianLm.Config().length == "values"  # type: ignore[attr-defined]
+    assert HebbianOnHiddenStates.Config().length == "values"  # type: ignore[attr-defined]
     lengths = pairs(backbone, TEXTS)[1].norm(dim=-1)
     queries = 100 * states(backbone)
     for decay in (0.95, 1.0):
-        answers = learnt(HebbianLm, backbone, decay=decay).memories[-1].read(queries[None])[0].norm(dim=-1)
+        answers = learnt(HebbianOnHiddenStates, backbone, decay=decay).memories[-1].read(queries[None])[0].norm(dim=-1)
         assert bool((answers >= lengths.min() * 0.999).all())
         assert bool((answers <= lengths.max() * 1.001).all())
-        as_state = learnt(HebbianLm, backbone, decay=decay, length="state").memories[-1].read(queries[None])[0]
+        as_state = (
+            learnt(HebbianOnHiddenStates, backbone, decay=decay, length="state").memories[-1].read(queries[None])[0]
+        )
         torch.testing.assert_close(as_state.norm(dim=-1), queries.norm(dim=-1))
 
 
@@ -110,10 +113,13 @@ def test_the_length_of_values_is_their_decayed_mean_over_batches_without_padding
 
 
 def test_hebbian_reads_what_has_not_decayed(backbone: CausalLM) -> None:
-    method = learnt(HebbianLm, backbone, texts=TEXTS * 9, decay=0.5)
+    method = learnt(HebbianOnHiddenStates, backbone, texts=TEXTS * 9, decay=0.5)
     assert method.notes["support_tokens"] < len(pairs(backbone, TEXTS * 2)[0])
     torch.testing.assert_close(
-        method.memories[0].weights, learnt(HebbianLm, backbone, decay=0.5).memories[0].weights, rtol=1e-4, atol=1e-5
+        method.memories[0].weights,
+        learnt(HebbianOnHiddenStates, backbone, decay=0.5).memories[0].weights,
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
@@ -122,14 +128,14 @@ def test_hebbian_reads_windows_of_a_long_text_in_order(backbone: CausalLM) -> No
     ids = backbone.tokenizer(text)["input_ids"]
     parts = [backbone.tokenizer.decode(ids[start : start + 16]) for start in range(0, len(ids), 16)]
     assert [token for part in parts for token in backbone.tokenizer(part)["input_ids"]] == ids
-    cut, whole = (learnt(HebbianLm, backbone, texts=texts, window=16) for texts in (parts, [text]))
+    cut, whole = (learnt(HebbianOnHiddenStates, backbone, texts=texts, window=16) for texts in (parts, [text]))
     torch.testing.assert_close(cut.memories[0].weights, whole.memories[0].weights, rtol=1e-4, atol=1e-5)
 
 
 def test_hebbian_shuffles_examples_of_classes_by_the_seed(backbone: CausalLM) -> None:
     def weights(seed: int, decay: float = 0.95) -> Tensor:
         given = problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2, seed=seed)
-        method = HebbianLm(HebbianLm.Config(decay=decay), backbone, given)  # type: ignore[call-arg]
+        method = HebbianOnHiddenStates(HebbianOnHiddenStates.Config(decay=decay), backbone, given)  # type: ignore[call-arg]
         method.observe(support([*PROMPTS, "Word: dull\nSentiment:"], labels=[0, 0, 1], names=NAMES))
         method.solve()
         found: Any = method.memories[0].weights
@@ -150,13 +156,13 @@ def test_ridge_shrinks_by_a_share_of_the_mean_eigenvalue(backbone: CausalLM, str
     rows = torch.cat([keys, penalty.sqrt() * torch.eye(32, dtype=torch.float64)])
     targets = torch.cat([values, torch.zeros(32, 32, dtype=torch.float64)])
     weights = torch.linalg.lstsq(rows, targets, driver="gelsd").solution
-    method = learnt(RidgeLm, backbone, strength=strength)
+    method = learnt(RidgeOnHiddenStates, backbone, strength=strength)
     assert_answers(method, queries, queries.double() @ weights)
     assert method.state_bytes() == 32 * 32 * 4
 
 
 @EVERY
-def test_perplexity_goes_through_the_memory(cls: type[HiddenStateMemory], backbone: CausalLM) -> None:
+def test_perplexity_goes_through_the_memory(cls: type[HiddenStateMethod], backbone: CausalLM) -> None:
     method = learnt(cls, backbone)
     text = "very bad: a happy word"
     found = method.predict(query([text]))
@@ -169,7 +175,7 @@ def test_perplexity_goes_through_the_memory(cls: type[HiddenStateMemory], backbo
 
 
 @EVERY
-def test_answers_and_writing_go_through_the_memory(cls: type[HiddenStateMemory], backbone: CausalLM) -> None:
+def test_answers_and_writing_go_through_the_memory(cls: type[HiddenStateMethod], backbone: CausalLM) -> None:
     method = learnt(cls, backbone, Kind.TEXT_CLASSIFICATION)
     scores = method.predict(query(PROMPTS, NAMES))
     before = backbone.loglikelihood("", PROMPTS, NAMES)
@@ -184,6 +190,6 @@ def test_answers_and_writing_go_through_the_memory(cls: type[HiddenStateMemory],
 
 
 @EVERY
-def test_without_examples_the_model_answers_as_it_is(cls: type[HiddenStateMemory], backbone: CausalLM) -> None:
+def test_without_examples_the_model_answers_as_it_is(cls: type[HiddenStateMethod], backbone: CausalLM) -> None:
     found = learnt(cls, backbone, texts=[]).predict(query(TEXTS))
     torch.testing.assert_close(found[0], backbone.loglikelihood_rolling(TEXTS, 32, None))

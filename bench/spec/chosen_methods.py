@@ -1,0 +1,82 @@
+"""The methods of a block: names and sites as a user gave them, with fields from ``set`` and from a preset."""
+
+from typing import Any
+
+from bench.contracts.kinds import Kind
+from bench.contracts.site import Site
+from bench.registry import ResolvedMethod, method_name, resolve_method
+from bench.spec.presets import Rule, nothing_said, preset
+from bench.spec.suite import Block, Shots
+
+
+class ChosenMethods:
+    """Methods of a block by the names that it gives them, which may be ``NAME@SITE`` or of the first edition.
+
+    Fields under a name apply to the method of that name. Where the block does not list the name itself, they apply to
+    all its names for that method, those under ``NAME@SITE`` where the method stands at this site.
+    """
+
+    def __init__(self, block: Block, kind: Kind, backbone: str, reference: str | None) -> None:
+        """Check the fields and sites of a block.
+
+        Args:
+            block: The block, with names that ``check_names`` has checked.
+            kind: Kind of its task.
+            backbone: Its backbone.
+            reference: Name of the method whose costs are the others' budget, if any.
+
+        Raises:
+            UsageError: For an unknown field or site, or a preset with no rule for any of the methods.
+        """
+        self.block, self.kind, self.backbone = block, kind, backbone
+        self._named = list(dict.fromkeys([*block.methods, *([reference] if reference else [])]))
+        self._fields = {name: self._given(name) for name in self._named}
+        self._resolved = {name: resolve_method(name, kind, self._fields[name]) for name in self._named}
+        self._reference = None if reference is None else self._place(reference)
+        listed = any(self.is_reference(name) for name in block.methods)
+        self.names = block.methods if reference is None or listed else [reference, *block.methods]
+        """Names of the methods to run, the reference among them."""
+        if block.preset is not None and not any(self._rule(name) for name in block.methods):
+            raise nothing_said(block.preset, block.task, backbone, block.methods)
+
+    def at(self, name: str, shots: Shots) -> ResolvedMethod:
+        """A method at a number of shots, on which values of a preset depend.
+
+        Args:
+            name: One of ``names``, or the reference's.
+            shots: Number of shots.
+
+        Returns:
+            The method with the fields of ``set``, and those of the preset's rule that ``set`` does not give.
+        """
+        rule = self._rule(name)
+        if rule is None:
+            return self._resolved[name]
+        site = {"site": self._fields[name]["site"]} if "site" in self._fields[name] else {}
+        return resolve_method(name, self.kind, rule.fields(shots) | self._resolved[name].fields | site)
+
+    def is_reference(self, name: str) -> bool:
+        """Whether a name is another one for the reference."""
+        return self._place(name) == self._reference
+
+    def _place(self, name: str) -> tuple[str, Site | None]:
+        return self._resolved[name].name, self._resolved[name].site
+
+    def _given(self, name: str) -> dict[str, Any]:
+        """The fields of ``set`` for a name."""
+        base, _ = method_name(name)
+        keys = [key for key in self.block.set if key == name or key not in self._named]
+        own = {key: method_name(key)[1] for key in keys if method_name(key)[0] == base}
+        fields: dict[str, Any] = {}
+        for key, site in own.items():
+            fields |= self.block.set[key] if site is None else {}
+        place = resolve_method(name, self.kind, {key: fields[key] for key in fields.keys() & {"site"}}).site
+        for key, site in own.items():
+            fields |= self.block.set[key] if site is not None and site is place else {}
+        return fields
+
+    def _rule(self, name: str) -> Rule | None:
+        if self.block.preset is None:
+            return None
+        base, site = self._place(name)
+        return preset(self.block.preset).rule(self.block.task, self.backbone, base, site, self.kind)

@@ -1,0 +1,151 @@
+"""FAAST on features: fast weights mixed with the prior, with exponent and prior strength chosen by leave-one-out."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.contracts import (
+    AssociativeConfig,
+    AssociativeMethod,
+    Backbone,
+    Classes,
+    LeaveOneOut,
+    ProblemShape,
+    Support,
+    Tune,
+)
+from methods._fast_weights import ALPHA, FastWeights, Solver
+from methods._held_out import Sample
+from methods._left_out import FastWeightsLeftOut, most_likely
+from methods._moments import class_indicator
+
+Auto = Literal["auto"]
+Count = Annotated[float, Field(ge=0)]
+Exponent = Annotated[float, Field(ge=0, le=4)]
+ALPHAS = (*(tenths / 10 for tenths in range(1, 13)), 1.5, 2.0)
+PRIOR_STRENGTHS = (0.0, *(10 ** (halves / 2) for halves in range(9)))
+"""What ``auto`` chooses from; cut-offs lie densest where singular values of features do."""
+
+
+class FaastOnFeaturesConfig(AssociativeConfig):
+    """Hyper-parameters of FAAST on features; ``auto`` is chosen from each support set, see FastWeightsLeftOut."""
+
+    # Wider than the base's field, which is given a number in the place of ``auto``.
+    prior_strength: Annotated[Count | Auto | None, Tune(0.1, 1e4, log=True)] = Field(  # type: ignore[assignment]
+        default=None,
+        description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value. "
+        "auto: the likeliest from 0 to 10,000 when each example is left out.",
+    )
+    alpha: Annotated[Exponent | Auto, Tune(0.1, 2.0)] = Field(
+        default=ALPHA,
+        description="Drops directions whose singular value is below N ** -alpha of the largest; N counts examples. "
+        "auto: the likeliest from 0.1 to 2 when each example is left out.",
+    )
+    solver: Solver = Field(
+        default="exact",
+        description="exact: Gram matrices in float64. pinv: the published float32 pseudo-inverse of all keys.",
+    )
+
+
+class FaastOnFeatures(AssociativeMethod):
+    """Fast weights of the support set: one closed-form solve, and queries at a cost independent of N."""
+
+    linear_in_values = True
+    Config = FaastOnFeaturesConfig
+    config: FaastOnFeaturesConfig
+    source = "Bao et al., FAAST: Forward-Only Associative Learning via Closed-Form Fast Weights, arXiv 2605.04651"
+    memory: FastWeights
+
+    def __init__(self, config: FaastOnFeaturesConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self._auto = "auto" in {config.prior_strength, config.alpha}
+        self._observed: tuple[Tensor, Sample, Classes] | None = None
+        if config.prior_strength == "auto":
+            del self.prior_strength
+            # A part of the state, which answering needs: one for each episode.
+            self.register_buffer("prior_strength", torch.full((shape.n_episodes,), shape.prior_strength))
+
+    def make_memory(self) -> FastWeights:
+        """Empty fast weights for the problem's shapes."""
+        shape, config = self.shape, self.config
+        return FastWeights(
+            shape.n_episodes,
+            shape.key_dim,
+            self.memory_dim,
+            n_items=shape.n_support,
+            alpha=ALPHA if config.alpha == "auto" else config.alpha,
+            solver=config.solver,
+        )
+
+    def observe(self, support: Support) -> None:
+        """Pass the batch on to the memory; what is chosen by leaving examples out needs these themselves."""
+        super().observe(support)
+        if not self._auto:
+            return
+        sizes = class_indicator(support.labels, support.mask, self.shape.n_way).sum(dim=1).long()
+        kept = Sample.of(support, self.shape.seed)
+        if self._observed is not None:
+            sizes, kept = sizes + self._observed[0], Sample.joined([self._observed[1], kept])
+        self._observed = sizes, kept.lowest(self.shape.n_way) if self.memory.streams else kept, support.classes
+
+    def solve(self) -> None:
+        """Choose what is ``auto``, then compile the pairs."""
+        if self._observed is not None:
+            self._choose(self.left_out())
+            self._observed = None
+        super().solve()
+
+    def left_out(self) -> FastWeightsLeftOut:
+        """Answers for the examples observed, each left out; before ``solve``, and only where something is ``auto``."""
+        if self._observed is None:
+            raise ValueError("examples are kept to be left out only where alpha or prior_strength is auto")
+        sizes, sample, classes = self._observed
+        stored = class_indicator(sample.labels, sample.mask, self.shape.n_way)
+        if not self.stores_labels:
+            stored = stored @ classes.class_embeddings.double()
+        class_embeddings = classes.class_embeddings if self.stores_labels else None
+        return FastWeightsLeftOut(
+            *self.memory.spectrum(), sample, stored, sizes, self.backbone, classes, class_embeddings
+        )
+
+    def _choose(self, left_out: FastWeightsLeftOut) -> None:
+        """Where no example can be left out, as at one shot, alpha is the published one and the prior the default."""
+        config = self.config
+        alphas = ALPHAS if config.alpha == "auto" else (config.alpha,)
+        prior_strengths = PRIOR_STRENGTHS if config.prior_strength == "auto" else (float(self.prior_strength),)
+        alpha, prior_strength = most_likely(left_out, alphas, prior_strengths)
+        possible = left_out.mask.any(dim=1)
+        if config.alpha == "auto":
+            self.memory.alpha = alpha.where(possible, ALPHA)
+            self.notes["chosen_alpha"] = float(self.memory.alpha.median())
+        if config.prior_strength == "auto":
+            self.prior_strength = prior_strength.where(possible, self.shape.prior_strength).float()
+            self.notes["chosen_prior_strength"] = float(self.prior_strength.median())
+
+    @classmethod
+    def leave_one_out(cls, backbone: Backbone, shape: ProblemShape, support: Support) -> "FaastTrials":
+        """One factorisation for every alpha and prior count."""
+        return FaastTrials(cls(FaastOnFeaturesConfig(alpha="auto"), backbone, shape), support)
+
+
+class FaastTrials(LeaveOneOut[FaastOnFeaturesConfig]):
+    """Trials on one support set; see FastWeightsLeftOut for what they compute."""
+
+    def __init__(self, method: FaastOnFeatures, support: Support) -> None:
+        method.observe(support)
+        self._left_out, self._default = method.left_out(), method.shape.prior_strength
+        self.labels, self.mask = self._left_out.labels, self._left_out.mask
+
+    def serves(self, config: FaastOnFeaturesConfig) -> bool:
+        """Whether both are numbers, and the solver the exact one."""
+        return "auto" not in {config.alpha, config.prior_strength} and config.solver == "exact"
+
+    def scores(self, config: FaastOnFeaturesConfig) -> Tensor:
+        """Scores ``[episode, item, way]``. Raises ValueError for a config that it does not serve."""
+        if config.alpha == "auto" or config.prior_strength == "auto" or config.solver != "exact":
+            raise ValueError(f"leaving one out needs numbers and the exact solver, got {config}")
+        return self._left_out.scores(
+            config.alpha, self._default if config.prior_strength is None else config.prior_strength
+        )
