@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
+from bench.contracts.kinds import DEFAULT_METRICS
 from bench.contracts.validation import validated
 from bench.toolkit.extras import missing_extra
 
 if TYPE_CHECKING:
-    from bench.contracts import Backbone, Method, MethodConfig, Task
+    from bench.contracts import Backbone, Method, MethodConfig, Metric, Task
 
-Group = Literal["methods", "tasks", "backbones"]
-FOLDERS: dict[Group, str] = {"methods": "methods", "tasks": "tasks", "backbones": "bench.backbones"}
+Group = Literal["methods", "tasks", "backbones", "metrics"]
+FOLDERS: dict[Group, str] = {
+    "methods": "methods", "tasks": "tasks", "backbones": "bench.backbones", "metrics": "bench.metrics"
+}  # fmt: skip
 OWN = "bench"
 """Origin of the project's own plugins."""
 
@@ -122,6 +125,28 @@ def task_class(name: str) -> "type[Task]":
 def method_class(name: str) -> "type[Method]":
     """The method plugin called ``name``."""
     return cast("type[Method]", get("methods", name).load())
+
+
+def make_metric(name: str) -> "Metric":
+    """The metric called ``name``.
+
+    Raises:
+        UsageError: No installed package has it.
+    """
+    return cast("type[Metric]", get("metrics", name).load())(name)
+
+
+def metric_of(task: "Task | type[Task]") -> "Metric":
+    """The metric of a task: the one it names, or the default of its kind.
+
+    Raises:
+        UsageError: No installed package has the metric, or it does not score tasks of this kind.
+    """
+    metric = make_metric(task.metric or DEFAULT_METRICS[task.kind])
+    if task.kind not in metric.kinds:
+        serves = ", ".join(sorted(metric.kinds))
+        raise UsageError(f"the metric {metric.name} scores {serves}, and the task is {task.kind}; name another metric")
+    return metric
 
 
 def backbone_class(name: str) -> "type[Backbone]":

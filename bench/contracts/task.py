@@ -81,6 +81,8 @@ class Task(ABC):
     """A task plugin. Its file name is its name; the module's ``PLUGIN`` is the class."""
 
     kind: ClassVar[Kind]
+    metric: ClassVar[str | None] = None
+    """The name of the metric that scores it; None for the default of its kind."""
     prompts: ClassVar[tuple[str, ...]] = ("{label}",)
     """What a class name is put into before it is embedded: one, or several for an ensemble; text tasks have one."""
     separator: ClassVar[str] = "\n"

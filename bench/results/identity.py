@@ -62,6 +62,7 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
         "task": registry.get("tasks", task),
         "backbone": registry.get("backbones", backbone.partition(":")[0]),
         "method": registry.get("methods", method),
+        "metric": registry.get("metrics", registry.metric_of(registry.task_class(task)).name),
     }
     found = {}
     for kind, plugin in plugins.items():

@@ -8,7 +8,7 @@ from bench.spec.suite import RunSpec
 from bench.toolkit.seeds import name_seed
 
 if TYPE_CHECKING:
-    from bench.contracts import AnyMethod, Backbone, InputMode, Method, MethodConfig, ProblemShape, Task
+    from bench.contracts import AnyMethod, Backbone, InputMode, Method, MethodConfig, Metric, ProblemShape, Task
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class ResolvedRun:
     Attributes:
         spec: What the user asked for, by name.
         task: The task, without its data.
+        metric: The metric that scores it.
         method: The method's class.
         config: The method's validated config.
         input_mode: What the method needs of each item: cached features or the raw input.
@@ -27,6 +28,7 @@ class ResolvedRun:
 
     spec: RunSpec
     task: "Task"
+    metric: "Metric"
     method: "type[Method]"
     config: "MethodConfig"
     input_mode: "InputMode"
@@ -71,6 +73,7 @@ def resolve(spec: RunSpec) -> ResolvedRun:
     return ResolvedRun(
         spec=spec,
         task=task,
+        metric=registry.metric_of(task),
         method=method,
         config=registry.method_config(spec.method, spec.config),
         input_mode=method.input_mode_for(task.kind),

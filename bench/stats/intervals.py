@@ -1,6 +1,6 @@
 """Confidence intervals by bootstrap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -19,6 +19,10 @@ ALPHA = 0.05
 
 
 RESAMPLES = 2000
+
+
+LEAST_EPISODES = 6
+"""Fewer episodes are too few for a bootstrap, and for Wilcoxon's test, whose p is then never below 2 / 2**5."""
 
 
 NUMBERS_AT_ONCE = 2**24
@@ -92,3 +96,32 @@ def mean_interval(values: Floats, seeds: Sequence[int]) -> Interval:
     # Few episodes of few different values can leave no end at all; Student's t has one.
     bound = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * 3
     return Interval(mean - min(float(low), bound) * wide, mean - max(float(high), -bound) * wide)
+
+
+def episodes_ci95(values: Floats, seeds: Sequence[int]) -> float:
+    """Half-width of the 95% interval of the mean over episodes, of one run or of all seeds of a row.
+
+    Bootstrap-t from LEAST_EPISODES on, Student's t of fewer.
+
+    Args:
+        values: Scores of two episodes or more, ``[episode]``.
+        seeds: The seed of each episode's run, ``[episode]``.
+    """
+    if len(values) >= LEAST_EPISODES:
+        interval = mean_interval(values, seeds)
+        return (interval.high - interval.low) / 2
+    quantile = float(stats.t.ppf(1 - ALPHA / 2, len(values) - 1))
+    return quantile * float(values.std(ddof=1)) / float(len(values) ** 0.5)
+
+
+def bootstrap_ci95(parts: Floats, score: Callable[[Floats], Floats]) -> float:
+    """Half-width of the 95% percentile bootstrap interval of a score of summed parts (Efron and Tibshirani 1993).
+
+    Args:
+        parts: ``[unit, part]``.
+        score: From sums of parts ``[..., part]`` to scores ``[...]``.
+    """
+    if len(parts) < 2:
+        return 0.0
+    low, high = np.quantile(score(resampled_sums(parts)), [ALPHA / 2, 1 - ALPHA / 2])
+    return float(high - low) / 2

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestPower
@@ -93,24 +94,41 @@ def compare_answers(a: Floats, b: Floats) -> Paired:
     )  # fmt: skip
 
 
-def compare_parts(a: Floats, b: Floats, score: Callable[[Floats], Floats]) -> Paired:
+def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Callable[[Floats], Floats]) -> Paired:
     """Two methods on the same texts, scored together: paired bootstrap (Koehn 2004, aclanthology.org/W04-3250).
 
-    a, b: ``[query, part]``. score: from sums of parts ``[..., part]`` to scores ``[...]``.
+    A text is drawn with all episodes that it is in, and each draw is scored as a run is: by the mean over episodes.
+
+    Args:
+        a: ``[query, episode, part]``, 0 where a query is not in an episode.
+        b: The same of the other method.
+        present: ``[query, episode]``, which queries each episode has.
+        score: From sums of parts ``[..., part]`` to scores ``[...]``.
     """
-    totals = [float(score(parts.sum(axis=0))) for parts in (a, b)]
+
+    def mean_score(sums: Floats, counts: Floats) -> Floats:
+        # An episode of which a draw has no text says nothing.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = np.where(counts > 0, score(sums), 0.0)
+        return np.asarray(scores.sum(axis=-1) / (counts > 0).sum(axis=-1))
+
+    counts = present.sum(axis=0).astype(np.float64)
+    totals = [float(mean_score(parts.sum(axis=0), counts)) for parts in (a, b)]
     # The same draws of both.
-    sums = resampled_sums(np.hstack([a, b]))
-    resampled = score(sums[:, : a.shape[1]]) - score(sums[:, a.shape[1] :])
+    n_queries, n_episodes, n_parts = a.shape
+    columns = np.concatenate([a, b, present[..., None]], axis=2).reshape(n_queries, -1)
+    sums = resampled_sums(columns).reshape(-1, n_episodes, 2 * n_parts + 1)
+    drawn = sums[..., -1]
+    resampled = mean_score(sums[..., :n_parts], drawn) - mean_score(sums[..., n_parts:-1], drawn)
     low, high = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2])
     # One is added to both, so that no p is 0 (Davison and Hinkley 1997, 4.2.3).
     sides = [(1 + int((sign * resampled >= 0).sum())) / (1 + RESAMPLES) for sign in (1, -1)]
-    own = score(a) - score(b)
+    own = score(a.sum(axis=1)) - score(b.sum(axis=1))
     spread = float(resampled.std(ddof=1))
     detectable = None if spread == 0 else float(stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(0.8)) * spread
     return Paired(
         totals[0], totals[1], totals[0] - totals[1], Interval(float(low), float(high)), min(1.0, 2 * min(sides)),
-        "paired bootstrap", "queries", len(a), _rank_biserial(own), detectable,
+        "paired bootstrap", "queries", n_queries, _rank_biserial(own), detectable,
     )  # fmt: skip
 
 
