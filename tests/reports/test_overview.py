@@ -13,15 +13,15 @@ SCORES = {"a": 80.0, "b": 70.0, "c": 60.0}
 def board(tasks="tu", shots=(1, 5), without=(), **changes):
     return rows(
         made(
-            {"task": task, "method": method, "shots": shots, "config": {}},
+            {"task": task, "method": method, "shots": number, "config": {}},
             episode_scores=[score],
             value=score,
             **changes,
         )
         for task in tasks
         for method, score in SCORES.items()
-        for shots in shots
-        if (task, method, shots) not in without
+        for number in shots
+        if (task, method, number) not in without
     )
 
 
