@@ -54,6 +54,8 @@ class Metric(ABC):
     """Kinds of task whose predictions it can score."""
     fields: ClassVar[Mapping[str, FieldType]]
     """Values that are stored of each query, with their types."""
+    version: ClassVar[str] = ""
+    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
 
     def __init__(self, name: str) -> None:
         """Make the metric that the registry knows as ``name``."""

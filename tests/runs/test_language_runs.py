@@ -183,7 +183,7 @@ def test_sliding_windows_score_more_tokens(runner: Runner, model: Path) -> None:
 def test_translations_are_judged_by_sacrebleu(runner: Runner, model: Path) -> None:
     records = by_method(run(runner, model, "tiny_translation"))
     data = TinyTranslation().load(None)
-    written = CausalLM(model).write(data.query.inputs["input"][:], TinyTranslation.max_new_tokens)
+    written = CausalLM(model).generate(data.query.inputs["input"][:], TinyTranslation.max_new_tokens)
     expected = BLEU().corpus_score(written, [list(data.query.targets or ())]).score
     assert records["zero_shot"].metric == records["faast_lm"].metric == "bleu"
     assert records["zero_shot"].value == pytest.approx(expected)
@@ -202,11 +202,11 @@ def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monk
     before = by_method(run(runner, model, "tiny_translation", methods=["faast_lm"]))["faast_lm"]
     given: list[list[str]] = []
 
-    def write(self: CausalLM, prompts: list[str], max_new_tokens: int) -> list[str]:
+    def generate(self: CausalLM, prompts: list[str], max_new_tokens: int) -> list[str]:
         given.append(list(prompts))
         return [""] * len(prompts)
 
-    monkeypatch.setattr(CausalLM, "write", write)
+    monkeypatch.setattr(CausalLM, "generate", generate)
     forced = Runner(runner.store, runner.devices, runner.reporter, force=True, isolate=same_process)
     by_method(run(forced, model, "tiny_translation", methods=["faast_lm"]))
     assert given
