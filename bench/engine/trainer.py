@@ -102,11 +102,11 @@ class DeviceOptions:
 
 @cache
 def cpu_model() -> str:
-    """Name of the processor, as the system has it; Apple's chips are CPU and GPU in one."""
+    """Name of the processor according to the system; Apple's chips are CPU and GPU in one."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 @cache

@@ -133,7 +133,7 @@ def _scores(rows: list[_Row], find: Find) -> list[Check]:
 def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check:
     metric = registry.make_metric(record.metric)
     verdict: Verdict = "ok"
-    if found.claims(adjusted_p):
+    if found.is_significant(adjusted_p):
         verdict = "better" if (found.difference > 0) == metric.higher_is_better else "regression"
     difference, low, high = map(metric.difference_text, (found.difference, found.interval.low, found.interval.high))
     told = f"{difference} ({low} to {high}), p {adjusted_p:.2g} by {found.test} on {found.n_units} {found.unit}"

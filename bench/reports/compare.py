@@ -39,7 +39,7 @@ class Difference:
     @property
     def verdict(self) -> Literal["a", "b", "none"]:
         """Which of the two is better; none where they cannot be told apart."""
-        if not self.paired.claims(self.adjusted_p):
+        if not self.paired.is_significant(self.adjusted_p):
             return "none"
         return "a" if (self.paired.difference > 0) == self.metric.higher_is_better else "b"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.reports.rows import Row, sort_score
-from bench.stats.ranks import Overview, over_tasks
+from bench.stats.ranks import Overview, rank_over_tasks
 
 
 def overview(rows: Sequence[Row]) -> Overview | None:
@@ -26,7 +26,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
         complete = {method for method in complete if all((shot, method) in scores for shot in shots)}
     if len(cells) < 2 or len(complete) < 2:
         return None
-    return over_tasks(
+    return rank_over_tasks(
         {
             f"{task} on {backbone}" if several else task: {
                 name: float(np.mean([score for (_, method), score in scores.items() if method == name]))

@@ -91,7 +91,7 @@ def significant_pairs(groups: Mapping[Name, Sequence[Record]], find: Find) -> se
     pairs = {(a, b): paired(groups[a], groups[b], find_once) for a, b in combinations(groups, 2)}
     made = {pair: each for pair, each in pairs.items() if each is not None}
     adjusted = holm([each.p_value for each in made.values()])
-    return {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.claims(p)}
+    return {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.is_significant(p)}
 
 
 def _by_query(sides: Sequence[Sequence[tuple[Record, int]]], metric: Metric, find: Find) -> Paired | None:

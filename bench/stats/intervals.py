@@ -11,39 +11,42 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 
-
 Name = TypeVar("Name")
-
+"""Type of a method's name."""
 
 ALPHA = 0.05
-
+"""Significance level of all tests, and one minus the confidence of all intervals."""
 
 RESAMPLES = 2000
-
+"""Number of bootstrap resamples."""
 
 LEAST_EPISODES = 6
-"""Fewer episodes are too few for a bootstrap, and for Wilcoxon's test, whose p is then never below 2 / 2**5."""
+"""Smallest number of episodes for a bootstrap and for Wilcoxon's test, whose p with 5 episodes is at least 2 / 2**5."""
 
-
-NUMBERS_AT_ONCE = 2**24
-"""Largest number of weights of a bootstrap in memory (128 MiB), whatever the number of units."""
+WEIGHTS_AT_ONCE = 2**24
+"""Largest number of bootstrap weights in memory (128 MiB)."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95% interval, in the unit of what it is of."""
+    """A 95% confidence interval.
+
+    Attributes:
+        low: Lower end, in the unit of the estimate.
+        high: Upper end.
+    """
 
     low: float
     high: float
 
     def excludes_zero(self) -> bool:
-        """Whether all of it lies on one side of zero."""
+        """Whether both ends are on the same side of zero."""
         return self.low > 0 or self.high < 0
 
 
 @lru_cache(maxsize=2)
 def _weights(n_units: int, n_resamples: int) -> Floats:
-    """How often each unit is drawn, ``[resample, unit]``; the same for the same sizes, so that answers repeat."""
+    """Number of draws of each unit, ``[resample, unit]``; equal sizes give equal draws, for reproducible intervals."""
     rng = np.random.default_rng(0)
     drawn = rng.integers(n_units, size=(n_resamples, n_units))
     drawn += n_units * np.arange(n_resamples)[:, None]
@@ -51,20 +54,34 @@ def _weights(n_units: int, n_resamples: int) -> Floats:
 
 
 def resampled_sums(parts: Floats) -> Floats:
-    """Sums of ``parts [unit, part]`` over units drawn with replacement, ``[resample, part]``."""
+    """Sums over units drawn with replacement.
+
+    Args:
+        parts: ``[unit, part]``.
+
+    Returns:
+        ``[resample, part]``, the same for the same parts.
+    """
     n_units = len(parts)
-    if n_units * RESAMPLES <= NUMBERS_AT_ONCE:
+    if n_units * RESAMPLES <= WEIGHTS_AT_ONCE:
         return _weights(n_units, RESAMPLES) @ parts
-    # Many units are answers to queries, which have few different values.
+    # So many units are answers to queries, which have few distinct values.
     distinct, counts = np.unique(parts, axis=0, return_counts=True)
     return np.random.default_rng(0).multinomial(n_units, counts / n_units, size=RESAMPLES) @ distinct
 
 
 def seed_effect(values: Floats, seeds: Sequence[int]) -> float:
-    """By what factor seeds widen the variance of the mean of ``values [episode]``: Kish's design effect, 1 for none.
+    """Kish's design effect of seeds: the factor by which they increase the variance of the mean over episodes.
 
-    The ratio of variances between and within seeds, 1 at least: a method whose initialisation matters scores all
-    episodes of a seed higher or lower together, and they then count for less than as many of their own.
+    The ratio of the variances between and within seeds, at least 1. If a method's initialisation matters, the scores
+    of all episodes of a seed are correlated, and they carry less information than as many independent ones.
+
+    Args:
+        values: Scores, ``[episode]``.
+        seeds: Seed of each episode, ``[episode]``.
+
+    Returns:
+        The factor; 1 for fewer than two seeds, or a seed with a single episode.
     """
     groups = [values[np.asarray(seeds) == seed] for seed in dict.fromkeys(seeds)]
     if len(groups) < 2 or min(map(len, groups)) < 2:
@@ -76,9 +93,16 @@ def seed_effect(values: Floats, seeds: Sequence[int]) -> float:
 
 
 def mean_interval(values: Floats, seeds: Sequence[int]) -> Interval:
-    """Of the mean over episodes of all seeds: bootstrap-t (Efron and Tibshirani 1993, chapter 12).
+    """Bootstrap-t interval of the mean over episodes of all seeds (Efron and Tibshirani 1993, chapter 12).
 
-    values: ``[episode]``, 2 at least. Unlike percentiles of resampled means it is not too narrow for a dozen episodes.
+    Unlike percentiles of resampled means it is not too narrow for a dozen episodes.
+
+    Args:
+        values: Scores of two episodes or more, ``[episode]``.
+        seeds: Seed of each episode, ``[episode]``.
+
+    Returns:
+        The interval, widened by the design effect of the seeds.
     """
     n, mean = len(values), float(values.mean())
     error = float(values.std(ddof=1)) / n**0.5
@@ -88,24 +112,27 @@ def mean_interval(values: Floats, seeds: Sequence[int]) -> Interval:
     sums = resampled_sums(np.column_stack([centred, centred**2]))
     means = sums[:, 0] / n
     errors = np.sqrt(np.maximum(sums[:, 1] / n - means**2, 0) / (n - 1))
-    # A resample of one value again and again has no spread; it says "as far as can be".
+    # A resample of one repeated value has no spread; its studentised mean is infinite.
     with np.errstate(divide="ignore", invalid="ignore"):
         studentised = np.nan_to_num(means / errors, nan=0.0, posinf=np.inf, neginf=-np.inf)
     low, high = np.quantile(studentised, [1 - ALPHA / 2, ALPHA / 2], method="nearest")
-    wide = error * seed_effect(values, seeds) ** 0.5
-    # Few episodes of few different values can leave no end at all; Student's t has one.
+    widened = error * seed_effect(values, seeds) ** 0.5
+    # For few episodes of few distinct values an end can be infinite; it is bounded by three times Student's t.
     bound = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * 3
-    return Interval(mean - min(float(low), bound) * wide, mean - max(float(high), -bound) * wide)
+    return Interval(mean - min(float(low), bound) * widened, mean - max(float(high), -bound) * widened)
 
 
 def episodes_ci95(values: Floats, seeds: Sequence[int]) -> float:
     """Half-width of the 95% interval of the mean over episodes, of one run or of all seeds of a row.
 
-    Bootstrap-t from LEAST_EPISODES on, Student's t of fewer.
+    Bootstrap-t for LEAST_EPISODES episodes or more, Student's t for fewer.
 
     Args:
         values: Scores of two episodes or more, ``[episode]``.
-        seeds: The seed of each episode's run, ``[episode]``.
+        seeds: Seed of each episode, ``[episode]``.
+
+    Returns:
+        The half-width, in the unit of the scores.
     """
     if len(values) >= LEAST_EPISODES:
         interval = mean_interval(values, seeds)
@@ -119,7 +146,10 @@ def bootstrap_ci95(parts: Floats, score: Callable[[Floats], Floats]) -> float:
 
     Args:
         parts: ``[unit, part]``.
-        score: From sums of parts ``[..., part]`` to scores ``[...]``.
+        score: Function from sums of parts ``[..., part]`` to scores ``[...]``.
+
+    Returns:
+        The half-width, in the unit of the score; 0 for fewer than two units.
     """
     if len(parts) < 2:
         return 0.0

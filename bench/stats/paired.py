@@ -1,6 +1,6 @@
-"""Statistics of benchmark scores on plain arrays: intervals, paired tests, tiers, and comparisons over tasks.
+"""Paired tests of two methods on shared episodes or queries, and their correction for multiple comparisons.
 
-docs/statistics.md says in one page what is tested and why. scipy and statsmodels do the tests.
+docs/statistics.md explains the choice of tests; scipy and statsmodels compute them.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +19,19 @@ from bench.stats.intervals import ALPHA, RESAMPLES, Floats, Interval, mean_inter
 
 @dataclass(frozen=True)
 class Paired:
-    """Two methods on the same units: episodes, or queries where there are too few episodes.
+    """Paired comparison of two methods on the same units: episodes, or queries if there are too few episodes.
 
-    a, b, difference: scores over all units and a - b, in the metric's unit. p_value: of ``test``, two-sided.
-    effect: matched rank-biserial correlation of the differences (Kerby 2014), from -1 to 1. detectable: the smallest
-    difference that would be found in four of five such comparisons; None where it is not known.
+    Attributes:
+        a: Score of the first method over all units, in the metric's unit.
+        b: Score of the second method.
+        difference: a - b.
+        interval: 95% interval of the difference.
+        p_value: Two-sided p-value of the test.
+        test: Name of the test.
+        unit: Kind of the units.
+        n_units: Number of units.
+        effect: Matched rank-biserial correlation of the differences (Kerby 2014), from -1 to 1.
+        detectable: Smallest difference that such a comparison finds with a power of 80%; None where it is unknown.
     """
 
     a: float
@@ -37,12 +45,17 @@ class Paired:
     effect: float
     detectable: float | None
 
-    def claims(self, adjusted_p: float) -> bool:
-        """Whether the two differ: by the test, adjusted for all that were made, and by the interval."""
+    def is_significant(self, adjusted_p: float) -> bool:
+        """Whether the methods differ, by the test and by the interval.
+
+        Args:
+            adjusted_p: The p-value, adjusted for all tests of the family.
+        """
         return adjusted_p < ALPHA and self.interval.excludes_zero()
 
 
 def _rank_biserial(differences: Floats) -> float:
+    """Matched rank-biserial correlation, 0 without any difference."""
     changed = differences[differences != 0]
     if len(changed) == 0:
         return 0.0
@@ -52,19 +65,19 @@ def _rank_biserial(differences: Floats) -> float:
 
 @lru_cache(maxsize=64)
 def _detectable_effect(n_units: int) -> float:
-    """In standard deviations of the differences, found with a power of 80% by a paired t-test."""
+    """Effect that a paired t-test finds with a power of 80%, in standard deviations of the differences."""
     return float(np.ravel(TTestPower().solve_power(nobs=n_units, alpha=ALPHA, power=0.8))[0])
 
 
 def _detectable(differences: Floats) -> float | None:
-    """The tests used here have close to the power of a t-test."""
+    """Detectable difference of a paired t-test, whose power the tests of this module nearly have."""
     spread = float(differences.std(ddof=1))
     return None if len(differences) < 3 or spread == 0 else _detectable_effect(len(differences)) * spread
 
 
 def _wilcoxon(differences: Floats) -> float:
-    """Two-sided p; where nothing differs there is nothing to claim."""
-    # What differs by a rounding error only does not differ.
+    """Two-sided p-value of Wilcoxon's signed-rank test; 1 without any difference."""
+    # Rounding errors are no differences.
     rounded = np.round(differences, 9)
     if not rounded.any():
         return 1.0
@@ -72,7 +85,16 @@ def _wilcoxon(differences: Floats) -> float:
 
 
 def compare_episodes(a: Floats, b: Floats, seeds: Sequence[int]) -> Paired:
-    """Scores ``[episode]`` of two methods on the same episodes: Wilcoxon's signed-rank test, bootstrap interval."""
+    """Compare the scores of two methods on the same episodes by Wilcoxon's signed-rank test.
+
+    Args:
+        a: Scores of the first method, ``[episode]``.
+        b: Scores of the second method, ``[episode]``.
+        seeds: Seed of each episode, ``[episode]``, for the width of the interval.
+
+    Returns:
+        The comparison, with a bootstrap-t interval.
+    """
     differences = a - b
     return Paired(
         float(a.mean()), float(b.mean()), float(differences.mean()), mean_interval(differences, seeds),
@@ -82,7 +104,15 @@ def compare_episodes(a: Floats, b: Floats, seeds: Sequence[int]) -> Paired:
 
 
 def compare_answers(a: Floats, b: Floats) -> Paired:
-    """Right (1) or wrong (0) answers ``[query]`` of two methods to the same queries, in %: exact McNemar's test."""
+    """Compare the accuracies of two methods on the same queries by McNemar's exact test.
+
+    Args:
+        a: 1 for each correct answer of the first method and 0 for each wrong one, ``[query]``.
+        b: The same of the second method.
+
+    Returns:
+        The comparison, in %.
+    """
     differences = 100 * (a - b)
     only_a, only_b = int((a > b).sum()), int((a < b).sum())
     same = [int(((a == value) & (b == value)).sum()) for value in (1, 0)]
@@ -95,33 +125,36 @@ def compare_answers(a: Floats, b: Floats) -> Paired:
 
 
 def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Callable[[Floats], Floats]) -> Paired:
-    """Two methods on the same texts, scored together: paired bootstrap (Koehn 2004, aclanthology.org/W04-3250).
+    """Compare two methods on the same texts by a paired bootstrap (Koehn 2004, aclanthology.org/W04-3250).
 
-    A text is drawn with all episodes that it is in, and each draw is scored as a run is: by the mean over episodes.
+    A resample draws a text with all episodes that it belongs to, and is scored like a run: by the mean over episodes.
 
     Args:
-        a: ``[query, episode, part]``, 0 where a query is not in an episode.
-        b: The same of the other method.
-        present: ``[query, episode]``, which queries each episode has.
-        score: From sums of parts ``[..., part]`` to scores ``[...]``.
+        a: Parts of the first method, ``[query, episode, part]``, 0 for a query outside an episode.
+        b: Parts of the second method.
+        present: ``[query, episode]``, True for the queries of each episode.
+        score: Function from sums of parts ``[..., part]`` to scores ``[...]``.
+
+    Returns:
+        The comparison, in the unit of the score.
     """
 
     def mean_score(sums: Floats, counts: Floats) -> Floats:
-        # An episode of which a draw has no text says nothing.
+        # An episode without any drawn text is left out of the mean.
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.where(counts > 0, score(sums), 0.0)
         return np.asarray(scores.sum(axis=-1) / (counts > 0).sum(axis=-1))
 
     counts = present.sum(axis=0).astype(np.float64)
     totals = [float(mean_score(parts.sum(axis=0), counts)) for parts in (a, b)]
-    # The same draws of both.
+    # Both methods share the resamples.
     n_queries, n_episodes, n_parts = a.shape
     columns = np.concatenate([a, b, present[..., None]], axis=2).reshape(n_queries, -1)
     sums = resampled_sums(columns).reshape(-1, n_episodes, 2 * n_parts + 1)
     drawn = sums[..., -1]
     resampled = mean_score(sums[..., :n_parts], drawn) - mean_score(sums[..., n_parts:-1], drawn)
     low, high = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2])
-    # One is added to both, so that no p is 0 (Davison and Hinkley 1997, 4.2.3).
+    # One is added to both counts, so that no p-value is 0 (Davison and Hinkley 1997, 4.2.3).
     sides = [(1 + int((sign * resampled >= 0).sum())) / (1 + RESAMPLES) for sign in (1, -1)]
     own = score(a.sum(axis=1)) - score(b.sum(axis=1))
     spread = float(resampled.std(ddof=1))
@@ -133,12 +166,18 @@ def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Calla
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted for being several (Holm 1979), so that in 95 of 100 families of tests no claim is false.
+    """Adjust p-values for multiple comparisons (Holm 1979): 95 of 100 families of tests then have no false positive.
 
-    As statsmodels' ``multipletests`` has it, which takes a second where much is in memory: it collects garbage first.
+    Equal to statsmodels' ``multipletests``, which starts with a garbage collection: a second with a large heap.
+
+    Args:
+        p_values: p-values of the family.
+
+    Returns:
+        Adjusted p-values in the same order.
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return [float(each) for each in adjusted]
+    return [float(value) for value in adjusted]

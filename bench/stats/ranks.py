@@ -9,29 +9,40 @@ from scipy import stats
 from bench.stats.intervals import ALPHA, Name
 
 
-def tiers(ordered: Sequence[Name], apart: Collection[frozenset[Name]]) -> list[int]:
-    """The tier of each of ``ordered``, best first, counted from 1. apart: the pairs that are told apart.
+def tiers(ordered: Sequence[Name], significant: Collection[frozenset[Name]]) -> list[int]:
+    """Tiers of methods, like the clusters of WMT (Bojar et al. 2013, aclanthology.org/W13-2201).
 
-    A tier ends where everything above is told apart from everything below, as in WMT's clusters (Bojar et al. 2013,
-    aclanthology.org/W13-2201): whatever cannot be told apart shares a tier, by a chain of others if need be.
+    A tier ends where every method above differs significantly from every method below. Two methods without a
+    significant difference share a tier, and so do all methods between them.
+
+    Args:
+        ordered: Names of the methods, best first.
+        significant: Pairs of methods with a significant difference.
+
+    Returns:
+        The tier of each method in the same order, counted from 1.
     """
-    made, tier = [], 1
+    numbers, tier = [], 1
     for index, _ in enumerate(ordered):
         above, below = ordered[:index], ordered[index:]
-        if index and all(frozenset((one, other)) in apart for one in above for other in below):
+        if index and all(frozenset((one, other)) in significant for one in above for other in below):
             tier += 1
-        made.append(tier)
-    return made
+        numbers.append(tier)
+    return numbers
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Methods over tasks that all of them were run on (Demšar 2006, jmlr.org/papers/v7/demsar06a.html).
+    """Comparison of methods over several tasks (Demšar 2006, jmlr.org/papers/v7/demsar06a.html).
 
-    mean_rank: 1 for one that is best everywhere. normalised: mean of the scores with the worst method of each task
-    at 0 and the best at 100. friedman_p: of all methods being equal; None for fewer than three methods or two tasks.
-    critical_difference: mean ranks closer than it cannot be told apart (Nemenyi); None likewise. groups: the largest
-    sets of methods within it of each other, best first.
+    Attributes:
+        tasks: Names of the tasks, on all of which every method was run.
+        mean_rank: Mean rank of each method over the tasks, best first; 1 for a method that is best on every task.
+        normalised: Mean score of each method, with the worst method of each task at 0 and the best at 100.
+        friedman_p: p-value of Friedman's test that all methods are equal; None for fewer than three methods or two
+            tasks.
+        critical_difference: Smallest significant difference of two mean ranks by Nemenyi's test; None likewise.
+        groups: The largest sets of methods whose mean ranks differ by no more than that, best first.
     """
 
     tasks: list[str]
@@ -42,13 +53,21 @@ class Overview:
     groups: list[list[str]]
 
 
-def over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
-    """sort_scores: by task and method, larger for better; every task has the same methods, 2 at least, in any order."""
+def rank_over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
+    """Compare methods over tasks.
+
+    Args:
+        sort_scores: Scores by task and method, larger ones being better. Every task has the same two or more methods,
+            in any order.
+
+    Returns:
+        Mean ranks, normalised scores and tests.
+    """
     tasks, methods = list(sort_scores), list(next(iter(sort_scores.values())))
     table = np.array([[sort_scores[task][method] for method in methods] for task in tasks])
     ranks = np.stack([stats.rankdata(-row) for row in table]).mean(axis=0)
     low, span = table.min(axis=1, keepdims=True), np.ptp(table, axis=1, keepdims=True)
-    # Where all are equal all are as good as the best.
+    # If all methods have one score, each of them is the best.
     normalised = np.where(span > 0, (table - low) / np.where(span > 0, span, 1), 1.0).mean(axis=0)
     order = [int(index) for index in np.argsort(ranks, kind="stable")]
     mean_rank = {methods[index]: float(ranks[index]) for index in order}
@@ -57,7 +76,7 @@ def over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
         k = len(methods)
         quantile = float(stats.studentized_range.ppf(1 - ALPHA, k, np.inf)) / 2**0.5
         critical = quantile * (k * (k + 1) / (6 * len(tasks))) ** 0.5
-        # All ranks tied everywhere divide nothing by nothing.
+        # Friedman's statistic is 0 / 0 if all ranks are tied.
         with np.errstate(invalid="ignore"):
             friedman = float(np.nan_to_num(stats.friedmanchisquare(*table.T).pvalue, nan=1.0))
     return Overview(
@@ -71,7 +90,7 @@ def over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
 
 
 def _within(mean_rank: Mapping[str, float], critical: float) -> list[list[str]]:
-    """The largest runs of ``mean_rank``, in its order, whose ends are no further apart than ``critical``."""
+    """Largest groups of consecutive methods whose mean ranks differ by no more than ``critical``."""
     names, groups = list(mean_rank), list[list[str]]()
     for index, name in enumerate(names):
         group = [other for other in names[index:] if mean_rank[other] - mean_rank[name] <= critical]

@@ -80,7 +80,7 @@ def test_one_episode_is_compared_by_its_queries(kept):
     found = paired([a], [b], kept)
     assert (found.test, found.unit, found.n_units) == ("McNemar", "queries", 400)
     assert found.difference == pytest.approx(100 * (right.mean() - worse.mean()))
-    assert found.claims(found.p_value)
+    assert found.is_significant(found.p_value)
 
 
 def test_queries_are_paired_by_what_was_asked(kept):
@@ -118,7 +118,7 @@ def test_perplexity_of_one_episode_is_compared_by_the_bootstrap(kept):
     found = paired([records[0]], [records[1]], kept)
     assert (found.test, found.unit) == ("paired bootstrap", "queries")
     assert found.a == pytest.approx(records[0].episode_scores[0])
-    assert found.claims(found.p_value)
+    assert found.is_significant(found.p_value)
     assert found.difference < 0
 
 

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from bench.registry import make_metric
 from bench.stats.intervals import Interval, mean_interval, seed_effect
 from bench.stats.paired import compare_answers, compare_episodes, compare_parts, holm
-from bench.stats.ranks import over_tasks, tiers
+from bench.stats.ranks import rank_over_tasks, tiers
 
 FAMILIES = 200
 
@@ -33,7 +33,7 @@ def claimed(scores, seeds):
     pairs = list(combinations(range(len(scores)), 2))
     made = [compare_episodes(scores[a], scores[b], seeds) for a, b in pairs]
     adjusted = holm([each.p_value for each in made])
-    return [pair for pair, each, p in zip(pairs, made, adjusted, strict=True) if each.claims(p)]
+    return [pair for pair, each, p in zip(pairs, made, adjusted, strict=True) if each.is_significant(p)]
 
 
 @pytest.mark.parametrize(("episodes", "n_queries"), [(6, 40), (15, 40), (60, 50), (200, 75)])
@@ -124,7 +124,7 @@ def test_nothing_is_claimed_of_the_same_scores():
     for same in (a, a + 1e-12):
         found = compare_episodes(a, same, [0] * 4)
         assert (found.p_value, found.effect) == (1, 0)
-        assert not found.claims(found.p_value)
+        assert not found.is_significant(found.p_value)
 
 
 def test_answers_are_compared_by_mcnemars_exact_test():
@@ -134,7 +134,7 @@ def test_answers_are_compared_by_mcnemars_exact_test():
     assert found.p_value == pytest.approx(stats.binomtest(3, 18).pvalue)
     assert found.difference == pytest.approx(2.0)
     assert found.interval.low < 2 < found.interval.high
-    assert found.claims(found.p_value)
+    assert found.is_significant(found.p_value)
     assert compare_answers(a, a).p_value == 1
 
 
@@ -157,9 +157,9 @@ def test_texts_are_compared_by_the_paired_bootstrap():
     tokens = rng.integers(50, 150, 200)
     hard = rng.normal(3, 0.5, 200)
     a, b, c = (np.column_stack([tokens * (hard + rng.normal(shift, 0.1, 200)), tokens]) for shift in (0, 0, 0.1))
-    assert not compared(a, b).claims(compared(a, b).p_value)
+    assert not compared(a, b).is_significant(compared(a, b).p_value)
     found = compared(a, c)
-    assert found.claims(found.p_value)
+    assert found.is_significant(found.p_value)
     assert found.difference < 0
     assert found.interval.low < found.difference < found.interval.high < 0
     # What is hard for one is hard for the other: the difference is known better than either.
@@ -174,7 +174,7 @@ def test_equal_texts_are_claimed_to_differ_one_time_in_twenty():
         hard = rng.normal(3, 0.5, 100)
         a, b = (np.column_stack([100 * (hard + rng.normal(0, 0.1, 100)), np.full(100, 100)]) for _ in range(2))
         found = compared(a, b)
-        false += found.claims(found.p_value)
+        false += found.is_significant(found.p_value)
     assert false / FAMILIES <= 0.07
 
 
@@ -203,7 +203,7 @@ def test_over_tasks_is_friedmans_and_nemenyis():
         f"task{number}": {"c": 1.0 + number, "a": 9.0 + number, "b": 8.0 + number - (7.5 if number == 0 else 0)}
         for number in range(10)
     }
-    found = over_tasks(sort_scores)
+    found = rank_over_tasks(sort_scores)
     assert list(found.mean_rank.items()) == [("a", 1.0), ("b", 2.1), ("c", 2.9)]
     table = np.array([list(row.values()) for row in sort_scores.values()])
     assert found.friedman_p == pytest.approx(stats.friedmanchisquare(*table.T).pvalue)
@@ -215,11 +215,11 @@ def test_over_tasks_is_friedmans_and_nemenyis():
 
 
 def test_over_few_tasks_nothing_is_tested():
-    found = over_tasks({"t": {"a": 1.0, "b": 2.0, "c": 2.0}})
+    found = rank_over_tasks({"t": {"a": 1.0, "b": 2.0, "c": 2.0}})
     assert (found.friedman_p, found.critical_difference, found.groups) == (None, None, [])
     assert found.mean_rank == {"b": 1.5, "c": 1.5, "a": 3.0}
     assert found.normalised == {"b": 100, "c": 100, "a": 0}
-    same = over_tasks({name: {"a": 1.0, "b": 1.0, "c": 1.0} for name in "tu"})
+    same = rank_over_tasks({name: {"a": 1.0, "b": 1.0, "c": 1.0} for name in "tu"})
     assert same.friedman_p == 1
     assert same.groups == [["a", "b", "c"]]
     assert same.normalised == {"a": 100, "b": 100, "c": 100}
