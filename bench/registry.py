@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
-from bench.contracts.kinds import Kind, PromptStyle
+from bench.contracts.kinds import DEFAULT_METRICS, Kind, PromptStyle
 from bench.contracts.site import MultiSiteMethod, Site
 from bench.contracts.validation import validated
 from bench.plugin import OWN, Plugin
 
 if TYPE_CHECKING:
-    from bench.contracts import Backbone, Method, MethodConfig, Task
+    from bench.contracts import Backbone, Method, MethodConfig, Metric, Task
 
-Group = Literal["methods", "tasks", "backbones"]
+Group = Literal["methods", "tasks", "backbones", "metrics"]
 OLD_NAMES: dict[str, tuple[str, dict[str, str]]] = {
     f"{name}_lm": (name, {"site": Site.HIDDEN_STATES.value})
     for name in ("faast", "hebbian", "linear_projection", "ridge", "softmax_memory")
@@ -32,7 +32,9 @@ OLD_NAMES: dict[str, tuple[str, dict[str, str]]] = {
 """Methods of the first edition, which had a name for each site: their present names and the fields that they imply."""
 OLD_FIELDS = {"prior_count": "prior_strength"}
 """Config fields of the first edition with their present names."""
-FOLDERS: dict[Group, str] = {"methods": "methods", "tasks": "tasks", "backbones": "bench.backbones"}
+FOLDERS: dict[Group, str] = {
+    "methods": "methods", "tasks": "tasks", "backbones": "bench.backbones", "metrics": "bench.metrics"
+}  # fmt: skip
 
 
 def _from_entry_point(point: EntryPoint) -> Plugin:
@@ -288,6 +290,28 @@ def _present_fields(name: str, method: "type[Method]", values: dict[str, Any]) -
             raise UsageError(f"method {name}: {field} is given twice, by its present and its old name; leave one out")
         present[renamed] = value
     return present
+
+
+def make_metric(name: str) -> "Metric":
+    """The metric called ``name``.
+
+    Raises:
+        UsageError: No installed package has it.
+    """
+    return cast("type[Metric]", get("metrics", name).load())(name)
+
+
+def metric_of(task: "Task | type[Task]") -> "Metric":
+    """The metric of a task: the one it names, or the default of its kind.
+
+    Raises:
+        UsageError: No installed package has the metric, or it does not score tasks of this kind.
+    """
+    metric = make_metric(task.metric or DEFAULT_METRICS[task.kind])
+    if task.kind not in metric.kinds:
+        serves = ", ".join(sorted(metric.kinds))
+        raise UsageError(f"the metric {metric.name} scores {serves}, and the task is {task.kind}; name another metric")
+    return metric
 
 
 def backbone_class(name: str) -> "type[Backbone]":

@@ -11,15 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench import registry
 from bench.contracts import (
     CLASSIFICATION,
     Backbone,
+    EpisodePredictions,
     GradientMethod,
     InputMode,
-    Kind,
     LeaveOneOut,
     MethodConfig,
     UsageError,
@@ -31,8 +30,7 @@ from bench.data.features import pool_cache
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
-from bench.metrics._scores import right_answers
-from bench.runs.scoring import judge
+from bench.results.scores import episodes_of, mean_score
 from bench.spec.expand import expand, refusal
 from bench.spec.resolve import ResolvedRun, resolve
 from bench.spec.suite import Block, RunSpec
@@ -127,6 +125,7 @@ class Trials:
         fixed = {name: value for name, value in self.run.config.items() if name != "site"}
         self.space = space_of(spec.method, self.method.Config, fixed, spec.space)
         self.kind = self.resolved.task.kind
+        self.metric = self.resolved.metric
         if "likelihood" in spec.objectives and self.kind not in CLASSIFICATION:
             raise UsageError(f"the objective likelihood needs classes; {spec.task} is {self.kind}: use score")
         self.sets = support_sets(tuning_data.data, episode_spec(self.run))
@@ -193,7 +192,7 @@ class Trials:
     def directions(self) -> list[Direction]:
         """For each objective, whether more or less of it is better."""
         lower = {"adapt_seconds", "peak_memory_mb"}
-        if self.kind is Kind.LANGUAGE_MODELLING:  # whose score is perplexity
+        if not self.metric.higher_is_better:
             lower.add("score")
         return ["minimize" if name in lower else "maximize" for name in self.spec.objectives]
 
@@ -202,9 +201,13 @@ class Trials:
         assert left_out is not None
         with torch.no_grad():
             scores = left_out.scores(config)
-        there = left_out.mask.any(dim=1)
-        labels = left_out.labels.where(left_out.mask, -1)[there]
-        return _classified([scores[there]], [labels])
+        return self._worth(
+            [
+                EpisodePredictions(scores=own[known].double().numpy(), labels=labels[known].numpy())
+                for own, labels, known in zip(scores, left_out.labels, left_out.mask, strict=True)
+                if known.any()
+            ]
+        )
 
     def _by_folds(self, config: MethodConfig, report: Report | None) -> dict[str, float]:
         """Over the episodes of all folds, which are adapted to together; compared with other trials on the first.
@@ -223,9 +226,19 @@ class Trials:
         parts = [group.episodes for group in episode_groups(self.source, self.resolved, episodes)]
         groups = [self._group(part, config) for part in parts]
         outcomes = [self._adapted(group, ninths) for group in groups]
+        return self._worth(episodes_of(outcomes, groups))
+
+    def _worth(self, episodes: Sequence[EpisodePredictions]) -> dict[str, float]:
+        """The task's metric over held-out items, and their likelihood where there are classes.
+
+        Raises:
+            NumericalError: A prediction is not finite.
+        """
+        scores = [self.metric.episode_score(self.metric.query_values(episode)) for episode in episodes]
+        found = {"score": mean_score(scores)}
         if self.kind in CLASSIFICATION:
-            return _classified([outcome.scores for outcome in outcomes], [group.labels for group in groups])
-        return {"score": judge(self.kind, outcomes, groups).score.value}
+            found["likelihood"] = _log_likelihood(episodes)
+        return found
 
     def _adapted(self, group: EpisodeGroup, ninths: int = RUNGS[-1]) -> GroupResult:
         most = None
@@ -243,18 +256,10 @@ class Trials:
         return {"adapt_seconds": outcome.adapt.seconds, "peak_memory_mb": peak}
 
 
-def _classified(scores: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[str, float]:
-    """Accuracy in percent, the mean over episodes, and the mean log-probability of the right class.
-
-    Raises NumericalError if a score is not finite.
-    """
-    shares = [
-        right_answers(each, known).sum(dim=-1, dtype=torch.float64) / (known >= 0).sum(dim=-1)
-        for each, known in zip(scores, labels, strict=True)
-    ]
-    by_episode = 100 * torch.cat(shares)
+def _log_likelihood(episodes: Sequence[EpisodePredictions]) -> float:
+    """Mean log-probability of the right class over all queries."""
     likely = [
-        each.double().log_softmax(dim=-1)[right >= 0].gather(-1, right[right >= 0].unsqueeze(-1)).squeeze(-1)
-        for each, right in zip(scores, labels, strict=True)
+        torch.from_numpy(each.scores).log_softmax(dim=-1).gather(-1, torch.from_numpy(each.labels).unsqueeze(-1))
+        for each in episodes
     ]
-    return {"score": float(by_episode.mean()), "likelihood": float(torch.cat(likely).mean())}
+    return float(torch.cat(likely).mean())

@@ -1,4 +1,4 @@
-"""What plugin authors subclass and receive: task, backbone, method, data, config.
+"""What plugin authors subclass and receive: task, backbone, method, metric, data, config.
 
 Plugins import this package, ``bench.toolkit`` and nothing else of the harness. Names are imported on first use, so that
 commands that need an error class alone do not import torch.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Method,
         ProblemShape,
     )
+    from bench.contracts.metric import EpisodePredictions, FieldType, Metric
     from bench.contracts.site import MultiSiteMethod, Site
     from bench.contracts.task import Pool, Protocol, Task, TaskData
 
@@ -37,7 +38,9 @@ _MODULES = {
     "CLASSIFICATION": "kinds",
     "Classes": "data",
     "DataError": "errors",
+    "EpisodePredictions": "metric",
     "Features": "backbone",
+    "FieldType": "metric",
     "ForwardMethod": "method",
     "GradientMethod": "method",
     "Inputs": "data",
@@ -50,6 +53,7 @@ _MODULES = {
     "Memory": "associative",
     "Method": "method",
     "MethodConfig": "config",
+    "Metric": "metric",
     "MultiSiteMethod": "site",
     "NumericalError": "errors",
     "Pool": "task",
@@ -80,7 +84,9 @@ __all__ = [
     "BenchError",
     "Classes",
     "DataError",
+    "EpisodePredictions",
     "Features",
+    "FieldType",
     "ForwardMethod",
     "GradientMethod",
     "InputMode",
@@ -93,6 +99,7 @@ __all__ = [
     "Memory",
     "Method",
     "MethodConfig",
+    "Metric",
     "MultiSiteMethod",
     "NumericalError",
     "Pool",

@@ -19,6 +19,15 @@ LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TR
 """Kinds that a language model answers from a prompt."""
 
 
+DEFAULT_METRICS = {
+    Kind.IMAGE_CLASSIFICATION: "accuracy",
+    Kind.TEXT_CLASSIFICATION: "accuracy",
+    Kind.LANGUAGE_MODELLING: "perplexity",
+    Kind.TRANSLATION: "bleu",
+}
+"""The metric of each kind of task; a task may name another."""
+
+
 class InputMode(StrEnum):
     """What a method needs of each item.
 

@@ -105,6 +105,7 @@ class Task(ABC):
         variants: Arguments of the task with a one-line summary each; empty for a task without variants. A literal in
             the class that is ``PLUGIN``, since ``bench list`` reads it without importing the module.
         kind: The kind of task.
+        metric: Name of the metric; None for the default of the kind.
         prompts: Texts that a class name is put into before it is embedded: one, or several for an ensemble; text tasks
             have one.
         separator: Text between two demonstrations.
@@ -123,6 +124,7 @@ class Task(ABC):
     variants: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[str] = ""
     kind: Kind
+    metric: str | None = None
     prompts: tuple[str, ...] = ("{label}",)
     separator: str = "\n"
     system_message: str | None = None

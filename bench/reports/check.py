@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench import registry
 from bench.contracts.errors import UsageError
-from bench.metrics._scores import LOWER_IS_BETTER
 from bench.reports.check_tolerance import AXES, Axis, Sample, allowed_ratio, sample, usual_spread
 from bench.results.grouping import budget_text, current, devices, method_text, run_key, task_text
 from bench.results.record import Record
-from bench.results.shared_episodes import Find, paired
+from bench.results.shared_episodes import Find, paired, shared_text
 from bench.stats.paired import Paired, holm
 
 Verdict = Literal["regression", "ok", "better", "new"]
@@ -131,15 +131,16 @@ def _scores(rows: list[_Row], find: Find) -> list[Check]:
 
 
 def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check:
-    rose = found.difference > 0
+    metric = registry.make_metric(record.metric)
     verdict: Verdict = "ok"
     if found.is_significant(adjusted_p):
-        verdict = "regression" if rose == (record.metric in LOWER_IS_BETTER) else "better"
-    told = (
-        f"{found.difference:+.2f} ({found.interval.low:+.2f} to {found.interval.high:+.2f}), p {adjusted_p:.2g} "
-        f"by {found.test} on {found.n_units} {found.unit}"
-    )
-    return Check(row.name, record.metric, f"{found.b:.2f}", f"{found.a:.2f}", verdict, told)
+        verdict = "better" if (found.difference > 0) == metric.higher_is_better else "regression"
+    difference, low, high = map(metric.difference_text, (found.difference, found.interval.low, found.interval.high))
+    told = f"{difference} ({low} to {high}), p {adjusted_p:.2g} by {found.test} on {found.n_units} {found.unit}"
+    if shared := shared_text(*reversed(row.scored())):
+        told += f"; {shared}"
+    told += f"; {metric.label}"
+    return Check(row.name, record.metric, metric.text(found.b), metric.text(found.a), verdict, told)
 
 
 def _shared_devices(row: _Row) -> list[str]:

@@ -4,33 +4,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench import registry
+from bench.contracts import Metric
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.site import name_at_site
-from bench.metrics._scores import LOWER_IS_BETTER
 from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, task_text
 from bench.results.record import Record
-from bench.results.shared_episodes import Find, paired
+from bench.results.shared_episodes import Find, paired, shared_text
 from bench.spec.suite import Shots
 from bench.stats.paired import Paired, holm
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Method a minus method b on one task. adjusted_p: by Holm, for all differences of the table."""
+    """Method a minus method b on one task.
+
+    Attributes:
+        task: The task.
+        backbone: The backbone.
+        shots: Support examples per class.
+        metric: The metric of both.
+        paired: Scores over the shared episodes, their difference and its test.
+        adjusted_p: By Holm, for all differences of the table.
+        shared: How many episodes are shared; empty where all are.
+    """
 
     task: str
     backbone: str
     shots: Shots
-    metric: str
+    metric: Metric
     paired: Paired
     adjusted_p: float
+    shared: str
 
     @property
     def verdict(self) -> Literal["a", "b", "none"]:
         """Which of the two is better; none where they cannot be told apart."""
         if not self.paired.is_significant(self.adjusted_p):
             return "none"
-        return "a" if (self.paired.difference > 0) != (self.metric in LOWER_IS_BETTER) else "b"
+        return "a" if (self.paired.difference > 0) == self.metric.higher_is_better else "b"
 
 
 def differences(
@@ -54,7 +66,7 @@ def differences(
     if tuned:
         groups = _tuned(groups)
     groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
-    made: dict[tuple[Any, ...], tuple[Shots, list[Record], Paired]] = {}
+    made: dict[tuple[Any, ...], tuple[Shots, list[Record], list[Record], Paired]] = {}
     for own in _named(groups, a):
         for other in _named(groups, b):
             spec = own[0].spec
@@ -66,7 +78,7 @@ def differences(
             key = (task_text(spec), spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
             if key in made:
                 raise _several(task_text(spec), [made[key][1], own, other])
-            made[key] = at_shots, own, found
+            made[key] = at_shots, own, other, found
     if not made:
         there = " there" if tasks or shots else ""
         raise UsageError(
@@ -76,8 +88,16 @@ def differences(
     ordered = [made[key] for key in sorted(made)]
     adjusted = holm([found.p_value for *_, found in ordered])
     return [
-        Difference(task_text(own[0].spec), own[0].spec.backbone, at_shots, own[0].metric, found, p_value)
-        for (at_shots, own, found), p_value in zip(ordered, adjusted, strict=True)
+        Difference(
+            task_text(own[0].spec),
+            own[0].spec.backbone,
+            at_shots,
+            registry.make_metric(own[0].metric),
+            found,
+            p_value,
+            shared_text(own, other),
+        )
+        for (at_shots, own, other, found), p_value in zip(ordered, adjusted, strict=True)
     ]
 
 

@@ -23,18 +23,18 @@ def _header(a: str, b: str) -> list[str]:
 
 
 def _cells(one: Difference, a: str, b: str) -> list[str]:
-    paired = one.paired
+    paired, metric = one.paired, one.metric
     return [
         one.task,
         str(one.shots),
-        f"{paired.a:.2f}",
-        f"{paired.b:.2f}",
-        f"{paired.difference:+.2f}",
-        f"{paired.interval.low:+.2f} to {paired.interval.high:+.2f}",
+        metric.text(paired.a),
+        metric.text(paired.b),
+        metric.difference_text(paired.difference),
+        f"{metric.difference_text(paired.interval.low)} to {metric.difference_text(paired.interval.high)}",
         f"{one.adjusted_p:.2g}",
         f"{paired.effect:+.2f}",
-        "-" if paired.detectable is None else f"{paired.detectable:.2f}",
-        f"{paired.n_units} {paired.unit}, {paired.test}",
+        "-" if paired.detectable is None else metric.difference_text(paired.detectable, sign=""),
+        ", ".join(filter(None, [f"{paired.n_units} {paired.unit}", paired.test, one.shared])),
         {"a": a, "b": b, "none": "no significant difference"}[one.verdict],
     ]
 

@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 from pydantic import BaseModel, ConfigDict
 
-from bench.metrics._scores import LOWER_IS_BETTER
+from bench import registry
 from bench.reports.rows import Row
-from bench.reports.tables import UNITS, metrics, number, score
+from bench.reports.tables import labels, metrics, number, score
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.version import __version__
@@ -87,6 +87,22 @@ class Whisker:
     high: float
 
 
+class _MetricData(BaseModel):
+    """What the page's scripts read of a metric."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    decimals: int
+    higher_is_better: bool
+
+    @classmethod
+    def of(cls, name: str) -> "_MetricData":
+        """Those of the metric that the registry knows by a name."""
+        metric = registry.make_metric(name)
+        return cls(label=metric.label, decimals=metric.decimals, higher_is_better=metric.higher_is_better)
+
+
 class _Data(BaseModel):
     """What the page's scripts read: rows in the order of the table, and the records that they pool, by id."""
 
@@ -94,8 +110,7 @@ class _Data(BaseModel):
 
     rows: tuple[Row, ...]
     records: dict[str, Record]
-    units: dict[str, str] = UNITS
-    lower_is_better: list[str] = sorted(LOWER_IS_BETTER)
+    metrics: dict[str, _MetricData]
 
 
 def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
@@ -114,9 +129,11 @@ def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
         settings=list(dict.fromkeys((row.task, row.backbone) for row in rows)),
         shots=sorted({row.shots for row in rows}, key=shots_rank),
         statuses=Counter(row.status for row in rows),
-        units=[UNITS.get(metric, metric) for metric in metrics(rows)],
+        units=labels(rows),
         finished=_latest(pooled.values()),
-        data=_in_script(_Data(rows=tuple(rows), records=pooled)),
+        data=_in_script(
+            _Data(rows=tuple(rows), records=pooled, metrics={name: _MetricData.of(name) for name in metrics(rows)})
+        ),
         plotly=_packed_plotly(),
     )
     return text

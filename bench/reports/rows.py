@@ -4,18 +4,17 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from bench import registry
 from bench.contracts.site import name_at_site
-from bench.metrics._scores import LOWER_IS_BETTER, Score, summarise
 from bench.results.grouping import budget_text, config_text, devices, pooled, shots_rank, task_text
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
-from bench.results.shared_episodes import LEAST_EPISODES, Find, draw_key, significant_pairs
+from bench.results.scores import row_score
+from bench.results.shared_episodes import Find, draw_key, significant_pairs
 from bench.spec.costs import break_even_queries
 from bench.spec.suite import Shots
-from bench.stats.intervals import mean_interval
 from bench.stats.ranks import tiers
 from bench.toolkit.versions import PROTOCOL
 
@@ -78,24 +77,11 @@ def _median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _score(records: list[Record], scores: list[float]) -> Score:
-    """Over the episodes of all records; the interval of a single episode is that of its own metric."""
-    first = records[0]
-    if len(scores) == 1 and first.metric != "accuracy" and first.value is not None:
-        return Score(first.value, first.ci95 or 0.0)
-    if len(scores) >= LEAST_EPISODES:
-        seeds = [record.spec.seed for record in records for _ in record.episode_scores]
-        interval = mean_interval(np.array(scores), seeds)
-        return Score(float(np.mean(scores)), (interval.high - interval.low) / 2)
-    return summarise(scores, sum(record.n_queries for record in records))
-
-
 def _row(records: list[Record]) -> Row:
     first = records[0]
     measured_on = devices(records)
     costs = [record.costs for record in records if record.costs is not None and record.costs.device == measured_on[0]]
-    scores = [score for record in records for score in record.episode_scores]
-    score = _score(records, scores) if scores else None
+    score = row_score(records)
     tuning = first.spec.tuning
     return Row(
         task=task_text(first.spec),
@@ -107,7 +93,7 @@ def _row(records: list[Record]) -> Row:
         tuning_seconds=tuning.seconds if tuning else 0.0,
         shots=first.spec.shots,
         seeds=len(records),
-        episodes=len(scores),
+        episodes=sum(len(record.episode_scores) for record in records),
         metric=first.metric,
         value=score.value if score else None,
         ci95=score.ci95 if score else None,
@@ -143,7 +129,7 @@ def _cost_device(row: Row) -> str:
 
 def sort_score(row: Row) -> float:
     """The score, larger for better."""
-    return (row.value or 0.0) * (-1 if row.metric in LOWER_IS_BETTER else 1)
+    return 0.0 if row.value is None else registry.make_metric(row.metric).sort_score(row.value)
 
 
 PARETO_COSTS = {"time": "time_to_first_query", "memory": "peak_memory_mb"}

@@ -9,18 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench import registry
 from bench.reports.html_tables import html_table
 from bench.reports.overview import overview, told
 from bench.reports.rows import Row
 from bench.toolkit.versions import PROTOCOL
 
-UNITS = {
-    "accuracy": "accuracy in %",
-    "perplexity": "perplexity per token (lower is better)",
-    "bleu": "BLEU",
-}
-DECIMALS = {"accuracy": 1}
-"""Of a score; 2 for any other metric."""
 COLUMNS = (
     "task",
     "method",
@@ -53,7 +47,7 @@ def number(value: float | None) -> str:
 
 def score(value: float | None, metric: str) -> str:
     """A score, or the half-width of its interval, with the decimals of its metric; a dash where there is none."""
-    return "-" if value is None else f"{value:.{DECIMALS.get(metric, 2)}f}"
+    return "-" if value is None else registry.make_metric(metric).text(value)
 
 
 def metrics(rows: Sequence[Row]) -> list[str]:
@@ -61,8 +55,13 @@ def metrics(rows: Sequence[Row]) -> list[str]:
     return sorted({row.metric for row in rows if row.value is not None})
 
 
+def labels(rows: Sequence[Row]) -> list[str]:
+    """The metrics of all rows with a score, with their units and directions."""
+    return [registry.make_metric(name).label for name in metrics(rows)]
+
+
 def _caption(rows: Sequence[Row]) -> str:
-    units = " or ".join(UNITS.get(metric, metric) for metric in metrics(rows) or ["accuracy"])
+    units = " or ".join(labels(rows)) or "none yet"
     told = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
     told += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
     told += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."

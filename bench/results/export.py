@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
+from bench import registry
 from bench.contracts.errors import StoreError, UsageError
 from bench.results.grouping import budget_text
 from bench.results.identity import protocol_of
-from bench.results.predictions import FIELDS
 from bench.results.record import Record
 from bench.results.store import Store
 from bench.toolkit.files import atomic_path
@@ -38,13 +38,16 @@ def runs(store: Store) -> pa.Table:
     rows = []
     for record in store:
         costs = record.costs
+        metric = registry.make_metric(record.metric) if record.value is not None else None
         stages = {name: getattr(costs, name).seconds if costs is not None else None for name in STAGES}
         rows.append(
             {
                 **_run(record), "ways": record.spec.ways, "episodes": record.spec.episodes,
                 "queries_per_class": record.spec.queries, "precision": record.spec.precision,
                 "device": record.identity.get("device"), "status": record.status, "reason": record.reason,
-                "metric": record.metric, "value": record.value, "ci95": record.ci95, "n_queries": record.n_queries,
+                "metric": record.metric, "unit": metric.label if metric else None,
+                "higher_is_better": metric.higher_is_better if metric else None,
+                "value": record.value, "ci95": record.ci95, "n_queries": record.n_queries,
                 **{f"{name}_seconds": seconds for name, seconds in stages.items()},
                 **{name: getattr(costs, name) if costs is not None else None for name in COSTS},
                 "device_model": costs.device if costs is not None else None, "protocol": protocol_of(record.identity),
@@ -59,7 +62,7 @@ def queries(store: Store) -> pa.Table:
 
     Raises StoreError if no record has outcomes.
     """
-    fields = dict.fromkeys(field for each in FIELDS.values() for field in each)
+    fields = dict.fromkeys(field for name in registry.find("metrics") for field in registry.make_metric(name).fields)
     tables = []
     for record in store:
         outcomes = store.predictions(record)
@@ -67,7 +70,7 @@ def queries(store: Store) -> pa.Table:
             continue
         columns = {name: pa.array([value] * len(outcomes)) for name, value in _run(record).items()}
         columns |= {"episode": pa.array(outcomes.episode), "query": pa.array(outcomes.query)}
-        own = dict(zip(FIELDS[outcomes.metric], outcomes.values.T, strict=True))
+        own = dict(zip(outcomes.scorer.fields, outcomes.values.T, strict=True))
         columns |= {
             name: pa.array(own[name]) if name in own else pa.nulls(len(outcomes), pa.float64()) for name in fields
         }

@@ -67,10 +67,12 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
         backbone: Name of the backbone.
         method: Name of the method, ``NAME@SITE`` where it has a choice of sites.
     """
+    metric = registry.metric_of(registry.task_class(task))
     plugins: dict[str, tuple[Plugin, Any]] = {
         "task": (registry.get("tasks", task), registry.task_class(task)),
         "backbone": (registry.get("backbones", backbone.partition(":")[0]), registry.backbone_class(backbone)),
         "method": (registry.get("methods", registry.method_name(method)[0]), registry.method_class(method)),
+        "metric": (registry.get("metrics", metric.name), metric),
     }
     found = {}
     for kind, (plugin, made) in plugins.items():

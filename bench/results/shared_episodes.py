@@ -1,4 +1,4 @@
-"""Two methods on what both answered: the episodes, or queries, that their records share."""
+"""Two methods on the episodes, or the queries, that their records share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from bench import registry
+from bench.contracts.metric import Metric
 from bench.results.identity import protocol_of
-from bench.results.predictions import SCORES, Floats, Integers, QueryPredictions
+from bench.results.predictions import Integers, QueryPredictions
 from bench.results.record import Record
-from bench.stats.intervals import Name
-from bench.stats.paired import Paired, compare_answers, compare_episodes, compare_parts, holm
+from bench.results.scores import mean_score
+from bench.stats.intervals import LEAST_EPISODES, Floats, Name
+from bench.stats.paired import Paired, compare_episodes, holm
 
 Find = Callable[[Record], QueryPredictions | None]
-"""Looks up what became of a record's queries; ``Store.predictions`` is one."""
+"""Looks up the predictions of a record; ``Store.predictions`` is one."""
 Episode = tuple[Any, ...]
-LEAST_EPISODES = 6
-"""Wilcoxon's test can claim nothing of fewer: 2 / 2**5 is more than 5%."""
 
 
 def draw_key(record: Record) -> Episode:
-    """What a record's episodes were drawn from. The seed is missing: ``episodes`` adds it."""
+    """What a record's episodes were drawn from. The seed is missing: ``_episodes`` adds it."""
     spec = record.spec
     return spec.task, record.identity.get("data"), spec.ways, spec.queries, protocol_of(record.identity)
 
@@ -35,27 +36,46 @@ def _episodes(records: Sequence[Record]) -> dict[Episode, tuple[Record, int]]:
     }
 
 
+def shared_text(a: Sequence[Record], b: Sequence[Record]) -> str:
+    """How many episodes two methods share, where it is not all of both; else empty."""
+    own, other = _episodes(a), _episodes(b)
+    shared = len(own.keys() & other.keys())
+    return "" if shared == len(own) == len(other) else f"{shared} of {len(own)} and {len(other)} episodes are shared"
+
+
 def paired(a: Sequence[Record], b: Sequence[Record], find: Find) -> Paired | None:
     """Compare the records of two methods, each of all its seeds, on what they share.
 
-    Episodes are compared where there are six of them, else their queries. None where neither can be: nothing is
-    shared, the metrics differ, or there is one episode whose outcomes were not kept.
+    Both scores are means over the shared episodes, as everywhere: where all are shared, they are those of the
+    leaderboard. They are tested by episodes where there are six of them, else by queries.
+
+    Args:
+        a: Records of one method.
+        b: Records of another.
+        find: Looks up the predictions of a record.
+
+    Returns:
+        None where nothing can be tested: no episode is shared, the metrics differ, or there is one episode whose
+        predictions were not kept.
     """
     own, other = _episodes(a), _episodes(b)
     shared = [key for key in own if key in other]
     if not shared or a[0].metric != b[0].metric:
         return None
-    if len(shared) < LEAST_EPISODES:
-        sides = [_by_query([side[key] for key in shared], find) for side in (own, other)]
-        if sides[0] is not None and sides[1] is not None:
-            return _compare_queries(sides[0], sides[1], a[0].metric)
-        if len(shared) == 1:
-            return None
     scores = [
         np.array([record.episode_scores[number] for record, number in (side[key] for key in shared)])
         for side in (own, other)
     ]
-    return compare_episodes(scores[0], scores[1], [key[-2] for key in shared])
+    found = None
+    if len(shared) < LEAST_EPISODES:
+        metric = registry.make_metric(a[0].metric)
+        found = _by_query([[side[key] for key in shared] for side in (own, other)], metric, find)
+    if found is None:
+        if len(shared) == 1:
+            return None
+        found = compare_episodes(scores[0], scores[1], [key[-2] for key in shared])
+    means = mean_score(scores[0]), mean_score(scores[1])
+    return replace(found, a=means[0], b=means[1], difference=means[0] - means[1])
 
 
 def significant_pairs(groups: Mapping[Name, Sequence[Record]], find: Find) -> set[frozenset[Name]]:
@@ -74,31 +94,35 @@ def significant_pairs(groups: Mapping[Name, Sequence[Record]], find: Find) -> se
     return {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.is_significant(p)}
 
 
-def _by_query(episodes: Sequence[tuple[Record, int]], find: Find) -> tuple[Integers, Floats] | None:
-    """The queries ``[query]`` of some episodes, each once, with their parts ``[query, part]`` summed over episodes."""
-    queries, parts = [], []
-    for record, number in episodes:
-        outcomes = find(record)
-        if outcomes is None:
-            return None
-        mine = outcomes.episode == number
-        queries.append(outcomes.query[mine])
-        parts.append(outcomes.parts[mine])
-    each, index = np.unique(np.concatenate(queries), return_inverse=True)
-    summed = np.zeros((len(each), parts[0].shape[1]))
-    np.add.at(summed, index, np.concatenate(parts))
-    return each, summed
-
-
-def _compare_queries(a: tuple[Integers, Floats], b: tuple[Integers, Floats], metric: str) -> Paired | None:
-    _, at_a, at_b = np.intersect1d(a[0], b[0], assume_unique=True, return_indices=True)
-    if len(at_a) < 2:
+def _by_query(sides: Sequence[Sequence[tuple[Record, int]]], metric: Metric, find: Find) -> Paired | None:
+    """The comparison of two methods on the queries of the same few episodes; None where they were not kept."""
+    own, other = (_queries(side, find) for side in sides)
+    if own is None or other is None:
         return None
-    own, other = a[1][at_a], b[1][at_b]
-    if metric != "accuracy":
-        return compare_parts(own, other, SCORES[metric])
-    if (own[:, 1] == 1).all():
-        return compare_answers(own[:, 0], other[:, 0])
-    # A query that several episodes ask counts once, by how often it was answered right.
-    shares = [SCORES[metric](side) for side in (own, other)]
-    return replace(compare_episodes(shares[0], shares[1], [0] * len(own)), unit="queries")
+    (own_keys, own_parts), (other_keys, other_parts) = own, other
+    keys, at_own, at_other = np.intersect1d(own_keys, other_keys, assume_unique=True, return_indices=True)
+    n_episodes = len(sides[0])
+    queries, rows = np.unique(keys // n_episodes, return_inverse=True)
+    present = np.zeros((len(queries), n_episodes), dtype=bool)
+    present[rows, keys % n_episodes] = True
+    if len(queries) < 2 or not present.any(axis=0).all():
+        return None
+    tables = []
+    for parts in (own_parts[at_own], other_parts[at_other]):
+        table = np.zeros((*present.shape, parts.shape[1]))
+        table[rows, keys % n_episodes] = parts
+        tables.append(table)
+    return metric.compare(tables[0], tables[1], present)
+
+
+def _queries(episodes: Sequence[tuple[Record, int]], find: Find) -> tuple[Integers, Floats] | None:
+    """The queries of some episodes: ``[item]`` keys, one for each query and episode, and ``[item, part]``."""
+    keys, parts = [], []
+    for place, (record, number) in enumerate(episodes):
+        predictions = find(record)
+        if predictions is None:
+            return None
+        mine = predictions.episode == number
+        keys.append(predictions.query[mine] * len(episodes) + place)
+        parts.append(predictions.parts[mine])
+    return np.concatenate(keys), np.concatenate(parts)

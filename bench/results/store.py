@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pyarrow import ArrowException
 from pydantic import ValidationError
 
-from bench.contracts.errors import StoreError
+from bench.contracts.errors import StoreError, UsageError
 from bench.results.migrations import MIGRATIONS
 from bench.results.predictions import QueryPredictions
 from bench.results.record import SCHEMA_VERSION, Record, SideFile, run_id
@@ -95,6 +95,8 @@ class Store:
             if hashlib.sha256(content).hexdigest() != record.predictions.sha256:
                 raise ValueError("its contents were changed")
             return QueryPredictions.from_bytes(record.metric, content)
+        except UsageError as error:
+            raise StoreError(f"{record.id}.json cannot be scored: {error}; install the package that has it") from None
         except (OSError, ValueError, KeyError, ArrowException) as error:
             raise StoreError(
                 f"{path} does not hold the predictions of {record.id} ({error}); "

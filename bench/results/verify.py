@@ -7,6 +7,7 @@ import numpy as np
 from bench.contracts.errors import StoreError
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
+from bench.results.scores import mean_score
 from bench.results.store import Store
 
 
@@ -35,6 +36,6 @@ def _contradiction(record: Record, outcomes: QueryPredictions) -> str | None:
     scores = outcomes.episode_scores()
     if len(scores) != len(record.episode_scores) or not np.allclose(scores, record.episode_scores, rtol=1e-9):
         return "its episodes have other scores"
-    if record.value is None or not np.isclose(np.mean(scores), record.value, rtol=1e-9):
-        return f"its value is {record.value}, theirs {np.mean(scores)}"
+    if record.value is None or not np.isclose(mean_score(scores), record.value, rtol=1e-9):
+        return f"its value is {record.value}, theirs {mean_score(scores)}"
     return None

@@ -14,8 +14,8 @@ from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.trainer import DeviceOptions
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
+from bench.results.scores import score_run
 from bench.runs.plan import PlannedRun
-from bench.runs.scoring import judge
 from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs, StageCosts
 
@@ -68,20 +68,20 @@ class SingleRun:
         if measured.violations:
             return self._over_budget(measured), None
         results, groups = self._results(measured)
-        scored = judge(planned.run.task.kind, results, groups)
+        scored = score_run(planned.run.metric, results, groups)
         record = self._record(
             status="ok",
             metric=scored.metric,
             value=scored.score.value,
             ci95=scored.score.ci95,
             episode_scores=scored.episode_scores,
-            n_queries=len(scored.outcomes),
+            n_queries=len(scored.predictions),
             notes=_merged([result.notes for result in results])
             | scored.notes
             | _fitted(planned.run.config, measured.config)
             | _loss_curve(results[0].losses),
         )
-        return record, scored.outcomes
+        return record, scored.predictions
 
     def _record(self, **result: Any) -> Record:
         limits = self.budget.limits()

@@ -10,7 +10,7 @@ from bench.spec.suite import RunSpec
 from bench.toolkit.seeds import name_seed
 
 if TYPE_CHECKING:
-    from bench.contracts import AnyMethod, Backbone, InputMode, Method, MethodConfig, ProblemShape, Task
+    from bench.contracts import AnyMethod, Backbone, InputMode, Method, MethodConfig, Metric, ProblemShape, Task
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class ResolvedRun:
     Attributes:
         spec: What the user asked for, by name.
         task: The task in the run's prompt style, without its data.
+        metric: The metric that scores it.
         method: The method's class.
         site: Where the method stands; None if it has no choice of sites.
         config: The method's validated config.
@@ -30,6 +31,7 @@ class ResolvedRun:
 
     spec: RunSpec
     task: "Task"
+    metric: "Metric"
     method: "type[Method]"
     site: Site | None
     config: "MethodConfig"
@@ -80,6 +82,7 @@ def resolve(spec: RunSpec) -> ResolvedRun:
     return ResolvedRun(
         spec=spec,
         task=task,
+        metric=registry.metric_of(task),
         method=chosen.method,
         site=chosen.site,
         config=chosen.config,

@@ -1,6 +1,6 @@
 """Confidence intervals by bootstrap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -19,6 +19,9 @@ ALPHA = 0.05
 
 RESAMPLES = 2000
 """Number of bootstrap resamples."""
+
+LEAST_EPISODES = 6
+"""Smallest number of episodes for a bootstrap and for Wilcoxon's test, whose p with 5 episodes is at least 2 / 2**5."""
 
 WEIGHTS_AT_ONCE = 2**24
 """Largest number of bootstrap weights in memory (128 MiB)."""
@@ -62,7 +65,7 @@ def resampled_sums(parts: Floats) -> Floats:
     n_units = len(parts)
     if n_units * RESAMPLES <= WEIGHTS_AT_ONCE:
         return _weights(n_units, RESAMPLES) @ parts
-    # Large numbers of units are answers to queries, which have few distinct values.
+    # So many units are answers to queries, which have few distinct values.
     distinct, counts = np.unique(parts, axis=0, return_counts=True)
     return np.random.default_rng(0).multinomial(n_units, counts / n_units, size=RESAMPLES) @ distinct
 
@@ -117,3 +120,38 @@ def mean_interval(values: Floats, seeds: Sequence[int]) -> Interval:
     # For few episodes of few distinct values an end can be infinite; it is bounded by three times Student's t.
     bound = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * 3
     return Interval(mean - min(float(low), bound) * widened, mean - max(float(high), -bound) * widened)
+
+
+def episodes_ci95(values: Floats, seeds: Sequence[int]) -> float:
+    """Half-width of the 95% interval of the mean over episodes, of one run or of all seeds of a row.
+
+    Bootstrap-t for LEAST_EPISODES episodes or more, Student's t for fewer.
+
+    Args:
+        values: Scores of two episodes or more, ``[episode]``.
+        seeds: Seed of each episode, ``[episode]``.
+
+    Returns:
+        The half-width, in the unit of the scores.
+    """
+    if len(values) >= LEAST_EPISODES:
+        interval = mean_interval(values, seeds)
+        return (interval.high - interval.low) / 2
+    quantile = float(stats.t.ppf(1 - ALPHA / 2, len(values) - 1))
+    return quantile * float(values.std(ddof=1)) / float(len(values) ** 0.5)
+
+
+def bootstrap_ci95(parts: Floats, score: Callable[[Floats], Floats]) -> float:
+    """Half-width of the 95% percentile bootstrap interval of a score of summed parts (Efron and Tibshirani 1993).
+
+    Args:
+        parts: ``[unit, part]``.
+        score: Function from sums of parts ``[..., part]`` to scores ``[...]``.
+
+    Returns:
+        The half-width, in the unit of the score; 0 for fewer than two units.
+    """
+    if len(parts) < 2:
+        return 0.0
+    low, high = np.quantile(score(resampled_sums(parts)), [ALPHA / 2, 1 - ALPHA / 2])
+    return float(high - low) / 2

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestPower
@@ -123,30 +124,44 @@ def compare_answers(a: Floats, b: Floats) -> Paired:
     )  # fmt: skip
 
 
-def compare_parts(a: Floats, b: Floats, score: Callable[[Floats], Floats]) -> Paired:
+def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Callable[[Floats], Floats]) -> Paired:
     """Compare two methods on the same texts by a paired bootstrap (Koehn 2004, aclanthology.org/W04-3250).
 
+    A resample draws a text with all episodes that it belongs to, and is scored like a run: by the mean over episodes.
+
     Args:
-        a: Parts of the first method, ``[query, part]``.
-        b: Parts of the second method, ``[query, part]``.
+        a: Parts of the first method, ``[query, episode, part]``, 0 for a query outside an episode.
+        b: Parts of the second method.
+        present: ``[query, episode]``, True for the queries of each episode.
         score: Function from sums of parts ``[..., part]`` to scores ``[...]``.
 
     Returns:
         The comparison, in the unit of the score.
     """
-    totals = [float(score(parts.sum(axis=0))) for parts in (a, b)]
+
+    def mean_score(sums: Floats, counts: Floats) -> Floats:
+        # An episode without any drawn text is left out of the mean.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = np.where(counts > 0, score(sums), 0.0)
+        return np.asarray(scores.sum(axis=-1) / (counts > 0).sum(axis=-1))
+
+    counts = present.sum(axis=0).astype(np.float64)
+    totals = [float(mean_score(parts.sum(axis=0), counts)) for parts in (a, b)]
     # Both methods share the resamples.
-    sums = resampled_sums(np.hstack([a, b]))
-    resampled = score(sums[:, : a.shape[1]]) - score(sums[:, a.shape[1] :])
+    n_queries, n_episodes, n_parts = a.shape
+    columns = np.concatenate([a, b, present[..., None]], axis=2).reshape(n_queries, -1)
+    sums = resampled_sums(columns).reshape(-1, n_episodes, 2 * n_parts + 1)
+    drawn = sums[..., -1]
+    resampled = mean_score(sums[..., :n_parts], drawn) - mean_score(sums[..., n_parts:-1], drawn)
     low, high = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2])
     # One is added to both counts, so that no p-value is 0 (Davison and Hinkley 1997, 4.2.3).
     sides = [(1 + int((sign * resampled >= 0).sum())) / (1 + RESAMPLES) for sign in (1, -1)]
-    own = score(a) - score(b)
+    own = score(a.sum(axis=1)) - score(b.sum(axis=1))
     spread = float(resampled.std(ddof=1))
     detectable = None if spread == 0 else float(stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(0.8)) * spread
     return Paired(
         totals[0], totals[1], totals[0] - totals[1], Interval(float(low), float(high)), min(1.0, 2 * min(sides)),
-        "paired bootstrap", "queries", len(a), _rank_biserial(own), detectable,
+        "paired bootstrap", "queries", n_queries, _rank_biserial(own), detectable,
     )  # fmt: skip
 
 

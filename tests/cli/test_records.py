@@ -44,7 +44,7 @@ def test_a_sound_store_verifies(records, store):
         ({"episode_scores": [100.0]}, "its episodes have other scores"),
         ({"n_queries": 5}, "it has 5 queries, they are 6"),
         ({"metric": "bleu"}, "does not hold the predictions of .*needs the columns episode, query, correct_1"),
-        ({"metric": "speed"}, "does not hold the predictions of"),
+        ({"metric": "speed"}, "cannot be scored: metrics has no .speed.; known: accuracy"),
         ({"schema_version": 9}, "has schema version 9, this program reads 4"),
         ({"status": "fine"}, "is not a valid record: status"),
     ],

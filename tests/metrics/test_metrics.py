@@ -1,72 +1,152 @@
-"""Scores against scikit-learn, intervals against their formulas written out."""
+"""Metrics against scikit-learn and sacrebleu, and their intervals against formulas written out."""
+
+import re
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
 from sklearn.metrics import accuracy_score
 
-from bench.contracts import NumericalError
-from bench.metrics._scores import right_answers, summarise
+from bench import registry
+from bench.contracts import EpisodePredictions, Kind, NumericalError, Task, UsageError
+from bench.registry import make_metric, metric_of
+from bench.stats.intervals import episodes_ci95
+
+ACCURACY, PERPLEXITY, BLEU_ = map(make_metric, ("accuracy", "perplexity", "bleu"))
+WRITTEN = ["Ein Hund läuft über die Wiese.", "Eine Frau sitzt auf der Bank.", "Zwei Kinder spielen am Strand."]
+REFERENCES = [" Ein Hund läuft über eine Wiese.", " Eine Frau sitzt auf einer Bank.", " Zwei Kinder spielen im Sand."]
+
+
+def classified(scores, labels):
+    return ACCURACY.query_values(EpisodePredictions(scores=scores, labels=labels))
+
+
+def translated(written, references):
+    return BLEU_.query_values(EpisodePredictions(generated=written, targets=references))
 
 
 def test_accuracy_is_scikit_learns():
     rng = np.random.default_rng(0)
-    scores = rng.standard_normal((7, 40, 5))
-    labels = rng.integers(5, size=(7, 40))
-    found = 100 * right_answers(torch.from_numpy(scores), torch.from_numpy(labels)).double().mean(dim=-1)
-    wanted = [100 * accuracy_score(label, score.argmax(-1)) for label, score in zip(labels, scores, strict=True)]
-    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-12)
+    scores, labels = rng.standard_normal((40, 5)), rng.integers(5, size=40)
+    wanted = 100 * accuracy_score(labels, scores.argmax(-1))
+    assert ACCURACY.episode_score(classified(scores, labels)) == pytest.approx(wanted, rel=1e-12)
 
 
-def test_what_stands_in_padding_is_never_right():
-    scores = torch.eye(3).repeat(2, 1, 1)  # answers 0, 1, 2
-    labels = torch.tensor([[0, 1, -1], [0, 2, 2]])
-    scores[0, 2] = torch.nan  # nobody reads what stands in padding
-    assert right_answers(scores, labels).tolist() == [[True, True, False], [True, False, True]]
-
-
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_refused_and_counted(bad):
-    scores = torch.zeros(2, 3, 4)
-    scores[1, 2, 0] = bad
-    labels = torch.tensor([[0, 0, 0], [0, -1, 0]])
-    with pytest.raises(NumericalError, match="got 1 of 5 queries with NaN or infinity"):
-        right_answers(scores, labels)
-
-
-def test_several_episodes_have_students_interval():
-    scores = [50.0, 60.0, 70.0, 80.0]
-    found = summarise(scores, n_queries=400)
-    # t(0.975, 3 degrees of freedom) from a printed table; the standard error is std / sqrt(4).
-    assert found.value == 65.0
-    assert found.ci95 == pytest.approx(3.182446 * np.std(scores, ddof=1) / 2, rel=1e-6)
-
-
-def test_many_episodes_have_the_usual_interval():
-    scores = list(np.random.default_rng(0).uniform(40, 60, 600))
-    usual = 1.96 * np.std(scores, ddof=1) / 600**0.5
-    assert summarise(scores, n_queries=60_000).ci95 == pytest.approx(usual, rel=0.003)
+    scores = np.zeros((3, 4))
+    scores[2, 0] = bad
+    with pytest.raises(NumericalError, match="got 1 of 3 queries of an episode with NaN or infinity"):
+        classified(scores, np.zeros(3, dtype=int))
 
 
 @given(st.data())
-def test_one_episode_has_wilsons_interval(data):
+def test_one_episode_of_answers_has_wilsons_interval(data):
     n = data.draw(st.integers(1, 5000))
     right = data.draw(st.integers(0, n))
-    found = summarise([100 * right / n], n_queries=n)
+    found = ACCURACY.ci95((np.arange(n) < right)[:, None].astype(float))
     z, p = 1.959963984540054, right / n
     half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
-    assert found.value == pytest.approx(100 * p)
-    assert found.ci95 == pytest.approx(100 * half, rel=1e-6, abs=1e-9)
-    assert found.ci95 > 0  # all right out of n is no certainty
+    assert found == pytest.approx(100 * half, rel=1e-6, abs=1e-9)
+    assert found > 0  # all right out of n is no certainty
+
+
+items = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 500)), min_size=1, max_size=20)
+
+
+@given(items)
+def test_perplexity_lies_among_those_of_its_texts_and_splitting_them_changes_nothing(given_items):
+    table = np.array([[mean * count, count] for mean, count in given_items])
+    found = PERPLEXITY.episode_score(table)
+    each = np.exp(table[:, 0] / table[:, 1])
+    assert each.min() * (1 - 1e-9) <= found <= each.max() * (1 + 1e-9)
+    assert 0 <= PERPLEXITY.ci95(table) <= (each.max() - each.min()) / 2 + 1e-9
+    assert PERPLEXITY.episode_score(np.concatenate([table / 2, table / 2])) == pytest.approx(found)
+
+
+def test_the_interval_of_one_text_is_none_and_that_of_many_shrinks():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(50, 150, 400)
+    table = np.stack([counts * rng.normal(3.0, 0.3, 400), counts], axis=1)
+    assert PERPLEXITY.ci95(table[:1]) == 0
+    assert PERPLEXITY.ci95(table[:25]) / PERPLEXITY.ci95(table) == pytest.approx(4, rel=0.4)
+    assert PERPLEXITY.ci95(table) == PERPLEXITY.ci95(table)  # the same draws each time
+
+
+def test_the_interval_of_a_perplexity_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        table = np.stack([100 * rng.normal(3.0, 0.3, 60), np.full(60, 100)], axis=1)
+        hits += abs(PERPLEXITY.episode_score(table) - np.exp(3.0)) <= PERPLEXITY.ci95(table)
+    assert 180 <= hits <= 199
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_likelihoods_that_are_not_finite_are_refused(bad):
+    with pytest.raises(NumericalError, match="must be finite"):
+        PERPLEXITY.query_values(EpisodePredictions(scores=np.array([[bad, 3.0]])))
+
+
+def test_bleu_is_sacrebleus_to_the_last_digit():
+    for count in (1, 2, 3):
+        references = [text.strip() for text in REFERENCES[:count]]
+        expected = BLEU().corpus_score(WRITTEN[:count], [references]).score
+        assert BLEU_.episode_score(translated(WRITTEN[:count], references)) == expected
+    assert 0 < expected < 100
+
+
+def test_the_interval_of_bleu_is_about_sacrebleus():
+    rng = np.random.default_rng(0)
+    words = [f"word{number}" for number in range(30)]
+    references = [" ".join(rng.choice(words, 12)) for _ in range(80)]
+    written = [
+        " ".join(word if rng.random() < 0.8 else "other" for word in reference.split()) for reference in references
+    ]
+    printed = BLEU().corpus_score(written, [references], n_bootstrap=1000).format()
+    theirs = float(re.search(r"± ([\d.]+)", printed)[1])
+    assert BLEU_.ci95(translated(written, references)) == pytest.approx(theirs, rel=0.1)
+
+
+def test_nothing_written_scores_nothing_and_the_reference_itself_everything():
+    assert BLEU_.episode_score(translated(["", "", ""], REFERENCES)) == 0
+    assert BLEU_.episode_score(translated([text.strip() for text in REFERENCES], REFERENCES)) == pytest.approx(100)
+
+
+@pytest.mark.parametrize("name", sorted(registry.find("metrics")))
+def test_any_number_of_sums_is_scored_at_once(name):
+    metric = make_metric(name)
+    parts = metric.parts(np.ones((3, len(metric.fields))))
+    sums = np.tile(parts.sum(axis=0), (2, 3, 1))
+    assert metric.score(sums).shape == (2, 3)
 
 
 def test_students_interval_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(1000):
-        scores = 100 * rng.binomial(40, 0.7, size=8) / 40
-        found = summarise(list(scores), n_queries=320)
-        hits += abs(found.value - 70) <= found.ci95
+        scores = 100 * rng.binomial(40, 0.7, size=5) / 40
+        hits += abs(scores.mean() - 70) <= episodes_ci95(scores, [0] * 5)
     assert 930 <= hits <= 970
+
+
+def test_intervals_over_episodes_are_students_for_few_and_the_usual_ones_for_many():
+    few = np.array([50.0, 60.0, 70.0, 80.0])
+    # t(0.975, 3 degrees of freedom) from a printed table; the standard error is std / sqrt(4).
+    assert episodes_ci95(few, [0] * 4) == pytest.approx(3.182446 * few.std(ddof=1) / 2, rel=1e-6)
+    many = np.random.default_rng(0).uniform(40, 60, 600)
+    assert episodes_ci95(many, [0] * 600) == pytest.approx(1.96 * many.std(ddof=1) / 600**0.5, rel=0.05)
+
+
+def test_a_task_has_the_metric_of_its_kind_or_the_one_it_names():
+    def task(kind, metric=None):
+        return type("Made", (Task,), {"kind": kind, "metric": metric})
+
+    assert metric_of(task(Kind.TRANSLATION)).name == "bleu"
+    assert metric_of(task(Kind.TEXT_CLASSIFICATION, "accuracy")).name == "accuracy"
+    with pytest.raises(UsageError, match="metrics has no 'accurcy'; did you mean 'accuracy'"):
+        metric_of(task(Kind.TEXT_CLASSIFICATION, "accurcy"))
+    with pytest.raises(UsageError, match="the metric bleu scores translation, and the task is text_classification"):
+        metric_of(task(Kind.TEXT_CLASSIFICATION, "bleu"))

@@ -202,11 +202,11 @@ def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monk
     before = by_method(run(runner, model, "tiny_translation", methods=["faast"]))["faast"]
     given: list[list[str]] = []
 
-    def write(self: CausalLM, prompts: list[str], max_new_tokens: int) -> list[str]:
+    def generate(self: CausalLM, prompts: list[str], max_new_tokens: int) -> list[str]:
         given.append(list(prompts))
         return [""] * len(prompts)
 
-    monkeypatch.setattr(CausalLM, "generate", write)
+    monkeypatch.setattr(CausalLM, "generate", generate)
     forced = Runner(runner.store, runner.devices, runner.reporter, force=True, isolate=same_process)
     by_method(run(forced, model, "tiny_translation", methods=["faast"]))
     assert given

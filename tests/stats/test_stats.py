@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from bench.results.predictions import SCORES
+from bench.registry import make_metric
 from bench.stats.intervals import Interval, mean_interval, seed_effect
 from bench.stats.paired import compare_answers, compare_episodes, compare_parts, holm
 from bench.stats.ranks import rank_over_tasks, tiers
@@ -147,29 +147,33 @@ def test_answers_to_very_many_queries_are_compared_in_no_time():
     assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
+def compared(a, b):
+    """The paired bootstrap of perplexities on the texts of one episode."""
+    return compare_parts(a[:, None], b[:, None], np.ones((len(a), 1), dtype=bool), make_metric("perplexity").score)
+
+
 def test_texts_are_compared_by_the_paired_bootstrap():
     rng = np.random.default_rng(8)
     tokens = rng.integers(50, 150, 200)
     hard = rng.normal(3, 0.5, 200)
     a, b, c = (np.column_stack([tokens * (hard + rng.normal(shift, 0.1, 200)), tokens]) for shift in (0, 0, 0.1))
-    score = SCORES["perplexity"]
-    assert not compare_parts(a, b, score).is_significant(compare_parts(a, b, score).p_value)
-    found = compare_parts(a, c, score)
+    assert not compared(a, b).is_significant(compared(a, b).p_value)
+    found = compared(a, c)
     assert found.is_significant(found.p_value)
     assert found.difference < 0
     assert found.interval.low < found.difference < found.interval.high < 0
     # What is hard for one is hard for the other: the difference is known better than either.
     assert found.interval.high - found.interval.low < 1.0
-    assert compare_parts(a, a, score).p_value == 1
+    assert compared(a, a).p_value == 1
 
 
 def test_equal_texts_are_claimed_to_differ_one_time_in_twenty():
     rng = np.random.default_rng(9)
-    score, false = SCORES["perplexity"], 0
+    false = 0
     for _ in range(FAMILIES):
         hard = rng.normal(3, 0.5, 100)
         a, b = (np.column_stack([100 * (hard + rng.normal(0, 0.1, 100)), np.full(100, 100)]) for _ in range(2))
-        found = compare_parts(a, b, score)
+        found = compared(a, b)
         false += found.is_significant(found.p_value)
     assert false / FAMILIES <= 0.07
 

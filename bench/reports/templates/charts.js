@@ -52,7 +52,7 @@ function layout(xaxis, sample) {
     showlegend: false,
     xaxis: { ...axis, ...xaxis, title: titled(xaxis.title) },
     // Up is better, whatever the metric.
-    yaxis: { ...axis, title: titled(units[sample.metric] ?? sample.metric), autorange: isLower(sample) ? "reversed" : true },
+    yaxis: { ...axis, title: titled(unitOf(sample)), autorange: isLower(sample) ? "reversed" : true },
   };
 }
 

@@ -69,7 +69,7 @@ function recordOf(id, open) {
 function showDetail(index) {
   const row = rows[index];
   const facts = [
-    [row.value === null ? "score" : units[row.metric] ?? row.metric, score(row)],
+    [row.value === null ? "score" : unitOf(row), score(row)],
     ...(row.tier === null ? [] : [["tier", String(row.tier)]]),
     ["episodes", `${row.episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
     ["first answer", `${number(row.seconds_once)} s`], ["query", `${number(row.query_milliseconds)} ms`],

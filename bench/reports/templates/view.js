@@ -1,10 +1,12 @@
 /* What is shown: the results, the filter, and how numbers are told. */
 
-const { rows, records, units, lower_is_better: lowerIsBetter } = JSON.parse(document.getElementById("data").textContent);
+const { rows, records, metrics } = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const settingOf = (row) => `${row.task}\n${row.backbone}`;
 const settings = [...new Set(rows.map(settingOf))];
-const isLower = (row) => lowerIsBetter.includes(row.metric);
+/* Rows without a score may have a metric that no row has a score in. */
+const isLower = (row) => metrics[row.metric]?.higher_is_better === false;
+const unitOf = (row) => metrics[row.metric]?.label ?? row.metric;
 const worth = (row) => (isLower(row) ? -row.value : row.value);
 const shotsRank = (shots) => (shots === "full" ? Infinity : shots);
 
@@ -37,7 +39,7 @@ function number(value) {
 /** A score with its interval, in the decimals of its metric. */
 function score({ value, ci95, metric }) {
   if (value === null) return "–";
-  const decimals = metric === "accuracy" ? 1 : 2;
+  const { decimals } = metrics[metric];
   return value.toFixed(decimals) + (ci95 === null ? "" : ` ± ${ci95.toFixed(decimals)}`);
 }
 

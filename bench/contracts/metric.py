@@ -1,0 +1,148 @@
+"""Metrics: from predictions and references to values of each query, and from those to scores, intervals and tests."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contracts.kinds import Kind
+from bench.stats.intervals import Floats, bootstrap_ci95
+from bench.stats.paired import Paired, compare_parts
+
+FieldType = Literal["bool", "int64", "float64"]
+"""Types of columns of per-query predictions, by their Parquet names."""
+
+
+@dataclass(frozen=True)
+class EpisodePredictions:
+    """A method's predictions for the queries of one episode, and the references they are scored against.
+
+    Attributes:
+        scores: Classification: ``[query, way]``, larger for likelier classes. Language modelling: ``[query, 2]``,
+            negative log-likelihood of a text in nats and its number of scored tokens. Empty for generation.
+        labels: ``[query]``, columns of ``scores`` that are right; all 0 where there are no classes.
+        generated: ``[query]``, generated texts; empty unless the task is one of generation.
+        targets: ``[query]``, reference texts; empty for tasks without them.
+        texts: ``[query]``, the texts themselves in language modelling; empty otherwise.
+    """
+
+    scores: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    generated: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    texts: Sequence[str] = ()
+
+
+class Metric(ABC):
+    """A metric plugin. Its file name is its name; the module's ``PLUGIN`` is the class.
+
+    The score of an episode is ``score`` of the parts of its queries, summed. The score of a run, and of a row of any
+    report, is the mean over episodes of their scores.
+    """
+
+    title: ClassVar[str]
+    """The quantity, as captions and axes call it."""
+    unit: ClassVar[str] = ""
+    """The unit of a score; empty for a number without one."""
+    decimals: ClassVar[int] = 2
+    """Decimals of a score in tables; differences have one more."""
+    higher_is_better: ClassVar[bool] = True
+    kinds: ClassVar[frozenset[Kind]]
+    """Kinds of task whose predictions it can score."""
+    fields: ClassVar[Mapping[str, FieldType]]
+    """Values that are stored of each query, with their types."""
+    version: ClassVar[str] = ""
+    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
+
+    def __init__(self, name: str) -> None:
+        """Make the metric that the registry knows as ``name``."""
+        self.name = name
+
+    @property
+    def label(self) -> str:
+        """Quantity, unit, and the direction where less is better."""
+        text = f"{self.title} in {self.unit}" if self.unit else self.title
+        return text if self.higher_is_better else f"{text} (lower is better)"
+
+    @abstractmethod
+    def query_values(self, episode: EpisodePredictions) -> Floats:
+        """Values of each query of one episode.
+
+        Returns:
+            ``[query, field]``, columns in the order of ``fields``.
+
+        Raises:
+            NumericalError: A prediction is not finite.
+        """
+
+    def parts(self, values: Floats) -> Floats:
+        """What is summed over queries, by default their values.
+
+        Args:
+            values: ``[query, field]``.
+
+        Returns:
+            ``[query, part]``.
+        """
+        return values
+
+    @abstractmethod
+    def score(self, sums: Floats) -> Floats:
+        """Scores from summed parts.
+
+        Args:
+            sums: ``[..., part]``, each over any selection of queries.
+
+        Returns:
+            ``[...]``, in the metric's unit.
+        """
+
+    def episode_score(self, values: Floats) -> float:
+        """The score of one episode from the values of its queries, ``[query, field]``."""
+        # Each column by itself: numpy sums pairwise along a vector, which is more exact than row after row.
+        return float(self.score(np.array([column.sum() for column in self.parts(values).T])))
+
+    def ci95(self, values: Floats) -> float:
+        """Half-width of the 95% interval of one episode's score: by default a percentile bootstrap over its queries.
+
+        Args:
+            values: ``[query, field]``.
+
+        Returns:
+            The half-width in the metric's unit; 0 for a single query, which says nothing of how queries differ.
+        """
+        return bootstrap_ci95(self.parts(values), self.score)
+
+    def compare(self, a: Floats, b: Floats, present: NDArray[np.bool_]) -> Paired:
+        """Compare two methods on the queries of a few shared episodes: by default the paired bootstrap over queries.
+
+        Args:
+            a: ``[query, episode, part]``, 0 where a query is not in an episode.
+            b: The same of the other method.
+            present: ``[query, episode]``, which queries each episode has.
+        """
+        return compare_parts(a, b, present, self.score)
+
+    def notes(self, episodes: Sequence[EpisodePredictions], values: Sequence[Floats]) -> dict[str, Any]:
+        """Further facts for the record of a run, such as a signature; by default none.
+
+        Args:
+            episodes: Predictions of each episode.
+            values: ``[query, field]`` of each episode.
+        """
+        return {}
+
+    def sort_score(self, value: float) -> float:
+        """The score, turned round where less is better, so that larger is better."""
+        return value if self.higher_is_better else -value
+
+    def text(self, value: float) -> str:
+        """A score, or the half-width of its interval, as tables print it."""
+        return f"{value:.{self.decimals}f}"
+
+    def difference_text(self, value: float, sign: str = "+") -> str:
+        """A difference of scores as tables print it, with one decimal more than a score."""
+        return f"{value:{sign}.{self.decimals + 1}f}"

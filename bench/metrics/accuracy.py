@@ -1,0 +1,65 @@
+"""Share of queries whose likeliest class is the right one."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.contracts.errors import NumericalError
+from bench.contracts.kinds import CLASSIFICATION
+from bench.contracts.metric import EpisodePredictions, Metric
+from bench.stats.intervals import Floats
+from bench.stats.paired import Paired, compare_answers, compare_episodes
+
+
+class Accuracy(Metric):
+    """Accuracy in percent; of equal scores the first class is taken."""
+
+    title = "accuracy"
+    unit = "%"
+    decimals = 1
+    kinds = CLASSIFICATION
+    fields = {"right": "bool"}  # noqa: RUF012
+
+    def query_values(self, episode: EpisodePredictions) -> Floats:
+        """1 for a right answer, 0 for a wrong one: ``[query, 1]``.
+
+        Raises:
+            NumericalError: A score is not finite.
+        """
+        broken = int((~np.isfinite(episode.scores).all(axis=-1)).sum())
+        if broken:
+            raise NumericalError(
+                f"scores must be finite, got {broken} of {len(episode.labels)} queries of an episode with NaN or "
+                "infinity; try --precision 32-true"
+            )
+        right: NDArray[np.bool_] = episode.scores.argmax(axis=-1) == episode.labels
+        return right[:, None].astype(np.float64)
+
+    def parts(self, values: Floats) -> Floats:
+        """Right answers and queries, ``[query, 2]``."""
+        return np.column_stack([values, np.ones(len(values))])
+
+    def score(self, sums: Floats) -> Floats:
+        """Right answers in percent of queries."""
+        return np.asarray(100 * sums[..., 0] / sums[..., 1])
+
+    def ci95(self, values: Floats) -> float:
+        """Half-width of Wilson's interval: that of the normal distribution is 0 where all answers are right."""
+        interval = stats.binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
+        return 50 * float(interval.high - interval.low)
+
+    def compare(self, a: Floats, b: Floats, present: NDArray[np.bool_]) -> Paired:
+        """Exact McNemar's test on the queries of one episode, Wilcoxon's on those of several.
+
+        Each query of several episodes counts by its share in the mean over episodes of their accuracies.
+        """
+        if present.shape[1] == 1:
+            return compare_answers(a[:, 0, 0], b[:, 0, 0])
+        weights = 100 * len(present) / present.shape[1] / present.sum(axis=0)
+        shares = [(side[..., 0] * weights).sum(axis=1) for side in (a, b)]
+        return replace(compare_episodes(shares[0], shares[1], [0] * len(present)), unit="queries")
+
+
+PLUGIN = Accuracy

@@ -1,0 +1,52 @@
+"""Perplexity per token: the exponential of the mean negative log-likelihood."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.contracts.errors import NumericalError
+from bench.contracts.kinds import Kind
+from bench.contracts.metric import EpisodePredictions, Metric
+from bench.stats.intervals import Floats
+
+
+class Perplexity(Metric):
+    """Perplexity over all scored tokens of an episode's texts together, not a mean over texts."""
+
+    title = "perplexity per token"
+    higher_is_better = False
+    kinds = frozenset({Kind.LANGUAGE_MODELLING})
+    fields = {"nll": "float64", "tokens": "int64"}  # noqa: RUF012
+
+    def query_values(self, episode: EpisodePredictions) -> Floats:
+        """Summed negative log-likelihood in nats and number of scored tokens of each text: ``[query, 2]``.
+
+        Raises:
+            NumericalError: A likelihood is not finite.
+        """
+        if not np.isfinite(episode.scores).all():
+            raise NumericalError(
+                "negative log-likelihoods must be finite, got NaN or infinity; try --precision 32-true"
+            )
+        return episode.scores
+
+    def score(self, sums: Floats) -> Floats:
+        """``exp(nll / tokens)``."""
+        return np.asarray(np.exp(sums[..., 0] / sums[..., 1]))
+
+    def notes(self, episodes: Sequence[EpisodePredictions], values: Sequence[Floats]) -> dict[str, Any]:
+        """Numbers of scored tokens and of words, and perplexity per word, of words as white space parts them.
+
+        The likelihood is that of scored tokens alone, while words are those of the whole text: perplexity per word is a
+        little low for texts of a few words, whose first token is not scored.
+        """
+        nll, tokens = np.concatenate(values).sum(axis=0)
+        words = sum(len(text.split()) for episode in episodes for text in episode.texts)
+        found: dict[str, Any] = {"scored_tokens": int(tokens), "words": words}
+        if words:
+            found["word_perplexity"] = float(np.exp(nll / words))
+        return found
+
+
+PLUGIN = Perplexity
