@@ -1,24 +1,58 @@
-"""Imports follow the arrow: plugins see the contract, the contract sees nothing, nobody sees the command line."""
+"""Imports point downwards: one ordered list of wings, bottom to top, holds the structure of docs/architecture.md."""
 
 import ast
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from tests.helpers.places import ROOT
+ROOT = Path(__file__).parents[1]
+WINGS = (
+    "bench.stats",
+    "bench.contracts",
+    "bench.toolkit",
+    "plugins",
+    "bench.registry",
+    "bench.spec",
+    "bench.meters",
+    "bench.data",
+    "bench.engine",
+    "bench.costs",
+    "bench.readouts",
+    "bench.results",
+    "bench.runs",
+    "bench.reports",
+    "sweeps",
+    "bench.api",
+    "bench.scaffold",
+    "bench.testing",
+    "bench.cli",
+    "bench.__main__",
+)
+PLUGINS = ("methods", "tasks", "bench.backbones", "bench.metrics")
+"""One wing each: the harness loads plugins by name alone, and plugins of one kind do not import another kind."""
 
-MATHEMATICS = ("bench.toolkit.least_squares", "bench.toolkit.leave_one_out")
-PROJECT = ("bench", "methods", "tasks", "sweeps")
+
+def wing(module):
+    """The wing that a module belongs to; None for the package ``bench`` itself, which holds the public names."""
+    if module == "bench":
+        return None
+    if any(within(module, kind) for kind in PLUGINS):
+        return "plugins"
+    return next(name for name in WINGS if within(module, name))
+
+
+def within(module, package):
+    return module == package or module.startswith(f"{package}.")
 
 
 @cache
 def modules():
-    """Every module of the project with those of the project that it imports, lazily or not."""
+    """Every module of the project with the project's modules that it imports, inside functions too."""
     paths = {}
-    for package in PROJECT:
+    for package in ("bench", "methods", "tasks", "sweeps"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            paths[name.removesuffix(".__init__")] = path
+            paths[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
     return {name: sorted(imported(path, paths)) for name, path in paths.items()}
 
 
@@ -29,93 +63,61 @@ def imported(path, known):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & known.keys()
-            # "from bench import plugins" needs plugins, not what else stands in the package.
-            everything = {alias.name for alias in node.names} <= {name.rpartition(".")[2] for name in submodules}
-            found |= submodules if everything else submodules | {node.module}
-    return {name for name in found if name.partition(".")[0] in PROJECT}
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                found.add(submodule if submodule in known else node.module)
+    return {name for name in found if name.partition(".")[0] in {"bench", "methods", "tasks", "sweeps"}}
 
 
-def within(name, *packages):
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
+def test_the_walk_finds_lazy_imports_and_submodules():
+    assert "bench.contracts" in modules()["methods.faast"]
+    assert "bench.registry" in modules()["bench.spec.expand"]
+    assert len(modules()) > 100
+    assert {wing(name) for name in modules()} >= set(WINGS) - {"bench.api"}
 
 
-def offences(importer, *allowed):
-    return [
+def test_every_import_points_to_the_same_wing_or_one_below():
+    upwards = [
         f"{name} imports {other}"
         for name, others in modules().items()
-        if within(name, *importer)
         for other in others
-        if not within(other, *allowed)
+        if wing(name) and wing(other) and WINGS.index(wing(other)) > WINGS.index(wing(name))
     ]
+    assert upwards == []
 
 
-def test_the_walk_sees_the_project():
-    assert "bench.contracts" in modules()["methods.faast"]
-    assert "bench.reports.rows" in modules()["bench.api.results"]  # imported inside a function
-    assert "bench.registry" in modules()["bench.spec.expand"]
-    assert "bench" not in modules()["bench.spec.expand"]
-    assert len(modules()) > 40
-
-
-@pytest.mark.parametrize("package", ["methods", "tasks"])
-def test_plugins_import_the_contract_and_the_mathematics_alone(package):
-    assert offences([package], "bench.contracts", *MATHEMATICS, package) == []
-    for name, others in modules().items():
-        for other in others:
-            if within(name, package) and other != package and within(other, package):
-                # A variant may build on the plugin that it is named after.
-                allowed = other.startswith(f"{package}._") or name.startswith(f"{other}_")
-                assert allowed, f"{name} imports the plugin {other}"
-
-
-def test_backbones_import_the_contract_alone():
-    assert offences(["bench.backbones"], "bench.contracts", "bench.backbones") == []
-
-
-def test_the_contract_imports_nothing_of_the_harness():
-    assert offences(["bench.contracts"], "bench.contracts", "bench.stats") == []
-    assert modules()["bench.contracts.errors"] == []
-    assert offences(MATHEMATICS, *MATHEMATICS) == []
-
-
-def test_the_harness_names_no_plugin():
-    harness = [name for name in modules() if within(name, "bench") and not within(name, "bench.backbones")]
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_plugins_import_contracts_toolkit_and_statistics_alone(kind):
+    allowed = ("bench.contracts", "bench.toolkit", "bench.stats", kind)
     assert [
         f"{name} imports {other}"
-        for name in harness
-        for other in modules()[name]
-        if within(other, "methods", "tasks", "bench.backbones")
+        for name, others in modules().items()
+        if within(name, kind)
+        for other in others
+        if not any(within(other, package) for package in allowed)
     ] == []
 
 
-@pytest.mark.parametrize(
-    ("layer", "above"),
-    [
-        ("bench.cli.app", {"bench.__main__"}),
-        (
-            "bench.runs.trackers",
-            {
-                "bench.api",
-                "bench.cli.leaderboard",
-                "bench.cli.readout",
-                "bench.runs.report",
-                "bench.runs.runner",
-                "sweeps",
-            },
-        ),
-        ("bench.cli.run", {"bench.cli.app"}),
-        ("bench.leaderboard", {"bench.cli.app", "bench.leaderboard", "bench.cli.run", "bench.runs.trackers"}),
-        ("bench.runs.runner", {"bench.api", "sweeps.trials"}),
-        ("bench.runs.group", {"bench.runs.runner", "sweeps.trials"}),
-        ("bench.runs.single_run", {"bench.runs.group"}),
-        ("bench.runs.progress", {"bench.api"}),
-    ],
-)
-def test_nobody_below_imports(layer, above):
-    importers = {name for name, others in modules().items() for other in others if within(other, layer)}
-    assert importers
-    assert [name for name in importers if not within(name, *above)] == []
+@pytest.mark.parametrize("kind", ["methods", "tasks"])
+def test_a_plugin_imports_no_other_plugin(kind):
+    """Shared code has a leading underscore; a plugin can then be removed without another one."""
+    assert [
+        f"{name} imports {other}"
+        for name, others in modules().items()
+        if within(name, kind)
+        for other in others
+        if other != kind and within(other, kind) and not other.startswith(f"{kind}._")
+    ] == []
+
+
+def test_the_harness_names_no_plugin():
+    assert [
+        f"{name} imports {other}"
+        for name, others in modules().items()
+        if wing(name) not in {"plugins", None}
+        for other in others
+        if wing(other) == "plugins" and other not in PLUGINS
+    ] == []
 
 
 def test_there_are_no_cycles():
