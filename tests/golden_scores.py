@@ -22,7 +22,9 @@ from bench.contracts import Kind, Method, ProblemShape
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
 from bench.runs.runner import Runner, same_process
-from bench.testing.doubles import adapt, problem, scores, tiny_language_model
+from bench.testing.doubles import tiny_language_model
+from bench.testing.driver import adapt, scores
+from bench.testing.problems import problem
 from bench.testing.tiny_models import save_model
 from bench.toolkit.versions import PROTOCOL
 from tests.helpers.language import TEXTS, problem_shape, query, support

@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.contracts import AnyMethod, AssociativeMethod, Classes, Inputs, ProblemShape, Query, Support
-from bench.testing.doubles import CosineBackbone, Problem, adapted, prompts
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, prompts
 from methods._faast_features import FaastOnFeatures
 from methods.knn import Knn
 from methods.linear_attention import LinearAttention

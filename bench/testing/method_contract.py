@@ -20,18 +20,9 @@ from bench.contracts import (
     LanguageBackbone,
     MethodConfig,
 )
-from bench.testing.doubles import (
-    Problem,
-    adapted,
-    backbone_for,
-    columns,
-    episodes_of,
-    padded,
-    problem,
-    scores,
-    tiny_language_model,
-)
-from bench.testing.language_problems import language_problem
+from bench.testing.doubles import backbone_for, tiny_language_model
+from bench.testing.driver import adapted, scores
+from bench.testing.problems import Problem, columns, episodes_of, language_problem, padded, problem
 
 # Fewer examples than key dimensions, and more, because closed forms are computed differently in each case.
 SHAPES = {

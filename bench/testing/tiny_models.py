@@ -57,7 +57,7 @@ def save_model(
 
 
 def save_tokenizer(folder: Path, vocabulary: int = 320, chat_template: str | None = None) -> None:
-    """A byte-level tokenizer of at most so many tokens, without one for padding."""
+    """A byte-level tokenizer of at most ``vocabulary`` tokens, without a padding token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -21,7 +21,8 @@ from bench.runs.runner import Runner, same_process
 from bench.spec.budget import Budget
 from bench.spec.expand import expand
 from bench.spec.suite import Block
-from bench.testing.doubles import problem, tiny_language_model
+from bench.testing.doubles import tiny_language_model
+from bench.testing.problems import problem
 from methods.lora import Lora, LoraConfig
 from tests.helpers.runs import Notebook
 

@@ -14,7 +14,8 @@ from bench.engine.lightning_module import GradientAdaptation
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.tokens import TokenMeter
 from bench.spec.budget import Budget
-from bench.testing.doubles import backbone_for, episodes_of, problem
+from bench.testing.doubles import backbone_for
+from bench.testing.problems import episodes_of, problem
 
 pytestmark = pytest.mark.alone
 LIMIT = 0.8

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.testing.doubles import CosineBackbone, Problem, adapted, backbone_for, columns, masked, problem
+from bench.testing.doubles import CosineBackbone, backbone_for
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, columns, masked, problem
 from methods._faast_features import ALPHAS, PRIOR_STRENGTHS, FaastOnFeatures, FaastOnFeaturesConfig
 from methods._fast_weights import ALPHA
 from methods._left_out import SHARPNESS

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench import registry
 from bench.backbones.hf import CausalLM
 from bench.contracts import AnyMethod, DataError, GradientMethod, InputMode, Kind
-from bench.testing.doubles import adapt
+from bench.testing.driver import adapt
 from bench.testing.tiny_models import save_model
 from tests.helpers.language import PROMPTS, TEXTS, problem_shape, query, support
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from bench.testing.doubles import adapted, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import problem
 from bench.toolkit.least_squares import dual_factors, primal_weights
 from methods._faast_features import FaastOnFeatures
 from methods._fast_weights import FastWeights, Solver

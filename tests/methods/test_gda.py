@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.covariance import empirical_covariance
 
-from bench.testing.doubles import Problem, adapted, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, problem
 from methods._held_out import draws
 from methods.gda import ALPHAS, Gda
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.testing.doubles import Problem, adapted, columns, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, columns, problem
 from methods._hebbian_memory import HebbianMemory
 from methods._held_out import draws
 from methods.hebbian import HebbianOnFeatures

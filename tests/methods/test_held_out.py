@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.testing.doubles import Problem, columns, padded, problem
+from bench.testing.problems import Problem, columns, padded, problem
 from methods._held_out import MOST_PER_CLASS, Sample, draws, n_held_out
 
 

@@ -10,7 +10,9 @@ import torch
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, Kind, MethodConfig, UsageError
-from bench.testing.doubles import CosineBackbone, FakeLanguageModel, Problem, adapted, columns, problem, prompts
+from bench.testing.doubles import CosineBackbone, FakeLanguageModel
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, columns, problem, prompts
 from bench.testing.tiny_models import save_model
 from methods.in_context import InContext
 from tests.helpers import language as texts

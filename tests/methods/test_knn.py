@@ -7,7 +7,8 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from bench.testing.doubles import adapted, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import problem
 from methods import _pairs
 from methods.knn import Knn, Neighbours
 

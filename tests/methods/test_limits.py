@@ -9,7 +9,9 @@ import torch
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Limits
-from bench.testing.doubles import FakeLanguageModel, Problem, adapted, problem
+from bench.testing.doubles import FakeLanguageModel
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, problem
 from bench.testing.tiny_models import save_model
 from methods.in_context import InContext
 from methods.knn_lm import KnnLm

@@ -7,7 +7,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import pad
 
-from bench.testing.doubles import CosineBackbone, adapted, problem
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapted
+from bench.testing.problems import problem
 from methods.linear_probe import LinearProbe, LinearProbeConfig
 
 

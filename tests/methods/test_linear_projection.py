@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from bench.testing.doubles import CosineBackbone, Problem, adapted, episodes_of, problem
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, episodes_of, problem
 from methods._held_out import draws, n_held_out
 from methods.linear_projection import ProjectionOnFeatures
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, UsageError
-from bench.testing.doubles import CosineBackbone, adapt
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapt
 from bench.testing.tiny_models import save_model
 from methods.linear_projection import ProjectionOnHiddenStates, ProjectionOnHiddenStatesConfig
 from tests.helpers.language import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support

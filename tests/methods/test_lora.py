@@ -14,7 +14,9 @@ from torch.nn.functional import cross_entropy
 from bench.backbones.efficientnet_lite0 import EfficientNetLite0
 from bench.backbones.open_clip import OpenClip
 from bench.contracts import Backbone, Classes, Inputs, UsageError
-from bench.testing.doubles import CosineBackbone, NetworkBackbone, Problem, adapt, columns, problem
+from bench.testing.doubles import CosineBackbone, NetworkBackbone
+from bench.testing.driver import adapt
+from bench.testing.problems import Problem, columns, problem
 from methods._adapted import PROJECTIONS, ClippedAdamW, SplitAttention, split_attention, targets
 from methods.lora import Lora, LoraConfig
 from tests.helpers.tiny_clip import save

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.testing.doubles import CosineBackbone, Problem, adapted, problem
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, problem
 from methods.lp_plus_plus import LpPlusPlus
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}

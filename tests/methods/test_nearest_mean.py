@@ -6,7 +6,8 @@ import torch
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
 
-from bench.testing.doubles import Problem, adapted, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, problem
 from methods.nearest_mean import NearestMean
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}

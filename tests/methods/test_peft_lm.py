@@ -14,7 +14,9 @@ from torch.nn.functional import cross_entropy
 from bench.backbones._texts import windows
 from bench.backbones.hf import CausalLM
 from bench.contracts import LANGUAGE, AnswerProtocol, Classes, DataError, Inputs, Kind, UsageError
-from bench.testing.doubles import CosineBackbone, Problem, adapt, problem
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapt
+from bench.testing.problems import Problem, problem
 from bench.testing.tiny_models import save_model
 from methods._peft_lm import PeftMethod
 from methods.ia3 import IA3

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.testing.doubles import Problem, adapted, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, problem
 from methods.linear_attention import LinearAttention
 from methods.softmax_memory import SoftmaxOnFeatures
 from methods.zero_shot import ZeroShot

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bench.contracts import Limits
-from bench.testing.doubles import adapted, columns, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import columns, problem
 from methods._reservoir import Reservoir
 
 MIB = 2**20

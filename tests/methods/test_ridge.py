@@ -6,7 +6,8 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.testing.doubles import Problem, adapted, problem
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, problem
 from methods._held_out import draws
 from methods.ridge import LAMBDAS, RidgeOnFeatures
 

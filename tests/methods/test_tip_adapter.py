@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from bench.testing.doubles import CosineBackbone, Problem, adapted, episodes_of, problem
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapted
+from bench.testing.problems import Problem, episodes_of, problem
 from methods import tip_adapter_f
 from methods._held_out import draws
 from methods.tip_adapter import TipAdapter

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from bench.engine.trainer import DeviceOptions
-from bench.testing.doubles import CosineBackbone, adapted, columns, masked, problem
+from bench.testing.doubles import CosineBackbone
+from bench.testing.driver import adapted
+from bench.testing.problems import columns, masked, problem
 from methods._faast_features import FaastOnFeatures, FaastOnFeaturesConfig
 from sweeps.definition import SweepSpec
 from sweeps.study import Sweep

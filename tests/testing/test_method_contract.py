@@ -6,8 +6,8 @@ import pytest
 
 from bench import registry
 from bench.contracts import AnyMethod, Classes, Inputs, Query
-from bench.testing.doubles import problem
 from bench.testing.method_contract import MethodContract
+from bench.testing.problems import problem
 
 
 class TestEveryMethod(MethodContract):

@@ -1,0 +1,177 @@
+"""Small problems for methods: support and query sets made up, cut down, padded and reordered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from bench.contracts import AnswerProtocol, Classes, Inputs, Items, Kind, ProblemShape, Query, Support
+
+WORDS = ("happy", "awful", "very good", "very bad", "indeed", "so good", "so bad")
+N_TEXTS = 4
+"""Texts in the support set of a problem without classes."""
+SomeItems = TypeVar("SomeItems", bound=Items)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A support set, a query set, and their shape."""
+
+    support: Support
+    query: Query
+    shape: ProblemShape
+
+
+def problem(
+    *,
+    n_episodes: int = 3,
+    n_way: int = 4,
+    n_shot: int = 3,
+    n_query: int = 5,
+    key_dim: int = 16,
+    value_dim: int = 12,
+    sizes: Sequence[int] | None = None,
+    prior_strength: float = 4.0,
+    seed: int = 0,
+) -> Problem:
+    """Clustered keys with noisy priors, support items in no order; inputs are prompts that differ.
+
+    sizes: support items of each episode, the rest being padding; all of them by default.
+    """
+    rng = torch.Generator().manual_seed(seed)
+
+    def noisy(centres: Tensor, noise: float) -> Tensor:
+        return normalize(centres + noise * torch.randn(centres.shape, generator=rng), dim=-1)
+
+    centres = noisy(torch.zeros(n_episodes, n_way, key_dim), 1.0)
+    values = noisy(torch.zeros(n_episodes, n_way, value_dim), 1.0)
+    names = tuple(tuple(f" label{label}" for label in range(n_way)) for _ in range(n_episodes))
+    classes = Classes(class_embeddings=values, names=names)
+
+    def items(per_class: int, first: int) -> tuple[dict[str, Any], Tensor]:
+        count = n_way * per_class
+        labels = torch.stack([torch.randperm(count, generator=rng) % n_way for _ in range(n_episodes)])
+        fields = {
+            "keys": noisy(gather(centres, labels), 0.2),
+            "prior": noisy(gather(values, labels), 0.3),
+            "mask": torch.ones(n_episodes, count, dtype=torch.bool),
+            "classes": classes,
+            "inputs": Inputs(first + np.arange(n_episodes * count).reshape(n_episodes, count), prompts),
+        }
+        return fields, labels
+
+    fields, labels = items(n_shot, 0)
+    support = Support(labels=labels, **fields)
+    if sizes is not None:
+        support = masked(support, torch.arange(labels.shape[1]) < torch.tensor(sizes)[:, None])
+    query = Query(**items(n_query, 1_000_000)[0])
+    shape = ProblemShape(
+        n_episodes=n_episodes,
+        n_way=n_way,
+        n_support=n_way * n_shot,
+        key_dim=key_dim,
+        value_dim=value_dim,
+        prior_strength=prior_strength,
+        separator="\n\n",
+        seed=seed,
+    )
+    return Problem(support, query, shape)
+
+
+def prompts(positions: Sequence[int]) -> list[str]:
+    """The raw inputs at ``positions``: prompts that differ."""
+    return [f"Word: w{position}\nLabel:" for position in positions]
+
+
+def gather(values: Tensor, labels: Tensor) -> Tensor:
+    """``values [episode, way, dim]`` at ``labels [episode, item]``."""
+    return values.gather(1, labels.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+
+
+def masked(support: Support, mask: Tensor) -> Support:
+    """The support with items turned into padding where ``mask`` is False: garbage, label 0, position -1."""
+    garbage = torch.Generator().manual_seed(99)
+
+    def spoil(tensor: Tensor) -> Tensor:
+        return torch.where(mask.unsqueeze(-1), tensor, 5 * torch.randn(tensor.shape, generator=garbage))
+
+    return replace(
+        support,
+        keys=spoil(support.keys),
+        prior=spoil(support.prior),
+        mask=mask,
+        labels=support.labels.where(mask, 0),
+        inputs=replace(support.inputs, positions=np.where(mask.numpy(), support.inputs.positions, -1)),
+    )
+
+
+def padded(support: Support, count: int) -> Support:
+    """The support with ``count`` padding items at the end."""
+    wider = columns(support, torch.arange(support.mask.shape[1] + count).clamp(max=support.mask.shape[1] - 1))
+    mask = torch.cat([support.mask, torch.zeros(len(support.mask), count, dtype=torch.bool)], dim=1)
+    return masked(wider, mask)
+
+
+def columns(items: SomeItems, index: "Tensor | slice") -> SomeItems:
+    """The items at ``index`` of every episode."""
+    tensors: dict[str, Any] = {
+        name: value[:, index] for name, value in vars(items).items() if isinstance(value, Tensor)
+    }
+    positions = items.inputs.positions[:, index if isinstance(index, slice) else index.numpy()]
+    return replace(items, inputs=replace(items.inputs, positions=positions), **tensors)
+
+
+def episodes(items: SomeItems, part: slice) -> SomeItems:
+    """Some of the episodes."""
+    tensors: dict[str, Any] = {name: value[part] for name, value in vars(items).items() if isinstance(value, Tensor)}
+    classes = Classes(items.classes.class_embeddings[part], items.classes.names[part])
+    return replace(
+        items, classes=classes, inputs=replace(items.inputs, positions=items.inputs.positions[part]), **tensors
+    )
+
+
+def episodes_of(given: Problem, part: slice) -> Problem:
+    """The problem cut down to some of its episodes."""
+    query = episodes(given.query, part)
+    shape = replace(given.shape, n_episodes=query.n_episodes)
+    return Problem(episodes(given.support, part), query, shape)
+
+
+def language_problem(kind: Kind) -> Problem:
+    """A problem without classes.
+
+    Args:
+        kind: Language modelling: texts to adapt to and to score. Translation: prompts, and target texts of the support.
+
+    Returns:
+        One episode of 4 support texts and 3 query texts.
+    """
+    if kind is Kind.TRANSLATION:
+        texts = [f"Word: {word}\nTwice:" for word in WORDS]
+        targets = [f" {word} {word}" for word in WORDS]
+    else:
+        texts, targets = [f"Word: {word}\nSentiment: {word}, {word}\n" for word in WORDS], None
+    support = Support(
+        **_fields(range(N_TEXTS), texts),
+        labels=torch.zeros(1, N_TEXTS, dtype=torch.long),
+        targets=None if targets is None else lambda positions: [targets[position] for position in positions],
+    )
+    query = Query(**_fields(range(N_TEXTS, len(WORDS)), texts))
+    protocol = AnswerProtocol(window=32, max_new_tokens=4)
+    return Problem(support, query, ProblemShape(1, 1, N_TEXTS, 0, 0, 0.0, "\n", 0, kind, protocol))
+
+
+def _fields(positions: Sequence[int], texts: Sequence[str]) -> dict[str, Any]:
+    """Fields of a batch of items without features."""
+    none = torch.zeros(1, len(positions), 0)
+    return {
+        "keys": none,
+        "prior": none,
+        "mask": torch.ones(1, len(positions), dtype=torch.bool),
+        "classes": Classes(torch.zeros(1, 1, 0), (("text",),)),
+        "inputs": Inputs(np.array([list(positions)]), lambda wanted: [texts[position] for position in wanted]),
+    }
