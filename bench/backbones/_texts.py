@@ -26,7 +26,7 @@ class Window:
 
 
 def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> list[Window]:
-    """The windows of a text: each token but the first in one of them is scored; see LanguageBackbone.loglikelihood_rolling.
+    """Windows of a text that score each token but the first once; see LanguageBackbone.loglikelihood_rolling.
 
     Raises ValueError if the stride is larger than the window, which would leave tokens out.
     """

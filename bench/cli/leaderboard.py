@@ -31,10 +31,11 @@ def leaderboard(
     results = api.load(store).of_task(task or ())
     text = results.table(format_, break_even)
     if wandb:
+        from bench.reports.wandb_board import log_leaderboard
         from bench.runs.trackers import WandbTracker
 
         tracker = WandbTracker(store)
-        tracker.log_leaderboard(results.rows(break_even), results.table("html", break_even))
+        log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even))
         typer.echo(tracker.hint() or "logged to W&B", err=True)
     if out is None:
         typer.echo(text, nl=False)

@@ -22,7 +22,7 @@ def replace(baseline: Store, now: Store) -> int:
 
 
 def both(*stores: Store) -> Find:
-    """QueryPredictions of records of several stores; a file's name says what is in it, so it does not matter whose it is."""
+    """Lookup of predictions in several stores; a file's name is a hash of its content, so any store will do."""
 
     def find(record: Record) -> QueryPredictions | None:
         holding = [

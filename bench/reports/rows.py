@@ -22,7 +22,7 @@ from bench.toolkit.versions import PROTOCOL
 class Row(BaseModel):
     """What a leaderboard shows of a method. Costs are medians over seeds of one episode's cost.
 
-    budget: what it was held to, as asked. time_to_first_query: until the first query can be answered, from raw examples;
+    budget: the requested limits. time_to_first_query: seconds until the first query can be answered, from raw examples;
     query_seconds: of one query, from its raw input. break_even_queries: from how many queries on it costs less time in
     all than the method it is compared with; None where that never comes, or nothing was compared. pareto: whether no
     method of its task and shots is at least as good and cheaper, in time until the first query or in peak memory.

@@ -4,8 +4,6 @@ Local records stay the source of truth: a tracker that fails is reported and fai
 """
 
 import os
-import uuid
-from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +16,6 @@ from bench.spec.suite import RunSpec, task_slug
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger, WandbLogger
 
-    from bench.reports.rows import Row
 
 Mode = Literal["online", "offline", "disabled"]
 PROJECT = "faast-bench"
@@ -118,29 +115,6 @@ class WandbTracker:
             **options,
         )
 
-    def log_leaderboard(self, rows: Sequence["Row"], page: str) -> None:
-        """Log a leaderboard as a run of its own: table, scores against costs, the page, and all records as an artifact.
-
-        page: the whole page as HTML. Records and their side files are taken from the tracker's folder.
-        """
-        import wandb
-
-        made = self.logger(uuid.uuid4().hex[:16], "leaderboard", job_type="leaderboard", group=self.group)
-        try:
-            table = _table(rows)
-            logged: dict[str, Any] = {"leaderboard": table, "page": wandb.Html(page, inject=False)}
-            for cost in ("time_to_first_query", "peak_memory_mb"):
-                title = f"score against {cost}"
-                logged[title] = wandb.plot.scatter(table, cost, "value", title=title)
-            made.experiment.log(logged)
-            artifact = wandb.Artifact("records", type="records")
-            for path in sorted(self.folder.iterdir()):
-                if path.is_file() and not path.name.startswith("."):
-                    artifact.add_file(str(path))
-            made.experiment.log_artifact(artifact)
-        finally:
-            wandb.finish()
-
     def _started(self, id_: str, spec: RunSpec) -> "WandbLogger":
         made = self.logger(
             id_,
@@ -164,17 +138,6 @@ class WandbTracker:
             log_record(made, record)
         finally:
             wandb.finish()
-
-
-def _table(rows: Sequence["Row"]) -> Any:
-    """W&B's table of rows; what one of its columns cannot mix, such as numbers of shots and "full", is text."""
-    import wandb
-
-    texts = {"shots", "runs"}
-    cells = [row.model_dump() for row in rows]
-    columns: list[str | int] = list(cells[0])
-    data = [[str(value) if name in texts else value for name, value in row.items()] for row in cells]
-    return wandb.Table(columns=columns, data=data)
 
 
 LOGGERS = {

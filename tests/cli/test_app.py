@@ -76,7 +76,8 @@ def test_list(bench, what):
     entries = json.loads(text)
     assert [entry["name"] for entry in entries] == [line.split()[0] for line in plain.splitlines()]
     for entry, line in zip(entries, plain.splitlines(), strict=True):
-        assert entry.keys() == {"name", "summary", "origin"}
+        assert entry.keys() - {"sites"} == {"name", "summary", "origin"}
+        assert ("sites" in entry) == (what == "methods")
         assert entry["summary"]
         assert entry["summary"] in line
     expected = {"methods": "faast", "tasks": "digits", "backbones": "smollm2_135m", "suites": "quickstart"}
@@ -122,11 +123,14 @@ FAAST = [*DIGITS, "--method", "faast"]
             [*FAAST, "--backbone", "smollm2_135m"],
             "smollm2_135m reads language_modelling, text_classification, translation; digits is image_class",
         ),
-        ([*FAAST, "--set", "faast.alfa=1"], "method faast has no field 'alfa'; did you mean 'alpha'?"),
+        ([*FAAST, "--set", "faast.alfa=1"], "method faast at features has no field 'alfa'; did you mean 'alpha'?"),
         ([*FAAST, "--set", "knn.k=1"], "this block's methods has no 'knn'; known: faast"),
-        ([*FAAST, "--set", "faast.alpha=-1"], "faast: alpha: Input should be greater than or equal to 0.*got -1"),
-        ([*FAAST, "--set", "faast.alpha=high"], "faast: alpha: Input should be a valid number.*got 'high'"),
-        ([*FAAST, "--set", "faast.solver=magic"], "faast: solver: Input should be .*'pinv'.*, got 'magic'"),
+        (
+            [*FAAST, "--set", "faast.alpha=-1"],
+            "faast at features: alpha: Input should be greater than or equal to 0.*got -1",
+        ),
+        ([*FAAST, "--set", "faast.alpha=high"], "faast at features: alpha: Input should be a valid number.*got 'high'"),
+        ([*FAAST, "--set", "faast.solver=magic"], "faast at features: solver: Input should be .*'pinv'.*, got 'magic'"),
         ([*FAAST, "--set", "faast.alpha"], "run: set: needs METHOD.FIELD=VALUE"),
         ([*FAAST, "--set", "faast=1"], "run: set: needs METHOD.FIELD=VALUE"),
         ([*FAAST, "--set", "faast.alpha=[1"], "run: set: needs a value in YAML, got '.1'"),
@@ -166,7 +170,10 @@ def test_wrong_usage_is_one_line_and_exit_code_2(bench, words, message):
             "blocks.0.seeds: needs numbers or ranges.*, got .'a'.$",
         ),
         ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {knn: {k: 1}}}", "block's methods has no 'knn'"),
-        ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {faast: {a: 1}}}", "faast has no field 'a'"),
+        (
+            "name: x\nblocks:\n  - {task: digits, methods: [faast], set: {faast: {a: 1}}}",
+            "faast at features has no field 'a'",
+        ),
         ("name: x\nblocks:\n  - {task: digts, methods: [faast]}", "tasks has no 'digts'; did you mean 'digits'"),
         ("name: [x\nblocks", "is not valid YAML"),
         ("- 1\n- 2", "needs a mapping with 'name' and 'blocks', got list"),

@@ -9,6 +9,7 @@ import pytest
 
 from bench.contracts import UsageError
 from bench.reports.rows import rows
+from bench.reports.wandb_board import log_leaderboard
 from bench.results.store import Store
 from bench.runs.trackers import LoggerTracker, WandbTracker, metrics
 from tests.helpers.records import record
@@ -279,7 +280,7 @@ def test_a_leaderboard_is_logged_with_its_table_plots_and_records(keyless):
         store.write(record(identity={"seed": number}))
     shown = rows(list(store))
     tracker = WandbTracker(folder)
-    tracker.log_leaderboard(shown, "<!doctype html><p>the page</p>")
+    log_leaderboard(tracker, shown, "<!doctype html><p>the page</p>")
     (path,) = (folder / "wandb").glob("offline-run-*/*.wandb")
     found = finished(path)
     logged, artifacts = {}, []

@@ -1,0 +1,43 @@
+"""A leaderboard as a W&B run: table, plots, page and records."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from bench.reports.rows import Row
+from bench.runs.trackers import WandbTracker
+
+
+def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> None:
+    """Log a leaderboard as a run of its own: table, scores against costs, the page, and all records as an artifact.
+
+    page: the whole page as HTML. Records and their side files are taken from the tracker's folder.
+    """
+    import wandb
+
+    made = tracker.logger(uuid.uuid4().hex[:16], "leaderboard", job_type="leaderboard", group=tracker.group)
+    try:
+        table = _table(rows)
+        logged: dict[str, Any] = {"leaderboard": table, "page": wandb.Html(page, inject=False)}
+        for cost in ("time_to_first_query", "peak_memory_mb"):
+            title = f"score against {cost}"
+            logged[title] = wandb.plot.scatter(table, cost, "value", title=title)
+        made.experiment.log(logged)
+        artifact = wandb.Artifact("records", type="records")
+        for path in sorted(tracker.folder.iterdir()):
+            if path.is_file() and not path.name.startswith("."):
+                artifact.add_file(str(path))
+        made.experiment.log_artifact(artifact)
+    finally:
+        wandb.finish()
+
+
+def _table(rows: Sequence[Row]) -> Any:
+    """W&B's table of rows; what one of its columns cannot mix, such as numbers of shots and "full", is text."""
+    import wandb
+
+    texts = {"shots", "runs"}
+    cells = [row.model_dump() for row in rows]
+    columns: list[str | int] = list(cells[0])
+    data = [[str(value) if name in texts else value for name, value in row.items()] for row in cells]
+    return wandb.Table(columns=columns, data=data)
