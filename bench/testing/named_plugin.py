@@ -20,13 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plugin-data", type=Path, help="Folder of local data for a task.")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test of the suite of methods runs at each site of the method."""
-    if "method" in metafunc.fixturenames:
-        names = registry.names_by_site(str(metafunc.config.getoption("--plugin")))
-        metafunc.parametrize("method", names, indirect=True)
-
-
 @pytest.fixture(scope="session")
 def plugin(request: pytest.FixtureRequest) -> str:
     """The name of the plugin under test."""
@@ -44,6 +37,12 @@ def missing_ends_the_suite() -> Iterator[None]:
 
 class TestMethod(MethodContract):
     """The suite of methods."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run every test at each site of the method; in the class, since pytest loads this module twice."""
+        if "method" in metafunc.fixturenames:
+            names = registry.names_by_site(str(metafunc.config.getoption("--plugin")))
+            metafunc.parametrize("method", names, indirect=True)
 
     @pytest.fixture
     def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:
