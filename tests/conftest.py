@@ -1,7 +1,7 @@
-"""Fixtures for all tests: an outside package, and a store, a cache and a W&B of the test's own."""
+"""Fixtures for all tests: the outside package, the embedded backbones, a cache of the test's own, the command."""
 
 import os
-import subprocess
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from filelock import FileLock
 
 from bench import registry
+from bench.toolkit.files import cache_folder
 from tests.helpers.command import bench
 from tests.helpers.packages import install
 
@@ -25,10 +27,16 @@ TESTS = Path(__file__).parent
 def outside_site(tmp_path_factory):
     """A folder with the outside package installed in it, as pip installs any package."""
     site = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "outside"
-    # A copy, because a build leaves folders in its source.
-    subprocess.run(["cp", "-r", str(TESTS / "outside"), str(source)], check=True)
-    install(source, site)
+    # Workers share the built package; each has a copy, because a test edits it.
+    own = tmp_path_factory.getbasetemp()
+    built = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "outside-built"
+    with FileLock(f"{built}.lock"):
+        if not built.exists():
+            # A copy of the source too, because a build leaves folders in it.
+            source = tmp_path_factory.mktemp("source") / "outside"
+            shutil.copytree(TESTS / "outside", source)
+            install(source, built)
+    shutil.copytree(built, site, dirs_exist_ok=True)
     return site
 
 
@@ -39,6 +47,21 @@ def outside(outside_site, monkeypatch):
     registry.find.cache_clear()
     yield outside_site
     registry.find.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The packaged language model; workers that need it convert its weights once, in the user's cache."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "tests.lock"):
+        return registry.make_backbone("smollm2_135m")
+
+
+@pytest.fixture(scope="session")
+def efficientnet_lite0():
+    """The packaged image encoder."""
+    return registry.make_backbone("efficientnet_lite0")
 
 
 @pytest.fixture

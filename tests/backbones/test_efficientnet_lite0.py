@@ -12,8 +12,8 @@ from bench.contracts import Classes, DataError
 
 
 @pytest.fixture(scope="module")
-def backbone() -> EfficientNetLite0:
-    return PLUGIN()
+def backbone(efficientnet_lite0: EfficientNetLite0) -> EfficientNetLite0:
+    return efficientnet_lite0
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from bench.backbones import smollm2_135m
-from bench.backbones.smollm2_135m import FILE, PLUGIN, SmolLM2, converted
+from bench.backbones.smollm2_135m import FILE, SmolLM2, converted
 from bench.contracts import Classes, StoreError
 from bench.toolkit import versions
 from bench.toolkit.files import package_file
 from tasks.lexicon import PLUGIN as LEXICON
 
 
-@pytest.fixture(scope="module")
-def backbone() -> SmolLM2:
-    return PLUGIN()
+@pytest.fixture
+def backbone(smollm2: SmolLM2) -> SmolLM2:
+    return smollm2
 
 
 @pytest.fixture

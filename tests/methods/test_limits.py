@@ -89,5 +89,4 @@ def test_virtual_tokens_are_sized_by_their_number(backbone: CausalLM) -> None:
         PromptTuning(PromptTuning.Config(virtual_tokens=count), backbone, problem_shape()).trainable_params()
         for count in (1, 3)
     ]
-    assert PromptTuning.sized_by == "virtual_tokens"
     assert sizes == [backbone.width, 3 * backbone.width]

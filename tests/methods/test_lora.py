@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.backbones.efficientnet_lite0 import EfficientNetLite0
 from bench.backbones.open_clip import OpenClip
 from bench.contracts import Backbone, Classes, Inputs, UsageError
 from bench.testing.doubles import CosineBackbone, NetworkBackbone
@@ -52,7 +51,8 @@ def pictures(backbone: Backbone, n_shot: int = 2, n_query: int = 2) -> Problem:
 @pytest.fixture(scope="module", params=["tiny-vit", "tiny-resnet-quickgelu", "efficientnet_lite0"])
 def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
     if request.param == "efficientnet_lite0":
-        return EfficientNetLite0().eval().requires_grad_(False)
+        embedded: Backbone = request.getfixturevalue("efficientnet_lite0")
+        return embedded
     path = save(tmp_path_factory.mktemp("weights") / "checkpoint.pt", request.param)
     return OpenClip(f"{request.param}/{path}").eval().requires_grad_(False)
 

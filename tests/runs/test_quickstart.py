@@ -51,7 +51,7 @@ def processor_seconds():
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
+def quickstart(tmp_path_factory, smollm2):
     """The first run: its answer, and the command to repeat it."""
     folder = tmp_path_factory.mktemp("quickstart")
     (folder / "small.yaml").write_text(SUITE)

@@ -1,7 +1,6 @@
 """One way through, on a small outside task: what runs, what is kept, what failure costs."""
 
 import errno
-import json
 from dataclasses import replace
 from pathlib import Path
 from weakref import ref
@@ -10,33 +9,48 @@ import numpy as np
 import pytest
 import torch
 
+from bench import registry
 from bench.contracts import UsageError
 from bench.contracts.site import name_at_site
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.rows import rows
-from bench.results.record import Record
 from bench.results.store import Store
 from bench.runs.runner import Runner, same_process
 from bench.testing.tiny_models import save_model
 from tests.helpers.runs import METHODS, Notebook, grid
 
 
+def runner_in(folder):
+    quiet_lightning()
+    devices = DeviceOptions(accelerator="cpu", batch_size=16)
+    return Runner(Store(folder / "store"), devices, Notebook(), isolate=same_process)
+
+
 @pytest.fixture
 def runner(outside, cache, tmp_path):
-    quiet_lightning()
-    return Runner(
-        Store(tmp_path / "store"), DeviceOptions(accelerator="cpu", batch_size=16), Notebook(), isolate=same_process
-    )
+    return runner_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(outside_site, tmp_path_factory):
+    """The runner of a grid, after its run, and the report."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(outside_site))
+        patch.setenv("BENCH_CACHE", str(folder / "cache"))
+        registry.find.cache_clear()
+        runner = runner_in(folder)
+        yield runner, runner.run(grid())
+    registry.find.cache_clear()
 
 
 def by_run(report):
     return {(record.spec.method, record.spec.shots, record.spec.seed): record for record in report.records}
 
 
-def test_every_run_leaves_a_record_that_reads_back(runner):
-    specs = grid()
-    assert len(specs) == 2 + 4 * 2 * 2  # zero_shot once per seed, the others at every number of shots
-    report = runner.run(specs)
+def test_every_run_leaves_a_record_that_reads_back(finished):
+    runner, report = finished
+    assert len(report.records) == 2 + 4 * 2 * 2  # zero_shot once per seed, the others at every number of shots
     assert not report.failed, [record.reason for record in report.records]
     assert {record.id for record in runner.store} == {record.id for record in report.records}
     for record in runner.store:
@@ -57,8 +71,8 @@ def test_every_run_leaves_a_record_that_reads_back(runner):
     assert scores["softmax_memory", 5, 0].costs.state_mb > scores["softmax_memory", 1, 0].costs.state_mb
 
 
-def test_a_finished_run_is_not_run_again_and_a_changed_one_is(runner):
-    first = runner.run(grid())
+def test_a_finished_run_is_not_run_again_and_a_changed_one_is(finished):
+    runner, first = finished
     ran = list(runner.reporter.ran)
     again = runner.run(grid())
     assert runner.reporter.ran == ran
@@ -96,6 +110,7 @@ def test_editing_a_method_makes_its_records_another_runs(runner, outside_site):
     assert edited.records[0].id != first.records[0].id
 
 
+@pytest.mark.slow
 def test_same_seed_same_scores_whatever_the_workers_the_methods_and_the_batches(outside, cache, tmp_path, monkeypatch):
     quiet_lightning()
     answers = []
@@ -128,12 +143,11 @@ def test_methods_of_earlier_episodes_are_freed(runner, monkeypatch):
     assert max(alive) <= 2
 
 
-def test_items_are_encoded_once(runner):
-    runner.run(grid())
+def test_items_are_encoded_once(finished):
+    runner, _ = finished
     encoded = runner.reporter.encoded
     assert 0 < encoded <= 4 * (30 + 25)
-    fresh = replace(runner, force=True)
-    report = fresh.run(grid())
+    report = replace(runner, force=True).run(grid(methods=["faast"]))
     assert runner.reporter.encoded == encoded
     assert all(record.costs.encode_wall_seconds == 0 for record in report.records)
     assert all(record.costs.encode.seconds > 0 for record in report.records)
@@ -177,8 +191,8 @@ def classes_of_texts(folder, names):
     return folder
 
 
-@pytest.mark.parametrize("names", [("very_good", "very_bad"), ("positive", "negative", "very_bad_indeed")])
-def test_answers_of_several_tokens_are_scored_whole_and_serve_no_features(runner, tmp_path, names):
+def test_answers_of_several_tokens_are_scored_whole_and_serve_no_features(runner, tmp_path):
+    names = ("positive", "negative", "very_bad_indeed")
     model = save_model(tmp_path / "model", "gpt2", context=256)
     texts = replace(runner, data=classes_of_texts(tmp_path / "data", names))
     methods = ["faast", "faast@hidden_states", "in_context", "knn", "zero_shot"]
@@ -310,9 +324,8 @@ def test_a_tracker_that_fails_fails_nothing(runner):
     assert "no such server" in problem
 
 
-def test_records_hold_what_the_leaderboard_needs(runner):
-    runner.run(grid())
-    made = rows(runner.store)
+def test_records_hold_what_the_leaderboard_needs(finished):
+    made = rows(finished[1].records)
     assert len(made) == 1 + 4 * 2
     for row in made:
         assert row.seeds == 2
@@ -321,9 +334,3 @@ def test_records_hold_what_the_leaderboard_needs(runner):
         assert row.ci95 > 0
     best = [row.value for row in made if row.shots == 5]
     assert best == sorted(best, reverse=True)
-
-
-def test_record_files_round_trip(runner):
-    record = runner.run(grid(methods=["faast"], shots=[1], seeds=[0])).records[0]
-    text = json.loads(runner.store.path(record.id).read_text())
-    assert Record.model_validate(text) == record

@@ -5,7 +5,6 @@ import pytest
 from bench.contracts import UsageError
 from bench.contracts.validation import validated
 from bench.spec.budget import (
-    AXES,
     Budget,
     Match,
     budget_of,
@@ -17,13 +16,6 @@ from bench.spec.costs import StageCosts
 from bench.spec.suite import Block
 from bench.spec.texts import read_limit_grid, read_limits
 from tests.helpers.records import COSTS
-
-
-def test_axes_are_those_that_are_documented():
-    assert set(AXES) == {
-        "adapt_seconds", "query_milliseconds", "peak_memory_mb", "state_mb", "trainable_params", "steps", "tokens",
-        "flops", "tuning_trials",
-    }  # fmt: skip
 
 
 def test_a_budget_is_what_is_written():

@@ -46,7 +46,3 @@ def test_intents_are_known_by_name(data: Path) -> None:
         DataError, match=r"0\.\.76 or their names \(activate_my_card, .*, \.\.\.\); .* with 'age limit'"
     ):
         PLUGIN().load(data)
-
-
-def test_a_few_queries_of_each_intent_are_many() -> None:
-    assert (PLUGIN.protocol.episodes, PLUGIN.protocol.queries) == (3, 2)

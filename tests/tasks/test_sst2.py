@@ -84,18 +84,6 @@ def test_an_empty_text_is_counted_and_named(data: Path, empty: str | None) -> No
         PLUGIN().load(data)
 
 
-def test_other_columns_are_named(data: Path) -> None:
-    write_rows(data / "sst2" / "train.parquet", ["a"], [0])
-    with pytest.raises(DataError, match="sst2 train needs the columns 'sentence' and 'label', got text, label"):
-        PLUGIN().load(data)
-
-
-def test_a_missing_split_is_named(data: Path) -> None:
-    (data / "sst2" / "validation.parquet").unlink()
-    with pytest.raises(DataError, match=r"needs .*train\.parquet and .*; not found: .*sst2/validation\.parquet"):
-        PLUGIN().load(data)
-
-
 def test_what_is_asked_does_not_support(data: Path) -> None:
     alike = "w " * 100
     write(data, "train", ["so good", "fine", alike + "one end", "so bad "], [1, 1, 0, 0])

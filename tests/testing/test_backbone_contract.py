@@ -34,15 +34,15 @@ class TestOutside(BackboneContract):
 @pytest.mark.slow
 class TestEfficientNetLite0(BackboneContract):
     @pytest.fixture(scope="class")
-    def backbone(self) -> Backbone:
-        return registry.make_backbone("efficientnet_lite0")
+    def backbone(self, efficientnet_lite0: Backbone) -> Backbone:
+        return efficientnet_lite0
 
 
 @pytest.mark.slow
 class TestSmolLM2(LanguageBackboneContract):
     @pytest.fixture(scope="class")
-    def backbone(self) -> LanguageBackbone:
-        return registry.make_backbone("smollm2_135m")  # type: ignore[return-value]
+    def backbone(self, smollm2: LanguageBackbone) -> LanguageBackbone:
+        return smollm2
 
 
 def test_every_backbone_is_tested() -> None:

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 
 from bench.backbones.hf import CausalLM
-from bench.backbones.smollm2_135m import PLUGIN as SMOLLM2
+from bench.backbones.smollm2_135m import SmolLM2
 from bench.contracts import DataError, Kind, UsageError
 from bench.registry import make_task
 from bench.spec.expand import expand
@@ -180,8 +180,9 @@ def test_a_template_that_refuses_the_turns_is_named(tmp_path: Path) -> None:
         backbone.prepare(user_turn("a", "be brief"))
 
 
-def test_smollm2_answers_as_an_assistant() -> None:
-    backbone = SMOLLM2()
+@pytest.mark.slow
+def test_smollm2_answers_as_an_assistant(smollm2: SmolLM2) -> None:
+    backbone = smollm2
     data = LEXICON_CHAT.load(None)
     prompts = data.query.inputs[list(range(0, len(data.query.labels), 46))]["input"]
     ids = backbone.prepare(prompts[0])
