@@ -40,6 +40,12 @@ def backbone(name: NameArgument, package: PackageOption = None) -> None:
     _write("backbones", name, package)
 
 
+@app.command()
+def metric(name: NameArgument, package: PackageOption = None) -> None:
+    """Write a metric: the mean reciprocal rank of the right class."""
+    _write("metrics", name, package)
+
+
 def _write(group: registry.Group, name: str, package: Path | None, template: str | None = None) -> None:
     written = new_plugin(group, name, package, template)
     for path in written.paths:

@@ -17,7 +17,7 @@ USAGE = 2
 
 def run_contract(
     plugin: Annotated[
-        str, typer.Argument(help="Name of a method, task or backbone, with its argument if it takes one.")
+        str, typer.Argument(help="Name of a method, task, backbone or metric, with its argument if it takes one.")
     ],
     data: Annotated[
         Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets, for a task; a small sample.")

@@ -10,7 +10,9 @@ import pytest
 from bench import own_packages, registry
 from bench.contracts import LanguageBackbone, UsageError
 
-SUITES: dict[registry.Group, str] = {"methods": "TestMethod", "tasks": "TestTask", "backbones": "TestBackbone"}
+SUITES: dict[registry.Group, str] = {
+    "methods": "TestMethod", "tasks": "TestTask", "backbones": "TestBackbone", "metrics": "TestMetric"
+}  # fmt: skip
 """Classes of ``bench.testing.named_plugin``, which pytest imports itself, so that it can explain failed assertions."""
 
 

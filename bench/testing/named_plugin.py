@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.contracts import AnyMethod, Backbone, BenchError, Task, TaskData
+from bench.contracts import AnyMethod, Backbone, BenchError, Metric, Task, TaskData
 from bench.testing.backbone_contract import BackboneContract
 from bench.testing.language_backbone_contract import LanguageBackboneContract
 from bench.testing.method_contract import MethodContract
+from bench.testing.metric_contract import MetricContract
 from bench.testing.task_contract import TaskContract
 
 
@@ -69,6 +70,15 @@ class TestTask(TaskContract):
         """The task's data; data that is missing ends the suite with one line."""
         with missing_ends_the_suite():
             return task.load(data)
+
+
+class TestMetric(MetricContract):
+    """The suite of metrics."""
+
+    @pytest.fixture
+    def metric(self, plugin: str) -> Metric:
+        """The named metric."""
+        return registry.make_metric(plugin)
 
 
 class TestBackbone(BackboneContract):

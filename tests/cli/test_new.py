@@ -42,15 +42,16 @@ def test_an_installed_package_of_plugins_of_each_group_is_listed_and_passes(benc
     assert "pip install --editable my-plugins" in out
     assert "bench test cosine_prototype" in out
     project = tmp_path / "my-plugins" / "pyproject.toml"
-    for group, name in (("task", "landscapes"), ("backbone", "convolutions")):
+    others = {"task": "landscapes", "backbone": "convolutions", "metric": "reciprocal"}
+    for group, name in others.items():
         _, out, _ = bench("new", group, name, "--package", "my-plugins")
         entry = f'{name} = "my_plugins.{name}:PLUGIN"'
         assert f'add under [project.entry-points."bench.{group}s"]:\n{entry}\n' in out
         project.write_text(project.read_text() + f'\n[project.entry-points."bench.{group}s"]\n{entry}\n')
     install(tmp_path / "my-plugins", tmp_path / "site")
     environment = with_path(tmp_path / "site")
-    for group, name in (("methods", "cosine_prototype"), ("tasks", "landscapes"), ("backbones", "convolutions")):
-        assert name in run("bench", "list", group, env=environment)
+    for group, name in {"method": "cosine_prototype", **others}.items():
+        assert name in run("bench", "list", f"{group}s", env=environment)
         assert " passed" in run("bench", "test", name, env=environment)
     assert " passed" in run(
         "pytest", "-q", "-p", "no:cacheprovider", tmp_path / "my-plugins" / "tests", env=environment
@@ -65,7 +66,7 @@ def test_what_is_written_into_a_checkout_works_there(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", checkout)
     # The current folder comes first on a module's path, so that the copy is what runs.
     place = {"cwd": checkout, "env": os.environ | {"PYTHONPATH": str(checkout)}}
-    written = {"method": "methods", "task": "tasks", "backbone": "bench/backbones"}
+    written = {"method": "methods", "task": "tasks", "backbone": "bench/backbones", "metric": "bench/metrics"}
     for kind, folder in written.items():
         assert f"wrote {checkout / folder}/my_{kind}.py" in run("bench", "new", kind, f"my_{kind}", **place)
     assert "my_method" in run("bench", "list", "methods", **place)
@@ -109,7 +110,9 @@ def test_nothing_is_overwritten(bench):
     assert "is there already" in one_line(bench("new", "method", "first_one", "--package", "plugins"), 2)
 
 
-@pytest.mark.parametrize(("name", "close"), [("fast", "faast"), ("digit", "digits"), ("smollm2", "smollm2_135m")])
+@pytest.mark.parametrize(
+    ("name", "close"), [("fast", "faast"), ("digit", "digits"), ("smollm2", "smollm2_135m"), ("bleau", "bleu")]
+)
 def test_an_unknown_plugin_suggests_the_nearest_of_any_group(bench, name, close):
     assert f"did you mean '{close}'" in one_line(bench("test", name), 2)
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bench.contracts import AnyMethod, Backbone, Kind, Task
+from bench.contracts import AnyMethod, Backbone, Kind, Metric, Task
 from bench.scaffold.write import new_plugin
 from bench.testing.backbone_contract import BackboneContract
 from bench.testing.method_contract import MethodContract
+from bench.testing.metric_contract import MetricContract
 from bench.testing.task_contract import TaskContract
 from tests.helpers.places import ROOT
 
@@ -27,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for kind in Kind:
         new_plugin("tasks", f"new_{kind}", folder, f"task_{kind}")
     new_plugin("backbones", "new_backbone", folder)
+    new_plugin("metrics", "new_metric", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield folder
@@ -56,6 +58,12 @@ class TestBackboneTemplate(BackboneContract):
     @pytest.fixture(scope="class")
     def backbone(self, load: Callable[[str], type[Backbone]]) -> Backbone:
         return load("new_backbone")()
+
+
+class TestMetricTemplate(MetricContract):
+    @pytest.fixture
+    def metric(self, load: Callable[[str], type[Metric]]) -> Metric:
+        return load("new_metric")("new_metric")
 
 
 def test_what_is_written_passes_ruff(folder: Path) -> None:
