@@ -8,7 +8,7 @@ import pytest
 from bench import registry
 from bench.contracts import UsageError
 
-GROUPS = ("methods", "tasks", "backbones")
+GROUPS = ("methods", "tasks", "backbones", "metrics")
 
 
 @pytest.fixture

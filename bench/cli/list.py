@@ -1,4 +1,4 @@
-"""``bench list``: methods, tasks, backbones or suites."""
+"""``bench list``: methods, tasks, backbones, metrics or suites."""
 
 import json
 from enum import StrEnum
@@ -17,6 +17,7 @@ class Listed(StrEnum):
     METHODS = "methods"
     TASKS = "tasks"
     BACKBONES = "backbones"
+    METRICS = "metrics"
     SUITES = "suites"
 
 
@@ -47,7 +48,7 @@ def list_(
     what: Annotated[Listed, typer.Argument(help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List methods, tasks, backbones or suites."""
+    """List methods, tasks, backbones, metrics or suites."""
     entries: list[dict[str, Any]]
     if what is Listed.SUITES:
         from bench.spec.suite import load_suite, suite_paths

@@ -67,7 +67,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(words):
     assert answer.returncode == 0, answer.stderr
 
 
-@pytest.mark.parametrize("what", ["methods", "tasks", "backbones", "suites"])
+@pytest.mark.parametrize("what", ["methods", "tasks", "backbones", "metrics", "suites"])
 def test_list(bench, what):
     code, plain, err = bench("list", what)
     assert (code, err) == (0, "")
@@ -80,7 +80,9 @@ def test_list(bench, what):
         assert ("sites" in entry) == (what == "methods")
         assert entry["summary"]
         assert entry["summary"] in line
-    expected = {"methods": "faast", "tasks": "digits", "backbones": "smollm2_135m", "suites": "quickstart"}
+    expected = {
+        "methods": "faast", "tasks": "digits", "backbones": "smollm2_135m", "metrics": "bleu", "suites": "quickstart"
+    }  # fmt: skip
     assert expected[what] in {entry["name"] for entry in entries}
 
 
