@@ -119,7 +119,7 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
     n_queries = int((group.labels >= 0).sum())
     tokens = TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
     budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
-    callbacks: list[Any] = [budget_callback] if options.budget.limits() else []
+    callbacks: list[Any] = [budget_callback] if options.budget.held() else []
     trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks, **duration)
     module.counter = FlopMeter() if options.counted else None
     with module.counter or nullcontext():

@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from bench import registry
 from bench.contracts.errors import UsageError
-from bench.reports.check_tolerance import AXES, Axis, Sample, allowed_ratio, sample, usual_spread
+from bench.reports.check_tolerance import CHECKED, Sample, allowed_ratio, sample, usual_spread
 from bench.results.grouping import budget_text, current, devices, method_text, run_key, task_text
 from bench.results.record import Record
 from bench.results.shared_episodes import Find, paired, shared_text
+from bench.spec.axes import Axis
 from bench.stats.paired import Paired, holm
 
 Verdict = Literal["regression", "ok", "better", "new"]
@@ -67,7 +68,7 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> lis
     made = [check for row in rows for check in _runs(row)]
     made += _scores(rows, find)
     measured = [each for row in rows if (each := _measured_alike(row)) is not None]
-    made += [check for axis in AXES for check in _costs(measured, axis, len(AXES) * len(rows))]
+    made += [check for axis in CHECKED for check in _costs(measured, axis, len(CHECKED) * len(rows))]
     made += [check for row in rows if (check := _other_device(row)) is not None]
     made += [
         Check(_name(after[key][0]), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
@@ -182,4 +183,6 @@ def _cost(row: _Row, axis: Axis, before: Sample, after: Sample, usual: float, n_
     most = allowed_ratio(axis, before, after, usual, n_checks)
     verdict: Verdict = "regression" if ratio > most else "better" if ratio < 1 / most else "ok"
     told = f"{ratio:.2f} times as much; up to {most:.2f} is no regression"
-    return Check(row.name, axis.name, f"{before.mean:.4g} {axis.unit}", f"{after.mean:.4g} {axis.unit}", verdict, told)
+    return Check(
+        row.name, CHECKED[axis].name, f"{before.mean:.4g} {axis.unit}", f"{after.mean:.4g} {axis.unit}", verdict, told
+    )

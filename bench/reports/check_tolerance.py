@@ -1,41 +1,16 @@
 """By how much a cost may grow before it is a regression: learnt from how it spread when it was recorded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from bench.results.record import Record
-from bench.spec.costs import Costs, StageCosts
+from bench.spec.axes import AXES, Axis
 
-
-@dataclass(frozen=True)
-class Axis:
-    """A cost that is checked.
-
-    least_ratio: growth that is never a regression, whatever the spread; least_change: likewise, in the cost's unit.
-    once: the least ratio of what was measured once for all seeds: how it differs between processes is not recorded.
-    stage: whose repeats tell how the cost spreads, for costs that have repeats.
-    """
-
-    name: str
-    unit: str
-    value: Callable[[Costs], float]
-    least_ratio: float
-    least_change: float
-    once: float
-    stage: Callable[[Costs], StageCosts] | None = None
-
-
-AXES = (
-    Axis("encode", "s", lambda costs: costs.encode.seconds, 0.1, 0.001, 0.3, lambda costs: costs.encode),
-    Axis("adapt", "s", lambda costs: costs.adapt.seconds, 0.1, 0.001, 0.3, lambda costs: costs.adapt),
-    Axis("query", "s", lambda costs: costs.query.seconds, 0.1, 0.001, 0.3, lambda costs: costs.query),
-    Axis("peak memory", "MB", lambda costs: costs.peak_memory_mb, 0.1, 2.0, 0.3),
-    Axis("state", "MB", lambda costs: costs.state_mb, 0.05, 0.01, 0.05),
-)
-"""Times below a millisecond and memory below some pages are noise of the system more than of the code."""
+CHECKED = {axis: axis.check for axis in AXES if axis.check is not None}
+"""The axes that are checked, with their rules."""
 FALSE_ALARMS = 0.01
 """Share of checks of unchanged code that may find a slower run, over all rows and axes together."""
 _MEDIAN = 1.2533
@@ -60,11 +35,12 @@ class Sample:
 def sample(records: Sequence[Record], axis: Axis) -> Sample | None:
     """What the records of a row say of a cost; None where it was not measured or is 0."""
     costs = [record.costs for record in records if record.costs is not None]
-    values = sorted({axis.value(each) for each in costs})
+    values = sorted({value for each in costs if (value := axis.of_costs(each)) is not None})
     if not values or values[0] <= 0:
         return None
     between = float(np.log(values).std(ddof=1)) if len(values) > 1 else 0.0
-    stages = [axis.stage(each) for each in costs] if axis.stage else []
+    stage_of = CHECKED[axis].stage
+    stages = [stage_of(each) for each in costs] if stage_of else []
     within = [
         stage.seconds_spread / stage.seconds / _QUARTILES * _MEDIAN / max(1, cost.repeats) ** 0.5
         for stage, cost in zip(stages, costs, strict=False)
@@ -85,5 +61,6 @@ def allowed_ratio(axis: Axis, before: Sample, after: Sample, usual: float, n_che
     """
     variance = sum(max(each.spread, usual) ** 2 / each.n for each in (before, after))
     noise = float(stats.norm.isf(FALSE_ALARMS / max(1, n_checks))) * variance**0.5
-    least = axis.least_ratio if min(before.n, after.n) > 1 else axis.once
-    return max(1 + least, float(np.exp(noise)), 1 + axis.least_change / before.mean)
+    rule = CHECKED[axis]
+    least = rule.least_ratio if min(before.n, after.n) > 1 else rule.once
+    return max(1 + least, float(np.exp(noise)), 1 + rule.least_change / before.mean)

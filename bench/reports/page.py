@@ -14,10 +14,11 @@ from plotly.offline import get_plotlyjs
 from pydantic import BaseModel, ConfigDict
 
 from bench import registry
-from bench.reports.rows import Row
+from bench.reports.rows import FRONTS, Row
 from bench.reports.tables import labels, metrics, number, score
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
+from bench.spec.axes import AXES
 from bench.version import __version__
 
 Kind = Literal["text", "count", "number"]
@@ -42,6 +43,12 @@ class Column:
     across: bool = False
 
 
+# The time until the first answer, which no terminal table shows, comes first and stays on narrow screens.
+_SHOWN = sorted((axis for axis in AXES if axis.on_page), key=lambda axis: axis.in_table)
+_COSTS = [
+    Column(axis.row_field, axis.heading, axis.description, kind="number", minor=place > 0)
+    for place, axis in enumerate(_SHOWN)
+]
 COLUMNS = (
     Column("task", "task", across=True),
     Column("method", "method"),
@@ -55,16 +62,7 @@ COLUMNS = (
         kind="count",
         optional=True,
     ),
-    Column(
-        "time_to_first_query",
-        "first answer s",
-        "seconds until the first query can be answered: the support set encoded, the method adapted",
-        kind="number",
-    ),
-    Column("adapt_seconds", "adapt s", "seconds of adapting alone", kind="number", minor=True),
-    Column("query_milliseconds", "query ms", "milliseconds per query, its features given", kind="number", minor=True),
-    Column("peak_memory_mb", "peak MB", "peak memory of the stages above their baseline", kind="number", minor=True),
-    Column("state_mb", "state MB", "what must be kept to answer the next query", kind="number", minor=True),
+    *_COSTS,
     Column(
         "break_even_queries",
         "break-even",
@@ -103,6 +101,24 @@ class _MetricData(BaseModel):
         return cls(label=metric.label, decimals=metric.decimals, higher_is_better=metric.higher_is_better)
 
 
+class _CostData(BaseModel):
+    """What the page's scripts read of an axis of cost: its field, heading, and the front of scores against it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    title: str
+    unit: str
+    description: str
+    front: str
+
+
+_COST_DATA = tuple(
+    _CostData(field=axis.row_field, title=axis.title, unit=axis.unit, description=axis.description, front=axis.front)
+    for axis in _SHOWN
+)
+
+
 class _Data(BaseModel):
     """What the page's scripts read: rows in the order of the table, and the records that they pool, by id."""
 
@@ -111,6 +127,7 @@ class _Data(BaseModel):
     rows: tuple[Row, ...]
     records: dict[str, Record]
     metrics: dict[str, _MetricData]
+    costs: tuple[_CostData, ...] = _COST_DATA
 
 
 def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
@@ -130,6 +147,7 @@ def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
         shots=sorted({row.shots for row in rows}, key=shots_rank),
         statuses=Counter(row.status for row in rows),
         units=labels(rows),
+        fronts=list(FRONTS),
         finished=_latest(pooled.values()),
         data=_in_script(
             _Data(rows=tuple(rows), records=pooled, metrics={name: _MetricData.of(name) for name in metrics(rows)})

@@ -2,9 +2,9 @@
 
 import statistics
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
 from bench import registry
 from bench.contracts.site import name_at_site
@@ -13,13 +13,14 @@ from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
 from bench.results.scores import row_score
 from bench.results.shared_episodes import Find, draw_key, significant_pairs
-from bench.spec.costs import break_even_queries
+from bench.spec.axes import AXES, Axis
+from bench.spec.costs import Costs, break_even_queries
 from bench.spec.suite import Shots
 from bench.stats.ranks import tiers
 from bench.toolkit.versions import PROTOCOL
 
 
-class Row(BaseModel):
+class _RunRow(BaseModel):
     """What a leaderboard shows of a method. Costs are medians over seeds of one episode's cost.
 
     budget: the requested limits. time_to_first_query: seconds until the first query can be answered, from raw examples;
@@ -53,19 +54,6 @@ class Row(BaseModel):
     tier: int | None = None
     protocol: int = PROTOCOL
     device: str = ""
-    encode_seconds: float | None
-    adapt_seconds: float | None
-    adapt_seconds_spread: float | None
-    time_to_first_query: float | None
-    query_seconds: float | None
-    query_milliseconds: float | None
-    peak_memory_mb: float | None
-    state_mb: float | None
-    optimizer_mb: float | None
-    trainable_params: int | None
-    steps: int | None
-    tokens: int | None
-    flops: int | None
     break_even_queries: float | None = None
     pareto: str = ""
     status: Status
@@ -73,8 +61,31 @@ class Row(BaseModel):
     runs: tuple[str, ...]
 
 
-def _median(values: list[float]) -> float | None:
-    return statistics.median(values) if values else None
+if TYPE_CHECKING:
+
+    class Row(_RunRow):
+        """A row of a leaderboard; besides its own fields it has one for each axis of cost."""
+
+        def __init__(self, **fields: Any) -> None: ...
+
+        def __getattr__(self, field: str) -> float | None: ...
+
+else:
+    Row = create_model(
+        "Row",
+        __base__=_RunRow,
+        __doc__=_RunRow.__doc__,
+        __module__=__name__,
+        **{axis.row_field: ((int if axis.whole else float) | None, None) for axis in AXES if axis.row_field},
+    )
+
+
+def _pooled(axis: Axis, costs: list[Costs]) -> float | None:
+    """A cost over seeds: the first count, or the median; None where nothing was measured."""
+    values = [value for cost in costs if (value := axis.of_costs(cost)) is not None]
+    if not values:
+        return None
+    return values[0] if axis.whole else statistics.median(values)
 
 
 def _row(records: list[Record]) -> Row:
@@ -99,19 +110,7 @@ def _row(records: list[Record]) -> Row:
         ci95=score.ci95 if score else None,
         protocol=protocol_of(first.identity),
         device="; ".join(measured_on),
-        encode_seconds=_median([cost.encode.seconds for cost in costs]),
-        adapt_seconds=_median([cost.adapt.seconds for cost in costs]),
-        adapt_seconds_spread=_median([cost.adapt.seconds_spread for cost in costs]),
-        time_to_first_query=_median([cost.time_to_first_query for cost in costs]),
-        query_seconds=_median([cost.seconds_per_query for cost in costs]),
-        query_milliseconds=_median([cost.query_milliseconds for cost in costs]),
-        peak_memory_mb=_median([cost.peak_memory_mb for cost in costs]),
-        state_mb=_median([cost.state_mb for cost in costs]),
-        optimizer_mb=_median([cost.optimizer_mb for cost in costs]),
-        trainable_params=costs[0].trainable_params if costs else None,
-        steps=costs[0].steps if costs else None,
-        tokens=costs[0].tokens if costs else None,
-        flops=costs[0].flops if costs else None,
+        **{axis.row_field: _pooled(axis, costs) for axis in AXES if axis.row_field},
         status=first.status,
         reason=first.reason,
         runs=tuple(record.id for record in records),
@@ -132,7 +131,8 @@ def sort_score(row: Row) -> float:
     return 0.0 if row.value is None else registry.make_metric(row.metric).sort_score(row.value)
 
 
-PARETO_COSTS = {"time": "time_to_first_query", "memory": "peak_memory_mb"}
+FRONTS = {axis.front: axis for axis in AXES if axis.front}
+"""The costs that Pareto fronts are of, by the front's name."""
 
 
 def mark_pareto(given: list[Row]) -> list[Row]:
@@ -152,7 +152,9 @@ def mark_pareto(given: list[Row]) -> list[Row]:
         return not any(dear <= own[0] and bad <= own[1] for dear, bad in known)
 
     return [
-        row.model_copy(update={"pareto": "+".join(name for name, cost in PARETO_COSTS.items() if is_pareto(row, cost))})
+        row.model_copy(
+            update={"pareto": "+".join(name for name, axis in FRONTS.items() if is_pareto(row, axis.row_field))}
+        )
         for row in given
     ]
 

@@ -13,19 +13,18 @@ from bench import registry
 from bench.reports.html_tables import html_table
 from bench.reports.overview import overview, told
 from bench.reports.rows import Row
+from bench.spec.axes import AXES
 from bench.toolkit.versions import PROTOCOL
 
+COSTS = {axis.heading: axis.row_field for axis in AXES if axis.in_table}
+"""Columns of costs with the fields of a row that they show."""
 COLUMNS = (
     "task",
     "method",
     "shots",
     "score",
     "tier",
-    "encode s",
-    "adapt s",
-    "query ms",
-    "peak MB",
-    "state MB",
+    *COSTS,
     "pareto",
     "status",
 )
@@ -105,11 +104,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "metric": "-" if row.value is None else row.metric,
         "score": scored,
         "tier": "-" if row.tier is None else str(row.tier),
-        "encode s": number(row.encode_seconds),
-        "adapt s": number(row.adapt_seconds),
-        "query ms": number(row.query_milliseconds),
-        "peak MB": number(row.peak_memory_mb),
-        "state MB": number(row.state_mb),
+        **{heading: number(getattr(row, field)) for heading, field in COSTS.items()},
         "break-even": number(row.break_even_queries),
         "pareto": row.pareto,
         "device": row.device,

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from bench.reports.rows import Row
+from bench.reports.rows import FRONTS, Row
 from bench.runs.trackers import WandbTracker
 
 
@@ -19,7 +19,7 @@ def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> No
     try:
         table = _table(rows)
         logged: dict[str, Any] = {"leaderboard": table, "page": wandb.Html(page, inject=False)}
-        for cost in ("time_to_first_query", "peak_memory_mb"):
+        for cost in (axis.row_field for axis in FRONTS.values()):
             title = f"score against {cost}"
             logged[title] = wandb.plot.scatter(table, cost, "value", title=title)
         made.experiment.log(logged)

@@ -14,13 +14,8 @@ from bench.results.grouping import budget_text
 from bench.results.identity import protocol_of
 from bench.results.record import Record
 from bench.results.store import Store
+from bench.spec.axes import AXES
 from bench.toolkit.files import atomic_path
-
-STAGES = ("encode", "adapt", "query")
-COSTS = (
-    "peak_memory_mb", "state_mb", "optimizer_mb", "trainable_params", "steps", "tokens", "flops", "time_to_first_query",
-    "seconds_per_query",
-)  # fmt: skip
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -39,7 +34,7 @@ def runs(store: Store) -> pa.Table:
     for record in store:
         costs = record.costs
         metric = registry.make_metric(record.metric) if record.value is not None else None
-        stages = {name: getattr(costs, name).seconds if costs is not None else None for name in STAGES}
+        measured = {axis.export_field: None if costs is None else axis.of_costs(costs) for axis in AXES}
         rows.append(
             {
                 **_run(record), "ways": record.spec.ways, "episodes": record.spec.episodes,
@@ -48,8 +43,7 @@ def runs(store: Store) -> pa.Table:
                 "metric": record.metric, "unit": metric.label if metric else None,
                 "higher_is_better": metric.higher_is_better if metric else None,
                 "value": record.value, "ci95": record.ci95, "n_queries": record.n_queries,
-                **{f"{name}_seconds": seconds for name, seconds in stages.items()},
-                **{name: getattr(costs, name) if costs is not None else None for name in COSTS},
+                **{field: value for field, value in measured.items() if field},
                 "device_model": costs.device if costs is not None else None, "protocol": protocol_of(record.identity),
                 "finished": record.provenance.get("finished"), "git": record.provenance.get("git"),
             }

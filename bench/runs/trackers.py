@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from bench.contracts.errors import UsageError
 from bench.results.record import Record
+from bench.spec.axes import AXES
 from bench.spec.suite import RunSpec, task_slug
 
 if TYPE_CHECKING:
@@ -206,14 +207,8 @@ def metrics(record: Record) -> dict[str, float]:
                 f"memory/{name}_reserved_mb": stage.reserved_memory_mb,
                 f"flops/{name}": stage.flops,
             }
-        numbers |= {
-            "seconds/per_query": costs.query_milliseconds / 1000,
-            "memory/peak_mb": costs.peak_memory_mb,
-            "memory/state_mb": costs.state_mb,
-            "memory/optimizer_mb": costs.optimizer_mb,
-            "params/trainable": costs.trainable_params,
-            "adapt/steps": costs.steps,
-            "adapt/tokens": costs.tokens,
-        }
+        for axis in AXES:
+            if axis.tracker_name and (value := axis.of_costs(costs)) is not None:
+                numbers[axis.tracker_name] = value / axis.tracker_per
     numbers |= {f"budget/{axis}": limit for axis, limit in record.limits.items()}
     return {name: float(value) for name, value in numbers.items() if value is not None}

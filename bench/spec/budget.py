@@ -3,53 +3,71 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from bench.contracts.errors import BenchError, UsageError, suggestion
 from bench.contracts.site import name_at_site
+from bench.spec.axes import LIMITED, Axis
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.tuning import Tuning
 
 
-class Budget(BaseModel):
+class _Limits(BaseModel):
     """The most that one episode of a run may cost on each axis; None where it may cost anything."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    adapt_seconds: float | None = Field(default=None, gt=0, description="Seconds of the adapt stage.")
-    query_milliseconds: float | None = Field(default=None, gt=0, description="Milliseconds per query.")
-    peak_memory_mb: float | None = Field(default=None, gt=0, description="MiB above the baseline, over all stages.")
-    state_mb: float | None = Field(default=None, gt=0, description="MiB that must be kept to answer the next query.")
-    trainable_params: int | None = Field(default=None, gt=0, description="Parameters that adapting trains.")
-    steps: int | None = Field(default=None, gt=0, description="Optimizer steps.")
-    tokens: int | None = Field(default=None, gt=0, description="Tokens of the support set through a language model.")
-    flops: float | None = Field(default=None, gt=0, description="Operations of encoding the support set and adapting.")
-    tuning_trials: int | None = Field(default=None, gt=0, description="Trials of a search for hyper-parameters.")
-
     def limits(self) -> dict[str, float]:
         """The axes that have a limit."""
         return self.model_dump(exclude_none=True)
+
+    def held(self) -> dict[str, float]:
+        """The limits that are held while a run is in progress."""
+        return {axis: limit for axis, limit in self.limits().items() if LIMITED[axis].holdable}
 
     def __str__(self) -> str:
         return ",".join(f"{axis}={limit:g}" for axis, limit in self.limits().items())
 
     def with_match(self, matched: Self) -> Self:
         """Both budgets at once; they share no axis."""
-        return type(self)(**self.limits(), **matched.limits())  # type: ignore[arg-type]
+        return type(self)(**self.limits(), **matched.limits())
 
 
-AXES = tuple(Budget.model_fields)
+def _limit_field(axis: Axis) -> tuple[Any, Any]:
+    """Type and default of an axis's limit, as a field of a model."""
+    text = axis.description[0].upper() + axis.description[1:]
+    return axis.limit | None, Field(default=None, gt=0, description=f"{text}.")  # type: ignore[operator]
+
+
+if TYPE_CHECKING:
+
+    class Budget(_Limits):
+        """A budget; its fields are the names of the axes."""
+
+        def __init__(self, **limits: float | None) -> None: ...
+
+        def __getattr__(self, axis: str) -> Any: ...
+
+else:
+    Budget = create_model(
+        "Budget",
+        __base__=_Limits,
+        __doc__=_Limits.__doc__,
+        __module__=__name__,
+        **{axis.name: _limit_field(axis) for axis in LIMITED.values()},
+    )
+
 MATCHED = ("adapt_seconds", "state_mb")
 """What a match means unless it says otherwise."""
-MATCHABLE = tuple(axis for axis in AXES if axis != "tuning_trials")
+MATCHABLE = tuple(axis.name for axis in LIMITED.values() if axis.matchable)
 
 
 def budget_of(limits: Mapping[str, Any], what: str) -> Budget:
     """A budget from what a user wrote. Raises UsageError for an unknown axis, a limit of 0 or less, a contradiction."""
     for axis in limits:
-        _require_axis(axis, AXES, what)
+        _require_axis(axis, tuple(LIMITED), what)
     try:
         budget = Budget.model_validate(dict(limits))
     except ValidationError as error:
@@ -99,7 +117,7 @@ class Match(BaseModel):
         """
         limits: dict[str, float] = {}
         for axis in self.axes:
-            measured = measured_on(axis, reference)
+            measured = LIMITED[axis].of_costs(reference)
             if axis == "adapt_seconds" and measured:
                 measured = reference.adapt.seconds if reads_features else reference.time_to_first_query
                 measured += reference.adapt.seconds_spread / 2
@@ -107,7 +125,7 @@ class Match(BaseModel):
                 why = "it was not counted" if measured is None else "it costs 0"
                 raise UsageError(f"{self.method} cannot be matched on {axis}: {why}")
             limits[axis] = measured
-        return Budget(**limits)  # type: ignore[arg-type]
+        return Budget(**limits)
 
 
 def parse_match(text: str) -> Match:
@@ -170,14 +188,6 @@ class OverBudgetError(BenchError):
         self.violation = violation
 
 
-def measured_on(axis: str, costs: Costs) -> float | None:
-    """What a run cost on an axis; None where it was not counted."""
-    if axis == "adapt_seconds":
-        return costs.adapt.seconds
-    value: float | None = getattr(costs, axis)
-    return value
-
-
 TOLERANCE = 0.01
 """Share of a limit that a method may miss it by: stores keep whole items, and no clock repeats itself exactly."""
 
@@ -190,7 +200,7 @@ def violations(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[
     """
     found = []
     for axis, limit in budget.limits().items():
-        measured = measured_on(axis, costs)
+        measured = LIMITED[axis].of_costs(costs)
         allowed = limit * (1 + TOLERANCE)
         if axis == "adapt_seconds" and costs.steps > 1:
             allowed += step_seconds

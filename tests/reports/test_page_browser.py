@@ -198,7 +198,7 @@ def test_the_charts_place_what_has_a_score_and_name_what_has_none(visit):
     assert (
         page.locator("#time .plot")
         .get_attribute("aria-label")
-        .startswith("Scatter of 8 results. On the pareto: cheap, ")
+        .startswith("Scatter of 8 results. On the front: cheap, ")
     )
     legend = page.locator("#legend li").all_inner_texts()
     assert [item.lstrip("●■◆▲") for item in legend] == ["good", "fair", "cheap", "poor", "1 other in grey"]
@@ -208,7 +208,7 @@ def test_hovering_tells_a_point_and_a_click_opens_it(visit):
     page = visit(board())
     hover = marker(page, "time", "poor")
     expect(hover).to_contain_text("60.0 ± ")
-    expect(hover).to_contain_text("20.0 s to the first answer")
+    expect(hover).to_contain_text("first answer 20.0 s")
     page.mouse.down()
     page.mouse.up()
     expect(page.get_by_role("dialog")).to_contain_text("poor")

@@ -1,9 +1,12 @@
 """Budgets as users write them, and what a measurement says of them."""
 
+import re
+
 import pytest
 
 from bench.contracts import UsageError
 from bench.contracts.validation import validated
+from bench.spec.axes import LIMITED
 from bench.spec.budget import (
     Budget,
     Match,
@@ -15,7 +18,15 @@ from bench.spec.budget import (
 from bench.spec.costs import StageCosts
 from bench.spec.suite import Block
 from bench.spec.texts import read_limit_grid, read_limits
+from tests.helpers.places import ROOT
 from tests.helpers.records import COSTS
+
+DOCS = ROOT / "docs"
+
+
+def test_the_documented_axes_are_those_of_the_table():
+    table = (DOCS / "budgets.md").read_text(encoding="utf-8").partition("how it is held")[2]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(LIMITED)
 
 
 def test_a_budget_is_what_is_written():

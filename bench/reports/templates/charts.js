@@ -59,7 +59,7 @@ function layout(xaxis, sample) {
 function hoverText(row) {
   const lines = [
     `<b>${plain(labelOf(row))}</b>`, `${score(row)} · ${counted(row.shots)}`,
-    `${number(row.seconds_once)} s to the first answer`, `${number(row.peak_memory_mb)} MB peak`,
+    ...axes.filter(({ front }) => front).map(({ field, title, unit }) => `${title} ${number(row[field])} ${unit}`),
   ];
   return [...lines, ...(row.status === "ok" ? [] : [plain(row.status)])].join("<br>");
 }
@@ -103,7 +103,7 @@ function leaveOut(indices) {
 function featured(indices, shots) {
   const best = indices.map((index) => rows[index]).filter((row) => row.value !== null && row.shots === shots)
     .sort((first, second) => worth(second) - worth(first));
-  const wanted = new Set([...best.filter((row) => row.front), ...best].map(nameOf));
+  const wanted = new Set([...best.filter((row) => row.pareto), ...best].map(nameOf));
   const kept = new Set([...wanted].slice(0, MARKS.length));
   const ordered = new Set(best.map(nameOf).filter((name) => kept.has(name)));
   return new Map([...ordered].map((name, position) => {
@@ -127,7 +127,7 @@ function drawCost(chart, field, title, indices, shots, marks) {
     const row = rows[index];
     return row.shots === shots && row.value !== null && row[field] !== null;
   });
-  const front = scored.filter((index) => rows[index].front.split("+").includes(chart))
+  const front = scored.filter((index) => rows[index].pareto.split("+").includes(chart))
     .sort((first, second) => rows[first][field] - rows[second][field]);
   // A logarithmic axis has no zero: what costs nothing stands left of all that costs something, and hovering tells it.
   const costs = scored.map((index) => rows[index][field]).filter((cost) => cost > 0);
@@ -207,8 +207,9 @@ function drawCharts(filter) {
   const marks = featured(indices, shots);
   drawLegend(marks, indices);
   drawBudget(indices, shots, marks); // first: whether it is there decides how wide the others are
-  drawCost("time", "seconds_once", "seconds until the first answer", indices, shots, marks);
-  drawCost("memory", "peak_memory_mb", "peak memory, MB", indices, shots, marks);
+  for (const { field, title, unit, front } of axes.filter((axis) => axis.front)) {
+    drawCost(front, field, `${title}, ${unit}`, indices, shots, marks);
+  }
   drawShots(indices, marks);
 }
 

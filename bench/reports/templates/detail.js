@@ -40,11 +40,11 @@ function costsOf(costs) {
   ];
 }
 
-function limitsOf({ limits, excesses }) {
-  const axes = [...new Set([...Object.keys(limits), ...Object.keys(excesses)])];
+function limitsOf({ limits, violations }) {
+  const axes = [...new Set([...Object.keys(limits), ...Object.keys(violations)])];
   if (!axes.length) return null;
   const lines = axes.map((axis) => [
-    axis, number(limits[axis]), axis in excesses ? number(excesses[axis]) : "within", axis in excesses ? "exceeded" : "kept",
+    axis, number(limits[axis]), axis in violations ? number(violations[axis]) : "within", axis in violations ? "exceeded" : "kept",
   ]);
   return grid("Limits", ["axis", "limit", "measured", "kept"], lines);
 }
@@ -72,9 +72,8 @@ function showDetail(index) {
     [row.value === null ? "score" : unitOf(row), score(row)],
     ...(row.tier === null ? [] : [["tier", String(row.tier)]]),
     ["episodes", `${row.episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
-    ["first answer", `${number(row.seconds_once)} s`], ["query", `${number(row.query_milliseconds)} ms`],
-    ["peak", `${number(row.peak_memory_mb)} MB`], ["state", `${number(row.state_mb)} MB`],
-    ...(row.front ? [["on the front of", row.front.replace("+", " and ")]] : []),
+    ...axes.map(({ field, title, unit }) => [title, `${number(row[field])} ${unit}`]),
+    ...(row.pareto ? [["on the front of", row.pareto.replace("+", " and ")]] : []),
   ];
   const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
   const dialog = byId("detail");

@@ -1,6 +1,6 @@
 /* What is shown: the results, the filter, and how numbers are told. */
 
-const { rows, records, metrics } = JSON.parse(document.getElementById("data").textContent);
+const { rows, records, metrics, costs: axes } = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const settingOf = (row) => `${row.task}\n${row.backbone}`;
 const settings = [...new Set(rows.map(settingOf))];
@@ -62,7 +62,7 @@ function passing({ setting, shots, status, words, front }) {
       (setting === "" || settingOf(row) === settings[Number(setting)]) &&
       (shots === "" || String(row.shots) === shots) &&
       (status === "" || row.status === status) &&
-      (!front || row.front !== "") &&
+      (!front || row.pareto !== "") &&
       labelOf(row).toLowerCase().includes(words)
     );
   });
