@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.kinds import DEFAULT_METRICS, Kind, PromptStyle
-from bench.contracts.site import MultiSiteMethod, Site
+from bench.contracts.site import MultiSiteMethod, Site, name_at_site
 from bench.contracts.validation import validated
 from bench.plugin import OWN, Plugin
 
@@ -270,8 +270,9 @@ def resolve_method(name: str, kind: Kind, values: Mapping[str, Any]) -> Resolved
         there = [each for each in found.sites() if kind in found.at(each).kinds]
         raise UsageError(f"{base} has no site {site} on {kind}; its sites there: {', '.join(there) or 'none'}")
     fields = _present_fields(base, method, fields)
-    config = validated(method.Config, fields, f"method {base} at {site}")
-    settings = fields if site is default else {"site": site.value, **fields}
+    elsewhere = {} if site is default else {"site": site.value}
+    config = validated(method.Config, fields, f"method {name_at_site(base, elsewhere)}")
+    settings = elsewhere | fields
     return ResolvedMethod(base, site, method, config, fields, settings)
 
 

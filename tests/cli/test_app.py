@@ -78,6 +78,7 @@ def test_list(bench, what):
     for entry, line in zip(entries, plain.splitlines(), strict=True):
         assert entry.keys() - {"sites"} == {"name", "summary", "origin"}
         assert ("sites" in entry) == (what == "methods")
+        assert ", ".join(entry.get("sites", ())) in line
         assert entry["summary"]
         assert entry["summary"] in line
     expected = {

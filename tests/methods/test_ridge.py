@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 from bench.testing.driver import adapted
 from bench.testing.problems import Problem, problem
 from methods._held_out import draws
-from methods.ridge import LAMBDAS, RidgeOnFeatures
+from methods.ridge import LAMBDAS, STRENGTH, RidgeMemory, RidgeOnFeatures, RidgeOnHiddenStates
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())
@@ -85,3 +85,21 @@ def test_an_episode_without_examples_scores_0(sizes: list[int]) -> None:
 def test_state_does_not_grow_with_the_support() -> None:
     sizes = {adapted(RidgeOnFeatures, problem(n_shot=shots)).state_bytes() for shots in (1, 3, 30)}
     assert sizes == {4 * 3 * 16 * 4}
+
+
+@every_shape
+@pytest.mark.parametrize("penalty", [{"lam": 1e-3}, {"lam": 10.0}, {"strength": 1e-2}, {"strength": 1.0}])
+def test_both_sites_are_one_estimator(given: Problem, penalty: dict[str, float]) -> None:
+    """The map of the same pairs, from an eigendecomposition on features and a Cholesky factor on hidden states."""
+    on_features = adapted(RidgeOnFeatures, given, items_at_once=7, **penalty)
+    memory = RidgeMemory(3, given.shape.key_dim, given.shape.n_way, RidgeOnHiddenStates.Config(**penalty))
+    values = one_hot(given.support.labels, given.shape.n_way).float()
+    memory.observe(given.support.keys, values, given.support.mask)
+    memory.solve()
+    torch.testing.assert_close(memory.weights.mT, on_features.weights, rtol=1e-4, atol=1e-5)
+
+
+def test_a_given_lam_replaces_the_default_strength_on_hidden_states() -> None:
+    assert RidgeOnHiddenStates.Config().strength == STRENGTH
+    config = RidgeOnHiddenStates.Config(lam=2.0)
+    assert (config.lam, config.strength) == (2.0, None)

@@ -9,6 +9,7 @@ import pytest
 from bench.reports.rows import rows
 from bench.reports.tables import as_markdown
 from bench.results.identity import device_kind_of, protocol_of
+from bench.results.migrations import MIGRATIONS
 from bench.results.record import SCHEMA_VERSION, run_id
 from bench.results.shared_episodes import paired
 from bench.results.store import Store
@@ -99,3 +100,27 @@ def test_the_kind_of_device_of_an_old_record_is_known():
     assert device_kind_of({"device": "NVIDIA A100-SXM4-80GB"}) == "cuda"
     assert device_kind_of({"device": "cpu"}) == "cpu"
     assert device_kind_of({"device": "xpu", "protocol": PROTOCOL}) == "xpu"
+
+
+@pytest.mark.parametrize(
+    ("method", "metric", "present", "config"),
+    [
+        ("faast_lm", "perplexity", "faast", {"alpha": 0.5}),
+        ("faast_lm", "accuracy", "faast", {"site": "hidden_states", "alpha": 0.5}),
+        ("softmax_memory_lm", "accuracy", "softmax_memory", {"site": "hidden_states", "alpha": 0.5}),
+        ("knn_lm", "perplexity", "knn_lm", {"alpha": 0.5}),
+    ],
+)
+def test_methods_of_the_first_edition_have_their_present_names(method, metric, present, config):
+    (path,) = OLD.glob("3/*.json")
+    old = json.loads(path.read_text())
+    match = {"method": method, "axes": ["state_mb"], "config": {"prior_count": 3}}
+    spec = {**old["spec"], "method": method, "config": {"alpha": 0.5}, "match": match}
+    read = MIGRATIONS[3]({**old, "metric": metric, "spec": spec})
+    assert (read["spec"]["method"], read["spec"]["config"]) == (present, config)
+    site = {name: value for name, value in config.items() if name == "site"}
+    assert (read["spec"]["match"]["method"], read["spec"]["match"]["config"]) == (present, site | {"prior_strength": 3})
+    assert read["identity"] == old["identity"]
+    # Where there is no score, the task says what kind it is.
+    failed = {**old, "status": "failed", "spec": {**spec, "task": "wikitext103"}}
+    assert MIGRATIONS[3](failed)["spec"]["config"] == {"alpha": 0.5}

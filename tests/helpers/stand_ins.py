@@ -1,0 +1,81 @@
+"""Stand-ins for the project's tasks and backbones: a few made-up items, tiny models with random weights."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from datasets import Dataset, Features, Image
+from PIL import Image as Pictures
+
+from bench import registry
+from bench.backbones.hf import CausalLM
+from bench.contracts import Kind, Pool, Protocol, TaskData
+from bench.testing.doubles import NetworkBackbone
+from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
+
+WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "told", "well", "by", "few", "at", "sea")
+PER_CLASS = 22
+"""Items of a class in each pool; the documentation asks for 20 shots at most."""
+
+
+def picture(seed):
+    return Pictures.fromarray(np.random.default_rng(seed).integers(0, 255, (8, 8), dtype=np.uint8))
+
+
+def sentence(rng, words=6):
+    return " ".join(rng.choice(WORDS, words))
+
+
+def small(task):
+    """The task with a few made-up items in place of its data."""
+
+    class Small(task):
+        protocol = Protocol(episodes=2, queries=3, ways=task.protocol.ways)
+
+        def load(self, data):
+            rng = np.random.default_rng(0)
+            classes = {
+                Kind.IMAGE_CLASSIFICATION: tuple(f"thing {number}" for number in range(20)),
+                Kind.TEXT_CLASSIFICATION: (" negative", " positive"),
+            }.get(self.kind, ("text",))
+            pools = []
+            for split in range(2):
+                labels = np.repeat(np.arange(len(classes)), PER_CLASS)
+                if self.kind is Kind.IMAGE_CLASSIFICATION:
+                    pictures = [picture(1000 * split + number) for number in range(len(labels))]
+                    inputs = Dataset.from_dict({"input": pictures}, features=Features({"input": Image()}))
+                    pools.append(Pool(inputs, labels))
+                    continue
+                texts = [sentence(rng, 40 if self.kind is Kind.LANGUAGE_MODELLING else 6) for _ in labels]
+                if self.kind is Kind.TEXT_CLASSIFICATION:
+                    pools.append(Pool(Dataset.from_dict({"input": texts}), labels))
+                else:
+                    written = [f" {sentence(rng)}" for _ in texts] if self.kind is Kind.TRANSLATION else None
+                    pools.append(Pool.of_texts(texts, written))
+            return TaskData(*pools, classes, "made up")
+
+    return Small
+
+
+class Pictured(NetworkBackbone):
+    """Knows a picture by its pixels."""
+
+    kinds = frozenset({Kind.IMAGE_CLASSIFICATION})
+
+    def prepare(self, raw):
+        return raw.tobytes().hex()
+
+
+def stand_in(name):
+    """A tiny backbone of the kind that ``name`` is."""
+    if registry.backbone_class(name).kinds == Pictured.kinds:
+        return Pictured()
+    return decoder()
+
+
+@cache
+def decoder():
+    """A tiny language model that chats."""
+    with TemporaryDirectory() as folder:
+        return CausalLM(str(save_model(Path(folder), "gpt2", context=256, chat_template=CHAT_TEMPLATE)))
