@@ -1,5 +1,6 @@
 """Paired differences of two methods, one for each task and number of shots."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,7 +8,7 @@ from typing import Any, Literal
 from bench import registry
 from bench.contracts import Metric
 from bench.contracts.errors import UsageError, did_you_mean
-from bench.contracts.site import name_at_site
+from bench.contracts.site import Site, name_at_site
 from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, task_text
 from bench.results.record import Record
 from bench.results.shared_episodes import Find, paired, shared_text
@@ -123,7 +124,17 @@ def _named(groups: list[list[Record]], name: str) -> list[list[Record]]:
     ):
         if found := [group for group in groups if told(group[0]) == name]:
             return found
+    # NAME@SITE, or a name of the first edition, where tables leave the site out because it is the default.
+    base, site = registry.method_name(name) if re.fullmatch(r"\w+(@\w+)?", name) else (name, None)
+    if found := [group for group in groups if site and group[0].spec.method == base and _site(group[0]) == site]:
+        return found
     raise did_you_mean("the store's methods with scores", name, {_name(group[0]) for group in groups})
+
+
+def _site(record: Record) -> str:
+    """Where the method of a scored record stood; records of the first edition say it by their metric."""
+    default = Site.FEATURES if record.metric == "accuracy" else Site.HIDDEN_STATES
+    return str(record.spec.config.get("site") or record.identity.get("site") or default)
 
 
 def _shots(one: Shots, other: Shots) -> Shots | None:

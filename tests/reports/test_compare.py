@@ -53,6 +53,15 @@ def test_settings_tell_rows_of_a_method_apart():
         differences([run("a", config={"x": 1}), run("a", config={"x": 2}), run("b")], "a", "b", nothing)
 
 
+def test_a_site_is_named_where_tables_leave_it_out():
+    inside = [run("faast", shots=5, config={"site": "hidden_states"}), run("faast", 3, shots=5)]
+    perplexity = [run(name, task="u").model_copy(update={"metric": "perplexity"}) for name in ("faast", "knn_lm")]
+    for name in ("faast_lm", "faast@hidden_states"):
+        assert [one.task for one in differences(perplexity, name, "knn_lm", nothing)] == ["u"]
+        assert [one.task for one in differences(inside, name, "faast", nothing)] == ["t"]
+    assert [one.task for one in differences(inside, "faast@features", "faast@hidden_states", nothing)] == ["t"]
+
+
 @pytest.mark.parametrize(
     ("a", "b", "tasks", "message"),
     [
