@@ -1,6 +1,5 @@
 """What was checked, as Markdown for people and as JUnit XML for machines."""
 
-import html
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from itertools import groupby
 from xml.etree import ElementTree
 
 from bench.reports.check import Check
+from bench.reports.markdown import markdown_table
 
 HEADER = ("", "row", "what", "baseline", "now", "finding")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -21,16 +21,9 @@ def summary(checks: Sequence[Check]) -> str:
     return f"{told} in {len(checks)} checks; {counts['better']} better, {counts['new']} new"
 
 
-def _cell(text: str) -> str:
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
-
-
-def _table(checks: Sequence[Check]) -> list[str]:
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    for check in checks:
-        cells = (check.verdict, check.row, check.what, check.before, check.after, check.told)
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
-    return lines
+def _table(checks: Sequence[Check]) -> str:
+    cells = [(check.verdict, check.row, check.what, check.before, check.after, check.told) for check in checks]
+    return markdown_table(HEADER, cells)
 
 
 def as_markdown(checks: Sequence[Check]) -> str:
@@ -39,9 +32,9 @@ def as_markdown(checks: Sequence[Check]) -> str:
     same = [check for check in checks if check.verdict == "ok"]
     lines = [f"**bench check: {summary(checks)}**", ""]
     if changed:
-        lines += [*_table(changed), ""]
+        lines += [_table(changed), ""]
     if same:
-        lines += [f"<details><summary>{len(same)} as before</summary>", "", *_table(same), "", "</details>", ""]
+        lines += [f"<details><summary>{len(same)} as before</summary>", "", _table(same), "", "</details>", ""]
     return "\n".join(lines)
 
 

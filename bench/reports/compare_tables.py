@@ -9,6 +9,7 @@ from rich.table import Table
 
 from bench.reports.compare import Difference
 from bench.reports.html_tables import html_table
+from bench.reports.markdown import markdown_table
 
 HEADER = ("task", "shots", "{a}", "{b}", "difference", "95% interval", "p", "effect", "detectable", "paired", "better")
 NOTE = (
@@ -16,6 +17,11 @@ NOTE = (
     "effect: rank-biserial correlation. detectable: the smallest difference found four times in five. "
     "Seeds are pooled."
 )
+
+
+def _note(differences: Sequence[Difference]) -> str:
+    """The units of the scores, and how to read the columns."""
+    return f"Scores: {' or '.join(dict.fromkeys(one.metric.label for one in differences))}. {NOTE}"
 
 
 def _header(a: str, b: str) -> list[str]:
@@ -41,14 +47,13 @@ def _cells(one: Difference, a: str, b: str) -> list[str]:
 
 def as_markdown(differences: Sequence[Difference], a: str, b: str) -> str:
     """A GitHub table."""
-    rows = [_header(a, b), *(_cells(one, a, b) for one in differences)]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(HEADER), *lines[1:], "", NOTE]) + "\n"
+    made = markdown_table(_header(a, b), [_cells(one, a, b) for one in differences])
+    return "\n".join([made, "", _note(differences)]) + "\n"
 
 
 def as_table(differences: Sequence[Difference], a: str, b: str) -> str:
     """A terminal table as plain text."""
-    table = Table(caption=escape(NOTE), caption_justify="left")
+    table = Table(caption=escape(_note(differences)), caption_justify="left")
     for column in _header(a, b):
         table.add_column(escape(column), no_wrap=True)
     for one in differences:
@@ -60,7 +65,7 @@ def as_table(differences: Sequence[Difference], a: str, b: str) -> str:
 
 def as_html(differences: Sequence[Difference], a: str, b: str) -> str:
     """A table for notebooks, a fragment of HTML."""
-    return html_table(_header(a, b), [_cells(one, a, b) for one in differences], [NOTE])
+    return html_table(_header(a, b), [_cells(one, a, b) for one in differences], [_note(differences)])
 
 
 FORMATS = {"table": as_table, "markdown": as_markdown}

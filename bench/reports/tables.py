@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench import registry
 from bench.reports.html_tables import html_table
+from bench.reports.markdown import markdown_table
 from bench.reports.overview import overview, told
 from bench.reports.rows import Row
 from bench.spec.axes import AXES
@@ -149,13 +150,9 @@ def as_table(rows: Sequence[Row]) -> str:
 def as_markdown(rows: Sequence[Row]) -> str:
     """A GitHub table."""
     columns = _columns(rows)
-    lines = [
-        "| " + " | ".join(columns) + " |",
-        "|" + "|".join("---" if column in LEFT else "---:" for column in columns) + "|",
-    ]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row, columns)) + " |" for row in rows]
+    made = markdown_table(columns, [_cells(row, columns) for row in rows], right=set(columns) - set(LEFT))
     more = [*_overview(rows), *reasons(rows)]
-    return "\n".join([*lines, "", _caption(rows), *(f"- {one}" for one in more)]) + "\n"
+    return "\n".join([made, "", _caption(rows), *(f"- {one}" for one in more)]) + "\n"
 
 
 def as_html(rows: Sequence[Row]) -> str:

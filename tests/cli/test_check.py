@@ -6,6 +6,7 @@ import pytest
 
 from bench.results.store import Store
 from tests.helpers.stores import fill
+from tests.helpers.tables import compact
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_regression_fails_with_a_report_in_three_places(check, tmp_path, monke
     code, out, _ = check("--store", "now", "--junit", "junit.xml")
     assert code == 1
     assert out.startswith("**bench check: 3 regressions in ")
-    assert "| regression | u probe 5 shots | adapt | 0." in out
+    assert "| regression | u probe 5 shots | adapt | 0." in compact(out)
     assert "planted &lt;b&gt;" in out
     assert (tmp_path / "summary.md").read_text() == "before\n" + out
     root = ElementTree.parse(tmp_path / "junit.xml").getroot()

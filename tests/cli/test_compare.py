@@ -4,6 +4,7 @@ import pytest
 
 from bench.results.store import Store
 from tests.helpers.records import run
+from tests.helpers.tables import compact
 
 
 @pytest.fixture
@@ -18,11 +19,12 @@ def compare(tmp_path, in_process):
 def test_a_comparison_as_markdown(compare):
     code, out, err = compare("a|x", "b", "--format", "markdown")
     assert (code, err) == (0, "")
-    lines = out.splitlines()
+    lines = compact(out).splitlines()
     assert lines[0].startswith("| task | shots | a\\|x | b | difference | 95% interval | p |")
     assert lines[2].startswith("| t | 5 | ")
     assert lines[2].endswith("| 20 episodes, Wilcoxon | a\\|x |")
     assert "| +3." in lines[2] or "| +2." in lines[2]
+    assert "Scores: accuracy in %." in out
     assert "adjusted by Holm" in out
 
 

@@ -9,6 +9,7 @@ from bench.reports.rows import against, rows
 from bench.reports.tables import FORMATS, reasons
 from bench.spec.budget import Budget, Match
 from tests.helpers.records import COSTS, costing, made
+from tests.helpers.tables import compact
 
 
 def test_seeds_are_pooled_over_their_episodes():
@@ -115,9 +116,10 @@ def test_several_metrics_have_a_column_that_rows_without_a_score_leave_open():
     perplexity, bleu = scored("perplexity", 13.2), scored("bleu", 25.2, task="u")
     # A run that failed says nothing of its metric.
     assert "metric" not in FORMATS["markdown"](rows([perplexity, failed]))
-    lines = FORMATS["markdown"](rows([perplexity, bleu, failed])).splitlines()
+    lines = compact(FORMATS["markdown"](rows([perplexity, bleu, failed]))).splitlines()
     assert lines[0].startswith("| task | method | shots | metric | score |")
-    assert lines[1] == "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---|---|"
+    sides = ["right" if cell.endswith(":") else "left" for cell in lines[1].strip("| ").split(" | ")]
+    assert sides == ["left", "left", "right", "left", *["right"] * 7, "left", "left"]
     assert [line.split(" | ")[3] for line in lines[2:5]] == ["perplexity", "-", "bleu"]
     table = FORMATS["table"](rows([perplexity, bleu, failed]))
     assert "metric" in table
@@ -134,7 +136,7 @@ def test_methods_that_cannot_be_told_apart_share_a_tier():
     failed = made({"method": "f"}, status="failed", reason="bug", value=None, episode_scores=[], costs=None)
     found = {row.method: row.tier for row in rows([*records, failed])}
     assert found == {"best": 1, "as_good": 1, "worse": 2, "worst": 3, "f": None}
-    text = FORMATS["markdown"](rows(records))
+    text = compact(FORMATS["markdown"](rows(records)))
     assert "| score | tier |" in text
     assert "tier: all of one differ" in text
 
@@ -159,7 +161,7 @@ def test_what_was_held_to_another_budget_is_a_row_of_its_own():
     matched = made({"match": Match(method="faast", axes=("state_mb",))})
     found = rows([made(), held, matched])
     assert {row.budget for row in found} == {"", "adapt_seconds=2", "match faast:state_mb"}
-    assert "| adapt_seconds=2 |" in FORMATS["markdown"](found)
+    assert "| adapt_seconds=2 |" in compact(FORMATS["markdown"](found))
     assert "budget" not in FORMATS["markdown"](rows([made()]))
 
 

@@ -10,7 +10,7 @@ CHANGE_NO_VALUE = {
     # Files in and out, the terminal, settings, trackers and searches around runs.
     "datasets", "gguf", "huggingface_hub", "optuna", "platformdirs", "psutil", "pydantic", "pyyaml",
     "rich", "safetensors", "typer", "wandb", "annotated-types", "cmaes", "filelock", "jinja2", "pandas", "plotly",
-    "pyarrow", "sqlalchemy",
+    "pyarrow", "sqlalchemy", "tabulate",
     # Told by the data's revision, which is a hash of what they give.
     "scikit-learn", "vaderSentiment",
     # Not used for a value: scores are counted, intervals are of the standard formulas.

@@ -27,6 +27,7 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
 from bench.toolkit.readout_files import READOUT, SCORER
+from tests.helpers.tables import compact
 
 TEXTS = [
     f"Word: {word}\nSentiment: {mood}\nvery {mood}, indeed\n" for word, mood in zip("abcdef", "xyzxyz", strict=True)
@@ -230,7 +231,7 @@ def test_the_leaderboard_says_what_a_score_is(runner: Runner, model: Path) -> No
         assert values == sorted(values, key=lambda value: value or 0.0)
     stored = {record.id: record for record in runner.store}
     assert {(row.value, row.ci95) for row in made} == {(record.value, record.ci95) for record in stored.values()}
-    markdown = FORMATS["markdown"](made)
+    markdown = compact(FORMATS["markdown"](made))
     assert "| shots | metric | score |" in markdown
     assert "| perplexity |" in markdown
     assert "score: BLEU or perplexity per token (lower is better), ± 95% interval." in markdown

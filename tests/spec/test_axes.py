@@ -37,7 +37,7 @@ grown = made(code="2", costs=COSTS.model_copy(update={"n_support": 60}))
 print(json.dumps({
     "row": row.items,
     "json": json.loads(FORMATS["json"]([row]))[0]["items"],
-    "markdown": "| size items |" in FORMATS["markdown"]([row]),
+    "markdown": "size items |" in FORMATS["markdown"]([row]),
     "page": 'data-field="items"' in page([row], [one]) and "items of an episode" in page([row], [one]),
     "export": runs(store).to_pylist()[0]["items"],
     "tracker": metrics(one)["costs/items"],
