@@ -22,10 +22,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
+from bench.contracts.errors import one_line_error
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.identity import plugin_code
-from bench.runs.report import one_line_error
 from bench.spec.best_config import Best
 from bench.spec.tuning import Tuning
 from bench.toolkit.code_hash import code_hash

@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoTokenizer
 from bench.backbones._prompts import ensemble
 from bench.backbones._quiet import quiet_transformers
 from bench.toolkit.files import file_hash, package_file, text_hash
+from bench.toolkit.ordering import length_order
 
 BATCH = 128
 MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was configured to read
@@ -44,8 +45,7 @@ class SentenceEncoder:
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Tensor:
         """``[text, 384]`` unit vectors."""
-        # Texts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        order = length_order([len(text) for text in texts])
         found: list[Tensor] = []
         for start in range(0, len(order), BATCH):
             batch = [texts[index] for index in order[start : start + BATCH]]

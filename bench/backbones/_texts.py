@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import Tokens
+from bench.toolkit.ordering import length_order
 
 TOKENS_AT_ONCE = 8192
 """Positions of one batch, padding included."""
@@ -62,7 +63,7 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool = 
 
 def by_length(lengths: Sequence[int], at_once: int = TOKENS_AT_ONCE) -> Iterator[list[int]]:
     """Indices of rows in batches, the longest first, so that what does not fit in memory shows at once."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    order = length_order(lengths, longest_first=True)
     start = 0
     while start < len(order):
         count = max(1, at_once // max(1, lengths[order[start]]))

@@ -38,11 +38,42 @@ class StoreError(BenchError):
     """A record or cache file that cannot be written or read back."""
 
 
-def one_line_defect(error: BaseException) -> str:
-    """A defect as its type, its message and its place: the innermost line that may be a plugin's."""
+class ChildError(RuntimeError):
+    """A defect in a worker process.
+
+    Attributes:
+        traceback: Traceback in the worker process.
+    """
+
+    def __init__(self, line: str, traceback: str) -> None:
+        """Describe the defect.
+
+        Args:
+            line: Type, message and place in one line.
+            traceback: Traceback in the worker process.
+        """
+        super().__init__(line, traceback)
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def one_line_error(error: BaseException) -> str:
+    """An error in one line, for records and reports.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        The message of an error that the user can act on; of a defect also its type, and its place: the innermost line
+        that may be a plugin's.
+    """
+    if isinstance(error, BenchError | ChildError):
+        return str(error)
     try:
         message = " ".join(str(error).split())
-    except Exception:  # an error whose own text is broken is still to be told
+    except Exception:  # an error whose own text is broken is reported all the same
         message = "its message cannot be made"
     text = f"{type(error).__name__}: {message}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_a_plugins(Path(frame.filename))]
@@ -75,6 +106,13 @@ def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks and not too long; its type's name if it has none."""
+    """The message of a library's error, for an error of this project's that quotes it.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        Its message in one line of 200 characters at most; the name of its type if it has none.
+    """
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:200] + "..."

@@ -17,6 +17,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
 from bench.meters.stage import StageCost
 from bench.spec.costs import StageCosts
+from bench.toolkit.ordering import length_order
 
 SAMPLE = 32
 """Items that encoding is measured on: one batch."""
@@ -59,7 +60,7 @@ def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
     items = items.with_format(shown["type"], **shown["format_kwargs"])
     order = np.arange(len(items))
     if isinstance(items[0]["input"], str):
-        order = np.argsort([len(text) for text in items["input"]], kind="stable")
+        order = np.array(length_order([len(text) for text in items["input"]]))
     chosen = order[np.unique(np.linspace(0, len(items) - 1, SAMPLE).astype(int))]
     return Pool(in_memory(items, chosen), np.zeros(len(chosen), dtype=np.int64))
 

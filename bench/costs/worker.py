@@ -21,7 +21,7 @@ import torch
 
 from bench import own_packages
 from bench.contracts import Backbone, BenchError
-from bench.contracts.errors import one_line_defect
+from bench.contracts.errors import ChildError, one_line_error
 from bench.engine.trainer import quiet_lightning
 
 FORKS = sys.platform == "linux"
@@ -31,27 +31,6 @@ OUT_OF_MEMORY_HINT = "probably out of memory; use a smaller batch size or model,
 
 class OutOfMemoryError(BenchError):
     """Memory ran out, or a process was ended from outside, as the system does when memory runs out."""
-
-
-class ChildError(RuntimeError):
-    """A defect in a worker process.
-
-    Attributes:
-        traceback: Traceback in the worker process.
-    """
-
-    def __init__(self, line: str, traceback: str) -> None:
-        """Describe the defect.
-
-        Args:
-            line: Type, message and place in one line.
-            traceback: Traceback in the worker process.
-        """
-        super().__init__(line, traceback)
-        self.traceback = traceback
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class Worker(Protocol):
@@ -109,12 +88,12 @@ def _failure(error: BaseException) -> bytes:
     """An error in pickled form: itself where the caller can act on it, a ChildError where it is a defect."""
     sent = error
     if not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
-        sent = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
+        sent = ChildError(one_line_error(error), "".join(traceback.format_exception(error)))
     try:
         # Not every error can be unpickled; its text always can.
         pickle.loads(pickle.dumps(sent))
     except Exception:
-        sent = ChildError(one_line_defect(error), "".join(traceback.format_exception(error)))
+        sent = ChildError(one_line_error(error), "".join(traceback.format_exception(error)))
     return pickle.dumps(_Failure(sent))
 
 

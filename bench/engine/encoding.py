@@ -16,6 +16,7 @@ from bench.data.episodes import Positions
 from bench.data.features import FeatureCache, FeatureTable
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost, StageMeter
+from bench.toolkit.ordering import length_order
 
 ITEMS_PER_SHARD = 4096
 """Number of items after which encoded features are saved."""
@@ -81,7 +82,7 @@ def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int
     """Positions sorted by length of text, so that batches need little padding; images keep their order."""
     if Kind.TEXT_CLASSIFICATION in backbone.kinds:
         texts = pool.inputs.select(positions)["input"]
-        return [int(positions[i]) for i in sorted(range(len(positions)), key=lambda i: len(texts[i]))]
+        return [int(positions[i]) for i in length_order([len(text) for text in texts])]
     return [int(position) for position in positions]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from bench.contracts import Backbone, InputMode, StoreError, TaskData, UsageError
+from bench.contracts.errors import one_line_error
 from bench.costs.worker import OutOfMemoryError, Worker
 from bench.data.episodes import Episodes
 from bench.engine.trainer import DeviceOptions
@@ -16,7 +17,7 @@ from bench.results.record import Record
 from bench.runs.encode import EncodeCosts, EncodedGroup, encode_group
 from bench.runs.limits import require_some_possible, resolved_budget
 from bench.runs.plan import PlanEntry, PlannedRun, planned
-from bench.runs.report import Report, one_line_error
+from bench.runs.report import Report
 from bench.runs.single_run import SingleRun
 from bench.spec.expand import refusal
 from bench.spec.suite import RunSpec

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.contracts import Backbone, BenchError, TaskData
-from bench.costs.worker import ChildError
+from bench.contracts.errors import ChildError, one_line_error
 from bench.data.episodes import Episodes
 from bench.engine.trainer import DeviceOptions
 from bench.results.identity import run_identity
 from bench.results.provenance import provenance
 from bench.results.record import Record, run_id
-from bench.runs.report import one_line_error
 from bench.spec.resolve import ResolvedRun, resolve
 from bench.spec.suite import RunSpec
 

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench.contracts import BenchError, StoreError
-from bench.contracts.errors import one_line_defect
-from bench.costs.worker import ChildError
+from bench.contracts import StoreError
+from bench.contracts.errors import one_line_error
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
@@ -87,12 +86,7 @@ class Report:
             try:
                 notify(tracker)
             except Exception as error:  # a tracker's failure is never the run's
-                message = f"tracking failed, the record is kept: {type(error).__name__}: {error}"
+                message = f"tracking failed, the record is kept: {one_line_error(error)}"
                 if message not in self._reported:
                     self._reported.add(message)
                     self.reporter.problem(message)
-
-
-def one_line_error(error: BaseException) -> str:
-    """One-line error text; unexpected exceptions also show type and source line."""
-    return str(error) if isinstance(error, BenchError | ChildError) else one_line_defect(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import registry
 from bench.contracts import Backbone, TaskData, UsageError
+from bench.contracts.errors import one_line_error
 from bench.contracts.kinds import PromptStyle
 from bench.costs.worker import ForkedWorker, InlineWorker, Worker
 from bench.data.episodes import Episodes, draw_episodes, episode_spec
@@ -16,7 +17,7 @@ from bench.meters.memory import garbage_collection_frozen
 from bench.results.store import Store
 from bench.runs.group import RunGroup
 from bench.runs.plan import PlanEntry
-from bench.runs.report import Report, Reporter, one_line_error
+from bench.runs.report import Report, Reporter
 from bench.runs.trackers import Tracker
 from bench.spec.suite import RunSpec
 

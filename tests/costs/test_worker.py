@@ -11,7 +11,8 @@ import torch
 
 from bench import registry
 from bench.contracts import DataError
-from bench.costs.worker import ChildError, ForkedWorker, OutOfMemoryError
+from bench.contracts.errors import ChildError
+from bench.costs.worker import ForkedWorker, OutOfMemoryError
 from bench.runs.signals import Interrupted, interrupts
 
 HELD = []
