@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.contracts.errors import UsageError, one_line_error
+from bench.contracts.errors import UsageError, one_line
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
@@ -156,7 +156,7 @@ def _track(study: "Sweep", folder: Path) -> tuple[str, ...]:
     try:
         track(study, tracker)
     except Exception as error:  # a tracker's failure is never the study's
-        notes.append(f"tracking failed, the study is kept: {one_line_error(error)}")
+        notes.append(f"tracking failed, the study is kept: {type(error).__name__}: {one_line(error)}")
     if hint := tracker.hint():
         notes.append(hint)
     return tuple(notes)

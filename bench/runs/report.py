@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.contracts import StoreError
-from bench.contracts.errors import one_line_error
+from bench.contracts.errors import one_line
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
@@ -86,7 +86,7 @@ class Report:
             try:
                 notify(tracker)
             except Exception as error:  # a tracker's failure is never the run's
-                message = f"tracking failed, the record is kept: {one_line_error(error)}"
+                message = f"tracking failed, the record is kept: {type(error).__name__}: {one_line(error)}"
                 if message not in self._reported:
                     self._reported.add(message)
                     self.reporter.problem(message)
