@@ -71,11 +71,11 @@ def summary(sweep: Sweep) -> str:
     """Numbers of trials by how they ended, the validation, and the metric."""
     ended = sweep.ended()
     states = {state: sum(trial.state is state for trial in ended) for state in (TrialState.PRUNED, TrialState.FAIL)}
-    told = [f"{len(ended)} trials", f"{states[TrialState.PRUNED]} pruned", f"{states[TrialState.FAIL]} failed"]
+    counts = [f"{len(ended)} trials", f"{states[TrialState.PRUNED]} pruned", f"{states[TrialState.FAIL]} failed"]
     how = f"{sweep.trials.validation} on {len(sweep.trials.sets)} support sets"
     if sweep.spec.shots == 1:
         how += " of a second item per class, because one alone cannot be held out"
-    return f"{', '.join(told)}; {how}; score: {sweep.trials.metric.label}"
+    return f"{', '.join(counts)}; {how}; score: {sweep.trials.metric.label}"
 
 
 def pareto_lines(sweep: Sweep) -> list[str]:

@@ -18,14 +18,23 @@ Verdict = Literal["regression", "ok", "better", "new"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was compared. row: task, method and shots. before, after: as people read them."""
+    """One comparison with the baseline.
+
+    Attributes:
+        row: Task, method and shots.
+        what: What is compared: runs, status, score or a cost.
+        before: Value in the baseline, as text.
+        after: Present value, as text.
+        verdict: The outcome.
+        finding: Why, in one line.
+    """
 
     row: str
     what: str
     before: str
     after: str
     verdict: Verdict
-    told: str
+    finding: str
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,11 @@ def _runs(row: _Row) -> list[Check]:
     before = f"{len(row.before)} runs"
     found = []
     if missing:
-        told = f"missing: {_seeds(missing)}; run them, or take them out of the baseline with --update"
-        found.append(Check(row.name, "run", before, f"{len(row.after)} runs", "regression", told))
+        finding = f"missing: {_seeds(missing)}; run them, or take them out of the baseline with --update"
+        found.append(Check(row.name, "run", before, f"{len(row.after)} runs", "regression", finding))
     if broken:
-        told = f"{broken[0].status}, {_seeds([record.spec.seed for record in broken])}: {broken[0].reason}"
-        found.append(Check(row.name, "status", "ok", broken[0].status, "regression", told))
+        finding = f"{broken[0].status}, {_seeds([record.spec.seed for record in broken])}: {broken[0].reason}"
+        found.append(Check(row.name, "status", "ok", broken[0].status, "regression", finding))
     return found or [Check(row.name, "run", before, f"{len(row.after)} runs", "ok", "as before")]
 
 
@@ -120,13 +129,13 @@ def _scores(rows: list[_Row], find: Find) -> list[Check]:
         if found is not None:
             compared.append((row, after[0], found))
         else:
-            told = (
+            finding = (
                 "no episodes in common: data, protocol, --seeds, --queries or --ways changed; "
                 "make a new baseline with --update"
             )
-            apart.append(Check(row.name, "score", "-", "-", "regression", told))
+            apart.append(Check(row.name, "score", "-", "-", "regression", finding))
     if apart and not compared:
-        raise UsageError(f"the baseline and the current records have {apart[0].told}")
+        raise UsageError(f"the baseline and the current records have {apart[0].finding}")
     adjusted = holm([found.p_value for *_, found in compared])
     return apart + [_score(*each, p) for each, p in zip(compared, adjusted, strict=True)]
 
@@ -137,11 +146,11 @@ def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check
     if found.is_significant(adjusted_p):
         verdict = "better" if (found.difference > 0) == metric.higher_is_better else "regression"
     difference, low, high = map(metric.difference_text, (found.difference, found.interval.low, found.interval.high))
-    told = f"{difference} ({low} to {high}), p {adjusted_p:.2g} by {found.test} on {found.n_units} {found.unit}"
+    finding = f"{difference} ({low} to {high}), p {adjusted_p:.2g} by {found.test} on {found.n_units} {found.unit}"
     if shared := shared_text(*reversed(row.scored())):
-        told += f"; {shared}"
-    told += f"; {metric.label}"
-    return Check(row.name, record.metric, metric.text(found.b), metric.text(found.a), verdict, told)
+        finding += f"; {shared}"
+    finding += f"; {metric.label}"
+    return Check(row.name, record.metric, metric.text(found.b), metric.text(found.a), verdict, finding)
 
 
 def _shared_devices(row: _Row) -> list[str]:
@@ -163,8 +172,8 @@ def _other_device(row: _Row) -> Check | None:
     before, after = map(devices, row.scored())
     if not before or not after or _shared_devices(row):
         return None
-    told = "not comparable: devices differ; make a new baseline with --update"
-    return Check(row.name, "costs", ", ".join(before), ", ".join(after), "new", told)
+    finding = "not comparable: devices differ; make a new baseline with --update"
+    return Check(row.name, "costs", ", ".join(before), ", ".join(after), "new", finding)
 
 
 def _costs(rows: list[_Row], axis: Axis, n_checks: int) -> list[Check]:
@@ -182,7 +191,12 @@ def _cost(row: _Row, axis: Axis, before: Sample, after: Sample, usual: float, n_
     ratio = after.mean / before.mean
     most = allowed_ratio(axis, before, after, usual, n_checks)
     verdict: Verdict = "regression" if ratio > most else "better" if ratio < 1 / most else "ok"
-    told = f"{ratio:.2f} times as much; up to {most:.2f} is no regression"
+    finding = f"{ratio:.2f} times as much; up to {most:.2f} is no regression"
     return Check(
-        row.name, CHECKED[axis].name, f"{before.mean:.4g} {axis.unit}", f"{after.mean:.4g} {axis.unit}", verdict, told
+        row.name,
+        CHECKED[axis].name,
+        f"{before.mean:.4g} {axis.unit}",
+        f"{after.mean:.4g} {axis.unit}",
+        verdict,
+        finding,
     )

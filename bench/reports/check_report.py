@@ -17,12 +17,12 @@ def summary(checks: Sequence[Check]) -> str:
     """One line: how many of each."""
     counts = Counter(check.verdict for check in checks)
     worse = counts["regression"]
-    told = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
-    return f"{told} in {len(checks)} checks; {counts['better']} better, {counts['new']} new"
+    regressions = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
+    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new"
 
 
 def _table(checks: Sequence[Check]) -> str:
-    cells = [(check.verdict, check.row, check.what, check.before, check.after, check.told) for check in checks]
+    cells = [(check.verdict, check.row, check.what, check.before, check.after, check.finding) for check in checks]
     return markdown_table(HEADER, cells)
 
 
@@ -50,11 +50,11 @@ def as_junit(checks: Sequence[Check]) -> str:
         )
         for check in of_row:
             case = ElementTree.SubElement(suite, "testcase", classname=_clean(row), name=check.what)
-            told = _clean(f"{check.before} -> {check.after}: {check.told}")
+            finding = _clean(f"{check.before} -> {check.after}: {check.finding}")
             if check.verdict == "regression":
-                ElementTree.SubElement(case, "failure", message=told)
+                ElementTree.SubElement(case, "failure", message=finding)
             else:
-                ElementTree.SubElement(case, "system-out").text = told
+                ElementTree.SubElement(case, "system-out").text = finding
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -117,12 +117,12 @@ def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
 
 def _named(groups: list[list[Record]], name: str) -> list[list[Record]]:
     """The rows of a method by its name, alone or with its settings as tables print them."""
-    for told in (
+    for name_of in (
         _name,
         lambda record: method_text(record.spec),
         lambda record: name_at_site(record.spec.method, record.spec.config),
     ):
-        if found := [group for group in groups if told(group[0]) == name]:
+        if found := [group for group in groups if name_of(group[0]) == name]:
             return found
     # NAME@SITE, or a name of the first edition, where tables leave the site out because it is the default.
     base, site = registry.method_name(name) if re.fullmatch(r"\w+(@\w+)?", name) else (name, None)

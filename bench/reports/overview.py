@@ -37,7 +37,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     )
 
 
-def told(found: Overview) -> str:
+def overview_text(found: Overview) -> str:
     """An overview in one paragraph."""
     ranks = ", ".join(f"{name} {rank:.2f} ({found.normalised[name]:.0f})" for name, rank in found.mean_rank.items())
     text = f"Over {len(found.tasks)} tasks, mean rank (normalised mean, 0 the worst and 100 the best): {ranks}."

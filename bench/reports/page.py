@@ -28,14 +28,14 @@ Kind = Literal["text", "count", "number"]
 class Column:
     """A column of the table.
 
-    field: of Row, what the column sorts by. told: what it means, below the table. kind: words, whole numbers as they
+    field: of Row, what the column sorts by. description: below the table. kind: words, whole numbers as they
     are, or three digits of a number. first: the direction that the first click on its header sorts in. minor: left out
     on narrow screens. optional: left out where no row has it. across: shown only while results of several tasks are.
     """
 
     field: str
     title: str
-    told: str = ""
+    description: str = ""
     kind: Kind = "text"
     first: Literal["ascending", "descending"] = "ascending"
     minor: bool = False

@@ -12,7 +12,7 @@ from rich.table import Table
 from bench import registry
 from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table
-from bench.reports.overview import overview, told
+from bench.reports.overview import overview, overview_text
 from bench.reports.rows import Row
 from bench.spec.axes import AXES
 from bench.toolkit.versions import PROTOCOL
@@ -62,16 +62,16 @@ def labels(rows: Sequence[Row]) -> list[str]:
 
 def _caption(rows: Sequence[Row]) -> str:
     units = " or ".join(labels(rows)) or "none yet"
-    told = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
-    told += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
-    told += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
+    caption = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
+    caption += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
+    caption += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.break_even_queries is not None for row in rows):
-        told += " break-even: queries from which on it costs less time in all than the method it is compared with."
+        caption += " break-even: queries from which on it costs less time in all than the method it is compared with."
     if any(row.protocol != PROTOCOL for row in rows):
-        told += (
+        caption += (
             f" protocol: the harness's; this program's is {PROTOCOL}, and rows of another are not comparable with it."
         )
-    return told
+    return caption
 
 
 def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -117,14 +117,14 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
 
 def reasons(rows: Sequence[Row]) -> list[str]:
     """Why rows have no score, each reason once."""
-    told = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
-    return list(told)
+    lines = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
+    return list(lines)
 
 
 def _overview(rows: Sequence[Row]) -> list[str]:
     """Methods over tasks, where there are several of both."""
     found = overview(rows)
-    return [] if found is None else [told(found)]
+    return [] if found is None else [overview_text(found)]
 
 
 def table(rows: Sequence[Row]) -> Table:

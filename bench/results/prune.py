@@ -23,7 +23,7 @@ def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[
             "there is a later version": superseded and record.id not in latest,
             "it failed": failed and record.status == "failed",
         }
-        if told := next((reason for reason, applies in reasons.items() if applies), None):
-            yield store.path(record.id), told
+        if reason := next((reason for reason, applies in reasons.items() if applies), None):
+            yield store.path(record.id), reason
             if record.predictions is not None:
-                yield store.predictions_path(record.predictions), f"its record goes: {told}"
+                yield store.predictions_path(record.predictions), f"its record goes: {reason}"

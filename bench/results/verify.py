@@ -25,8 +25,8 @@ def problems(store: Store) -> Iterator[str]:
         except StoreError as error:
             yield str(error)
             continue
-        if outcomes is not None and (told := _contradiction(record, outcomes)):
-            yield f"{path} contradicts its outcomes: {told}; delete it to run again"
+        if outcomes is not None and (contradiction := _contradiction(record, outcomes)):
+            yield f"{path} contradicts its outcomes: {contradiction}; delete it to run again"
 
 
 def _contradiction(record: Record, outcomes: QueryPredictions) -> str | None:

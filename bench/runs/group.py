@@ -1,7 +1,7 @@
 """A group of runs on one task, backbone and precision: encoded together, then measured and scored one by one."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -86,31 +86,30 @@ class RunGroup:
             The runs with their status.
         """
         entries = []
-        for spec, episodes in specs:
-            id_ = planned(spec, episodes, self.data, self.backbone, self.devices).id
-            try:
-                recorded = not self.force and self.report.store.finished(id_) is not None
-            except StoreError as error:  # a damaged file costs its own run only
-                self.report.problem(str(error))
-                continue
-            if recorded:
-                entries.append(PlanEntry(spec, id_, "recorded"))
-            elif (reason := refusal(spec)) is not None:
-                entries.append(PlanEntry(spec, id_, "skipped", reason))
+        for run, recorded in self._looked_up(specs):
+            if recorded is not None:
+                entries.append(PlanEntry(run.spec, run.id, "recorded"))
+            elif (reason := refusal(run.spec)) is not None:
+                entries.append(PlanEntry(run.spec, run.id, "skipped", reason))
             else:
-                entries.append(PlanEntry(spec, id_, "to run"))
+                entries.append(PlanEntry(run.spec, run.id, "to run"))
         return entries
 
-    def _not_recorded(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlannedRun]:
-        """The runs without a finished record; finished ones are reported."""
-        pending = []
+    def _looked_up(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> Iterator[tuple[PlannedRun, Record | None]]:
+        """Planned runs with their finished records, None where there is none; a damaged record leaves out its run."""
         for spec, episodes in specs:
             run = planned(spec, episodes, self.data, self.backbone, self.devices)
             try:
                 recorded = None if self.force else self.report.store.finished(run.id)
             except StoreError as error:  # a damaged file costs its own run only
                 self.report.problem(str(error))
-                continue
+            else:
+                yield run, recorded
+
+    def _not_recorded(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlannedRun]:
+        """The runs without a finished record; finished ones are reported."""
+        pending = []
+        for run, recorded in self._looked_up(specs):
             if recorded is None:
                 pending.append(run)
             else:

@@ -23,7 +23,7 @@ PROJECT = "faast-bench"
 
 
 class Tracker(Protocol):
-    """Is told of every run that is made."""
+    """Receives every run that is made."""
 
     def begin(self, id_: str, spec: RunSpec) -> None:
         """A run begins, whose record will have this id."""
@@ -42,8 +42,13 @@ def display_name(spec: RunSpec) -> str:
 
 def log_record(logger: "Logger", record: Record) -> None:
     """Config, budget, curve of the loss and all numbers of a record, to any of Lightning's loggers."""
-    told = {"status": record.status, "reason": record.reason, "limits": record.limits, "violations": record.violations}
-    logger.log_hyperparams({**record.identity, **told, "provenance": record.provenance})
+    outcome = {
+        "status": record.status,
+        "reason": record.reason,
+        "limits": record.limits,
+        "violations": record.violations,
+    }
+    logger.log_hyperparams({**record.identity, **outcome, "provenance": record.provenance})
     for step, loss in record.notes.get("loss_curve", []):
         logger.log_metrics({"train/loss": loss}, step=step)
     logger.log_metrics(metrics(record), step=record.costs.steps + 1 if record.costs else 0)

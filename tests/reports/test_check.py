@@ -18,7 +18,7 @@ def baseline(tmp_path_factory):
 
 def found(baseline, now, verdict="regression"):
     made = checks(list(baseline), list(now), both(baseline, now))
-    return {(check.row, check.what): check.told for check in made if check.verdict == verdict}
+    return {(check.row, check.what): check.finding for check in made if check.verdict == verdict}
 
 
 def test_twenty_reruns_of_the_same_code_find_nothing(baseline, tmp_path):

@@ -1,8 +1,8 @@
-"""Methods over tasks: who is counted, and how it is told."""
+"""Methods over tasks: which methods are counted, and the paragraph of a table."""
 
 import pytest
 
-from bench.reports.overview import overview, told
+from bench.reports.overview import overview, overview_text
 from bench.reports.rows import rows
 from bench.reports.tables import FORMATS
 from tests.helpers.records import made
@@ -31,10 +31,10 @@ def test_methods_are_ranked_by_their_means_over_shots_of_each_task():
     assert found.mean_rank == {"a": 1, "b": 2, "c": 3}
     assert found.normalised == {"a": 100, "b": 50, "c": 0}
     assert found.groups == [["a", "b", "c"]]  # two tasks tell nothing apart
-    assert told(found).startswith(
+    assert overview_text(found).startswith(
         "Over 2 tasks, mean rank (normalised mean, 0 the worst and 100 the best): a 1.00 (100), b"
     )
-    assert "closer than 2.34 cannot be told apart: a, b, c." in told(found)
+    assert "closer than 2.34 cannot be told apart: a, b, c." in overview_text(found)
 
 
 def test_a_lower_perplexity_ranks_first():
@@ -45,7 +45,7 @@ def test_only_methods_with_all_scores_are_counted():
     found = overview(board(without={("u", "b", 5)}))
     assert found.mean_rank == {"a": 1, "c": 2}
     assert found.critical_difference is None
-    assert told(found).endswith("a 1.00 (100), c 2.00 (0).")
+    assert overview_text(found).endswith("a 1.00 (100), c 2.00 (0).")
 
 
 @pytest.mark.parametrize("few", [{"tasks": "t"}, {"shots": (0,)}, {"without": {("t", "b", 1), ("u", "c", 5)}}])
