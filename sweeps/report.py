@@ -11,7 +11,7 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import StoreError
-from bench.runs.trackers import WandbTracker
+from bench.runs.trackers import LightningTracker
 from bench.spec.suite import task_slug
 from bench.toolkit.files import write_atomic
 from sweeps.study import REASON, Sweep
@@ -106,22 +106,16 @@ def _table(sweep: Sweep) -> str:
     return f"<ul>{''.join(rows)}</ul><ul>{''.join(reasons)}</ul>"
 
 
-def track(sweep: Sweep, tracker: WandbTracker) -> None:
-    """A study as one W&B run: its definition, each trial as a step, and the plots."""
-    import wandb
-
-    logger = tracker.logger(
-        sweep.name[-8:] + "-study", sweep.name, group=task_slug(sweep.spec.task, sweep.spec.prompt), job_type="sweep"
-    )
-    try:
-        logger.log_hyperparams({**sweep.spec.model_dump(mode="json"), "validation": sweep.trials.validation})
+def track(sweep: Sweep, tracker: LightningTracker) -> None:
+    """Log a study as one run: its definition, each trial as a step, and the plots."""
+    group = task_slug(sweep.spec.task, sweep.spec.prompt)
+    metric = {"metric": sweep.trials.metric.name, "unit": sweep.trials.metric.label}
+    with tracker.open(sweep.name[-8:] + "-study", sweep.name, group, "sweep") as logger:
+        logger.log_hyperparams({**sweep.spec.model_dump(mode="json"), **metric, "validation": sweep.trials.validation})
         for trial in sweep.ended():
             numbers = {name: value for name, value in trial.params.items() if isinstance(value, int | float)}
             metrics = {f"config/{name}": float(value) for name, value in numbers.items()}
             if trial.state is TrialState.COMPLETE:
                 metrics |= dict(zip(sweep.spec.objectives, trial.values, strict=True))
             logger.log_metrics({"trial": float(trial.number), **metrics}, step=trial.number)
-        # Drawn by plotly on the page; W&B takes the same figures.
-        logger.experiment.log({f"plots/{name}": wandb.Plotly(figure) for name, figure in figures(sweep).items()})
-    finally:
-        wandb.finish()
+        tracker.log_figures(logger, figures(sweep))

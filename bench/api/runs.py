@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.contracts.errors import UsageError, did_you_mean
+from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import RunSpec, Suite
 from bench.toolkit.extras import import_extra
@@ -18,11 +19,9 @@ from bench.toolkit.extras import import_extra
 if TYPE_CHECKING:
     from bench.runs.report import Reporter
     from bench.runs.runner import Runner
-    from bench.runs.trackers import Tracker
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Logger = Literal["wandb", "tensorboard", "csv", "mlflow", "none"]
 MeasureIn = Literal["subprocess", "inline"]
 DESCRIBE_RUNS = (*RunOptions.model_fields, "method")
 """Parameters of ``run`` that say what is run; the others say how."""
@@ -57,7 +56,7 @@ def run(
     store: str | PathLike[str] = "runs",
     force: bool = False,
     measure_in: MeasureIn = "subprocess",
-    logger: Logger = "wandb",
+    logger: str = "wandb",
     progress: bool = True,
 ) -> Results:
     """Run a suite, or all combinations of tasks, methods, shots and seeds, and keep one record of each run.
@@ -95,7 +94,8 @@ def run(
         force: Run again what is recorded.
         measure_in: Where costs are measured: in "subprocess" each episode has a fresh process; "inline" starts sooner,
             and its memory is approximate.
-        logger: Tracker beside the store; W&B is offline without a key, "none" is no tracker.
+        logger: Tracker beside the store: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a
+            key.
         progress: Show progress and problems on standard error.
 
     Returns:
@@ -171,7 +171,7 @@ class Call:
     how: Mapping[str, Any]
     data: Path | None
     store: Path
-    trackers: "tuple[Tracker, ...]"
+    trackers: tuple[LightningTracker, ...]
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> "Call":
@@ -195,7 +195,9 @@ class Call:
         data, store = how["data"], Path(how["store"])
         if data is not None and not Path(data).is_dir():
             raise UsageError(f"--data needs a folder, got {data}")
-        return cls(suite, how, None if data is None else Path(data), store, _trackers(how["logger"], store, suite.name))
+        return cls(
+            suite, how, None if data is None else Path(data), store, make_trackers(how["logger"], store, suite.name)
+        )
 
     def run(self) -> Results:
         """Execute the runs."""
@@ -252,15 +254,3 @@ class Call:
 
         report = runner.reporter.problem
         return TuneAll(self.how["tune_seconds"], self.data, runner.devices, self.store / "studies", report)(specs)
-
-
-def _trackers(logger: str, store: Path, group: str) -> "tuple[Tracker, ...]":
-    from bench.runs.trackers import LOGGERS, LoggerTracker, WandbTracker
-
-    if logger == "wandb":
-        return (WandbTracker(store, group=group),)
-    if logger == "none":
-        return ()
-    if logger not in LOGGERS:
-        raise did_you_mean("loggers", logger, [*LOGGERS, "wandb", "none"])
-    return (LoggerTracker(store, logger, group=group),)

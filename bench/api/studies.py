@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bench.contracts.errors import UsageError, one_line
 from bench.contracts.validation import validated
+from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
 from bench.spec.names import check_plugins
@@ -75,7 +76,7 @@ def sweep(
     accelerator: str = "auto",
     data: str | PathLike[str] | None = None,
     out: str | PathLike[str] = "studies",
-    logger: Literal["wandb", "none"] = "wandb",
+    logger: str = "wandb",
 ) -> Study:
     """Tune a method by a validation score on support data, and write the best config.
 
@@ -107,7 +108,7 @@ def sweep(
         accelerator: Lightning accelerator.
         data: Folder of local data sets; by default each task's own source.
         out: Folder of studies; it is created.
-        logger: Tracker of trials; W&B is offline without a key, "none" is no tracker.
+        logger: Tracker of trials: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a key.
 
     Returns:
         The best config and where it was written.
@@ -120,6 +121,7 @@ def sweep(
         >>> study = bench.sweep(task="digits", method="faast", shots=5, trials=20)  # doctest: +SKIP
         >>> bench.run(task="digits", config=study.folder / "best.yaml", shots=5)  # doctest: +SKIP
     """
+    trackers = make_trackers(logger, Path(out))
     spec, storage_of_study = _spec(locals()), storage or fspath(Path(out) / "journal.log")
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.runs.signals import interrupts
@@ -137,7 +139,7 @@ def sweep(
     folder.mkdir(parents=True, exist_ok=True)
     best.write(folder / "best.yaml")
     write_page(made, folder / "report.html")
-    hints = _track(made, Path(out)) if logger == "wandb" else ()
+    hints = tuple(hint for tracker in trackers for hint in _track(made, tracker))
     return Study(best, folder, summary(made), tuple(pareto_lines(made)), hints)
 
 
@@ -147,19 +149,18 @@ def _folder(data: str | PathLike[str] | None) -> Path | None:
     return None if data is None else Path(data)
 
 
-def _track(study: "Sweep", folder: Path) -> tuple[str, ...]:
-    """Send a study to W&B; returns notes for the user."""
-    from bench.runs.trackers import WandbTracker
+def _track(study: "Sweep", tracker: LightningTracker) -> list[str]:
+    """Log a study; returns notes for the user."""
     from sweeps.report import track
 
-    tracker, notes = WandbTracker(folder), []
+    notes = []
     try:
         track(study, tracker)
     except Exception as error:  # a tracker's failure is never the study's
         notes.append(f"tracking failed, the study is kept: {type(error).__name__}: {one_line(error)}")
     if hint := tracker.hint():
         notes.append(hint)
-    return tuple(notes)
+    return notes
 
 
 def _spec(given: Mapping[str, Any]) -> "SweepSpec":

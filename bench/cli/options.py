@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from bench.runs.trackers import CHOICES
+
 StoreOption = Annotated[Path, typer.Option("--store", envvar="BENCH_STORE", help="Folder of records.")]
 DEFAULT_STORE = Path("runs")
 DataOption = Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")]
 OnlyTasks = Annotated[list[str] | None, typer.Option(help="Only these tasks: commas or repetition.")]
+LoggerOption = Annotated[str, typer.Option(help=f"Tracker: {', '.join(CHOICES)}; W&B is offline without a key.")]
 LISTED = "commas or repetition"

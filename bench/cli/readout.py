@@ -1,12 +1,15 @@
 """``bench readout``: train readouts, or import released ones."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bench.cli.options import LoggerOption
+from bench.runs.trackers import CsvTracker, LightningTracker, make_trackers
 
 if TYPE_CHECKING:
     from bench.readouts.session import Session
@@ -25,13 +28,6 @@ class TrainingPrecision(StrEnum):
 
     FLOAT32 = "32-true"
     BFLOAT16 = "bf16-mixed"
-
-
-class TrainingLogger(StrEnum):
-    """Where the loss of each step goes."""
-
-    WANDB = "wandb"
-    CSV = "csv"
 
 
 OutOption = Annotated[
@@ -59,7 +55,7 @@ def train(
         TrainingPrecision | None, typer.Option(help="By default bf16-mixed on a GPU, 32-true elsewhere.")
     ] = None,
     data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
-    logger: Annotated[TrainingLogger, typer.Option(help="W&B is offline without a key.")] = TrainingLogger.WANDB,
+    logger: LoggerOption = "wandb",
 ) -> None:
     """Train the readouts of middle memories while the backbone stays as it is."""
     from bench.engine.trainer import DeviceOptions, quiet_lightning
@@ -67,6 +63,8 @@ def train(
     from bench.readouts.session import Session
     from bench.readouts.training import Recipe
 
+    target = out or _named(backbone)
+    trackers = make_trackers(logger, target.parent)
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     if precision is None:
@@ -74,7 +72,7 @@ def train(
     devices = devices.with_precision(precision.value)
     devices.device_name()
     recipe = Recipe(steps, memories, window, batch, lr, warmup, alpha=alpha, seed=seed)
-    session = Session(backbone, read_corpus(corpus, data), recipe, out or _named(backbone), resume=resume)
+    session = Session(backbone, read_corpus(corpus, data), recipe, target, resume=resume)
     total = session.recipe.steps
     shown = max(1, total // 10)
 
@@ -82,7 +80,7 @@ def train(
         if step % shown == 0 or step == 1:
             typer.echo(f"step {step} of {total}: loss {loss:.4f}", err=True)
 
-    with _logging(session, logger) as lightning_logger:
+    with _logging(session, trackers) as lightning_logger:
         done = session.train(devices, every=every, logger=lightning_logger, on_step=on_step)
     some = max(1, total // 10)
     before, after = (sum(part) / len(part) for part in (done.losses[:some], done.losses[-some:]))
@@ -108,33 +106,28 @@ def import_(
 
 
 @contextmanager
-def _logging(session: "Session", wanted: TrainingLogger) -> Iterator[Any]:
-    """Lightning's logger for a training, ended in the end; CSV where W&B cannot be used."""
-    from lightning.pytorch.loggers import CSVLogger
-
+def _logging(session: "Session", trackers: tuple[LightningTracker, ...]) -> Iterator[Any]:
+    """Lightning's logger for a training, finished at the end; CSV where the tracker cannot be used, False for none."""
     from bench.contracts.errors import one_line
-    from bench.runs.trackers import WandbTracker
     from bench.toolkit.files import text_hash
 
-    if wanted is TrainingLogger.WANDB:
-        tracker = WandbTracker(session.out.parent)
+    if not trackers:
+        yield False
+        return
+    # The same training has the same id, so that a resumed one continues its W&B run.
+    place = (text_hash(str(session.identity))[:16], f"readouts-{session.out.stem}", "readouts", "readouts")
+    (tracker,) = trackers
+    with ExitStack() as stack:
         try:
-            # The same training has the same id, so that a resumed one goes on in its W&B run.
-            made = tracker.logger(text_hash(str(session.identity))[:16], f"readouts-{session.out.stem}")
+            made = stack.enter_context(tracker.open(*place))
             made.log_hyperparams(session.identity)
         except Exception as error:
-            typer.echo(f"W&B cannot be used, losses go to a CSV file: {one_line(error)}", err=True)
-        else:
-            import wandb
-
-            try:
-                yield made
-            finally:
-                wandb.finish()
-            if hint := tracker.hint():
-                typer.echo(hint, err=True)
-            return
-    yield CSVLogger(session.out.parent, name=f"{session.out.stem}-losses", flush_logs_every_n_steps=1)
+            typer.echo(f"{tracker.name} cannot be used, losses go to a CSV file: {one_line(error)}", err=True)
+            tracker = CsvTracker(session.out.parent)
+            made = stack.enter_context(tracker.open(*place))
+        yield made
+    if hint := tracker.hint():
+        typer.echo(hint, err=True)
 
 
 def _named(source: str) -> Path:

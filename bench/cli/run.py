@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.api.runs import Logger, MeasureIn
-from bench.cli.options import DEFAULT_STORE, LISTED, DataOption, StoreOption
+from bench.api.runs import MeasureIn
+from bench.cli.options import DEFAULT_STORE, LISTED, DataOption, LoggerOption, StoreOption
 
 
 def run(
@@ -69,7 +69,7 @@ def run(
             help="Measure costs in a fresh process per episode, or in this one: starts sooner, memory is rough."
         ),
     ] = "subprocess",
-    logger: Annotated[Logger, typer.Option(help="Tracker; W&B is offline without a key.")] = "wandb",
+    logger: LoggerOption = "wandb",
 ) -> None:
     """Run a suite, or a grid given by options, and print its table.
 

@@ -1,12 +1,12 @@
 """``bench sweep``: look for the best config of a method on support data."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from bench import api
-from bench.cli.options import LISTED, DataOption
+from bench.cli.options import LISTED, DataOption, LoggerOption
 
 
 def sweep(
@@ -46,7 +46,7 @@ def sweep(
     precision: Annotated[str | None, typer.Option(help="Lightning precision of the backbone.")] = None,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="Folder of studies.")] = Path("studies"),
-    logger: Annotated[Literal["wandb", "none"], typer.Option(help="Tracker; W&B is offline without a key.")] = "wandb",
+    logger: LoggerOption = "wandb",
 ) -> None:
     """Tune a method by a validation score on support data, and write the best config.
 

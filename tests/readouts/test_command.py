@@ -28,7 +28,7 @@ def test_train_import_and_run_from_the_command_line(bench: Any, folder: Path, te
     assert code == 0, err
     assert "--set faast@hidden_states.readouts=made/mine.safetensors" in out
     assert "step 3 of 3: loss" in err
-    (losses,) = (tmp_path / "made").glob("mine-losses/*/metrics.csv")
+    (losses,) = (tmp_path / "made").glob("csv/readouts-mine/*/metrics.csv")
     assert len(losses.read_text().splitlines()) == 4
 
     code, out, err = bench("readout", "import", "made/mine.safetensors")
@@ -71,8 +71,8 @@ def test_wandb_that_cannot_start_gives_way_to_csv(
     train = ["readout", "train", "--backbone", f"hf:{folder}", "--corpus", text, "--window", 32, "--accelerator", "cpu"]
     code, _, err = bench(*train, "--steps", 2, "--out", "a.safetensors")
     assert code == 0, err
-    assert "W&B cannot be used, losses go to a CSV file" in err
-    assert list(tmp_path.glob("a-losses/*/metrics.csv"))
+    assert "wandb cannot be used, losses go to a CSV file" in err
+    assert list(tmp_path.glob("csv/readouts-a/*/metrics.csv"))
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -11,7 +11,7 @@ from bench.contracts import UsageError
 from bench.reports.rows import rows
 from bench.reports.wandb_board import log_leaderboard
 from bench.results.store import Store
-from bench.runs.trackers import LoggerTracker, WandbTracker, metrics
+from bench.runs.trackers import TRACKERS, WandbTracker, make_trackers, metrics
 from tests.helpers.records import record
 
 BLOCK = 32 * 1024
@@ -164,7 +164,7 @@ def test_the_system_is_sampled_while_the_run_is_made(keyless):
 def test_other_loggers_keep_the_same_numbers(kind, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     given = record(notes={"loss_curve": CURVE})
-    tracker = LoggerTracker(tmp_path, kind, group="suite")
+    tracker = TRACKERS[kind](tmp_path, "suite")
     assert tracker.hint() is None
     tracker.begin(given.id, given.spec)
     tracker(given)
@@ -206,10 +206,13 @@ def from_mlflow(folder):
 
 
 def test_a_logger_that_is_not_installed_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.runs.trackers.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.runs.trackers.loggers.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="--logger mlflow needs the package mlflow; pip install mlflow"):
-        LoggerTracker(tmp_path, "mlflow")
-    assert LoggerTracker(tmp_path, "csv")
+        make_trackers("mlflow", tmp_path)
+    assert make_trackers("csv", tmp_path)
+    assert make_trackers("none", tmp_path) == ()
+    with pytest.raises(UsageError, match="loggers has no 'wand'; did you mean 'wandb'"):
+        make_trackers("wand", tmp_path)
 
 
 def test_a_server_that_is_away_costs_one_try_and_no_record(keyless, monkeypatch):

@@ -1,0 +1,111 @@
+"""Other loggers of Lightning as trackers."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.contracts.errors import UsageError
+from bench.results.record import Record
+from bench.runs.trackers.interface import PROJECT
+from bench.runs.trackers.record_log import display_name, log_record
+from bench.spec.suite import RunSpec, task_slug
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+
+class LoggerTracker(ABC):
+    """Logs with another of Lightning's loggers, below the given folder, in a folder of the logger's name.
+
+    Attributes:
+        name: Name of the tracker and of its folder.
+        needs: Packages of which one is needed.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, folder: Path, group: str | None = None) -> None:
+        """Raises UsageError if the logger's package is not installed."""
+        self.folder, self.group = folder / self.name, group
+        if self.needs and not any(find_spec(package) for package in self.needs):
+            raise UsageError(
+                f"--logger {self.name} needs the package {' or '.join(self.needs)}; pip install {self.needs[0]}"
+            )
+
+    def begin(self, id_: str, spec: RunSpec) -> None:  # noqa: B027 (nothing is open during a run)
+        """There is nothing to open."""
+
+    def __call__(self, record: Record) -> None:
+        """Log a record."""
+        spec = record.spec
+        group = self.group or task_slug(spec.task, spec.prompt)
+        logger = self._logger(record.id, display_name(spec), {"group": group, "status": record.status})
+        log_record(logger, record)
+        logger.finalize("success" if record.status == "ok" else "failed")
+
+    @contextmanager
+    def open(self, id_: str, name: str, group: str, job_type: str) -> Iterator["Logger"]:
+        """A logger of its own."""
+        logger = self._logger(id_, name, {"group": group, "job_type": job_type})
+        status = "failed"
+        try:
+            yield logger
+            status = "success"
+        finally:
+            logger.finalize(status)
+
+    def log_figures(self, logger: "Logger", figures: Mapping[str, Any]) -> None:  # noqa: B027 (nothing to log)
+        """These loggers show no figures; the report's page has them."""
+
+    def hint(self) -> str | None:
+        """Where it is."""
+        return f"logged to {self.folder}" if self.folder.exists() else None
+
+    @abstractmethod
+    def _logger(self, id_: str, name: str, tags: dict[str, str]) -> "Logger":
+        """Lightning's logger of one run."""
+
+
+class TensorBoardTracker(LoggerTracker):
+    """Logs to TensorBoard's event files."""
+
+    name = "tensorboard"
+    needs = ("tensorboard", "tensorboardX")
+
+    def _logger(self, id_: str, name: str, tags: dict[str, str]) -> "Logger":
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return TensorBoardLogger(self.folder, name=name, version=id_)
+
+
+class CsvTracker(LoggerTracker):
+    """Logs to files ``metrics.csv``."""
+
+    name = "csv"
+
+    def _logger(self, id_: str, name: str, tags: dict[str, str]) -> "Logger":
+        from lightning.pytorch.loggers import CSVLogger
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return CSVLogger(self.folder, name=name, version=id_, flush_logs_every_n_steps=1)
+
+
+class MlflowTracker(LoggerTracker):
+    """Logs to MLflow, whose server is that of MLFLOW_TRACKING_URI; it gives runs ids of its own, ours is in a tag."""
+
+    name = "mlflow"
+    needs = ("mlflow",)
+
+    def _logger(self, id_: str, name: str, tags: dict[str, str]) -> "Logger":
+        from lightning.pytorch.loggers import MLFlowLogger
+
+        # Without a server plain files do: MLflow needs permission to write them, and a database needs more packages.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or self.folder.absolute().as_uri()
+        return MLFlowLogger(PROJECT, name, tracking_uri=uri, tags={"bench_id": id_, **tags})

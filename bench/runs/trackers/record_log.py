@@ -1,0 +1,53 @@
+"""What trackers log of a record: its facts, its numbers and the curve of its loss."""
+
+from typing import TYPE_CHECKING, Any
+
+from bench import registry
+from bench.results.record import Record
+from bench.spec.axes import AXES
+from bench.spec.suite import RunSpec, task_slug
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+
+def display_name(spec: RunSpec) -> str:
+    """What a run is called where people look at many."""
+    return f"{task_slug(spec.task, spec.prompt)}-{spec.method}-{spec.shots}shot-seed{spec.seed}"
+
+
+def log_record(logger: "Logger", record: Record) -> None:
+    """Config, budget, curve of the loss and all numbers of a record, to any of Lightning's loggers."""
+    facts: dict[str, Any] = {
+        "status": record.status,
+        "reason": record.reason,
+        "limits": record.limits,
+        "violations": record.violations,
+    }
+    if record.value is not None:
+        metric = registry.make_metric(record.metric)
+        facts |= {"metric": metric.name, "unit": metric.label, "higher_is_better": metric.higher_is_better}
+    logger.log_hyperparams({**record.identity, **facts, "provenance": record.provenance})
+    for step, loss in record.notes.get("loss_curve", []):
+        logger.log_metrics({"train/loss": loss}, step=step)
+    logger.log_metrics(metrics(record), step=record.costs.steps + 1 if record.costs else 0)
+
+
+def metrics(record: Record) -> dict[str, float]:
+    """The numbers of a record under the names they have in a tracker."""
+    numbers: dict[str, Any] = {f"score/{record.metric}": record.value, "score/ci95": record.ci95}
+    if (costs := record.costs) is not None:
+        for name in ("encode", "adapt", "query"):
+            stage = getattr(costs, name)
+            numbers |= {
+                f"seconds/{name}": stage.seconds,
+                f"seconds/{name}_spread": stage.seconds_spread,
+                f"memory/{name}_peak_mb": stage.peak_memory_mb,
+                f"memory/{name}_reserved_mb": stage.reserved_memory_mb,
+                f"flops/{name}": stage.flops,
+            }
+        for axis in AXES:
+            if axis.tracker_name and (value := axis.of_costs(costs)) is not None:
+                numbers[axis.tracker_name] = value / axis.tracker_per
+    numbers |= {f"budget/{axis}": limit for axis, limit in record.limits.items()}
+    return {name: float(value) for name, value in numbers.items() if value is not None}

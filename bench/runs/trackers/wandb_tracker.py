@@ -1,0 +1,130 @@
+"""W&B as a tracker."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from bench.results.record import Record
+from bench.runs.trackers.interface import PROJECT
+from bench.runs.trackers.record_log import display_name, log_record
+from bench.spec.suite import RunSpec, task_slug
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger, WandbLogger
+
+Mode = Literal["online", "offline", "disabled"]
+
+
+class WandbTracker:
+    """Logs records to W&B: one run each, under the record's id, so that a rerun goes on in the same W&B run.
+
+    The W&B run is open while the run is made, so that W&B's own samples of the system are of it.
+    """
+
+    name: ClassVar[str] = "wandb"
+
+    def __init__(self, folder: Path, group: str | None = None) -> None:
+        self.folder, self.group = folder, group
+        self._open: tuple[str, WandbLogger] | None = None
+        # W&B speaks to the terminal by this variable alone before a run has settings.
+        os.environ.setdefault("WANDB_SILENT", "true")
+
+    @cached_property
+    def mode(self) -> Mode:
+        """``WANDB_MODE`` if set; else online where a key is found and accepted, and offline otherwise."""
+        import wandb  # slow to import, and only needed where a record is tracked
+
+        # Makes the client read WANDB_SILENT now; else it warns of what Lightning passes to it.
+        wandb.setup()
+        chosen = os.environ.get("WANDB_MODE")
+        if chosen:
+            return cast(Mode, chosen)
+        try:
+            return "online" if wandb.login(prompt=False) else "offline"
+        except Exception:  # whatever the server or the network says, the run is kept on disk
+            return "offline"
+
+    def begin(self, id_: str, spec: RunSpec) -> None:
+        """Open the W&B run."""
+        self._open = id_, self._started(id_, spec)
+
+    def __call__(self, record: Record) -> None:
+        """Log a record, and end its W&B run."""
+        try:
+            self._log(record)
+        except Exception:
+            if self.mode != "online":
+                raise
+            # A server that went away would cost every further run its time-out.
+            self.__dict__["mode"] = "offline"
+            self._log(record)
+
+    def hint(self) -> str | None:
+        """How to send what was kept on disk, or None if nothing was."""
+        if self.__dict__.get("mode") != "offline":
+            return None
+        return f"W&B runs were kept offline; to send them: wandb sync {self.folder / 'wandb'}/offline-run-*"
+
+    def logger(self, id_: str, name: str, **options: Any) -> "WandbLogger":
+        """Lightning's logger of one W&B run; ``wandb.finish()`` ends it.
+
+        id_: a later logger with the same id goes on in the same run, if it is online.
+        """
+        import wandb
+        from lightning.pytorch.loggers import WandbLogger
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return WandbLogger(
+            project=PROJECT,
+            # W&B's service keeps the working directory of its first use, where a later relative path would end.
+            save_dir=self.folder.absolute(),
+            id=id_,
+            name=name,
+            resume="allow" if self.mode == "online" else None,
+            settings=wandb.Settings(mode=self.mode, silent=True, console="off", disable_git=True),
+            **options,
+        )
+
+    @contextmanager
+    def open(self, id_: str, name: str, group: str, job_type: str) -> Iterator["WandbLogger"]:
+        """A W&B run of its own."""
+        import wandb
+
+        try:
+            yield self.logger(id_, name, group=group, job_type=job_type)
+        finally:
+            wandb.finish()
+
+    def log_figures(self, logger: "Logger", figures: Mapping[str, Any]) -> None:
+        """Log figures as W&B's plots."""
+        import wandb
+
+        run = cast("WandbLogger", logger).experiment
+        run.log({f"plots/{name}": wandb.Plotly(figure) for name, figure in figures.items()})
+
+    def _started(self, id_: str, spec: RunSpec) -> "WandbLogger":
+        made = self.logger(
+            id_,
+            display_name(spec),
+            group=self.group or task_slug(spec.task, spec.prompt),
+            job_type=spec.method,
+            tags=[spec.task, spec.method],
+        )
+        # W&B starts a run when it is first asked for.
+        made.experiment  # noqa: B018
+        return made
+
+    def _log(self, record: Record) -> None:
+        import wandb
+
+        opened, self._open = self._open, None
+        same = opened is not None and opened[0] == record.id
+        made = opened[1] if opened is not None and same else self._started(record.id, record.spec)
+        try:
+            made.experiment.tags = (*made.experiment.tags, record.status)
+            log_record(made, record)
+        finally:
+            wandb.finish()
