@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.costs.worker import ForkedWorker
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import ForkedWorker
 from bench.meters.flops import FlopMeter
 from bench.meters.memory import MIB, memory_meter
 from bench.meters.stage import StageCost, StageMeter

@@ -9,9 +9,9 @@ import torch
 from datasets import Dataset, concatenate_datasets
 
 from bench.contracts import Backbone, LanguageBackbone, Pool
-from bench.costs.payload import in_memory
 from bench.costs.repeats import repeated, stage_costs
 from bench.data.episodes import PADDING, Positions
+from bench.data.payload import in_memory
 from bench.engine.encoding import encode
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter

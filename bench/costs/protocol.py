@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from bench.contracts import Backbone, GradientMethod, InputMode, Kind, MethodConfig
 from bench.costs.budget_fit import fit_parameters, fit_steps, item_counts, limits_of, support_encode_flops
 from bench.costs.encoding import SAMPLE
-from bench.costs.payload import EpisodePayload
 from bench.costs.repeats import leaves_no_repeat, repeated, stage_costs
 from bench.data.batches import EpisodeGroup
+from bench.data.payload import EpisodePayload
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.trainer import DeviceOptions
 from bench.meters.memory import MIB

@@ -8,13 +8,13 @@ import numpy as np
 
 from bench.contracts import Backbone, InputMode, TaskData
 from bench.costs.encoding import encode_costs, one_pass, sample, scaled
-from bench.costs.worker import Worker
 from bench.data.batches import EpisodeSource
 from bench.data.class_embeddings import class_embeddings
 from bench.data.episodes import PADDING
 from bench.data.features import FeatureTable, pool_cache
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import Worker
 from bench.runs.plan import PlannedRun
 from bench.runs.report import Report
 from bench.spec.costs import StageCosts

@@ -8,9 +8,9 @@ import torch
 
 from bench.contracts import Backbone, InputMode, StoreError, TaskData, UsageError
 from bench.contracts.errors import one_line_error
-from bench.costs.worker import OutOfMemoryError, Worker
 from bench.data.episodes import Episodes
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import OutOfMemoryError, Worker
 from bench.results.predictions import QueryPredictions
 from bench.results.provenance import provenance
 from bench.results.record import Record

@@ -10,9 +10,9 @@ from bench import registry
 from bench.contracts import Backbone, TaskData, UsageError
 from bench.contracts.errors import one_line_error
 from bench.contracts.kinds import PromptStyle
-from bench.costs.worker import ForkedWorker, InlineWorker, Worker
 from bench.data.episodes import Episodes, draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import ForkedWorker, InlineWorker, Worker
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.store import Store
 from bench.runs.group import RunGroup

@@ -6,12 +6,12 @@ from typing import Any
 
 from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import limits_of
-from bench.costs.payload import first_episode
 from bench.costs.protocol import CostRequest, CostResult, measure_episode
-from bench.costs.worker import Worker
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
+from bench.data.payload import first_episode
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.scores import score_run

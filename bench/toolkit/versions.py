@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of the harness as far as it decides values; part of every record's identity and of every cache of features.
 
 Raise it by 1 in the same commit as a change of the harness or the toolkit that changes the score of any run: how

@@ -10,10 +10,10 @@ from bench import registry
 from bench.contracts import Kind
 from bench.costs.budget_fit import fit_parameters, limits_of
 from bench.costs.repeats import REPEATS
-from bench.costs.worker import InlineWorker
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.engine.worker import InlineWorker
 from bench.results.store import Store
 from bench.runs.group import RunGroup
 from bench.runs.report import Report

@@ -12,7 +12,7 @@ import torch
 from bench import registry
 from bench.contracts import DataError
 from bench.contracts.errors import ChildError
-from bench.costs.worker import ForkedWorker, OutOfMemoryError
+from bench.engine.worker import ForkedWorker, OutOfMemoryError
 from bench.runs.signals import Interrupted, interrupts
 
 HELD = []
