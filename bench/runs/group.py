@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from bench.contracts import Backbone, InputMode, StoreError, TaskData, UsageError
 from bench.contracts.errors import one_line_error
 from bench.data.episodes import Episodes
+from bench.engine.process_ending import ran_out_of_memory
 from bench.engine.trainer import DeviceOptions
-from bench.engine.worker import OutOfMemoryError, Worker
+from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
 from bench.results.provenance import provenance
 from bench.results.record import Record
@@ -21,8 +20,6 @@ from bench.runs.report import Report
 from bench.runs.single_run import SingleRun
 from bench.spec.expand import refusal
 from bench.spec.suite import RunSpec
-
-OUT_OF_MEMORY = (OutOfMemoryError, MemoryError, torch.OutOfMemoryError)
 
 
 @dataclass
@@ -176,11 +173,11 @@ class RunGroup:
                 provenance=facts,
             )
             return single.run()
-        except OUT_OF_MEMORY as error:
-            reason = f"memory ran out: {one_line_error(error)}"
-            limits = planned_run.spec.budget.limits()
-            return planned_run.record(status="over_budget", reason=reason, limits=limits, provenance=facts), None
         except Exception as error:  # a defect of a plugin leaves the other runs unharmed
+            if ran_out_of_memory(error):
+                reason = f"memory ran out: {one_line_error(error)}"
+                limits = planned_run.spec.budget.limits()
+                return planned_run.record(status="over_budget", reason=reason, limits=limits, provenance=facts), None
             return planned_run.failed(error, self.devices.device_name()), None
         except BaseException:  # an interrupt, which Lightning may turn into an exit
             seconds = time.monotonic() - began

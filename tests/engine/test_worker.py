@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,7 +15,9 @@ import torch
 from bench import registry
 from bench.contracts import DataError
 from bench.contracts.errors import ChildError
-from bench.engine.worker import ForkedWorker, OutOfMemoryError
+from bench.engine import process_ending
+from bench.engine.process_ending import OutOfMemoryError, WorkerEndedError, ending_error, ran_out_of_memory
+from bench.engine.worker import ForkedWorker
 from bench.runs.signals import Interrupted, interrupts
 
 HELD = []
@@ -21,15 +26,29 @@ HELD = []
 def who(backbone, number):
     """Who answers, with what; and a mark that a fresh process must not find."""
     HELD.append(number)
-    return os.getpid(), number, HELD[:-1], float((torch.ones(400, 400) @ torch.ones(400, 400)).sum()), backbone.kinds
+    kinds = backbone and backbone.kinds
+    return os.getpid(), number, HELD[:-1], float((torch.ones(400, 400) @ torch.ones(400, 400)).sum()), kinds
+
+
+def nothing():
+    return None
 
 
 def fail(backbone, error):
     raise error
 
 
-def die(backbone):
-    os.kill(os.getpid(), signal.SIGKILL)
+def end_by(backbone, number):
+    os.kill(os.getpid(), number)
+
+
+def allocate(backbone):
+    return torch.empty(2**55, dtype=torch.uint8)
+
+
+def load(backbone, workers):
+    loader = torch.utils.data.DataLoader([1, 2, 3, 4], num_workers=workers)
+    return sum(int(batch.sum()) for batch in loader)
 
 
 def sleep(backbone, seconds):
@@ -62,10 +81,81 @@ def test_errors_come_back_as_they_are(fresh):
     assert fresh.call(who, 3)[1] == 3
 
 
-def test_a_process_that_is_killed_ran_out_of_memory(fresh):
-    with pytest.raises(OutOfMemoryError, match="signal 9"):
-        fresh.call(die)
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGKILL"])
+def test_a_process_ended_by_a_signal_is_no_lack_of_memory(fresh, name):
+    with pytest.raises(WorkerEndedError, match=f"ended by {name}"):
+        fresh.call(end_by, getattr(signal, name))
     assert fresh.call(who, 4)[1] == 4
+
+
+def test_torch_says_that_memory_ran_out(fresh):
+    with pytest.raises(OutOfMemoryError, match="can't allocate memory"):
+        fresh.call(allocate)
+    assert not ran_out_of_memory(RuntimeError("some defect"))
+
+
+def test_the_kernel_says_that_memory_ran_out(tmp_path, monkeypatch):
+    counter = tmp_path / "memory.events"
+    monkeypatch.setattr(process_ending, "COUNTERS", (counter,))
+    counter.write_text("oom 7\noom_kill 2\n")
+    before = process_ending.kernel_kills()
+    assert isinstance(ending_error(-signal.SIGKILL, before), WorkerEndedError)
+    counter.write_text("oom 8\noom_kill 3\n")
+    assert isinstance(ending_error(-signal.SIGKILL, before), OutOfMemoryError)
+    assert isinstance(ending_error(-signal.SIGSEGV, before), WorkerEndedError)
+
+
+def test_features_need_no_shared_memory(fresh, monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch.UntypedStorage, "_share_fd_cpu_", full)
+    monkeypatch.setattr(torch.UntypedStorage, "_share_filename_cpu_", full)
+    assert fresh.call(who, torch.ones(3))[1].tolist() == [1, 1, 1]
+
+
+def test_a_call_can_have_data_workers(fresh):
+    assert fresh.call(load, 2) == 10
+
+
+ABANDONING = """
+import os, signal, sys, threading
+import psutil
+from bench.engine.worker import ForkedWorker
+from tests.engine.test_worker import nothing, sleep, who
+
+
+def end():
+    print(*(child.pid for child in psutil.Process(worker._server.pid).children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    worker = ForkedWorker(nothing)
+    worker.call(who, 1)
+    print(worker._server.pid, flush=True)
+    if sys.argv[1] == "killed":
+        threading.Timer(0.5, end).start()
+        worker.call(sleep, 60)
+"""
+
+
+@pytest.mark.parametrize(("how", "status", "processes"), [("killed", -signal.SIGKILL, 2), ("exits", 0, 1)])
+def test_a_server_and_its_child_end_with_the_caller(tmp_path, how, status, processes):
+    script = tmp_path / "abandoning.py"
+    script.write_text(ABANDONING)
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    ran = subprocess.run(
+        [sys.executable, script, how], cwd=root, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == status, ran.stderr
+    started = [int(pid) for pid in ran.stdout.split()]
+    assert len(started) == processes
+    deadline = time.monotonic() + 5
+    while any(map(psutil.pid_exists, started)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(psutil.pid_exists, started))
 
 
 def test_an_interrupt_leaves_no_process_behind():

@@ -1,0 +1,145 @@
+"""The server side of a worker: a process that loads the backbone once and answers each call in a forked child.
+
+The server itself runs no model, keeps to one thread and uses no accelerator, because neither threads nor CUDA survive
+a fork. Requests and answers are plain pickled bytes, so that no tensor needs shared memory.
+"""
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from bench import own_packages
+from bench.contracts import Backbone, BenchError
+from bench.contracts.errors import ChildError, one_line_error
+from bench.engine.process_ending import OutOfMemoryError, ending_error, kernel_kills, ran_out_of_memory
+from bench.engine.trainer import quiet_lightning
+
+FORKS = sys.platform == "linux"
+"""Whether calls run in forks of the server process."""
+PR_SET_PDEATHSIG = 1
+"""Number of the option of Linux's ``prctl`` that names the signal for the end of the parent."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Error of a call, as sent to the caller."""
+
+    error: BaseException
+
+
+def serve(connection: Connection, make: Callable[[], Backbone | None], threads: int, parent: int) -> None:
+    """Load the backbone, then answer calls until the connection closes.
+
+    Args:
+        connection: Receives pickled functions with their arguments, and sends pickled results.
+        make: Makes the backbone.
+        threads: Number of torch's threads in the children.
+        parent: Process id of the caller; the server ends when it does.
+    """
+    _end_with(parent)
+    # The parent handles interrupts and closes the connection.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Plugins are unpickled by the names of their modules.
+    own_packages.put_first()
+    quiet_lightning()
+    # A forked child can start threads only if its parent never did.
+    torch.set_num_threads(1 if FORKS else threads)
+    backbone, broken = None, b""
+    try:
+        backbone = make()
+    except BaseException as error:
+        broken = _failure(error)
+    # The meters collect garbage before each stage: half a second with all loaded objects, some ms without. Freezing
+    # also keeps a collection from writing to, and so copying, memory that forked children share.
+    gc.collect()
+    gc.freeze()
+    while True:
+        try:
+            request = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send_bytes(broken or _served(request, backbone, threads))
+        if not (broken or FORKS):
+            return
+
+
+def _served(request: bytes, backbone: Any, threads: int) -> bytes:
+    try:
+        # Unpickling imports plugins; here it does so once for all calls.
+        function, arguments = pickle.loads(request)
+    except BaseException as error:
+        return _failure(error)
+    del request
+    if FORKS:
+        return _forked(function, backbone, arguments, threads)
+    return _answer(function, backbone, arguments)
+
+
+def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...], threads: int) -> bytes:
+    """``_answer`` in a forked child process."""
+    kills, server = kernel_kills(), os.getpid()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reading)
+            _end_with(server)
+            torch.set_num_threads(threads)
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(_answer(function, backbone, arguments))
+            status = 0
+        finally:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            # _exit skips the exit handlers, which belong to the parent.
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answers:
+        content = answers.read()
+    exitcode = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    # A child that was ended may have written a part of its answer.
+    return content if content and exitcode == 0 else pickle.dumps(Failure(ending_error(exitcode, kills)))
+
+
+def _answer(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...]) -> bytes:
+    """The pickled result of a call, or its pickled failure."""
+    try:
+        return pickle.dumps(function(backbone, *arguments))
+    except BaseException as error:
+        return _failure(error)
+
+
+def _failure(error: BaseException) -> bytes:
+    """An error in pickled form: itself where the caller can act on it, a ChildError where it is a defect."""
+    sent = error
+    if ran_out_of_memory(error) and not isinstance(error, MemoryError | torch.OutOfMemoryError | BenchError):
+        sent = OutOfMemoryError(one_line_error(error))
+    elif not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
+        sent = ChildError(one_line_error(error), "".join(traceback.format_exception(error)))
+    try:
+        # Not every error can be unpickled; its text always can.
+        pickle.loads(pickle.dumps(sent))
+    except Exception:
+        sent = ChildError(one_line_error(error), "".join(traceback.format_exception(error)))
+    return pickle.dumps(Failure(sent))
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends; other systems than Linux close the connection alone."""
+    if not FORKS:
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the kernel was asked
+        os._exit(1)
