@@ -1,4 +1,4 @@
-"""The project's top-level packages, ahead of modules of the same names that a user has.
+"""The project's top-level packages, ahead of a user's modules of the same names.
 
 ``methods``, ``tasks`` and ``sweeps`` are common names: a ``tasks.py`` in the current folder or on ``PYTHONPATH`` comes
 first on ``sys.path`` and would hide the plugins.
@@ -16,14 +16,21 @@ NAMES = ("methods", "tasks", "sweeps")
 
 
 def folder(package: str) -> Path:
-    """The folder of one of the project's packages, given by its dotted name; nothing is imported."""
+    """Folder of one of the project's packages, without an import.
+
+    Args:
+        package: Dotted name.
+
+    Returns:
+        Path of the folder.
+    """
     return PLACE.joinpath(*package.split("."))
 
 
 def put_first() -> None:
-    """Make the names mean this project's packages for the rest of the process and in processes that it starts.
+    """Make the names mean this project's packages for the rest of the process and in its child processes.
 
-    For processes that belong to the program: the command line and its workers.
+    For processes of the program: the command line and its workers.
     """
     if not sys.path or sys.path[0] != str(PLACE):
         sys.path.insert(0, str(PLACE))
@@ -33,9 +40,9 @@ def put_first() -> None:
 
 @contextmanager
 def first() -> Iterator[None]:
-    """Make the names mean this project's packages for a while; what a user imported before is back afterwards.
+    """Context in which the names mean this project's packages; a user's modules are restored at the end.
 
-    For a process that is the user's: a notebook or a service that imports ``bench``.
+    For a process of the user: a notebook or a service that imports ``bench``.
     """
     foreign = _foreign()
     for name in foreign:
@@ -49,7 +56,7 @@ def first() -> Iterator[None]:
 
 
 def _foreign() -> dict[str, ModuleType]:
-    """Imported modules with a name of the project's that are somebody else's."""
+    """Imported modules with one of the names that are not the project's."""
     found = {name: sys.modules[name] for name in NAMES if name in sys.modules}
     own = {name: [str(folder(name))] for name in NAMES}
     return {

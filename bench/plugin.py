@@ -1,4 +1,4 @@
-"""A plugin: where it was found, and what can be read of it without importing it."""
+"""Plugin: where it is, and what its source declares, read without an import."""
 
 import ast
 from contextlib import nullcontext
@@ -19,7 +19,14 @@ OWN = "bench"
 
 @dataclass(frozen=True)
 class Plugin:
-    """Where a plugin was found. ``module`` can be imported; ``origin`` says who ships it."""
+    """An installed plugin.
+
+    Attributes:
+        name: Name for users.
+        module: Dotted name of the module.
+        attribute: Name of the class in the module.
+        origin: Distribution that ships it; OWN for the project's own plugins.
+    """
 
     name: str
     module: str
@@ -27,7 +34,14 @@ class Plugin:
     origin: str
 
     def path(self) -> Path:
-        """The plugin's source file, found without running it."""
+        """Path of the plugin's source file; the file is not run.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: If the module is not installed.
+        """
         if self.origin == OWN:
             place = own_packages.folder(self.module)
             return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
@@ -46,7 +60,14 @@ class Plugin:
         return (ast.get_docstring(self._parsed()) or "").partition("\n")[0]
 
     def variants(self) -> dict[str, str]:
-        """Arguments that a task declares as ``variants``, with their summaries; read without importing it."""
+        """Arguments in a task's ``variants``, read without an import.
+
+        Returns:
+            Summaries by argument.
+
+        Raises:
+            UsageError: If ``variants`` is not a literal.
+        """
         classes = [node for node in self._parsed().body if isinstance(node, ast.ClassDef)]
         for statement in (each for definition in classes for each in definition.body):
             match statement:
@@ -64,7 +85,7 @@ class Plugin:
         return {}
 
     def sites(self) -> tuple[Site, ...]:
-        """The sites of a method that has a choice of them, read from its source without running it."""
+        """Sites of a method with a choice of them, read without an import."""
         body = self._parsed().body
         value = _assignments(body).get(self.attribute)
         name = value.id if isinstance(value, ast.Name) else self.attribute
@@ -83,7 +104,14 @@ class Plugin:
             raise UsageError(f"plugin {self.name!r} of {self.origin} is no Python: {path}: {error}") from None
 
     def load(self) -> Any:
-        """Import the plugin's class."""
+        """Import the plugin's class.
+
+        Returns:
+            The class.
+
+        Raises:
+            UsageError: If the module cannot be imported or has no such class.
+        """
         try:
             with own_packages.first() if self.origin == OWN else nullcontext():
                 module = import_module(self.module)

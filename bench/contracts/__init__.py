@@ -1,4 +1,4 @@
-"""What plugin authors subclass and receive: task, backbone, method, metric, data, config.
+"""Base classes and types of plugins: task, backbone, method, metric, data, config.
 
 Plugins import this package, ``bench.toolkit`` and nothing else of the harness. Names are imported on first use, so that
 commands that need an error class alone do not import torch.

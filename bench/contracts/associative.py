@@ -1,4 +1,4 @@
-"""Memories of key-value pairs, and methods that mix a memory's answer on features with the zero-shot prior."""
+"""Memories of key-value pairs, and methods that mix a memory's value on features with the zero-shot prior."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -14,16 +14,19 @@ from bench.contracts.method import ForwardMethod, ProblemShape
 
 
 class Memory(nn.Module, ABC):
-    """Pairs of keys and values, compiled or stored, that answer a key with a value.
+    """Memory of key-value pairs, compiled or stored, that maps a key to a value.
 
     Batched over episodes; the same class serves both sites, cached features and hidden states.
     """
 
     @abstractmethod
     def observe(self, keys: Tensor, values: Tensor, mask: Tensor) -> None:
-        """Take in pairs.
+        """Store a batch of pairs.
 
-        keys: ``[episode, item, dim_k]``; values: ``[episode, item, dim_v]``; mask: ``[episode, item]``.
+        Args:
+            keys: ``[episode, item, dim_k]``.
+            values: ``[episode, item, dim_v]``.
+            mask: ``[episode, item]``, False for padding.
         """
 
     def solve(self) -> None:
@@ -32,22 +35,34 @@ class Memory(nn.Module, ABC):
 
     @abstractmethod
     def read(self, keys: Tensor) -> Tensor:
-        """``[episode, item, dim_v]``, the memory's answer to ``keys [episode, item, dim_k]``."""
+        """Values recalled for keys.
+
+        Args:
+            keys: ``[episode, item, dim_k]``.
+
+        Returns:
+            ``[episode, item, dim_v]``.
+        """
 
 
 class AssociativeMethod(ForwardMethod):
-    """A memory on features: its answer is mixed with the prior by ``r = N / (N0 + N)`` (arXiv 2605.04651).
+    """Memory on features, mixed with the prior by the share ``r = N / (N0 + N)`` of N items (arXiv 2605.04651).
 
-    A subclass gives ``make_memory``; one whose memory is not of pairs overrides observe, solve and recall.
+    A subclass defines ``make_memory``; one whose memory does not hold pairs overrides observe, solve and recall.
+
+    Attributes:
+        linear_in_values: True where the recalled value is a linear function of the stored values. A classification task
+            has only ``n_way`` distinct values. Such a memory stores one-hot labels, and what it recalls is multiplied
+            by the class embeddings: the same result from a smaller state.
+        prior_strength: N0, the number of labelled examples that the prior counts for.
+        stores_labels: Whether the memory stores one-hot labels in place of class embeddings.
+        memory_dim: Width of a stored value.
+        memory: The memory.
+        count: ``[episode]``, number of observed items.
     """
 
     Config: ClassVar[type[MethodConfig]] = AssociativeConfig
     linear_in_values: ClassVar[bool] = False
-    """True where the memory's answer is a linear function of the stored values.
-
-    A classification task has but ``n_way`` distinct values. Such a memory is then given labels, one-hot,
-    and its answer is multiplied by the class values: the same answer from a smaller state.
-    """
 
     def __init__(self, config: AssociativeConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
@@ -63,28 +78,53 @@ class AssociativeMethod(ForwardMethod):
 
     @abstractmethod
     def make_memory(self) -> Memory:
-        """An empty memory for ``self.shape``, whose values are ``self.memory_dim`` wide."""
+        """An empty memory for ``self.shape``, with values ``self.memory_dim`` wide."""
 
     def stored_values(self, support: Support) -> Tensor:
-        """``[episode, item, memory_dim]``: what the memory is to answer for each item."""
+        """Values to store for support items.
+
+        Args:
+            support: A batch of labelled items.
+
+        Returns:
+            ``[episode, item, memory_dim]``: one-hot labels or class embeddings.
+        """
         return one_hot(support.labels, self.shape.n_way).float() if self.stores_labels else support.values
 
     def observe(self, support: Support) -> None:
-        """Pass the batch on to the memory and count its items."""
+        """Store a batch in the memory and count its items.
+
+        Args:
+            support: A batch of labelled items.
+        """
         self.memory.observe(support.keys, self.stored_values(support), support.mask)
         self.count += support.mask.sum(dim=1)
 
     def solve(self) -> None:
-        """Have the memory finish."""
+        """Finish the memory."""
         self.memory.solve()
 
     def recall(self, query: Query) -> Tensor:
-        """``[episode, item, dim_v]``, the memory's answer alone."""
+        """Values recalled by the memory alone.
+
+        Args:
+            query: A batch of queries.
+
+        Returns:
+            ``[episode, item, dim_v]``.
+        """
         answer: Tensor = self.memory.read(query.keys)
         return answer @ query.classes.class_embeddings if self.stores_labels else answer
 
     def predict(self, query: Query) -> Tensor:
-        """Scores of the mixed answer ``(1 - r) * prior + r * recalled``; the prior alone where nothing was observed."""
+        """Class scores of ``(1 - r) * prior + r * recalled``; of the prior alone where nothing was observed.
+
+        Args:
+            query: A batch of queries.
+
+        Returns:
+            ``[episode, item, way]`` logits.
+        """
         count = self.count.to(query.prior.dtype)
         # Kept above 0 so that without a prior and without examples the share is 0, not 0 / 0.
         total = (self.prior_strength + count).clamp(min=torch.finfo(count.dtype).tiny)

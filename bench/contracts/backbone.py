@@ -1,4 +1,4 @@
-"""A backbone: a frozen pretrained model, seen through the few things methods need of it."""
+"""Backbone: the interface of a frozen pretrained model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,11 @@ from bench.contracts.kinds import Kind
 
 @dataclass(frozen=True)
 class Features:
-    """What the frozen model makes of a batch of items.
+    """Keys and priors of a batch of items.
 
-    keys: ``[item, dim_k]``, L2-normalised.
-    prior: ``[item, dim_v]``, in the space of the class values.
+    Attributes:
+        keys: ``[item, dim_k]``, L2-normalised.
+        prior: ``[item, dim_v]``, in the space of the class embeddings.
     """
 
     keys: Tensor
@@ -26,17 +27,20 @@ class Features:
 class Backbone(nn.Module, ABC):
     """A frozen encoder or language model.
 
-    The harness calls ``prepare`` in data workers, ``encode`` on the device, and caches the result
-    under ``fingerprint``; two backbones with equal fingerprints must give equal features.
+    The harness calls ``prepare`` in data workers, ``encode`` on the device, and caches the result under
+    ``fingerprint``; two backbones with equal fingerprints must return equal features.
+
+    Attributes:
+        kinds: Kinds of task with inputs that the backbone reads.
+        version: Part of a record's identity; change it where values change and the code does not, as with a compiled
+            library.
+        prior_strength: N0, the number of labelled examples that the prior counts for, unless a task or config sets it.
     """
 
     kinds: ClassVar[frozenset[Kind]]
-    """Task kinds whose inputs it can read."""
     version: ClassVar[str] = ""
-    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
 
     prior_strength: float
-    """How many labelled examples this backbone's prior is worth, unless a task or config says otherwise."""
 
     @property
     @abstractmethod
@@ -45,35 +49,77 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, raw: Any) -> Any:
-        """One raw input (PIL image or prompt) made ready for ``collate``; runs on the CPU.
+        """Preprocess one raw input for ``collate``, on the CPU.
 
-        Raises DataError if the input cannot be read.
+        Args:
+            raw: A PIL image or a prompt.
+
+        Returns:
+            The input in a form of the backbone's own.
+
+        Raises:
+            DataError: If the input is unreadable.
         """
 
     @abstractmethod
     def collate(self, prepared: Sequence[Any]) -> Any:
-        """Prepared inputs as one batch, on the CPU."""
+        """Stack preprocessed inputs to one batch, on the CPU.
+
+        Args:
+            prepared: Results of ``prepare``.
+
+        Returns:
+            The batch for ``encode``.
+        """
 
     @abstractmethod
     def encode(self, batch: Any) -> Features:
-        """Keys and priors of one collated batch, on the device of the weights, in float32."""
+        """Keys and priors of one batch, on the device of the weights, in float32.
+
+        Args:
+            batch: Result of ``collate``.
+
+        Returns:
+            The features of its items.
+        """
 
     @abstractmethod
     def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
-        """``[class, dim_v]``: the value of each class.
+        """Embedding of each class.
 
-        names: class names, or the answers of a text task. prompts: the task's, each with ``{label}`` in it;
-            several are an ensemble, and a backbone that cannot average them raises UsageError.
+        Args:
+            names: Class names, or the answers of a text task.
+            prompts: Prompts of the task, each with ``{label}`` in it; several form an ensemble.
+
+        Returns:
+            ``[class, dim_v]``.
+
+        Raises:
+            UsageError: For several prompts, if the backbone does not average them.
         """
 
     @abstractmethod
     def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
-        """Scores ``[episode, item, way]`` (logits) of answers ``[episode, item, dim_v]``."""
+        """Class scores of vectors in the space of the class embeddings.
+
+        Args:
+            answer: ``[episode, item, dim_v]``.
+            classes: The classes of each episode.
+
+        Returns:
+            ``[episode, item, way]`` logits.
+        """
 
 
 @dataclass(frozen=True)
 class AnswerProtocol:
-    """How a task without classes is answered; see Task for the meaning of the fields."""
+    """Evaluation options of tasks without classes; ``Task`` has the same fields.
+
+    Attributes:
+        window: Tokens that are scored at a time in language modelling.
+        stride: Tokens from one window to the next; None for windows that do not overlap.
+        max_new_tokens: Tokens of the longest generated answer.
+    """
 
     window: int = 1024
     stride: int | None = None
@@ -81,32 +127,39 @@ class AnswerProtocol:
 
 
 Answers = Tensor | list[str]
-"""Scores, or texts."""
+"""Scores, or generated texts."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Texts as tokens: ``ids`` and ``mask``, ``[text, position]``, padded on the right."""
+    """A batch of tokenised texts, padded on the right.
+
+    Attributes:
+        ids: ``[text, position]`` token ids.
+        mask: ``[text, position]``, 0 for padding.
+    """
 
     ids: Tensor
     mask: Tensor
 
 
 class LanguageBackbone(Backbone):
-    """A decoder language model: it scores answers after a prompt, scores texts, and writes.
+    """A decoder language model with log-likelihoods of answers and texts, and generation.
 
-    All of this goes through the model's own blocks, so that what a method hooks into them takes part. Texts and prompts
-    may be turns of a chat (``bench.toolkit.chat``), which are read as the model's chat template has them; whatever
-    reads a text raises UsageError for them if the model has none.
+    All of these run through the model's own blocks, so that hooks of a method on the blocks take part. Texts and
+    prompts may be turns of a chat (``bench.toolkit.chat``), formatted by the model's chat template; a model without one
+    raises UsageError for them.
+
+    Attributes:
+        reserved: Tokens of the context that an adapted copy uses itself, such as virtual tokens before every text.
     """
 
     reserved: int = 0
-    """Tokens of the context that an adapted copy keeps for itself, such as virtual ones before every text."""
 
     @property
     @abstractmethod
     def blocks(self) -> Sequence[nn.Module]:
-        """The transformer blocks in order; each is called with the hidden states ``[text, position, dim]`` first."""
+        """The transformer blocks in order; the first argument of each: hidden states ``[text, position, dim]``."""
 
     @property
     @abstractmethod
@@ -121,43 +174,83 @@ class LanguageBackbone(Backbone):
     @property
     @abstractmethod
     def causal_lm(self) -> nn.Module:
-        """The whole network, called with ``input_ids`` and ``attention_mask``; its answer has ``logits``."""
+        """The whole network: ``input_ids`` and ``attention_mask`` in, an output with ``logits`` out."""
 
     @property
     def decoder(self) -> Any:
-        """The network without its output layer, whose logits are the largest thing in memory; transformers' own."""
+        """The network without its output layer, as in transformers; the logits are the largest tensor in memory."""
         return self.causal_lm.base_model
 
     @abstractmethod
     def embed(self, ids: Tensor) -> Tensor:
-        """Input embeddings ``[text, position, dim]`` of ``ids``."""
+        """Input embeddings of tokens.
+
+        Args:
+            ids: ``[text, position]`` token ids.
+
+        Returns:
+            ``[text, position, dim]``.
+        """
 
     @abstractmethod
     def tokens(self, texts: Sequence[str], window: int | None = None) -> Iterator[Tokens]:
-        """Batches of tokenised texts on the device of the weights, texts of like length together.
+        """Batches of tokenised texts on the device of the weights, with texts of similar length together.
 
-        window: the most tokens of a row, at most the context length; longer texts are cut into several rows.
-        Raises DataError for an empty text.
+        Args:
+            texts: The texts.
+            window: Largest number of tokens of a row, at most the context length; longer texts are cut into several
+                rows.
+
+        Yields:
+            Batches, not in the order of ``texts``.
+
+        Raises:
+            DataError: For an empty text.
         """
 
     @abstractmethod
     def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
-        """``[text, 2]``: summed negative log-likelihood of a text's tokens, and how many were scored; on the CPU.
+        """Negative log-likelihood of texts in windows.
 
-        A text is read in windows of ``window`` tokens (or the context length, if that is less), ``stride`` apart:
-        each token after the first is scored once, in the first window that has it, given the tokens before it there.
-        Without a stride, windows do not overlap, and the first token of each is not scored. Raises UsageError for
-        windows of less than two tokens, in which nothing can be scored.
+        Each token after the first is scored once, in the first window that contains it, given the tokens before it in
+        that window. Without a stride, windows do not overlap, and the first token of each is not scored.
+
+        Args:
+            texts: The texts.
+            window: Tokens of a window; the context length where that is smaller.
+            stride: Tokens from one window to the next; None for ``window``.
+
+        Returns:
+            ``[text, 2]`` on the CPU: the summed negative log-likelihood of a text in nats, and the number of scored
+            tokens.
+
+        Raises:
+            UsageError: For windows of less than two tokens, in which nothing can be scored.
         """
 
     @abstractmethod
     def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """What the model writes after each prompt, up to the first newline, by beam search with 5 beams."""
+        """Continuations of prompts up to the first newline, by beam search with 5 beams.
+
+        Args:
+            prompts: The prompts.
+            max_new_tokens: Largest number of tokens of a continuation.
+
+        Returns:
+            A text for each prompt.
+        """
 
     def answer(self, query: Query, kind: Kind, protocol: AnswerProtocol, context: str = "") -> Answers:
-        """What the model as it stands answers to the queries of one episode; see Method.predict for the shapes.
+        """Answers of the model to the queries of one episode.
 
-        context: text before every prompt.
+        Args:
+            query: A batch of one episode.
+            kind: Kind of the task.
+            protocol: Evaluation options of the task.
+            context: Text before every prompt.
+
+        Returns:
+            Scores or texts, with shapes as in ``Method.predict``.
         """
         texts = query.inputs.episode(0)
         if kind is Kind.TRANSLATION:
@@ -172,22 +265,39 @@ class LanguageBackbone(Backbone):
 
     @abstractmethod
     def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
-        """``[prompt, answer]`` log-probabilities of each answer right after ``context + prompt``.
+        """Log-likelihood of each answer right after ``context + prompt``.
 
-        The context is run once and its key-value cache is shared by all prompts.
-        Raises DataError if context, prompt and answer do not fit the model together.
+        The context is run once; all prompts share its key-value cache.
+
+        Args:
+            context: Text before every prompt.
+            prompts: The prompts.
+            answers: The answers.
+
+        Returns:
+            ``[prompt, answer]`` log-probabilities in nats.
+
+        Raises:
+            DataError: If context, prompt and answer together exceed the model's context length.
         """
 
     @abstractmethod
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
+        """Number of tokens of each text.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            ``[text]``.
+        """
 
     @property
     @abstractmethod
     def max_positions(self) -> int:
-        """Number of tokens the network can read at once."""
+        """Largest number of tokens in one forward pass."""
 
     @property
     def context_length(self) -> int:
-        """Number of tokens a text can have: all that the network reads, but for what is reserved."""
+        """Largest number of tokens of a text: ``max_positions`` less ``reserved``."""
         return self.max_positions - self.reserved

@@ -1,4 +1,4 @@
-"""What a method tells sweeps: where its hyper-parameters may be looked for, and how to try many of them cheaply."""
+"""Configs of methods: hyper-parameters with their bounds and search ranges."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,12 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 @dataclass(frozen=True)
 class Tune:
-    """Marks a field of a config as one that sweeps vary, beside its type.
+    """Search range of a config field, as an annotation of its type.
 
     ``lr: Annotated[float, Tune(1e-4, 1.0, log=True)] = Field(default=1e-2, gt=0, description="...")``
 
-    low, high: ends of the range, both included; by default the field's own bounds. log: steps are ratios.
-    choices: what to choose from, instead of a range; those of a Literal or a bool need not be given.
+    Attributes:
+        low: Smallest value; by default the field's own lower bound.
+        high: Largest value; by default the field's own upper bound.
+        log: Whether steps are ratios.
+        choices: Values to choose from in place of a range; not needed for a Literal or a bool.
     """
 
     low: float | None = None
@@ -23,19 +26,19 @@ class Tune:
 
 
 class MethodConfig(BaseModel):
-    """Hyper-parameters of a method: the command line, suites, W&B and sweeps all read this class.
+    """Hyper-parameters of a method, read by the command line, suites, trackers and sweeps.
 
-    A field that a sweep is to vary says so, and where, by ``Tune``.
+    A field with a ``Tune`` annotation is varied by sweeps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AssociativeConfig(MethodConfig):
-    """What all associative methods share."""
+    """Hyper-parameters of all associative methods."""
 
     prior_strength: Annotated[float | None, Tune(0.1, 1e4, log=True)] = Field(
         default=None,
         ge=0,
-        description="Examples that the frozen model's own answer is worth; by default the task's or backbone's value.",
+        description="Examples that the zero-shot prior counts for (N0); by default the task's or the backbone's value.",
     )

@@ -1,8 +1,7 @@
-"""What a method is given: a support set to adapt on and a query set to answer.
+"""Support and query batches of methods.
 
-Episodes are a batch dimension: every tensor starts with ``[episode, item, ...]``. A ``Query`` has
-no labels, and neither has anything reachable from it: that is how the harness keeps methods and
-sweeps from seeing them.
+Episodes are a batch dimension: every tensor starts with ``[episode, item, ...]``. A ``Query`` has no labels, and
+nothing reachable from it has: this keeps labels of queries from methods and sweeps.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +15,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of each episode, in the order that labels count them.
+    """The classes of each episode, in the order of the labels.
 
-    class_embeddings: ``[episode, way, dim_v]``, what a memory should answer for each class (an embedded
-        class prompt, or the output embedding of the label's token).
-    names: ``[episode][way]``, readable class names; for text tasks the answer as it follows the prompt.
+    Attributes:
+        class_embeddings: ``[episode, way, dim_v]``, the value of each class: an embedded class prompt, or the output
+            embedding of the label's token.
+        names: ``[episode][way]`` class names; in text tasks the answers as they follow the prompt.
     """
 
     class_embeddings: Tensor
@@ -34,17 +34,25 @@ class Classes:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Raw inputs (PIL images or prompts) by episode, read only when asked for.
+    """Raw inputs (PIL images or prompts) by episode, read lazily.
 
-    positions: ``[episode, item]``, -1 where an item is padding.
-    fetch: maps a list of positions to the raw inputs there. It cannot reach labels.
+    Attributes:
+        positions: ``[episode, item]``, -1 for padding.
+        fetch: Function from a list of positions to the raw inputs there. Labels are out of its reach.
     """
 
     positions: np.ndarray
     fetch: Callable[[Sequence[int]], list[Any]]
 
     def episode(self, index: int) -> list[Any]:
-        """The raw inputs of one episode, padding left out."""
+        """Raw inputs of one episode without padding.
+
+        Args:
+            index: Number of the episode in the batch.
+
+        Returns:
+            PIL images or prompts, ``[item]``.
+        """
         row = self.positions[index]
         return self.fetch([int(position) for position in row[row >= 0]])
 
@@ -53,9 +61,12 @@ class Inputs:
 class Items:
     """A batch of items without labels.
 
-    keys: ``[episode, item, dim_k]``, L2-normalised; width 0 for methods that read inputs.
-    prior: ``[episode, item, dim_v]``, what the frozen model answers unaided.
-    mask: ``[episode, item]``, False where an item is padding.
+    Attributes:
+        keys: ``[episode, item, dim_k]``, L2-normalised; width 0 for methods that read inputs.
+        prior: ``[episode, item, dim_v]``, the zero-shot prior.
+        mask: ``[episode, item]``, False for padding.
+        classes: The classes of each episode.
+        inputs: Raw inputs of the items.
     """
 
     keys: Tensor
@@ -70,7 +81,14 @@ class Items:
         return self.keys.shape[0]
 
     def to(self, device: torch.device) -> Self:
-        """The same batch with its tensors on ``device``; raw inputs stay where they are."""
+        """The batch with its tensors on another device; raw inputs stay on the CPU.
+
+        Args:
+            device: The device.
+
+        Returns:
+            A copy.
+        """
         moved: dict[str, Any] = {
             name: value.to(device) for name, value in self.__dict__.items() if isinstance(value, Tensor)
         }
@@ -81,22 +99,31 @@ class Items:
 
 @dataclass(frozen=True)
 class Query(Items):
-    """Items to answer. There is deliberately no field for labels."""
+    """Items to answer, without a field for labels."""
 
 
 @dataclass(frozen=True)
 class Support(Items):
     """Labelled items to adapt on.
 
-    labels: ``[episode, item]``, positions in ``classes``; 0 where masked.
-    targets: maps a list of positions to what should be written there; None where that is the class's name.
+    Attributes:
+        labels: ``[episode, item]``, positions in ``classes``; 0 for padding.
+        targets: Function from a list of positions to the reference texts there; None where the class name is the
+            target.
     """
 
     labels: Tensor
     targets: Callable[[Sequence[int]], list[str]] | None = None
 
     def completions(self, index: int) -> list[str]:
-        """What follows the prompt of each item of an episode, padding left out."""
+        """Reference answers after the prompts of one episode, without padding.
+
+        Args:
+            index: Number of the episode in the batch.
+
+        Returns:
+            Target texts or class names, ``[item]``.
+        """
         if self.targets is not None:
             row = self.inputs.positions[index]
             return self.targets([int(position) for position in row[row >= 0]])
@@ -105,6 +132,6 @@ class Support(Items):
 
     @property
     def values(self) -> Tensor:
-        """``[episode, item, dim_v]``: the class value that each item's label stands for."""
+        """``[episode, item, dim_v]``, the class embedding of each item's label."""
         index = self.labels.unsqueeze(-1).expand(-1, -1, self.classes.class_embeddings.shape[-1])
         return self.classes.class_embeddings.gather(1, index)

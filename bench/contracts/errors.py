@@ -1,7 +1,7 @@
-"""Errors that reach a user as one line.
+"""Errors that are shown to users in one line.
 
-A message names what was required, what came and how to mend it. Everything that is not one of
-these is a defect of the code and keeps its traceback.
+A message names the requirement, the value at hand and the remedy. Any other exception is a defect of the code and keeps
+its traceback.
 """
 
 import difflib
@@ -19,7 +19,7 @@ LIBRARIES = frozenset(
 
 
 class BenchError(Exception):
-    """A failure that the user can understand and mend; the command ends with exit code 1."""
+    """A failure with a remedy that the user has; exit code 1 of the command."""
 
 
 class UsageError(BenchError):
@@ -27,7 +27,7 @@ class UsageError(BenchError):
 
 
 class DataError(BenchError):
-    """Data that is missing, unreadable or not what the task declares."""
+    """Data that is missing, unreadable or different from the task's declaration."""
 
 
 class NumericalError(BenchError):
@@ -74,7 +74,7 @@ def one_line_error(error: BaseException) -> str:
     try:
         message = " ".join(str(error).split())
     except Exception:  # an error whose own text is broken is reported all the same
-        message = "its message cannot be made"
+        message = "its message is unavailable"
     text = f"{type(error).__name__}: {message}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_a_plugins(Path(frame.filename))]
     if not frames:
@@ -94,14 +94,31 @@ def _is_a_plugins(path: Path) -> bool:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """What to tell of an unknown name: the closest known one, or all of them."""
+    """Hint for an unknown name.
+
+    Args:
+        name: The unknown name.
+        known: All known names.
+
+    Returns:
+        The closest known name as a question, or the list of all.
+    """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """An error for an unknown name that suggests the closest known one."""
+    """An error for an unknown name that suggests the closest known one.
+
+    Args:
+        kind: Kind of thing that is named, in the plural.
+        name: The unknown name.
+        known: All known names.
+
+    Returns:
+        The error to raise.
+    """
     return UsageError(f"{kind} has no {name!r}; {suggestion(name, known)}")
 
 

@@ -1,11 +1,11 @@
-"""The kinds of task there are, and what a method may read of an item."""
+"""Kinds of task, input modes of methods, and prompt styles."""
 
 from enum import StrEnum
 from typing import Literal
 
 
 class Kind(StrEnum):
-    """What a task asks; a method declares which kinds it serves."""
+    """Kind of a task; a method declares the kinds that it serves."""
 
     IMAGE_CLASSIFICATION = "image_classification"
     TEXT_CLASSIFICATION = "text_classification"
@@ -14,7 +14,7 @@ class Kind(StrEnum):
 
 
 CLASSIFICATION = frozenset({Kind.IMAGE_CLASSIFICATION, Kind.TEXT_CLASSIFICATION})
-"""Kinds whose items have a key, a prior and one of some classes as the answer."""
+"""Kinds with a key and a prior for each item, and one class as the answer."""
 LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TRANSLATION})
 """Kinds that a language model answers from a prompt."""
 
@@ -25,15 +25,15 @@ DEFAULT_METRICS = {
     Kind.LANGUAGE_MODELLING: "perplexity",
     Kind.TRANSLATION: "bleu",
 }
-"""The metric of each kind of task; a task may name another."""
+"""Metric of each kind of task, unless the task names another."""
 
 
 class InputMode(StrEnum):
-    """What a method needs of each item.
+    """Form of the items that a method reads.
 
-    ``FEATURES``: keys and priors of the frozen encoder, computed once and cached.
-    ``INPUTS``: the raw image or prompt, which the method runs through the backbone itself
-    (and whose cost it therefore carries in its own stages).
+    Attributes:
+        FEATURES: Keys and priors of the frozen encoder, computed once and cached.
+        INPUTS: Raw images or prompts, which the method runs through the backbone in its own stages, at its own cost.
     """
 
     FEATURES = "features"
@@ -41,4 +41,4 @@ class InputMode(StrEnum):
 
 
 PromptStyle = Literal["plain", "chat"]
-"""How the prompts of a task are put together: as the task has them, or as turns of a chat."""
+"""Style of the prompts of a task: the task's own, or turns of a chat."""

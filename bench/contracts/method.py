@@ -1,7 +1,7 @@
-"""A method: a way to adapt a frozen backbone to a labelled support set.
+"""Method: a way to adapt a frozen backbone to a labelled support set.
 
-One instance serves a batch of independent episodes. The harness wraps it in a Lightning module:
-``Trainer.fit`` adapts it on support batches, ``Trainer.predict`` has it answer query batches.
+One instance serves a batch of independent episodes, wrapped in a Lightning module: ``Trainer.fit`` adapts it on support
+batches, ``Trainer.predict`` answers query batches.
 """
 
 from abc import ABC, abstractmethod
@@ -21,17 +21,27 @@ from bench.contracts.kinds import CLASSIFICATION, InputMode, Kind
 
 @dataclass(frozen=True)
 class Limits:
-    """What a budget asks of a method itself, per episode; None where it asks nothing.
+    """Budget limits that a method itself keeps, per episode; None for no limit.
 
-    state_bytes: of ``Method.state_bytes``; a method that stores examples keeps as many as fit, balanced by class.
-    tokens: of the support set that a method puts before its queries.
+    Attributes:
+        state_bytes: Largest ``Method.state_bytes``; a method that stores examples keeps as many as fit, balanced by
+            class.
+        tokens: Largest number of tokens of the support set before a query.
     """
 
     state_bytes: int | None = None
     tokens: int | None = None
 
     def items(self, bytes_each: int, bytes_once: int = 0) -> int | None:
-        """How many items of ``bytes_each`` a store may keep beside ``bytes_once``; None for any number."""
+        """Number of items that fit a store.
+
+        Args:
+            bytes_each: Bytes of one item.
+            bytes_once: Bytes of the rest of the state.
+
+        Returns:
+            The largest number of items; None for any number.
+        """
         if self.state_bytes is None:
             return None
         return max(0, self.state_bytes - bytes_once) // bytes_each
@@ -39,11 +49,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class ProblemShape:
-    """What is known before the first example is seen.
+    """Sizes and settings of a problem, known before the first example.
 
-    n_support: items per episode (the largest, where episodes differ).
-    prior_strength: what the prior is worth on this task and backbone, unless the config says otherwise.
-    seed: derived from names of task, protocol and repeat, never from the method.
+    Attributes:
+        n_episodes: Episodes in the batch.
+        n_way: Classes per episode.
+        n_support: Support items per episode (the largest number, where episodes differ).
+        key_dim: Width of a key.
+        value_dim: Width of a class embedding.
+        prior_strength: N0 on this task and backbone, unless the config sets it.
+        separator: Text between two demonstrations.
+        seed: Seed derived from names of task, protocol and repeat, the same for all methods.
+        kind: Kind of the task.
+        protocol: Evaluation options of tasks without classes.
+        limits: Budget limits of the method.
     """
 
     n_episodes: int
@@ -59,7 +78,7 @@ class ProblemShape:
     limits: Limits = field(default_factory=Limits)
 
     def generator(self) -> torch.Generator:
-        """A CPU random generator that starts from the seed."""
+        """A CPU random generator with the problem's seed."""
         return torch.Generator().manual_seed(self.seed)
 
 
@@ -67,43 +86,68 @@ Config = TypeVar("Config")
 
 
 class LeaveOneOut(ABC, Generic[Config]):
-    """Answers for support items, each by the method adapted to the other items of its episode.
+    """Leave-one-out scores of support items: each scored by the method adapted to the other items of its episode.
 
-    Made once for a support set, and asked with many configs: what they share is computed once.
+    One instance for a support set serves many configs and computes the shared part once.
+
+    Attributes:
+        labels: ``[episode, item]``, of the scored items.
+        mask: ``[episode, item]``, False for padding, and for the only item of a class, where a score is meaningless.
     """
 
     labels: Tensor
-    """``[episode, item]``, of the items that are answered for."""
     mask: Tensor
-    """``[episode, item]``, False where there is no item, or none else of its class, so that its answer says nothing."""
 
     @abstractmethod
     def serves(self, config: Config) -> bool:
-        """Whether it can answer for a config; each trial that it cannot adapts anew."""
+        """Whether scores of a config are available in closed form; other configs are adapted anew for each trial.
+
+        Args:
+            config: Config of a trial.
+
+        Returns:
+            True if ``scores`` takes the config.
+        """
 
     @abstractmethod
     def scores(self, config: Config) -> Tensor:
-        """Scores ``[episode, item, way]``, see ``Method.predict``."""
+        """Leave-one-out scores for a config.
+
+        Args:
+            config: Config of a trial.
+
+        Returns:
+            ``[episode, item, way]``, see ``Method.predict``.
+        """
 
 
 class Method(nn.Module, ABC):
     """Base of all methods; subclass ForwardMethod, GradientMethod or AssociativeMethod.
 
     The file name is the method's name; the module's ``PLUGIN`` is the class, or a MultiSiteMethod of several.
+
+    Attributes:
+        kinds: Kinds of task that the method serves; runs on other kinds are skipped, with this as the reason.
+        reads: Form of the items in tasks of classification.
+        uses_support: False for a method that answers without examples and receives queries alone.
+        episodes_at_once: Largest number of episodes of one instance; 1 for methods that run the backbone.
+        Config: Class of the config.
+        version: Part of a record's identity; change it where values change and the code does not, as with a compiled
+            library.
+        source: The paper.
+        config: The validated config; a subclass narrows the annotation to its own class.
+        backbone: The frozen model.
+        shape: Sizes and settings of the problem.
+        notes: Facts for the record, such as the number of demonstrations that fitted.
     """
 
     kinds: ClassVar[frozenset[Kind]] = CLASSIFICATION
-    """Task kinds it serves; others become a ``skipped`` record with this as the reason."""
     reads: ClassVar[InputMode] = InputMode.FEATURES
     uses_support: ClassVar[bool] = True
-    """False for a method that answers without examples; it is then given the query alone."""
     episodes_at_once: ClassVar[int] = 64
-    """How many episodes one instance is given at most; 1 for methods that run the backbone."""
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     version: ClassVar[str] = ""
-    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
     source: ClassVar[str]
-    """The paper."""
 
     def __init__(self, config: MethodConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__()
@@ -116,36 +160,55 @@ class Method(nn.Module, ABC):
         self.notes: dict[str, Any] = {}
 
     config: MethodConfig
-    """Checked by ``Config``; a subclass narrows the annotation to its own class."""
     backbone: Backbone
     notes: dict[str, Any]
-    """Facts for the record, such as how many demonstrations fitted."""
 
     @abstractmethod
     def predict(self, query: Query) -> Answers:
-        """The answers to a batch of queries, without gradients.
+        """Answers to a batch of queries, without gradients.
 
-        Classification: scores ``[episode, item, way]``, larger for likelier classes. Of an episode alone, language
-        modelling: ``[1, item, 2]``, the summed negative log-likelihood of an item's tokens and how many were scored;
-        translation: the texts.
+        Args:
+            query: A batch of queries; of one episode except in classification.
+
+        Returns:
+            Classification: scores ``[episode, item, way]``, larger for likelier classes. Language modelling: ``[1,
+                item, 2]``,
+            the summed negative log-likelihood of an item's tokens in nats and the number of scored tokens. Translation:
+            the texts.
         """
 
     @classmethod
     def input_mode_for(cls, kind: Kind) -> InputMode:
-        """What it needs of the items of a kind of task; where there are no classes, there are no features either."""
+        """Form of the items on a kind of task: inputs where there are no classes, and so no features.
+
+        Args:
+            kind: Kind of the task.
+
+        Returns:
+            The input mode.
+        """
         return cls.reads if kind in CLASSIFICATION else InputMode.INPUTS
 
     @classmethod
     def leave_one_out(cls, backbone: Backbone, shape: ProblemShape, support: Support) -> LeaveOneOut[Any] | None:
-        """How a sweep tries many configs on one whole support set; None where each of them has to adapt anew."""
+        """Closed-form leave-one-out scores of many configs on one support set, for sweeps.
+
+        Args:
+            backbone: The frozen model.
+            shape: Sizes and settings of the problem.
+            support: The whole support set.
+
+        Returns:
+            The scores; None if each config has to be adapted anew.
+        """
         return None
 
     def state_bytes(self) -> int:
-        """Bytes that must be kept to answer the next query: parameters and buffers unless overridden."""
+        """Bytes of the state that answers need: parameters and buffers unless overridden."""
         return sum(tensor.nbytes for tensor in (*self.parameters(), *self.buffers()))
 
     def context_tokens(self) -> int:
-        """Tokens of the support set that stand before every query; they count like those read when adapting."""
+        """Tokens of the support set before every query, which count like tokens read while adapting."""
         return 0
 
     def trainable_params(self) -> int:
@@ -154,49 +217,64 @@ class Method(nn.Module, ABC):
 
 
 class ForwardMethod(Method):
-    """Adapts without gradients: observes support batches, then solves once."""
+    """Adaptation without gradients: ``observe`` for each support batch, then ``solve`` once."""
 
     @abstractmethod
     def observe(self, support: Support) -> None:
-        """Take in one batch of labelled items. Called in order, without gradients."""
+        """Read one batch of labelled items; called in order, without gradients.
+
+        Args:
+            support: The batch.
+        """
 
     def solve(self) -> None:
-        """Finish adapting; called once after the last batch. All of it must happen here, not in predict."""
+        """Finish adapting; called once after the last batch. All such work belongs here, not in ``predict``."""
         return
 
 
 class GradientMethod(Method):
-    """Adapts by gradient descent on batches drawn from the support set."""
+    """Adaptation by gradient descent on batches drawn from the support set.
+
+    Attributes:
+        steps: Number of optimizer steps.
+        batch_size: Items per episode and step; None for all items in each step.
+        sized_by: Field of the config that the number of trainable parameters is proportional to; a budget for
+            parameters sets it.
+        validate_every: Steps between two calls of ``validate``; None for a method whose last weights count.
+    """
 
     steps: int
-    """Optimizer steps to take."""
     batch_size: int | None
-    """Items per episode and step; None for all of them in each step."""
     sized_by: ClassVar[str | None] = None
-    """The config's field that the number of trainable parameters is proportional to; a budget for them sets it."""
     validate_every: int | None = None
-    """Steps between two calls of ``validate``; None for a method whose last weights count."""
 
     @abstractmethod
     def loss(self, support: Support) -> Tensor:
-        """Scalar to minimise: summed over episodes, so that each is trained as if it were alone."""
+        """Scalar to minimise: a sum over episodes, so that training of one is independent of the others.
+
+        Args:
+            support: A batch of labelled items.
+
+        Returns:
+            The loss, a tensor without dimensions.
+        """
 
     @abstractmethod
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
-        """The optimizer, and a schedule that is stepped with it."""
+        """The optimizer, and a learning-rate schedule with the same steps or None."""
 
     def validate(self) -> None:
-        """Look at the weights on examples held out of the support set and keep them where they are the best so far.
+        """Evaluate the weights on examples held out of the support set and keep them where they are the best.
 
-        Called after every ``validate_every`` steps and after the last one, without gradients; adapting's clock stands
-        still meanwhile.
+        Called after every ``validate_every`` steps and after the last one, without gradients. Its time does not count
+        as time of adapting.
         """
         return
 
     def finish(self) -> None:
-        """Called once after the last step, without gradients; a part of adapting, like ``ForwardMethod.solve``."""
+        """Finish adapting; called once after the last step, without gradients, like ``ForwardMethod.solve``."""
         return
 
 
 AnyMethod = ForwardMethod | GradientMethod
-"""Every method is one of the two; the runner chooses its Lightning module by this."""
+"""Both kinds of method; the runner selects its Lightning module by them."""

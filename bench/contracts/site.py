@@ -1,4 +1,4 @@
-"""Sites: the places of a model at which a memory can stand, and methods that serve several of them."""
+"""Sites: the places of a memory in a model, and methods with several sites."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Site(StrEnum):
     """Place of a memory.
 
-    ``FEATURES``: keys and priors of the frozen encoder, computed once and cached; classification only.
-    ``HIDDEN_STATES``: hidden states inside a language model, at every token; any task that such a model answers.
+    Attributes:
+        FEATURES: Keys and priors of the frozen encoder, computed once and cached; classification only.
+        HIDDEN_STATES: Hidden states inside a language model, at every token; any task of such a model.
     """
 
     FEATURES = "features"
@@ -23,31 +24,47 @@ class Site(StrEnum):
 
     @classmethod
     def of_kind(cls, kind: Kind) -> "Site":
-        """The default site for a kind of task: features where there are classes, else hidden states."""
+        """The default site: features where there are classes, else hidden states.
+
+        Args:
+            kind: Kind of the task.
+
+        Returns:
+            The site.
+        """
         return cls.FEATURES if kind in CLASSIFICATION else cls.HIDDEN_STATES
 
 
 class MultiSiteMethod:
-    """One method with a ``Method`` class for each site that it serves.
+    """One method with a ``Method`` class for each of its sites.
 
     A plugin's ``PLUGIN`` may be such a class in place of a ``Method``. It is never instantiated: the config key
-    ``site`` chooses the class that runs, by default ``Site.of_kind``. ``bench.toolkit.memory_method.MemoryMethod``
-    makes both classes from one ``make_memory``.
+    ``site`` selects the class of a run, by default ``Site.of_kind``. ``bench.toolkit.memory_method.MemoryMethod`` makes
+    both classes from one ``make_memory``.
+
+    Attributes:
+        features: The method on cached features, or None.
+        hidden_states: The method on hidden states inside a language model, or None.
     """
 
     features: "ClassVar[type[Method] | None]" = None
-    """The method on cached features."""
     hidden_states: "ClassVar[type[Method] | None]" = None
-    """The method on hidden states inside a language model."""
 
     @classmethod
     def sites(cls) -> tuple[Site, ...]:
-        """The sites that it serves."""
+        """The sites of the method."""
         return tuple(site for site in Site if getattr(cls, site) is not None)
 
     @classmethod
     def default_site(cls, kind: Kind) -> Site:
-        """The site for a kind of task unless a config says otherwise: that of the kind, or the only one there is."""
+        """The site unless a config sets it: that of the kind of task, or the only one.
+
+        Args:
+            kind: Kind of the task.
+
+        Returns:
+            The site.
+        """
         site = Site.of_kind(kind)
         return site if site in cls.sites() else cls.sites()[0]
 

@@ -10,7 +10,19 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
-    """``model(**values)``, or a UsageError in one line: which field, what it needs, what came, the nearest name."""
+    """Validate what a user wrote.
+
+    Args:
+        model: Class of the result.
+        values: Fields by name.
+        what: Name of the thing with these fields, for messages.
+
+    Returns:
+        ``model(**values)``.
+
+    Raises:
+        UsageError: In one line: the field, the requirement, the value, the closest known name.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -31,7 +43,7 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
 
 
 def _path(values: Any, location: tuple[int | str, ...]) -> str:
-    """A place in what the user wrote; pydantic also names the types that it tried there."""
+    """Dotted path of a field in what the user wrote, without the types that pydantic adds to its locations."""
     parts = []
     for part in location:
         try:

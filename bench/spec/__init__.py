@@ -1,1 +1,1 @@
-"""What a user can ask for: suites, runs, budgets, presets, tuned configs."""
+"""Specification of runs: suites, budgets, presets, tuned configs, and their resolution."""

@@ -11,14 +11,15 @@ from bench.spec.costs import Costs, StageCosts
 
 @dataclass(frozen=True)
 class CheckRule:
-    """How ``bench check`` compares a cost with its baseline.
+    """Comparison of a cost with its baseline in ``bench check``.
 
     Attributes:
         name: Name of the check in reports.
         least_ratio: Growth that is never a regression, whatever the spread, as a share.
         least_change: The same as a difference, in the axis's unit.
-        once: The least ratio of what was measured once for all seeds: its spread between processes is not recorded.
-        stage: The stage whose repeats show how the cost spreads; None for costs without repeats.
+        once: The least ratio of a cost that was measured once for all seeds: its spread between processes is not
+            recorded.
+        stage: The stage with the repeats of the cost; None for costs without repeats.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Axis:
     Attributes:
         name: Name of the axis in budgets, and of its field wherever no other is given.
         unit: Unit; empty for counts.
-        description: What is measured, without a full stop.
+        description: The measured quantity, without a full stop.
         of_costs: The figure of one run; None where it was not counted.
         limit: Type of a budget's limits on it; None where no budget can limit it.
         holdable: Whether a limit is held while a run is in progress; others are fitted before, or measured after.
@@ -49,7 +50,7 @@ class Axis:
         export: Column of ``bench records export``; likewise.
         tracker: Name in trackers; None for ``costs/NAME``, empty where it is not logged.
         tracker_per: Number of the axis's units in one unit of the tracker.
-        check: How ``bench check`` compares it; None where it does not.
+        check: Rule of ``bench check``; None where the cost is not checked.
     """
 
     name: str

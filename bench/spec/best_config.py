@@ -1,4 +1,4 @@
-"""Configs in files, as sweeps leave them: a method, its fields, and how they were found."""
+"""Config files of sweeps: a method, its fields, and the search that found them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,13 @@ from bench.toolkit.files import write_atomic
 
 
 class Best(BaseModel):
-    """The best config of a study, as ``bench run --config`` takes it."""
+    """The best config of a study, as ``bench run --config`` takes it.
+
+    Attributes:
+        method: Name of the method.
+        config: Fields of its config.
+        tuning: The search that found them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,7 +30,14 @@ class Best(BaseModel):
     tuning: Tuning
 
     def write(self, path: Path) -> None:
-        """As YAML. Raises StoreError if the disk refuses it."""
+        """Write the config as YAML.
+
+        Args:
+            path: The file.
+
+        Raises:
+            StoreError: If the file cannot be written.
+        """
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
         try:
             write_atomic(path, text)
@@ -33,7 +46,17 @@ class Best(BaseModel):
 
 
 def read_configs(paths: Sequence[Path]) -> dict[str, Best]:
-    """Configs by method. Raises UsageError for what is no such file, and for two of one method."""
+    """Read configs that sweeps wrote.
+
+    Args:
+        paths: The files.
+
+    Returns:
+        Configs by method.
+
+    Raises:
+        UsageError: For a file without a config, and for two configs of one method.
+    """
     found: dict[str, Best] = {}
     for path in paths:
         best = validated(Best, read_yaml(path, "config"), f"config {path}")

@@ -1,4 +1,4 @@
-"""What a run may cost: limits by axis, how users write them, and what a measurement says of them; docs/budgets.md."""
+"""Budgets: limits by axis, their text form, and their comparison with measured costs; docs/budgets.md."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,23 +15,30 @@ from bench.spec.tuning import Tuning
 
 
 class _Limits(BaseModel):
-    """The most that one episode of a run may cost on each axis; None where it may cost anything."""
+    """Largest cost of one episode of a run on each axis; None for no limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def limits(self) -> dict[str, float]:
-        """The axes that have a limit."""
+        """Limits by axis."""
         return self.model_dump(exclude_none=True)
 
     def held(self) -> dict[str, float]:
-        """The limits that are held while a run is in progress."""
+        """The limits that are held while a run is in progress, by axis."""
         return {axis: limit for axis, limit in self.limits().items() if LIMITED[axis].holdable}
 
     def __str__(self) -> str:
         return ",".join(f"{axis}={limit:g}" for axis, limit in self.limits().items())
 
     def with_match(self, matched: Self) -> Self:
-        """Both budgets at once; they share no axis."""
+        """This budget together with one from a match.
+
+        Args:
+            matched: A budget on other axes.
+
+        Returns:
+            The limits of both.
+        """
         return type(self)(**self.limits(), **matched.limits())
 
 
@@ -60,12 +67,23 @@ else:
     )
 
 MATCHED = ("adapt_seconds", "state_mb")
-"""What a match means unless it says otherwise."""
+"""Axes of a match without a list of axes."""
 MATCHABLE = tuple(axis.name for axis in LIMITED.values() if axis.matchable)
 
 
 def budget_of(limits: Mapping[str, Any], what: str) -> Budget:
-    """A budget from what a user wrote. Raises UsageError for an unknown axis, a limit of 0 or less, a contradiction."""
+    """A budget from a user's limits.
+
+    Args:
+        limits: Limits by axis.
+        what: Name of the budget, for messages.
+
+    Returns:
+        The budget.
+
+    Raises:
+        UsageError: For an unknown axis, a limit of 0 or less, a contradiction.
+    """
     for axis in limits:
         _require_axis(axis, tuple(LIMITED), what)
     try:
@@ -95,7 +113,14 @@ def _require_axis(axis: str, known: Sequence[str], what: str) -> None:
 
 
 class Match(BaseModel):
-    """A budget that is what another method costs: that method's name, config and tuning, and on which axes."""
+    """A budget equal to the costs of another method.
+
+    Attributes:
+        method: Name of that method, the reference.
+        axes: Axes of the budget.
+        config: Fields of the reference's config.
+        tuning: The search that found them, if any.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -108,12 +133,21 @@ class Match(BaseModel):
         return f"match {name_at_site(self.method, self.config)}:{','.join(self.axes)}"
 
     def budget(self, reference: Costs, reads_features: bool) -> Budget:
-        """The reference's costs as limits for a method that reads features, or inputs.
+        """The reference's costs as limits.
 
-        Encoding the support set is a part of adapting for one that reads inputs, and a stage before it for one that
-        reads features: so that both start from raw examples, the time of encoding is added to the limit of the first.
-        Time is that of the upper quartile of the reference's repeats, as no clock repeats itself exactly. Raises
-        UsageError where the reference costs nothing or was not counted on an axis.
+        A method that reads features starts after the support set is encoded, a method that reads inputs encodes it
+        while adapting. For both to start from raw examples, the time of encoding is added to the limit of the latter.
+        Time is the upper quartile of the reference's repeats, as repeated times are never equal.
+
+        Args:
+            reference: Costs of the reference.
+            reads_features: Whether the method under this budget reads features.
+
+        Returns:
+            The budget.
+
+        Raises:
+            UsageError: If the reference costs nothing or was not counted on an axis.
         """
         limits: dict[str, float] = {}
         for axis in self.axes:
@@ -129,7 +163,17 @@ class Match(BaseModel):
 
 
 def parse_match(text: str) -> Match:
-    """``faast`` or ``faast:adapt_seconds,state_mb``. Raises UsageError."""
+    """Parse ``METHOD`` or ``METHOD:AXIS,AXIS``.
+
+    Args:
+        text: For example ``faast:adapt_seconds,state_mb``.
+
+    Returns:
+        The match, without a config.
+
+    Raises:
+        UsageError: For another form or an unknown axis.
+    """
     method, colon, listed = text.partition(":")
     axes = tuple(part.strip() for part in listed.split(",")) if colon else MATCHED
     for axis in axes:
@@ -148,7 +192,7 @@ def budget_grid(
         limits: Limits by axis that hold at every point.
         grid: Several limits by axis.
         match: The match that holds at every point, if any.
-        what: Names the budget in errors.
+        what: Name of the budget, for messages.
 
     Returns:
         One budget per point; a single one without a grid.
@@ -170,7 +214,13 @@ def budget_grid(
 
 @dataclass(frozen=True)
 class Violation:
-    """A limit that was not kept."""
+    """A limit that a run exceeded.
+
+    Attributes:
+        axis: Name of the axis.
+        limit: The limit, in the axis's unit.
+        measured: The measured value.
+    """
 
     axis: str
     limit: float
@@ -181,7 +231,11 @@ class Violation:
 
 
 class OverBudgetError(BenchError):
-    """A run was stopped because it had already cost more than it may."""
+    """A run was stopped because its costs exceeded a limit.
+
+    Attributes:
+        violation: The limit, and the cost at that time.
+    """
 
     def __init__(self, violation: Violation) -> None:
         super().__init__(f"stopped: {violation}")
@@ -189,14 +243,20 @@ class OverBudgetError(BenchError):
 
 
 TOLERANCE = 0.01
-"""Share of a limit that a method may miss it by: stores keep whole items, and no clock repeats itself exactly."""
+"""Share by which a measured cost may exceed its limit: stores keep whole items, and repeated times are never equal."""
 
 
 def violations(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[Violation]:
-    """What of a budget was not kept.
+    """Exceeded limits of a budget.
 
-    step_seconds: the longest optimizer step but the first. A method that is stopped in time ends within one of the
-    limit; one step alone is no excuse.
+    Args:
+        budget: The budget.
+        costs: Measured costs.
+        step_seconds: The longest optimizer step but the first. It is added to the limit of ``adapt_seconds``, since a
+            method is stopped between two steps; not for a method of a single step.
+
+    Returns:
+        The violations, in the order of the axes.
     """
     found = []
     for axis, limit in budget.limits().items():
@@ -210,9 +270,17 @@ def violations(budget: Budget, costs: Costs, step_seconds: float = 0.0) -> list[
 
 
 def require_possible(budget: Budget, own: StageCosts, reads_features: bool, what: str) -> None:
-    """Raise UsageError if a budget is below what the backbone itself costs, so that no method can keep to it.
+    """Require that a budget is not below the costs of the backbone, which every method has.
 
-    own: what passes through the backbone before a method that reads features, or one item as inside any other.
+    Args:
+        budget: The budget.
+        own: Costs of the backbone: of everything that it encodes for a method that reads features, of one item for any
+            other.
+        reads_features: Whether the method reads features.
+        what: Name of the backbone's work, for messages.
+
+    Raises:
+        UsageError: If it is below; the message has the least possible limit.
     """
     least: dict[str, float] = {"peak_memory_mb": own.peak_memory_mb}
     if not reads_features:

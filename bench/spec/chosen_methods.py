@@ -1,4 +1,4 @@
-"""The methods of a block: names and sites as a user gave them, with fields from ``set`` and from a preset."""
+"""The methods of a block: the user's names and sites, with fields from ``set`` and from a preset."""
 
 from typing import Any
 
@@ -10,10 +10,16 @@ from bench.spec.suite import Block, Shots
 
 
 class ChosenMethods:
-    """Methods of a block by the names that it gives them, which may be ``NAME@SITE`` or of the first edition.
+    """Methods of a block by the names in it, which may be ``NAME@SITE`` or of the first edition.
 
     Fields under a name apply to the method of that name. Where the block does not list the name itself, they apply to
-    all its names for that method, those under ``NAME@SITE`` where the method stands at this site.
+    all its names for that method, those under ``NAME@SITE`` at this site only.
+
+    Attributes:
+        block: The block.
+        kind: Kind of its task.
+        backbone: Its backbone.
+        names: Names of the methods to run, the reference among them.
     """
 
     def __init__(self, block: Block, kind: Kind, backbone: str, reference: str | None) -> None:
@@ -56,7 +62,14 @@ class ChosenMethods:
         return resolve_method(name, self.kind, rule.fields(shots) | self._resolved[name].fields | site)
 
     def is_reference(self, name: str) -> bool:
-        """Whether a name is another one for the reference."""
+        """Whether a name stands for the reference.
+
+        Args:
+            name: One of ``names``.
+
+        Returns:
+            True for the reference's method at its site.
+        """
         return self._place(name) == self._reference
 
     def _place(self, name: str) -> tuple[str, Site | None]:

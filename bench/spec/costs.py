@@ -1,4 +1,4 @@
-"""What a run costs: by stage, as one episode alone in a fresh process shows it; see docs/architecture.md."""
+"""Costs of a run by stage, measured on one episode alone in a fresh process; see docs/architecture.md."""
 
 from typing import Literal
 
@@ -6,11 +6,14 @@ from pydantic import BaseModel, ConfigDict
 
 
 class StageCosts(BaseModel):
-    """One stage of one episode, over all its items.
+    """Costs of one stage of one episode, over all its items.
 
-    seconds: median of the repeats; seconds_spread: their interquartile range, 0 for a single one.
-    peak_memory_mb: MiB above the baseline, the highest of the repeats. reserved_memory_mb: what the allocator of an
-    accelerator held for it, None on a CPU. flops: floating-point operations of torch, None where they were not counted.
+    Attributes:
+        seconds: Median of the repeats.
+        seconds_spread: Interquartile range of the repeats, 0 for a single one.
+        peak_memory_mb: MiB above the baseline, the highest of the repeats.
+        reserved_memory_mb: MiB that the allocator of an accelerator reserved; None on a CPU.
+        flops: Floating-point operations of torch; None where they were not counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,17 +26,29 @@ class StageCosts(BaseModel):
 
 
 class Costs(BaseModel):
-    """What one episode, run alone, costs.
+    """Costs of one episode that is run alone.
 
-    encode: support and query items through the backbone, all 0 for a method that reads inputs; the backbone then
-    counts in the other stages. It is measured on ``encode_sample`` of the ``n_support + n_queries`` items.
-    encode_wall_seconds: what encoding took in this very run for all runs of its group, 0 where everything was cached.
-    state_mb: what must be kept to answer the next query. optimizer_mb: what the optimizer kept beside the parameters.
-    steps: optimizer steps. tokens: tokens of the support set that went through a language model, padding included.
-    device: model of the device; times and memory of two models are not comparable.
-    process: whether the costs come from a process of their own. repeats: how often the stages were measured after a
-    first time that does not count; 0 where they took so long that they were measured that first time, while operations
-    were counted. tuning_trials, tuning_seconds: of the search that its config came from.
+    Attributes:
+        encode: Support and query items through the backbone; all 0 for a method that reads inputs, where the backbone
+            counts in the other stages.
+        adapt: Adapting to the support set.
+        query: Answering all queries.
+        encode_sample: Items that the encode stage was measured on, of the ``n_support + n_queries`` items.
+        encode_wall_seconds: Seconds of encoding in this run for all runs of its group; 0 where everything was cached.
+        n_support: Support items.
+        n_queries: Query items.
+        state_mb: MiB of the state that answers need.
+        optimizer_mb: MiB of the optimizer beside the parameters.
+        trainable_params: Parameters that adapting trains.
+        steps: Optimizer steps.
+        tokens: Tokens of the support set through a language model, padding included.
+        memory_meter: Meter of the peak memory.
+        device: Model of the device; times and memory of two models are not comparable.
+        process: Whether the costs were measured in a process of their own.
+        repeats: Number of repeats after a first one that does not count; 0 for stages so long that only the first one
+            was measured, while operations were counted.
+        tuning_trials: Trials of the search that found the config.
+        tuning_seconds: Seconds of that search.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,29 +74,29 @@ class Costs(BaseModel):
 
     @property
     def peak_memory_mb(self) -> float:
-        """The highest of the stages."""
+        """Highest peak memory of all stages, in MiB above the baseline."""
         return max(stage.peak_memory_mb for stage in (self.encode, self.adapt, self.query))
 
     @property
     def flops(self) -> int | None:
-        """Of encoding the support set and adapting to it; None where they were not counted."""
+        """Floating-point operations of encoding the support set and adapting; None where they were not counted."""
         if self.adapt.flops is None:
             return None
         return self.adapt.flops + round((self.encode.flops or 0) * self._support_share)
 
     @property
     def query_milliseconds(self) -> float:
-        """Of one query, once its features are there."""
+        """Milliseconds per query, its features given."""
         return 1000 * self.query.seconds / max(1, self.n_queries)
 
     @property
     def time_to_first_query(self) -> float:
-        """What it takes until the first query can be answered: the support set encoded, the method adapted."""
+        """Seconds until the first query can be answered: the support set encoded, the method adapted."""
         return self.encode.seconds * self._support_share + self.adapt.seconds
 
     @property
     def seconds_per_query(self) -> float:
-        """What each query takes, from its raw input."""
+        """Seconds per query, from its raw input."""
         return self.encode.seconds / max(1, self.n_support + self.n_queries) + self.query_milliseconds / 1000
 
     @property
@@ -90,12 +105,16 @@ class Costs(BaseModel):
 
 
 def break_even_queries(extra_setup_seconds: float, saved_per_query: float) -> float | None:
-    """Number of queries from which on a method costs less time in all than another.
+    """Number of queries above which one method takes less time in total than another.
 
-    extra_setup_seconds: seconds more until the first query can be answered. saved_per_query: seconds less for each
-    query. 0 where it always costs less or the same, None where it never does for good.
+    Args:
+        extra_setup_seconds: Its additional seconds until the first query can be answered.
+        saved_per_query: Seconds that it saves per query.
+
+    Returns:
+        The number; 0 where it takes no more time for any number of queries, None where it takes more for large numbers.
     """
     if extra_setup_seconds <= 0 and saved_per_query >= 0:
         return 0.0
-    # Cheaper at first and dearer with each query: ahead only up to a number of queries.
+    # Less time at first and more for each query: ahead only up to a number of queries.
     return extra_setup_seconds / saved_per_query if saved_per_query > 0 else None

@@ -1,4 +1,4 @@
-"""From what a user asked for to a list of runs whose names and fields are known to be right."""
+"""Expansion of a block to its runs, with all names and fields checked."""
 
 from itertools import product
 
@@ -19,7 +19,14 @@ DEFAULT_BACKBONE = {
 
 
 def refusal(spec: RunSpec) -> str | None:
-    """Why a method cannot serve a task, or None if it can."""
+    """Reason for skipping a run.
+
+    Args:
+        spec: A run.
+
+    Returns:
+        The reason in one line; None if the method serves the task.
+    """
     kind = task_class(spec.task).kind
     served = resolve_method(spec.method, kind, spec.config).method.kinds
     if kind not in served:
@@ -28,7 +35,17 @@ def refusal(spec: RunSpec) -> str | None:
 
 
 def expand(block: Block) -> list[RunSpec]:
-    """The runs of a block, each once. Raises UsageError for a wrong name, field or combination."""
+    """The runs of a block, each once.
+
+    Args:
+        block: A grid of runs on one task.
+
+    Returns:
+        The runs, by shots, method, seed and budget.
+
+    Raises:
+        UsageError: For a wrong name, field or combination.
+    """
     check_names(block)
     task, name = make_task(block.task, block.prompt), task_name(block.task)
     backbone = block.backbone or DEFAULT_BACKBONE[task.kind]
@@ -66,7 +83,7 @@ def expand(block: Block) -> list[RunSpec]:
                     ways=block.ways or task.protocol.ways,
                     precision=block.precision,
                     budget=budget,
-                    # What is not adapted costs nothing that could be matched.
+                    # A method without a support set has no costs of adapting to limit.
                     match=matched if uses_support and not reference else None,
                     tuning=block.tuning.get(requested),
                 )
@@ -75,10 +92,10 @@ def expand(block: Block) -> list[RunSpec]:
 
 
 def _at(match: Match, chosen: ChosenMethods, shots: Shots) -> Match:
-    """A match at a number of shots, with the config and the tuning that the block has for the method it names."""
+    """A match at a number of shots, with the block's config and tuning of the reference."""
     method = chosen.at(match.method, shots)
     if not method.method.uses_support:
-        raise UsageError(f"--match {match.method}: it uses no support set, so that it costs nothing to adapt")
+        raise UsageError(f"--match {match.method}: it uses no support set, so that its costs of adapting are 0")
     changes = {
         "method": method.name, "config": method.settings, "tuning": chosen.block.tuning.get(match.method)
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checks of the names in a block that import no plugin, so that a wrong name is answered at once."""
+"""Checks of the names in a block without an import of plugins, so that a wrong name is reported at once."""
 
 from bench import registry
 from bench.contracts.errors import did_you_mean

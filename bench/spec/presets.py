@@ -1,4 +1,4 @@
-"""Named sets of hyper-parameters that somebody set by hand, by task, backbone and method."""
+"""Presets: named sets of hand-tuned hyper-parameters, by task, backbone and method."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -16,14 +16,18 @@ from bench.contracts.site import Site
 from bench.registry import method_name
 
 MOST_SHOTS = 100
-"""Shots from which on a published value does not change any more."""
+"""Number of shots above which a published value is constant."""
 
 
 class Rule(BaseModel):
-    """Fields of a method on some tasks and backbones, which are patterns of names.
+    """Fields of a method on some tasks and backbones.
 
-    method: may be ``NAME@SITE``; without a site, the rule is for the default site of the task's kind. set: values of
-    its fields. by_shots: what is added to a value at MOST_SHOTS shots and more, and in proportion below.
+    Attributes:
+        tasks: Patterns of names of tasks.
+        backbones: Patterns of names of backbones.
+        method: ``NAME`` or ``NAME@SITE``; without a site, the rule is for the default site of the task's kind.
+        set: Values of the method's fields.
+        by_shots: Amounts added to values at MOST_SHOTS shots and more, and in proportion below.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,14 +39,17 @@ class Rule(BaseModel):
     by_shots: dict[str, float] = {}
 
     def applies(self, task: str, backbone: str, method: str, site: Site | None, kind: Kind) -> bool:
-        """Whether a run is one of those that it is for.
+        """Whether the rule applies to a run.
 
         Args:
             task: The run's task.
             backbone: Its backbone.
             method: Name of its method's plugin.
-            site: Where the method stands; None if it has no choice.
+            site: Site of the method; None if it has no choice.
             kind: Kind of the task.
+
+        Returns:
+            True if task, backbone, method and site match.
         """
         name, own = method_name(self.method)
         return (
@@ -53,13 +60,25 @@ class Rule(BaseModel):
         )
 
     def fields(self, shots: int | str) -> dict[str, Any]:
-        """The fields at a number of shots."""
+        """Values of the fields at a number of shots.
+
+        Args:
+            shots: The number, or "full".
+
+        Returns:
+            Values by field.
+        """
         share = 1.0 if shots == "full" else min(int(shots), MOST_SHOTS) / MOST_SHOTS
         return {**self.set, **{name: self.set[name] + share * added for name, added in self.by_shots.items()}}
 
 
 class Preset(BaseModel):
-    """A preset's file: the rules in order, the first that applies being the one that counts."""
+    """A preset's file.
+
+    Attributes:
+        source: Where the values were published.
+        rules: Rules in order; the first that applies decides.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,13 +86,34 @@ class Preset(BaseModel):
     rules: tuple[Rule, ...]
 
     def rule(self, task: str, backbone: str, method: str, site: Site | None, kind: Kind) -> Rule | None:
-        """The first rule that applies to a run, see Rule.applies; None where the preset says nothing of it."""
+        """The first rule that applies to a run.
+
+        Args:
+            task: The run's task.
+            backbone: Its backbone.
+            method: Name of its method's plugin.
+            site: Site of the method; None if it has no choice.
+            kind: Kind of the task.
+
+        Returns:
+            The rule, or None.
+        """
         return next((rule for rule in self.rules if rule.applies(task, backbone, method, site, kind)), None)
 
 
 @cache
 def preset(name: str) -> Preset:
-    """A preset by name. Raises UsageError with the closest name if there is none."""
+    """A preset by name.
+
+    Args:
+        name: Name of the file without its ending.
+
+    Returns:
+        The preset.
+
+    Raises:
+        UsageError: For an unknown name, with the closest known one.
+    """
     folder = Path(str(files("bench.spec"))) / "presets"
     known = {path.stem: path for path in folder.glob("*.yaml")}
     if name not in known:
@@ -82,7 +122,17 @@ def preset(name: str) -> Preset:
 
 
 def nothing_said(name: str, task: str, backbone: str, methods: Sequence[str]) -> UsageError:
-    """The error for a preset without a rule for a task: its values would be the defaults under another name."""
+    """The error for a preset without a rule for a task: its values would be the defaults under another name.
+
+    Args:
+        name: The preset.
+        task: The task.
+        backbone: The backbone.
+        methods: The methods.
+
+    Returns:
+        The error, with the tasks of the preset.
+    """
     tasks = sorted({pattern for rule in preset(name).rules for pattern in rule.tasks})
     return UsageError(
         f"the preset {name} says nothing of {', '.join(methods)} on {task} with {backbone}; leave it out. "

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResolvedRun:
-    """One run with its plugins looked up and its config validated; it travels from the plan to the worker process.
+    """One run with its plugins looked up and its config validated; it is passed from the plan to the worker process.
 
     Attributes:
-        spec: What the user asked for, by name.
+        spec: The run by names, as the user wrote it.
         task: The task in the run's prompt style, without its data.
-        metric: The metric that scores it.
+        metric: The metric of the score.
         method: The method's class.
-        site: Where the method stands; None if it has no choice of sites.
+        site: Site of the method; None if it has no choice of sites.
         config: The method's validated config.
-        input_mode: What the method needs of each item: cached features or the raw input.
-        prior_strength: N0, the number of labelled examples that the zero-shot prior counts for, unless ``config``
-            has a value of its own: the task's value, or the backbone's.
+        input_mode: Form of the items that the method reads: cached features or the raw input.
+        prior_strength: N0, the number of labelled examples that the zero-shot prior counts for, unless ``config`` has a
+            value of its own: the task's value, or the backbone's.
     """
 
     spec: RunSpec
@@ -44,11 +44,25 @@ class ResolvedRun:
         return self.spec.method if self.site is None else f"{self.spec.method}@{self.site}"
 
     def seed(self, start: int = 0) -> int:
-        """Seed of the method instance that serves the episodes from ``start`` on; equal for all methods."""
+        """Seed of a method instance, equal for all methods.
+
+        Args:
+            start: Number of the first episode of the instance.
+
+        Returns:
+            A 63-bit seed.
+        """
         return name_seed(stream_name(self.spec.task), self.spec.ways, self.spec.seed, "method", start)
 
     def with_config(self, config: "MethodConfig") -> "ResolvedRun":
-        """The same run with another config, for example one that was fitted to a budget."""
+        """The same run with another config, for example one that was fitted to a budget.
+
+        Args:
+            config: The config.
+
+        Returns:
+            A copy.
+        """
         return replace(self, config=config)
 
     def make_method(self, backbone: "Backbone", shape: "ProblemShape") -> "AnyMethod":

@@ -24,15 +24,35 @@ OLD_KEYS = {"n_shot": "shots", "n_episodes": "episodes", "n_query": "queries", "
 
 
 def renamed_keys(values: Any) -> Any:
-    """A mapping with keys of the first edition under their present names; anything else unchanged."""
+    """Rename keys of the first edition.
+
+    Args:
+        values: A mapping; anything else is returned unchanged.
+
+    Returns:
+        The mapping with present keys.
+    """
     return {OLD_KEYS.get(key, key): value for key, value in values.items()} if isinstance(values, dict) else values
 
 
 class RunSpec(BaseModel):
-    """One run: task x backbone x method x config x shots x seed, and how its episodes are drawn.
+    """One run: task x backbone x method x config x shots x seed, and the draw of its episodes.
 
-    config holds only what differs from the method's defaults; tuning: how it was found, if by a search. queries: per
-    class, None for all of them. prompt: how the task's prompts are put together.
+    Attributes:
+        task: Name of the task.
+        prompt: Style of the task's prompts.
+        backbone: Name of the backbone.
+        method: Name of the method.
+        config: Fields that differ from the method's defaults.
+        shots: Support items per class, or "full".
+        seed: Seed of the episodes.
+        episodes: Number of episodes.
+        queries: Query items per class; None for all.
+        ways: Classes per episode; None for all.
+        precision: Precision of Lightning's trainer.
+        budget: Limits of the costs.
+        match: A method with costs that are further limits, if any.
+        tuning: The search that found ``config``, if any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,11 +73,11 @@ class RunSpec(BaseModel):
     tuning: Tuning | None = None
 
     def shared(self) -> tuple[str, PromptStyle, str, str]:
-        """What runs have in common that are encoded together."""
+        """Key of a group of runs: those with one key are encoded together."""
         return self.task, self.prompt, self.backbone, self.precision
 
     def reference(self) -> "RunSpec | None":
-        """The run whose costs are this one's budget."""
+        """The run with the costs that are this one's budget; None without a match."""
         if self.match is None:
             return None
         changes = {
@@ -84,14 +104,27 @@ def task_slug(task: str, prompt: PromptStyle) -> str:
 
 
 class Grid(BaseModel):
-    """Runs of a task, without its name. What is left out comes from the task's own protocol.
+    """Runs of a task, without its name. Defaults of the draw are the task's own protocol.
 
     Texts are read as on the command line: ``shots: 1,5,full``, ``seeds: 0-4``, ``budget: adapt_seconds=2``.
-    methods: may also be given as ``method``.
-    set: fields by method. preset: a named set of fields, where ``set`` says nothing else. tuning: by method, how its
-    fields in ``set`` were found. tune_all: trials that each method is tuned by first, in place of the suite's.
-    budget: limits by axis. budget_grid: several values of an axis, to run all methods under each of them. match: a
-    method, and on which axes its costs are the others' budget. prompt: how the task's prompts are put together.
+
+    Attributes:
+        prompt: Style of the task's prompts.
+        backbone: Name of the backbone; None for the default of the kind of task.
+        methods: Names of methods; ``method`` is another name of this field.
+        shots: Numbers of support items per class, or "full".
+        seeds: Seeds of the episodes.
+        episodes: Number of episodes.
+        queries: Query items per class, or "all".
+        ways: Classes per episode.
+        precision: Precision of Lightning's trainer.
+        set: Fields of configs by method.
+        preset: Name of a set of fields; ``set`` has precedence.
+        tuning: By method, the search that found its fields in ``set``.
+        tune_all: Trials of a search that tunes each method first, in place of the suite's number.
+        budget: Limits by axis.
+        budget_grid: Several limits by axis; all methods run under each of them.
+        match: A method, and the axes on which its costs are the budget of the others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,7 +158,11 @@ class Grid(BaseModel):
 
 
 class Block(Grid):
-    """A grid of runs on one task."""
+    """A grid of runs on one task.
+
+    Attributes:
+        task: Name of the task.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -136,7 +173,14 @@ class Block(Grid):
 
 
 class Suite(BaseModel):
-    """A suite file: blocks of runs under one name. tune_all: trials that each method is tuned by first, if any."""
+    """A suite file: blocks of runs under one name.
+
+    Attributes:
+        name: Name of the suite.
+        description: What it is for, in a line.
+        tune_all: Trials of a search that tunes each method first, if any.
+        blocks: The grids of runs.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -153,7 +197,19 @@ def suite_paths() -> dict[str, Path]:
 
 
 def read_yaml(path: Path, what: str, needed: str = "a mapping of fields") -> dict[str, Any]:
-    """A mapping in a YAML file. Raises UsageError if there is none."""
+    """Read a mapping from a YAML file.
+
+    Args:
+        path: The file.
+        what: Name of its content, for messages.
+        needed: The requirement, for messages.
+
+    Returns:
+        The mapping.
+
+    Raises:
+        UsageError: If the file is unreadable or holds no mapping.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -166,7 +222,17 @@ def read_yaml(path: Path, what: str, needed: str = "a mapping of fields") -> dic
 
 
 def load_suite(name: str) -> Suite:
-    """A shipped suite by name, or any YAML file by path."""
+    """A shipped suite by name, or any YAML file by path.
+
+    Args:
+        name: Name or path.
+
+    Returns:
+        The suite.
+
+    Raises:
+        UsageError: For an unknown name, a missing file or a wrong field.
+    """
     path = suite_paths().get(name, Path(name))
     if not path.is_file():
         if path.suffix in {".yaml", ".yml"}:

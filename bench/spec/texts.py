@@ -1,7 +1,7 @@
-"""Readers of option values: the text of a command line, and the lists and mappings of YAML and Python, as one type.
+"""Parsers of option values: command-line text, and lists and mappings of YAML and Python, to one type.
 
-Lists take commas and repetition. Readers raise ValueError with what was required; ``validated`` adds the field and the
-value. What a reader leaves alone is checked by the type of the field.
+Lists take commas and repetition. Parsers raise ValueError with the requirement; ``validated`` adds the field and the
+value. Values that a parser returns unchanged are checked by the type of the field.
 """
 
 import re

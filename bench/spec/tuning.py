@@ -1,4 +1,4 @@
-"""How the config of a run was found; a part of what the run is, and of what it cost."""
+"""Tuning: the search that found the config of a run, a part of the run's identity and costs."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,8 +6,14 @@ from pydantic import BaseModel, ConfigDict
 class Tuning(BaseModel):
     """A search for hyper-parameters on support data.
 
-    trials: those that ended, failed and pruned ones included. seconds: of all of them together. score: the best
-    validation score, in the unit of ``objective``.
+    Attributes:
+        trials: Ended trials, failed and pruned ones included.
+        seconds: Seconds of all trials together.
+        sampler: Name of the sampler.
+        objective: Name of the first objective.
+        validation: Name of the validation protocol.
+        score: Best validation score, in the unit of ``objective``.
+        study: Name of the study.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,5 +27,5 @@ class Tuning(BaseModel):
     study: str
 
     def identity(self) -> dict[str, object]:
-        """What makes a run another run: not how long a search happened to take."""
+        """The fields that are part of a run's identity: all but the time and the score."""
         return self.model_dump(exclude={"seconds", "score"})

@@ -1,1 +1,1 @@
-"""What plugin authors call: data sources, images, chat prompts, hooks, least squares."""
+"""Functions and classes for plugin authors: data sources, images, chat prompts, hooks, least squares."""

@@ -59,7 +59,7 @@ class Conversation:
 
     @classmethod
     def of(cls, text: str) -> "Conversation | None":
-        """The turns of a text; joined texts that each begin with the system message have it once.
+        """Parse a text; a system message that joined texts repeat is kept once.
 
         Args:
             text: A text with or without marks of turns.
@@ -68,7 +68,7 @@ class Conversation:
             The conversation; None for a text without marks.
 
         Raises:
-            DataError: For marks in an order that makes no conversation.
+            DataError: If the marks are not in the order of a conversation.
         """
         before, *parts = _MARK.split(text)
         if not parts:
@@ -87,7 +87,14 @@ class Conversation:
 
 
 def chat_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
-    """Class prompts of a chat: a class name is embedded as it is answered, where the assistant's turn begins."""
+    """Class prompts of a chat: a class name is embedded at the beginning of the assistant's turn, as in an answer.
+
+    Args:
+        prompts: Class prompts of the plain task.
+
+    Returns:
+        The prompts with marks of turns.
+    """
     return tuple(user_turn("") + prompt.lstrip() for prompt in prompts)
 
 
@@ -116,7 +123,7 @@ def chat_data(data: TaskData, system: str | None) -> TaskData:
 
 
 class ChatTask(Task):
-    """Another task with its prompts as turns of a chat; kind, protocol and all else are those of that task."""
+    """A task with its prompts as turns of a chat; kind, protocol and everything else are the plain task's."""
 
     def __init__(self, plain: Task) -> None:
         """Wrap a task.

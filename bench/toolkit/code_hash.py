@@ -1,4 +1,4 @@
-"""Hash of the code of a plugin: what it computes, without its wording, its layout or the names of its modules."""
+"""Hash of a plugin's code: of its computation, without wording, layout and names of modules."""
 
 import ast
 import hashlib
@@ -21,7 +21,7 @@ _LOGGERS = {"log", "logger", "logging", "warnings"}
 
 @cache
 def code_hash(module: str) -> str:
-    """Hash of the code of a plugin's module and of the plugin code that it imports: 16 hexadecimal digits.
+    """Hash of the code of a plugin's module and of the plugin code that it imports.
 
     Modules of ``PLUGIN_PACKAGES`` and of the module's own package are followed through their imports, those of the
     harness and of libraries are not. Not part of the hash: comments, layout, docstrings and other bare strings, the
@@ -31,8 +31,11 @@ def code_hash(module: str) -> str:
     Args:
         module: Dotted name of the module; it is read, not imported.
 
+    Returns:
+        16 hexadecimal digits.
+
     Raises:
-        ModuleNotFoundError: There is no such module with Python source.
+        ModuleNotFoundError: If there is no such module with Python source.
     """
     top = module.partition(".")[0]
     packages = PLUGIN_PACKAGES if top == "bench" else (*PLUGIN_PACKAGES, top)
@@ -51,8 +54,11 @@ def code_hash(module: str) -> str:
 class _Import:
     """A name that an import statement binds.
 
-    modules: what could be imported by it, the most specific first. bound: the name in the importing module.
-    attribute: what is taken from the module, empty for the module itself.
+    Attributes:
+        modules: Modules that the statement may import, the most specific first.
+        module: The module after ``import`` or ``from``.
+        attribute: Name of the imported attribute, empty for the module itself.
+        bound: The name in the importing module.
     """
 
     def __init__(self, module: str, attribute: str, bound: str) -> None:
@@ -72,7 +78,7 @@ class _Module:
 
 
 def _links(module: _Module, read: dict[str, _Module]) -> Iterator[str]:
-    """What each used import of a module stands for: the content of plugin code, the name of anything else."""
+    """Targets of a module's used imports: the content of plugin code, the name of anything else."""
     for each in module.used:
         known = next((name for name in each.modules if name in read), None)
         if known is not None:
@@ -89,7 +95,7 @@ def _within(module: str, packages: tuple[str, ...]) -> bool:
 
 
 def _find(module: str) -> ModuleSpec | None:
-    """Where a module lies; packages above it are imported, the module is not."""
+    """Location of a module; packages above it are imported, the module is not."""
     above = module.rpartition(".")[0]
     if above and ((package := _find(above)) is None or not package.submodule_search_locations):
         return None
@@ -124,7 +130,7 @@ def _imports(node: ast.AST, package: str) -> Iterator[_Import]:
 
 
 class _Stripped(ast.NodeTransformer):
-    """Removes from a module what says something and computes nothing."""
+    """Removes texts and imports from a module, so that its computation remains."""
 
     def __init__(self) -> None:
         self.functions = 0
@@ -211,7 +217,7 @@ def _is_for_types(node: ast.AST) -> bool:
 
 
 def _is_reference(node: ast.stmt) -> bool:
-    """Whether a statement of a class only sets a reference to the literature."""
+    """Whether a statement of a class only defines a reference to the literature."""
     match node:
         case ast.Assign([ast.Name(name)], ast.Constant(str(text))) | ast.AnnAssign(
             ast.Name(name), _, ast.Constant(str(text))

@@ -17,13 +17,13 @@ EXTRAS = {
 
 
 def missing_extra(error: ImportError) -> UsageError | None:
-    """The advice to install an extra.
+    """Advice to install an extra.
 
     Args:
         error: A failed import.
 
     Returns:
-        An error that names the extra, or None if the module that is missing belongs to none.
+        An error that names the extra, or None if no extra has the missing module.
     """
     module = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or module not in EXTRAS:
@@ -32,7 +32,7 @@ def missing_extra(error: ImportError) -> UsageError | None:
 
 
 def import_extra(module: str) -> Any:
-    """An optional dependency that is imported where it is used.
+    """Import an optional dependency.
 
     Args:
         module: Its name.
@@ -41,7 +41,7 @@ def import_extra(module: str) -> Any:
         The module.
 
     Raises:
-        UsageError: It is not installed; the message names the extra.
+        UsageError: If it is not installed; the message names the extra.
     """
     try:
         return import_module(module)

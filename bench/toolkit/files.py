@@ -18,7 +18,7 @@ _BLOCK = 1 << 20
 
 
 def cache_folder() -> Path:
-    """Where derived files are kept: ``BENCH_CACHE``, or the user's cache directory."""
+    """Folder of derived files: ``BENCH_CACHE``, or the user's cache directory."""
     return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("faast-bench"))
 
 
@@ -34,7 +34,7 @@ def package_file(module: str, path: str, install: str) -> Path:
         Path of the file.
 
     Raises:
-        DataError: The package or the file is not there; the message names the command that installs it.
+        DataError: If the package or the file is missing; the message names the command that installs it.
     """
     spec = find_spec(module)
     for folder in (spec.submodule_search_locations if spec else None) or ():
@@ -54,19 +54,40 @@ def _hash_of_state(path: Path, size: int, modified: int) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes; read once per process as long as size and time of change stay."""
+    """SHA-256 of a file's bytes, computed once per process for the same size and time of change.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     state = path.stat()
     return _hash_of_state(path.resolve(), state.st_size, state.st_mtime_ns)
 
 
 def weights_hash(path: Path) -> str:
-    """SHA-256 of a file; large files of the hub's cache are links to files named by just that."""
+    """SHA-256 of a file; that of a large file in the hub's cache is the name of its link's target, and is not computed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     name = path.resolve().name
     return name if path.is_symlink() and len(name) == 64 else file_hash(path)
 
 
 def text_hash(*parts: str) -> str:
-    """SHA-256 of texts in order; ("ab", "c") and ("a", "bc") differ."""
+    """SHA-256 of texts in order; ``("ab", "c")`` and ``("a", "bc")`` differ.
+
+    Args:
+        *parts: The texts.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode()
@@ -76,17 +97,17 @@ def text_hash(*parts: str) -> str:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Write a file through another name, so that its own name always stands for a whole file.
+    """Write a file under a temporary name, so that its own name always stands for a complete file.
 
     Args:
-        path: The file, in a folder that is there.
+        path: The file, in an existing folder.
 
     Yields:
-        A path beside it to write to. Once its content is on the disk it takes the file's name; after an error it is
-        deleted, and an earlier file stays.
+        A path beside it to write to. On success it is renamed to ``path`` after its content is on the disk; after an
+        error it is deleted, and an earlier file stays.
 
     Raises:
-        OSError: The disk refuses it.
+        OSError: If the file cannot be written.
     """
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}.tmp")
     try:
@@ -99,14 +120,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
     Args:
-        path: The file, in a folder that is there.
+        path: The file, in an existing folder.
         content: Bytes, or text that is written as UTF-8.
 
     Raises:
-        OSError: The disk refuses it; an earlier file stays.
+        OSError: If the file cannot be written; an earlier file stays.
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

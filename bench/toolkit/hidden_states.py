@@ -1,4 +1,4 @@
-"""The hidden-state site: memories inside a language model, before some blocks and before the final norm.
+"""Hidden-state site: memories inside a language model, before some blocks and before the final norm.
 
 Perplexity, answers and generation all go through the hooked memories (FAAST, arXiv 2605.04651).
 """
@@ -46,13 +46,19 @@ class HiddenStateConfig(MethodConfig):
 
 
 class HiddenStateMethod(ForwardMethod):
-    """Memories of the support text's hidden states, whose answers are mixed into the model's states.
+    """Memories of the support text's hidden states, mixed into the model's states.
 
-    At every position with a next token, the key is the hidden state there. The value is the next hidden state (middle
+    At every position with a next token, the key is the hidden state. The value is the next hidden state (middle
     memories, which need trained readouts) or the next token's input embedding (the output memory, before the final
     norm). Each example is a text of its own: its prompt with its answer.
 
-    A subclass gives ``make_memory``. ``self.places`` are the modules before which memories stand, the final norm last.
+    A subclass defines ``make_memory``.
+
+    Attributes:
+        places: Modules with a memory before them, the final norm last.
+        memories: The memories, one for each place.
+        scorers: Vectors ``[1, 2 width]`` of the gates of the middle memories.
+        outs: Projections ``[width, width]`` of the middle memories.
     """
 
     kinds = LANGUAGE
@@ -95,7 +101,11 @@ class HiddenStateMethod(ForwardMethod):
         return sum(parameter.nbytes for parameter in (*self.scorers, *self.outs))
 
     def observe(self, support: Support) -> None:
-        """Run the batch's texts through the unchanged model and pass its pairs to the memories."""
+        """Run the batch's texts through the unchanged model and store the pairs in the memories.
+
+        Args:
+            support: A batch of one episode.
+        """
         for tokens in self.backbone.tokens(whole_texts(support, self.shape), self.config.window):
             self.learn(tokens.ids, tokens.mask)
 
@@ -149,14 +159,18 @@ class HiddenStateMethod(ForwardMethod):
     def predict(self, query: Query) -> Answers:
         """Answers of the model with its memories, or of the unchanged model where nothing was observed.
 
-        See Method.predict for the shapes.
+        Args:
+            query: A batch of one episode.
+
+        Returns:
+            Scores or texts, see ``Method.predict``.
         """
         with self.hooks_active() if self.notes["support_tokens"] else nullcontext():
             return self.backbone.answer(query, self.shape.kind, self.shape.protocol)
 
 
 def _read(memory: Memory, states: Tensor) -> Tensor:
-    """The memory's answer ``[text, position, dim]`` to hidden states of that shape, in float32."""
+    """Values ``[text, position, dim]`` recalled for hidden states of that shape, in float32."""
     answer = memory.read(states.float().reshape(1, -1, states.shape[-1]))
     return answer.view(*states.shape[:-1], -1)
 

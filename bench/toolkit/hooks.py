@@ -1,6 +1,6 @@
-"""What stands inside a language model: where memories are input_hooks in, and the readouts that were trained for them.
+"""Hooks on modules of a language model, and places and gates of memories there (FAAST, arXiv 2605.04651).
 
-Methods use it to answer, ``bench readout`` to train (FAAST, arXiv 2605.04651).
+Methods use them to answer, ``bench readout`` to train.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,18 +12,42 @@ from torch import Tensor, nn
 
 
 def gated_values(keys: Tensor, values: Tensor, scorer: Tensor) -> Tensor:
-    """Each value ``[..., d]`` times ``sigmoid(s . [k; v])``, s being ``scorer [1, 2 d]``."""
+    """Values weighted by a gate, ``v * sigmoid(s . [k; v])``.
+
+    Args:
+        keys: ``[..., d]``.
+        values: ``[..., d]``.
+        scorer: ``[1, 2 d]``, the vector s.
+
+    Returns:
+        ``[..., d]``.
+    """
     return values * torch.sigmoid(torch.cat([keys, values], dim=-1) @ scorer.mT)
 
 
 def memory_layers(n_blocks: int, n_memories: int) -> list[int]:
-    """The blocks before which middle memories stand: ``int(L / (n + 1) * (i + 1))``."""
+    """Positions of the blocks with a middle memory before them, ``int(L / (n + 1) * (i + 1))``.
+
+    Args:
+        n_blocks: L, the number of blocks.
+        n_memories: n, the number of middle memories.
+
+    Returns:
+        ``[memory]``, ascending.
+    """
     return [int(n_blocks / (n_memories + 1) * (number + 1)) for number in range(n_memories)]
 
 
 @contextmanager
 def input_hooks(places: Sequence[tuple[nn.Module, Any]]) -> Iterator[None]:
-    """Have each module's first input replaced by what its function makes of it; None leaves it as it is."""
+    """Context in which functions replace the first input of modules.
+
+    Args:
+        places: Modules, each with a function from its first input to the replacement; None leaves the input unchanged.
+
+    Yields:
+        Nothing; the hooks are removed at the end.
+    """
 
     def hook(change: Any) -> Any:
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

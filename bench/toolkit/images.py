@@ -1,4 +1,4 @@
-"""Pools of encoded images, which are decoded when they are read."""
+"""Pools of encoded images with lazy decoding."""
 
 import io
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from bench.toolkit.columns import integer_labels, require_columns
 
 
 def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
-    """A pool of the images in a data set. Reading a broken image raises DataError with its row.
+    """A pool of the images in a data set, with lazy decoding; reading a broken image raises DataError with its row.
 
     Args:
         name: Name of task and split, for messages.
@@ -35,7 +35,7 @@ def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
 
 
 def encoded_images(name: str, dataset: Dataset, image: str) -> Dataset:
-    """Images of a data set, decoded when they are read.
+    """Images of a data set, with lazy decoding.
 
     Args:
         name: Name of the data, for messages.
@@ -58,12 +58,19 @@ def encoded_images(name: str, dataset: Dataset, image: str) -> Dataset:
 
 
 def image_files(paths: Sequence[Path]) -> Dataset:
-    """Image files as a data set of the one column ``input``; a file is opened when its row is read."""
+    """Image files as a data set; a file is opened when its row is read.
+
+    Args:
+        paths: The files.
+
+    Returns:
+        A data set of the one column ``input``.
+    """
     return Dataset.from_dict({"input": [str(path) for path in paths]}).with_transform(_read)
 
 
 def decoded(batch: dict[str, list[dict[str, Any]]]) -> dict[str, list[Image.Image]]:
-    """The images of some rows, decoded.
+    """Decode the images of some rows.
 
     Args:
         batch: The column ``input``, with the ``bytes`` of each image and, as ``path``, its name for messages.
@@ -82,7 +89,11 @@ def _read(batch: dict[str, list[str]]) -> dict[str, list[Image.Image]]:
 
 
 def _open(source: io.BytesIO | str, name: str) -> Image.Image:
-    """An image, decoded and turned upright as its camera says. Raises DataError with its name."""
+    """Decode an image and rotate it by its EXIF orientation.
+
+    Raises:
+        DataError: If it is unreadable.
+    """
     try:
         with Image.open(source) as image:
             image.load()

@@ -160,6 +160,9 @@ class Spectrum:
 
         Args:
             gram: ``K^T K [E, d, d]`` float64.
+
+        Returns:
+            Its eigendecomposition.
         """
         vectors, inverse = pseudo_inverse_factors(gram, gram.new_zeros(len(gram)))
         kept = inverse > 0
@@ -171,6 +174,9 @@ class Spectrum:
 
         Args:
             rows: ``[E, N, d]`` float64, N being less than d.
+
+        Returns:
+            Its eigendecomposition, from that of ``rows rows^T``.
         """
         vectors, inverse = pseudo_inverse_factors(rows @ rows.mT, rows.new_zeros(len(rows)))
         basis = (vectors * inverse.sqrt().unsqueeze(-2)).mT @ rows

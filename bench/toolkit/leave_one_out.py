@@ -42,6 +42,9 @@ class LeftOut:
             cross: ``K^T V [E, d, v]`` float64 of the whole support set.
             keys: ``[E, M, d]`` float64, keys of the items to predict, which belong to the support set.
             values: ``[E, M, v]`` float64, their values.
+
+        Returns:
+            The predictions, for any cut-off or ridge strength.
         """
         return cls(spectrum.eigenvalues, keys @ spectrum.basis.mT, spectrum.basis @ cross, values)
 

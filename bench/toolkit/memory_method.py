@@ -1,4 +1,4 @@
-"""One memory at both sites: a plugin gives ``make_memory`` once and works on features and on hidden states."""
+"""Methods with one memory for both sites, features and hidden states, from one ``make_memory``."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,21 +26,23 @@ class MemoryShape:
 
 
 class MemoryMethod(MultiSiteMethod):
-    """A method that is a memory, at both sites.
+    """A memory as a method at both sites.
 
-    A subclass gives ``Config``, ``source`` and ``make_memory``. Its classes ``features`` (an ``AssociativeMethod``)
-    and ``hidden_states`` (a ``HiddenStateMethod``) are made from these; their configs have the fields of ``Config``
-    and those of the site. A subclass may give one of the two itself, or None for a site that it does not serve.
+    A subclass defines ``Config``, ``source`` and ``make_memory``. Its classes ``features`` (an ``AssociativeMethod``)
+    and ``hidden_states`` (a ``HiddenStateMethod``) are made from these; their configs have the fields of ``Config`` and
+    those of the site. A subclass may define one of the two itself, or set it to None for a site that it does not serve.
+
+    Attributes:
+        Config: Hyper-parameters at both sites.
+        source: The paper.
+        version: See ``Method.version``.
+        linear_in_values: See ``AssociativeMethod.linear_in_values``.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
-    """Hyper-parameters at both sites."""
     source: ClassVar[str]
-    """The paper."""
     version: ClassVar[str] = ""
-    """See ``Method.version``."""
     linear_in_values: ClassVar[bool] = False
-    """See ``AssociativeMethod.linear_in_values``."""
 
     @staticmethod
     def make_memory(config: Any, shape: MemoryShape) -> Memory:
@@ -96,7 +98,7 @@ def _config(family: type[MemoryMethod], of_site: type[MethodConfig]) -> Any:
 
 
 def _named(made: type[Method], family: type[MemoryMethod], site: Site) -> type[Method]:
-    """The class under the name by which it is an attribute of its family: other processes find it by that name."""
+    """Name a class as the attribute of its family, by which other processes import it."""
     made.__name__, made.__qualname__ = family.__name__, f"{family.__qualname__}.{site}"
     made.__module__, made.__doc__ = family.__module__, family.__doc__
     made.Config.__qualname__ = f"{made.__qualname__}.Config"

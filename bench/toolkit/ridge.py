@@ -18,10 +18,10 @@ def penalties(mean_eigenvalue: Tensor, lam: float | None, strength: float | None
     Args:
         mean_eigenvalue: ``[E]``, ``trace(K^T K) / d``, in float64.
         lam: The penalty itself, or None.
-        strength: The penalty as a share of the mean eigenvalue; read where ``lam`` is None.
+        strength: The penalty as a share of the mean eigenvalue; used where ``lam`` is None.
 
     Returns:
-        ``[E]``, above 0, so that keys of 0 alone, as of an empty episode, leave a matrix that can be factorised.
+        ``[E]``, above 0: keys of 0 alone, as of an empty episode, leave a matrix with a Cholesky factor.
 
     Raises:
         ValueError: If both are None.

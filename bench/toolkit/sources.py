@@ -79,7 +79,7 @@ class Source:
         return loaded, f"{revision} ({', '.join(chosen)})" if chosen else revision
 
     def _layout(self, data: str, choices: Sequence[tuple[str, ...]]) -> list[str]:
-        """The files that a local copy needs, in words."""
+        """Paths of a local copy's files, for messages."""
         return [
             f"{data}/{self.folder}/{first}.parquet" + "".join(f" (or {other}.parquet)" for other in others)
             for first, *others in choices
@@ -174,7 +174,7 @@ def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str
 
 
 def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: str) -> str | None:
-    """Why the hub does not give a repository, after one request with a short timeout; None if it does."""
+    """Reason for a failed request of a repository, after one try with a short timeout; None on success."""
     try:
         HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_TIMEOUT)
     # The client's transport library, and with it the errors of a broken network, differ by version.

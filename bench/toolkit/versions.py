@@ -1,10 +1,10 @@
-"""Versions that decide values: of the harness's protocol and of numerical libraries."""
+"""Versions that determine values: of the harness's protocol and of numerical libraries."""
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 PROTOCOL = 3
-"""Version of the harness as far as it decides values; part of every record's identity and of every cache of features.
+"""Version of the harness as far as it determines values: a part of every record's identity and feature cache's key.
 
 Raise it by 1 in the same commit as a change of the harness or the toolkit that changes the score of any run: how
 episodes are drawn, items are encoded, methods are adapted, answers are scored. ``tests/test_golden_scores.py`` fails
@@ -29,7 +29,14 @@ LIBRARIES = (
 
 
 def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
-    """Versions of the installed ones of some libraries, by the names that they are installed by."""
+    """Versions of installed libraries.
+
+    Args:
+        names: Names of distributions.
+
+    Returns:
+        Versions by name; libraries that are not installed are left out.
+    """
     found = {}
     for name in names:
         try:

