@@ -15,6 +15,7 @@ from bench.costs.repeats import leaves_no_repeat, repeated, stage_costs
 from bench.data.batches import EpisodeGroup
 from bench.data.payload import EpisodePayload
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
+from bench.engine.frozen import frozen
 from bench.engine.trainer import DeviceOptions
 from bench.meters.memory import MIB
 from bench.spec.budget import Budget, OverBudgetError, Violation, violations
@@ -72,7 +73,17 @@ def measure_episode(backbone: Backbone, request: CostRequest) -> CostResult:
 
     Returns:
         Costs, fitted config and violations.
+
+    Raises:
+        BackboneChangedError: If the method changed the backbone.
     """
+    if request.run.input_mode is InputMode.INPUTS:
+        request.devices.convert(backbone)
+    with frozen(backbone, request.run.method_at_site):
+        return _measured(backbone, request)
+
+
+def _measured(backbone: Backbone, request: CostRequest) -> CostResult:
     run, budget = request.run, request.budget
     group = EpisodeGroup(request.payload.source(backbone), run, request.payload.episodes, limits=limits_of(budget))
     if budget.trainable_params and issubclass(run.method, GradientMethod) and run.method.sized_by:

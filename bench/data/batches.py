@@ -1,10 +1,11 @@
 """Support and query batches, cut from encoded pools for a group of episodes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch import Tensor
 
 from bench.contracts import (
@@ -41,6 +42,8 @@ class EpisodeSource:
         class_embeddings: ``[class, dim_v]`` for every class of the task.
         support: Features of the support pool.
         query: Features of the query pool.
+        support_rows: ``[position]``, row in ``data.support`` of each position that episodes name; None where positions
+            are rows.
     """
 
     data: TaskData
@@ -48,6 +51,7 @@ class EpisodeSource:
     class_embeddings: Tensor
     support: FeatureTable
     query: FeatureTable
+    support_rows: Positions | None = None
 
 
 class EpisodeGroup:
@@ -74,15 +78,10 @@ class EpisodeGroup:
     def __len__(self) -> int:
         return len(self.episodes)
 
-    @property
-    def labels(self) -> Tensor:
-        """Query labels ``[episode, item]``, -1 where padded; for the metric alone, no method gets this object."""
-        return torch.from_numpy(self.episodes.query_labels)
-
     def query_texts(self) -> list[str]:
         """Raw texts of the queries in order, for metrics that count words."""
         pool, positions = self.source.data.query, self.episodes.query
-        return [str(text) for text in _fetch(pool, positions[positions != PADDING].tolist())]
+        return [str(text) for text in _reader(pool.inputs, None)(positions[positions != PADDING].tolist())]
 
     def query_targets(self) -> list[str]:
         """Reference texts of the queries in order; for the metric alone.
@@ -122,10 +121,11 @@ class EpisodeGroup:
             The labelled batch.
         """
         labels = torch.from_numpy(self.episodes.support_labels[:, columns]).clamp(min=0)
-        pool, table = self.source.data.support, self.source.support
+        pool, table, rows = self.source.data.support, self.source.support, self.source.support_rows
         known = pool.targets
-        targets = None if known is None else lambda wanted: [known[position] for position in wanted]
-        return Support(labels=labels, targets=targets, **self._items(pool, table, self.episodes.support[:, columns]))  # type: ignore[arg-type]
+        targets = None if known is None else lambda wanted: [known[row] for row in _rows(rows, wanted)]
+        items = self._items(pool, table, self.episodes.support[:, columns], rows)
+        return Support(labels=labels, targets=targets, **items)  # type: ignore[arg-type]
 
     def support_batches(self) -> Iterator[Support]:
         """The support set once, in order."""
@@ -161,7 +161,9 @@ class EpisodeGroup:
             part = positions[:, start : start + step]
             yield Query(**self._items(self.source.data.query, self.source.query, part))  # type: ignore[arg-type]
 
-    def _items(self, pool: Pool, table: FeatureTable, positions: Positions) -> dict[str, object]:
+    def _items(
+        self, pool: Pool, table: FeatureTable, positions: Positions, rows: Positions | None = None
+    ) -> dict[str, object]:
         if self.run.input_mode is InputMode.INPUTS:
             keys = prior = torch.zeros(*positions.shape, 0)
         elif positions.size:
@@ -174,7 +176,7 @@ class EpisodeGroup:
             "prior": prior,
             "mask": torch.from_numpy(positions != PADDING),
             "classes": self.classes,
-            "inputs": Inputs(positions, lambda wanted: _fetch(pool, list(wanted))),
+            "inputs": Inputs(positions, _reader(pool.inputs, rows)),
         }
 
     def _items_at_once(self) -> int:
@@ -206,5 +208,11 @@ def episode_groups(
     ]
 
 
-def _fetch(pool: Pool, positions: list[int]) -> list[object]:
-    return [pool.inputs[position]["input"] for position in positions]
+def _reader(inputs: Dataset, rows: Positions | None) -> Callable[[Sequence[int]], list[object]]:
+    """Function from positions to raw inputs; it holds the inputs and no labels."""
+    return lambda wanted: [inputs[row]["input"] for row in _rows(rows, wanted)]
+
+
+def _rows(rows: Positions | None, positions: Sequence[int]) -> list[int]:
+    """Rows of some positions in a data set."""
+    return list(positions) if rows is None else rows[list(positions)].tolist()

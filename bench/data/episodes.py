@@ -2,7 +2,7 @@
 
 The random stream of an episode depends on task, ways, seed and number of the episode alone; not on the method, the
 shots or the number of workers. A further method therefore changes no episode, and the 1-shot support set is the
-beginning of the 5-shot one, with the same queries.
+beginning of the 5-shot one, with the same queries. Queries come in a drawn order, not sorted by class.
 """
 
 from dataclasses import dataclass
@@ -138,6 +138,10 @@ def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
             taken = [_sample(pool[label], number, stream) for label in chosen]
             rows[split].append(np.concatenate(taken))
             rows[f"{split}_labels"].append(np.repeat(np.arange(n_way), [len(items) for items in taken]))
+        # Queries sorted by class would give the class of the next one away to a method that remembers the last.
+        order = np.random.default_rng(rng.integers(2**63)).permutation(len(rows["query"][-1]))
+        for name in ("query", "query_labels"):
+            rows[name][-1] = rows[name][-1][order]
     padded = {name: _pad(values) for name, values in rows.items()}
     return Episodes(classes=np.stack(all_classes), **padded)
 

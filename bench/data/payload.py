@@ -1,31 +1,43 @@
-"""The payload of one episode: what a worker process needs to measure it, without query labels."""
+"""Payloads: some episodes with the items they use, for a process that has no query labels.
 
+The process that adapts a method and answers queries gets a payload and a backbone, and nothing else of the task. Its
+queries have no labels and no reference texts; their numbers are those of their first appearance in the shuffled
+episodes, and images come without file names, because places in a pool and names of folders give classes away.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset
 from torch import Tensor
 
-from bench.contracts import Backbone, Features, Pool, TaskData
+from bench.contracts import Backbone, DataError, Features, Pool, TaskData
 from bench.data.batches import EpisodeSource
 from bench.data.episodes import PADDING, Episodes, Positions
 from bench.data.features import FeatureTable
+from bench.toolkit.images import STORED
 from bench.toolkit.sources import quiet_datasets
 
 
 @dataclass(frozen=True)
 class EpisodePayload:
-    """One episode with the items it uses, small enough to be sent to another process.
+    """Episodes with the items they use, small enough to be sent to another process.
 
     Attributes:
-        data: Pools of this episode's items alone; query labels are 0 and query targets are missing.
+        data: Pools of the items of these episodes alone; query labels are 0 and query targets are missing.
+        support_rows: ``[pool]``, row of each position of the task's support pool in ``data.support``, -1 where unused.
         class_embeddings: ``[class, dim_v]`` for every class of the task.
-        support: Features of the support items.
-        query: Features of the query items.
-        episodes: The episode, with positions in these pools.
+        support: Features of the support items, by their position in the task's support pool.
+        query: Features of the query items, by their row in ``data.query``.
+        episodes: The episodes; support positions are those of the task's pool, query positions are rows of
+            ``data.query``, and query labels are 0.
     """
 
     data: TaskData
+    support_rows: Positions
     class_embeddings: Tensor
     support: FeatureTable
     query: FeatureTable
@@ -33,32 +45,38 @@ class EpisodePayload:
 
     def source(self, backbone: Backbone) -> EpisodeSource:
         """The payload's pools as a source of batches on a backbone."""
-        return EpisodeSource(self.data, backbone, self.class_embeddings, self.support, self.query)
+        return EpisodeSource(
+            self.data, backbone, self.class_embeddings, self.support, self.query, support_rows=self.support_rows
+        )
 
 
-def first_episode(source: EpisodeSource, episodes: Episodes) -> EpisodePayload:
-    """The payload of the first of some episodes.
+def payload_of(source: EpisodeSource, episodes: Episodes) -> EpisodePayload:
+    """The payload of some episodes.
 
     Args:
         source: Encoded pools of the task.
-        episodes: Episodes of a run.
+        episodes: The episodes.
 
     Returns:
-        The first episode and its items, without query labels and query targets.
+        The episodes and their items, without query labels, query targets and file names of queries.
+
+    Raises:
+        DataError: If an image file of a query cannot be read.
     """
-    first = episodes[:1]
-    support, support_table = _part(source.data.support, source.support, first.support)
-    query, query_table = _part(replace(source.data.query, targets=None), source.query, first.query)
-    query = replace(query, labels=np.zeros_like(query.labels))
-    renumbered = Episodes(
-        first.classes,
-        _renumbered(first.support),
-        first.support_labels,
-        _renumbered(first.query),
-        np.where(first.query == PADDING, PADDING, 0),
+    used, numbers = _by_first_appearance(episodes.query)
+    query = source.data.query
+    query_pool = Pool(without_names(in_memory(query.inputs, used)), np.zeros(len(used), dtype=np.int64))
+    own = np.unique(episodes.support[episodes.support != PADDING])
+    support_pool, support_rows = _support_part(source.data.support, own)
+    unlabelled = replace(episodes, query=numbers, query_labels=np.where(episodes.query == PADDING, PADDING, 0))
+    return EpisodePayload(
+        TaskData(support_pool, query_pool, source.data.classes, source.data.revision),
+        support_rows,
+        source.class_embeddings,
+        _features(source.support, own, own, len(source.data.support.labels)),
+        _features(source.query, used, np.arange(len(used)), len(used)),
+        unlabelled,
     )
-    data = TaskData(support, query, source.data.classes, source.data.revision)
-    return EpisodePayload(data, source.class_embeddings, support_table, query_table, renumbered)
 
 
 def in_memory(inputs: Dataset, positions: Positions) -> Dataset:
@@ -71,27 +89,75 @@ def in_memory(inputs: Dataset, positions: Positions) -> Dataset:
     Returns:
         A data set of these rows with the same format.
     """
+    return _stored(inputs, lambda rows: rows.select(positions).flatten_indices(keep_in_memory=True))
+
+
+def without_names(inputs: Dataset) -> Dataset:
+    """A data set whose stored images are bytes named by their row, instead of file names.
+
+    Args:
+        inputs: A data set of the one column ``input``; texts are returned as they are.
+
+    Returns:
+        The data set with the same format.
+
+    Raises:
+        DataError: If an image file cannot be read.
+    """
+    column = inputs.data.column("input")
+    if not (pa.types.is_struct(column.type) and "path" in {field.name for field in column.type}):
+        return inputs
+    images = [{"bytes": _content(image), "path": f"query {row}"} for row, image in enumerate(column.to_pylist())]
+
+    def renamed(rows: Dataset) -> Dataset:
+        table = pa.table({"input": pa.array(images, STORED)})
+        return Dataset(table, info=rows.info)
+
+    return _stored(inputs, renamed)
+
+
+def _content(image: dict[str, object]) -> bytes | None:
+    """The bytes of a stored image, read from its file where they are not stored."""
+    if image["bytes"] is not None or image["path"] is None:
+        return image["bytes"]  # type: ignore[return-value]
+    try:
+        return Path(str(image["path"])).read_bytes()
+    except OSError as error:
+        raise DataError(f"{image['path']} cannot be read: {error.strerror}; repair or remove it") from error
+
+
+def _stored(inputs: Dataset, change: Callable[[Dataset], Dataset]) -> Dataset:
+    """A data set with its rows changed as they are stored; a transform that decodes them stays."""
     shown = inputs.format
     with quiet_datasets():
-        # Rows are copied as they are stored; a transform that opens files is applied where they are read.
-        stored = inputs.with_format(None).select(positions).flatten_indices(keep_in_memory=True)
-    selected: Dataset = stored.with_format(shown["type"], **shown["format_kwargs"])
-    return selected
+        stored = change(inputs.with_format(None))
+    formatted: Dataset = stored.with_format(shown["type"], **shown["format_kwargs"])
+    return formatted
 
 
-def _renumbered(positions: Positions) -> Positions:
-    """Positions replaced by their rank among the distinct positions."""
-    real = np.unique(positions[positions != PADDING])
-    return np.where(positions == PADDING, PADDING, np.searchsorted(real, positions))
+def _by_first_appearance(positions: Positions) -> tuple[Positions, Positions]:
+    """The distinct positions in the order of their first appearance, and all positions as numbers in that order."""
+    real = positions != PADDING
+    distinct, first, inverse = np.unique(positions[real], return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    numbers = np.full(positions.shape, PADDING, dtype=np.int64)
+    numbers[real] = np.argsort(order, kind="stable")[inverse]
+    return distinct[order], numbers
 
 
-def _part(pool: Pool, table: FeatureTable, positions: Positions) -> tuple[Pool, FeatureTable]:
-    distinct = np.unique(positions[positions != PADDING])
-    if len(distinct) == 0:  # a pool needs an item, even an unused one
-        distinct = np.zeros(1, dtype=np.int64)
-    targets = None if pool.targets is None else [pool.targets[position] for position in distinct]
-    smaller = FeatureTable(table.split, np.full(len(distinct), PADDING, dtype=np.int64))
-    if table.keys.numel() and (table.row[distinct] >= 0).all():
-        keys, prior = table.gather(distinct[None])
-        smaller.add(np.arange(len(distinct)), Features(keys[0], prior[0]))
-    return Pool(in_memory(pool.inputs, distinct), pool.labels[distinct], targets), smaller
+def _support_part(pool: Pool, own: Positions) -> tuple[Pool, Positions]:
+    """The items of a support pool at some positions, and the row of each position among them."""
+    rows = np.full(len(pool.labels), PADDING, dtype=np.int64)
+    rows[own] = np.arange(len(own))
+    kept = own if len(own) else np.zeros(1, dtype=np.int64)  # a pool needs an item, even an unused one
+    targets = None if pool.targets is None else [pool.targets[position] for position in kept]
+    return Pool(in_memory(pool.inputs, kept), pool.labels[kept], targets), rows
+
+
+def _features(table: FeatureTable, positions: Positions, names: Positions, n_items: int) -> FeatureTable:
+    """The features at some positions under other names; empty where some have none, as in runs on raw inputs."""
+    part = FeatureTable(table.split, np.full(n_items, PADDING, dtype=np.int64))
+    if table.keys.numel() and len(positions) and (table.row[positions] >= 0).all():
+        keys, prior = table.gather(positions[None])
+        part.add(names, Features(keys[0], prior[0]))
+    return part

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.contracts import GradientMethod, InputMode, LanguageBackbone
 from bench.data.batches import EpisodeGroup
+from bench.data.episodes import PADDING
 from bench.engine.budget_callback import BudgetCallback
 from bench.engine.lightning_module import Adaptation, ForwardAdaptation, GradientAdaptation
 from bench.engine.trainer import DeviceOptions
@@ -116,7 +117,7 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         module = ForwardAdaptation(method)
         duration = {"max_epochs": 1}
         batches = _Stream(group.support_batches)
-    n_queries = int((group.labels >= 0).sum())
+    n_queries = int((group.episodes.query != PADDING).sum())
     tokens = TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
     budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
     callbacks: list[Any] = [budget_callback] if options.budget.held() else []

@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bench import registry
 from bench.contracts import Backbone, InputMode, StoreError, TaskData, UsageError
 from bench.contracts.errors import one_line_error
 from bench.data.episodes import Episodes
+from bench.engine.frozen import BackboneChangedError
 from bench.engine.process_ending import ran_out_of_memory
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
@@ -178,6 +180,8 @@ class RunGroup:
                 reason = f"memory ran out: {one_line_error(error)}"
                 limits = planned_run.spec.budget.limits()
                 return planned_run.record(status="over_budget", reason=reason, limits=limits, provenance=facts), None
+            if isinstance(error, BackboneChangedError) and costs.worker.process == "same":
+                self.backbone.load_state_dict(registry.make_backbone(planned_run.spec.backbone).state_dict())
             return planned_run.failed(error, self.devices.device_name()), None
         except BaseException:  # an interrupt, which Lightning may turn into an exit
             seconds = time.monotonic() - began

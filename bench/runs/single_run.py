@@ -1,4 +1,4 @@
-"""One run: costs of its first episode in a worker process, scores of all its episodes here."""
+"""One run: a worker process without query labels measures its costs and answers its queries; they are scored here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,8 +8,9 @@ from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import limits_of
 from bench.costs.protocol import CostRequest, CostResult, measure_episode
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
-from bench.data.payload import first_episode
-from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
+from bench.data.payload import payload_of
+from bench.engine.adapt import GroupResult
+from bench.engine.answer import AnswerRequest, answer_episodes
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
@@ -31,7 +32,7 @@ class SingleRun:
         planned: The run and its episodes.
         source: Encoded pools of the task.
         devices: Device and precision.
-        worker: Where costs are measured.
+        worker: Where costs are measured and queries are answered.
         budget: All limits of the run.
         encode: Cost of encoding one episode.
         encode_wall_seconds: Seconds that encoding took for the run's whole group.
@@ -97,7 +98,7 @@ class SingleRun:
     def _measure(self) -> CostResult:
         """Costs of the first episode, measured by the worker; they are kept in ``costs``."""
         run = self.planned.run
-        payload = first_episode(self.source, self.planned.episodes)
+        payload = payload_of(self.source, self.planned.episodes[:1])
         request = CostRequest(run, payload, self.budget, self.encode, self.devices)
         measured: CostResult = self.worker.call(measure_episode, request)
         if measured.costs is None:
@@ -112,13 +113,19 @@ class SingleRun:
         return replace(measured, violations=(*measured.violations, *over))
 
     def _results(self, measured: CostResult) -> tuple[list[GroupResult], list[EpisodeGroup]]:
-        """Predictions of all episodes, each with as many steps as the measured one."""
-        run = self.planned.run.with_config(measured.config)
-        groups = episode_groups(self.source, run, self.planned.episodes, limits_of(self.budget))
-        if len(self.planned.episodes) == 1 and measured.result is not None and self.devices.devices == 1:
+        """Predictions of all episodes, each with as many steps as the measured one, made by the worker."""
+        run, episodes, limits = (
+            self.planned.run.with_config(measured.config),
+            self.planned.episodes,
+            limits_of(self.budget),
+        )
+        groups = episode_groups(self.source, run, episodes, limits)
+        if len(episodes) == 1 and measured.result is not None and self.devices.devices == 1:
             return [measured.result], groups  # the only episode is the measured one
-        options = AdaptOptions(measured.most_steps)
-        return [adapt_and_answer(group, self.devices, options) for group in groups], groups
+        payload = payload_of(self.source, episodes)
+        request = AnswerRequest(run, payload, limits, measured.most_steps, self.devices)
+        results: list[GroupResult] = self.worker.call(answer_episodes, request)
+        return results, groups
 
 
 def _fitted(requested: MethodConfig, fitted: MethodConfig) -> dict[str, Any]:

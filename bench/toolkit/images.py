@@ -7,12 +7,16 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 from PIL import Image, ImageOps
 
 from bench.contracts.errors import DataError, one_line
 from bench.contracts.task import Pool
 from bench.toolkit.columns import integer_labels, require_columns
+
+STORED = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+"""How a pool stores an image: encoded bytes with a name for messages, or the path of a file."""
 
 
 def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
@@ -51,10 +55,10 @@ def encoded_images(name: str, dataset: Dataset, image: str) -> Dataset:
     chunks, row = [], 0
     for chunk in column.chunks:
         rows = pa.array([f"{name} row {row + offset}" for offset in range(len(chunk))], pa.string())
-        chunks.append(pa.StructArray.from_arrays([chunk.field("bytes"), rows], names=["bytes", "path"]))
+        content = pc.fill_null(chunk.field("bytes"), b"")
+        chunks.append(pa.StructArray.from_arrays([content, rows], names=["bytes", "path"]))
         row += len(chunk)
-    named = pa.chunked_array(chunks, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
-    return Dataset(pa.table({"input": named})).with_transform(decoded)
+    return Dataset(pa.table({"input": pa.chunked_array(chunks, STORED)})).with_transform(decoded)
 
 
 def image_files(paths: Sequence[Path]) -> Dataset:
@@ -66,14 +70,16 @@ def image_files(paths: Sequence[Path]) -> Dataset:
     Returns:
         A data set of the one column ``input``.
     """
-    return Dataset.from_dict({"input": [str(path) for path in paths]}).with_transform(_read)
+    stored = pa.array([{"bytes": None, "path": str(path)} for path in paths], STORED)
+    return Dataset(pa.table({"input": stored})).with_transform(decoded)
 
 
 def decoded(batch: dict[str, list[dict[str, Any]]]) -> dict[str, list[Image.Image]]:
     """Decode the images of some rows.
 
     Args:
-        batch: The column ``input``, with the ``bytes`` of each image and, as ``path``, its name for messages.
+        batch: The column ``input``, as STORED: the ``bytes`` of each image and, as ``path``, its name for messages; or
+            no bytes and the path of its file.
 
     Returns:
         The column ``input`` as PIL images.
@@ -81,11 +87,8 @@ def decoded(batch: dict[str, list[dict[str, Any]]]) -> dict[str, list[Image.Imag
     Raises:
         DataError: For a broken image, with its name.
     """
-    return {"input": [_open(io.BytesIO(row["bytes"] or b""), row["path"]) for row in batch["input"]]}
-
-
-def _read(batch: dict[str, list[str]]) -> dict[str, list[Image.Image]]:
-    return {"input": [_open(path, path) for path in batch["input"]]}
+    opened = [row["path"] if row["bytes"] is None else io.BytesIO(row["bytes"]) for row in batch["input"]]
+    return {"input": [_open(source, row["path"]) for source, row in zip(opened, batch["input"], strict=True)]}
 
 
 def _open(source: io.BytesIO | str, name: str) -> Image.Image:

@@ -162,7 +162,7 @@ def test_a_grid_runs_every_budget(runner):
     assert len({record.id for record in runner.run(specs).records}) == 2
 
 
-def test_what_is_sent_to_be_measured_has_no_query_labels(runner):
+def test_what_is_sent_to_the_worker_has_no_query_labels(runner):
     """The payload is all that the measuring process gets, and it must not hold what a query's class is."""
     block = {"task": "stripes", "backbone": "pixels", "methods": ["faast"], "shots": [5], "episodes": 2}
     (spec,) = expand(Block.model_validate(block))
@@ -180,18 +180,23 @@ def test_what_is_sent_to_be_measured_has_no_query_labels(runner):
         data, backbone, lambda: Watching(backbone), runner.devices, False, Report(runner.store, Notebook())
     )
     group.run([(spec, episodes)])
-    (request,) = [one for one in seen if hasattr(one, "payload")]
-    assert (request.payload.data.query.labels == 0).all()
-    assert (request.payload.episodes.query_labels <= 0).all()
-    assert len(request.payload.data.support.labels) == 20
-    assert len(request.payload.data.query.labels) == 20
+    measured, answered = (one for one in seen if hasattr(one, "payload"))
+    for request, n_episodes in ((measured, 1), (answered, 2)):
+        assert (request.payload.data.query.labels == 0).all()
+        assert (request.payload.episodes.query_labels <= 0).all()
+        assert len(request.payload.episodes) == n_episodes
+    assert len(measured.payload.data.support.labels) == 20
+    assert len(measured.payload.data.query.labels) == 20
     # It is the first episode: the same features in the same order.
-    ours = EpisodeGroup(request.payload.source(backbone), request.run, request.payload.episodes)
-    first = next(iter(ours.support_batches()))
-    assert first.labels.tolist() == [episodes.support_labels[0].tolist()]
-    raw = first.inputs.episode(0)
-    expected = [data.support.inputs[int(position)]["input"] for position in episodes.support[0]]
-    assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in zip(raw, expected, strict=True))
+    ours = EpisodeGroup(measured.payload.source(backbone), measured.run, measured.payload.episodes)
+    for batch, pool, positions in (
+        (next(ours.support_batches()), data.support, episodes.support[0]),
+        (next(ours.query_batches()), data.query, episodes.query[0]),
+    ):
+        expected = [pool.inputs[int(position)]["input"] for position in positions]
+        raw = batch.inputs.episode(0)
+        assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in zip(raw, expected, strict=True))
+    assert next(ours.support_batches()).labels.tolist() == [episodes.support_labels[0].tolist()]
 
 
 def test_lora_takes_the_rank_that_fits():
@@ -219,7 +224,7 @@ def test_a_single_episode_is_scored_by_what_was_measured(runner, monkeypatch, me
     def again(*_):
         raise AssertionError("adapted once more than needed")
 
-    monkeypatch.setattr("bench.runs.single_run.adapt_and_answer", again)
+    monkeypatch.setattr("bench.runs.single_run.answer_episodes", again)
     one = run(runner, method, episodes=1)[method]
     assert one.status == "ok", one.reason
     assert one.episode_scores == pytest.approx(two.episode_scores[:1])

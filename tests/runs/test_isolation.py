@@ -1,0 +1,35 @@
+"""Labels of queries are out of a method's reach, and the backbone stays as it was."""
+
+import pytest
+
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import Store
+from bench.runs.runner import Runner, fresh_processes, same_process
+from tests.helpers.runs import Notebook, grid
+
+pytestmark = pytest.mark.usefixtures("outside", "cache")
+
+
+def records(folder, isolate, **block):
+    quiet_lightning()
+    runner = Runner(Store(folder / isolate.__name__), DeviceOptions(accelerator="cpu"), Notebook(), isolate=isolate)
+    return {record.spec.method: record for record in runner.run(grid(shots=[2], seeds=[0], set={}, **block)).records}
+
+
+def test_a_method_finds_no_query_labels_in_its_process(tmp_path):
+    record = records(tmp_path, fresh_processes, methods=["thief"])["thief"]
+    assert record.status == "ok", record.reason
+    assert record.notes["found"] == []
+    assert record.value == 25.0
+    # The same search where labels are in the process finds them.
+    assert "episodes" in records(tmp_path, same_process, methods=["thief"])["thief"].notes["found"]
+
+
+@pytest.mark.parametrize("isolate", [fresh_processes, same_process])
+def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path, isolate):
+    block = {"task": "digits", "backbone": "efficientnet_lite0", "episodes": 2, "queries": 1}
+    found = records(tmp_path, isolate, methods=["vandal", "zero_shot"], **block)
+    assert found["vandal"].status == "failed"
+    assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason
+    alone = records(tmp_path / "alone", isolate, methods=["zero_shot"], **block)["zero_shot"]
+    assert found["zero_shot"].episode_scores == alone.episode_scores
