@@ -1,8 +1,7 @@
 """Fitting a run to its budget: limits of the method, number of parameters, number of steps."""
 
 from bench.contracts import Backbone, GradientMethod, Limits, MethodConfig, ProblemShape
-from bench.data.batches import EpisodeGroup
-from bench.data.episodes import PADDING
+from bench.data.episodes import PADDING, Episodes
 from bench.engine.adapt import GroupResult
 from bench.meters.memory import MIB
 from bench.spec.budget import Budget, Violation
@@ -38,14 +37,14 @@ def fit_parameters(
     return config.model_copy(update={field: min(fitting, most)}), None
 
 
-def fit_steps(budget: Budget, counted: GroupResult, encode: StageCosts, group: EpisodeGroup) -> int | None:
+def fit_steps(budget: Budget, counted: GroupResult, encode: StageCosts, episodes: Episodes) -> int | None:
     """Number of optimizer steps that the limits of steps and operations allow.
 
     Args:
         budget: The limits.
         counted: A short run with counted operations.
         encode: Cost of encoding the episode.
-        group: The episode.
+        episodes: The episode.
 
     Returns:
         The number of steps, 0 if not even one fits; None without such limits.
@@ -53,17 +52,17 @@ def fit_steps(budget: Budget, counted: GroupResult, encode: StageCosts, group: E
     allowed = [budget.steps] if budget.steps else []
     if budget.flops and counted.steps:
         per_step = counted.step_flops or counted.adapt_flops
-        once = counted.adapt_flops - per_step * counted.steps + support_encode_flops(encode, group)
+        once = counted.adapt_flops - per_step * counted.steps + support_encode_flops(encode, episodes)
         allowed.append(max(0, int((budget.flops - once) // max(1, per_step))))
     return min(allowed) if allowed else None
 
 
-def support_encode_flops(encode: StageCosts, group: EpisodeGroup) -> float:
+def support_encode_flops(encode: StageCosts, episodes: Episodes) -> float:
     """Operations of encoding the support set: its share of the episode's items."""
-    n_support, n_queries = item_counts(group)
+    n_support, n_queries = item_counts(episodes)
     return (encode.flops or 0) * n_support / max(1, n_support + n_queries)
 
 
-def item_counts(group: EpisodeGroup) -> tuple[int, int]:
-    """Numbers of support and query items of a group, padding left out."""
-    return int((group.episodes.support != PADDING).sum()), int((group.episodes.query != PADDING).sum())
+def item_counts(episodes: Episodes) -> tuple[int, int]:
+    """Numbers of support and query items of episodes, padding left out."""
+    return int((episodes.support != PADDING).sum()), int((episodes.query != PADDING).sum())

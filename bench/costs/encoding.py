@@ -1,6 +1,5 @@
 """Cost of encoding: measured on a sample of items and scaled to the episode."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +9,15 @@ from datasets import Dataset, concatenate_datasets
 
 from bench.contracts import Backbone, LanguageBackbone, Pool
 from bench.costs.repeats import repeated, stage_costs
+from bench.costs.warm import touch_weights
 from bench.data.episodes import PADDING, Positions
 from bench.data.payload import in_memory
 from bench.engine.encoding import encode
 from bench.engine.trainer import DeviceOptions
+from bench.meters.contention import watched
 from bench.meters.flops import FlopMeter
-from bench.meters.stage import StageCost
+from bench.meters.stage import StageCost, StageMeter
+from bench.spec.conditions import Conditions
 from bench.spec.costs import StageCosts
 from bench.toolkit.ordering import length_order
 
@@ -32,16 +34,18 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
         devices: Device, precision and batch size.
 
     Returns:
-        Seconds, peak memory and operations of all items together.
+        Seconds, peak memory and operations of all items together, and the load of the host.
     """
     positions = np.arange(len(pool.labels))
-    costs: list[StageCost] = []
-    batch = backbone.collate([backbone.prepare(row["input"]) for row in pool.inputs])
-    # With gradients enabled a backbone stays in the thread that the counter observes; no gradient is needed.
-    with FlopMeter() as counter, torch.enable_grad():
-        backbone.encode(batch)
-    repeated(lambda: costs.append(encode(backbone, pool, positions, devices).cost))
-    return stage_costs(costs[1:] or costs, counter.total)
+    touch_weights(backbone)
+    # A pass that does not count makes all that a backbone makes once, such as embeddings of class names.
+    encode(backbone, pool, positions, devices)
+    with FlopMeter() as counter:
+        encode(backbone, pool, positions, devices, in_this_thread=True)
+    conditions: list[Conditions] = []
+    with watched(devices.trainer().strategy.root_device, conditions):
+        costs = repeated(lambda: encode(backbone, pool, positions, devices).cost)
+    return stage_costs(costs, counter.total).model_copy(update={"conditions": conditions[0]})
 
 
 def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
@@ -71,6 +75,8 @@ def scaled(cost: StageCosts, share: float) -> StageCosts:
         update={
             "seconds": cost.seconds * share,
             "seconds_spread": cost.seconds_spread * share,
+            "seconds_low": None if cost.seconds_low is None else cost.seconds_low * share,
+            "seconds_high": None if cost.seconds_high is None else cost.seconds_high * share,
             "flops": None if cost.flops is None else round(cost.flops * share),
         }
     )
@@ -91,18 +97,21 @@ def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) 
     inputs = Dataset.from_dict({"input": [raw]})
     if not isinstance(backbone, LanguageBackbone):
         return encode_costs(backbone, Pool(inputs, np.zeros(1, dtype=np.int64)), devices)
-    backbone.to(devices.trainer().strategy.root_device)
-    seconds: list[float] = []
+    device = devices.trainer().strategy.root_device
+    backbone.to(device)
+    touch_weights(backbone)
 
-    def read() -> None:
-        began = time.perf_counter()
+    def read() -> StageCost:
+        meter = StageMeter()
+        meter.start(device)
         for tokens in backbone.tokens([raw], window):
             backbone.decoder(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
-        seconds.append(time.perf_counter() - began)
+        meter.stop()
+        return meter.cost
 
-    with torch.no_grad(), FlopMeter() as counter:
-        read()
-    seconds.clear()
     with torch.no_grad():
-        repeated(read)
-    return StageCosts(seconds=min(seconds), flops=counter.total)
+        read()
+        with FlopMeter() as counter:
+            read()
+        costs = repeated(read)
+    return StageCosts(seconds=min(cost.seconds for cost in costs), flops=counter.total)

@@ -1,48 +1,62 @@
-"""The cost protocol: one episode alone, warmed up, repeated. It runs in a process of its own.
+"""The cost protocol: one episode alone, warmed up, repeated until its medians are known; see docs/budgets.md.
 
-The worker process has no query labels: the payload that it gets holds none.
+Each repeat has a forked process of its own, so that what a method remembers of its inputs makes it no cheaper. Where
+that costs too much (a GPU's context, systems that cannot fork) or is not wanted, repeats share a process and each has
+an episode of its own.
 """
 
 import statistics
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench.contracts import Backbone, GradientMethod, InputMode, Kind, MethodConfig
-from bench.costs.budget_fit import fit_parameters, fit_steps, item_counts, limits_of, support_encode_flops
+from bench.contracts import InputMode, Kind, MethodConfig
+from bench.costs.budget_fit import fit_steps, item_counts, support_encode_flops
 from bench.costs.encoding import SAMPLE
-from bench.costs.repeats import leaves_no_repeat, repeated, stage_costs
-from bench.data.batches import EpisodeGroup
-from bench.data.payload import EpisodePayload
-from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
-from bench.engine.frozen import frozen
+from bench.costs.passes import (
+    QUICK,
+    CountedPass,
+    PassRequest,
+    TimedPasses,
+    counted_pass,
+    stages_known,
+    timed_passes,
+)
+from bench.costs.repeats import LEAST, MOST_SHORT, Patience, leaves_no_repeat, stage_costs
+from bench.data.batches import EpisodeSource
+from bench.data.episodes import Episodes
+from bench.data.payload import EpisodePayload, payload_of
+from bench.engine.adapt import GroupResult
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import Worker
+from bench.engine.worker_server import FORKS
 from bench.meters.memory import MIB
-from bench.spec.budget import Budget, OverBudgetError, Violation, violations
+from bench.spec.budget import Budget, Violation, violations
+from bench.spec.conditions import Conditions, combined
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.resolve import ResolvedRun
-
-COUNTED_STEPS = 4
-"""Optimizer steps whose operations are counted; later steps cost the same."""
 
 
 @dataclass(frozen=True)
 class CostRequest:
-    """One episode of one run, to be measured by a worker process.
+    """One run to be measured.
 
     Attributes:
         run: The run.
-        payload: Its first episode.
-        budget: Limits that are held while the episode runs.
-        encode: Cost of encoding the episode's items, all 0 for a method that reads raw inputs.
+        payloads: Its episodes for the measurement, see ``payloads_for``.
+        budget: Limits that are held while an episode runs.
+        encode: Cost of encoding an episode's items, all 0 for a method that reads raw inputs.
         devices: Device and precision.
+        forked: Whether each repeat has a process of its own.
+        only: Whether the first episode is the run's only one, so that its answers are kept.
     """
 
     run: ResolvedRun
-    payload: EpisodePayload
+    payloads: tuple[EpisodePayload, ...]
     budget: Budget
     encode: StageCosts
     devices: DeviceOptions
+    forked: bool
+    only: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ class CostResult:
         config: The config as it was fitted to the budget.
         most_steps: Number of optimizer steps that the budget allows; None without such a limit.
         violations: Limits that were exceeded.
-        result: Predictions of the measured episode; None where the method was stopped.
+        result: Predictions of the run's only episode; None for several, and where the method was stopped.
     """
 
     costs: Costs | None
@@ -64,12 +78,43 @@ class CostResult:
     result: GroupResult | None = None
 
 
-def measure_episode(backbone: Backbone, request: CostRequest) -> CostResult:
-    """Measure the costs of one episode within its budget.
+def cost_request(
+    run: ResolvedRun,
+    source: EpisodeSource,
+    episodes: Episodes,
+    budget: Budget,
+    encode: StageCosts,
+    devices: DeviceOptions,
+    worker: Worker,
+) -> CostRequest:
+    """The request to measure a run by a worker.
 
     Args:
-        backbone: The frozen backbone, loaded in this process.
-        request: The episode.
+        run: The run.
+        source: Encoded pools of its task.
+        episodes: Its episodes, one at least.
+        budget: All its limits.
+        encode: Cost of encoding one episode.
+        devices: Device and precision.
+        worker: Where it will be measured.
+
+    Returns:
+        The request, with two episodes where repeats are forked, and with as many as there are repeats elsewhere.
+    """
+    forks = FORKS and worker.process == "fresh"
+    # A fork costs a GPU's context each time, which is worth it only where there are too few episodes.
+    forked = forks and (devices.device_kind() == "cpu" or len(episodes) <= LEAST)
+    n_payloads = min(len(episodes), 2 if forked else 1 + MOST_SHORT)
+    payloads = tuple(payload_of(source, episodes[number : number + 1]) for number in range(n_payloads))
+    return CostRequest(run, payloads, budget, encode, devices, forked, len(episodes) == 1)
+
+
+def measure_costs(worker: Worker, request: CostRequest) -> CostResult:
+    """Measure the costs of a run's first episode within its budget.
+
+    Args:
+        worker: Runs the passes.
+        request: The run.
 
     Returns:
         Costs, fitted config and violations.
@@ -77,66 +122,67 @@ def measure_episode(backbone: Backbone, request: CostRequest) -> CostResult:
     Raises:
         BackboneChangedError: If the method changed the backbone.
     """
-    if request.run.input_mode is InputMode.INPUTS:
-        request.devices.convert(backbone)
-    with frozen(backbone, request.run.method_at_site):
-        return _measured(backbone, request)
-
-
-def _measured(backbone: Backbone, request: CostRequest) -> CostResult:
-    run, budget = request.run, request.budget
-    group = EpisodeGroup(request.payload.source(backbone), run, request.payload.episodes, limits=limits_of(budget))
-    if budget.trainable_params and issubclass(run.method, GradientMethod) and run.method.sized_by:
-        config, violation = fit_parameters(
-            run.method, run.config, backbone, group.problem_shape(), budget.trainable_params
-        )
-        if violation:
-            return CostResult(None, config, None, (violation,))
-        run = run.with_config(config)
-        group = EpisodeGroup(group.source, run, group.episodes, limits=group.limits)
-
-    def adapted(options: AdaptOptions) -> GroupResult:
-        return adapt_and_answer(group, request.devices, options)
-
-    try:
-        # Counting slows a method down, so no limit is held meanwhile.
-        began = time.perf_counter()
-        counted = adapted(AdaptOptions(min(COUNTED_STEPS, budget.steps or COUNTED_STEPS), counted=True))
-        counting_seconds = time.perf_counter() - began
-        most_steps = fit_steps(budget, counted, request.encode, group)
-        if most_steps == 0:
-            flops = counted.step_flops + support_encode_flops(request.encode, group)
-            return CostResult(None, run.config, None, (Violation("flops", budget.flops or 0.0, flops),))
-        results: list[GroupResult] = []
-
-        def measure() -> None:
-            # The time that the previous repeat took after its last step is reserved in this one.
-            closing = results[-1].closing_seconds if results else 0.0
-            results.append(adapted(AdaptOptions(most_steps, budget, closing)))
-
-        # Long work runs in large batches, for which counting and a cold start add little. Generation is the
-        # exception: it runs token by token.
-        without_steps = not counted.steps and not budget.limits() and run.task.kind is not Kind.TRANSLATION
-        counted_pass_only = without_steps and leaves_no_repeat(2 * counting_seconds)
-        if not counted_pass_only:
-            repeated(measure)
-    except OverBudgetError as error:
-        return CostResult(None, run.config, None, (error.violation,))
-    # The first repeat warmed up, unless there was time for no other.
-    kept = results[1:] or results or [counted]
-    costs = _costs(kept, counted, request, group, repeats=0 if counted_pass_only else len(kept))
-    exceeded = violations(budget, costs, statistics.median(result.step_seconds for result in kept))
+    first, last = request.payloads[0], request.payloads[-1]
+    passes = PassRequest(
+        request.run, (first if request.forked else last,), last, False, request.budget, request.devices,
+        answers=request.only,
+    )  # fmt: skip
+    counted: CountedPass = worker.call(counted_pass, passes)
+    config, result = counted.config, counted.result
+    if counted.violation or result is None:
+        return CostResult(None, config, None, (counted.violation,) if counted.violation else ())
+    passes = replace(passes, run=request.run.with_config(config))
+    budget, episodes = request.budget, first.episodes
+    most_steps = fit_steps(budget, result, request.encode, episodes)
+    if most_steps == 0:
+        flops = result.step_flops + support_encode_flops(request.encode, episodes)
+        return CostResult(None, config, None, (Violation("flops", budget.flops or 0.0, flops),))
+    # Long work runs in large batches, for which counting adds little. Generation is the exception: it runs token by
+    # token.
+    without_steps = not result.steps and not budget.limits() and request.run.task.kind is not Kind.TRANSLATION
+    if without_steps and leaves_no_repeat(2 * counted.seconds):
+        kept, conditions, repeats = [result], [counted.conditions], 0
+    else:
+        whole = counted.seconds < QUICK and len(request.payloads) > 1
+        timed = _repeated(worker, request, replace(passes, whole=whole, most_steps=most_steps))
+        if timed.violation:
+            return CostResult(None, config, None, (timed.violation,))
+        kept, conditions, repeats = list(timed.results), [timed.conditions], len(timed.results)
+    costs = _costs(kept, result, request, [part for part in conditions if part], repeats)
+    exceeded = violations(budget, costs, statistics.median(each.step_seconds for each in kept))
     # All other episodes take as many steps as this one, which a limit may have stopped.
     steps = costs.steps if budget.limits() and costs.steps else None
-    typical = next(result for result in kept if result.steps == costs.steps)
-    return CostResult(costs, run.config, steps, tuple(exceeded), typical)
+    typical = next(each for each in kept if each.steps == costs.steps) if request.only else None
+    return CostResult(costs, config, steps, tuple(exceeded), typical)
+
+
+def _repeated(worker: Worker, request: CostRequest, passes: PassRequest) -> TimedPasses:
+    """Timed passes, each in a call of its own if repeats are forked, else all in one call."""
+    if not request.forked:
+        # The last episode warms up. A run's only episode is repeated, as nothing else is there.
+        several = request.payloads[:-1] or request.payloads * MOST_SHORT
+        made: TimedPasses = worker.call(timed_passes, replace(passes, payloads=several))
+        return made
+    patience, calls = Patience(), list[TimedPasses]()
+    results: list[GroupResult] = []
+    while True:
+        calls.append(worker.call(timed_passes, passes))
+        results += calls[-1].results
+        if calls[-1].violation or stages_known(results) or not patience.lasts():
+            break
+        passes = replace(passes, closing_seconds=results[-1].closing_seconds)
+    return TimedPasses(tuple(results), calls[-1].violation, combined([call.conditions for call in calls]))
 
 
 def _costs(
-    kept: Sequence[GroupResult], counted: GroupResult, request: CostRequest, group: EpisodeGroup, repeats: int
+    kept: Sequence[GroupResult],
+    counted: GroupResult,
+    request: CostRequest,
+    conditions: Sequence[Conditions],
+    repeats: int,
 ) -> Costs:
     """Medians over the repeats."""
-    n_support, n_queries = item_counts(group)
+    n_support, n_queries = item_counts(request.payloads[0].episodes)
     steps = int(statistics.median_low([result.steps for result in kept]))
     last = kept[-1]
     adapt_flops = counted.adapt_flops + counted.step_flops * (steps - counted.steps)
@@ -158,4 +204,5 @@ def _costs(
         device=request.devices.device_name(),
         process="same",
         repeats=repeats,
+        conditions=combined(conditions) if conditions else None,
     )

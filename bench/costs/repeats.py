@@ -1,30 +1,93 @@
-"""Repeated measurements and their summary."""
+"""Repeated measurements: when there are enough of them, and their summary."""
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
 
+from scipy import stats
+
 from bench.meters.stage import StageCost
 from bench.spec.costs import StageCosts
 
-REPEATS = 5
+LEAST, MOST = 3, 20
+"""Numbers of repeats of a stage."""
+SHORT = 0.002
+"""Seconds below which a stage has more repeats."""
+LEAST_SHORT, MOST_SHORT = 10, 40
+"""Numbers of repeats of a short stage."""
+PRECISION = 0.05
+"""Share of a median within which both ends of its interval must lie."""
 PATIENCE = 60.0
 """Seconds after which no further repeat begins; the record holds the number of repeats."""
+OUTSIDE = 0.025
+"""Largest probability that the median lies beyond either end of its interval."""
 
 
-def repeated(measure: Callable[[], None]) -> None:
-    """Call a measurement once to warm up and then REPEATS times, or as often as PATIENCE allows.
+def median_interval(seconds: Sequence[float]) -> tuple[float, float]:
+    """Distribution-free interval of a median between two order statistics (David and Nagaraja, Order Statistics, 7.1).
 
     Args:
-        measure: Takes one measurement and keeps its result.
+        seconds: Measurements, one at least.
+
+    Returns:
+        The ends of the 95% interval; of fewer than six measurements the least and the greatest, which cover the median
+        in 75% of cases with three and 94% with five.
     """
-    began, longest = time.perf_counter(), 0.0
-    for _ in range(1 + REPEATS):
-        start = time.perf_counter()
-        measure()
-        longest = max(longest, time.perf_counter() - start)
-        if time.perf_counter() - began + longest > PATIENCE:
-            return
+    ordered = sorted(seconds)
+    place = max(1, int(stats.binom.ppf(OUTSIDE, len(ordered), 0.5)))
+    return ordered[place - 1], ordered[-place]
+
+
+def is_known(seconds: Sequence[float]) -> bool:
+    """Whether the interval of a median lies within PRECISION of it, after as many repeats as its duration requires.
+
+    Args:
+        seconds: Measurements of one stage, one at least.
+
+    Returns:
+        True also where MOST or MOST_SHORT measurements were taken.
+    """
+    middle = statistics.median(seconds)
+    if middle == 0:
+        return len(seconds) >= LEAST
+    least, most = (LEAST_SHORT, MOST_SHORT) if middle < SHORT else (LEAST, MOST)
+    low, high = median_interval(seconds)
+    precise = max(high - middle, middle - low) <= PRECISION * middle
+    return len(seconds) >= most or (len(seconds) >= least and precise)
+
+
+class Patience:
+    """Clock of repeated work: whether another repeat would end within PATIENCE.
+
+    Attributes:
+        longest: Seconds of the longest repeat.
+    """
+
+    def __init__(self) -> None:
+        self.began = self.last = time.perf_counter()
+        self.longest = 0.0
+
+    def lasts(self) -> bool:
+        """Note the end of a repeat; whether there is time for another."""
+        now = time.perf_counter()
+        self.longest, self.last = max(self.longest, now - self.last), now
+        return now - self.began + self.longest <= PATIENCE
+
+
+def repeated(measure: Callable[[], StageCost]) -> list[StageCost]:
+    """Measure one stage until its median is known, or as often as PATIENCE allows.
+
+    Args:
+        measure: Takes one measurement.
+
+    Returns:
+        The measurements, one at least.
+    """
+    patience = Patience()
+    costs = [measure()]
+    while not is_known([cost.seconds for cost in costs]) and patience.lasts():
+        costs.append(measure())
+    return costs
 
 
 def leaves_no_repeat(seconds: float) -> bool:
@@ -44,14 +107,17 @@ def stage_costs(costs: Sequence[StageCost], flops: int | None) -> StageCosts:
         flops: Floating-point operations of the stage; None where they were not counted.
 
     Returns:
-        Median and interquartile range of the seconds, and the highest peak memory.
+        Median, its interval and interquartile range of the seconds, and the highest peak memory.
     """
     seconds = [cost.seconds for cost in costs]
     quarters = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
     reserved = [cost.reserved_memory_mb for cost in costs if cost.reserved_memory_mb is not None]
+    low, high = median_interval(seconds) if len(seconds) >= LEAST else (None, None)
     return StageCosts(
         seconds=statistics.median(seconds),
         seconds_spread=quarters[2] - quarters[0],
+        seconds_low=low,
+        seconds_high=high,
         peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
         reserved_memory_mb=max(reserved) if reserved else None,
         flops=flops,

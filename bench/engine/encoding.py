@@ -1,6 +1,7 @@
 """Encoding: forward passes of items through the frozen backbone under Lightning's Trainer."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +56,11 @@ class _Collate:
 class _Encoder(LightningModule):
     """The frozen backbone as a module for ``Trainer.predict``."""
 
-    def __init__(self, backbone: Backbone, meter: StageMeter, advance: Callable[[int], None]) -> None:
+    def __init__(
+        self, backbone: Backbone, meter: StageMeter, advance: Callable[[int], None], in_this_thread: bool
+    ) -> None:
         super().__init__()
-        self.backbone, self.meter, self.advance = backbone, meter, advance
+        self.backbone, self.meter, self.advance, self.in_this_thread = backbone, meter, advance, in_this_thread
         self.broken: dict[int, BenchError] = {}
 
     def on_predict_start(self) -> None:
@@ -74,7 +77,9 @@ class _Encoder(LightningModule):
         self.advance(len(positions) + len(broken))
         if not positions:
             return None
-        features = self.backbone.encode(inputs)
+        # With gradients enabled a backbone stays in its caller's thread; no gradient is needed.
+        with torch.enable_grad() if self.in_this_thread else nullcontext():
+            features = self.backbone.encode(inputs)
         return positions, features.keys.float().cpu(), features.prior.float().cpu()
 
 
@@ -109,6 +114,7 @@ def encode(
     positions: Positions,
     devices: DeviceOptions,
     advance: Callable[[int], None] = lambda done: None,
+    in_this_thread: bool = False,
 ) -> Encoded:
     """Encode items of a pool with the frozen backbone.
 
@@ -118,11 +124,12 @@ def encode(
         positions: ``[item]``, positions in the pool, encoded in this order; texts sorted by length need less padding.
         devices: Device, precision, batch size and data workers.
         advance: Called with the number of items of each finished batch.
+        in_this_thread: Whether the backbone keeps to the calling thread, which a counter of operations observes.
 
     Returns:
         Features, errors of unreadable items, and the cost.
     """
-    encoder = _Encoder(backbone, StageMeter(), advance)
+    encoder = _Encoder(backbone, StageMeter(), advance, in_this_thread)
     loader = DataLoader(
         _Prepared(backbone, pool, positions.tolist()),
         batch_size=devices.batch_size,

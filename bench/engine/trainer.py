@@ -1,11 +1,9 @@
 """Lightning trainers: device, precision and data loading of a run."""
 
 import logging
-import platform
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
@@ -15,6 +13,7 @@ from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import nn
 
 from bench.contracts import Items, UsageError
+from bench.meters.cpu import cpu_model
 
 HALF: dict[str, Literal["bf16-true", "16-true"]] = {"bf16-true": "bf16-true", "16-true": "16-true"}
 
@@ -103,15 +102,6 @@ class DeviceOptions:
         """
         device = _root_device(self)
         return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
-
-
-@cache
-def cpu_model() -> str:
-    """Name of the processor according to the system; Apple's chips are CPU and GPU in one."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 @cache

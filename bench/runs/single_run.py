@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import limits_of
-from bench.costs.protocol import CostRequest, CostResult, measure_episode
+from bench.costs.protocol import CostResult, cost_request, measure_costs
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.payload import payload_of
 from bench.engine.adapt import GroupResult
@@ -98,9 +98,10 @@ class SingleRun:
     def _measure(self) -> CostResult:
         """Costs of the first episode, measured by the worker; they are kept in ``costs``."""
         run = self.planned.run
-        payload = payload_of(self.source, self.planned.episodes[:1])
-        request = CostRequest(run, payload, self.budget, self.encode, self.devices)
-        measured: CostResult = self.worker.call(measure_episode, request)
+        request = cost_request(
+            run, self.source, self.planned.episodes, self.budget, self.encode, self.devices, self.worker
+        )
+        measured = measure_costs(self.worker, request)
         if measured.costs is None:
             return measured
         wall = self.encode_wall_seconds if run.input_mode is InputMode.FEATURES else 0.0

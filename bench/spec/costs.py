@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.spec.conditions import Conditions
+
 
 class StageCosts(BaseModel):
     """Costs of one stage of one episode, over all its items.
@@ -14,6 +16,9 @@ class StageCosts(BaseModel):
         peak_memory_mb: MiB above the baseline, the highest of the repeats.
         reserved_memory_mb: MiB that the allocator of an accelerator reserved; None on a CPU.
         flops: Floating-point operations of torch; None where they were not counted.
+        seconds_low: Lower end of the interval of the median (docs/budgets.md); None for fewer than three repeats.
+        seconds_high: Its upper end.
+        conditions: Load of the host meanwhile, where the stage was measured apart from the others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,6 +28,9 @@ class StageCosts(BaseModel):
     peak_memory_mb: float = 0.0
     reserved_memory_mb: float | None = None
     flops: int | None = None
+    seconds_low: float | None = None
+    seconds_high: float | None = None
+    conditions: Conditions | None = None
 
 
 class Costs(BaseModel):
@@ -49,6 +57,9 @@ class Costs(BaseModel):
             was measured, while operations were counted.
         tuning_trials: Trials of the search that found the config.
         tuning_seconds: Seconds of that search.
+        measured_for: Id of the run that the costs were measured for, where it is another one that differs in nothing
+            that costs depend on, such as another seed; empty where it is this run.
+        conditions: Host, and its load while adapting and answering were measured; None in earlier records.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +82,14 @@ class Costs(BaseModel):
     repeats: int
     tuning_trials: int = 0
     tuning_seconds: float = 0.0
+    measured_for: str = ""
+    conditions: Conditions | None = None
+
+    @property
+    def company(self) -> tuple[str, ...]:
+        """Why the costs count as measured in company, see docs/budgets.md; empty where nothing else ran."""
+        parts = [part for part in (self.encode.conditions, self.conditions) if part is not None]
+        return tuple(dict.fromkeys(reason for part in parts for reason in part.company))
 
     @property
     def peak_memory_mb(self) -> float:

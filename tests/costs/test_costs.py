@@ -9,7 +9,7 @@ import pytest
 from bench import registry
 from bench.contracts import Kind
 from bench.costs.budget_fit import fit_parameters, limits_of
-from bench.costs.repeats import REPEATS
+from bench.costs.repeats import LEAST
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions, quiet_lightning
@@ -42,10 +42,10 @@ def run(runner, *methods, **changes):
     return {record.spec.method: record for record in report.records}
 
 
-def test_costs_come_from_repeats_of_one_episode(runner):
-    record = run(runner, "faast")["faast"]
-    costs = record.costs
-    assert costs.repeats == REPEATS
+def test_in_one_process_each_repeat_has_an_episode_of_its_own(runner):
+    costs = run(runner, "faast", episodes=6)["faast"].costs
+    assert LEAST <= costs.repeats <= 5  # the sixth episode warms up
+    assert costs.adapt.seconds_low <= costs.adapt.seconds <= costs.adapt.seconds_high
     assert costs.process == "same"
     assert (costs.n_support, costs.n_queries) == (20, 20)
     assert costs.encode_sample == 32
@@ -180,15 +180,19 @@ def test_what_is_sent_to_the_worker_has_no_query_labels(runner):
         data, backbone, lambda: Watching(backbone), runner.devices, False, Report(runner.store, Notebook())
     )
     group.run([(spec, episodes)])
-    measured, answered = (one for one in seen if hasattr(one, "payload"))
-    for request, n_episodes in ((measured, 1), (answered, 2)):
-        assert (request.payload.data.query.labels == 0).all()
-        assert (request.payload.episodes.query_labels <= 0).all()
-        assert len(request.payload.episodes) == n_episodes
-    assert len(measured.payload.data.support.labels) == 20
-    assert len(measured.payload.data.query.labels) == 20
-    # It is the first episode: the same features in the same order.
-    ours = EpisodeGroup(measured.payload.source(backbone), measured.run, measured.payload.episodes)
+    requests = [one for one in seen if hasattr(one, "payloads")]
+    (answered,) = [one for one in seen if hasattr(one, "payload")]
+    alone = [payload for request in requests for payload in (*request.payloads, request.warm_up)]
+    assert len(alone) == 4
+    for payload, n_episodes in [*((payload, 1) for payload in alone), (answered.payload, 2)]:
+        assert (payload.data.query.labels == 0).all()
+        assert (payload.episodes.query_labels <= 0).all()
+        assert len(payload.episodes) == n_episodes
+    timed, measured = requests[-1], requests[-1].payloads[0]
+    assert len(measured.data.support.labels) == 20
+    assert len(measured.data.query.labels) == 20
+    # What is timed is the first episode: the same features in the same order.
+    ours = EpisodeGroup(measured.source(backbone), timed.run, measured.episodes)
     for batch, pool, positions in (
         (next(ours.support_batches()), data.support, episodes.support[0]),
         (next(ours.query_batches()), data.query, episodes.query[0]),
@@ -244,7 +248,7 @@ def test_what_takes_long_is_run_once(runner, monkeypatch):
     assert record.costs.repeats == 0
     assert record.costs.adapt.flops > 0
     assert record.costs.adapt.seconds > 0
-    assert len(observed) == 1  # its support set is one batch
+    assert len(observed) == 2  # some of its support set to warm up, all of it while operations are counted
     assert record.episode_scores == usual.episode_scores  # counting changes no answer
     assert record.costs.adapt.flops == usual.costs.adapt.flops
     held = run(runner, "faast", episodes=1, budget={"adapt_seconds": 60})["faast"]

@@ -50,9 +50,12 @@ def test_costs_of_version_1_are_told_by_stage():
 def test_costs_of_version_2_stay():
     (path,) = OLD.glob("2/*.json")
     read = json.loads(Store(path.parent).read(path).costs.model_dump_json())
-    # What came later is at its default: nobody had searched.
-    later = {"tuning_trials": 0, "tuning_seconds": 0.0, "device": "cpu"}
-    assert read == json.loads(path.read_text())["costs"] | later
+    old = json.loads(path.read_text())["costs"]
+    # What came later is at its default: nobody had searched, and nobody looked at what else the host did.
+    later = {"tuning_trials": 0, "tuning_seconds": 0.0, "device": "cpu", "measured_for": "", "conditions": None}
+    later_of_a_stage = {"seconds_low": None, "seconds_high": None, "conditions": None}
+    stages = {name: old[name] | later_of_a_stage for name in ("encode", "adapt", "query")}
+    assert read == old | later | stages
 
 
 def test_a_record_of_version_1_without_costs_reads(tmp_path):

@@ -10,9 +10,17 @@ from bench.contracts import ForwardMethod, MethodConfig
 
 
 class LyingConfig(MethodConfig):
-    lie: Literal["none", "defer", "free"] = Field("none", description="defer: work when asked; free: give memory back.")
+    lie: Literal["none", "defer", "free", "remember", "weights"] = Field(
+        "none",
+        description="defer: work when asked; free: give memory back; remember: work once for each support set; "
+        "weights: read all frozen weights.",
+    )
     seconds: float = Field(0.0, ge=0, description="What the work takes.")
     megabytes: int = Field(0, ge=0, description="What the work needs.")
+
+
+REMEMBERED = set()
+"""Support sets that were worked on in this process."""
 
 
 class Lying(ForwardMethod):
@@ -34,11 +42,16 @@ class Lying(ForwardMethod):
             self.kept = held
 
     def observe(self, support):
-        pass
+        self.support = support.keys.numpy().tobytes()
 
     def solve(self):
-        if self.config.lie != "defer":
+        if self.config.lie == "weights":
+            self.done = bool(sum(float(weight.sum()) for weight in self.backbone.parameters()) + 1)
+        elif self.config.lie == "remember" and self.support in REMEMBERED:
+            self.done = True
+        elif self.config.lie != "defer":
             self.work()
+            REMEMBERED.add(self.support)
 
     def predict(self, query):
         if not self.done:

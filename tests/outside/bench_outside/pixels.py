@@ -3,9 +3,14 @@
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn.functional import normalize
 
 from bench.contracts import Backbone, DataError, Features, Kind
+from bench.toolkit.files import cache_folder
+
+HEAVY = 64 * 2**20
+"""Bytes of the heavy backbone's weights."""
 
 
 class Pixels(Backbone):
@@ -16,9 +21,14 @@ class Pixels(Backbone):
 
     def __init__(self, argument="plain"):
         super().__init__()
-        if argument not in {"plain", "nan"}:
+        if argument not in {"plain", "nan", "heavy"}:
             raise ValueError(argument)
         self.argument = argument
+        if argument == "heavy":  # weights that are mapped from a file, as safetensors maps them
+            path = cache_folder() / "heavy.bin"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(HEAVY))
+            self.weights = nn.Parameter(torch.from_file(str(path), size=HEAVY // 4), requires_grad=False)
 
     @property
     def fingerprint(self):

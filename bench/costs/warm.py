@@ -1,0 +1,64 @@
+"""Warming before a measurement: frozen weights are read, and a small pass makes what is made once."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench.data.episodes import PADDING, Episodes
+from bench.data.payload import EpisodePayload
+
+PAGE = 4096
+"""Bytes of a page of memory."""
+QUERIES = 8
+"""Queries of a small pass."""
+
+
+def touch_weights(module: nn.Module) -> int:
+    """Read a byte of each page of a module's parameters and buffers on the CPU.
+
+    A forked process has no pages of a weights file in its own table until it reads them; the first reader would be
+    charged their size.
+
+    Args:
+        module: The frozen backbone.
+
+    Returns:
+        Bytes of the weights.
+    """
+    seen: dict[int, torch.UntypedStorage] = {}
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.device.type == "cpu" and tensor.layout == torch.strided:
+            storage = tensor.untyped_storage()
+            seen[storage.data_ptr()] = storage
+    for storage in seen.values():
+        if storage.nbytes():
+            raw = torch.empty(0, dtype=torch.uint8).set_(storage)
+            raw[::PAGE].max()
+            raw[-1].item()
+    return sum(storage.nbytes() for storage in seen.values())
+
+
+def small(payload: EpisodePayload) -> EpisodePayload:
+    """An episode cut down to one example of each class and QUERIES queries, for a short pass.
+
+    Args:
+        payload: One episode.
+
+    Returns:
+        The same pools with the smaller episode.
+    """
+    whole = payload.episodes
+    labels = whole.support_labels[0]
+    real = np.flatnonzero(whole.support[0] != PADDING)
+    _, first = np.unique(labels[real], return_index=True)
+    columns = np.sort(real[first])
+    episodes = Episodes(
+        whole.classes,
+        whole.support[:, columns],
+        whole.support_labels[:, columns],
+        whole.query[:, :QUERIES],
+        whole.query_labels[:, :QUERIES],
+    )
+    return replace(payload, episodes=episodes)

@@ -1,0 +1,40 @@
+"""Costs that are measured in fresh processes: nothing that a method remembers or touches first changes them."""
+
+import pytest
+
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import Store
+from bench.runs.runner import Runner
+from bench.spec.expand import expand
+from bench.spec.suite import Block
+from tests.helpers.runs import Notebook
+
+pytestmark = pytest.mark.usefixtures("outside", "cache")
+
+
+def run(folder, **changes):
+    quiet_lightning()
+    block = {"task": "stripes", "backbone": "pixels", "methods": ["lying"], "shots": [5], "episodes": 2} | changes
+    runner = Runner(Store(folder), DeviceOptions(accelerator="cpu", batch_size=16), Notebook())
+    (record,) = runner.run(expand(Block.model_validate(block))).records
+    assert record.status == "ok", record.reason
+    assert record.costs.process == "fresh"
+    return record.costs
+
+
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_a_method_that_remembers_its_inputs_is_not_free(tmp_path, episodes):
+    costs = run(tmp_path, episodes=episodes, set={"lying": {"seconds": 0.2, "lie": "remember"}})
+    assert costs.adapt.seconds >= 0.2
+    assert costs.adapt.seconds_low >= 0.2
+    assert costs.repeats >= 3
+
+
+def test_frozen_weights_are_no_memory_of_the_method_however_long_it_takes(tmp_path, monkeypatch):
+    weights = {"lying": {"lie": "weights"}}
+    repeated = run(tmp_path / "repeated", backbone="pixels:heavy", set=weights)
+    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)
+    once = run(tmp_path / "once", backbone="pixels:heavy", set=weights)
+    assert (once.repeats, repeated.repeats > 0) == (0, True)
+    assert once.adapt.peak_memory_mb == pytest.approx(repeated.adapt.peak_memory_mb, abs=8)
+    assert once.peak_memory_mb < 32  # the weights are 64 MiB
