@@ -21,7 +21,7 @@ from bench.toolkit.files import file_hash, package_file, text_hash
 from bench.toolkit.ordering import length_order
 
 BATCH = 128
-MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was configured to read
+MAX_TOKENS = 256  # the configured maximum of all-MiniLM-L6-v2
 
 
 def imagenet_names() -> list[str]:

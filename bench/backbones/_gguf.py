@@ -24,11 +24,11 @@ def conversion_key(gguf: Path) -> str:
 
 def convert(gguf: Path, target: Path) -> None:
     """Write a model and its tokenizer to the folder ``target``."""
-    # The bar of the GGUF reader heeds no setting, but writes to whatever is standard error just then.
+    # The progress bar of the GGUF reader cannot be switched off; it writes to standard error.
     with quiet_transformers(), redirect_stderr(io.StringIO()):
         model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        # The weights are plain float32 by now; save_pretrained refuses what still says it is quantised.
+        # The weights are plain float32 by now; save_pretrained refuses a config that declares quantisation.
         del model.config.quantization_config
         model.hf_quantizer = None
         model.save_pretrained(target)

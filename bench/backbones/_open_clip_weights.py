@@ -71,7 +71,7 @@ class Choice:
             return self.file
         repository, _, name = self.training["hf_hub"].rpartition("/")
         name = name or HF_WEIGHTS_NAME
-        # As open_clip has it: safetensors where the repository has them, the pickled file where not.
+        # As in open_clip: safetensors where the repository has them, else the pickled file.
         safe = HF_SAFE_WEIGHTS_NAME if name == HF_WEIGHTS_NAME else Path(name).with_suffix(".safetensors").name
         try:
             for wanted in (safe, name):
@@ -105,7 +105,7 @@ def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
             model: Any = open_clip.create_model(
                 choice.model,
                 pretrained=None if scripted else str(weights),
-                # Else a text tower from the hub would be fetched just to be overwritten.
+                # Otherwise a text tower would be downloaded and then overwritten.
                 pretrained_text=False,
                 force_quick_gelu=training.get("quick_gelu", False),
                 force_preprocess_cfg={name: training[name] for name in _TRANSFORM_FIELDS if name in training},
@@ -113,7 +113,7 @@ def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
             if scripted:
                 model.load_state_dict(_scripted_state(weights))
             tokenizer = open_clip.get_tokenizer(choice.model)
-        # A file that is no checkpoint, or another model's, makes the readers raise almost anything.
+        # A file that is no checkpoint, or another model's, raises almost any exception.
         except Exception as error:
             raise DataError(f"{weights} cannot be loaded as open_clip:{choice.model}: {one_line(error)}") from error
     return model.eval().requires_grad_(False), tokenizer

@@ -39,7 +39,7 @@ class Reading:
 
 def common_prefix(rows: Sequence[Tokens]) -> int:
     """Length of the longest prefix that all rows share."""
-    # All that stand between the least and the greatest row in dictionary order share what these two share.
+    # All rows between the least and the greatest in dictionary order have the prefix that these two share.
     low, high = min(rows), max(rows)
     for index, (one, other) in enumerate(zip(low, high, strict=False)):
         if one != other:
@@ -80,7 +80,7 @@ def score(
     by_row: dict[Row, list[tuple[int, Reading]]] = {row: [] for row in rows}
     for index, reading in enumerate(flat):
         by_row[reading.row].append((index, reading))
-    # The position before the first target must be run in every row, as its output is what is read.
+    # The position before the first target must be run in every row, as its output has the target's logits.
     shared = min(common_prefix([row.tokens for row in rows]), min(reading.start for reading in flat) - 1)
     context = None
     if shared:

@@ -33,13 +33,13 @@ def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> lis
     """
     if stride is not None and not 0 < stride <= size:
         raise ValueError(f"a stride must lie in 1..{size}, the window's size; got {stride}")
-    # With a stride, each token is to be scored: windows share one at least, for what follows to be scored by.
+    # With a stride, every token is scored: windows overlap by one token at least, as context of the next one.
     step = size if stride is None else max(1, min(stride, size - 1))
     found = []
     scored = 1
     for start in range(0, len(ids), step):
         part = tuple(ids[start : start + size])
-        # Where windows do not overlap, the first token of each has nothing before it to be scored by.
+        # Where windows do not overlap, the first token of each has no context.
         first = max(1, scored - start)
         if first < len(part):
             found.append(Window(text, part, first))
@@ -94,8 +94,8 @@ def score_windows(
 def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, targets: Tensor) -> float:
     total = 0.0
     size = max(1, LOGITS_AT_ONCE // vocabulary)
-    for part, wanted in zip(torch.split(states, size), torch.split(targets, size), strict=True):
-        total += float(nn.functional.cross_entropy(head(part).float(), wanted, reduction="sum"))
+    for part, labels in zip(torch.split(states, size), torch.split(targets, size), strict=True):
+        total += float(nn.functional.cross_entropy(head(part).float(), labels, reduction="sum"))
     return total
 
 
@@ -106,7 +106,7 @@ def generate(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_
     end = model.generation_config.eos_token_id
     filler = end[0] if isinstance(end, list) else end
     for batch in by_length([BEAMS * (len(row) + max_new_tokens) for row in rows]):
-        # Padding stands on the left, so that all rows go on from their last token.
+        # Padding is on the left, so that all rows are continued from their last token.
         tokens = padded([rows[index] for index in batch], model.device, left=True)
         written = model.generate(
             input_ids=tokens.ids,

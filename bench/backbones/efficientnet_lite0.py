@@ -25,7 +25,7 @@ SIZE = 224
 CROP = 224 / 256
 CPU_IMAGES_AT_ONCE = 2
 """The early layers of so many images stay in a core's cache."""
-SCALE = 100.0  # the temperature of CLIP's read-out, so that methods meet the same range of logits
+SCALE = 100.0  # the scale of CLIP's logits, so that methods have the same range of logits on both
 
 # Names of a block's layers in the weights file and in timm; a block without expansion has two fewer.
 _EXPANDING = {
@@ -75,7 +75,13 @@ def fold_norms(module: nn.Module) -> None:
 
 
 class EfficientNetLite0(Backbone):
-    """Keys are pooled features ``[item, 1280]``, priors and values ConSE vectors ``[item, 384]``; unit length all."""
+    """EfficientNet-Lite0 with ConSE: pooled features ``[item, 1280]`` as keys, priors and values ``[item, 384]``.
+
+    All have unit length.
+
+    Attributes:
+        net: timm's network, frozen.
+    """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
     prior_strength = 50.0
@@ -106,7 +112,7 @@ class EfficientNetLite0(Backbone):
     def prepare(self, raw: Any) -> Tensor:
         """One PIL image of any mode and size as ``[3, 224, 224]``. Raises DataError if it cannot be read."""
         image = to_rgb(raw)
-        # Crop and resize in one step: a thin image is never blown up to a huge one on the way.
+        # Crop and resize in one step: a thin image is never enlarged in between.
         side = min(image.size) * CROP
         left, top = (image.width - side) / 2, (image.height - side) / 2
         small = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
@@ -126,7 +132,7 @@ class EfficientNetLite0(Backbone):
         return Features(normalize(pooled.float(), dim=-1), self._conse.prior(logits.float()))
 
     def _on_each_core(self, images: Tensor) -> Tensor:
-        """Some images to each core at a time: cores that share each layer wait for each other half of the time."""
+        """Features with a few images per core at a time; cores that share a layer wait half of the time."""
         cores = torch.get_num_threads()
         parts = torch.split(images, CPU_IMAGES_AT_ONCE)
         try:

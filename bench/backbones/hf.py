@@ -24,7 +24,7 @@ from bench.toolkit.sources import hub_folder
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 _NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "decoder.final_layer_norm")
-_ANCHOR = ":"  # stands for the prompt where an answer is tokenised without one that is a turn of a chat
+_ANCHOR = ":"  # prompt of an answer that is tokenised without a turn of a chat
 
 
 class CausalLM(LanguageBackbone):
@@ -77,7 +77,9 @@ class CausalLM(LanguageBackbone):
                 module = getattr(module, part, None)
             if module is not None:
                 return cast(nn.Module, module)
-        raise UsageError(f"{self.name} has no final norm under a known name ({', '.join(_NORMS)}); it cannot be read")
+        raise UsageError(
+            f"{self.name} has no final norm under a known name ({', '.join(_NORMS)}); use another backbone"
+        )
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
@@ -118,8 +120,8 @@ class CausalLM(LanguageBackbone):
         logits = self.model(input_ids=ids).logits
         if not torch.allclose(hidden @ self.model.get_output_embeddings().weight.mT, logits, rtol=1e-3, atol=1e-3):
             raise UsageError(
-                f"{self.name} must score tokens by hidden state times output embedding; its logits are bent, "
-                "shifted or scaled after that, which this backbone does not read"
+                f"{self.name} must have hidden state times output embedding as logits; its logits are changed after "
+                "that, which this backbone does not support"
             )
 
     @cached_property
@@ -187,9 +189,9 @@ class CausalLM(LanguageBackbone):
         if len(prompts) != 1:
             raise UsageError(f"{self.name} reads one prompt per answer, got {len(prompts)}; tokens have no mean")
         (prompt,) = prompts
-        asked, begins, answered = prompt.rpartition(ASSISTANT)
-        answers = [answered.replace("{label}", name) for name in names]
-        tokens = [self._answer_token(asked + begins or _ANCHOR, answer) for answer in answers]
+        before, mark, after = prompt.rpartition(ASSISTANT)
+        answers = [after.replace("{label}", name) for name in names]
+        tokens = [self._answer_token(before + mark or _ANCHOR, answer) for answer in answers]
         if len(set(tokens)) < len(tokens):
             raise UsageError(
                 f"answers must start with different tokens of {self.name}, got {', '.join(map(repr, answers))}"

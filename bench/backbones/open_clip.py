@@ -52,11 +52,11 @@ class OpenClip(Backbone):
         transform = PreprocessCfg(**model.visual.preprocess_cfg)
         self._transform = image_transform_v2(transform, is_train=False)
         shape = [open_clip.get_model_config(choice.model), choice.training.get("quick_gelu"), vars(transform)]
-        # Read at once: the file may be written over while the model is in use.
+        # Hashed now: the file may be overwritten while the model is in use.
         self._fingerprint = text_hash(TRANSFORM, json.dumps(shape, sort_keys=True), weights_hash(weights))
         self.visual = model.visual
         del model.visual
-        # Kept out of nn.Module's children, which Lightning moves and rounds.
+        # Not a child of nn.Module: Lightning moves and rounds children.
         object.__setattr__(self, "_text", model)
         self._scale = float(model.logit_scale.detach().exp())
 
@@ -78,7 +78,7 @@ class OpenClip(Backbone):
         """Keys ``[item, dim]`` of a batch of images, which are the priors too; gradients pass, if there are any."""
         weight = next(self.visual.parameters())
         pooled = self.visual(batch.to(weight.device, weight.dtype))
-        # CoCa's tower gives its tokens as well.
+        # CoCa's tower returns its tokens as well.
         pooled = pooled[0] if isinstance(pooled, tuple) else pooled
         keys = normalize(pooled.float(), dim=-1)
         return Features(keys, keys)

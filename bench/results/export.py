@@ -59,18 +59,16 @@ def queries(store: Store) -> pa.Table:
     fields = dict.fromkeys(field for name in registry.find("metrics") for field in registry.make_metric(name).fields)
     tables = []
     for record in store:
-        outcomes = store.predictions(record)
-        if outcomes is None:
+        found = store.predictions(record)
+        if found is None:
             continue
-        columns = {name: pa.array([value] * len(outcomes)) for name, value in _run(record).items()}
-        columns |= {"episode": pa.array(outcomes.episode), "query": pa.array(outcomes.query)}
-        own = dict(zip(outcomes.scorer.fields, outcomes.values.T, strict=True))
-        columns |= {
-            name: pa.array(own[name]) if name in own else pa.nulls(len(outcomes), pa.float64()) for name in fields
-        }
+        columns = {name: pa.array([value] * len(found)) for name, value in _run(record).items()}
+        columns |= {"episode": pa.array(found.episode), "query": pa.array(found.query)}
+        own = dict(zip(found.scorer.fields, found.values.T, strict=True))
+        columns |= {name: pa.array(own[name]) if name in own else pa.nulls(len(found), pa.float64()) for name in fields}
         tables.append(pa.table(columns))
     if not tables:
-        raise StoreError(f"no record in {store.root} has outcomes of its queries; run again to make them")
+        raise StoreError(f"no record in {store.root} has predictions; delete the records to run again")
     return pa.concat_tables(tables)
 
 

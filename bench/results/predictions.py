@@ -70,8 +70,8 @@ class QueryPredictions:
     def from_bytes(cls, metric: str, content: bytes) -> "QueryPredictions":
         """QueryPredictions from a file's contents. Raises ValueError if they are not outcomes of this metric."""
         table = pq.read_table(io.BytesIO(content))
-        wanted = ["episode", "query", *registry.make_metric(metric).fields]
-        if table.column_names != wanted:
-            raise ValueError(f"needs the columns {', '.join(wanted)}, got {', '.join(table.column_names)}")
+        columns = ["episode", "query", *registry.make_metric(metric).fields]
+        if table.column_names != columns:
+            raise ValueError(f"needs the columns {', '.join(columns)}, got {', '.join(table.column_names)}")
         episode, query, *values = (np.asarray(column, dtype=np.float64) for column in table.columns)
         return cls(metric, episode.astype(np.int64), query.astype(np.int64), np.column_stack(values))

@@ -57,7 +57,7 @@ class Store:
             field = ".".join(str(part) for part in first["loc"])
             raise StoreError(f"{path} is not a valid record: {field}: {first['msg']}; delete it to run again") from None
         if not path.stem == record.id == run_id(record.identity):
-            raise StoreError(f"{path} holds another run than its name says; delete it to run again")
+            raise StoreError(f"{path} is named by another id than its run has; delete it to run again")
         return record
 
     def finished(self, record_id: str) -> Record | None:
@@ -96,7 +96,7 @@ class Store:
                 raise ValueError("its contents were changed")
             return QueryPredictions.from_bytes(record.metric, content)
         except UsageError as error:
-            raise StoreError(f"{record.id}.json cannot be scored: {error}; install the package that has it") from None
+            raise StoreError(f"{record.id}.json cannot be scored: {error}; install its package") from None
         except (OSError, ValueError, KeyError, ArrowException) as error:
             raise StoreError(
                 f"{path} does not hold the predictions of {record.id} ({error}); "

@@ -21,21 +21,21 @@ def problems(store: Store) -> Iterator[str]:
     for path in store.paths():
         try:
             record = store.read(path)
-            outcomes = store.predictions(record)
+            predictions = store.predictions(record)
         except StoreError as error:
             yield str(error)
             continue
-        if outcomes is not None and (contradiction := _contradiction(record, outcomes)):
-            yield f"{path} contradicts its outcomes: {contradiction}; delete it to run again"
+        if predictions is not None and (contradiction := _contradiction(record, predictions)):
+            yield f"{path} contradicts its predictions: {contradiction}; delete it to run again"
 
 
-def _contradiction(record: Record, outcomes: QueryPredictions) -> str | None:
+def _contradiction(record: Record, predictions: QueryPredictions) -> str | None:
     """What a record says that does not follow from what became of its queries; None if all does."""
-    if len(outcomes) != record.n_queries:
-        return f"it has {record.n_queries} queries, they are {len(outcomes)}"
-    scores = outcomes.episode_scores()
+    if len(predictions) != record.n_queries:
+        return f"the record has {record.n_queries} queries, the predictions have {len(predictions)}"
+    scores = predictions.episode_scores()
     if len(scores) != len(record.episode_scores) or not np.allclose(scores, record.episode_scores, rtol=1e-9):
-        return "its episodes have other scores"
+        return "the scores of the episodes differ"
     if record.value is None or not np.isclose(mean_score(scores), record.value, rtol=1e-9):
-        return f"its value is {record.value}, theirs {mean_score(scores)}"
+        return f"the record's value is {record.value}, that of the predictions {mean_score(scores)}"
     return None

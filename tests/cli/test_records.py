@@ -39,7 +39,7 @@ def test_a_sound_store_verifies(records, store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"value": 70.0}, "contradicts its outcomes: its value is 70.0, theirs 66.66"),
+        ({"value": 70.0}, "contradicts its predictions: the record's value is 70.0, that of the predictions 66.66"),
         ({"episode_scores": [100.0, 33.0]}, "its episodes have other scores"),
         ({"episode_scores": [100.0]}, "its episodes have other scores"),
         ({"n_queries": 5}, "it has 5 queries, they are 6"),
@@ -105,8 +105,8 @@ def test_prune_takes_what_nothing_names(records, store):
 def test_prune_takes_older_versions_and_failures_when_asked(records, store):
     old = crowded(store)
     out = records("prune", "--superseded", "--failed")[1]
-    assert f"{old.id}.json: there is a later version" in out
-    assert "it failed" in out
+    assert f"{old.id}.json: superseded by a later version" in out
+    assert ": failed" in out
     (left,) = store
     assert left.identity["code"] == "new"
     assert [path.name for path in (store.root / "predictions").iterdir()] == [left.predictions.name]
@@ -163,7 +163,7 @@ def test_an_export_that_cannot_be_written_is_one_line(records, store):
     assert err.count("\n") == 1
     code, _, err = records("export", "--out", "all.csv", "--queries")
     assert code == 1
-    assert "no record in runs has outcomes of its queries; run again to make them" in err
+    assert "no record in runs has predictions; delete the records to run again" in err
 
 
 def test_the_schema_is_the_published_one(records):

@@ -179,8 +179,8 @@ def edited(store, **changes):
         ({"status": "fine"}, "is not a valid record: status"),
         ({"extra": 1}, "is not a valid record: extra"),
         ({"costs": {}}, "is not a valid record: costs.encode"),
-        ({"id": "0123456789abcdef"}, "holds another run than its name says"),
-        ({"identity": {"seed": 7}}, "holds another run than its name says"),
+        ({"id": "0123456789abcdef"}, "is named by another id than its run has"),
+        ({"identity": {"seed": 7}}, "is named by another id than its run has"),
     ],
 )
 def test_a_record_that_was_tampered_with_is_named(store, changes, message):
