@@ -40,9 +40,9 @@ def test_a_sound_store_verifies(records, store):
     ("changes", "message"),
     [
         ({"value": 70.0}, "contradicts its predictions: the record's value is 70.0, that of the predictions 66.66"),
-        ({"episode_scores": [100.0, 33.0]}, "its episodes have other scores"),
-        ({"episode_scores": [100.0]}, "its episodes have other scores"),
-        ({"n_queries": 5}, "it has 5 queries, they are 6"),
+        ({"episode_scores": [100.0, 33.0]}, "the scores of the episodes differ"),
+        ({"episode_scores": [100.0]}, "the scores of the episodes differ"),
+        ({"n_queries": 5}, "the record has 5 queries, the predictions have 6"),
         ({"metric": "bleu"}, "does not hold the predictions of .*needs the columns episode, query, correct_1"),
         ({"metric": "speed"}, "cannot be scored: metrics has no .speed.; known: accuracy"),
         ({"schema_version": 9}, "has schema version 9, this program reads 4"),
