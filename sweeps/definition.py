@@ -1,4 +1,4 @@
-"""What a user asks of a sweep, by options or in a YAML file, and what it gives back."""
+"""Definition of a sweep, from options or a YAML file."""
 
 import hashlib
 import json
@@ -18,17 +18,32 @@ Sampler = Literal["tpe", "grid", "random", "cmaes"]
 Pruner = Literal["hyperband", "none"]
 Objective = Literal["score", "likelihood", "adapt_seconds", "peak_memory_mb"]
 ENOUGH_EPISODES = 16
-"""Support sets that a sweep validates on by default: 16 of 5 shots in 10 classes are 800 items."""
+"""Default number of support sets to validate on: 16 of 5 shots in 10 classes are 800 items."""
 
 
 class SweepSpec(BaseModel):
     """One study: a method on a task, over a space, by an objective.
 
-    backbone, ways: the task's own where None. episodes: support sets to validate on, those of the runs with the
-    same seed; by default ENOUGH_EPISODES, or the task's number if that is less. set: fields that keep a value. space:
-    fields to vary otherwise than their hints say. objectives: the first decides which config is best; of several the
-    Pareto set is found. folds: of a cross-validation, or repeats of random splits. seconds: after which no trial is
-    begun. prompt: how the task's prompts are put together.
+    Attributes:
+        task: Name of the task.
+        prompt: Style of the task's prompts.
+        method: Name of the method.
+        backbone: Name of the backbone; None for the default of the kind of task.
+        shots: Support items per class, or "full".
+        ways: Classes per episode; None for the task's own number.
+        episodes: Support sets to validate on, those of the runs with the same seed; by default ENOUGH_EPISODES, or the
+            task's number if that is smaller.
+        seed: Seed of the support sets.
+        precision: Precision of Lightning's trainer.
+        set: Fields with a fixed value.
+        space: Ranges that replace those of the fields' ``Tune``.
+        trials: Largest number of trials.
+        seconds: No trial starts after this time.
+        sampler: Name of the sampler.
+        pruner: Name of the pruner.
+        objectives: The first decides which config is best; several of them give a Pareto set.
+        validation: Validation protocol.
+        folds: Folds of a cross-validation, or repeats of random splits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,9 +73,15 @@ class SweepSpec(BaseModel):
     folds: int = Field(default=5, ge=2)
 
     def name(self, identity: dict[str, Any]) -> str:
-        """The study's name: another definition, other data, weights or code make another study.
+        """Name of the study: another definition, other data, weights or code are another study.
 
-        More trials or more time make the same one longer.
+        More trials or more time continue the same study.
+
+        Args:
+            identity: Facts about data, weights and code.
+
+        Returns:
+            Task, method, shots and a hash.
         """
         content = {**self.model_dump(mode="json", exclude={"trials", "seconds"}), **identity}
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
@@ -69,7 +90,15 @@ class SweepSpec(BaseModel):
 
     @classmethod
     def of_run(cls, spec: RunSpec, **changes: Any) -> "SweepSpec":
-        """The sweep that tunes a run: on its support sets, from its config."""
+        """The sweep that tunes a run: on its support sets, with its config fixed.
+
+        Args:
+            spec: The run.
+            **changes: Further fields.
+
+        Returns:
+            The definition.
+        """
         return cls(
             task=spec.task,
             prompt=spec.prompt,
@@ -86,7 +115,17 @@ class SweepSpec(BaseModel):
 
 
 def sweep_spec(values: dict[str, Any]) -> SweepSpec:
-    """Checked fields of a sweep, the method and its fields under their present names. Raises UsageError."""
+    """Check the fields of a sweep, and put the method and its fields under their present names.
+
+    Args:
+        values: Fields by name.
+
+    Returns:
+        The definition.
+
+    Raises:
+        UsageError: For a wrong name or value.
+    """
     spec = validated(SweepSpec, values, "bench sweep")
     chosen = registry.resolve_method(spec.method, registry.task_class(spec.task).kind, spec.set)
     space = {registry.OLD_FIELDS.get(name, name): change for name, change in spec.space.items()}

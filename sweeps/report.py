@@ -1,4 +1,4 @@
-"""What a study found: a page of Optuna's own plots, and W&B."""
+"""Reports of a study: a page of Optuna's plots, and a run of a tracker."""
 
 import warnings
 from collections.abc import Callable
@@ -17,11 +17,18 @@ from bench.toolkit.files import write_atomic
 from sweeps.study import REASON, Sweep
 
 LEAST = 4
-"""Completed trials from which on importances mean anything."""
+"""Number of completed trials below which importances are meaningless."""
 
 
 def figures(sweep: Sweep) -> dict[str, Any]:
-    """Optuna's plots by name: history, importances and slices by objective, and the Pareto set of several."""
+    """Optuna's plots: history, importances and slices by objective, and the Pareto set of several.
+
+    Args:
+        sweep: The study.
+
+    Returns:
+        Plots by name.
+    """
     study, names = sweep.study, sweep.spec.objectives
     completed = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     if not completed:
@@ -36,7 +43,7 @@ def figures(sweep: Sweep) -> dict[str, Any]:
         if len(sweep.trials.space) > 1 and completed >= LEAST:
             sign = 1 if sweep.trials.directions()[place] == "minimize" else -1
             with warnings.catch_warnings():
-                # It warns that it takes low values for good ones, which the sign makes them.
+                # Optuna warns that low values count as good; the sign makes them so.
                 warnings.simplefilter("ignore", UserWarning)
                 found[f"{name}: importances"] = visualization.plot_param_importances(
                     study,
@@ -52,7 +59,15 @@ def _objective(place: int, sign: int = 1) -> Callable[[FrozenTrial], float]:
 
 
 def write_page(sweep: Sweep, path: Path) -> None:
-    """One HTML file that needs no network. Raises StoreError if the disk refuses it."""
+    """Write one HTML file that works offline.
+
+    Args:
+        sweep: The study.
+        path: The file.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
     parts = [
         f"<h2>{escape(name)}</h2>{figure.to_html(full_html=False, include_plotlyjs=place == 0)}"
         for place, (name, figure) in enumerate(figures(sweep).items())
@@ -68,7 +83,14 @@ def write_page(sweep: Sweep, path: Path) -> None:
 
 
 def summary(sweep: Sweep) -> str:
-    """Numbers of trials by how they ended, the validation, and the metric."""
+    """Numbers of trials by state, the validation, and the metric.
+
+    Args:
+        sweep: The study.
+
+    Returns:
+        One line.
+    """
     ended = sweep.ended()
     states = {state: sum(trial.state is state for trial in ended) for state in (TrialState.PRUNED, TrialState.FAIL)}
     counts = [f"{len(ended)} trials", f"{states[TrialState.PRUNED]} pruned", f"{states[TrialState.FAIL]} failed"]
@@ -79,7 +101,14 @@ def summary(sweep: Sweep) -> str:
 
 
 def pareto_lines(sweep: Sweep) -> list[str]:
-    """The best trial, or the Pareto set: objectives and config."""
+    """The best trial, or the Pareto set.
+
+    Args:
+        sweep: The study.
+
+    Returns:
+        A line of objectives and config for each trial.
+    """
     return [
         f"{_values(sweep, trial)}  {', '.join(f'{name}={_short(value)}' for name, value in trial.params.items())}"
         for trial in sweep.pareto_trials()
@@ -96,7 +125,7 @@ def _short(value: Any) -> str:
 
 
 def _table(sweep: Sweep) -> str:
-    """The front, and why trials failed."""
+    """The Pareto set, and the reasons of failed trials."""
     rows = [f"<li>{escape(line)}</li>" for line in pareto_lines(sweep)]
     reasons = [
         f"<li>trial {trial.number} failed: {escape(str(trial.user_attrs[REASON]))}</li>"
@@ -107,7 +136,12 @@ def _table(sweep: Sweep) -> str:
 
 
 def track(sweep: Sweep, tracker: LightningTracker) -> None:
-    """Log a study as one run: its definition, each trial as a step, and the plots."""
+    """Log a study as one run: its definition, each trial as a step, and the plots.
+
+    Args:
+        sweep: The study.
+        tracker: The tracker.
+    """
     group = task_slug(sweep.spec.task, sweep.spec.prompt)
     metric = {"metric": sweep.trials.metric.name, "unit": sweep.trials.metric.label}
     with tracker.open(sweep.name[-8:] + "-study", sweep.name, group, "sweep") as logger:

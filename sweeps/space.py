@@ -1,4 +1,4 @@
-"""The space of a sweep: the fields of a method's config that are marked by ``Tune``, with their bounds."""
+"""Search space of a sweep: the fields of a method's config with ``Tune``, and their bounds."""
 
 import math
 from collections.abc import Mapping
@@ -18,11 +18,18 @@ Choice = bool | int | float | str
 
 
 class NothingToTuneError(UsageError):
-    """What a method's config, or a task, leaves nothing to tune of."""
+    """A method's config, or a task, has nothing to tune."""
 
 
 class Range(BaseModel):
-    """What a user says of a field instead of its hint: a part of it, or all."""
+    """A user's range of a field, in place of its ``Tune`` or of parts of it.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        log: Whether steps are ratios.
+        choices: Values to choose from in place of a range.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,18 +41,30 @@ class Range(BaseModel):
 
 @dataclass(frozen=True)
 class Dimension:
-    """A field that is varied, and where."""
+    """A field that is varied.
+
+    Attributes:
+        name: Name of the field.
+        distribution: Optuna's range or choice.
+    """
 
     name: str
     distribution: BaseDistribution
 
     @property
     def numeric(self) -> bool:
-        """Whether it is a range, and not a choice."""
+        """Whether the dimension is a range, and not a choice."""
         return not isinstance(self.distribution, CategoricalDistribution)
 
     def suggest(self, trial: optuna.Trial) -> Any:
-        """A trial's value."""
+        """Value of a trial.
+
+        Args:
+            trial: The trial.
+
+        Returns:
+            The value.
+        """
         match self.distribution:
             case FloatDistribution(low=low, high=high, log=log):
                 return trial.suggest_float(self.name, low, high, log=log)
@@ -56,14 +75,28 @@ class Dimension:
         raise TypeError(f"{self.name} has an unknown distribution, {self.distribution}")
 
     def contains(self, value: Any) -> bool:
-        """Whether a value lies in it."""
+        """Whether a value is in the range or among the choices.
+
+        Args:
+            value: The value.
+
+        Returns:
+            True if it is.
+        """
         if isinstance(self.distribution, CategoricalDistribution):
             return value in self.distribution.choices
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.distribution.low <= value <= self.distribution.high  # type: ignore[attr-defined]
 
     def grid(self, points: int) -> list[Any]:
-        """All choices, or so many values from end to end; whole ones once each."""
+        """Values of a grid: all choices, or evenly spaced points of a range, of whole numbers each once.
+
+        Args:
+            points: Number of points of a range.
+
+        Returns:
+            The values.
+        """
         if isinstance(self.distribution, CategoricalDistribution):
             return list(self.distribution.choices)
         low, high = self.distribution.low, self.distribution.high  # type: ignore[attr-defined]
@@ -80,11 +113,18 @@ def space_of(
 ) -> list[Dimension]:
     """The dimensions of a method's config.
 
-    fixed: fields that keep a value of the user's. changes: what a user says of fields instead of their hints; also of
-    fields that have none.
+    Args:
+        method: Name of the method, for messages.
+        config: Class of the config.
+        fixed: Fields with a fixed value.
+        changes: A user's ranges, also of fields without a ``Tune``.
 
-    Raises UsageError for an unknown field, a range that is empty, has no end or leaves the field's bounds, and where
-    there is nothing to vary.
+    Returns:
+        The dimensions in the order of the fields.
+
+    Raises:
+        UsageError: For an unknown field, and for a range that is empty, has no end or exceeds the field's bounds.
+        NothingToTuneError: If there is nothing to vary.
     """
     for name in changes:
         if name not in config.model_fields:
@@ -107,14 +147,14 @@ def space_of(
 
 
 def _distribution(what: str, field: FieldInfo, hint: Tune, change: Range | None) -> BaseDistribution:
-    asked = {} if change is None else change.model_dump(exclude_none=True)
-    choices = asked.get("choices") or hint.choices or _choices(field.annotation)
-    if choices and not asked.keys() & {"low", "high", "log"}:
+    changed = {} if change is None else change.model_dump(exclude_none=True)
+    choices = changed.get("choices") or hint.choices or _choices(field.annotation)
+    if choices and not changed.keys() & {"low", "high", "log"}:
         return CategoricalDistribution(choices)
     bounds = _bounds(field)
-    low = asked.get("low", bounds[0] if hint.low is None else hint.low)
-    high = asked.get("high", bounds[1] if hint.high is None else hint.high)
-    logarithmic = asked.get("log", hint.log)
+    low = changed.get("low", bounds[0] if hint.low is None else hint.low)
+    high = changed.get("high", bounds[1] if hint.high is None else hint.high)
+    logarithmic = changed.get("log", hint.log)
     if low is None or high is None:
         raise UsageError(f"{what} has no {'lower' if low is None else 'upper'} end; say where to look: LOW:HIGH")
     if low >= high:
@@ -138,7 +178,7 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _choices(annotation: Any) -> tuple[Choice, ...]:
-    """Those of a Literal or a bool, where the field may be nothing else."""
+    """Values of a Literal or a bool, where the field has no other type."""
     kinds = [kind for kind in _alternatives(annotation) if kind is not type(None)]
     if kinds == [bool]:
         return (False, True)
@@ -151,7 +191,7 @@ def _whole(annotation: Any) -> bool:
 
 
 def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
-    """Of a field itself; an open end is taken as it stands, and refused with the config that it makes."""
+    """Bounds of a field; an open bound is used as it is, and rejected by the config itself."""
     low = high = None
     for bound in field.metadata:
         match bound:
@@ -163,7 +203,7 @@ def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 
 
 def _require_valid(method: str, config: type[MethodConfig], dimension: Dimension, fixed: Mapping[str, Any]) -> None:
-    """The config itself must take the ends of a range, and all choices."""
+    """Require that the config accepts the ends of a range, and all choices."""
     for value in dimension.grid(2):
         try:
             config.model_validate({**fixed, dimension.name: value})

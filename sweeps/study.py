@@ -1,4 +1,4 @@
-"""One study: trials drawn by Optuna, kept in its storage, shared by workers, and gone on with after an interrupt."""
+"""Study: trials drawn by Optuna, kept in its storage, shared by workers, and continued after an interrupt."""
 
 import math
 import multiprocessing
@@ -37,11 +37,21 @@ from sweeps.trials import RUNGS, Trials, TuningData
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 REASON = "reason"
-"""Attribute of a trial that failed by itself. One that was ended from outside has none, and does not count."""
+"""Attribute of a trial that failed by itself. A trial that was ended from outside has none, and does not count."""
 
 
 def open_storage(where: str) -> BaseStorage:
-    """A journal file by its path, or a data base by its URL. Raises StoreError if it cannot be used."""
+    """Open a journal file by its path, or a database by its URL.
+
+    Args:
+        where: Path or URL.
+
+    Returns:
+        The storage.
+
+    Raises:
+        StoreError: If it cannot be used.
+    """
     try:
         if "://" in where:
             return RDBStorage(where)
@@ -52,7 +62,20 @@ def open_storage(where: str) -> BaseStorage:
 
 
 def sampler_of(spec: SweepSpec, space: list[Dimension], seed: int, workers: int) -> BaseSampler:
-    """The sampler by its name. Raises UsageError where it cannot serve the space or the objectives."""
+    """Make the sampler of a study.
+
+    Args:
+        spec: Definition of the study.
+        space: Its dimensions.
+        seed: Seed of the sampler.
+        workers: Number of processes that share the study.
+
+    Returns:
+        The sampler.
+
+    Raises:
+        UsageError: If it cannot serve the space or the objectives.
+    """
     seed %= 2**32
     if spec.sampler == "cmaes":
         if len(spec.objectives) > 1:
@@ -68,7 +91,15 @@ def sampler_of(spec: SweepSpec, space: list[Dimension], seed: int, workers: int)
 
 
 def grid_of(space: list[Dimension], trials: int) -> dict[str, list[Any]]:
-    """All choices, and as many points of each range as leave a grid of no more than ``trials``; at least two."""
+    """Grid of all choices, and of as many points of each range as fit into a number of trials; at least two.
+
+    Args:
+        space: The dimensions.
+        trials: Largest number of trials.
+
+    Returns:
+        Values by dimension.
+    """
     chosen = 1
     for dimension in space:
         chosen *= 1 if dimension.numeric else len(dimension.grid(0))
@@ -80,19 +111,27 @@ def grid_of(space: list[Dimension], trials: int) -> dict[str, list[Any]]:
 
 
 def pruner_of(spec: SweepSpec, trials: Trials) -> BasePruner:
-    """Hyperband for methods that take steps; a trial with several objectives cannot be compared half-way."""
+    """Hyperband for methods with steps; none for several objectives, which cannot be compared half-way.
+
+    Args:
+        spec: Definition of the study.
+        trials: Its trials.
+
+    Returns:
+        The pruner.
+    """
     if spec.pruner == "none" or len(spec.objectives) > 1 or not issubclass(trials.method, GradientMethod):
         return NopPruner()
     return HyperbandPruner(min_resource=RUNGS[0], max_resource=RUNGS[-1], reduction_factor=RUNGS[1])
 
 
 def _process() -> str:
-    """Who runs a trial: host, process, and when it began, since numbers of processes come again."""
+    """Identity of this process: host, number, and start time, since numbers are reused."""
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"
 
 
-def _gone(process: str) -> bool:
-    """Whether whoever ran a trial is known not to run any more; of another host nothing is known."""
+def _has_ended(process: str) -> bool:
+    """Whether a process is known to have ended; processes of other hosts are not known."""
     host, number, began = process.rsplit(":", 2)
     if host != socket.gethostname():
         return False
@@ -106,14 +145,21 @@ def _gone(process: str) -> bool:
 class Sweep:
     """A study on its storage.
 
-    told_of: called with each trial of this process that has ended.
+    Attributes:
+        spec: Definition of the study.
+        tuning_data: Support data and backbone.
+        storage: Path of a journal file, or URL of a database.
+        workers: Number of processes that share the study.
+        on_trial: Called with each ended trial of this process.
+        trials: Evaluation of configs.
+        name: Name of the study.
     """
 
     spec: SweepSpec
     tuning_data: TuningData
     storage: str
     workers: int = 1
-    told_of: Callable[[FrozenTrial], None] = lambda trial: None
+    on_trial: Callable[[FrozenTrial], None] = lambda trial: None
 
     def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -132,10 +178,14 @@ class Sweep:
 
     @cached_property
     def study(self) -> optuna.Study:
-        """The study, begun or gone on with; the first trial of a new one is the default config. Raises StoreError."""
+        """The study, new or continued; the first trial of a new one is the default config.
+
+        Raises:
+            StoreError: If the storage cannot be used.
+        """
         made = self._opened(worker=0)
         for trial in made.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if _gone(trial.user_attrs.get("process", f"{socket.gethostname()}:0:0")):
+            if _has_ended(trial.user_attrs.get("process", f"{socket.gethostname()}:0:0")):
                 made.tell(trial.number, state=TrialState.FAIL)
         if not made.get_trials(deepcopy=False) and self.spec.sampler != "grid":
             config = self.trials.config({})
@@ -149,7 +199,7 @@ class Sweep:
         begun = 0
         if self.name in {each.study_name for each in storage.get_all_studies()}:
             begun = len(optuna.load_study(study_name=self.name, storage=storage).get_trials(deepcopy=False))
-        # What is gone on with must not draw again what it drew at first.
+        # A continued study must not repeat its first draws.
         seed = name_seed(self.name, worker, begun)
         return optuna.create_study(
             study_name=self.name,
@@ -161,23 +211,27 @@ class Sweep:
         )
 
     @property
-    def wanted(self) -> int:
-        """Trials in all: a grid has an end of its own."""
+    def total(self) -> int:
+        """Total number of trials; a grid may have fewer than the spec allows."""
         if self.spec.sampler != "grid":
             return self.spec.trials
         return min(self.spec.trials, math.prod(map(len, grid_of(self.trials.space, self.spec.trials).values())))
 
     def ended(self) -> list[FrozenTrial]:
-        """Trials that count: those that ended, by themselves."""
+        """Ended trials, without those that were ended from outside."""
         found = self.study.get_trials(deepcopy=False, states=ENDED)
         return [trial for trial in found if trial.state is not TrialState.FAIL or REASON in trial.user_attrs]
 
     def run(self) -> None:
-        """Make the trials that are not there yet, in as many processes as there are workers.
+        """Run the missing trials, in as many processes as there are workers.
 
-        A trial that fails is a failed trial. An interrupt is passed on once the trial that it ended is marked.
+        A trial that fails is a failed trial. An interrupt is raised again after the interrupted trial is marked as
+        failed.
+
+        Raises:
+            BenchError: If a worker ends early.
         """
-        missing = self.wanted - len(self.ended())
+        missing = self.total - len(self.ended())
         if missing <= 0:
             return
         began = time.monotonic()
@@ -206,15 +260,21 @@ class Sweep:
             raise BenchError(f"workers ended early, by exit codes {codes}; the same command goes on")
 
     def work(self, count: int, began: float, worker: int = 0) -> None:
-        """Make so many trials in this process, or as many as there is time for."""
+        """Run trials in this process, as long as there is time.
+
+        Args:
+            count: Number of trials.
+            began: Start of the study, by the monotonic clock.
+            worker: Number of the worker; 0 for the main process.
+        """
         study = self._opened(worker) if worker else self.study
         with garbage_collection_frozen():
             for _ in range(count):
                 left = None if self.spec.seconds is None else self.spec.seconds - (time.monotonic() - began)
                 if left is not None and left <= 0:
                     return
-                told_of = [lambda _, trial: self.told_of(trial)]
-                study.optimize(self._objective, n_trials=1, catch=(Exception,), callbacks=told_of)
+                callbacks = [lambda _, trial: self.on_trial(trial)]
+                study.optimize(self._objective, n_trials=1, catch=(Exception,), callbacks=callbacks)
 
     def _objective(self, trial: optuna.Trial) -> float | list[float]:
         trial.set_user_attr("process", _process())
@@ -235,22 +295,29 @@ class Sweep:
             trial.set_user_attr(REASON, one_line_error(error))
             raise
         except BaseException:
-            # Left as running it would wait for its process to be found gone.
+            # A trial that is still marked as running would only fail at the next start of the study.
             trial.study.tell(trial, state=TrialState.FAIL)
             raise
         return values if len(values) > 1 else values[0]
 
     def pareto_trials(self) -> list[FrozenTrial]:
-        """Of several objectives the Pareto set, of one the best trial; the best by the first objective comes first."""
+        """The Pareto set of several objectives, or the best trial; the best by the first objective is first."""
         if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             return []
         downwards = self.trials.directions()[0] == "minimize"
         found = sorted(self.study.best_trials, key=lambda trial: trial.values[0] if downwards else -trial.values[0])
-        # Of one objective these are trials that are equally good.
+        # For one objective, these are trials with equal values.
         return found if len(self.spec.objectives) > 1 else found[:1]
 
     def best(self) -> Best:
-        """The best config. Raises BenchError where no trial was completed."""
+        """The best config.
+
+        Returns:
+            The config, with facts about the search.
+
+        Raises:
+            BenchError: If no trial was completed.
+        """
         pareto = self.pareto_trials()
         ended = self.ended()
         if not pareto:

@@ -1,6 +1,6 @@
-"""What a trial is: a config, adapted to support sets with some items held out, and scored on these.
+"""Trials: a config, adapted to support sets with some items held out, and scored on these.
 
-A config that a method can answer for in closed form, each item left out, is not adapted at all.
+A config with closed-form leave-one-out scores is not adapted at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,16 +40,22 @@ from sweeps.validation import SupportData, cross_validation, joined, repeated_sp
 
 Direction = Literal["minimize", "maximize"]
 RUNGS = (1, 3, 9)
-"""Ninths of its steps after which a gradient method's trial is compared with others and may be given up; then all."""
+"""Ninths of its steps after which a gradient method's trial is compared with others and may be pruned; then all steps.
+"""
 Report = Callable[[int, float], None]
-"""Is told an intermediate score and after how many ninths of the steps; raises to give the trial up."""
+"""Receiver of the number of ninths of the steps and an intermediate score; raises an exception to prune the trial."""
 
 
 @dataclass(frozen=True)
 class TuningData:
     """A task's support data on a backbone, for any number of sweeps.
 
-    data_folder: of local data sets, for other processes that load the same.
+    Attributes:
+        task: Name of the task.
+        data: The support data.
+        backbone: The backbone.
+        devices: Device of the trials.
+        data_folder: Folder of local data sets, for other processes that load the same data.
     """
 
     task: str
@@ -60,7 +66,20 @@ class TuningData:
 
     @classmethod
     def of(cls, spec: SweepSpec, data: Path | None, devices: DeviceOptions) -> "TuningData":
-        """Load what a sweep needs. Raises UsageError and DataError."""
+        """Load the data and the backbone of a sweep.
+
+        Args:
+            spec: Definition of the sweep.
+            data: Folder of local data sets.
+            devices: Device of the trials.
+
+        Returns:
+            The data.
+
+        Raises:
+            UsageError: For a wrong name or combination.
+            DataError: If data or weights are missing.
+        """
         name = run_spec(spec).backbone
         support = SupportData.load(registry.make_task(spec.task, spec.prompt), data)
         return cls(spec.task, support, registry.make_backbone(name), devices, data)
@@ -93,11 +112,22 @@ class TuningData:
 
 
 def _ignore(_: object) -> None:
-    """A sweep shows no progress of encoding."""
+    """No-op: progress of encoding is not shown in a sweep."""
 
 
 def run_spec(spec: SweepSpec) -> RunSpec:
-    """The run that a sweep looks for a config for. Raises UsageError for a wrong name, field or combination."""
+    """The run that a sweep tunes.
+
+    Args:
+        spec: Definition of the sweep.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: For a wrong name, field or combination.
+        NothingToTuneError: If the method does not serve the task or has no support set.
+    """
     fields = {"backbone": spec.backbone, "ways": spec.ways, "precision": spec.precision}
     block = Block(
         task=spec.task, prompt=spec.prompt, methods=[spec.method], shots=[spec.shots], seeds=[spec.seed],
@@ -112,10 +142,17 @@ def run_spec(spec: SweepSpec) -> RunSpec:
 
 
 class Trials:
-    """Answers what a config is worth on held-out support items, by each objective.
+    """Evaluation of configs on held-out support items, by each objective.
 
-    method: how items are held out, as it was found to be possible: ``leave_one_out`` where the method answers so in
-    closed form and there are two shots or more, else ``cross_validation`` or, if asked for, ``splits``.
+    Attributes:
+        spec: Definition of the sweep.
+        run: The run that is tuned.
+        resolved: The same, resolved.
+        method: Class of the method.
+        space: Dimensions of the search.
+        sets: Support sets.
+        validation: Way of holding items out: "leave_one_out" where the method has closed-form scores and there are two
+            shots or more, else "cross_validation", or "splits" on request.
     """
 
     def __init__(self, spec: SweepSpec, tuning_data: TuningData) -> None:
@@ -133,18 +170,18 @@ class Trials:
         self.validation = self._validation()
 
     def _validation(self) -> str:
-        asked = self.spec.validation
-        if asked in {"auto", "leave_one_out"} and self._left_out is not None:
+        requested = self.spec.validation
+        if requested in {"auto", "leave_one_out"} and self._left_out is not None:
             return "leave_one_out"
-        if asked == "leave_one_out":
+        if requested == "leave_one_out":
             raise UsageError(
-                f"{self.spec.method} cannot leave one out in closed form here; use --validation cross_validation"
+                f"{self.spec.method} has no closed-form leave-one-out scores here; use --validation cross_validation"
             )
-        return "cross_validation" if asked == "auto" else asked
+        return "cross_validation" if requested == "auto" else requested
 
     @cached_property
     def _left_out(self) -> LeaveOneOut[Any] | None:
-        """None where the method has no closed form for its config, or each class a single item."""
+        """Closed-form scores; None if the method has none for its config, or if each class has a single item."""
         if self.resolved.input_mode is not InputMode.FEATURES or self.run.shots == 1:
             return None
         group = self._group(self.sets)
@@ -157,16 +194,26 @@ class Trials:
         return found
 
     def _whole_config(self) -> MethodConfig:
-        """With a value for each field, as a trial's config has."""
+        """A config with a value for each field, as in a trial."""
         return self.config({each.name: each.grid(2)[0] for each in self.space})
 
     def config(self, varied: Mapping[str, Any]) -> MethodConfig:
-        """The config of a trial. Raises UsageError where its values contradict those that are set."""
+        """The config of a trial.
+
+        Args:
+            varied: Values of the dimensions.
+
+        Returns:
+            The validated config.
+
+        Raises:
+            UsageError: If these values contradict the fixed ones.
+        """
         return registry.resolve_method(self.spec.method, self.kind, {**self.spec.set, **varied}).config
 
     @cached_property
     def folds(self) -> list[Episodes]:
-        """Support sets whose queries are the items held out."""
+        """Support sets with the held-out items as queries."""
         make = repeated_splits if self.validation == "splits" else cross_validation
         found = make(self.sets, self.spec.folds)
         if not any(fold.query.size for fold in found):
@@ -178,19 +225,27 @@ class Trials:
         return EpisodeGroup(self.source, run, episodes)
 
     def values(self, config: MethodConfig, report: Report | None = None) -> list[float]:
-        """What a config is worth by each objective of the spec. Raises what the method raises."""
-        wanted: Sequence[Objective] = self.spec.objectives
+        """Values of the objectives for a config.
+
+        Args:
+            config: The config.
+            report: Receiver of intermediate scores, if trials are pruned.
+
+        Returns:
+            A value for each objective.
+        """
+        objectives: Sequence[Objective] = self.spec.objectives
         found: dict[str, float] = {}
-        if {"score", "likelihood"} & set(wanted):
+        if {"score", "likelihood"} & set(objectives):
             found = (
                 self._by_leaving_out(config) if self.validation == "leave_one_out" else self._by_folds(config, report)
             )
-        if {"adapt_seconds", "peak_memory_mb"} & set(wanted):
+        if {"adapt_seconds", "peak_memory_mb"} & set(objectives):
             found |= self._costs(config)
-        return [found[name] for name in wanted]
+        return [found[name] for name in objectives]
 
     def directions(self) -> list[Direction]:
-        """For each objective, whether more or less of it is better."""
+        """Optuna's direction of each objective."""
         lower = {"adapt_seconds", "peak_memory_mb"}
         if not self.metric.higher_is_better:
             lower.add("score")
@@ -201,7 +256,7 @@ class Trials:
         assert left_out is not None
         with torch.no_grad():
             scores = left_out.scores(config)
-        return self._worth(
+        return self._objectives(
             [
                 EpisodePredictions(scores=own[known].double().numpy(), labels=labels[known].numpy())
                 for own, labels, known in zip(scores, left_out.labels, left_out.mask, strict=True)
@@ -210,10 +265,9 @@ class Trials:
         )
 
     def _by_folds(self, config: MethodConfig, report: Report | None) -> dict[str, float]:
-        """Over the episodes of all folds, which are adapted to together; compared with other trials on the first.
+        """Scores over the episodes of all folds, adapted together; the first fold is compared with other trials.
 
-        Rungs are trained anew from the start: it is then the same method that any limit of steps cuts short, whatever
-        it does after its last step.
+        Each rung is trained from the start: a method with a limit of steps may do something after its last step.
         """
         if report is not None:
             for rung in RUNGS[:-1]:
@@ -221,18 +275,18 @@ class Trials:
         return self._scored(config, joined(self.folds))
 
     def _scored(self, config: MethodConfig, episodes: Episodes, ninths: int = RUNGS[-1]) -> dict[str, float]:
-        """What answers are worth after so many ninths of the steps."""
-        # All groups take the seed of the first episode, so that a fold's place changes no score.
+        """Objectives after a number of ninths of the steps."""
+        # All groups have the seed of the first episode, so that the order of folds changes no score.
         parts = [group.episodes for group in episode_groups(self.source, self.resolved, episodes)]
         groups = [self._group(part, config) for part in parts]
-        outcomes = [self._adapted(group, ninths) for group in groups]
-        return self._worth(episodes_of(outcomes, groups))
+        results = [self._adapted(group, ninths) for group in groups]
+        return self._objectives(episodes_of(results, groups))
 
-    def _worth(self, episodes: Sequence[EpisodePredictions]) -> dict[str, float]:
+    def _objectives(self, episodes: Sequence[EpisodePredictions]) -> dict[str, float]:
         """The task's metric over held-out items, and their likelihood where there are classes.
 
         Raises:
-            NumericalError: A prediction is not finite.
+            NumericalError: If a prediction is not finite.
         """
         scores = [self.metric.episode_score(self.metric.query_values(episode)) for episode in episodes]
         found = {"score": mean_score(scores)}
@@ -249,11 +303,11 @@ class Trials:
         return adapt_and_answer(group, devices, AdaptOptions(most))
 
     def _costs(self, config: MethodConfig) -> dict[str, float]:
-        """Of one episode alone, all of its items but those held out; the first time warms up."""
+        """Costs of one episode alone, with all items but those held out; the first repeat is a warm-up."""
         group = self._group(self.folds[0][:1], config)
-        outcome = [self._adapted(group) for _ in range(2)][-1]
-        peak = max(outcome.adapt.peak_memory_mb, outcome.query.peak_memory_mb)
-        return {"adapt_seconds": outcome.adapt.seconds, "peak_memory_mb": peak}
+        result = [self._adapted(group) for _ in range(2)][-1]
+        peak = max(result.adapt.peak_memory_mb, result.query.peak_memory_mb)
+        return {"adapt_seconds": result.adapt.seconds, "peak_memory_mb": peak}
 
 
 def _log_likelihood(episodes: Sequence[EpisodePredictions]) -> float:

@@ -18,33 +18,41 @@ from sweeps.trials import TuningData
 
 @dataclass
 class TuneAll:
-    """Tunes runs on their support data; runs that differ by seed or budget share a config.
+    """Tuning of runs on their support data; runs that differ by seed or budget share a config.
 
-    seconds: after which no trial of a method is begun. folder: where studies are kept, so that what was tuned once is
-    not tuned again. tell: is told what comes of each.
+    Attributes:
+        seconds: No trial of a method starts after this time.
+        data: Folder of local data sets.
+        devices: Device of the trials.
+        folder: Folder of the studies; a study that is there is not repeated.
+        report: Receiver of a line about each study.
     """
 
     seconds: float | None
     data: Path | None
     devices: DeviceOptions
     folder: Path
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
     _found: dict[str, Best | None] = field(default_factory=dict, init=False)
-    _ground: tuple[tuple[str, ...], TuningData] | None = field(default=None, init=False)
+    _loaded: tuple[tuple[str, ...], TuningData] | None = field(default=None, init=False)
 
-    def __call__(self, asked: Sequence[tuple[RunSpec, int | None]]) -> list[RunSpec]:
-        """The same runs with configs tuned by so many trials each; None leaves a run as it is.
+    def __call__(self, runs: Sequence[tuple[RunSpec, int | None]]) -> list[RunSpec]:
+        """Tune runs. A run with nothing to tune and a run with a failed study are returned unchanged.
 
-        What has nothing to tune stays as it is, and so does what fails.
+        Args:
+            runs: Runs with the number of trials of each; None for no tuning.
+
+        Returns:
+            The runs with their configs.
         """
         seeds: dict[str, int] = {}
-        for spec, trials in asked:
+        for spec, trials in runs:
             if trials is not None:
                 seeds[_alike(spec)] = min(spec.seed, seeds.get(_alike(spec), spec.seed))
-        matched = []
-        for spec, trials in sorted(asked, key=lambda one: one[0].shared()):
+        tuned = []
+        for spec, trials in sorted(runs, key=lambda one: one[0].shared()):
             if trials is None:
-                matched.append(spec)
+                tuned.append(spec)
                 continue
             spec = self._tuned(spec, seeds[_alike(spec)], trials)
             reference = spec.reference()
@@ -52,43 +60,43 @@ class TuneAll:
                 reference = self._tuned(reference, seeds.get(_alike(reference), reference.seed), trials)
                 changes = {"config": reference.config, "tuning": reference.tuning}
                 spec = spec.model_copy(update={"match": spec.match.model_copy(update=changes)})
-            matched.append(spec)
-        return matched
+            tuned.append(spec)
+        return tuned
 
     def _tuned(self, spec: RunSpec, seed: int, trials: int) -> RunSpec:
         limit = spec.budget.tuning_trials
         changes: dict[str, Any] = {"trials": min(trials, limit or trials), "seconds": self.seconds}
         if spec.shots == 0 or spec.tuning is not None:
             return spec
-        asked = SweepSpec.of_run(spec.model_copy(update={"seed": seed}), **changes)
-        key = asked.model_dump_json()
+        sweep_spec = SweepSpec.of_run(spec.model_copy(update={"seed": seed}), **changes)
+        key = sweep_spec.model_dump_json()
         if key not in self._found:
-            self._found[key] = self._best(asked, spec)
+            self._found[key] = self._best(sweep_spec, spec)
         best = self._found[key]
         return spec if best is None else spec.model_copy(update={"config": best.config, "tuning": best.tuning})
 
-    def _best(self, asked: SweepSpec, spec: RunSpec) -> Best | None:
+    def _best(self, sweep_spec: SweepSpec, spec: RunSpec) -> Best | None:
         what = f"{spec.method} on {task_text(spec)}, {spec.shots} shots"
         try:
-            sweep = Sweep(asked, self._ground_of(asked, spec), str(self.folder / "journal.log"))
+            sweep = Sweep(sweep_spec, self._tuning_data(sweep_spec, spec), str(self.folder / "journal.log"))
             sweep.run()
             best = sweep.best()
         except NothingToTuneError:
             return None
         except BenchError as error:
-            self.tell(f"{what} stays untuned: {error}")
+            self.report(f"{what} stays untuned: {error}")
             return None
-        self.tell(f"{what}: {best.tuning.trials} trials in {best.tuning.seconds:.1f} s, {best.config}")
+        self.report(f"{what}: {best.tuning.trials} trials in {best.tuning.seconds:.1f} s, {best.config}")
         return best
 
-    def _ground_of(self, asked: SweepSpec, spec: RunSpec) -> TuningData:
-        """One at a time: runs come in the order of what they share."""
-        if self._ground is None or self._ground[0] != spec.shared():
-            self._ground = None
-            self._ground = spec.shared(), TuningData.of(asked, self.data, self.devices)
-        return self._ground[1]
+    def _tuning_data(self, sweep_spec: SweepSpec, spec: RunSpec) -> TuningData:
+        """Support data and backbone of a sweep; one pair is kept in memory, as runs are sorted by both."""
+        if self._loaded is None or self._loaded[0] != spec.shared():
+            self._loaded = None
+            self._loaded = spec.shared(), TuningData.of(sweep_spec, self.data, self.devices)
+        return self._loaded[1]
 
 
 def _alike(spec: RunSpec) -> str:
-    """What runs have in common that share a config."""
+    """Key of runs that share a config."""
     return spec.model_dump_json(exclude={"seed", "budget", "match", "tuning"})

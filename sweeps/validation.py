@@ -1,6 +1,6 @@
-"""Support data alone, and ways to hold some of it out.
+"""Support data, and ways to hold some of it out.
 
-A sweep is given ``SupportData``, which has no query pool: what validates is drawn from the support pool too.
+A sweep has ``SupportData``, without a query pool: validation items are drawn from the support pool too.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,13 @@ HELD_OUT = 0.2
 
 @dataclass(frozen=True)
 class SupportData:
-    """What a task loads, but for its queries."""
+    """The data of a task without its queries.
+
+    Attributes:
+        pool: Support pool.
+        classes: Class names, in the order of the labels.
+        revision: Revision of the task's data.
+    """
 
     pool: Pool
     classes: tuple[str, ...]
@@ -30,22 +36,38 @@ class SupportData:
 
     @classmethod
     def load(cls, task: Task, data: Path | None) -> Self:
-        """The support data of a task; see Task.load."""
+        """Load the support data of a task.
+
+        Args:
+            task: The task.
+            data: Folder of local data sets.
+
+        Returns:
+            The data.
+        """
         whole = task.load(data)
         return cls(whole.support, whole.classes, whole.revision)
 
     def as_task(self) -> TaskData:
-        """For parts of the harness that ask for two pools: the support pool twice."""
+        """Data with the support pool as both pools, for parts of the harness that need two."""
         return TaskData(self.pool, self.pool, self.classes, self.revision)
 
 
 def support_sets(data: SupportData, draw: EpisodeSpec) -> Episodes:
-    """The support sets that a run with this draw adapts to; their query sets are empty.
+    """The support sets of a run; their query sets are empty.
 
     At one shot there is nothing to hold out. Each class is then drawn with a second item: the support sets are those of
-    two shots, in halves that take turns, so that methods adapt to one shot and the sweep has seen two.
+    two shots, in halves that take turns, so that methods adapt to one shot while the sweep uses two.
 
-    Raises UsageError where a class has no second item.
+    Args:
+        data: Support data of the task.
+        draw: The run's draw of episodes.
+
+    Returns:
+        The episodes.
+
+    Raises:
+        UsageError: At one shot, if a class has no second item.
     """
     at_one_shot = draw.shots == 1
     smallest = int(np.bincount(data.pool.labels, minlength=len(data.classes)).min())
@@ -59,29 +81,52 @@ def support_sets(data: SupportData, draw: EpisodeSpec) -> Episodes:
 
 
 def cross_validation(sets: Episodes, folds: int) -> list[Episodes]:
-    """Each item is held out once, classes spread evenly; a class's only item never is."""
+    """Folds with each item held out once, classes spread evenly; the only item of a class is never held out.
+
+    Args:
+        sets: Support sets.
+        folds: Largest number of folds.
+
+    Returns:
+        Episodes of each fold, with the held-out items as queries.
+    """
     rank, size = _places(sets)
     folds = min(folds, int(size.max()))
     return [_split(sets, (rank % folds == fold) & (size > 1)) for fold in range(folds)]
 
 
 def repeated_splits(sets: Episodes, repeats: int) -> list[Episodes]:
-    """Random items of each class are held out, a fifth and at least one; a class's only item never is."""
+    """Random splits that hold out a fifth of each class, at least one item; the only item of a class is never held out.
+
+    Args:
+        sets: Support sets.
+        repeats: Number of splits.
+
+    Returns:
+        Episodes of each split, with the held-out items as queries.
+    """
     rank, size = _places(sets)
-    wanted = np.maximum(1, np.round(HELD_OUT * size)) * (size > 1)
+    held_out = np.maximum(1, np.round(HELD_OUT * size)) * (size > 1)
     found = []
     for repeat in range(repeats):
         draws = np.random.default_rng(name_seed("split", repeat)).random(rank.shape)
-        # Ordered by class and then by chance, an item's place in its class is its rank by chance.
+        # After sorting by class and then by a random number, an item's position in its class is random.
         labels = np.where(sets.support_labels == PADDING, sets.classes.shape[1], sets.support_labels)
         order = np.lexsort((draws, labels), axis=1)
         by_chance = np.take_along_axis(rank, np.argsort(order, axis=1), axis=1)
-        found.append(_split(sets, by_chance < wanted))
+        found.append(_split(sets, by_chance < held_out))
     return found
 
 
 def joined(parts: Sequence[Episodes]) -> Episodes:
-    """The episodes of all parts, in order."""
+    """Join episodes.
+
+    Args:
+        parts: Episodes of several parts.
+
+    Returns:
+        All of them, in order.
+    """
 
     def stacked(name: str) -> Positions:
         rows = [getattr(part, name) for part in parts]
@@ -93,7 +138,7 @@ def joined(parts: Sequence[Episodes]) -> Episodes:
 
 
 def _places(sets: Episodes) -> tuple[Positions, Positions]:
-    """``[episode, item]``: an item's place in its class, and the size of the class; 0 for padding."""
+    """Rank of an item in its class, and size of the class, ``[episode, item]``; 0 for padding."""
     labels = sets.support_labels
     columns = np.arange(labels.shape[1])
     first = np.concatenate([np.ones((len(labels), 1), dtype=bool), labels[:, 1:] != labels[:, :-1]], axis=1)
@@ -105,7 +150,7 @@ def _places(sets: Episodes) -> tuple[Positions, Positions]:
 
 
 def _split(sets: Episodes, held_out: NDArray[np.bool]) -> Episodes:
-    """Episodes whose queries are the items held out."""
+    """Episodes with the held-out items as queries."""
     real = sets.support != PADDING
     return Episodes(
         sets.classes,

@@ -1,1 +1,1 @@
-"""Tasks: one file each; the file name is the name on the command line."""
+"""Tasks, one file each; the file name is the name for users."""

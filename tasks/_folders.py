@@ -41,17 +41,17 @@ class Labelled:
 
 
 class OwnItems(Task):
-    """Classification of items that a user brings; a subclass says what an item is and how it is read.
+    """Classification of a user's own items; a subclass defines the items and their formats.
 
-    They are looked for in ``DIR/NAME`` if there is such a folder, else in ``DIR`` itself: tables if there are
-    any, else a folder for each class, whose name is the class's. Where there are ``train`` and ``test`` (folders
-    of class folders, or files such as ``train.parquet`` or ``train-00000-of-00002.parquet``), these are the support
-    and the query pool, and a validation split beside them is not read; else each class is halved into the two pools.
+    They are read from ``DIR/NAME`` if there is such a folder, else from ``DIR`` itself: tables if there are any, else a
+    folder for each class, named by the class. Where there are ``train`` and ``test`` (folders of class folders, or
+    files such as ``train.parquet`` or ``train-00000-of-00002.parquet``), these are the support and the query pool, and
+    a validation split beside them is not read; else each class is halved into the two pools.
 
     Attributes:
         name: The task's name.
-        items: What the items are, in messages: ``images``.
-        layout: The files that may lie in ``DIR``, for messages.
+        items: The noun for the items in messages: ``images``.
+        layout: The possible files in ``DIR``, for messages.
         tables: Suffixes of tables.
         column: Column of the items in a table; the labels are in ``label``.
     """
@@ -69,18 +69,54 @@ class OwnItems(Task):
 
     @abstractmethod
     def of_files(self, paths: Sequence[Path]) -> Dataset:
-        """A data set of the column ``input`` alone, an item for each file."""
+        """Items of files.
+
+        Args:
+            paths: A file for each item.
+
+        Returns:
+            A data set of the column ``input`` alone.
+        """
 
     @abstractmethod
     def rows(self, name: str, files: Sequence[Path]) -> Dataset:
-        """The rows of tables. Raises DataError, with ``name``, if they cannot be read."""
+        """Rows of tables.
+
+        Args:
+            name: Name of the data, for messages.
+            files: The tables.
+
+        Returns:
+            All rows.
+
+        Raises:
+            DataError: If a table is unreadable.
+        """
 
     @abstractmethod
     def of_rows(self, name: str, rows: Dataset) -> Dataset:
-        """A data set of the column ``input`` alone, an item for each row."""
+        """Items of rows.
+
+        Args:
+            name: Name of the data, for messages.
+            rows: A row for each item.
+
+        Returns:
+            A data set of the column ``input`` alone.
+        """
 
     def load(self, data: Path | None) -> TaskData:
-        """Read the user's files. Raises DataError for a layout or file that cannot be used."""
+        """Read the user's files.
+
+        Args:
+            data: The folder with the items.
+
+        Returns:
+            Both pools.
+
+        Raises:
+            DataError: For a layout or a file that cannot be used.
+        """
         if data is None:
             raise DataError(
                 f"{self.name} reads your own {self.items}: give --data DIR or BENCH_DATA with {self.layout}"
@@ -111,10 +147,10 @@ class OwnItems(Task):
         return {"all": self._from_folder(root)}
 
     def _from_folder(self, folder: Path) -> Labelled:
-        """The items of a folder of class folders; underscores in a folder's name are read as spaces.
+        """Items of a folder of class folders; underscores in a folder's name become spaces. Hidden files are ignored.
 
-        Hidden files are passed over. Raises DataError, with the number and the first few, for whatever else is
-        not an item by its name, and for a class without items.
+        Raises:
+            DataError: For other files, with their number and the first few, and for a class without items.
         """
         entries, known = _visible(folder), self.suffixes()
         stray = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in known]
@@ -135,9 +171,10 @@ class OwnItems(Task):
         )
 
     def _from_tables(self, name: str, files: Sequence[Path]) -> Labelled:
-        """The rows of tables: items, and ``label`` as names or as 0, 1, 2 ...
+        """Items of tables; ``label`` holds names, or 0, 1, 2 ...
 
-        Raises DataError if there are other columns, or labels without a name or out of range.
+        Raises:
+            DataError: For other columns, and for labels without a name or out of range.
         """
         rows = self.rows(name, files)
         require_columns(name, rows, self.column, "label")

@@ -9,7 +9,7 @@ from bench.toolkit.sources import Source
 
 
 class PublishedSplit(Task):
-    """Classification of photographs as published; a subclass names the data and its classes.
+    """Classification of photographs with a published split; a subclass defines the data and its classes.
 
     Attributes:
         source: The published data.
@@ -25,7 +25,14 @@ class PublishedSplit(Task):
     classes: ClassVar[tuple[str, ...]]
 
     def load(self, data: Path | None) -> TaskData:
-        """The published split as the paper uses it (arXiv 2605.04651)."""
+        """Read the published split, as in the paper (arXiv 2605.04651).
+
+        Args:
+            data: Folder of local copies; None for the hub.
+
+        Returns:
+            Train images as support and test images as queries.
+        """
         splits, revision = self.source.load(data)
         name = self.source.folder
         pools = {split: image_pool(f"{name} {split}", splits[split], *self.columns) for split in ("train", "test")}

@@ -38,7 +38,15 @@ def require_texts(name: str, texts: Sequence[Any]) -> list[str]:
 
 
 def first_words(text: str, count: int | None) -> str:
-    """The first ``count`` words with single spaces between them; the text as it is if ``count`` is None."""
+    """The first words of a text.
+
+    Args:
+        text: The text.
+        count: Number of words; None for the whole text.
+
+    Returns:
+        The words with single spaces between them, or the text unchanged.
+    """
     return text if count is None else " ".join(text.split()[:count])
 
 
@@ -75,20 +83,29 @@ def known_labels(name: str, rows: Dataset, column: str, classes: Sequence[str]) 
 
 
 def prompt_pool(prompts: Sequence[str], labels: np.ndarray) -> Pool:
-    """A pool of prompts."""
+    """A pool of prompts.
+
+    Args:
+        prompts: The prompts.
+        labels: ``[item]`` labels.
+
+    Returns:
+        The pool.
+    """
     return Pool(Dataset.from_dict({"input": list(prompts)}), labels)
 
 
 class PublishedTexts(Task):
-    """Texts as published, the first split for support and the second for queries; a subclass names data and classes.
+    """Classification of texts with a published split, the first for support and the second for queries.
 
-    A support text whose prompt is also a query is left out of the support pool.
+    A subclass defines the data and the classes. A support text with the prompt of a query is left out of the support
+    pool.
 
     Attributes:
         source: The published data.
         columns: Columns of the texts and of the labels.
         template: The prompt, with ``{text}`` in it.
-        words: Number of words of a text that the prompt shows; None for the whole text as it stands.
+        words: Number of words of a text in the prompt; None for the whole text.
         classes: Names of the classes in the data.
         answers: Class names as answers, after the prompt.
     """
@@ -104,7 +121,17 @@ class PublishedTexts(Task):
     answers: ClassVar[tuple[str, ...]]
 
     def load(self, data: Path | None) -> TaskData:
-        """Prompts of the published split. Raises DataError for a row without a text or with another label."""
+        """Read the published split.
+
+        Args:
+            data: Folder of local copies; None for the hub.
+
+        Returns:
+            Prompts of both splits.
+
+        Raises:
+            DataError: For a row without a text or with another label.
+        """
         splits, revision = self.source.load(data)
         (support, given), (query, query_labels) = (self._read(split, rows) for split, rows in splits.items())
         in_query = set(query)
@@ -126,7 +153,7 @@ class PublishedTexts(Task):
 
 
 class Reviews(PublishedTexts):
-    """Is a review negative or positive? The prompt is published for SST-2 and IMDB (arXiv 2605.04651)."""
+    """Sentiment of reviews, negative or positive. The prompt is published for SST-2 and IMDB (arXiv 2605.04651)."""
 
     template = "Review: {text}\nSentiment:"
     classes = ("neg", "pos")

@@ -1,4 +1,4 @@
-"""BANKING77: which of 77 intents does a message to a bank have? 10,003 support and 3,080 query items."""
+"""BANKING77: intent of messages to a bank, 77 classes; 10,003 support and 3,080 query items."""
 
 from bench.contracts import Protocol
 from bench.toolkit.sources import Source

@@ -17,7 +17,7 @@ INK = 16  # the largest value of a pixel in this data set
 
 
 class Digits(Task):
-    """Ten-way classification of digits, whose names mean nothing to a model of photographs."""
+    """Ten-way classification of digits, with names that are meaningless to a model of photographs."""
 
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of the digit {label}.",)
@@ -28,7 +28,14 @@ class Digits(Task):
     )
 
     def load(self, data: Path | None) -> TaskData:
-        """The digits as 8-bit grey images. data: not used, the images come with scikit-learn."""
+        """Read the digits as 8-bit grey images.
+
+        Args:
+            data: Unused; the images are part of scikit-learn.
+
+        Returns:
+            Halves of each class.
+        """
         bunch = load_digits()
         pixels = np.round(bunch.images * (255 / INK)).astype(np.uint8)
         labels = bunch.target.astype(np.int64)

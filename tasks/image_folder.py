@@ -13,10 +13,9 @@ from tasks._folders import OwnItems
 
 
 class ImageFolder(OwnItems):
-    """Classification of images that a user brings: see OwnItems for the folders.
+    """Classification of a user's own images: see OwnItems for the folders.
 
-    Parquet files have the columns ``image`` (as ``datasets`` stores images) and ``label``. An image is
-    decoded when it is read.
+    Parquet files have the columns ``image`` (as ``datasets`` stores images) and ``label``. Images are decoded lazily.
     """
 
     kind = Kind.IMAGE_CLASSIFICATION
@@ -29,20 +28,20 @@ class ImageFolder(OwnItems):
     column = "image"
 
     def suffixes(self) -> set[str]:
-        """Those of all formats that can be read."""
+        """Suffixes of all readable formats."""
         Image.init()
         return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
     def of_files(self, paths: Sequence[Path]) -> Dataset:
-        """Images, opened when they are read."""
+        """Images, opened lazily; see OwnItems."""
         return image_files(paths)
 
     def rows(self, name: str, files: Sequence[Path]) -> Dataset:
-        """The rows of Parquet files."""
+        """The rows of Parquet files; see OwnItems."""
         return read_parquet(name, files)
 
     def of_rows(self, name: str, rows: Dataset) -> Dataset:
-        """Images, decoded when they are read."""
+        """Images, decoded lazily; see OwnItems."""
         return encoded_images(name, rows, self.column)
 
 

@@ -1,4 +1,4 @@
-"""IMDB: is a film review negative or positive? 25,000 support and 25,000 query reviews."""
+"""IMDB: sentiment of film reviews, negative or positive; 25,000 support and 25,000 query reviews."""
 
 from bench.toolkit.sources import Source
 from tasks._texts import Reviews

@@ -22,7 +22,11 @@ class Iwslt2017(Translation):
     citation = "Cettolo et al., Overview of the IWSLT 2017 Evaluation Campaign, IWSLT 2017, CC BY-NC-ND 4.0"
 
     def __init__(self, direction: str) -> None:
-        """Choose a direction, such as ``de-en``."""
+        """Choose a direction.
+
+        Args:
+            direction: Codes of two languages, such as ``de-en``.
+        """
         super().__init__(direction)
         config = f"iwslt2017-{direction}"
         self.source = Source(

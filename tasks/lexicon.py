@@ -1,4 +1,4 @@
-"""Lexicon: is a word positive or negative? 5,547 words that people rated, half of each class for support."""
+"""Lexicon: sentiment of single words, 5,547 with ratings by people, half of each class for support."""
 
 from pathlib import Path
 
@@ -15,10 +15,18 @@ MIN_RATING = 1.0  # on the lexicon's scale of -4 to 4; nearer to 0 the raters di
 
 
 def rated_words(path: Path) -> dict[str, float]:
-    """Mean rating of every word used, in the order of the lexicon.
+    """Mean rating of every word in use, in the order of the lexicon.
 
-    A word that stands there twice, in whatever case, counts once and with its first rating, so that it
-    cannot be in both pools. Raises DataError if the file is not a lexicon.
+    A word with several entries, in any case, counts once and with its first rating, so that it cannot be in both pools.
+
+    Args:
+        path: The lexicon.
+
+    Returns:
+        Ratings by word.
+
+    Raises:
+        DataError: If the file is not a lexicon.
     """
     words: dict[str, float] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -40,7 +48,14 @@ class Lexicon(Task):
     citation = "Hutto & Gilbert, VADER, ICWSM 2014 (MIT licence), package vaderSentiment"
 
     def load(self, data: Path | None) -> TaskData:
-        """Prompts for every word. data: not used, the lexicon comes with a package."""
+        """Make a prompt for every word.
+
+        Args:
+            data: Unused; the lexicon is part of a package.
+
+        Returns:
+            Halves of each class.
+        """
         path = package_file("vaderSentiment", "vader_lexicon.txt", "vaderSentiment")
         words = rated_words(path)
         prompts = np.array([f"Word: {word}\nSentiment:" for word in words])

@@ -16,7 +16,7 @@ from bench.toolkit.splits import stratified_halves
 
 SPLIT_SEED = 42
 SIZE = 84
-"""Pixels a side, as in the copies of this benchmark that results are published on."""
+"""Side of an image in pixels, as in the copies of this benchmark in publications."""
 
 # The test classes of Ravi & Larochelle, by WordNet id.
 CLASSES = {
@@ -46,8 +46,8 @@ CLASSES = {
 class MiniImageNet(Task):
     """Twenty-way classification of 84 x 84 photographs: 6,000 support and 6,000 query images.
 
-    The hub's copy holds the photographs at full size, 500 a class in ``train`` and 100 in ``validation``, which
-    together are the 600 of the benchmark; its own ``test`` is another one and is not read.
+    The hub's copy has the photographs at full size, 500 a class in ``train`` and 100 in ``validation``, which together
+    are the 600 of the benchmark; its own ``test`` is another one and is not read.
     """
 
     variants: ClassVar = {"ids": "WordNet ids as class names, which mean nothing to a model"}
@@ -63,7 +63,11 @@ class MiniImageNet(Task):
     )
 
     def __init__(self, names: Literal["ids"] | None = None) -> None:
-        """Choose the class names: WordNet ``ids``, or by default readable ones."""
+        """Choose the class names.
+
+        Args:
+            names: "ids" for WordNet ids; None for readable names.
+        """
         self.classes = tuple(CLASSES.values())
         if names == "ids":
             self.classes = tuple(CLASSES)
@@ -71,7 +75,14 @@ class MiniImageNet(Task):
             self.prior_strength = 0.0
 
     def load(self, data: Path | None) -> TaskData:
-        """Halves of each class by seed 42 (arXiv 2605.04651), drawn by this project's own generator."""
+        """Read halves of each class by seed 42 (arXiv 2605.04651), drawn by this project's own generator.
+
+        Args:
+            data: Folder of local copies; None for the hub.
+
+        Returns:
+            Both halves.
+        """
         splits, revision = self.source.load(data)
         rows = {f"mini_imagenet {split}": part for split, part in splits.items()}
         labels = np.concatenate([_labels(name, part) for name, part in rows.items()])

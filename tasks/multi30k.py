@@ -26,7 +26,11 @@ class Multi30k(Translation):
     )
 
     def __init__(self, direction: str = "en-de") -> None:
-        """Choose a direction."""
+        """Choose a direction.
+
+        Args:
+            direction: Codes of two languages, such as ``de-en``.
+        """
         super().__init__(direction)
 
 

@@ -14,23 +14,36 @@ MIN_CHARACTERS = 200
 
 
 def topic_texts(found: dict[str, str]) -> list[str]:
-    """The texts of topics in the order of their names: each once, short ones left out.
+    """The texts of topics by name: each once, short ones left out.
 
-    Some topics share their text (``if`` and ``else``), which must not come to stand in both pools.
+    Some topics share a text (``if`` and ``else``), which must not be in both pools.
+
+    Args:
+        found: Texts by topic.
+
+    Returns:
+        The texts.
     """
     texts = [found[name].strip() for name in sorted(found)]
     return list(dict.fromkeys(text for text in texts if len(text) >= MIN_CHARACTERS))
 
 
 class PydocText(Task):
-    """Perplexity per token; an item is a topic. The text comes with CPython and changes with its version."""
+    """Perplexity per token; an item is a topic. The text is part of CPython and changes with its version."""
 
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(episodes=1, queries=20)
     citation = "Python Software Foundation, The Python Language Reference, PSF licence, module pydoc_data.topics"
 
     def load(self, data: Path | None) -> TaskData:
-        """The topics of the running Python. data: not used."""
+        """Read the topics of the running Python.
+
+        Args:
+            data: Unused; the text is part of CPython.
+
+        Returns:
+            Halves of the topics.
+        """
         texts = topic_texts(topics)
         support, query = (
             Pool.of_texts([texts[position] for position in half])

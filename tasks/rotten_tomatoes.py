@@ -1,4 +1,4 @@
-"""Rotten Tomatoes: is a sentence of a film review negative or positive? 8,530 support and 1,066 query items."""
+"""Rotten Tomatoes: sentiment of sentences of film reviews; 8,530 support and 1,066 query items."""
 
 from bench.toolkit.sources import Source
 from tasks._texts import Reviews

@@ -1,4 +1,4 @@
-"""SST-2: is a sentence of a film review negative or positive? Train as support, validation (872) as queries."""
+"""SST-2: sentiment of sentences of film reviews; train as support, validation (872) as queries."""
 
 from bench.toolkit.sources import Source
 from tasks._texts import Reviews
@@ -7,8 +7,8 @@ from tasks._texts import Reviews
 class Sst2(Reviews):
     """Two-way sentiment of sentences, at most 100 words of each; the published test labels are hidden.
 
-    The hub's train split is of 67,349 phrases cut from sentences. A local copy may hold the 6,920 whole
-    sentences instead; the record's data revision tells which were used.
+    The hub's train split is of 67,349 phrases cut from sentences. A local copy may have the 6,920 whole sentences
+    instead; the record's data revision names the source.
     """
 
     citation = "Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP 2013; licence not stated"

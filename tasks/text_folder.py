@@ -22,10 +22,10 @@ BEFORE, AFTER = "Text: ", "\nLabel:"
 
 
 class TextFolder(OwnItems):
-    """Classification of texts that a user brings: see OwnItems for the folders.
+    """Classification of a user's own texts: see OwnItems for the folders.
 
-    Tables have the columns ``text`` and ``label``; those of one split are all of one format. A class's name is
-    the answer after the prompt. White space around a text is dropped, and a text in both pools is refused.
+    Tables have the columns ``text`` and ``label``; those of one split are all of one format. A class's name is the
+    answer after the prompt. White space around a text is removed, and a text in both pools is an error.
     """
 
     kind = Kind.TEXT_CLASSIFICATION
@@ -40,7 +40,17 @@ class TextFolder(OwnItems):
     column = "text"
 
     def load(self, data: Path | None) -> TaskData:
-        """Prompts for all texts. Raises DataError for files that cannot be used and for a text in both pools."""
+        """Read the user's files.
+
+        Args:
+            data: The folder with the texts.
+
+        Returns:
+            Prompts for all texts.
+
+        Raises:
+            DataError: For files that cannot be used and for a text in both pools.
+        """
         found = super().load(data)
         _require_apart(found.support, found.query)
         answers = tuple(f" {name.strip()}" for name in found.classes)
@@ -49,18 +59,39 @@ class TextFolder(OwnItems):
         return replace(found, classes=answers, revision=text_hash(found.revision, BEFORE, AFTER))
 
     def suffixes(self) -> set[str]:
-        """Plain text only."""
+        """The suffix of plain text."""
         return {".txt"}
 
     def of_files(self, paths: Sequence[Path]) -> Dataset:
-        """Prompts. Raises DataError, with the number and the first few, for files without a text."""
+        """Prompts; see OwnItems.
+
+        Args:
+            paths: A file for each text.
+
+        Returns:
+            A data set of prompts.
+
+        Raises:
+            DataError: For files without a text, with their number and the first few.
+        """
         texts = [_text(path) for path in paths]
         empty = [path for path, text in zip(paths, texts, strict=True) if not text.strip()]
         refuse(empty, "text files are empty; fill or remove them")
         return _prompts(texts)
 
     def rows(self, name: str, files: Sequence[Path]) -> Dataset:
-        """The rows of tables of one format."""
+        """Rows of tables of one format; see OwnItems.
+
+        Args:
+            name: Name of the data, for messages.
+            files: The tables.
+
+        Returns:
+            All rows.
+
+        Raises:
+            DataError: For files of several formats, and for an unreadable file.
+        """
         formats = {file.suffix.lower() for file in files}
         if len(formats) > 1:
             raise DataError(f"{name} needs files of one format, got {', '.join(file.name for file in files)}")
@@ -70,7 +101,18 @@ class TextFolder(OwnItems):
         return _table(name, [row for file in files for row in read(file)])
 
     def of_rows(self, name: str, rows: Dataset) -> Dataset:
-        """Prompts. Raises DataError for a row without a text."""
+        """Prompts; see OwnItems.
+
+        Args:
+            name: Name of the data, for messages.
+            rows: A row for each text.
+
+        Returns:
+            A data set of prompts.
+
+        Raises:
+            DataError: For a row without a text.
+        """
         return _prompts(require_texts(name, list(rows[self.column])))
 
 
@@ -127,7 +169,11 @@ def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _table(name: str, rows: Sequence[dict[str, Any]]) -> Dataset:
-    """Texts and labels as a data set. Raises DataError if a column is missing or its values differ in type."""
+    """Texts and labels as a data set.
+
+    Raises:
+        DataError: If a column is missing or its values differ in type.
+    """
     if not rows:
         raise DataError(f"{name} needs a row or more with the columns 'text' and 'label', got none")
     if not {"text", "label"} <= rows[0].keys():

@@ -13,13 +13,19 @@ from bench.toolkit.columns import require_columns
 from bench.toolkit.sources import Source
 
 HEADING = re.compile(r" = (?!= ).*(?<! =) = \n?")
-"""A heading of level one. Formulas in the text look like it too, but do not stand between blank rows."""
+"""A heading of level one. Some formulas look like one, but are not between blank rows."""
 
 
 def articles(rows: Iterable[str | None]) -> list[str]:
-    """The articles of a corpus, one text each, their rows joined by blank lines as published (arXiv 2605.04651).
+    """The articles of a corpus, their rows joined by blank lines as published (arXiv 2605.04651).
 
     Rows before the first heading of level one are an article of their own, unless they are blank.
+
+    Args:
+        rows: Rows of the corpus.
+
+    Returns:
+        A text for each article.
     """
     # Copies differ in how they write a blank row.
     lines = [row if row and row.strip() else "" for row in rows]
@@ -36,11 +42,11 @@ def articles(rows: Iterable[str | None]) -> list[str]:
 class WikiText103(Task):
     """Perplexity per token over windows of 1,024 tokens; an item is an article.
 
-    Windows do not overlap, unless the variant ``sliding`` has them start 512 tokens apart: every token but a text's
-    first is then scored after 512 tokens or more, for twice the work.
+    Windows do not overlap, except in the variant ``sliding``, where they start 512 tokens apart: every token but a
+    text's first is then scored with 512 tokens of context or more, for twice the work.
 
-    Windows do not cross articles, so that each article can be drawn, and resampled for the interval, by itself. A
-    local copy without the large train split uses validation articles as support; the record's data revision says so.
+    Windows do not cross articles, so that each article can be drawn, and resampled for the interval, by itself. A local
+    copy without the large train split uses validation articles as support; the record's data revision has the split.
     """
 
     variants: ClassVar = {"sliding": "windows that start 512 tokens apart: a longer context, and twice the work"}
@@ -56,7 +62,11 @@ class WikiText103(Task):
     )
 
     def __init__(self, windows: Literal["sliding"] | None = None) -> None:
-        """Choose the windows: ``sliding`` ones, or by default ones that do not overlap."""
+        """Choose the windows.
+
+        Args:
+            windows: "sliding" for windows that overlap by half; None for windows that do not overlap.
+        """
         if windows == "sliding":
             self.stride = 512
 

@@ -224,17 +224,25 @@ class ReadoutTraining(LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log the loss and call ``on_step``."""
+        """Log the loss and call ``on_step``; see LightningModule."""
         self.log("loss", self.losses[-1])
         if self.on_step is not None:
             self.on_step(self.global_step, self.losses[-1])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the unchanged backbone out; add the identity and the losses."""
+        """Leave the unchanged backbone out of a checkpoint; add the identity and the losses.
+
+        Args:
+            checkpoint: The checkpoint, changed in place.
+        """
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: state[name] for name in state if not name.startswith("backbone.")}
         checkpoint["readouts"] = {"identity": self.identity, "losses": list(self.losses)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the losses."""
+        """Restore the losses.
+
+        Args:
+            checkpoint: The checkpoint.
+        """
         self.losses = list(checkpoint["readouts"]["losses"])

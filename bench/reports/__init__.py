@@ -1,1 +1,1 @@
-"""Reports made of records: leaderboard, comparison, regression check."""
+"""Reports on records: leaderboard, comparison, regression check."""

@@ -1,4 +1,4 @@
-"""What became worse since a baseline: runs that are missing or fail, scores that fell, costs that grew."""
+"""Regressions since a baseline: missing and failed runs, lower scores, higher costs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Check:
 
     Attributes:
         row: Task, method and shots.
-        what: What is compared: runs, status, score or a cost.
+        what: Compared quantity: runs, status, score or a cost.
         before: Value in the baseline, as text.
         after: Present value, as text.
         verdict: The outcome.
-        finding: Why, in one line.
+        finding: Reason for the verdict, in one line.
     """
 
     row: str
@@ -39,7 +39,7 @@ class Check:
 
 @dataclass(frozen=True)
 class _Row:
-    """A run of the baseline, all its seeds, and the same run now."""
+    """A run of the baseline, all its seeds, and the present records of the same run."""
 
     name: str
     before: list[Record]
@@ -63,15 +63,24 @@ def _name(record: Record) -> str:
 
 
 def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> list[Check]:
-    """Everything that can be compared, regressions first.
+    """All comparisons with a baseline, regressions first.
 
-    find: looks up outcomes of the records of both. Raises UsageError if the two have no run in common, or no episode.
+    Args:
+        baseline: Records of the baseline.
+        now: Present records.
+        find: Function that returns the predictions of a record of either.
+
+    Returns:
+        The comparisons.
+
+    Raises:
+        UsageError: If the two have no run in common, or no episode.
     """
     before, after = _rows(baseline), _rows(now)
     if not before.keys() & after.keys():
         raise UsageError(
-            f"the baseline has no run in common with the current records: it holds {_held(baseline)}, they hold "
-            f"{_held(now)}; run the same suite on the same device, or make a new baseline with --update"
+            f"the baseline has no run in common with the current records: it has {_contents(baseline)}, they have "
+            f"{_contents(now)}; run the same suite on the same device, or make a new baseline with --update"
         )
     rows = [_Row(_name(before[key][0]), before[key], after.get(key, [])) for key in before]
     made = [check for row in rows for check in _runs(row)]
@@ -87,14 +96,14 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> lis
     return sorted(made, key=lambda check: (order[check.verdict], check.row))
 
 
-def _held(records: Sequence[Record]) -> str:
+def _contents(records: Sequence[Record]) -> str:
     tasks = sorted({task_text(record.spec) for record in records})
     devices = sorted({str(record.identity.get("device", "no device")) for record in records})
     return f"{', '.join(tasks)} on {', '.join(devices)}"
 
 
 def _runs(row: _Row) -> list[Check]:
-    """Seeds that are missing, and seeds that scored before and do not now."""
+    """Missing seeds, and seeds that had a score and have none now."""
     now = {record.spec.seed: record for record in row.after}
     missing = [record.spec.seed for record in row.before if record.spec.seed not in now]
     broken = [
@@ -118,7 +127,7 @@ def _seeds(seeds: list[int]) -> str:
 
 
 def _scores(rows: list[_Row], find: Find) -> list[Check]:
-    """By the paired test on shared episodes, adjusted over all rows."""
+    """Checks of scores by the paired test on shared episodes, adjusted over all rows."""
     compared: list[tuple[_Row, Record, Paired]] = []
     apart: list[Check] = []
     for row in rows:
@@ -154,21 +163,21 @@ def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check
 
 
 def _shared_devices(row: _Row) -> list[str]:
-    """Models of devices that costs were measured on both before and after, the one with most records first."""
+    """Models of devices that costs were measured on both before and after, by number of records."""
     before, after = row.scored()
     both = set(devices(before)) & set(devices(after))
     return [device for device in devices([*before, *after]) if device in both]
 
 
 def _measured_alike(row: _Row) -> _Row | None:
-    """The row with its records of one model of device, None where no model has records of both sides."""
+    """The row with its records of one model of device; None if no model has records of both sides."""
     shared = _shared_devices(row)[:1]
     sides = ([one for one in side if devices([one]) == shared] for side in row.scored())
     return _Row(row.name, *sides) if shared else None
 
 
 def _other_device(row: _Row) -> Check | None:
-    """A note that costs are not compared, where each side was measured on devices of its own."""
+    """A note that costs are not compared, because the two sides were measured on different devices."""
     before, after = map(devices, row.scored())
     if not before or not after or _shared_devices(row):
         return None
@@ -177,7 +186,7 @@ def _other_device(row: _Row) -> Check | None:
 
 
 def _costs(rows: list[_Row], axis: Axis, n_checks: int) -> list[Check]:
-    """By the ratio of means, with what its spread allows."""
+    """Checks of costs by the ratio of means, with the ratio that their spread allows."""
     measured: list[tuple[_Row, Sample, Sample]] = []
     for row in rows:
         before, after = (sample(side, axis) for side in row.scored())
@@ -191,7 +200,7 @@ def _cost(row: _Row, axis: Axis, before: Sample, after: Sample, usual: float, n_
     ratio = after.mean / before.mean
     most = allowed_ratio(axis, before, after, usual, n_checks)
     verdict: Verdict = "regression" if ratio > most else "better" if ratio < 1 / most else "ok"
-    finding = f"{ratio:.2f} times as much; up to {most:.2f} is no regression"
+    finding = f"ratio {ratio:.2f}; up to {most:.2f} is no regression"
     return Check(
         row.name,
         CHECKED[axis].name,

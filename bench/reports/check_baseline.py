@@ -1,4 +1,4 @@
-"""A baseline is a store like any other: it is made of current records, and read beside them."""
+"""Baselines: stores of records to compare with."""
 
 from bench.results.grouping import current
 from bench.results.predictions import QueryPredictions
@@ -8,9 +8,16 @@ from bench.results.store import Store
 
 
 def replace(baseline: Store, now: Store) -> int:
-    """Make the latest version of each run in ``now`` the baseline; returns their number.
+    """Make the latest version of each run the baseline.
 
-    What the baseline held goes last, so that a crash leaves too much rather than too little.
+    Files of the earlier baseline are deleted last, so that a crash leaves too many rather than too few.
+
+    Args:
+        baseline: Store of the baseline.
+        now: Store of present records.
+
+    Returns:
+        Number of records of the new baseline.
     """
     kept = {record.id: baseline.write(record, now.predictions(record)) for record in current(now)}
     for path in baseline.paths():
@@ -22,7 +29,14 @@ def replace(baseline: Store, now: Store) -> int:
 
 
 def both(*stores: Store) -> Find:
-    """Lookup of predictions in several stores; a file's name is a hash of its content, so any store will do."""
+    """Lookup of predictions in several stores; a file's name is a hash of its content, so the order does not matter.
+
+    Args:
+        *stores: The stores.
+
+    Returns:
+        Function from a record to its predictions.
+    """
 
     def find(record: Record) -> QueryPredictions | None:
         holding = [

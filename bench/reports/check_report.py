@@ -1,4 +1,4 @@
-"""What was checked, as Markdown for people and as JUnit XML for machines."""
+"""Reports of a check: Markdown for people and JUnit XML for machines."""
 
 import re
 from collections import Counter
@@ -14,7 +14,14 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def summary(checks: Sequence[Check]) -> str:
-    """One line: how many of each."""
+    """Numbers of checks by verdict.
+
+    Args:
+        checks: The checks.
+
+    Returns:
+        One line.
+    """
     counts = Counter(check.verdict for check in checks)
     worse = counts["regression"]
     regressions = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
@@ -27,7 +34,14 @@ def _table(checks: Sequence[Check]) -> str:
 
 
 def as_markdown(checks: Sequence[Check]) -> str:
-    """What changed as a table, the rest folded away."""
+    """Markdown report: changes as a table, everything else folded.
+
+    Args:
+        checks: The checks.
+
+    Returns:
+        The text, with a line break at its end.
+    """
     changed = [check for check in checks if check.verdict != "ok"]
     same = [check for check in checks if check.verdict == "ok"]
     lines = [f"**bench check: {summary(checks)}**", ""]
@@ -39,7 +53,14 @@ def as_markdown(checks: Sequence[Check]) -> str:
 
 
 def as_junit(checks: Sequence[Check]) -> str:
-    """One test suite for each row, one case for each check; a regression is a failure."""
+    """JUnit XML report: a test suite for each row, a case for each check; a regression is a failure.
+
+    Args:
+        checks: The checks.
+
+    Returns:
+        The XML document.
+    """
     root = ElementTree.Element("testsuites", name="bench check", tests=str(len(checks)))
     ordered = sorted(checks, key=lambda check: check.row)
     for row, group in groupby(ordered, key=lambda check: check.row):
@@ -60,5 +81,5 @@ def as_junit(checks: Sequence[Check]) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without what no XML file may hold."""
+    """The text without characters that XML does not allow."""
     return _NOT_XML.sub("?", text)

@@ -1,4 +1,4 @@
-"""By how much a cost may grow before it is a regression: learnt from how it spread when it was recorded."""
+"""Tolerances of cost checks, estimated from the recorded spread of the costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +21,12 @@ _QUARTILES = 1.349
 
 @dataclass(frozen=True)
 class Sample:
-    """A cost as the records of one row have it.
+    """A cost in the records of one row.
 
-    mean: geometric, in the axis's unit. spread: relative standard deviation from one measurement to another, each of
-    which is a median of repeats. n: measurements; seeds that were charged the same one count once.
+    Attributes:
+        mean: Geometric mean, in the axis's unit.
+        spread: Relative standard deviation between measurements, each of which is a median of repeats.
+        n: Number of measurements; seeds with one and the same value count once.
     """
 
     mean: float
@@ -33,7 +35,15 @@ class Sample:
 
 
 def sample(records: Sequence[Record], axis: Axis) -> Sample | None:
-    """What the records of a row say of a cost; None where it was not measured or is 0."""
+    """A cost in the records of a row.
+
+    Args:
+        records: Records of the row.
+        axis: Axis of the cost.
+
+    Returns:
+        The sample; None where the cost was not measured or is 0.
+    """
     costs = [record.costs for record in records if record.costs is not None]
     values = sorted({value for each in costs if (value := axis.of_costs(each)) is not None})
     if not values or values[0] <= 0:
@@ -50,14 +60,29 @@ def sample(records: Sequence[Record], axis: Axis) -> Sample | None:
 
 
 def usual_spread(samples: Sequence[Sample]) -> float:
-    """The median spread of an axis over rows: no row is taken to be steadier than that for its few measurements."""
+    """Median spread of an axis over rows, the least spread of any row: few measurements underestimate it.
+
+    Args:
+        samples: Samples of all rows.
+
+    Returns:
+        Relative standard deviation.
+    """
     return float(np.median([each.spread for each in samples])) if samples else 0.0
 
 
 def allowed_ratio(axis: Axis, before: Sample, after: Sample, usual: float, n_checks: int) -> float:
-    """The largest ratio of means, after to before, that is no regression; above 1.
+    """The largest ratio of means, after to before, that is no regression.
 
-    n_checks: how many costs are checked together; the more, the wider (Bonferroni).
+    Args:
+        axis: Axis of the cost.
+        before: Sample of the baseline.
+        after: Present sample.
+        usual: Least spread, from ``usual_spread``.
+        n_checks: Number of costs that are checked together; more of them widen the tolerance (Bonferroni).
+
+    Returns:
+        A ratio above 1.
     """
     variance = sum(max(each.spread, usual) ** 2 / each.n for each in (before, after))
     noise = float(stats.norm.isf(FALSE_ALARMS / max(1, n_checks))) * variance**0.5

@@ -7,12 +7,12 @@ from tabulate import tabulate
 
 
 def markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
-    """A GitHub table; whatever a cell says stays text in its cell.
+    """A GitHub table; cells are escaped, so that their text is not taken for markup.
 
     Args:
         header: Names of the columns.
         cells: Texts by row and column.
-        right: Names of the columns of numbers, which stand on the right.
+        right: Names of the columns that are aligned on the right, those of numbers.
 
     Returns:
         The table's lines, without a line break at the end.

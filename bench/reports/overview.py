@@ -1,4 +1,4 @@
-"""Methods over all tasks of a leaderboard."""
+"""Ranks of methods over all tasks of a leaderboard."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,14 @@ from bench.stats.ranks import Overview, rank_over_tasks
 def overview(rows: Sequence[Row]) -> Overview | None:
     """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
 
-    A task counts once: its scores are averaged over shots first, which are no independent evidence. Methods without a
-    support set have no such scores and are left out. None for fewer than two tasks or two methods.
+    A task counts once: its scores are averaged over shots, which are no independent evidence. Methods without a support
+    set have no such scores and are left out.
+
+    Args:
+        rows: Rows of a leaderboard.
+
+    Returns:
+        The ranks; None for fewer than two tasks or two methods.
     """
     cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
     for row in rows:
@@ -38,7 +44,14 @@ def overview(rows: Sequence[Row]) -> Overview | None:
 
 
 def overview_text(found: Overview) -> str:
-    """An overview in one paragraph."""
+    """The ranks in one paragraph.
+
+    Args:
+        found: The ranks.
+
+    Returns:
+        Plain text.
+    """
     ranks = ", ".join(f"{name} {rank:.2f} ({found.normalised[name]:.0f})" for name, rank in found.mean_rank.items())
     text = f"Over {len(found.tasks)} tasks, mean rank (normalised mean, 0 the worst and 100 the best): {ranks}."
     if found.critical_difference is None:
@@ -46,5 +59,5 @@ def overview_text(found: Overview) -> str:
     groups = "; ".join(", ".join(group) for group in found.groups)
     return (
         f"{text} Friedman's p {found.friedman_p:.2g}; mean ranks closer than {found.critical_difference:.2f} cannot be "
-        f"told apart: {groups}."
+        f"distinguished: {groups}."
     )

@@ -1,4 +1,4 @@
-"""A leaderboard as one HTML page that needs no network: its table, its charts, and the records behind each number."""
+"""Leaderboard as one HTML page that works offline: table, charts, and the records behind each number."""
 
 import base64
 import gzip
@@ -28,9 +28,16 @@ Kind = Literal["text", "count", "number"]
 class Column:
     """A column of the table.
 
-    field: of Row, what the column sorts by. description: below the table. kind: words, whole numbers as they
-    are, or three digits of a number. first: the direction that the first click on its header sorts in. minor: left out
-    on narrow screens. optional: left out where no row has it. across: shown only while results of several tasks are.
+    Attributes:
+        field: Field of ``Row``, also the sort key.
+        title: Heading.
+        description: Explanation below the table.
+        kind: Format: text, whole numbers, or numbers with three digits.
+        first: Direction of the first sort.
+        minor: Whether the column is left out on narrow screens.
+        optional: Whether the column is left out where no row has a value.
+        across: Whether the column is shown only together with several tasks.
+        several: Whether the column is left out where all rows have one value.
     """
 
     field: str
@@ -41,9 +48,10 @@ class Column:
     minor: bool = False
     optional: bool = False
     across: bool = False
+    several: bool = False
 
 
-# The time until the first answer, which no terminal table shows, comes first and stays on narrow screens.
+# The time until the first answer, which is in no terminal table, comes first and stays on narrow screens.
 _SHOWN = sorted((axis for axis in AXES if axis.on_page), key=lambda axis: axis.in_table)
 _COSTS = [
     Column(axis.row_field, axis.heading, axis.description, kind="number", minor=place > 0)
@@ -58,7 +66,7 @@ COLUMNS = (
     Column(
         "tier",
         "tier",
-        "all of one differ from all of the next in paired tests; within one there may be no difference",
+        "all methods of one tier differ from all of the next in paired tests; within a tier there may be no difference",
         kind="count",
         optional=True,
     ),
@@ -66,19 +74,30 @@ COLUMNS = (
     Column(
         "break_even_queries",
         "break-even",
-        "queries from which on it costs less time in all than the method it is compared with",
+        "number of queries above which it takes less time in total than the method it is compared with",
         kind="number",
         optional=True,
         minor=True,
     ),
-    Column("pareto", "pareto", "nothing is at least as good and cheaper, in time or in memory", minor=True),
+    Column("pareto", "pareto", "no other method is at least as good and cheaper, in time or in memory", minor=True),
+    Column("device", "device", "model of the device that costs were measured on", minor=True, several=True),
+    Column(
+        "protocol", "protocol", "version of the harness; scores of two versions are not comparable", kind="count",
+        minor=True, several=True,
+    ),
     Column("status", "status", minor=True),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Whisker:
-    """A score and its interval on the common scale of its task, in percent of the width."""
+    """A score and its interval on the common scale of its task.
+
+    Attributes:
+        low: Lower end, in percent of the width.
+        middle: Score, in percent of the width.
+        high: Upper end, in percent of the width.
+    """
 
     low: float
     middle: float
@@ -86,7 +105,7 @@ class Whisker:
 
 
 class _MetricData(BaseModel):
-    """What the page's scripts read of a metric."""
+    """Data of a metric for the page's scripts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,13 +115,13 @@ class _MetricData(BaseModel):
 
     @classmethod
     def of(cls, name: str) -> "_MetricData":
-        """Those of the metric that the registry knows by a name."""
+        """Data of an installed metric."""
         metric = registry.make_metric(name)
         return cls(label=metric.label, decimals=metric.decimals, higher_is_better=metric.higher_is_better)
 
 
 class _CostData(BaseModel):
-    """What the page's scripts read of an axis of cost: its field, heading, and the front of scores against it."""
+    """Data of an axis of cost for the page's scripts: field, heading, and the front of scores against it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -120,7 +139,7 @@ _COST_DATA = tuple(
 
 
 class _Data(BaseModel):
-    """What the page's scripts read: rows in the order of the table, and the records that they pool, by id."""
+    """Data for the page's scripts: rows in the order of the table, and their records by id."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -131,7 +150,15 @@ class _Data(BaseModel):
 
 
 def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
-    """The page. ``records`` hold at least those that the rows pool; the same ones make the same page to the byte."""
+    """Render the page; equal rows and records give the same page to the byte.
+
+    Args:
+        rows: Rows of the leaderboard.
+        records: Records; those of the rows at least.
+
+    Returns:
+        The HTML text.
+    """
     known = {record.id: record for record in records}
     pooled = {one: known[one] for row in rows for one in row.runs}
     environment = Environment(
@@ -164,6 +191,8 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         for column in COLUMNS
         if (several or not column.across)
         and (not column.optional or any(getattr(row, column.field) is not None for row in rows))
+        # A row without costs has no device.
+        and (not column.several or len({value for row in rows if (value := getattr(row, column.field))}) > 1)
     ]
 
 
@@ -188,7 +217,7 @@ def _whiskers(rows: Sequence[Row]) -> list[Whisker | None]:
 
 
 def _latest(records: Iterable[Record]) -> str:
-    """When the latest of the runs was finished; empty where none says so."""
+    """Date of the latest run; empty if no record has one."""
     finished = max((str(record.provenance.get("finished", "")) for record in records), default="")
     try:
         return datetime.fromisoformat(finished).strftime("%d %B %Y").lstrip("0")
@@ -197,10 +226,10 @@ def _latest(records: Iterable[Record]) -> str:
 
 
 def _in_script(data: _Data) -> str:
-    """JSON that no content of it can end the script element of; NaN and infinity are null."""
-    # Episode scores are most of a record, and the page shows none of them.
+    """JSON that cannot end its script element; NaN and infinity are null."""
+    # Episode scores are the largest part of a record, and not on the page.
     text = data.model_dump_json(exclude={"records": {"__all__": {"episode_scores"}}})
-    # Outside of strings JSON has none of these characters, so that escapes keep its meaning.
+    # JSON has these characters in strings only, where escapes keep the meaning.
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

@@ -11,7 +11,10 @@ from bench.runs.trackers import WandbTracker
 def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> None:
     """Log a leaderboard as a run of its own: table, scores against costs, the page, and all records as an artifact.
 
-    page: the whole page as HTML. Records and their side files are taken from the tracker's folder.
+    Args:
+        tracker: W&B tracker; records and their side files are read from its folder.
+        rows: Rows of the leaderboard.
+        page: The HTML page.
     """
     import wandb
 
@@ -33,7 +36,7 @@ def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> No
 
 
 def _table(rows: Sequence[Row]) -> Any:
-    """W&B's table of rows; what one of its columns cannot mix, such as numbers of shots and "full", is text."""
+    """W&B's table of rows; values of mixed types, such as numbers of shots and "full", become text."""
     import wandb
 
     texts = {"shots", "runs"}

@@ -1,1 +1,1 @@
-"""New plugins from templates: a working file and its test."""
+"""Templates of new plugins: a working file and its test."""

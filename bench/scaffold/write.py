@@ -1,4 +1,4 @@
-"""New plugins from templates: a working file and a test that subclasses its contract suite."""
+"""Files of new plugins from templates: a working plugin and a test that subclasses its contract suite."""
 
 import keyword
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from bench.contracts.errors import StoreError, UsageError
 
 @dataclass(frozen=True)
 class Written:
-    """What a new plugin consists of.
+    """Files of a new plugin.
 
     Attributes:
-        paths: The files that were written.
+        paths: The written files.
         project: The ``pyproject.toml`` of the package; None inside the project, whose plugins need no entry point.
-        entry_point: Lines to add to ``project``; empty where it was written with them.
+        entry_point: Lines to add to ``project``; empty if they were written with it.
     """
 
     paths: list[Path]
@@ -26,25 +26,32 @@ class Written:
 
 
 def noun(group: registry.Group) -> str:
-    """The word for one plugin of a group: ``method`` for ``methods``."""
+    """The word for one plugin of a group: ``method`` for ``methods``.
+
+    Args:
+        group: Kind of plugin, in the plural.
+
+    Returns:
+        The singular.
+    """
     return group.removesuffix("s")
 
 
 def new_plugin(group: registry.Group, name: str, package: Path | None, template: str | None = None) -> Written:
-    """Write a plugin that works, and its test.
+    """Write a working plugin and its test.
 
     Args:
-        group: The kind of plugin.
-        name: Its name on the command line, and its file's.
-        package: Folder of a package of the user's own, new or not; None for the project's own folders.
+        group: Kind of plugin.
+        name: Its name for users, and its file's.
+        package: Folder of a package of the user's own, new or existing; None for the project's own folders.
         template: Name of the plugin's template; by default the noun of its group.
 
     Returns:
-        The files, and what to add to an existing ``pyproject.toml``.
+        The files, and the lines to add to an existing ``pyproject.toml``.
 
     Raises:
-        UsageError: The name cannot be used, or a file is there already; nothing is written then.
-        StoreError: A file cannot be written.
+        UsageError: If the name cannot be used or a file exists; nothing is written then.
+        StoreError: If a file cannot be written.
     """
     kind = noun(group)
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != name.lower():
@@ -66,7 +73,7 @@ def _inside(group: registry.Group, name: str, templates: tuple[str, str]) -> Wri
 
 
 def _outside(group: registry.Group, name: str, templates: tuple[str, str], folder: Path) -> Written:
-    """A plugin in a package of the user's own; files that are there already are not touched."""
+    """A plugin in a package of the user's own; existing files are not changed."""
     package = folder.resolve().name.replace("-", "_").lower()
     if not package.isidentifier() or keyword.iskeyword(package):
         raise UsageError(f"--package needs a folder whose name can be a package's, such as my_plugins; got {folder}")
@@ -90,7 +97,11 @@ def _title(name: str) -> str:
 
 
 def _write(wanted: dict[Path, str], **words: str) -> list[Path]:
-    """Templates by the path to write them to. Raises UsageError before anything is written if a file is there."""
+    """Write templates to paths.
+
+    Raises:
+        UsageError: If a file exists; nothing is written then.
+    """
     if there := [path for path in wanted if path.exists()]:
         raise UsageError(f"{there[0]} is there already; take another name or remove it")
     for path, template in wanted.items():

@@ -1,4 +1,4 @@
-"""Contract suites that plugin authors subclass, and the stand-ins and small problems that tests use."""
+"""Contract suites for plugin authors to subclass, and stand-ins and small problems for tests."""
 
 import pytest
 

@@ -13,18 +13,21 @@ from bench.contracts import LanguageBackbone, UsageError
 SUITES: dict[registry.Group, str] = {
     "methods": "TestMethod", "tasks": "TestTask", "backbones": "TestBackbone", "metrics": "TestMetric"
 }  # fmt: skip
-"""Classes of ``bench.testing.named_plugin``, which pytest imports itself, so that it can explain failed assertions."""
+"""Classes of ``bench.testing.named_plugin``, which pytest imports itself, so that it rewrites their assertions."""
 
 
 def suite_of(group: registry.Group, name: str) -> str:
-    """The class that tests a plugin.
+    """Name of the class that tests a plugin.
 
     Args:
-        group: The kind of plugin.
+        group: Kind of plugin.
         name: Its name, with its argument if it takes one.
 
+    Returns:
+        Name of a class of ``bench.testing.named_plugin``.
+
     Raises:
-        UsageError: The plugin cannot be imported, or its argument is unknown, missing or not wanted.
+        UsageError: If the plugin cannot be imported, or its argument is unknown, missing or superfluous.
     """
     if group == "tasks":
         registry.task_argument(name)
@@ -36,7 +39,16 @@ def suite_of(group: registry.Group, name: str) -> str:
 
 
 def main(group: registry.Group, name: str, data: str | None = None) -> int:
-    """Run the suite and return pytest's exit code; no settings of the current folder take part."""
+    """Run the suite; settings of pytest in the current folder do not apply.
+
+    Args:
+        group: Kind of plugin.
+        name: Its name, with its argument if it takes one.
+        data: Folder of local data, for a task.
+
+    Returns:
+        pytest's exit code.
+    """
     module = Path(__file__).with_name("named_plugin.py")
     words = ["-q", "-p", "no:cacheprovider", "-p", "bench.testing.named_plugin", "-c", os.devnull, "-W", "ignore"]
     words += ["--rootdir", str(module.parent), "--plugin", name]

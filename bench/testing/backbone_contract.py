@@ -1,4 +1,4 @@
-"""Contract suite of backbones: what the harness relies on when it encodes items and scores answers."""
+"""Contract suite of backbones: the properties that encoding and scoring depend on."""
 
 import sys
 from collections.abc import Sequence
@@ -17,7 +17,12 @@ RTOL, ATOL = 1e-4, 1e-5
 
 
 def assert_close(ours: Tensor, expected: Tensor) -> None:
-    """Fail unless two tensors are equal but for rounding."""
+    """Fail unless two tensors are equal up to rounding.
+
+    Args:
+        ours: The tensor under test.
+        expected: The expected tensor.
+    """
     torch.testing.assert_close(ours, expected, rtol=RTOL, atol=ATOL)
 
 
@@ -34,10 +39,10 @@ class BackboneContract:
 
     Fixtures to override:
         backbone: An instance; the suite freezes it as the harness does.
-        inputs: Three raw inputs or more that differ, by default images, or prompts where it reads no images.
-        unreadable: A raw input that it cannot read.
-        names: Class names, by default three things, or two answers where it reads no images.
-        prompts: Texts that a class name is put into.
+        inputs: Three different raw inputs or more, by default images, or prompts for a backbone that reads no images.
+        unreadable: A raw input that is an error.
+        names: Class names, by default three objects, or two answers for a backbone that reads no images.
+        prompts: Texts that a class name is inserted into.
     """
 
     @pytest.fixture
@@ -74,7 +79,7 @@ class BackboneContract:
 
     @pytest.fixture
     def prompts(self, reads_images: bool) -> tuple[str, ...]:
-        """Texts that a class name is put into."""
+        """Texts that a class name is inserted into."""
         return ("A photo of a {label}.",) if reads_images else ("{label}",)
 
     @pytest.fixture
@@ -164,12 +169,27 @@ class BackboneContract:
 
 
 def all_differ(rows: Tensor) -> bool:
-    """Whether no two rows of ``[row, dim]`` are equal."""
+    """Whether no two rows are equal.
+
+    Args:
+        rows: ``[row, dim]``.
+
+    Returns:
+        True if all differ.
+    """
     return len(set(map(tuple, rows.tolist()))) == len(rows)
 
 
 @torch.no_grad()
 def encoded(backbone: Backbone, inputs: Sequence[Any]) -> Features:
-    """Features of raw inputs as one batch, on the CPU."""
+    """Features of raw inputs as one batch, on the CPU.
+
+    Args:
+        backbone: The backbone.
+        inputs: Raw inputs.
+
+    Returns:
+        Their features.
+    """
     found = backbone.encode(backbone.collate([backbone.prepare(raw) for raw in inputs]))
     return Features(found.keys.cpu(), found.prior.cpu())

@@ -56,9 +56,12 @@ class CosineBackbone(Backbone):
 
 
 class FakeLanguageModel(CosineBackbone, LanguageBackbone):
-    """One token for each character, scores from a checksum of the text; ``contexts`` lists the contexts it was given.
+    """One token for each character, scores from a checksum of the text.
 
     It has no network: memories inside a model and perplexity are tested on the models of tiny_models.
+
+    Attributes:
+        contexts: Contexts of all calls of ``loglikelihood``.
     """
 
     blocks: Any = None
@@ -94,7 +97,7 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
 
 
 class NetworkBackbone(CosineBackbone):
-    """Priors are a small frozen network's outputs for the keys; adapters can be attached to the network."""
+    """A small frozen network with the keys as input and the priors as output; adapters can be attached to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +112,14 @@ class NetworkBackbone(CosineBackbone):
 
 
 def backbone_for(method: type[Method]) -> Backbone:
-    """A stand-in that serves the method, or a small decoder for methods inside a language model."""
+    """A stand-in that serves the method, or a small decoder for methods inside a language model.
+
+    Args:
+        method: Class of the method.
+
+    Returns:
+        A frozen backbone.
+    """
     if method.reads is InputMode.FEATURES:
         return CosineBackbone()
     if Kind.IMAGE_CLASSIFICATION in method.kinds:

@@ -15,7 +15,13 @@ SomeMethod = TypeVar("SomeMethod", bound=ForwardMethod | GradientMethod)
 
 
 def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None) -> None:
-    """Adapt as ``Trainer.fit`` does: stream the support set once and solve, or take the optimizer's steps."""
+    """Adapt like ``Trainer.fit``: stream the support set once and solve, or take the optimizer's steps.
+
+    Args:
+        method: The method.
+        support: The whole support set.
+        items_at_once: Items per batch of a ForwardMethod; by default all of them.
+    """
     if isinstance(method, ForwardMethod):
         if not method.uses_support:
             return
@@ -42,7 +48,7 @@ def adapt(method: AnyMethod, support: Support, items_at_once: int | None = None)
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Many steps on small tensors: threads that wait for each other on a busy machine took five times as long."""
+    """Context with one thread: threads that wait for each other make many steps on small tensors five times slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -58,7 +64,18 @@ def adapted(
     items_at_once: int | None = None,
     **config: Any,
 ) -> SomeMethod:
-    """A method adapted to the problem's support, all episodes in one instance."""
+    """A method adapted to the problem's support, all episodes in one instance.
+
+    Args:
+        cls: Class of the method.
+        given: The problem.
+        backbone: The backbone; by default a stand-in that serves the method.
+        items_at_once: As for ``adapt``.
+        **config: Fields of the config.
+
+    Returns:
+        The adapted method.
+    """
     method = cls(cls.Config(**config), backbone or backbone_for(cls), given.shape)
     adapt(method, given.support, items_at_once)
     return method
@@ -71,7 +88,18 @@ def scores(
     backbone: Backbone | None = None,
     **config: Any,
 ) -> Tensor:
-    """``[episode, item, way]``, with as many episodes in an instance as the method takes."""
+    """Scores of a method, with as many episodes in an instance as the method takes.
+
+    Args:
+        cls: Class of the method.
+        given: The problem.
+        items_at_once: As for ``adapt``.
+        backbone: As for ``adapted``.
+        **config: Fields of the config.
+
+    Returns:
+        ``[episode, item, way]``.
+    """
     answers = []
     for start in range(0, given.shape.n_episodes, cls.episodes_at_once):
         group = episodes_of(given, slice(start, start + cls.episodes_at_once))

@@ -1,4 +1,4 @@
-"""Contract suite of language models: their scores against plain passes of one text at a time."""
+"""Contract suite of language models: their scores against plain forward passes of one text at a time."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from bench.contracts import DataError, LanguageBackbone
 from bench.testing.backbone_contract import BackboneContract
 
 CONTEXT = 48
-"""Tokens that the suite leaves of the context, so that long texts stay short."""
+"""Context length in the suite, so that long texts stay short."""
 RTOL, ATOL = 1e-4, 1e-3
 """Float32 rounding of summed log-probabilities."""
 
@@ -21,7 +21,7 @@ class LanguageBackboneContract(BackboneContract):
     """Tests that every language model passes, those of every backbone included; see BackboneContract.
 
     Further fixtures to override:
-        answers: Continuations whose tokens follow those of a prompt, some of the same beginning.
+        answers: Continuations with tokens that follow those of a prompt, some with a common beginning.
         long_text: A text of more than 100 tokens.
     """
 
@@ -32,7 +32,7 @@ class LanguageBackboneContract(BackboneContract):
 
     @pytest.fixture
     def long_text(self) -> str:
-        """A text that does not fit the context that the suite leaves."""
+        """A text longer than the suite's context length."""
         return "very good, very bad: indeed " * 25
 
     @pytest.fixture
@@ -94,7 +94,7 @@ class LanguageBackboneContract(BackboneContract):
     def test_scores_and_generation_go_through_the_blocks(
         self, backbone: LanguageBackbone, inputs: Sequence[str], answers: tuple[str, ...]
     ) -> None:
-        """A memory that is hooked into a block must take part in whatever the model does."""
+        """A memory that is hooked into a block must take part in every use of the model."""
         calls = (
             lambda: backbone.loglikelihood("", inputs, answers),
             lambda: backbone.loglikelihood_rolling(inputs, 16, None),
@@ -150,14 +150,30 @@ class LanguageBackboneContract(BackboneContract):
 
 
 def ids_of(backbone: LanguageBackbone, text: str) -> list[int]:
-    """The tokens of one text."""
+    """The tokens of one text.
+
+    Args:
+        backbone: The model.
+        text: The text.
+
+    Returns:
+        Token ids.
+    """
     rows = [ids[mask.bool()] for batch in backbone.tokens([text]) for ids, mask in zip(batch.ids, batch.mask)]  # noqa: B905
     return [int(token) for row in rows for token in row]
 
 
 @torch.no_grad()
 def losses(backbone: LanguageBackbone, ids: Sequence[int]) -> Tensor:
-    """Negative log-likelihood of every token but the first, from one plain pass; ``[token]``, in float64."""
+    """Negative log-likelihood of every token but the first, from one forward pass.
+
+    Args:
+        backbone: The model.
+        ids: Token ids of the text.
+
+    Returns:
+        ``[token]`` in nats, float64.
+    """
     device = next(backbone.parameters()).device
     tokens = torch.tensor([list(ids)], device=device)
     logits = backbone.causal_lm(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0].double().cpu()
@@ -170,9 +186,12 @@ def rolling(backbone: LanguageBackbone, ids: Sequence[int], size: int, stride: i
 
     Args:
         backbone: The model.
-        ids: The tokens of the text.
+        ids: Token ids of the text.
         size: Tokens of a window.
         stride: Tokens from one window to the next; None for windows that do not overlap.
+
+    Returns:
+        The sum in nats and the number.
     """
     step = size if stride is None else min(stride, size - 1)
     total, count, done = 0.0, 0, 1
@@ -187,7 +206,14 @@ def rolling(backbone: LanguageBackbone, ids: Sequence[int], size: int, stride: i
 
 @contextmanager
 def reads_of(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the hidden states that a module is given while the block runs."""
+    """Context that collects the hidden states that a module receives.
+
+    Args:
+        module: The module.
+
+    Yields:
+        The list of tensors, which grows with each call.
+    """
     seen: list[Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:

@@ -1,4 +1,4 @@
-"""Contract suite of methods: what the harness relies on when it adapts a method and scores its answers."""
+"""Contract suite of methods: the properties that adaptation and scoring depend on."""
 
 import sys
 from dataclasses import replace
@@ -34,7 +34,12 @@ RTOL, ATOL = 1e-4, 1e-3
 
 
 def assert_same(ours: Tensor, expected: Tensor) -> None:
-    """Fail unless two tensors are equal but for rounding."""
+    """Fail unless two tensors are equal up to rounding.
+
+    Args:
+        ours: The tensor under test.
+        expected: The expected tensor.
+    """
     torch.testing.assert_close(ours, expected, rtol=RTOL, atol=ATOL)
 
 
@@ -51,9 +56,9 @@ class MethodContract:
         method: The class of the method.
         config: Fields of its config, by default 4 steps at a learning rate of 0.1 where the config has them. A second
             subclass with another config tests another setting.
-        backbone: The backbone it adapts, by default a small stand-in for what the method reads.
-        language_backbone: The language model it adapts in tasks without classes, by default ``backbone`` or, where
-            that is none, a decoder with random weights.
+        backbone: The frozen backbone, by default a small stand-in for the inputs that the method reads.
+        language_backbone: The language model in tasks without classes, by default ``backbone`` or, where that is none,
+            a decoder with random weights.
     """
 
     @pytest.fixture
@@ -70,7 +75,7 @@ class MethodContract:
 
     @pytest.fixture
     def backbone(self, method: type[AnyMethod]) -> Backbone:
-        """A small frozen backbone of the sort that the method needs."""
+        """A small frozen backbone that serves the method."""
         return backbone_for(method)
 
     @pytest.fixture
@@ -128,7 +133,7 @@ class MethodContract:
         assert answer.isfinite().all()
 
     def test_other_labels_make_other_scores(self, answers: "Answers", given: Problem) -> None:
-        """By more than the rounding that other tests allow for, or these would not notice what leaks."""
+        """Scores differ by more than the tolerance of the other tests, which could not find a leak otherwise."""
         if not answers.method.uses_support:
             pytest.skip("sees no labels")
         labels = ((given.support.labels + 1) % given.shape.n_way).where(given.support.mask, 0)
@@ -205,7 +210,13 @@ class MethodContract:
 
 
 class Answers:
-    """A method with a config and a backbone; called with a problem, its scores ``[episode, item, way]``."""
+    """A method with a config and a backbone; called with a problem, it returns scores ``[episode, item, way]``.
+
+    Attributes:
+        method: Class of the method.
+        config: Fields of its config.
+        backbone: The backbone.
+    """
 
     def __init__(self, method: type[AnyMethod], config: dict[str, Any], backbone: Backbone) -> None:
         self.method, self.config, self.backbone = method, config, backbone
@@ -214,11 +225,25 @@ class Answers:
         return scores(self.method, given, items_at_once, self.backbone, **self.config)
 
     def adapted(self, given: Problem) -> AnyMethod:
-        """One instance, adapted to a problem."""
+        """One instance, adapted to a problem.
+
+        Args:
+            given: The problem.
+
+        Returns:
+            The adapted method.
+        """
         return adapted(self.method, given, self.backbone, **self.config)
 
     def predicted(self, given: Problem) -> Tensor | list[str]:
-        """Answers of one instance to the queries of the problem that it was adapted to."""
+        """Answers of one instance to the queries of its problem.
+
+        Args:
+            given: The problem.
+
+        Returns:
+            Scores or texts.
+        """
         method = self.adapted(given)
         with torch.no_grad():
             return method.predict(given.query)

@@ -1,4 +1,4 @@
-"""Contract suite of metrics: what boards, comparisons and records rely on when they score predictions."""
+"""Contract suite of metrics: the properties that leaderboards, comparisons and records depend on."""
 
 import sys
 
@@ -22,8 +22,8 @@ class MetricContract:
 
     Fixtures to override:
         metric: An instance.
-        episode: Predictions of one episode of a task of a kind that the metric scores; made by default.
-        perfect: Predictions of the same episode without a fault; by default of certain right answers.
+        episode: Predictions of one episode of a task of a kind that the metric scores.
+        perfect: Predictions of the same episode without an error; by default of confident right answers.
     """
 
     @pytest.fixture
@@ -141,8 +141,11 @@ def predictions(kind: Kind, skill: float) -> EpisodePredictions:
     """Predictions for one episode.
 
     Args:
-        kind: The kind of task.
-        skill: The share of queries that are answered right; of texts, how well their tokens are predicted.
+        kind: Kind of task.
+        skill: Share of queries with the right answer; for texts, quality of the predicted tokens.
+
+    Returns:
+        Predictions of ``QUERIES`` queries.
     """
     rng = np.random.default_rng(0)
     right = np.arange(QUERIES) < skill * QUERIES
@@ -161,7 +164,15 @@ def predictions(kind: Kind, skill: float) -> EpisodePredictions:
 
 
 def selected(episode: EpisodePredictions, queries: list[int]) -> EpisodePredictions:
-    """The predictions of some queries of an episode."""
+    """The predictions of some queries of an episode.
+
+    Args:
+        episode: Predictions of the episode.
+        queries: Positions of the queries.
+
+    Returns:
+        Their predictions.
+    """
     texts = {
         name: [getattr(episode, name)[query] for query in queries if getattr(episode, name)]
         for name in ("generated", "targets", "texts")

@@ -1,4 +1,4 @@
-"""Contract suites of the one plugin that pytest's options name; ``bench.testing.__main__`` runs one of them."""
+"""Contract suites of the plugin in pytest's options; ``bench.testing.__main__`` runs one of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,11 @@ from bench.testing.task_contract import TaskContract
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of this module, which pytest loads by ``-p``."""
+    """Add the options of this module, which pytest loads by ``-p``.
+
+    Args:
+        parser: pytest's parser.
+    """
     parser.addoption("--plugin", help="Name of the plugin, with its argument if it takes one.")
     parser.addoption("--plugin-data", type=Path, help="Folder of local data for a task.")
 
@@ -29,7 +33,7 @@ def plugin(request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def missing_ends_the_suite() -> Iterator[None]:
-    """End the suite, instead of failing test after test, where a plugin cannot have its data or weights."""
+    """Context in which missing data or weights end the suite, instead of failing test after test."""
     try:
         yield
     except BenchError as error:
@@ -40,7 +44,11 @@ class TestMethod(MethodContract):
     """The suite of methods."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run every test at each site of the method; in the class, since pytest loads this module twice."""
+        """Run every test at each site of the method; in the class, since pytest loads this module twice.
+
+        Args:
+            metafunc: pytest's test function.
+        """
         if "method" in metafunc.fixturenames:
             names = registry.names_by_site(str(metafunc.config.getoption("--plugin")))
             metafunc.parametrize("method", names, indirect=True)
@@ -61,13 +69,13 @@ class TestTask(TaskContract):
 
     @pytest.fixture(scope="session")
     def data(self, request: pytest.FixtureRequest) -> Path | None:
-        """The folder that the command line names."""
+        """The folder from the command line."""
         folder: Path | None = request.config.getoption("--plugin-data")
         return folder
 
     @pytest.fixture(scope="session")
     def loaded(self, task: Task, data: Path | None) -> TaskData:
-        """The task's data; data that is missing ends the suite with one line."""
+        """The task's data; missing data ends the suite with one line."""
         with missing_ends_the_suite():
             return task.load(data)
 
@@ -86,7 +94,7 @@ class TestBackbone(BackboneContract):
 
     @pytest.fixture(scope="session")
     def backbone(self, plugin: str) -> Backbone:
-        """The named backbone; weights that are missing end the suite with one line."""
+        """The named backbone; missing weights end the suite with one line."""
         with missing_ends_the_suite():
             return registry.make_backbone(plugin)
 

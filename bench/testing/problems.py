@@ -1,4 +1,4 @@
-"""Small problems for methods: support and query sets made up, cut down, padded and reordered."""
+"""Small problems for tests of methods: synthetic support and query sets, and selection and padding of their items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,13 @@ SomeItems = TypeVar("SomeItems", bound=Items)
 
 @dataclass(frozen=True)
 class Problem:
-    """A support set, a query set, and their shape."""
+    """A problem.
+
+    Attributes:
+        support: The support set.
+        query: The query set.
+        shape: Their shape.
+    """
 
     support: Support
     query: Query
@@ -38,9 +44,21 @@ def problem(
     prior_strength: float = 4.0,
     seed: int = 0,
 ) -> Problem:
-    """Clustered keys with noisy priors, support items in no order; inputs are prompts that differ.
+    """Clustered keys with noisy priors, support items in random order; inputs are distinct prompts.
 
-    sizes: support items of each episode, the rest being padding; all of them by default.
+    Args:
+        n_episodes: Episodes.
+        n_way: Classes.
+        n_shot: Support items per class.
+        n_query: Query items per class.
+        key_dim: Width of a key.
+        value_dim: Width of a class embedding.
+        sizes: Support items of each episode, the rest being padding; all of them by default.
+        prior_strength: N0.
+        seed: Seed of the problem.
+
+    Returns:
+        The problem.
     """
     rng = torch.Generator().manual_seed(seed)
 
@@ -83,17 +101,40 @@ def problem(
 
 
 def prompts(positions: Sequence[int]) -> list[str]:
-    """The raw inputs at ``positions``: prompts that differ."""
+    """Raw inputs: distinct prompts.
+
+    Args:
+        positions: Positions of the items.
+
+    Returns:
+        A prompt for each.
+    """
     return [f"Word: w{position}\nLabel:" for position in positions]
 
 
 def gather(values: Tensor, labels: Tensor) -> Tensor:
-    """``values [episode, way, dim]`` at ``labels [episode, item]``."""
+    """Rows of a tensor by label.
+
+    Args:
+        values: ``[episode, way, dim]``.
+        labels: ``[episode, item]``.
+
+    Returns:
+        ``[episode, item, dim]``.
+    """
     return values.gather(1, labels.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
 def masked(support: Support, mask: Tensor) -> Support:
-    """The support with items turned into padding where ``mask`` is False: garbage, label 0, position -1."""
+    """Turn items into padding: random features, label 0, position -1.
+
+    Args:
+        support: The support set.
+        mask: ``[episode, item]``, False for padding.
+
+    Returns:
+        A copy.
+    """
     garbage = torch.Generator().manual_seed(99)
 
     def spoil(tensor: Tensor) -> Tensor:
@@ -110,14 +151,30 @@ def masked(support: Support, mask: Tensor) -> Support:
 
 
 def padded(support: Support, count: int) -> Support:
-    """The support with ``count`` padding items at the end."""
+    """Add padding items at the end.
+
+    Args:
+        support: The support set.
+        count: Number of padding items.
+
+    Returns:
+        A copy.
+    """
     wider = columns(support, torch.arange(support.mask.shape[1] + count).clamp(max=support.mask.shape[1] - 1))
     mask = torch.cat([support.mask, torch.zeros(len(support.mask), count, dtype=torch.bool)], dim=1)
     return masked(wider, mask)
 
 
 def columns(items: SomeItems, index: "Tensor | slice") -> SomeItems:
-    """The items at ``index`` of every episode."""
+    """Some items of every episode.
+
+    Args:
+        items: The batch.
+        index: Positions of the items, or a slice.
+
+    Returns:
+        A copy.
+    """
     tensors: dict[str, Any] = {
         name: value[:, index] for name, value in vars(items).items() if isinstance(value, Tensor)
     }
@@ -126,7 +183,15 @@ def columns(items: SomeItems, index: "Tensor | slice") -> SomeItems:
 
 
 def episodes(items: SomeItems, part: slice) -> SomeItems:
-    """Some of the episodes."""
+    """Some episodes.
+
+    Args:
+        items: The batch.
+        part: The episodes.
+
+    Returns:
+        A copy.
+    """
     tensors: dict[str, Any] = {name: value[part] for name, value in vars(items).items() if isinstance(value, Tensor)}
     classes = Classes(items.classes.class_embeddings[part], items.classes.names[part])
     return replace(
@@ -135,7 +200,15 @@ def episodes(items: SomeItems, part: slice) -> SomeItems:
 
 
 def episodes_of(given: Problem, part: slice) -> Problem:
-    """The problem cut down to some of its episodes."""
+    """The problem with some of its episodes.
+
+    Args:
+        given: The problem.
+        part: The episodes.
+
+    Returns:
+        A copy.
+    """
     query = episodes(given.query, part)
     shape = replace(given.shape, n_episodes=query.n_episodes)
     return Problem(episodes(given.support, part), query, shape)

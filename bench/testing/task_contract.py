@@ -1,4 +1,4 @@
-"""Contract suite of tasks: what the harness relies on when it loads a task and draws episodes from it."""
+"""Contract suite of tasks: the properties that loading and drawing of episodes depend on."""
 
 import hashlib
 import shutil
@@ -14,7 +14,7 @@ from PIL import Image
 from bench.contracts import CLASSIFICATION, Kind, Pool, Protocol, Task, TaskData
 
 COPIED_BYTES = 64 * 2**20
-"""Tests of the revision copy the data folder, unless it is larger."""
+"""Largest data folder that tests of the revision copy."""
 COMPARED = 50
 """Items of each pool that are compared between two loads."""
 
@@ -37,8 +37,8 @@ class TaskContract:
         task: An instance of the task.
         data: Folder of a small sample, with two items or more of each class in both pools; by default None, for a task
             that needs no files.
-        other_data: A folder with other data than ``data``, by default a copy of it without the last row of each
-            Parquet file or, where there are no such files, without one of several files in a folder.
+        other_data: A folder with other data than ``data``, by default a copy of it without the last row of each Parquet
+            file or, where there are no such files, without one of several files in a folder.
     """
 
     @pytest.fixture
@@ -48,7 +48,7 @@ class TaskContract:
 
     @pytest.fixture
     def data(self) -> Path | None:
-        """Folder of local data; None for a task that brings its own."""
+        """Folder of local data; None for a task with data of its own."""
         return None
 
     @pytest.fixture
@@ -58,7 +58,7 @@ class TaskContract:
 
     @pytest.fixture
     def copied_data(self, data: Path | None, tmp_path: Path) -> Path:
-        """A copy of the data folder at another place."""
+        """A copy of the data folder in another place."""
         if data is None:
             pytest.skip("needs no files")
         if sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) > COPIED_BYTES:
@@ -67,7 +67,7 @@ class TaskContract:
 
     @pytest.fixture
     def other_data(self, copied_data: Path) -> Path:
-        """The copy without an item or so."""
+        """The copy without some items."""
         tables = sorted(copied_data.rglob("*.parquet"))
         for path in tables:
             rows = Dataset.from_parquet(str(path), cache_dir=str(path.parent / ".cache"))

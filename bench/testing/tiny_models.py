@@ -1,4 +1,4 @@
-"""Decoders with random weights and a tokenizer trained here: no network, no packages."""
+"""Decoders with random weights and a tokenizer trained on the spot: no network, no packages."""
 
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,19 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}[{{ message['role'] }}]{{ message['content'] | trim }}<s>{% endfor %}"
     "{% if add_generation_prompt %}[assistant]{% endif %}"
 )
-"""Like those of instruction-tuned models: a system message of its own, and one end for all turns."""
+"""A template like those of instruction-tuned models: a default system message, and one end mark for all turns."""
 
 
 def tiny_model(family: str, context: int = 64) -> Any:
+    """A decoder with random weights.
+
+    Args:
+        family: "gpt2", "llama" or "qwen2".
+        context: Context length in tokens.
+
+    Returns:
+        Model of transformers.
+    """
     torch.manual_seed(0)
     if family == "gpt2":
         return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=context, **SIZES))
@@ -44,7 +53,18 @@ def tiny_model(family: str, context: int = 64) -> Any:
 def save_model(
     folder: Path, family: str, change: float = 0.0, context: int = 64, chat_template: str | None = None
 ) -> Path:
-    """A model and its tokenizer. change: added to one weight."""
+    """Save a decoder with random weights and its tokenizer.
+
+    Args:
+        folder: Folder to write.
+        family: "gpt2", "llama" or "qwen2".
+        change: Amount added to one weight.
+        context: Context length in tokens.
+        chat_template: Chat template of the tokenizer, if any.
+
+    Returns:
+        The folder.
+    """
     model = tiny_model(family, context)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -57,7 +77,13 @@ def save_model(
 
 
 def save_tokenizer(folder: Path, vocabulary: int = 320, chat_template: str | None = None) -> None:
-    """A byte-level tokenizer of at most ``vocabulary`` tokens, without a padding token."""
+    """Train and save a byte-level tokenizer without a padding token.
+
+    Args:
+        folder: Folder to write.
+        vocabulary: Largest number of tokens.
+        chat_template: Chat template, if any.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

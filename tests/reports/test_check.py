@@ -67,7 +67,7 @@ def test_new_runs_are_told(baseline, tmp_path):
 def test_a_baseline_of_another_suite_or_device_is_refused(baseline, tmp_path):
     for name, other in (("suite", {"tasks": "v"}), ("device", {"device": "cuda"})):
         now = fill(tmp_path / name, 1, **other)
-        with pytest.raises(UsageError, match=r"no run in common .*: it holds t, u on cpu, they hold .*--update"):
+        with pytest.raises(UsageError, match=r"no run in common .*: it has t, u on cpu, they have .*--update"):
             found(baseline, now)
 
 

@@ -34,7 +34,7 @@ def test_methods_are_ranked_by_their_means_over_shots_of_each_task():
     assert overview_text(found).startswith(
         "Over 2 tasks, mean rank (normalised mean, 0 the worst and 100 the best): a 1.00 (100), b"
     )
-    assert "closer than 2.34 cannot be told apart: a, b, c." in overview_text(found)
+    assert "closer than 2.34 cannot be distinguished: a, b, c." in overview_text(found)
 
 
 def test_a_lower_perplexity_ranks_first():

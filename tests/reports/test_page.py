@@ -52,6 +52,21 @@ def test_every_row_is_in_it_with_its_status_and_reason():
     assert {one for row in found["rows"] for one in row["runs"]} == found["records"].keys() == {r.id for r in records}
 
 
+def test_devices_and_protocols_are_columns_where_there_are_several():
+    def columns(records):
+        found = [attrs.get("data-field") for tag, attrs in Elements(made_page(records)).found if tag == "th"]
+        return [field for field in found if field in {"device", "protocol"}]
+
+    one = scored("cheap", 70.0)
+    other = scored("fair", 80.0)
+    assert columns([one, other]) == []
+    on_gpu = other.model_copy(update={"costs": other.costs.model_copy(update={"device": "a GPU"})})
+    assert columns([one, on_gpu]) == ["device"]
+    assert "a GPU" in Elements(made_page([one, on_gpu])).text
+    earlier = other.model_copy(update={"identity": {**other.identity, "protocol": 2}})
+    assert columns([one, earlier]) == ["protocol"]
+
+
 def test_no_content_becomes_markup():
     plain, attacked = made_page([made()]), made_page([made(), hostile()])
     assert HOSTILE not in attacked

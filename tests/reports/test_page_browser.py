@@ -258,9 +258,12 @@ def test_a_row_opens_by_mouse_with_all_that_its_records_say(visit):
     dialog = page.get_by_role("dialog")
     for record in (one for one in records if one.spec.method == "fair" and not one.spec.budget.limits()):
         expect(dialog).to_contain_text(record.id)
-    for told in ("fair", "81.0 ± ", "2 runs", "Costs by stage", "± 0.0100", "Identity", "device", "Provenance",
+    for text in ("fair", "81.0 ± ", "2 runs", "Costs by stage", "± 0.0100", "Identity", "device", "Provenance",
                  "2026-01-01T00:00:00+00:00", "memory_meter"):  # fmt: skip
-        expect(dialog).to_contain_text(told)
+        expect(dialog).to_contain_text(text)
+    facts = dialog.locator("dl.facts")
+    expect(facts).to_contain_text("protocol")
+    expect(facts).to_contain_text(records[0].costs.device)
     page.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
 

@@ -1,11 +1,11 @@
 /* Score against time, memory, shots and budget, for one task at a time. */
 
-/** Marks of the methods that are told apart, in the legend and in Plotly; all others are grey. */
+/** Marks of highlighted methods, in the legend and in Plotly; all others are grey. */
 const MARKS = [
   ["●", "circle"], ["■", "square"], ["◆", "diamond"], ["▲", "triangle-up"], ["▼", "triangle-down"], ["★", "star"], ["✚", "cross"], ["✖", "x"],
 ];
 
-/** A colour of the style sheet as it is in the present theme. */
+/** A colour of the style sheet in the present theme. */
 function colour(name) {
   const probe = byId("count");
   probe.style.color = `var(--${name})`;
@@ -14,10 +14,10 @@ function colour(name) {
   return value;
 }
 
-/** Text for Plotly, which reads some markup in labels. */
+/** Text for Plotly, which takes some characters in labels for markup. */
 const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-/** Loads Plotly from where the page carries it, compressed; resolves once it can draw. */
+/** Unpacks Plotly, which is a compressed part of the page; resolves when it is ready. */
 async function unpackPlotly() {
   const packed = byId("plotly");
   const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));
@@ -36,7 +36,7 @@ function logAxis(values, title) {
   return { type: "log", title, tickvals, ticktext, tickangle: 0 };
 }
 
-/** Axes, fonts and margins that all charts share. */
+/** Axes, fonts and margins of all charts. */
 function layout(xaxis, sample) {
   const ink = colour("muted");
   const titled = (text) => ({ text: plain(text), font: { size: 12 }, standoff: 8 });
@@ -64,7 +64,7 @@ function hoverText(row) {
   return [...lines, ...(row.status === "ok" ? [] : [plain(row.status)])].join("<br>");
 }
 
-/** Points of some rows; those of one trace look alike. `x` gives their place. */
+/** Trace of points of some rows. `x` is a function from a row to its horizontal position. */
 function points(indices, x, more) {
   return {
     type: "scatter",
@@ -82,7 +82,7 @@ function whiskers(indices, shade) {
   return { type: "data", array: indices.map((index) => rows[index].ci95 ?? 0), color: shade, thickness: 1, width: 0 };
 }
 
-const tell = (chart, text) => { byId(chart).querySelector("figcaption p").textContent = text; };
+const caption = (chart, text) => { byId(chart).querySelector("figcaption p").textContent = text; };
 const describe = (chart, text) => byId(chart).querySelector(".plot").setAttribute("aria-label", text);
 
 function draw(id, traces, format) {
@@ -92,19 +92,19 @@ function draw(id, traces, format) {
   plot.on("plotly_click", ({ points: [point] }) => point.customdata !== undefined && showDetail(point.customdata));
 }
 
-/** What no chart can place is named below them, so that no result is hidden. */
+/** Names rows without a score below the charts, so that no result is hidden. */
 function leaveOut(indices) {
   const named = indices.filter((index) => rows[index].value === null)
     .map((index) => `${labelOf(rows[index])} (${rows[index].status.replace("_", " ")})`);
   byId("left-out").textContent = named.length ? `Without a score, and so in no chart: ${[...new Set(named)].join(", ")}` : "";
 }
 
-/** The methods that are told apart: those on a front at these shots, then the best, in the order of their scores. */
+/** Highlighted methods: those on a front at these shots, then the best, in the order of their scores. */
 function featured(indices, shots) {
   const best = indices.map((index) => rows[index]).filter((row) => row.value !== null && row.shots === shots)
-    .sort((first, second) => worth(second) - worth(first));
-  const wanted = new Set([...best.filter((row) => row.pareto), ...best].map(nameOf));
-  const kept = new Set([...wanted].slice(0, MARKS.length));
+    .sort((first, second) => sortScore(second) - sortScore(first));
+  const candidates = new Set([...best.filter((row) => row.pareto), ...best].map(nameOf));
+  const kept = new Set([...candidates].slice(0, MARKS.length));
   const ordered = new Set(best.map(nameOf).filter((name) => kept.has(name)));
   return new Map([...ordered].map((name, position) => {
     const [glyph, symbol] = MARKS[position];
@@ -129,14 +129,14 @@ function drawCost(chart, field, title, indices, shots, marks) {
   });
   const front = scored.filter((index) => rows[index].pareto.split("+").includes(chart))
     .sort((first, second) => rows[first][field] - rows[second][field]);
-  // A logarithmic axis has no zero: what costs nothing stands left of all that costs something, and hovering tells it.
+  // A logarithmic axis has no zero: costs of zero are drawn left of all others, and their labels say 0.
   const costs = scored.map((index) => rows[index][field]).filter((cost) => cost > 0);
   const floor = costs.length ? Math.min(...costs) / 2 : 1;
   const place = (row) => row[field] || floor;
   const markOf = (index) => marks.get(nameOf(rows[index]));
   const traces = [
     { ...points(front, place, { mode: "lines", line: { shape: "hv", width: 1.25, color: colour("muted") } }), hoverinfo: "skip" },
-    // Grey ones first, so that those told apart lie above them.
+    // Grey ones first, so that highlighted ones lie above them.
     ...[...scored].sort((first, second) => Boolean(markOf(first)) - Boolean(markOf(second))).map((index) => {
       const mark = markOf(index);
       const shade = colour(mark?.shade ?? "faint");
@@ -144,7 +144,7 @@ function drawCost(chart, field, title, indices, shots, marks) {
       return points([index], place, { mode: "markers", marker, error_y: whiskers([index], shade) });
     }),
   ];
-  tell(chart, `${counted(shots)}; the line is the front`);
+  caption(chart, `${counted(shots)}; the line is the front`);
   describe(chart, `Scatter of ${scored.length} results. On the front: ${front.map((index) => labelOf(rows[index])).join(", ") || "none"}.`);
   draw(chart, traces, layout(logAxis([floor * 2, ...scored.map((index) => place(rows[index]))], title), rows[indices[0]]));
 }
@@ -172,7 +172,7 @@ function drawLines(chart, indices, key, x, axis, marks) {
 function drawShots(indices, marks) {
   const seen = [...new Set(indices.map((index) => rows[index].shots))].sort((first, second) => shotsRank(first) - shotsRank(second));
   const axis = { type: "category", title: "shots per class", categoryorder: "array", categoryarray: seen };
-  tell("by-shots", "the same methods at every number of shots");
+  caption("by-shots", "the same methods at every number of shots");
   drawLines("by-shots", indices, labelOf, (row) => row.shots, axis, marks);
 }
 
@@ -213,12 +213,12 @@ function drawCharts(filter) {
   drawShots(indices, marks);
 }
 
-/** The number of shots that costs are shown at: as filtered, or that of most scores, the larger of equals. */
+/** Number of shots in the charts of costs: that of the filter, or the one with most scores, the larger of equals. */
 function shotsOf(indices, filter) {
-  const asked = indices.map((index) => rows[index].shots).find((shots) => String(shots) === filter.shots);
+  const filtered = indices.map((index) => rows[index].shots).find((shots) => String(shots) === filter.shots);
   const scored = indices.filter((index) => rows[index].value !== null);
   const counts = Map.groupBy(scored, (index) => rows[index].shots);
   const usual = [...counts.keys()].sort((first, second) =>
     counts.get(second).length - counts.get(first).length || shotsRank(second) - shotsRank(first));
-  return asked ?? usual[0];
+  return filtered ?? usual[0];
 }

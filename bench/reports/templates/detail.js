@@ -1,6 +1,6 @@
-/* What is behind a row: its records, with costs by stage, limits, notes, identity and provenance. */
+/* Details of a row: its records, with costs by stage, limits, notes, identity and provenance. */
 
-/** An object's leaves as [path, text], so that nothing of a record is left out. */
+/** An object's leaves as [path, text], so that no part of a record is left out. */
 function leaves(value, path = "") {
   const nested = value !== null && typeof value === "object" && !Array.isArray(value);
   if (nested) return Object.entries(value).flatMap(([key, part]) => leaves(part, path ? `${path}.${key}` : key));
@@ -58,14 +58,14 @@ function recordOf(id, open) {
   const made = element("details", open ? { open: "" } : {}, title);
   const parts = [
     record.reason ? element("p", { class: "reason" }, record.reason) : null,
-    ...costsOf(record.costs), limitsOf(record), listed("Notes", record.notes), listed("Asked for", record.spec),
+    ...costsOf(record.costs), limitsOf(record), listed("Notes", record.notes), listed("Run", record.spec),
     listed("Identity", record.identity), listed("Provenance", record.provenance),
   ];
   made.append(...parts.filter((part) => part !== null));
   return made;
 }
 
-/** Shows a row's records; the dialog gives the focus back to where it was when it closes. */
+/** Shows a row's records; the focus returns to its earlier place when the dialog closes. */
 function showDetail(index) {
   const row = rows[index];
   const facts = [
@@ -74,6 +74,8 @@ function showDetail(index) {
     ["episodes", `${row.episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
     ...axes.map(({ field, title, unit }) => [title, `${number(row[field])} ${unit}`]),
     ...(row.pareto ? [["on the front of", row.pareto.replace("+", " and ")]] : []),
+    ...(row.device ? [["device", row.device]] : []),
+    ["protocol", String(row.protocol)],
   ];
   const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
   const dialog = byId("detail");

@@ -1,4 +1,4 @@
-/* Sorting, filtering, opening and the theme: what the reader does with the page. */
+/* Interaction: sorting, filtering, details and the theme. */
 
 const body = document.querySelector("#results tbody");
 const lines = [...body.rows];
@@ -12,7 +12,7 @@ function firstDirection(header, shown) {
   return field === "value" && shown.length && shown.every((index) => isLower(rows[index])) ? OPPOSITE[first] : first;
 }
 
-/** One click sorts, the next turns round, the third goes back to the order of the leaderboard. */
+/** The first click sorts, the second reverses, the third restores the order of the leaderboard. */
 function sortBy(header) {
   const first = firstDirection(header, passing(chosen()));
   const next = { none: first, [first]: OPPOSITE[first], [OPPOSITE[first]]: "none" }[header.getAttribute("aria-sort")];
@@ -39,7 +39,7 @@ function refresh() {
   if (ready) drawCharts(filter);
 }
 
-/** Only shots and statuses that the chosen task has are offered. */
+/** Offers only the shots and statuses of the chosen task. */
 function offer() {
   const { setting } = chosen();
   const here = rows.filter((row) => setting === "" || settingOf(row) === settings[Number(setting)]);
@@ -59,7 +59,7 @@ function setTheme(dark) {
 
 for (const header of headers) header.firstElementChild.addEventListener("click", () => sortBy(header));
 body.addEventListener("click", ({ target }) => {
-  // The whole row opens with a mouse; its button, which the keyboard reaches, is in it. Marking text opens nothing.
+  // A click anywhere in a row opens it; the button in it is for the keyboard. Selecting text opens nothing.
   if (target.matches("button") || getSelection().isCollapsed) showDetail(Number(target.closest("tr").dataset.row));
 });
 byId("detail").addEventListener("click", ({ target, currentTarget }) => target === currentTarget && currentTarget.close());

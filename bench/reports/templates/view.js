@@ -1,4 +1,4 @@
-/* What is shown: the results, the filter, and how numbers are told. */
+/* The results, the filter, and the formats of numbers. */
 
 const { rows, records, metrics, costs: axes } = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
@@ -7,11 +7,11 @@ const settings = [...new Set(rows.map(settingOf))];
 /* Rows without a score may have a metric that no row has a score in. */
 const isLower = (row) => metrics[row.metric]?.higher_is_better === false;
 const unitOf = (row) => metrics[row.metric]?.label ?? row.metric;
-const worth = (row) => (isLower(row) ? -row.value : row.value);
+const sortScore = (row) => (isLower(row) ? -row.value : row.value);
 const shotsRank = (shots) => (shots === "full" ? Infinity : shots);
 
-/** A method with its settings, and with what it was held to. */
-/* A search finds other values for each task and number of shots: it is what such rows have in common. */
+/** A method with its settings, and with its budget. */
+/* A search finds other values for each task and number of shots; such rows are named by the search. */
 const nameOf = (row) => row.method
   + (row.tuning_trials ? `, tuned by ${row.tuning_trials} trials` : row.config && ` [${row.config}]`);
 const labelOf = (row) => nameOf(row) + (row.budget && ` · ${row.budget}`);
@@ -43,7 +43,7 @@ function score({ value, ci95, metric }) {
   return value.toFixed(decimals) + (ci95 === null ? "" : ` ± ${ci95.toFixed(decimals)}`);
 }
 
-/** The filter as the form has it; an empty string lets everything through. */
+/** The filter of the form; an empty string matches everything. */
 function chosen() {
   return {
     setting: byId("setting").value,
@@ -54,7 +54,7 @@ function chosen() {
   };
 }
 
-/** Indices of the rows that the filter lets through; shots narrow the table and not the charts, which have their own. */
+/** Indices of the rows that match the filter; shots filter the table and not the charts, which have their own. */
 function passing({ setting, shots, status, words, front }) {
   return [...rows.keys()].filter((index) => {
     const row = rows[index];
@@ -68,7 +68,7 @@ function passing({ setting, shots, status, words, front }) {
   });
 }
 
-/** Order of two values in a column, what is missing last whatever the direction. */
+/** Order of two values in a column; missing values are last in both directions. */
 function compare(first, second, direction) {
   const missing = (value) => value === null || value === "";
   if (missing(first) || missing(second)) return missing(first) - missing(second);
