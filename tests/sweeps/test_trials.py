@@ -149,7 +149,7 @@ def test_items_are_left_out_in_closed_form_where_that_is_possible(sweep, fields,
 
 
 def test_what_is_impossible_is_said(sweep):
-    with pytest.raises(UsageError, match="knn has no closed-form leave-one-out scores here; use --validation cross_val"):
+    with pytest.raises(UsageError, match="knn has no closed-form leave-one-out scores here; use --validation"):
         sweep(method="knn", validation="leave_one_out")
     with pytest.raises(UsageError, match="nothing to tune: knn_lm serves language_modelling"):
         sweep(method="knn_lm")
