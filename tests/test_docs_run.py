@@ -79,7 +79,8 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     for name in ("BENCH_DATA", "BENCH_STORE"):
         monkeypatch.delenv(name, raising=False)
     of_task = registry.task_class
-    monkeypatch.setattr(registry, "task_class", lambda name: small(of_task(name)))
+    for module in ("bench.registry", "bench.registry.making"):
+        monkeypatch.setattr(f"{module}.task_class", lambda name: small(of_task(name)))
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)

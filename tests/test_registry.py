@@ -1,12 +1,13 @@
-"""Plugins are found by file name and entry point; what is wrong with one is told in one line."""
+"""Plugins are found by file name and entry point; a broken plugin is an error in one line."""
 
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
 import pytest
 
-from bench import registry
+from bench import own_packages, registry
 from bench.contracts import UsageError
+from bench.registry import finding
 
 GROUPS = ("methods", "tasks", "backbones", "metrics")
 
@@ -21,7 +22,7 @@ def entry(monkeypatch):
         object.__setattr__(point, "dist", SimpleNamespace(name=package))
         points.append(point)
 
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point for point in points if point.group == group])
+    monkeypatch.setattr(finding, "entry_points", lambda group: [point for point in points if point.group == group])
     registry.find.cache_clear()
     yield add
     registry.find.cache_clear()
@@ -51,8 +52,8 @@ def test_every_file_of_the_folder_is_a_plugin_that_loads(group):
 def test_files_that_begin_with_an_underscore_are_no_plugins(tmp_path, monkeypatch):
     for name in ("_shared", "mine"):
         (tmp_path / f"{name}.py").write_text('"""A file."""\n')
-    monkeypatch.setattr(registry.own_packages, "folder", lambda package: tmp_path)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    monkeypatch.setattr(own_packages, "folder", lambda package: tmp_path)
+    monkeypatch.setattr(finding, "entry_points", lambda group: [])
     assert list(registry.find.__wrapped__("methods")) == ["mine"]
 
 
@@ -87,7 +88,7 @@ def test_a_module_without_the_class_says_what_it_needs(entry, module, target):
         registry.method_class("bare")
 
 
-def test_a_module_that_is_no_python_is_told_so(entry, module):
+def test_a_module_that_is_no_python_is_an_error_that_names_it(entry, module):
     entry("methods", "broken", module("broken_module", "def oops(:\n"))
     with pytest.raises(UsageError, match=r"'broken'.*other-package.*cannot be imported"):
         registry.method_class("broken")

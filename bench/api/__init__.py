@@ -1,5 +1,16 @@
-"""The Python API, of which the command line is a thin layer; ``bench`` exports it."""
+"""Python API, exported by ``bench``; the command line is a thin layer on it."""
 
+from bench.api.available import Entry, available
+from bench.api.maintenance import (
+    Deleted,
+    Diagnosis,
+    FolderCheck,
+    doctor,
+    export_records,
+    prune_records,
+    record_schema,
+    verify_records,
+)
 from bench.api.plan_table import Plan
 from bench.api.reports import Checked, check, compare, load, update_baseline
 from bench.api.results import Comparison, Results
@@ -9,14 +20,24 @@ from bench.api.studies import Study, sweep
 __all__ = [
     "Checked",
     "Comparison",
+    "Deleted",
+    "Diagnosis",
+    "Entry",
+    "FolderCheck",
     "Plan",
     "Results",
     "Study",
+    "available",
     "check",
     "compare",
+    "doctor",
+    "export_records",
     "load",
     "plan",
+    "prune_records",
+    "record_schema",
     "run",
     "sweep",
     "update_baseline",
+    "verify_records",
 ]

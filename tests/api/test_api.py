@@ -1,5 +1,6 @@
 """The Python API: what it runs, what it makes of records, and what it says of wrong arguments."""
 
+import ast
 import inspect
 import json
 import pydoc
@@ -12,6 +13,7 @@ import bench
 from bench.cli import run as command
 from bench.contracts import UsageError
 from bench.spec.options import RunOptions, read_suite
+from tests.helpers.places import ROOT
 
 SMALL = {
     "task": "stripes", "backbone": "pixels", "episodes": 2, "measure_in": "inline", "logger": "none", "progress": False
@@ -69,7 +71,13 @@ def test_a_wrong_name_is_answered_before_torch_is_imported(arguments, message):
     assert float(seconds) < 2
 
 
-@pytest.mark.parametrize("function", [bench.run, bench.plan, bench.sweep, bench.load, bench.compare, bench.check])
+FUNCTIONS = (
+    bench.run, bench.plan, bench.sweep, bench.load, bench.compare, bench.check, bench.available, bench.doctor,
+    bench.verify_records, bench.prune_records, bench.export_records,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_help_has_types_and_describes_every_parameter(function):
     text = pydoc.render_doc(function, renderer=pydoc.plaintext)
     signature = inspect.signature(function)
@@ -80,6 +88,46 @@ def test_help_has_types_and_describes_every_parameter(function):
         assert parameter.annotation is not inspect.Parameter.empty
         # A plan takes the arguments of a run, which describes them.
         assert function is bench.plan or f"        {parameter.name}: " in text
+
+
+def test_every_public_name_is_in_the_documentation():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [name for name in bench.__all__ if f"::: bench.api.{name}\n" not in page] == []
+
+
+@pytest.mark.parametrize("command", ["list", "records", "doctor", "run", "sweep", "check", "compare"])
+def test_a_command_reaches_the_harness_by_the_api(command):
+    tree = ast.parse((ROOT / "bench" / "cli" / f"{command}.py").read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    below = ("bench.costs", "bench.data", "bench.engine", "bench.results", "bench.registry", "bench.runs")
+    assert [module for module in modules if module.startswith(below)] == []
+
+
+def test_names_that_are_available():
+    names = {what: [entry.name for entry in bench.available(what)] for what in ("methods", "tasks", "suites")}
+    assert names["methods"] == sorted(names["methods"])
+    assert {"faast", "iwslt2017:de-en", "quickstart"} <= {name for found in names.values() for name in found}
+    (faast,) = [entry for entry in bench.available("methods") if entry.name == "faast"]
+    assert faast.sites == ("features", "hidden_states")
+    assert faast.origin == "bench"
+    with pytest.raises(UsageError, match="available has no 'method'; did you mean 'methods'"):
+        bench.available("method")
+
+
+def test_a_store_is_maintained(place):
+    bench.run(**SMALL, methods=["faast", "knn"], shots=1)
+    assert bench.verify_records() == []
+    assert bench.export_records("runs.csv") == 2
+    assert bench.export_records("queries.parquet", queries=True) > 2
+    (record, _) = sorted(path for path in (place / "runs").glob("*.json"))
+    record.unlink()
+    (file,) = bench.prune_records(dry_run=True)
+    assert file.reason == "no record names it"
+    assert file.path.exists()
+    assert bench.prune_records() == [file]
+    assert not file.path.exists()
+    with pytest.raises(UsageError, match=r"needs a name that ends in \.parquet or \.csv, got runs.txt"):
+        bench.export_records("runs.txt")
 
 
 def test_a_plan_takes_what_a_run_takes():

@@ -16,6 +16,7 @@ import pytest
 
 from bench import registry
 from bench.costs.doctor import Finding
+from bench.plugin import Plugin
 from tests.helpers.command import one_line, shell
 from tests.helpers.records import record
 from tests.helpers.tables import compact
@@ -91,7 +92,7 @@ def test_list(bench, what):
 def test_a_broken_package_hides_no_other_plugin(bench, monkeypatch):
     found = {
         **registry.find("methods"),
-        "gone": registry.Plugin("gone", "not_installed.here", "PLUGIN", "some-package"),
+        "gone": Plugin("gone", "not_installed.here", "PLUGIN", "some-package"),
     }
     monkeypatch.setattr(registry, "find", lambda group: found)
     code, out, _ = bench("list", "methods")

@@ -16,7 +16,8 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     """``bench ...`` on stand-ins in a folder of its own; returns what it printed."""
     monkeypatch.chdir(tmp_path)
     of_task = registry.task_class
-    monkeypatch.setattr(registry, "task_class", lambda name: small(of_task(name)))
+    for module in ("bench.registry", "bench.registry.making"):
+        monkeypatch.setattr(f"{module}.task_class", lambda name: small(of_task(name)))
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
     monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice

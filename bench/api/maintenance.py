@@ -1,0 +1,193 @@
+"""Maintenance of a store, and checks of the machine."""
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.contracts.errors import StoreError
+
+if TYPE_CHECKING:
+    from bench.costs.doctor import Finding
+
+
+def verify_records(store: str | PathLike[str] = "runs") -> list[str]:
+    """Check that every record of a store is intact and agrees with its predictions.
+
+    Args:
+        store: Folder of records.
+
+    Returns:
+        Problems, one line each; empty if there is none.
+
+    Raises:
+        StoreError: If the store has no records.
+
+    Example:
+        >>> assert not bench.verify_records("runs")  # doctest: +SKIP
+    """
+    from bench.results.store import Store
+    from bench.results.verify import problems
+
+    return list(problems(Store(Path(store))))
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A file that ``prune_records`` deletes.
+
+    Attributes:
+        path: Path of the file.
+        reason: Why it is superfluous.
+    """
+
+    path: Path
+    reason: str
+
+
+def prune_records(
+    store: str | PathLike[str] = "runs", *, superseded: bool = False, failed: bool = False, dry_run: bool = False
+) -> list[Deleted]:
+    """Delete files that no record names, and records of chosen kinds; not while runs are in progress.
+
+    Args:
+        store: Folder of records.
+        superseded: Also delete records with a later version.
+        failed: Also delete records of failed runs.
+        dry_run: Delete nothing.
+
+    Returns:
+        The deleted files, or with ``dry_run`` those that would be deleted.
+
+    Raises:
+        StoreError: If a record is damaged, or a file cannot be deleted.
+
+    Example:
+        >>> bench.prune_records("runs", superseded=True, dry_run=True)  # doctest: +SKIP
+    """
+    from bench.results.prune import superfluous
+    from bench.results.store import Store
+
+    # Completed before the first deletion, which must not change the rest of the list.
+    found = [Deleted(path, reason) for path, reason in superfluous(Store(Path(store)), superseded, failed)]
+    for file in [] if dry_run else found:
+        try:
+            file.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{file.path} cannot be deleted: {error.strerror}") from error
+    return found
+
+
+def export_records(out: str | PathLike[str], store: str | PathLike[str] = "runs", *, queries: bool = False) -> int:
+    """Write the records of a store as one table.
+
+    Args:
+        out: File to write, Parquet or CSV by its suffix.
+        store: Folder of records.
+        queries: Write a row for each query instead of each run.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        UsageError: For another suffix.
+        StoreError: If the store has no records, or with ``queries`` no predictions, or if the file cannot be written.
+
+    Example:
+        >>> bench.export_records("queries.parquet", queries=True)  # doctest: +SKIP
+    """
+    from bench.results import export
+    from bench.results.store import Store
+
+    table = (export.queries if queries else export.runs)(Store(Path(store)))
+    export.write(table, Path(out))
+    return int(table.num_rows)
+
+
+def record_schema() -> dict[str, Any]:
+    """JSON Schema of a record.
+
+    Returns:
+        The schema, as in ``docs/record.schema.json``.
+
+    Example:
+        >>> bench.record_schema()["title"]  # doctest: +SKIP
+    """
+    from bench.results.record import Record
+
+    return Record.model_json_schema()
+
+
+@dataclass(frozen=True)
+class FolderCheck:
+    """Check of a folder that runs write to.
+
+    Attributes:
+        name: Purpose of the folder.
+        folder: Its path.
+        problem: What prevents writing, in one line; empty if nothing does.
+    """
+
+    name: str
+    folder: Path
+    problem: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Result of ``bench.doctor``; printed as a list of checks.
+
+    Attributes:
+        device: Model of the device.
+        folders: Checks of the folders.
+        meters: Checks of the meters on known loads.
+    """
+
+    device: str
+    folders: tuple[FolderCheck, ...]
+    meters: tuple["Finding", ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all checks passed."""
+        return all(check.passed for check in self.meters) and not any(check.problem for check in self.folders)
+
+    def __str__(self) -> str:
+        lines = [f"device: {self.device}"]
+        for check in self.folders:
+            status = "wrong" if check.problem else "ok"
+            lines.append(f"{status:<6} {check.name}: {check.folder} {check.problem}".rstrip())
+        for meter in self.meters:
+            lines.append(
+                f"{'ok' if meter.passed else 'wrong':<6} {meter.name}: expected {meter.expected:.4g} {meter.unit}, "
+                f"measured {meter.measured:.4g}, tolerance {meter.tolerance:.0%}"
+            )
+        return "\n".join(lines)
+
+
+def doctor(accelerator: str = "auto", store: str | PathLike[str] = "runs") -> Diagnosis:
+    """Test the meters of time, memory and operations on known loads, and the folders that runs write to.
+
+    Args:
+        accelerator: Lightning accelerator.
+        store: Folder of records; it is created.
+
+    Returns:
+        All checks; ``passed`` is their conjunction.
+
+    Raises:
+        UsageError: If the device is not available.
+
+    Example:
+        >>> print(bench.doctor())  # doctest: +SKIP
+    """
+    from bench.costs.doctor import findings, folders
+    from bench.engine.trainer import DeviceOptions, quiet_lightning
+
+    quiet_lightning()
+    options = DeviceOptions(accelerator=accelerator)
+    return Diagnosis(
+        device=options.device_name(),
+        folders=tuple(FolderCheck(*check) for check in folders(Path(store))),
+        meters=tuple(findings(options)),
+    )

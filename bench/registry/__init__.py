@@ -1,0 +1,57 @@
+"""Registry of plugins: lookup by file name or entry point, and classes and instances by name.
+
+A plugin is a module with a ``PLUGIN`` class. Names are listed without importing anything, so that ``bench list`` and
+``bench --help`` stay fast.
+"""
+
+from bench.registry.finding import (
+    FOLDERS,
+    Group,
+    find,
+    get,
+    task_variants,
+)
+from bench.registry.making import (
+    backbone_argument,
+    backbone_class,
+    make_backbone,
+    make_metric,
+    make_task,
+    metric_of,
+    task_argument,
+    task_class,
+    task_name,
+)
+from bench.registry.methods import (
+    OLD_FIELDS,
+    OLD_NAMES,
+    ResolvedMethod,
+    method_class,
+    method_name,
+    names_by_site,
+    resolve_method,
+)
+
+__all__ = [
+    "FOLDERS",
+    "OLD_FIELDS",
+    "OLD_NAMES",
+    "Group",
+    "ResolvedMethod",
+    "backbone_argument",
+    "backbone_class",
+    "find",
+    "get",
+    "make_backbone",
+    "make_metric",
+    "make_task",
+    "method_class",
+    "method_name",
+    "metric_of",
+    "names_by_site",
+    "resolve_method",
+    "task_argument",
+    "task_class",
+    "task_name",
+    "task_variants",
+]

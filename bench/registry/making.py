@@ -1,0 +1,183 @@
+"""Classes and instances of tasks, backbones and metrics, by name."""
+
+from difflib import get_close_matches
+from inspect import signature
+from typing import TYPE_CHECKING, cast
+
+from bench.contracts.errors import UsageError
+from bench.contracts.kinds import DEFAULT_METRICS, PromptStyle
+from bench.registry.finding import get
+
+if TYPE_CHECKING:
+    from bench.contracts import Backbone, Metric, Task
+
+
+def task_class(name: str) -> "type[Task]":
+    """The class of a task.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The class.
+
+    Raises:
+        UsageError: For an unknown name.
+    """
+    return cast("type[Task]", get("tasks", name).load())
+
+
+def task_argument(name: str) -> tuple[str, ...]:
+    """The argument of a task's name.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The text after the colon; nothing without a colon, or where it names the default variant.
+
+    Raises:
+        UsageError: For an argument that is unknown or missing, or that the task does not take.
+    """
+    plugin, colon, argument = name.partition(":")
+    variants = get("tasks", plugin).variants()
+    known = f"its variants are {', '.join(f'{plugin}:{each}' for each in variants)}"
+    if colon and variants and argument not in variants:
+        close = get_close_matches(argument, variants, n=1)
+        guess = f" did you mean '{plugin}:{close[0]}'?" if close else ""
+        raise UsageError(f"task {plugin} has no variant {argument!r};{guess} {known}")
+    arguments = (argument,) if colon else ()
+    parameters = signature(task_class(plugin))
+    try:
+        bound = parameters.bind(*arguments).arguments
+    except TypeError:
+        if arguments:
+            raise UsageError(f"task {plugin} takes no argument: use {plugin}, got {name!r}") from None
+        raise UsageError(f"task {plugin} needs an argument: use {plugin}:ARGUMENT; {known}") from None
+    is_default = any(parameters.parameters[name].default == value for name, value in bound.items())
+    return () if is_default else arguments
+
+
+def task_name(name: str) -> str:
+    """The canonical name of a task: without the argument of the default variant.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The name.
+
+    Raises:
+        UsageError: As for ``task_argument``.
+    """
+    return ":".join((name.partition(":")[0], *task_argument(name)))
+
+
+def make_task(name: str, prompt: PromptStyle = "plain") -> "Task":
+    """Make a task.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+        prompt: Style of its prompts.
+
+    Returns:
+        The task, its data not loaded yet.
+
+    Raises:
+        UsageError: For an unknown name or argument, with the closest known one; for an argument that is missing or that
+            the task does not take; for a prompt style that does not suit the kind of task.
+    """
+    task = task_class(name)(*task_argument(name))
+    if prompt == "plain":
+        return task
+    from bench.toolkit.chat import CHAT_KINDS, ChatTask  # imports the library of data sets
+
+    if task.kind not in CHAT_KINDS:
+        raise UsageError(f"prompt {prompt} needs a task of {' or '.join(CHAT_KINDS)}; {name} is {task.kind}")
+    return ChatTask(task)
+
+
+def make_metric(name: str) -> "Metric":
+    """Make a metric.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        The metric.
+
+    Raises:
+        UsageError: If no installed package has it.
+    """
+    return cast("type[Metric]", get("metrics", name).load())(name)
+
+
+def metric_of(task: "Task | type[Task]") -> "Metric":
+    """The metric of a task: the one that it names, or the default of its kind.
+
+    Args:
+        task: The task or its class.
+
+    Returns:
+        The metric.
+
+    Raises:
+        UsageError: If no installed package has the metric, or it does not score tasks of this kind.
+    """
+    metric = make_metric(task.metric or DEFAULT_METRICS[task.kind])
+    if task.kind not in metric.kinds:
+        serves = ", ".join(sorted(metric.kinds))
+        raise UsageError(f"the metric {metric.name} scores {serves}, and the task is {task.kind}; name another metric")
+    return metric
+
+
+def backbone_class(name: str) -> "type[Backbone]":
+    """The class of a backbone.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The class.
+
+    Raises:
+        UsageError: For an unknown name.
+    """
+    return cast("type[Backbone]", get("backbones", name.partition(":")[0]).load())
+
+
+def make_backbone(name: str) -> "Backbone":
+    """Make a backbone, frozen and in evaluation mode.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        UsageError: For an unknown name, and as for ``backbone_argument``.
+    """
+    return backbone_class(name)(*backbone_argument(name)).eval().requires_grad_(False)
+
+
+def backbone_argument(name: str) -> tuple[str, ...]:
+    """The argument of a backbone's name.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The text after the colon, if there is one.
+
+    Raises:
+        UsageError: For an argument that is missing or that the backbone does not take.
+    """
+    plugin, _, argument = name.partition(":")
+    arguments = (argument,) if argument else ()
+    try:
+        signature(backbone_class(name)).bind(*arguments)
+    except TypeError:
+        need = f"no argument: use {plugin}" if arguments else f"an argument: use {plugin}:ARGUMENT"
+        raise UsageError(f"backbone {plugin} needs {need}, got {name!r}") from None
+    return arguments
