@@ -1,6 +1,6 @@
 """Python API, exported by ``bench``; the command line is a thin layer on it."""
 
-from bench.api.available import Entry, available
+from bench.api.listing import Entry, available
 from bench.api.maintenance import (
     Deleted,
     Diagnosis,

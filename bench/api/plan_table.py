@@ -16,11 +16,14 @@ class Plan(Sequence["PlanEntry"]):
     Attributes:
         entries: The runs in the order in which they are executed.
         problems: Tasks and backbones that cannot be loaded, one line each; their runs are not among the entries.
+        n_tuned: Number of runs that are tuned first. Their entries are those of the untuned runs: a tuned config has an
+            id of its own.
     """
 
-    def __init__(self, entries: Iterable["PlanEntry"], problems: Iterable[str] = ()) -> None:
+    def __init__(self, entries: Iterable["PlanEntry"], problems: Iterable[str] = (), n_tuned: int = 0) -> None:
         self.entries = tuple(entries)
         self.problems = tuple(problems)
+        self.n_tuned = n_tuned
 
     @overload
     def __getitem__(self, index: int) -> "PlanEntry": ...
@@ -33,10 +36,13 @@ class Plan(Sequence["PlanEntry"]):
         return len(self.entries)
 
     def summary(self) -> str:
-        """Number of runs by status, in one line."""
+        """Number of runs by status, and of those that are tuned first, in one line."""
         counts = Counter(entry.status for entry in self.entries)
         parts = [f"{number} {status}" for status, number in sorted(counts.items())]
-        return f"{len(self)} runs: {', '.join(parts) or 'none'}"
+        text = f"{len(self)} runs: {', '.join(parts) or 'none'}"
+        if self.n_tuned:
+            text += f"; {self.n_tuned} are tuned first: trials are not counted, and status is that of the untuned run"
+        return text
 
     def _cells(self) -> list[list[str]]:
         from bench.results.grouping import budget_text, method_text, task_text

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 MeasureIn = Literal["subprocess", "inline"]
 DESCRIBE_RUNS = (*RunOptions.model_fields, "method")
-"""Parameters of ``run`` that say what is run; the others say how."""
+"""Parameters of ``run`` that describe runs."""
 
 
 def run(
@@ -61,7 +61,7 @@ def run(
 ) -> Results:
     """Run a suite, or all combinations of tasks, methods, shots and seeds, and keep one record of each run.
 
-    What the store already holds is not run again. A run that fails is a record with the reason, and ends no other run.
+    Recorded runs are not run again. A run that fails is a record with the reason, and ends no other run.
     Lists may also be text with commas, as on the command line: ``methods="faast,knn"``, ``shots="1,5,full"``.
 
     Args:
@@ -91,7 +91,7 @@ def run(
         workers: Processes that read and decode data.
         data: Folder of local data sets; by default each task's own source.
         store: Folder of records; it is created.
-        force: Run again what is recorded.
+        force: Run recorded runs again.
         measure_in: Where costs are measured: in "subprocess" each episode has a fresh process; "inline" starts sooner,
             and its memory is approximate.
         logger: Tracker beside the store: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a
@@ -136,7 +136,7 @@ def _same_parameters(model: Callable[P, Any]) -> Callable[[Callable[[Mapping[str
 
 @_same_parameters(run)
 def plan(given: Mapping[str, Any]) -> Plan:
-    """Say what ``bench.run`` with the same arguments would do, without running anything.
+    """List the runs of ``bench.run`` with the same arguments, without running anything.
 
     Tasks and backbones are loaded, because a run's identity includes their revisions; nothing is encoded or written.
 
@@ -144,7 +144,8 @@ def plan(given: Mapping[str, Any]) -> Plan:
         given: The arguments of ``run``, under the same names.
 
     Returns:
-        All runs, each with its status: recorded, to run, or skipped with the reason. Tuning is not planned.
+        All runs, each with its status: recorded, to run, or skipped with the reason. Trials of ``tune_all`` are not
+        among them; the summary has the number of runs that are tuned first.
 
     Raises:
         UsageError: As for ``run``.
@@ -157,11 +158,11 @@ def plan(given: Mapping[str, Any]) -> Plan:
 
 @dataclass(frozen=True)
 class Call:
-    """The checked arguments of ``run``; names are known to be right, and nothing heavy is imported yet.
+    """The arguments of ``run`` with checked names; nothing heavy is imported yet.
 
     Attributes:
-        suite: What is run.
-        how: The other arguments by name.
+        suite: The runs.
+        how: The arguments that do not describe runs, by name.
         data: Folder of local data sets.
         store: Folder of records.
         trackers: Trackers of new records.
@@ -208,7 +209,7 @@ class Call:
 
         console = Console(stderr=True, quiet=not self.how["progress"])
         with RichReporter(console) as reporter, interrupts():
-            # torch, transformers and Lightning take seconds to import; the bar is already there.
+            # torch, transformers and Lightning take seconds to import; the bar is shown meanwhile.
             specs = self._specs()
             runner = self._runner(reporter)
             report = runner.run(self._tuned(specs, runner))
@@ -217,15 +218,16 @@ class Call:
         return Results(report.records, self.store, report.problems)
 
     def plan(self) -> Plan:
-        """Look up the runs."""
+        """Plan the runs."""
         from rich.console import Console
 
         from bench.runs.progress import RichReporter
 
         with RichReporter(Console(stderr=True, quiet=not self.how["progress"])) as reporter:
-            specs = [spec for spec, _ in self._specs()]
-            entries, problems = self._runner(reporter).plan(specs)
-        return Plan(entries, problems)
+            specs = self._specs()
+            entries, problems = self._runner(reporter).plan([spec for spec, _ in specs])
+        # A method without a support set has nothing to tune.
+        return Plan(entries, problems, sum(trials is not None and spec.shots != 0 for spec, trials in specs))
 
     def _runner(self, reporter: "Reporter") -> "Runner":
         from bench.engine.trainer import DeviceOptions, quiet_lightning
@@ -240,13 +242,13 @@ class Call:
         return runner.Runner(Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate)
 
     def _specs(self) -> list[tuple[RunSpec, int | None]]:
-        """The runs of all blocks, each with the number of trials it is tuned by."""
+        """The runs of all blocks, each with the number of trials of its tuning."""
         from bench.spec.expand import expand
 
         return [(spec, block.tune_all) for block in self.suite.blocks for spec in expand(block)]
 
     def _tuned(self, specs: list[tuple[RunSpec, int | None]], runner: "Runner") -> list[RunSpec]:
-        """The runs, tuned where the suite says so."""
+        """The runs, tuned where the suite has a number of trials."""
         if not any(trials for _, trials in specs):
             return [spec for spec, _ in specs]
         import_extra("optuna")

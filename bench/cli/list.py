@@ -8,7 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from bench import api
-from bench.api.available import Listed
+from bench.api.listing import Listed
 from bench.plugin import OWN
 
 What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # type: ignore[misc]

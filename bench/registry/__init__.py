@@ -30,6 +30,7 @@ from bench.registry.methods import (
     method_name,
     names_by_site,
     resolve_method,
+    sites_on,
 )
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "metric_of",
     "names_by_site",
     "resolve_method",
+    "sites_on",
     "task_argument",
     "task_class",
     "task_name",

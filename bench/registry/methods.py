@@ -76,6 +76,22 @@ def names_by_site(name: str) -> list[str]:
     return [name, *(f"{name}@{site}" for site in found.sites()[1:])] if multiple else [name]
 
 
+def sites_on(name: str, kind: Kind) -> tuple[Site, ...]:
+    """The sites at which a method serves a kind of task.
+
+    Args:
+        name: A plugin's name.
+        kind: Kind of the task.
+
+    Returns:
+        The sites; none for a method without a choice of sites.
+    """
+    found = get("methods", name).load()
+    if not (isinstance(found, type) and issubclass(found, MultiSiteMethod)):
+        return ()
+    return tuple(site for site in found.sites() if kind in found.at(site).kinds)
+
+
 @dataclass(frozen=True)
 class ResolvedMethod:
     """A method with its config, as in a run.
@@ -106,36 +122,31 @@ def resolve_method(name: str, kind: Kind, values: Mapping[str, Any]) -> Resolved
         values: Fields of the config, and ``site``.
 
     Returns:
-        The method's class and config. The class need not serve the kind, unless the user named a site.
+        The method's class and config. The class need not serve the kind.
 
     Raises:
-        UsageError: For an unknown name or field, with the closest known one; for a site that the method does not
-            serve, at all or on this kind of task, with those it serves.
+        UsageError: For an unknown name or field, with the closest known one; for a site that the method does not have.
     """
-    base, wanted = method_name(name)
+    base, chosen = method_name(name)
     fields = dict(values)
-    given = fields.pop("site", None)
-    if given is not None:
-        site = _site(base, given)
-        if wanted not in {None, site}:
-            raise UsageError(f"{name} stands at {wanted}, got site={site}; use {base} with the site alone")
-        wanted = site
+    text = fields.pop("site", None)
+    if text is not None:
+        site = _site(base, text)
+        if chosen not in {None, site}:
+            raise UsageError(f"{name} stands at {chosen}, got site={site}; use {base} with the site alone")
+        chosen = site
     found = get("methods", base).load()
     if not (isinstance(found, type) and issubclass(found, MultiSiteMethod)):
-        method = method_class(name if wanted is None else f"{base}@{wanted}")
+        method = method_class(name if chosen is None else f"{base}@{chosen}")
         fields = _present_fields(base, method, fields)
         return ResolvedMethod(base, None, method, validated(method.Config, fields, f"method {base}"), fields, fields)
     default = found.default_site(kind)
-    site = wanted or default
+    site = chosen or default
     method = found.at(site)
-    if wanted is not None and kind not in method.kinds:
-        there = [each for each in found.sites() if kind in found.at(each).kinds]
-        raise UsageError(f"{base} has no site {site} on {kind}; its sites there: {', '.join(there) or 'none'}")
     fields = _present_fields(base, method, fields)
-    elsewhere = {} if site is default else {"site": site.value}
-    config = validated(method.Config, fields, f"method {name_at_site(base, elsewhere)}")
-    settings = elsewhere | fields
-    return ResolvedMethod(base, site, method, config, fields, settings)
+    other_site = {} if site is default else {"site": site.value}
+    config = validated(method.Config, fields, f"method {name_at_site(base, other_site)}")
+    return ResolvedMethod(base, site, method, config, fields, other_site | fields)
 
 
 def _site(method: str, text: Any) -> Site:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench import registry
-from bench.contracts import Backbone, InputMode, StoreError, TaskData, UsageError
+from bench.contracts import Backbone, InputMode, LanguageBackbone, StoreError, TaskData, UsageError
 from bench.contracts.errors import one_line_error
+from bench.data.class_embeddings import class_embeddings
 from bench.data.episodes import Episodes
 from bench.engine.frozen import BackboneChangedError
 from bench.engine.process_ending import ran_out_of_memory
@@ -88,11 +89,17 @@ class RunGroup:
         for run, recorded in self._looked_up(specs):
             if recorded is not None:
                 entries.append(PlanEntry(run.spec, run.id, "recorded"))
-            elif (reason := refusal(run.spec)) is not None:
+            elif (reason := refusal(run.spec) or self._lacks_embeddings(run)) is not None:
                 entries.append(PlanEntry(run.spec, run.id, "skipped", reason))
             else:
                 entries.append(PlanEntry(run.spec, run.id, "to run"))
         return entries
+
+    def _lacks_embeddings(self, run: PlannedRun) -> str | None:
+        """Reason for skipping a run on features without class embeddings, which a language model alone may lack."""
+        if run.run.input_mode is not InputMode.FEATURES or not isinstance(self.backbone, LanguageBackbone):
+            return None
+        return class_embeddings(self.data, run.run.task, self.backbone)[1]
 
     def _looked_up(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> Iterator[tuple[PlannedRun, Record | None]]:
         """Planned runs with their finished records, None where there is none; a damaged record leaves out its run."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bench.contracts.errors import UsageError
 from bench.contracts.kinds import PromptStyle
 
 TASK_ALIASES: dict[str, tuple[str, PromptStyle]] = {
@@ -32,11 +33,22 @@ def current_task(values: Any) -> Any:
 
     Returns:
         The same mapping; a name of the first edition is replaced, and its prompt style added where it was a chat.
+
+    Raises:
+        UsageError: For the name of a chat together with another prompt style.
     """
     if not isinstance(values, dict) or values.get("task") not in TASK_ALIASES:
         return values
-    task, prompt = TASK_ALIASES[values["task"]]
-    return {**values, "task": task} | ({"prompt": prompt} if prompt != "plain" else {})
+    name = values["task"]
+    task, prompt = TASK_ALIASES[name]
+    if prompt == "plain":
+        return {**values, "task": task}
+    if values.get("prompt", prompt) != prompt:
+        raise UsageError(
+            f"{name} is an old name of the task {task} with the prompt style {prompt}, got prompt={values['prompt']}; "
+            f"use the task {task} with this prompt style"
+        )
+    return {**values, "task": task, "prompt": prompt}
 
 
 def stream_name(task: str) -> str:

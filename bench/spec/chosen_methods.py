@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from bench.contracts.errors import UsageError
 from bench.contracts.kinds import Kind
 from bench.contracts.site import Site
-from bench.registry import ResolvedMethod, method_name, resolve_method
+from bench.registry import OLD_NAMES, ResolvedMethod, method_name, resolve_method, sites_on
 from bench.spec.presets import Rule, nothing_said, preset
 from bench.spec.suite import Block, Shots
 
@@ -41,7 +42,8 @@ class ChosenMethods:
         self._reference = None if reference is None else self._place(reference)
         listed = any(self.is_reference(name) for name in block.methods)
         self.names = block.methods if reference is None or listed else [reference, *block.methods]
-        """Names of the methods to run, the reference among them."""
+        for name in self._named:
+            self._require_served(name)
         if block.preset is not None and not any(self._rule(name) for name in block.methods):
             raise nothing_said(block.preset, block.task, backbone, block.methods)
 
@@ -74,6 +76,19 @@ class ChosenMethods:
 
     def _place(self, name: str) -> tuple[str, Site | None]:
         return self._resolved[name].name, self._resolved[name].site
+
+    def _require_served(self, name: str) -> None:
+        """Require that a method serves the kind of task at the user's site; old names imply a site and are skipped.
+
+        Raises:
+            UsageError: If it does not.
+        """
+        found = self._resolved[name]
+        base = name.partition("@")[0]
+        if "site" not in found.settings or self.kind in found.method.kinds or base in OLD_NAMES:
+            return
+        sites = ", ".join(sites_on(found.name, self.kind)) or "none"
+        raise UsageError(f"{found.name} has no site {found.site} on {self.kind}; its sites there: {sites}")
 
     def _given(self, name: str) -> dict[str, Any]:
         """The fields of ``set`` for a name."""

@@ -3,6 +3,7 @@
 from itertools import product
 
 from bench.contracts import Kind, UsageError
+from bench.contracts.site import name_at_site
 from bench.registry import backbone_argument, backbone_class, make_task, resolve_method, task_class, task_name
 from bench.spec.budget import Budget, Match, budget_grid, parse_match
 from bench.spec.chosen_methods import ChosenMethods
@@ -30,7 +31,8 @@ def refusal(spec: RunSpec) -> str | None:
     kind = task_class(spec.task).kind
     served = resolve_method(spec.method, kind, spec.config).method.kinds
     if kind not in served:
-        return f"{spec.method} serves {', '.join(sorted(served))}; {spec.task} is {kind}"
+        name = name_at_site(spec.method, spec.config)
+        return f"{name} serves {', '.join(sorted(served))}; {spec.task} is {kind}"
     return None
 
 

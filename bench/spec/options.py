@@ -44,7 +44,8 @@ class RunOptions(Grid):
             raise UsageError("a run needs a suite, or a task and a method; see 'bench list suites'")
         for method in found.keys() & self.set.keys():
             raise UsageError(f"set changes {method}, whose config comes from a file; change the file, or leave it out")
-        fields = {name: getattr(self, name) for name in Grid.model_fields}
+        # Without defaults: the name of a task of the first edition may stand for a prompt style.
+        fields = {name: getattr(self, name) for name in Grid.model_fields if name in self.model_fields_set}
         fields |= {
             "methods": methods,
             "set": {**self.set, **{name: best.config for name, best in found.items()}},

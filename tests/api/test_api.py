@@ -13,6 +13,7 @@ import bench
 from bench.cli import run as command
 from bench.contracts import UsageError
 from bench.spec.options import RunOptions, read_suite
+from bench.testing.tiny_models import save_model
 from tests.helpers.places import ROOT
 
 SMALL = {
@@ -209,6 +210,34 @@ def test_a_plan_says_what_is_recorded_to_run_and_skipped(place):
     assert "<td>to run</td>" in planned._repr_html_()
     assert sorted(place.rglob("*")) == before
     assert {entry.status for entry in bench.plan(method="knn", shots=1, force=True, **SMALL)} == {"to run"}
+
+
+def test_a_plan_says_that_runs_are_tuned_first(place):
+    planned = bench.plan(methods="knn,zero_shot", shots=[1, 5], tune_all=3, **SMALL)
+    assert planned.summary() == (
+        "3 runs: 3 to run; 2 are tuned first: trials are not counted, and status is that of the untuned run"
+    )
+    assert planned.summary() in str(planned)
+    assert planned.summary() in planned._repr_html_()
+
+
+def test_a_plan_skips_methods_on_features_where_a_model_has_no_class_embeddings(place):
+    model = save_model(place / "model", "gpt2", context=64)
+    (place / "data" / "one").mkdir(parents=True)
+    (place / "data" / "two").mkdir()
+    for label in ("one", "two"):
+        for number in range(4):
+            (place / "data" / label / f"{number}.txt").write_text(f"{label} {number}")
+    call = {
+        "task": "text_folder", "backbone": f"hf:{model}", "data": place / "data", "shots": 1, "queries": 1,
+        "methods": ["faast", "in_context"], "measure_in": "inline", "logger": "none", "progress": False,
+    }  # fmt: skip
+    planned = {entry.spec.method: entry for entry in bench.plan(**call)}
+    assert planned["in_context"].status == "to run"
+    assert planned["faast"].status == "skipped"
+    assert "must be one token" in planned["faast"].reason
+    (record,) = bench.run(**call | {"methods": "faast"})
+    assert (record.id, record.status, record.reason) == (planned["faast"].id, "skipped", planned["faast"].reason)
 
 
 def test_a_sweep_and_a_run_with_what_it_found(place):

@@ -52,11 +52,21 @@ def test_one_name_serves_a_perplexity_task_and_an_image_task(bench, records, tas
 
 def test_a_table_over_an_image_task_and_a_perplexity_task_ranks_a_method_in_one_row(bench):
     bench("run --task digits,wikitext103 --method faast,ridge,softmax_memory --shots 5")
-    told = bench("leaderboard --format markdown")
-    assert "Over 2 tasks, mean rank" in told
-    ranks = told[told.index("mean rank") :]
+    text = bench("leaderboard --format markdown")
+    assert "Over 2 tasks, mean rank" in text
+    ranks = text[text.index("mean rank") :]
     assert all(f"{name} " in ranks for name in ("faast", "ridge", "softmax_memory"))
-    assert "@" not in told
+    assert "@" not in text
+
+
+def test_a_name_of_the_first_edition_is_skipped_where_its_site_serves_no_such_task(bench, records):
+    bench("run --task digits --method faast_lm,faast --shots 5")
+    by_status = {record["status"]: record for record in records()}
+    assert by_status.keys() == {"ok", "skipped"}
+    assert by_status["skipped"]["reason"].startswith("faast@hidden_states serves language_modelling, ")
+    assert by_status["skipped"]["reason"].endswith("; digits is image_classification")
+    planned = bench("run --task digits --method ridge_lm --shots 5 --dry-run")
+    assert "1 runs: 1 skipped" in planned
 
 
 def test_all_names_of_a_site_are_one_run(bench, records):

@@ -62,6 +62,10 @@ def test_what_cannot_be_is_one_line_that_names_the_sites(task, method, fields, m
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_of_the_first_edition_is_no_error_on_a_task_that_its_site_does_not_serve():
+    assert chosen(task="digits", methods=["faast_lm"], set={}) == [("faast", {"site": "hidden_states"})]
+
+
 def test_a_match_names_a_method_at_a_site():
     block = Block(task="lexicon", methods=["faast", "faast_lm"], shots=[5], match="faast_lm:state_mb")
     on_features, reference = expand(block)

@@ -17,6 +17,7 @@ from bench.results.store import Store
 from bench.runs.trackers import display_name
 from bench.spec.aliases import TASK_ALIASES, stream_name
 from bench.spec.expand import expand
+from bench.spec.options import RunOptions
 from bench.spec.suite import Block
 from sweeps.definition import SweepSpec
 from tests.helpers.records import record
@@ -64,6 +65,21 @@ def test_a_task_of_the_first_edition_is_its_variant_or_prompt_style(old: str, pr
     assert (study.task, study.prompt) == present
     if run.prompt == "plain":
         assert stream_name(run.task) == old
+
+
+def test_an_old_name_of_a_chat_agrees_with_its_own_style_alone() -> None:
+    both = ({"task": "lexicon_chat"}, {"task": "lexicon_chat", "prompt": "chat"})
+    for options in both:
+        (run,) = expand(RunOptions.model_validate(options | {"methods": "zero_shot"}).blocks()[0])
+        assert (run.task, run.prompt) == ("lexicon", "chat")
+    wrong = {"task": "lexicon_chat", "prompt": "plain"}
+    for read in (
+        lambda: RunOptions.model_validate(wrong | {"methods": "zero_shot"}).blocks(),
+        lambda: Block.model_validate(wrong | {"methods": "zero_shot"}),
+        lambda: SweepSpec.model_validate(wrong | {"method": "zero_shot"}),
+    ):
+        with pytest.raises(UsageError, match="use the task lexicon with this prompt style"):
+            read()
 
 
 def test_both_prompt_styles_draw_the_same_episodes() -> None:
@@ -120,6 +136,7 @@ def test_a_prompt_style_that_a_task_does_not_have_is_a_usage_error(
     for task, prompt, reason in (
         ("digits", "chat", "prompt chat needs a task of text_classification or translation; digits is image"),
         ("lexicon", "spoken", "prompt: Input should be 'plain' or 'chat', got 'spoken'"),
+        ("lexicon_chat", "plain", "old name of the task lexicon with the prompt style chat, got prompt=plain; use the"),
     ):
         words = ("--task", task, "--prompt", prompt, "--method", "zero_shot", "--store", str(tmp_path / "runs"))
         code, _, error = in_process("run", *words, "--logger", "none")
