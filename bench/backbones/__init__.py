@@ -1,1 +1,1 @@
-"""Backbones: one file each; the file name is the name on the command line."""
+"""Backbones, one file each; the file name is the name for users."""

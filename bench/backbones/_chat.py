@@ -1,4 +1,4 @@
-"""A conversation as text, by the chat template of a tokenizer."""
+"""Text of a conversation, by the chat template of a tokenizer."""
 
 from typing import Any
 
@@ -9,10 +9,18 @@ from bench.toolkit.chat import Conversation
 
 
 def templated(tokenizer: Any, name: str, conversation: Conversation) -> str:
-    """What the model reads, with all special tokens in it as text.
+    """Format a conversation by the chat template.
 
-    tokenizer: of transformers. name: of the model, for messages. Raises UsageError if there is no template, or if it
-    refuses the conversation, such as for a system message.
+    Args:
+        tokenizer: Tokenizer of transformers.
+        name: Name of the model, for messages.
+        conversation: The turns.
+
+    Returns:
+        The text for the model, special tokens included.
+
+    Raises:
+        UsageError: If there is no template, or if it refuses the conversation, for example its system message.
     """
     if not tokenizer.chat_template:
         raise UsageError(

@@ -1,8 +1,8 @@
-"""A joint space of images and class prompts from a classifier and a sentence encoder (ConSE).
+"""Joint space of images and class prompts from a classifier and a sentence encoder (ConSE).
 
-An image stands where the names of its most likely ImageNet classes stand: the mean of their text
-embeddings, weighted by probability (Norouzi et al., arXiv 1312.5650). Everything is centred by the mean
-over all class names, which otherwise makes all texts look alike.
+The vector of an image is the mean of the text embeddings of its most likely ImageNet classes, weighted by probability
+(Norouzi et al., arXiv 1312.5650). All vectors are centred by the mean over all class names; uncentred text embeddings
+are all similar.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ MAX_TOKENS = 256  # the configured maximum of all-MiniLM-L6-v2
 
 
 def imagenet_names() -> list[str]:
-    """The 1,000 ImageNet classes as readable names, in the order of a classifier's outputs."""
+    """Readable names of the 1,000 ImageNet classes, in the order of a classifier's outputs."""
     return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
 
 
@@ -44,7 +44,14 @@ class SentenceEncoder:
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """``[text, 384]`` unit vectors."""
+        """Embed texts.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            ``[text, 384]`` unit vectors.
+        """
         order = length_order([len(text) for text in texts])
         found: list[Tensor] = []
         for start in range(0, len(order), BATCH):
@@ -58,14 +65,15 @@ class SentenceEncoder:
 
 @cache
 def sentence_encoder() -> SentenceEncoder:
-    """The one encoder of this process."""
+    """The encoder of this process, loaded once."""
     return SentenceEncoder()
 
 
 class ConSE:
     """The joint space: priors from class probabilities, values from class prompts; all centred, unit length.
 
-    top: how many of the most likely classes an image is described by, as in the paper.
+    Attributes:
+        top: Number of the most likely classes that describe an image, as in the paper.
     """
 
     def __init__(self, top: int = 10) -> None:
@@ -73,7 +81,7 @@ class ConSE:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the text encoder, the class names and how they are combined."""
+        """Hash of the text encoder, the class names and their combination."""
         folder = _encoder_folder()
         encoder = (file_hash(folder / name) for name in ("model.safetensors", "config.json", "tokenizer.json"))
         return text_hash("conse 1", str(self.top), *encoder, *imagenet_names())
@@ -85,12 +93,27 @@ class ConSE:
         return embedded, embedded.mean(dim=0)
 
     def prior(self, logits: Tensor) -> Tensor:
-        """``[item, 384]`` unit vectors of images with classifier logits ``[item, 1000]``."""
+        """Vectors of images.
+
+        Args:
+            logits: ``[item, 1000]`` of the classifier.
+
+        Returns:
+            ``[item, 384]`` unit vectors.
+        """
         names, mean = (tensor.to(logits.device) for tensor in self._names)
         weights, classes = logits.softmax(dim=-1).topk(self.top, dim=-1)
         weights = weights / weights.sum(dim=-1, keepdim=True)
         return normalize((weights.unsqueeze(-1) * names[classes]).sum(dim=1) - mean, dim=-1)
 
     def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
-        """``[class, 384]`` unit vectors of class prompts, on the CPU."""
+        """Vectors of class prompts.
+
+        Args:
+            names: Class names.
+            prompts: Templates with ``{label}`` in them.
+
+        Returns:
+            ``[class, 384]`` unit vectors, on the CPU.
+        """
         return ensemble(lambda texts: sentence_encoder().embed(texts) - self._names[1], names, prompts)

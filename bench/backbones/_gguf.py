@@ -1,4 +1,4 @@
-"""Conversion of a quantised GGUF file to weights in float32, as transformers saves them."""
+"""Conversion of a quantised GGUF file to weights in float32, in the files of transformers."""
 
 import io
 import json
@@ -18,12 +18,24 @@ CONVERTING = ("torch", "transformers", "tokenizers", "gguf")
 
 
 def conversion_key(gguf: Path) -> str:
-    """Hash of all that decides a converted copy: the file, the converting libraries and the code of this module."""
+    """Hash of everything that determines a converted copy: the file, the converting libraries and this module's code.
+
+    Args:
+        gguf: The GGUF file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     return text_hash(file_hash(gguf), json.dumps(library_versions(CONVERTING), sort_keys=True), code_hash(__name__))
 
 
 def convert(gguf: Path, target: Path) -> None:
-    """Write a model and its tokenizer to the folder ``target``."""
+    """Write a model and its tokenizer in the files of transformers.
+
+    Args:
+        gguf: The GGUF file.
+        target: The folder to write.
+    """
     # The progress bar of the GGUF reader cannot be switched off; it writes to standard error.
     with quiet_transformers(), redirect_stderr(io.StringIO()):
         model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)

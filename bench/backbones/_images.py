@@ -1,4 +1,4 @@
-"""Any image that PIL can read, as RGB."""
+"""Conversion of images to RGB."""
 
 from typing import Any
 
@@ -11,10 +11,18 @@ _DEEP_STEP = 257  # 65535 / 255: PIL clips 16-bit grey at 255 where it should sc
 
 
 def to_rgb(raw: Any) -> Image.Image:
-    """A PIL image of any mode as 8-bit RGB; transparent parts over white, 16-bit grey scaled to 8 bits.
+    """Convert a PIL image of any mode to 8-bit RGB; transparent parts over white, 16-bit grey scaled to 8 bits.
 
-    Mode ``I`` is taken for 16-bit grey, which is what PIL makes of deep PNG and TIFF files; mode ``F`` is
-    taken for 0..255. Raises DataError if ``raw`` is no PIL image, has no pixels or is cut short.
+    Mode ``I`` counts as 16-bit grey, as PIL reads deep PNG and TIFF files; mode ``F`` counts as 0..255.
+
+    Args:
+        raw: The image.
+
+    Returns:
+        The image in mode ``RGB``.
+
+    Raises:
+        DataError: If ``raw`` is no PIL image, has no pixels or is truncated.
     """
     if not isinstance(raw, Image.Image):
         raise DataError(f"an image task needs PIL images, got {type(raw).__name__}")

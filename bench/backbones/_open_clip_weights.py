@@ -1,4 +1,4 @@
-"""Which open_clip model is meant, where its weights are, and how they are loaded."""
+"""open_clip models: name, training tag, checkpoint file, and loading."""
 
 import difflib
 import logging
@@ -28,10 +28,13 @@ _NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 
 @dataclass(frozen=True)
 class Choice:
-    """A model and what it was trained as.
+    """A model of open_clip and its weights.
 
-    tag: a training that open_clip knows, which says how images were prepared and which GELU was used; empty
-    for a checkpoint without one, which then counts as trained like OpenAI's. file: None for the tag's own weights.
+    Attributes:
+        model: Name of the architecture.
+        tag: A training that open_clip knows, which determines the transform of images and the GELU; empty for a
+            checkpoint without one, which then counts as trained like OpenAI's.
+        file: Checkpoint file; None for the tag's own weights.
     """
 
     model: str
@@ -40,10 +43,17 @@ class Choice:
 
     @classmethod
     def parse(cls, argument: str) -> "Choice":
-        """``MODEL/TAG``, ``MODEL/FILE`` or ``MODEL/TAG/FILE``.
+        """Parse ``MODEL/TAG``, ``MODEL/FILE`` or ``MODEL/TAG/FILE``.
 
-        Raises UsageError, with the nearest name, for a model or tag that open_clip does not know, and
-        DataError for a file that is not there.
+        Args:
+            argument: The text after ``open_clip:``.
+
+        Returns:
+            The choice.
+
+        Raises:
+            UsageError: For a model or tag that open_clip does not have, with the closest name.
+            DataError: For a missing file.
         """
         model, _, rest = argument.partition("/")
         if model not in open_clip.list_models():
@@ -61,12 +71,19 @@ class Choice:
 
     @property
     def training(self) -> dict[str, Any]:
-        """What open_clip records of the tag; empty without one."""
+        """open_clip's facts about the tag; empty without one."""
         found: dict[str, Any] = open_clip.get_pretrained_cfg(self.model, self.tag) if self.tag else {}
         return found
 
     def weights(self) -> Path:
-        """The checkpoint file, downloaded if it is not in the hub's cache. Raises DataError within seconds."""
+        """The checkpoint file, downloaded if it is not in the hub's cache.
+
+        Returns:
+            Its path.
+
+        Raises:
+            DataError: Within seconds, if it is neither in the cache nor downloadable.
+        """
         if self.file is not None:
             return self.file
         repository, _, name = self.training["hf_hub"].rpartition("/")
@@ -93,9 +110,17 @@ def _unknown(owner: str, kind: str, name: str, known: list[str]) -> UsageError:
 
 
 def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
-    """The model, frozen, on the CPU and in float32, and the tokenizer that goes with it.
+    """Load a model and its tokenizer.
 
-    Raises DataError if the file is no checkpoint of this model, or if the tokenizer cannot be had.
+    Args:
+        choice: The model.
+        weights: The checkpoint file.
+
+    Returns:
+        The model, frozen, on the CPU and in float32, and its tokenizer.
+
+    Raises:
+        DataError: If the file is no checkpoint of this model, or if the tokenizer is not available.
     """
     training = choice.training
     _require_text_files(choice.model)
@@ -120,7 +145,7 @@ def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
 
 
 def _require_text_files(model: str) -> None:
-    """Have what a text tower of the hub needs besides weights; left to itself, open_clip tries for half a minute."""
+    """Require the files of a hub's text tower besides weights; open_clip itself would try for half a minute."""
     text = open_clip.get_model_config(model)["text_cfg"]
     for repository in {text[field] for field in ("hf_tokenizer_name", "hf_model_name") if text.get(field)}:
         try:
@@ -130,7 +155,7 @@ def _require_text_files(model: str) -> None:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is what OpenAI published: an archive with code in it."""
+    """Whether a file is a TorchScript archive, as published by OpenAI."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -144,7 +169,7 @@ def _scripted_state(path: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence warnings, and keep open_clip from setting up the root logger, which it does by its first message."""
+    """Silence warnings, and the set-up of the root logger by open_clip's first message."""
     handler = logging.NullHandler()
     logging.getLogger().addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""Class prompts, one or an ensemble of templates, as one direction per class."""
+"""Class embeddings from prompts: one template or an ensemble."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,9 +7,15 @@ from torch.nn.functional import normalize
 
 
 def ensemble(embed: Callable[[list[str]], Tensor], names: Sequence[str], prompts: Sequence[str]) -> Tensor:
-    """``[class, dim]`` unit vectors: the mean direction of a class's prompts (Radford et al., arXiv 2103.00020).
+    """Mean direction of each class's prompts (Radford et al., arXiv 2103.00020).
 
-    embed: maps texts to ``[text, dim]``. prompts: templates with ``{label}`` in them.
+    Args:
+        embed: Function from texts to ``[text, dim]``.
+        names: Class names.
+        prompts: Templates with ``{label}`` in them.
+
+    Returns:
+        ``[class, dim]`` unit vectors.
     """
     texts = [prompt.replace("{label}", name) for name in names for prompt in prompts]
     each = normalize(embed(texts), dim=-1).view(len(names), len(prompts), -1)

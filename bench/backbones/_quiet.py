@@ -1,4 +1,4 @@
-"""Keep a library's start-up chatter off the terminal."""
+"""Silence of transformers while a model is loaded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

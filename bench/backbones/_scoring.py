@@ -1,4 +1,4 @@
-"""Log-probabilities of answers after prompts that share a context, which is run once."""
+"""Log-probabilities of answers after prompts with a common context, which is run once."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.contracts import DataError
 
 CACHE_TOKENS = 8192
-"""Cached positions of one batch: a key-value cache is the largest thing in memory here."""
+"""Cached positions of one batch: the key-value cache is the largest tensor here."""
 MAX_BATCH = 32
 
 Tokens = tuple[int, ...]
@@ -21,7 +21,11 @@ Tokens = tuple[int, ...]
 class Row:
     """One sequence to run: all but the last token of prompt and answer.
 
-    Answers of one token after the same prompt share a row, as they are read at the same position.
+    Answers of one token after the same prompt share a row, since their logits are at the same position.
+
+    Attributes:
+        prompt: Number of the prompt.
+        tokens: Token ids.
     """
 
     prompt: int
@@ -30,7 +34,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Reading:
-    """Where an answer's tokens are read: ``targets[i]`` at position ``start - 1 + i`` of ``row``."""
+    """Position of an answer's logits: those of ``targets[i]`` are at position ``start - 1 + i`` of ``row``.
+
+    Attributes:
+        row: The sequence.
+        start: Position of the first target.
+        targets: Token ids of the answer.
+    """
 
     row: Row
     start: int
@@ -38,7 +48,14 @@ class Reading:
 
 
 def common_prefix(rows: Sequence[Tokens]) -> int:
-    """Length of the longest prefix that all rows share."""
+    """Length of the longest common prefix.
+
+    Args:
+        rows: Token ids of each sequence.
+
+    Returns:
+        Number of tokens.
+    """
     # All rows between the least and the greatest in dictionary order have the prefix that these two share.
     low, high = min(rows), max(rows)
     for index, (one, other) in enumerate(zip(low, high, strict=False)):
@@ -48,12 +65,20 @@ def common_prefix(rows: Sequence[Tokens]) -> int:
 
 
 def plan(prompts: Sequence[Tokens], joined: Sequence[Sequence[Tokens]]) -> list[list[Reading]]:
-    """Where to read each answer ``[prompt][answer]``.
+    """Positions of all answers' logits.
 
-    prompts: tokens of each ``context + prompt``. joined: ``[prompt][answer]``, tokens of each
-    ``context + prompt + answer``. Where joining changes the prompt's own last tokens, the answers are
-    compared from the first token on that is not common to all. Raises DataError if nothing is left
-    before the answers, or no token of an answer.
+    Where joining changes the prompt's own last tokens, the answers are compared from the first token on that is not
+    common to all.
+
+    Args:
+        prompts: Tokens of each ``context + prompt``.
+        joined: ``[prompt][answer]``, tokens of each ``context + prompt + answer``.
+
+    Returns:
+        ``[prompt][answer]`` readings.
+
+    Raises:
+        DataError: If no token is left before the answers, or none of an answer.
     """
     readings = []
     for number, (prompt, answers) in enumerate(zip(prompts, joined, strict=True)):
@@ -71,9 +96,16 @@ def plan(prompts: Sequence[Tokens], joined: Sequence[Sequence[Tokens]]) -> list[
 def score(
     run: Callable[..., Any], head: Callable[[Tensor], Tensor], readings: list[list[Reading]], device: torch.device
 ) -> Tensor:
-    """``[prompt, answer]`` summed log-probabilities, float32 on the CPU.
+    """Summed log-probabilities of answers.
 
-    run: the model up to its last hidden states, as transformers calls it. head: hidden states to logits.
+    Args:
+        run: The model up to its last hidden states, with the arguments of transformers.
+        head: Function from hidden states to logits.
+        readings: ``[prompt][answer]``, from ``plan``.
+        device: Device of the model.
+
+    Returns:
+        ``[prompt, answer]`` in nats, float32 on the CPU.
     """
     flat = [reading for answers in readings for reading in answers]
     rows = sorted({reading.row for reading in flat}, key=lambda row: (len(row.tokens), row.prompt))
@@ -124,7 +156,7 @@ def _run_batch(
 
 
 def _expanded(context: Any, batch: int) -> Any:
-    """A cache of one row as one of ``batch`` rows; the tensors are views, which a layer's update copies anyway."""
+    """A cache of one row, expanded to ``batch`` rows; its tensors are views, which a layer's update copies anyway."""
     cache = copy.copy(context)
     cache.layers = [copy.copy(layer) for layer in context.layers]
     for layer in cache.layers:

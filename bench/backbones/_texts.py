@@ -1,4 +1,4 @@
-"""Texts through a decoder: in batches of like length, scored window by window, and written by beam search."""
+"""Texts through a decoder: batches by length, windows with their negative log-likelihood, beam search."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,19 @@ from bench.toolkit.ordering import length_order
 TOKENS_AT_ONCE = 8192
 """Positions of one batch, padding included."""
 LOGITS_AT_ONCE = 2**25
-"""Entries of the output layer's answer held at a time (128 MiB in float32): vocabularies are large."""
+"""Entries of the logits in memory at a time (128 MiB in float32): vocabularies are large."""
 BEAMS = 5
 
 
 @dataclass(frozen=True)
 class Window:
-    """Some tokens of a text; those from ``first`` on, which is at least 1, are scored."""
+    """Consecutive tokens of a text.
+
+    Attributes:
+        text: Number of the text.
+        ids: Token ids.
+        first: Position of the first scored token, at least 1.
+    """
 
     text: int
     ids: tuple[int, ...]
@@ -27,9 +33,19 @@ class Window:
 
 
 def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> list[Window]:
-    """Windows of a text that score each token but the first once; see LanguageBackbone.loglikelihood_rolling.
+    """Windows of a text in which each token but the first is scored once; see LanguageBackbone.loglikelihood_rolling.
 
-    Raises ValueError if the stride is larger than the window, which would leave tokens out.
+    Args:
+        text: Number of the text.
+        ids: Token ids of the text.
+        size: Tokens of a window.
+        stride: Tokens from one window to the next; None for windows that do not overlap.
+
+    Returns:
+        The windows with a token to score.
+
+    Raises:
+        ValueError: If the stride is larger than the window, which would leave tokens out.
     """
     if stride is not None and not 0 < stride <= size:
         raise ValueError(f"a stride must lie in 1..{size}, the window's size; got {stride}")
@@ -50,7 +66,16 @@ def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> lis
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool = False) -> Tokens:
-    """Rows of token ids as one batch. Any token will do for padding: the mask hides it."""
+    """Rows of token ids as one batch. The padding token is arbitrary, as the mask hides it.
+
+    Args:
+        rows: Token ids of each row.
+        device: Device of the batch.
+        left: Whether padding is on the left.
+
+    Returns:
+        The batch.
+    """
     longest = max(len(row) for row in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.zeros(len(rows), longest, dtype=torch.long)
@@ -62,7 +87,15 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool = 
 
 
 def by_length(lengths: Sequence[int], at_once: int = TOKENS_AT_ONCE) -> Iterator[list[int]]:
-    """Indices of rows in batches, the longest first, so that what does not fit in memory shows at once."""
+    """Rows in batches of similar length, the longest first, so that a lack of memory shows at once.
+
+    Args:
+        lengths: Tokens of each row.
+        at_once: Largest number of positions of a batch, padding included.
+
+    Yields:
+        Numbers of the rows of a batch.
+    """
     order = length_order(lengths, longest_first=True)
     start = 0
     while start < len(order):
@@ -76,7 +109,19 @@ def score_windows(
     run: Callable[..., Any], head: nn.Module, vocabulary: int, found: Sequence[Window], n_texts: int,
     device: torch.device,
 ) -> Tensor:  # fmt: skip
-    """``[text, 2]``: summed negative log-likelihood and number of scored tokens of each text, float64 on the CPU."""
+    """Negative log-likelihood of texts from their windows.
+
+    Args:
+        run: The model up to its last hidden states, with the arguments of transformers.
+        head: The output layer.
+        vocabulary: Number of tokens in the vocabulary.
+        found: Windows of all texts.
+        n_texts: Number of texts.
+        device: Device of the model.
+
+    Returns:
+        ``[text, 2]``, float64 on the CPU: sum in nats and number of scored tokens.
+    """
     sums = torch.zeros(n_texts, 2, dtype=torch.float64)
     for batch in by_length([len(window.ids) for window in found]):
         rows = [found[index] for index in batch]
@@ -101,7 +146,17 @@ def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, t
 
 @torch.no_grad()
 def generate(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-    """The continuation of each row by beam search, up to its first newline; those that it begins with are left out."""
+    """Continuations by beam search, up to the first newline; newlines at the beginning are skipped.
+
+    Args:
+        model: Model of transformers.
+        tokenizer: Its tokenizer.
+        rows: Token ids of each prompt.
+        max_new_tokens: Largest number of tokens of a continuation.
+
+    Returns:
+        A text for each row.
+    """
     texts = [""] * len(rows)
     end = model.generation_config.eos_token_id
     filler = end[0] if isinstance(end, list) else end

@@ -24,7 +24,7 @@ TRANSFORM = "centre 224/256, bicubic to 224, (x - 127) / 128; pooled, unit lengt
 SIZE = 224
 CROP = 224 / 256
 CPU_IMAGES_AT_ONCE = 2
-"""The early layers of so many images stay in a core's cache."""
+"""Number of images whose early layers stay in a core's cache."""
 SCALE = 100.0  # the scale of CLIP's logits, so that methods have the same range of logits on both
 
 # Names of a block's layers in the weights file and in timm; a block without expansion has two fewer.
@@ -43,7 +43,12 @@ _OUTER = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "
 def timm_state(weights: dict[str, Tensor], blocks: Sequence[str]) -> dict[str, Tensor]:
     """The package's weights under timm's names.
 
-    blocks: timm's name of each block in order, such as ``blocks.1.0``; the file counts them in one row.
+    Args:
+        weights: Weights by their names in the file.
+        blocks: Name of each block in timm, in order, such as ``blocks.1.0``; the file numbers them consecutively.
+
+    Returns:
+        The same tensors by timm's names.
     """
     expanding = {name.split(".")[1] for name in weights if "._expand_conv." in name}
     state = {}
@@ -59,9 +64,12 @@ def timm_state(weights: dict[str, Tensor], blocks: Sequence[str]) -> dict[str, T
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Put each batch norm of timm's into the convolution before it: the same function, a third faster on a CPU.
+    """Fold each batch norm of timm into the convolution before it: the same function, a third faster on a CPU.
 
-    timm defines every ``bn`` right after the convolution that it follows, and gives it the activation.
+    timm defines every ``bn`` right after its convolution, and makes the activation a part of it.
+
+    Args:
+        module: The network, in evaluation mode; it is changed in place.
     """
     layers = list(module.named_children())
     for (conv_name, conv), (norm_name, norm) in pairwise(layers):
@@ -86,7 +94,6 @@ class EfficientNetLite0(Backbone):
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
     prior_strength = 50.0
     net: Any
-    """timm's network, frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +117,17 @@ class EfficientNetLite0(Backbone):
         return text_hash(file_hash(self._weights), TRANSFORM, self._conse.fingerprint)
 
     def prepare(self, raw: Any) -> Tensor:
-        """One PIL image of any mode and size as ``[3, 224, 224]``. Raises DataError if it cannot be read."""
+        """One PIL image of any mode and size as ``[3, 224, 224]``.
+
+        Args:
+            raw: The image.
+
+        Returns:
+            Pixels between -1 and 1.
+
+        Raises:
+            DataError: If the image is unreadable.
+        """
         image = to_rgb(raw)
         # Crop and resize in one step: a thin image is never enlarged in between.
         side = min(image.size) * CROP
@@ -147,11 +164,11 @@ class EfficientNetLite0(Backbone):
         return features
 
     def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
-        """``[class, 384]`` unit vectors of the class prompts, centred as the priors are."""
+        """``[class, 384]`` unit vectors of the class prompts, centred like the priors."""
         return self._conse.class_embeddings(names, prompts)
 
     def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
-        """Cosine of answer and class value, times 100."""
+        """Cosine of answer and class embedding, times 100."""
         scores: Tensor = SCALE * normalize(answer, dim=-1) @ normalize(classes.class_embeddings, dim=-1).mT
         return scores
 

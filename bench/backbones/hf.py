@@ -28,12 +28,17 @@ _ANCHOR = ":"  # prompt of an answer that is tokenised without a turn of a chat
 
 
 class CausalLM(LanguageBackbone):
-    """A frozen decoder, read at the last token of a prompt.
+    """A frozen decoder with features from the last token of a prompt.
 
-    With ``x`` the hidden state there after the final norm, ``h`` its typical length and ``v`` the mean
-    length of the rows of the output embedding: key = ``x / |x|``, prior = ``x v / h``, which is as long as
-    a value, and value = the row of the answer's token. The read-out undoes ``v / h``, so that the prior
-    alone scores an answer by its logit.
+    With ``x`` the hidden state there after the final norm, ``h`` its typical length and ``v`` the mean length of the
+    rows of the output embedding: key = ``x / |x|``, prior = ``x v / h``, which is as long as a value, and value = the
+    row of the answer's token. ``class_logits`` undoes ``v / h``, so that the score of an answer by the prior alone is
+    its logit.
+
+    Attributes:
+        model: Model of transformers, frozen, in float32.
+        name: Folder or hub id, for messages.
+        tokenizer: Its tokenizer.
     """
 
     kinds: ClassVar[frozenset[Kind]] = LANGUAGE
@@ -41,12 +46,16 @@ class CausalLM(LanguageBackbone):
     # are within a point of the best, below that FAAST with 5 shots falls behind the prior.
     prior_strength = 200.0
     model: Any
-    """transformers' model, frozen, in float32."""
 
     def __init__(self, model: str | Path) -> None:
-        """Load a model. Raises DataError if it cannot be had, UsageError if it is no decoder of this kind.
+        """Load a model.
 
-        model: folder with config, tokenizer and safetensors, or an id of the hub.
+        Args:
+            model: Folder with config, tokenizer and safetensors, or an id of the hub.
+
+        Raises:
+            DataError: If it is not available or cannot be loaded.
+            UsageError: If it is no decoder of this kind.
         """
         super().__init__()
         self.name = str(model)
@@ -70,7 +79,11 @@ class CausalLM(LanguageBackbone):
 
     @property
     def final_norm(self) -> nn.Module:
-        """The norm before the output embedding. Raises UsageError if it has no known name."""
+        """The norm before the output embedding.
+
+        Raises:
+            UsageError: If it has no known name.
+        """
         for name in _NORMS:
             module: Any = self.model.base_model
             for part in name.split("."):
@@ -83,7 +96,11 @@ class CausalLM(LanguageBackbone):
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        """The transformer blocks. Raises UsageError if the model keeps them in no list of their number."""
+        """The transformer blocks.
+
+        Raises:
+            UsageError: If the model has no list of as many modules as blocks.
+        """
         count = self.config.num_hidden_layers
         for module in self.model.base_model.modules():
             if isinstance(module, nn.ModuleList) and len(module) == count:
@@ -114,7 +131,11 @@ class CausalLM(LanguageBackbone):
 
     @torch.no_grad()
     def _require_plain_logits(self) -> None:
-        """Raise UsageError if logits are more than the hidden state times the output embedding."""
+        """Require that logits are the hidden state times the output embedding.
+
+        Raises:
+            UsageError: If they are not.
+        """
         ids = torch.zeros(1, 1, dtype=torch.long)
         hidden = self.model.base_model(input_ids=ids).last_hidden_state
         logits = self.model(input_ids=ids).logits
@@ -126,17 +147,17 @@ class CausalLM(LanguageBackbone):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of weights, config, tokenizer and how hidden states become features."""
+        """Hash of weights, config, tokenizer and the computation of features."""
         files = sorted(path for pattern in FILES for path in self._folder.glob(pattern))
         return text_hash(POOLING, *(part for path in files for part in (path.name, weights_hash(path))))
 
     @property
     def max_positions(self) -> int:
-        """Number of tokens the network can read at once, from its config."""
+        """Largest number of tokens in one forward pass, from the config."""
         return int(self.config.max_position_embeddings)
 
     def _tokens(self, text: str) -> list[int]:
-        """A text's tokens; for turns of a chat, those of what the template makes of them, special ones included."""
+        """A text's tokens; of turns of a chat, those of the chat template's text, special ones included."""
         conversation = Conversation.of(text)
         if conversation is not None:
             text = templated(self.tokenizer, self.name, conversation)
@@ -144,11 +165,21 @@ class CausalLM(LanguageBackbone):
         return ids
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text, with what the tokenizer puts before it."""
+        """Number of tokens of each text, special tokens before it included."""
         return [len(self._tokens(text)) for text in texts]
 
     def prepare(self, raw: Any) -> list[int]:
-        """The tokens of one prompt. Raises DataError if it is no text, empty or too long."""
+        """The tokens of one prompt.
+
+        Args:
+            raw: The prompt.
+
+        Returns:
+            Token ids.
+
+        Raises:
+            DataError: If it is no text, empty or too long.
+        """
         if not isinstance(raw, str):
             raise DataError(f"a text task needs prompts as str, got {type(raw).__name__}")
         ids = self._tokens(raw)
@@ -170,7 +201,11 @@ class CausalLM(LanguageBackbone):
         return Features(normalize(state, dim=-1), state * self._scale)
 
     def _answer_token(self, stem: str, answer: str) -> int:
-        """The one token that an answer is after a prompt ``stem``. Raises UsageError if it is not one."""
+        """The token of an answer after a prompt ``stem``.
+
+        Raises:
+            UsageError: If the answer is not a single token.
+        """
         before, ids = self._tokens(stem), self._tokens(stem + answer)
         tokens = ids[len(before) :]
         if ids[: len(before)] != before or len(tokens) != 1:
@@ -184,7 +219,15 @@ class CausalLM(LanguageBackbone):
     def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, dim]`` rows of the output embedding, on the CPU.
 
-        Raises UsageError if answers share a token, or if there is more than one prompt.
+        Args:
+            names: Answers.
+            prompts: The one prompt.
+
+        Returns:
+            A row for each answer.
+
+        Raises:
+            UsageError: If answers share a token or have several, or if there is more than one prompt.
         """
         if len(prompts) != 1:
             raise UsageError(f"{self.name} reads one prompt per answer, got {len(prompts)}; tokens have no mean")
@@ -205,9 +248,18 @@ class CausalLM(LanguageBackbone):
 
     @torch.no_grad()
     def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
-        """``[prompt, answer]`` summed log-probabilities of an answer's tokens, on the CPU.
+        """``[prompt, answer]`` summed log-probabilities of the answer's tokens in the joined text, on the CPU.
 
-        Tokens are those of the joined text. Raises DataError if that is longer than the model's context.
+        Args:
+            context: Text before every prompt.
+            prompts: The prompts.
+            answers: The answers.
+
+        Returns:
+            Log-probabilities in nats.
+
+        Raises:
+            DataError: If the joined text is longer than the model's context.
         """
         if not prompts or not answers:
             return torch.zeros(len(prompts), len(answers))
@@ -223,7 +275,11 @@ class CausalLM(LanguageBackbone):
         return score(self.model.base_model, self.model.get_output_embeddings(), readings, self.model.device)
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text. Raises DataError if one has none."""
+        """The tokens of each text.
+
+        Raises:
+            DataError: If a text has no token.
+        """
         rows = [self._tokens(text) for text in texts]
         for text, row in zip(texts, rows, strict=True):
             if not row:
@@ -231,14 +287,27 @@ class CausalLM(LanguageBackbone):
         return rows
 
     def tokens(self, texts: Sequence[str], window: int | None = None) -> Iterator[Tokens]:
-        """Batches of rows of at most ``window`` tokens, or as many as the model can read."""
+        """Batches of rows of at most ``window`` tokens, or of the context length where that is smaller."""
         size = min(window or self.context_length, self.context_length)
         rows = [row[start : start + size] for row in self._rows(texts) for start in range(0, len(row), size)]
         for batch in by_length([len(row) for row in rows]):
             yield padded([rows[index] for index in batch], self.model.device)
 
     def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
-        """``[text, 2]``, see LanguageBackbone. Raises DataError if no token of a text can be scored."""
+        """``[text, 2]``, see LanguageBackbone.
+
+        Args:
+            texts: The texts.
+            window: Tokens of a window.
+            stride: Tokens from one window to the next; None for ``window``.
+
+        Returns:
+            Sum in nats and number of scored tokens.
+
+        Raises:
+            UsageError: For windows of less than two tokens.
+            DataError: If no token of a text can be scored.
+        """
         if window < 2:
             raise UsageError(f"a window must have 2 tokens or more to score the second by the first, got {window}")
         size = min(window, self.context_length)
@@ -255,7 +324,18 @@ class CausalLM(LanguageBackbone):
         return score_windows(self.model.base_model, head, head.weight.shape[0], found, len(texts), self.model.device)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Beam search, see LanguageBackbone. Raises DataError if prompt and answer do not fit the model."""
+        """Beam search, see LanguageBackbone.
+
+        Args:
+            prompts: The prompts.
+            max_new_tokens: Largest number of tokens of an answer.
+
+        Returns:
+            A text for each prompt.
+
+        Raises:
+            DataError: If prompt and answer together exceed the context length.
+        """
         rows = self._rows(prompts)
         longest = max((len(row) for row in rows), default=0)
         if longest + max_new_tokens > self.context_length:

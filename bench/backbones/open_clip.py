@@ -24,24 +24,32 @@ PROMPTS_AT_ONCE = 128
 
 
 class OpenClip(Backbone):
-    """Keys, priors and values share one space (Radford et al., arXiv 2103.00020).
+    """CLIP: keys, priors and values in one space (Radford et al., arXiv 2103.00020).
 
-    A key is the unit image feature ``[dim]``, the prior is the same vector, and a value is the unit text
-    feature of the class prompts. The text tower stays on the CPU in float32, whatever precision Lightning
-    gives the image tower, so that class values do not depend on it.
+    A key is the unit image feature ``[dim]``, the prior is the same vector, and a value is the unit text feature of the
+    class prompts. The text tower stays on the CPU in float32, whatever precision Lightning sets for the image tower, so
+    that class embeddings do not depend on it.
+
+    Attributes:
+        prior_strength: As published for CIFAR-10 on RN50 (arXiv 2605.04651; 800 for mini-ImageNet).
+        visual: The image tower, from images ``[item, 3, height, width]`` to ``[item, dim]``; adapters train or replace
+            parts of it.
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
     prior_strength = 400.0
-    """As published for CIFAR-10 on RN50 (arXiv 2605.04651; 800 for mini-ImageNet)."""
     visual: nn.Module
-    """The image tower, images ``[item, 3, height, width]`` to ``[item, dim]``: what an adapter may train or replace."""
     _text: Any
 
     def __init__(self, argument: str = "") -> None:
-        """Load a model. Raises UsageError for an unknown name, DataError if its weights cannot be had or do not fit.
+        """Load a model.
 
-        argument: ``MODEL/TAG``, ``MODEL/FILE``, or ``MODEL/TAG/FILE`` for the tag's weights in a local file.
+        Args:
+            argument: ``MODEL/TAG``, ``MODEL/FILE``, or ``MODEL/TAG/FILE`` for the tag's weights in a local file.
+
+        Raises:
+            UsageError: For an unknown name.
+            DataError: If its weights are not available or do not fit.
         """
         if not argument:
             raise UsageError(f"open_clip needs a model and its weights: {FORMS}")
@@ -66,7 +74,17 @@ class OpenClip(Backbone):
         return self._fingerprint
 
     def prepare(self, raw: Any) -> Tensor:
-        """One PIL image of any mode and size as ``[3, height, width]``. Raises DataError if it cannot be read."""
+        """One PIL image of any mode and size as ``[3, height, width]``.
+
+        Args:
+            raw: The image.
+
+        Returns:
+            Pixels after open_clip's transform.
+
+        Raises:
+            DataError: If the image is unreadable.
+        """
         prepared: Tensor = self._transform(_shortened(to_rgb(raw)))
         return prepared
 
@@ -75,7 +93,7 @@ class OpenClip(Backbone):
         return torch.stack(list(prepared))
 
     def encode(self, batch: Tensor) -> Features:
-        """Keys ``[item, dim]`` of a batch of images, which are the priors too; gradients pass, if there are any."""
+        """Features of a batch of images, with keys ``[item, dim]`` as priors too; gradients pass through."""
         weight = next(self.visual.parameters())
         pooled = self.visual(batch.to(weight.device, weight.dtype))
         # CoCa's tower returns its tokens as well.
@@ -93,13 +111,13 @@ class OpenClip(Backbone):
         return torch.cat([self._text.encode_text(self._tokenizer(part)) for part in parts])
 
     def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
-        """Cosine of answer and class value, times the model's own scale (100 for CLIP)."""
+        """Cosine of answer and class embedding, times the model's own scale (100 for CLIP)."""
         scores: Tensor = self._scale * normalize(answer, dim=-1) @ normalize(classes.class_embeddings, dim=-1).mT
         return scores
 
 
 def _shortened(image: Image.Image) -> Image.Image:
-    """The middle of an image that is too long and thin; any other as it is."""
+    """The middle of an image that is too long and thin; any other image unchanged."""
     limit = LONGEST * min(image.size)
     if max(image.size) <= limit:
         return image

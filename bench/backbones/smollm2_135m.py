@@ -15,10 +15,19 @@ _log = logging.getLogger(__name__)
 
 
 def converted(gguf: Path) -> Path:
-    """Folder with the model as transformers saves it, made on first use and again after an upgrade of the libraries.
+    """Convert the GGUF file to the files of transformers, on first use and after an upgrade of the libraries.
 
-    The copy is written beside its place and moved there whole, so that a killed conversion leaves nothing
-    that is taken for one, and of two processes that race one wins. Raises StoreError if it cannot be written.
+    The copy is written to a temporary folder and renamed when complete: a killed conversion leaves nothing that looks
+    like one, and of two processes that race one wins.
+
+    Args:
+        gguf: The GGUF file.
+
+    Returns:
+        Folder with the model.
+
+    Raises:
+        StoreError: If it cannot be written.
     """
     folder = cache_folder() / "models" / f"smollm2-135m-{conversion_key(gguf)[:16]}"
     if folder.is_dir():
@@ -51,7 +60,7 @@ class SmolLM2(CausalLM):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the packaged file and of how it is converted and read."""
+        """Hash of the packaged file, its conversion and the computation of features."""
         return text_hash(POOLING, conversion_key(self._gguf))
 
 

@@ -1,4 +1,4 @@
-"""Records as one table: a row for each run, or for each query of each run."""
+"""Tables of records: a row for each run, or for each query of each run."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.toolkit.files import atomic_path
 
 
 def _run(record: Record) -> dict[str, Any]:
-    """What names a run in every table."""
+    """Columns that identify a run, in every table."""
     spec = record.spec
     return {
         "id": record.id, "task": spec.task, "prompt": spec.prompt, "backbone": spec.backbone, "method": spec.method,
@@ -29,7 +29,17 @@ def _run(record: Record) -> dict[str, Any]:
 
 
 def runs(store: Store) -> pa.Table:
-    """A row for each run: what was asked for, status, score, costs, and where it was made."""
+    """Table of runs: specification, status, score, costs and provenance.
+
+    Args:
+        store: The records.
+
+    Returns:
+        A row for each run.
+
+    Raises:
+        StoreError: If there are no records, or a damaged one.
+    """
     rows = []
     for record in store:
         costs = record.costs
@@ -52,9 +62,16 @@ def runs(store: Store) -> pa.Table:
 
 
 def queries(store: Store) -> pa.Table:
-    """A row for each query of each run; a field that a metric does not have is empty.
+    """Table of queries; a field that a metric does not have is empty.
 
-    Raises StoreError if no record has outcomes.
+    Args:
+        store: The records.
+
+    Returns:
+        A row for each query of each run.
+
+    Raises:
+        StoreError: If no record has predictions.
     """
     fields = dict.fromkeys(field for name in registry.find("metrics") for field in registry.make_metric(name).fields)
     tables = []
@@ -73,7 +90,16 @@ def queries(store: Store) -> pa.Table:
 
 
 def write(table: pa.Table, out: Path) -> None:
-    """Write a table as Parquet or CSV, by the file's suffix. Raises UsageError and StoreError."""
+    """Write a table as Parquet or CSV, by the file's suffix.
+
+    Args:
+        table: The table.
+        out: The file.
+
+    Raises:
+        UsageError: For another suffix.
+        StoreError: If the file cannot be written.
+    """
     writers: dict[str, Any] = {".parquet": pq.write_table, ".csv": pc.write_csv}
     if out.suffix not in writers:
         raise UsageError(f"--out needs a name that ends in {' or '.join(writers)}, got {out}")

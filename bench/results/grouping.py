@@ -1,4 +1,4 @@
-"""Grouping of records: all seeds of the latest version of a run make one row of a leaderboard."""
+"""Grouping of records: all seeds of the latest version of a run are one row of a leaderboard."""
 
 import json
 from collections import Counter
@@ -16,9 +16,15 @@ from bench.spec.suite import RunSpec, Shots
 
 
 def config_text(spec: RunSpec) -> str:
-    """Fields that differ from the defaults, as on the command line; what a search found, to four digits.
+    """Fields that differ from the defaults, as on the command line; tuned values with four digits.
 
     The site is a part of the method's name.
+
+    Args:
+        spec: A run.
+
+    Returns:
+        For example ``alpha=0.8,scale=10``; empty for the defaults.
     """
 
     def text(value: Any) -> str:
@@ -28,12 +34,26 @@ def config_text(spec: RunSpec) -> str:
 
 
 def budget_text(spec: RunSpec) -> str:
-    """What a run was held to, as it was asked for."""
+    """The limits of a run, as on the command line.
+
+    Args:
+        spec: A run.
+
+    Returns:
+        Budget and match, separated by a semicolon; empty without either.
+    """
     return ";".join(str(part) for part in (spec.budget, spec.match) if part and str(part))
 
 
 def task_text(spec: RunSpec) -> str:
-    """A task with its prompt style where that is not plain, as tables name it."""
+    """Name of a task in tables, with the prompt style where that is not plain.
+
+    Args:
+        spec: A run.
+
+    Returns:
+        ``TASK`` or ``TASK [prompt=STYLE]``.
+    """
     return _task_text(spec.task, spec.prompt)
 
 
@@ -62,18 +82,39 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
 
 
 def method_text(spec: RunSpec) -> str:
-    """A method with what differs from its defaults, as tables name it."""
+    """Name of a method in tables, with the fields that differ from its defaults.
+
+    Args:
+        spec: A run.
+
+    Returns:
+        ``NAME``, ``NAME@SITE`` or either with fields in brackets.
+    """
     name, config = name_at_site(spec.method, spec.config), config_text(spec)
     return f"{name} [{config}]" if config else name
 
 
 def shots_rank(shots: Shots) -> float:
-    """Numbers of shots in their order; the full support set comes last."""
+    """Sort key of numbers of shots; the full support set is last.
+
+    Args:
+        shots: The number, or "full".
+
+    Returns:
+        The number, or infinity.
+    """
     return float("inf") if shots == "full" else shots
 
 
 def run_key(record: Record) -> tuple[Any, ...]:
-    """What all seeds and versions of a run have in common; sorts by task, backbone, shots and method."""
+    """Key that all seeds and versions of a run share; sorts by task, backbone, shots and method.
+
+    Args:
+        record: A record.
+
+    Returns:
+        The key.
+    """
     spec = record.spec
     protocol = (spec.ways or 0, spec.queries or 0, spec.precision, device_kind_of(record.identity))
     return (
@@ -87,19 +128,25 @@ def _row_key(record: Record) -> tuple[Any, ...]:
 
 
 def _version(record: Record) -> str:
-    """Code, weights, data and libraries: all of a run's identity but its seed."""
+    """Key of a version of a run: code, weights, data and libraries, its identity without the seed."""
     return json.dumps({name: value for name, value in record.identity.items() if name != "seed"}, sort_keys=True)
 
 
 def _age(group: list[Record]) -> tuple[int, str]:
-    """Sorts the versions of a run, each with its records, by protocol and by when its last record was made."""
+    """Sort key of versions of a run, each with its records: protocol, then time of the last record."""
     return protocol_of(group[0].identity), max(record.provenance.get("finished", "") for record in group)
 
 
 def current(records: Iterable[Record]) -> list[Record]:
-    """Records of the latest version of each run: of the highest protocol, and of its versions the one made last.
+    """Records of the latest version of each run: of the highest protocol, and of its versions the last one.
 
     Scores of an older version are never pooled with those of the latest.
+
+    Args:
+        records: Records of any runs.
+
+    Returns:
+        The records that reports use.
     """
     made: dict[tuple[Any, ...], dict[str, list[Record]]] = {}
     for record in records:
@@ -108,12 +155,26 @@ def current(records: Iterable[Record]) -> list[Record]:
 
 
 def devices(records: Iterable[Record]) -> list[str]:
-    """Models of the devices that costs were measured on, the one with most records first."""
+    """Models of the devices that costs were measured on, by number of records.
+
+    Args:
+        records: Records of any runs.
+
+    Returns:
+        Names, the most frequent first.
+    """
     counted = Counter(record.costs.device for record in records if record.costs is not None)
     return sorted(counted, key=lambda device: (-counted[device], device))
 
 
 def pooled(records: Iterable[Record]) -> list[list[Record]]:
-    """The records of each row, by seed: those of the latest version with the same status and metric."""
+    """Records by row of a leaderboard: those of the latest version with the same status and metric.
+
+    Args:
+        records: Records of any runs.
+
+    Returns:
+        A list of records, by seed, for each row.
+    """
     ordered = sorted(current(records), key=lambda record: (_row_key(record), record.spec.seed))
     return [list(group) for _, group in groupby(ordered, key=_row_key)]

@@ -1,7 +1,7 @@
 """Identity of a run: everything that changes its value, and nothing else; a record's id is its hash.
 
 The harness is in it by one number, ``PROTOCOL`` of ``bench.toolkit.versions``, raised by hand where a change of the
-harness changes values. Where a run was computed, from which commit and when, is provenance and not part of it.
+harness changes values. Host, commit and time of a run are provenance and not part of it.
 """
 
 from pathlib import Path
@@ -28,7 +28,10 @@ def run_identity(
         data_revision: Revision of its task's data.
         weights: Fingerprint of its backbone.
         device_kind: "cpu", "cuda" or "mps". The model of the device changes costs and not the score.
-        reference: Identity of the run whose costs are its budget, where there is one.
+        reference: Identity of the run whose costs are its budget, if there is one.
+
+    Returns:
+        The facts by name, for a JSON file.
     """
     spec = run.spec
     # A file that a config names can change while its name stays.
@@ -60,12 +63,15 @@ def run_identity(
 
 
 def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
-    """Hashes of the code of a run's plugins, by kind of plugin, with the versions that they declare.
+    """Hashes of the code of a run's plugins, and the versions that they declare.
 
     Args:
         task: Name of the task.
         backbone: Name of the backbone.
         method: Name of the method, ``NAME@SITE`` where it has a choice of sites.
+
+    Returns:
+        Hashes by kind of plugin; versions under ``KIND version``.
     """
     metric = registry.metric_of(registry.task_class(task))
     plugins: dict[str, tuple[Plugin, Any]] = {
@@ -83,11 +89,25 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
 
 
 def protocol_of(identity: dict[str, Any]) -> int:
-    """The protocol that a record was made by; 1 for records of the first edition, which name none."""
+    """Protocol of a record; 1 for records of the first edition, which name none.
+
+    Args:
+        identity: The record's identity.
+
+    Returns:
+        The number.
+    """
     return int(identity.get("protocol", FIRST_PROTOCOL))
 
 
 def device_kind_of(identity: dict[str, Any]) -> str:
-    """The kind of device of a record. Records of the first edition name the model of an accelerator in its place."""
+    """Kind of device of a record. Records of the first edition name the model of an accelerator in its place.
+
+    Args:
+        identity: The record's identity.
+
+    Returns:
+        "cpu", "cuda" or "mps"; empty if the identity names none.
+    """
     device = str(identity.get("device", ""))
     return device if protocol_of(identity) > FIRST_PROTOCOL or device in {"", "cpu", "mps"} else "cuda"

@@ -1,4 +1,4 @@
-"""Records of earlier schemas as the next one has them; a reader goes through as many as it takes."""
+"""Migrations of records from one schema version to the next."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ def _stage(seconds: float, peak_memory_mb: float) -> dict[str, Any]:
 
 
 def _to_2(record: dict[str, Any]) -> dict[str, Any]:
-    """Costs by stage. What version 1 did not measure is 0, and that nothing was counted is None."""
+    """Costs by stage. Values that version 1 did not measure are 0, and counts are None."""
     old = record.get("costs")
     if old is None:
         return {**record, "schema_version": 2}
@@ -45,14 +45,14 @@ def _to_2(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_3(record: dict[str, Any]) -> dict[str, Any]:
-    """A side file of outcomes. Version 2 kept none, and they cannot be made afterwards."""
+    """A side file of predictions. Version 2 has none, and they cannot be recovered."""
     return {**record, "schema_version": 3, "outcomes": None}
 
 
 def _to_4(record: dict[str, Any]) -> dict[str, Any]:
     """Present names of a run's fields and task and of a record; the device beside the costs that were measured on it.
 
-    The identity, whose hash is the record's id, stays as it was: it names no protocol, which makes the record one of
+    The identity, whose hash is the record's id, is unchanged: it names no protocol, which makes the record one of
     protocol 1.
     """
     spec = current_task(renamed_keys(record["spec"]))
@@ -76,7 +76,7 @@ def _present_method(named: dict[str, Any], default: Site) -> dict[str, Any]:
 
 
 def _has_classes(record: dict[str, Any]) -> bool:
-    """Whether the task is one of classification; a record without a score says it by its task alone."""
+    """Whether the task is one of classification; without a score, only the task itself shows it."""
     if record["status"] == "ok":
         return bool(record.get("metric", "accuracy") == "accuracy")
     try:
@@ -86,4 +86,4 @@ def _has_classes(record: dict[str, Any]) -> bool:
 
 
 MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3, 3: _to_4}
-"""From a schema's version to the next."""
+"""Migration from each version to the next."""

@@ -1,4 +1,4 @@
-"""What became of each query of a run: the side file beside its record, and the scores that follow from it."""
+"""Predictions of each query of a run: the side file beside its record, and the scores computed from it."""
 
 import io
 from collections.abc import Sequence
@@ -18,10 +18,13 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class QueryPredictions:
-    """What became of each query.
+    """Metric values of each query of a run.
 
-    episode: ``[query]``, counted within the run. query: ``[query]``, positions in the task's query pool.
-    values: ``[query, field]``, in the order of the metric's fields.
+    Attributes:
+        metric: Name of the metric.
+        episode: ``[query]``, number of the episode within the run.
+        query: ``[query]``, positions in the task's query pool.
+        values: ``[query, field]``, in the order of the metric's fields.
     """
 
     metric: str
@@ -31,7 +34,16 @@ class QueryPredictions:
 
     @classmethod
     def of(cls, metric: str, queries: Sequence[Integers], values: Sequence[Floats]) -> "QueryPredictions":
-        """QueryPredictions from each episode's queries ``[query]`` and values ``[query, field]``."""
+        """Join the queries of episodes.
+
+        Args:
+            metric: Name of the metric.
+            queries: ``[query]`` positions in the query pool, for each episode.
+            values: ``[query, field]``, for each episode.
+
+        Returns:
+            The predictions of all episodes.
+        """
         episode = np.repeat(np.arange(len(queries)), [len(part) for part in queries])
         return cls(metric, episode, np.concatenate(queries), np.concatenate(values).astype(np.float64))
 
@@ -40,12 +52,16 @@ class QueryPredictions:
 
     @property
     def scorer(self) -> Metric:
-        """The metric itself. Raises UsageError if it is not installed."""
+        """The metric.
+
+        Raises:
+            UsageError: If it is not installed.
+        """
         return registry.make_metric(self.metric)
 
     @property
     def parts(self) -> Floats:
-        """``[query, part]``, whose sums over queries the metric turns into a score."""
+        """``[query, part]``; the metric computes a score from sums of parts over queries."""
         return self.scorer.parts(self.values)
 
     def by_episode(self) -> list[Floats]:
@@ -58,7 +74,7 @@ class QueryPredictions:
         return [metric.episode_score(values) for values in self.by_episode()]
 
     def to_bytes(self) -> bytes:
-        """The contents of a Parquet file, compressed; the same bytes for the same outcomes."""
+        """Content of a compressed Parquet file; equal predictions give equal bytes."""
         columns = {"episode": pa.array(self.episode, pa.int32()), "query": pa.array(self.query, pa.int64())}
         for (name, type_), column in zip(self.scorer.fields.items(), self.values.T, strict=True):
             columns[name] = pa.array(column).cast(type_)
@@ -68,7 +84,18 @@ class QueryPredictions:
 
     @classmethod
     def from_bytes(cls, metric: str, content: bytes) -> "QueryPredictions":
-        """QueryPredictions from a file's contents. Raises ValueError if they are not outcomes of this metric."""
+        """Read predictions from a file's content.
+
+        Args:
+            metric: Name of the metric.
+            content: Content of a Parquet file.
+
+        Returns:
+            The predictions.
+
+        Raises:
+            ValueError: If they are not predictions of this metric.
+        """
         table = pq.read_table(io.BytesIO(content))
         columns = ["episode", "query", *registry.make_metric(metric).fields]
         if table.column_names != columns:

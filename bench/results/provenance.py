@@ -1,4 +1,4 @@
-"""Provenance of a record: commit, versions, device, host, command and time. Nothing of it is part of the identity."""
+"""Provenance of a record: commit, versions, device, host, command and time. No part of it is in the identity."""
 
 import platform
 import socket
@@ -31,7 +31,7 @@ def git_revision() -> str | None:
 
 @cache
 def driver() -> dict[str, str]:
-    """Driver of an accelerator: torch's CUDA and the kernel module's version, where there are any."""
+    """Driver of an accelerator: torch's CUDA and the kernel module's version, if there are any."""
     found = {"cuda": str(torch.version.cuda)} if torch.version.cuda and torch.cuda.is_available() else {}
     module = Path("/proc/driver/nvidia/version")
     if module.is_file():
@@ -40,10 +40,13 @@ def driver() -> dict[str, str]:
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Where and how a record was made.
+    """Facts about the making of a record.
 
     Args:
-        device: Model of the device, as ``DeviceOptions.device_name`` has it.
+        device: Model of the device, as in ``DeviceOptions.device_name``.
+
+    Returns:
+        Facts by name, for a JSON file.
     """
     return {
         "bench": __version__,

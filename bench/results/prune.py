@@ -1,4 +1,4 @@
-"""What a store can do without."""
+"""Superfluous files of a store."""
 
 from collections.abc import Iterator
 from pathlib import Path

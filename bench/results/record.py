@@ -1,4 +1,4 @@
-"""The record of one run: its schema."""
+"""Schema of records."""
 
 import hashlib
 import json
@@ -16,9 +16,11 @@ Status = Literal["ok", "over_budget", "skipped", "failed"]
 
 
 class SideFile(BaseModel):
-    """A file in the store's folder ``predictions``: Parquet, a row for each query, columns as the metric defines them.
+    """A file in the store's folder ``predictions``: Parquet, a row for each query, columns by the metric.
 
-    sha256: of the file's bytes; its first digits are part of the name.
+    Attributes:
+        name: Name of the file: id of the record and first digits of the hash.
+        sha256: Hash of the file's bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,12 +30,27 @@ class SideFile(BaseModel):
 
 
 class Record(BaseModel):
-    """The result of a run, and all that is needed to trace it.
+    """The result of a run, with everything that is needed to trace it.
 
-    identity: all that changes the value, see ``bench.results.identity``; the id is its hash. provenance: where and how
-    the record was made. limits: the budget that it was held to, by axis. violations: the axes that it did not keep,
-    with what was measured.
-    predictions: the file with those of each query; None where nothing was scored, or an earlier schema kept none.
+    Attributes:
+        schema_version: Version of this schema.
+        id: Hash of the identity.
+        spec: The run, by names.
+        identity: Everything that changes the value, see ``bench.results.identity``.
+        status: "ok", "over_budget", "skipped" or "failed".
+        reason: Why the status is not "ok".
+        metric: Name of the metric.
+        value: Score in the metric's unit; None without one.
+        ci95: Half-width of the score's 95% interval over episodes.
+        episode_scores: ``[episode]`` scores.
+        n_queries: Queries of all episodes.
+        predictions: File with the predictions of each query; None where nothing was scored, and in records of early
+            schemas.
+        costs: Measured costs; None where nothing was measured.
+        limits: Limits of the run, by axis, those of a match included.
+        violations: Measured values on the axes with an exceeded limit.
+        notes: Facts from the method.
+        provenance: Facts about the making of the record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,5 +75,12 @@ class Record(BaseModel):
 
 
 def run_id(identity: dict[str, Any]) -> str:
-    """Hash of a run's identity: 16 hexadecimal digits."""
+    """Id of a record.
+
+    Args:
+        identity: The run's identity.
+
+    Returns:
+        Hash of the identity: 16 hexadecimal digits.
+    """
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
 """Store of records: a folder with one JSON file per run, and a Parquet file of each run's predictions.
 
-A record's id is a hash of everything that changes its value, so that a finished run is found again and a changed one
-is not taken for it. Files are written whole or not at all: the predictions first, under a name with a hash of their
-content, then the record that names them. Whatever ends the program, a record's predictions are there and its own.
+A record's id is a hash of everything that changes its value, so that a finished run is recognised and a changed one is
+a new run. Files are written completely or not at all: first the predictions, under a name with a hash of their content,
+then the record that names them. However the program ends, every record has its own predictions.
 """
 
 import hashlib
@@ -29,17 +29,38 @@ LOCKS = ".locks"
 
 
 class Store:
-    """A folder of records, with the predictions of their queries in a folder inside."""
+    """A folder of records, with their predictions in a folder inside.
+
+    Attributes:
+        root: The folder.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, record_id: str) -> Path:
-        """Where a record lies."""
+        """Path of a record.
+
+        Args:
+            record_id: Its id.
+
+        Returns:
+            The path, whether or not there is a file.
+        """
         return self.root / f"{record_id}.json"
 
     def read(self, path: Path) -> Record:
-        """One record. Raises StoreError if the file is not a record of this schema."""
+        """Read one record; earlier schemas are migrated.
+
+        Args:
+            path: Its file.
+
+        Returns:
+            The record.
+
+        Raises:
+            StoreError: If the file is not a record of a known schema.
+        """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -61,7 +82,14 @@ class Store:
         return record
 
     def finished(self, record_id: str) -> Record | None:
-        """The record of a run that needs no second try; a failed one does."""
+        """The record of a run unless it failed: failed runs are run again.
+
+        Args:
+            record_id: Id of the record.
+
+        Returns:
+            The record, or None.
+        """
         path = self.path(record_id)
         if not path.exists():
             return None
@@ -69,7 +97,11 @@ class Store:
         return None if record.status == "failed" else record
 
     def prepare(self) -> None:
-        """Make the folder. Raises StoreError if no file can be made in it, better now than after the work."""
+        """Create the folder and test that files can be written to it, before any work.
+
+        Raises:
+            StoreError: If it is not writable.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.root).close()
@@ -77,15 +109,28 @@ class Store:
             raise StoreError(f"no record can be written to {self.root}: {error.strerror}; use --store DIR") from error
 
     def predictions_path(self, file: SideFile) -> Path:
-        """Path of a file of predictions, in the folder of the first edition where only that holds it."""
+        """Path of a file of predictions, in the folder of the first edition where only that has it.
+
+        Args:
+            file: The side file.
+
+        Returns:
+            The path.
+        """
         path, old = (self.root / folder / file.name for folder in (PREDICTIONS, OLD_PREDICTIONS))
         return old if old.exists() and not path.exists() else path
 
     def predictions(self, record: Record) -> QueryPredictions | None:
-        """The predictions of a run for each query, None if the record has none.
+        """Predictions of a run for each query.
+
+        Args:
+            record: The record.
+
+        Returns:
+            The predictions; None if the record has none.
 
         Raises:
-            StoreError: The file is not there or not the one that the record was written with.
+            StoreError: If the file is missing or not the one that the record was written with.
         """
         if record.predictions is None:
             return None
@@ -105,10 +150,17 @@ class Store:
 
     @contextmanager
     def claim(self, record_id: str, wait: bool = True) -> Iterator[bool]:
-        """Keep other processes from making a run meanwhile; the answer is whether it is this process's to make.
+        """Lock a run against other processes. The system frees the lock of a killed process.
 
-        wait: until whoever makes it is done. The system frees the lock of a process that was killed.
-        Raises StoreError if no lock can be made.
+        Args:
+            record_id: Id of its record.
+            wait: Whether to wait until another process frees the lock.
+
+        Yields:
+            Whether the lock was acquired.
+
+        Raises:
+            StoreError: If the lock file cannot be created.
         """
         lock = FileLock(self.root / LOCKS / f"{record_id}.lock", timeout=-1 if wait else 0)
         try:
@@ -124,13 +176,17 @@ class Store:
             lock.release()
 
     def write(self, record: Record, predictions: QueryPredictions | None = None) -> Record:
-        """Write a record and its predictions, both whole or not at all.
+        """Write a record and its predictions, completely or not at all.
+
+        Args:
+            record: The record.
+            predictions: Its predictions, if any.
 
         Returns:
             The record, with the name of the file of predictions.
 
         Raises:
-            StoreError: The disk refuses it.
+            StoreError: If the files cannot be written.
         """
         made = None
         try:
@@ -154,14 +210,17 @@ class Store:
         return record
 
     def paths(self) -> list[Path]:
-        """The files of all records, in the order of their ids."""
+        """Files of all records, by id."""
         return sorted(self.root.glob("*.json"))
 
     def leftovers(self) -> list[Path]:
-        """Files that no record names, left by a program that was killed or by a run that was made again.
+        """Files that no record names, from a killed program or a run that was repeated.
+
+        Returns:
+            Paths in order.
 
         Raises:
-            StoreError: A record is damaged, so that nobody knows which predictions are its own.
+            StoreError: If a record is damaged, as its predictions are then unknown.
         """
         records = [self.read(path) for path in self.paths()]
         named = {record.predictions.name for record in records if record.predictions is not None}
@@ -171,7 +230,11 @@ class Store:
         return sorted(unnamed + unfinished)
 
     def __iter__(self) -> Iterator[Record]:
-        """All records, in the order of their ids. Raises StoreError if there is none, or a damaged one."""
+        """All records, by id.
+
+        Raises:
+            StoreError: If there is none, or a damaged one.
+        """
         paths = self.paths()
         if not paths:
             raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")

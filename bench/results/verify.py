@@ -1,4 +1,4 @@
-"""Is every record whole, its outcomes with it, and does its score follow from them?"""
+"""Verification of a store: intact records and predictions, and scores that agree with them."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,16 @@ from bench.results.store import Store
 
 
 def problems(store: Store) -> Iterator[str]:
-    """What is wrong with the records of a store, one line each; none if it can be trusted.
+    """Problems of the records of a store, one line each.
 
-    Raises StoreError if there are no records.
+    Args:
+        store: The store.
+
+    Yields:
+        The problem of a file.
+
+    Raises:
+        StoreError: If there are no records.
     """
     if not store.paths():
         next(iter(store))
@@ -30,7 +37,7 @@ def problems(store: Store) -> Iterator[str]:
 
 
 def _contradiction(record: Record, predictions: QueryPredictions) -> str | None:
-    """What a record says that does not follow from what became of its queries; None if all does."""
+    """Difference between a record and its predictions, in words; None if they agree."""
     if len(predictions) != record.n_queries:
         return f"the record has {record.n_queries} queries, the predictions have {len(predictions)}"
     scores = predictions.episode_scores()

@@ -17,7 +17,7 @@ from bench.spec.suite import RunSpec
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A resolved run with the episodes it is scored on.
+    """A resolved run with the episodes of its score.
 
     Attributes:
         run: The resolved run.
@@ -33,7 +33,7 @@ class PlannedRun:
 
     @property
     def spec(self) -> RunSpec:
-        """What the user asked for."""
+        """The run by names, as the user wrote it."""
         return self.run.spec
 
     @property
@@ -42,7 +42,14 @@ class PlannedRun:
         return run_id(self.identity)
 
     def record(self, **result: Any) -> Record:
-        """A record of this run with the given result."""
+        """A record of this run.
+
+        Args:
+            **result: Fields of the result.
+
+        Returns:
+            The record.
+        """
         return Record(id=self.id, spec=self.spec, identity=self.identity, **result)
 
     def failed(self, error: Exception, device: str) -> Record:

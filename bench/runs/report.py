@@ -14,13 +14,17 @@ from bench.spec.suite import RunSpec
 
 
 class Reporter(Protocol):
-    """Receives progress of a call, for example to draw a bar."""
+    """Receiver of progress, for example to draw a bar."""
 
     def plan(self, total: int) -> None:
-        """Total number of runs, before the first one starts."""
+        """Set the total number of runs, before the first one starts.
+
+        Args:
+            total: The number.
+        """
 
     def encoding(self, what: str, total: int) -> Callable[[int], None]:
-        """Start of an encoding pass.
+        """Start an encoding pass.
 
         Args:
             what: Task and split.
@@ -31,18 +35,38 @@ class Reporter(Protocol):
         """
 
     def running(self, spec: RunSpec) -> None:
-        """Start of a run."""
+        """Start a run.
+
+        Args:
+            spec: The run.
+        """
 
     def done(self, record: Record) -> None:
-        """End of a run, also of one that was recorded earlier."""
+        """End a run, also one that was recorded earlier.
+
+        Args:
+            record: Its record.
+        """
 
     def problem(self, message: str) -> None:
-        """A problem that leaves other runs unharmed."""
+        """Show a problem that leaves other runs unharmed.
+
+        Args:
+            message: One line.
+        """
 
 
 @dataclass
 class Report:
-    """Records of all requested runs, and problems without a record."""
+    """Records of all requested runs, and problems without a record.
+
+    Attributes:
+        store: Store of the records.
+        reporter: Receiver of progress.
+        trackers: Receivers of records.
+        records: Records so far.
+        problems: Problems so far, one line each.
+    """
 
     store: Store
     reporter: Reporter
@@ -57,22 +81,40 @@ class Report:
         return bool(self.problems) or any(record.status == "failed" for record in self.records)
 
     def problem(self, message: str) -> None:
-        """Add a problem that leaves other runs unharmed."""
+        """Add a problem that leaves other runs unharmed.
+
+        Args:
+            message: One line.
+        """
         self.problems.append(message)
         self.reporter.problem(message)
 
     def begin(self, id_: str, spec: RunSpec) -> None:
-        """Announce the start of a run, with the id of its record."""
+        """Announce the start of a run.
+
+        Args:
+            id_: Id of its record.
+            spec: The run.
+        """
         self.reporter.running(spec)
         self._notify_trackers(lambda tracker: tracker.begin(id_, spec))
 
     def known(self, record: Record) -> None:
-        """Add a record that was finished earlier."""
+        """Add a record that was finished earlier.
+
+        Args:
+            record: The record.
+        """
         self.records.append(record)
         self.reporter.done(record)
 
     def keep(self, record: Record, predictions: QueryPredictions | None = None) -> None:
-        """Store a new record with its predictions, and pass it to reporter and trackers."""
+        """Store a new record with its predictions, and pass it to reporter and trackers.
+
+        Args:
+            record: The record.
+            predictions: Its predictions, if any.
+        """
         try:
             record = self.store.write(record, predictions)
         except StoreError as error:

@@ -1,4 +1,4 @@
-"""Signals as exceptions, so that an interrupted run can still be recorded."""
+"""Signals as exceptions, so that an interrupted run is still recorded."""
 
 import signal
 import threading
