@@ -13,6 +13,8 @@ from bench.toolkit.files import cache_folder
 
 FOLDER = "measuring"
 """Folder of the locks in the cache folder."""
+SILENT = 5.0
+"""Seconds of waiting after which a message says for what."""
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def alone(device: str, what: str, notify: Callable[[str], None]) -> Iterator[Non
     Args:
         device: Model of the device.
         what: What is measured, for processes that wait.
-        notify: Called with a message before waiting, and where no lock can be made, so that nothing is kept apart.
+        notify: Called with a message after SILENT seconds of waiting, and where no lock can be made, so that nothing is kept apart.
 
     Yields:
         Once no other process measures.
@@ -35,7 +37,7 @@ def alone(device: str, what: str, notify: Callable[[str], None]) -> Iterator[Non
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            held.acquire(timeout=0)
+            held.acquire(timeout=SILENT)
         except Timeout:
             notify(f"waiting until this is measured: {_read(holder)}")
             held.acquire()

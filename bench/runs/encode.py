@@ -78,7 +78,7 @@ class EncodeCosts:
         source: The group's encoded pools.
         worker: Where costs are measured.
         devices: Device, precision and batch size.
-        notify: Called with a message before waiting for another process that measures.
+        notify: Called with a message while another process measures.
     """
 
     source: EpisodeSource

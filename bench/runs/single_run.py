@@ -39,7 +39,7 @@ class SingleRun:
         encode: Measures the cost of encoding one episode, where it is not known.
         shared: Costs that were measured for other runs.
         stored: Whether costs of the store's records may be taken.
-        notify: Called with a message before waiting for another process that measures.
+        notify: Called with a message while another process measures.
         encode_wall_seconds: Seconds that encoding took for the run's whole group.
         provenance: Where and how the record is made.
         costs: Measured costs, as soon as they are known; an interrupted run keeps them.

@@ -14,7 +14,8 @@ def _measure(held, order):
         order.put(("first", time.monotonic()))
 
 
-def test_the_second_process_waits_and_says_for_whom(cache):
+def test_the_second_process_waits_and_says_for_whom(cache, monkeypatch):
+    monkeypatch.setattr("bench.costs.host_lock.SILENT", 0.1)
     context = multiprocessing.get_context("spawn")
     held, order = context.Event(), context.Queue()
     other = context.Process(target=_measure, args=(held, order))
