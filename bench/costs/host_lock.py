@@ -26,7 +26,7 @@ def alone(device: str, what: str, notify: Callable[[str], None]) -> Iterator[Non
     Args:
         device: Model of the device.
         what: What is measured, for processes that wait.
-        notify: Called with a message after SILENT seconds of waiting, and where no lock can be made, so that nothing is kept apart.
+        notify: Called with a message after SILENT seconds of waiting, and where no lock can be made.
 
     Yields:
         Once no other process measures.
