@@ -268,6 +268,9 @@ class Trials:
         """Scores over the episodes of all folds, adapted together; the first fold is compared with other trials.
 
         Each rung is trained from the start: a method with a limit of steps may do something after its last step.
+
+        Returns:
+            Values by objective.
         """
         if report is not None:
             for rung in RUNGS[:-1]:
@@ -284,6 +287,9 @@ class Trials:
 
     def _objectives(self, episodes: Sequence[EpisodePredictions]) -> dict[str, float]:
         """The task's metric over held-out items, and their likelihood where there are classes.
+
+        Returns:
+            Values by objective.
 
         Raises:
             NumericalError: If a prediction is not finite.

@@ -149,6 +149,9 @@ class OwnItems(Task):
     def _from_folder(self, folder: Path) -> Labelled:
         """Items of a folder of class folders; underscores in a folder's name become spaces. Hidden files are ignored.
 
+        Returns:
+            The items.
+
         Raises:
             DataError: For other files, with their number and the first few, and for a class without items.
         """
@@ -172,6 +175,9 @@ class OwnItems(Task):
 
     def _from_tables(self, name: str, files: Sequence[Path]) -> Labelled:
         """Items of tables; ``label`` holds names, or 0, 1, 2 ...
+
+        Returns:
+            The items.
 
         Raises:
             DataError: For other columns, and for labels without a name or out of range.

@@ -171,6 +171,9 @@ def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
 def _table(name: str, rows: Sequence[dict[str, Any]]) -> Dataset:
     """Texts and labels as a data set.
 
+    Returns:
+        The rows.
+
     Raises:
         DataError: If a column is missing or its values differ in type.
     """

@@ -71,7 +71,14 @@ class WikiText103(Task):
             self.stride = 512
 
     def load(self, data: Path | None) -> TaskData:
-        """The articles of both splits."""
+        """Read the articles of both splits.
+
+        Args:
+            data: Folder of local copies; None for the hub.
+
+        Returns:
+            The articles.
+        """
         splits, revision = self.source.load(data)
         support, query = (self._pool(rows) for rows in splits.values())
         return TaskData(support, query, ("text",), revision)

@@ -13,7 +13,7 @@ from bench.spec.suite import suite_paths
 from bench.spec.texts import read_names
 from tests.helpers.docs import PAGES, ROOT, commands
 
-WRITTEN = {"cosine_prototype", "my_words", "soft_prototype"}
+WRITTEN = {"cosine_prototype", "my_words", "outer_product", "soft_prototype"}
 """What the reader of a guide writes on the way."""
 
 

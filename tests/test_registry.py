@@ -116,3 +116,15 @@ def test_the_argument_of_a_backbone_is_checked_before_it_is_made():
         registry.make_backbone("efficientnet_lite0:big")
     with pytest.raises(UsageError, match="hf needs an argument: use hf:ARGUMENT, got 'hf'"):
         registry.make_backbone("hf")
+
+
+@pytest.mark.parametrize("name", registry.find("methods"))
+def test_fields_of_a_config_are_read_without_importing_the_method(name):
+    sites = {"site"} if registry.get("methods", name).sites() else set()
+    classes = [registry.method_class(each) for each in registry.names_by_site(name)]
+    assert registry.config_fields(name) == sites.union(*(method.Config.model_fields for method in classes))
+
+
+def test_fields_that_the_source_does_not_show_are_not_known(entry, module):
+    entry("methods", "made", module("made_module", "from pydantic import create_model\nPLUGIN = create_model('X')\n"))
+    assert registry.config_fields("made") is None

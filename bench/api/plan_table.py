@@ -1,4 +1,4 @@
-"""A plan: the runs of a call with their status, before anything runs."""
+"""Plan: the runs of a call with their status, before execution."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

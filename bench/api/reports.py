@@ -44,12 +44,12 @@ def compare(
     """Compare two methods of a store wherever both have scores on the same episodes.
 
     Args:
-        a: Method as the leaderboard names it, with its config in brackets where it has several rows.
-        b: Method that it is compared with.
+        a: Method by its name in the leaderboard, with its config in brackets where it has several rows.
+        b: Method to compare it with.
         store: Folder of records.
         task: Only these tasks.
         shots: Only these numbers of shots.
-        tuned: Compare the methods as a search found them.
+        tuned: Compare the tuned methods.
 
     Returns:
         Differences ``a - b`` with 95% intervals and tests, adjusted by Holm.
@@ -65,11 +65,11 @@ def compare(
 
 
 class Checked(list["Check"]):
-    """What was compared with a baseline, regressions first; a notebook shows it as a table."""
+    """Comparisons with a baseline, regressions first; a notebook shows them as a table."""
 
     @property
     def regressions(self) -> list["Check"]:
-        """What became worse."""
+        """Comparisons with a regression."""
         return [one for one in self if one.verdict == "regression"]
 
     def markdown(self) -> str:
@@ -95,7 +95,7 @@ def check(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") ->
         store: Folder of records to check.
 
     Returns:
-        Everything that was compared; ``regressions`` is empty if nothing became worse.
+        All comparisons; ``regressions`` is empty if there is none.
 
     Raises:
         StoreError: If the store has no records.
@@ -110,7 +110,7 @@ def check(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") ->
 
     before, now = Store(Path(baseline)), Store(Path(store))
     if not before.paths():
-        raise UsageError(f"the baseline {baseline} holds no records; make a baseline of the current ones with --update")
+        raise UsageError(f"the baseline {baseline} has no records; make a baseline of the current ones with --update")
     return Checked(checks(list(before), list(now), both(before, now)))
 
 
@@ -125,7 +125,7 @@ def update_baseline(baseline: str | PathLike[str], store: str | PathLike[str] = 
         Number of records of the new baseline.
 
     Raises:
-        StoreError: If the store has no records, or the disk refuses a file.
+        StoreError: If the store has no records, or a file cannot be written.
     """
     from bench.reports.check_baseline import replace
     from bench.results.store import Store

@@ -92,12 +92,12 @@ class Comparison(Sequence["Difference"]):
 
 
 class Results(Sequence["Record"]):
-    """Records of runs, and what reports make of them; a notebook shows the leaderboard.
+    """Records of runs, with reports on them; a notebook shows the leaderboard.
 
     Attributes:
         records: The records, one per run.
-        store: Folder of the store that holds them.
-        problems: Problems that made no record, one line each.
+        store: Folder of their store.
+        problems: Problems without a record, one line each.
     """
 
     def __init__(self, records: Iterable["Record"], store: str | PathLike[str], problems: Iterable[str] = ()) -> None:
@@ -117,7 +117,7 @@ class Results(Sequence["Record"]):
 
     @property
     def failed(self) -> list["Record"]:
-        """Records of runs that failed; ``reason`` says why."""
+        """Records of failed runs, with the ``reason`` in each."""
         return [record for record in self.records if record.status == "failed"]
 
     @property
@@ -146,7 +146,7 @@ class Results(Sequence["Record"]):
         """Leaderboard rows, seeds pooled, the best score first.
 
         Args:
-            break_even: Method; rows then say from how many queries on each costs less time in all than this one.
+            break_even: Method; rows then have the number of queries above which each takes less time than this one.
 
         Returns:
             One row per task, backbone, method, config and number of shots.
@@ -202,7 +202,7 @@ class Results(Sequence["Record"]):
         return _format(formats, format)(self.rows(break_even))
 
     def page(self, path: str | PathLike[str], break_even: str | None = None) -> Path:
-        """Write the leaderboard as one HTML page that needs no network.
+        """Write the leaderboard as one HTML page that works offline.
 
         Args:
             path: File to write.
@@ -234,11 +234,11 @@ class Results(Sequence["Record"]):
         """Compare two methods wherever both have scores on the same episodes.
 
         Args:
-            a: Method as the leaderboard names it, with its config in brackets where it has several rows.
-            b: Method that it is compared with.
+            a: Method by its name in the leaderboard, with its config in brackets where it has several rows.
+            b: Method to compare it with.
             task: Only these tasks.
             shots: Only these numbers of shots.
-            tuned: Compare the methods as a search found them.
+            tuned: Compare the tuned methods.
 
         Returns:
             Differences ``a - b`` with 95% intervals and tests, adjusted by Holm.

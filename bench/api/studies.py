@@ -11,7 +11,7 @@ from bench.contracts.validation import validated
 from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
-from bench.spec.names import check_plugins
+from bench.spec.names import check_fields, check_plugins
 from bench.spec.options import SweepOptions
 from bench.spec.suite import read_yaml
 from bench.toolkit.extras import import_extra
@@ -24,7 +24,7 @@ PASSED = (
     "task", "prompt", "method", "backbone", "shots", "trials", "sampler", "validation", "folds", "pruner", "episodes",
     "ways", "seed", "seconds", "precision",
 )  # fmt: skip
-"""Parameters of ``sweep`` that are fields of the study's definition as they are."""
+"""Parameters of ``sweep`` that are fields of the study's definition."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Study:
     Attributes:
         best: The best config, as ``bench.run(config=...)`` takes it from ``best.yaml``.
         folder: Folder with ``best.yaml`` and ``report.html``.
-        summary: Numbers of trials and what they were validated on, in one line.
+        summary: Numbers of trials and the validation, in one line.
         pareto: The best trial, or the Pareto set of several objectives: one line each.
         hints: Notes of the tracker.
     """
@@ -170,7 +170,7 @@ def _spec(given: Mapping[str, Any]) -> "SweepSpec":
     fields |= {"objectives": texts.objective, "set": texts.set, "space": texts.vary}
     fields = {name: value for name, value in fields.items() if value not in ([], {})}
     if given["study"] is not None:
-        # More trials or time make the same study longer; everything else is said in one place.
+        # More trials or time continue the same study; everything else belongs to the file.
         if twice := sorted(fields.keys() - {"trials", "seconds"}):
             raise UsageError(
                 f"the study {given['study']} already says {', '.join(twice)}; leave them out, or the study"
@@ -179,9 +179,12 @@ def _spec(given: Mapping[str, Any]) -> "SweepSpec":
     elif given["task"] is None or given["method"] is None:
         raise UsageError("a sweep needs a study's YAML file, or a task and a method")
     if unknown := sorted(texts.budget.keys() - {"tuning_trials"}):
-        raise UsageError(f"a sweep can be held to tuning_trials alone, got {', '.join(unknown)}; give them to a run")
+        raise UsageError(f"a sweep takes a budget of tuning_trials alone, got {', '.join(unknown)}; give them to a run")
     named = current_task(fields)
     check_plugins(*(str(named[name]) if named.get(name) else None for name in ("task", "method", "backbone")))
+    for name in ("set", "space"):
+        if isinstance(values := named.get(name), Mapping) and named.get("method"):
+            check_fields(str(named["method"]), values)
     import_extra("optuna")
     from sweeps.definition import sweep_spec
 

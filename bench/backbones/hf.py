@@ -203,6 +203,9 @@ class CausalLM(LanguageBackbone):
     def _answer_token(self, stem: str, answer: str) -> int:
         """The token of an answer after a prompt ``stem``.
 
+        Returns:
+            Its id.
+
         Raises:
             UsageError: If the answer is not a single token.
         """
@@ -276,6 +279,9 @@ class CausalLM(LanguageBackbone):
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text.
+
+        Returns:
+            ``[text]`` lists of token ids.
 
         Raises:
             DataError: If a text has no token.

@@ -1,1 +1,1 @@
-"""The command line: one file per command, each a thin layer over the Python API."""
+"""Command line: one file per command, each a thin layer on the Python API."""

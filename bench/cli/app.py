@@ -1,4 +1,4 @@
-"""The command line. Nothing heavy is imported before a command needs it: ``--help`` answers at once."""
+"""Command line. Nothing heavy is imported before a command needs it, so that ``--help`` is fast."""
 
 import os
 import sys
@@ -46,14 +46,14 @@ app.add_typer(weights.app, name="weights")
 def main() -> None:
     """Entry point: errors of the user in one line; exit code 2 for usage and 1 for failures."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Threads that spin long while they wait slow down a busy machine; those that never do, an idle one.
+    # Long spinning of waiting threads slows down a busy machine; no spinning slows down an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # A tasks.py in the current folder must not hide the project's.
     own_packages.put_first()
     try:
         app()
     except Interrupted as error:
-        typer.echo(f"bench: ended by {error}; what was finished is recorded, the same command goes on", err=True)
+        typer.echo(f"bench: ended by {error}; finished runs are recorded, the same command continues", err=True)
         sys.exit(128 + error.number)
     except UsageError as error:
         typer.echo(f"bench: {error}", err=True)

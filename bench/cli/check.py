@@ -1,4 +1,4 @@
-"""``bench check``: a gate for continuous integration."""
+"""``bench check``: regression check for continuous integration."""
 
 import os
 from pathlib import Path
@@ -16,18 +16,16 @@ def check(
     store: Annotated[
         Path, typer.Option("--store", "--current", envvar="BENCH_STORE", help="Folder of records to check.")
     ] = DEFAULT_STORE,
-    update: Annotated[
-        bool, typer.Option("--update", help="Make the current records the baseline, whatever is found.")
-    ] = False,
+    update: Annotated[bool, typer.Option("--update", help="Replace the baseline by the current records.")] = False,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML file to write.")] = None,
 ) -> None:
-    """Compare records with a baseline; exit code 1 if anything became worse (docs/statistics.md).
+    """Compare records with a baseline; exit code 1 for a regression (docs/statistics.md).
 
     The report is also added to the file that GITHUB_STEP_SUMMARY names.
     """
     if update:
         number = api.update_baseline(baseline, store)
-        typer.echo(f"{baseline} holds the {number} current records of {store} now")
+        typer.echo(f"{baseline} has the {number} current records of {store}")
         return
     found = api.check(baseline, store)
     report = found.markdown()

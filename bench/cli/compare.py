@@ -1,4 +1,4 @@
-"""``bench compare``: is one method better than another, and by how much?"""
+"""``bench compare``: differences of two methods on the same episodes."""
 
 from typing import Annotated
 
@@ -10,12 +10,12 @@ from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="Method, as the leaderboard names it.")],
-    b: Annotated[str, typer.Argument(help="Method that it is compared with.")],
+    a: Annotated[str, typer.Argument(help="Method, by its name in the leaderboard.")],
+    b: Annotated[str, typer.Argument(help="Method to compare it with.")],
     store: StoreOption = DEFAULT_STORE,
     task: OnlyTasks = None,
     shots: Annotated[list[str] | None, typer.Option(help="Only these numbers of shots: 1,5,full.")] = None,
-    tuned: Annotated[bool, typer.Option("--tuned", help="Compare the methods as a search found them.")] = False,
+    tuned: Annotated[bool, typer.Option("--tuned", help="Compare the tuned methods.")] = False,
     format_: Annotated[TextFormat, typer.Option("--format", help="Output format.")] = "table",
 ) -> None:
     """Compare two methods on the same episodes: differences A - B with intervals and tests (docs/statistics.md)."""

@@ -1,4 +1,4 @@
-"""``bench leaderboard``: everything that a store has, as a table or a page."""
+"""``bench leaderboard``: the records of a store as a table or a page."""
 
 import sys
 from pathlib import Path
@@ -19,21 +19,17 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
     task: OnlyTasks = None,
     break_even: Annotated[
-        str | None, typer.Option(help="Method: after how many queries does each other cost less time than it?")
+        str | None, typer.Option(help="Method: add the number of queries above which each other takes less time.")
     ] = None,
     wandb: Annotated[
         bool, typer.Option("--wandb", help="Log the table, plots and records to W&B too, offline without a key.")
     ] = False,
 ) -> None:
     """Print the leaderboard of a store."""
-    from bench.reports.company import ratio_warning
-
     if format_ == "html" and out is None and sys.stdout.isatty():
         raise UsageError("an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe")
     results = api.load(store).of_task(task or ())
     text = results.table(format_, break_even)
-    if break_even and (warning := ratio_warning(results.rows(break_even))):
-        typer.echo(f"bench: warning: {warning}", err=True)
     if wandb:
         from bench.reports.wandb_board import log_leaderboard
         from bench.runs.trackers import WandbTracker

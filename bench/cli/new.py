@@ -1,4 +1,4 @@
-"""``bench new``: a plugin that works, and its test, to start from."""
+"""``bench new``: a working plugin and its test from a template."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +10,12 @@ from bench.contracts.kinds import Kind
 from bench.scaffold.write import new_plugin
 
 app = typer.Typer(
-    help="Write a new method, task, backbone or metric that works, and its test.",
+    help="Write a new working method, task, backbone or metric, and its test.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-NameArgument = Annotated[str, typer.Argument(help="Its name on the command line, and its file's.")]
+NameArgument = Annotated[str, typer.Argument(help="Its name for users, and its file's.")]
 PackageOption = Annotated[
     Path | None, typer.Option(help="Folder of a package of your own, new or not; by default inside the project.")
 ]
@@ -30,7 +30,7 @@ def method(name: NameArgument, package: PackageOption = None) -> None:
 
 @app.command()
 def task(name: NameArgument, kind: KindOption = Kind.TEXT_CLASSIFICATION, package: PackageOption = None) -> None:
-    """Write a task of any kind, with a few items of its own."""
+    """Write a task of any kind, with a few items."""
     _write("tasks", name, package, f"task_{kind}")
 
 
@@ -52,7 +52,7 @@ def _write(group: registry.Group, name: str, package: Path | None, template: str
         typer.echo(f"wrote {path}")
     if written.entry_point:
         table, entry = written.entry_point
-        typer.echo(f"{written.project} is there already; add under {table}:\n{entry}")
+        typer.echo(f"{written.project} exists; add under {table}:\n{entry}")
     if package is not None:
         typer.echo(f"to install it: pip install --editable {package}")
     typer.echo(f"to test it: bench test {name}")

@@ -20,11 +20,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 FOLDER = Path("readouts")
-"""Where readouts are written unless the user says where."""
+"""Default folder of readouts."""
 
 
 class TrainingPrecision(StrEnum):
-    """Precisions that keep what is trained in float32: bfloat16 would round steps of 2e-5 away."""
+    """Precisions with float32 parameters: bfloat16 would round steps of 2e-5 away."""
 
     FLOAT32 = "32-true"
     BFLOAT16 = "bf16-mixed"
@@ -43,12 +43,12 @@ def train(
     memories: Annotated[int, typer.Option(min=1, help="Middle memories.")] = 2,
     steps: Annotated[int, typer.Option(min=0, help="Optimizer steps; 0 for one pass over the corpus.")] = 0,
     window: Annotated[int, typer.Option(min=2, help="Tokens of a window (published: 1024).")] = 256,
-    batch: Annotated[int, typer.Option(min=1, help="Windows that are learnt and predicted in a step.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = 4,
     lr: Annotated[float, typer.Option(min=0, help="Learning rate after warm-up.")] = 2e-5,
     warmup: Annotated[int, typer.Option(min=-1, help="Warm-up steps; -1 for a tenth, 500 at most.")] = -1,
     alpha: Annotated[float, typer.Option(min=0, max=4, help="Cut-off of the solve, as in faast@hidden_states.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of order and dropout.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint, if any.")] = False,
     every: Annotated[int, typer.Option("--checkpoint-every", min=1, help="Steps between checkpoints.")] = 50,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     precision: Annotated[
@@ -57,7 +57,7 @@ def train(
     data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
     logger: LoggerOption = "wandb",
 ) -> None:
-    """Train the readouts of middle memories while the backbone stays as it is."""
+    """Train the readouts of middle memories with a frozen backbone."""
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.readouts.corpus import read_corpus
     from bench.readouts.session import Session
@@ -85,7 +85,7 @@ def train(
     some = max(1, total // 10)
     before, after = (sum(part) / len(part) for part in (done.losses[:some], done.losses[-some:]))
     typer.echo(f"loss {before:.4f} over the first {some} steps, {after:.4f} over the last; {done.seconds:.0f} seconds")
-    _tell(done.out)
+    _print_usage(done.out)
 
 
 @app.command("import")
@@ -93,7 +93,7 @@ def import_(
     source: Annotated[str, typer.Argument(help="Id of the hub, folder or .safetensors file of a released checkpoint.")],
     out: OutOption = None,
 ) -> None:
-    """Take the readouts out of a released checkpoint."""
+    """Import the readouts of a released checkpoint."""
     from bench.readouts.files import released_readouts
     from bench.toolkit.readout_files import prepare_file, write_readouts
 
@@ -102,7 +102,7 @@ def import_(
     readouts = released_readouts(source)
     write_readouts(target, readouts, {"source": source})
     typer.echo(f"{len(readouts)} memories of a model {readouts[0].out.shape[0]} wide")
-    _tell(target)
+    _print_usage(target)
 
 
 @contextmanager
@@ -131,9 +131,9 @@ def _logging(session: "Session", trackers: tuple[LightningTracker, ...]) -> Iter
 
 
 def _named(source: str) -> Path:
-    """The default file of a backbone or checkpoint: by the last part of its name."""
+    """The default file of a backbone or checkpoint, by the last part of its name."""
     return FOLDER / f"{source.replace(':', '/').rstrip('/').rpartition('/')[2]}.safetensors"
 
 
-def _tell(out: Path) -> None:
+def _print_usage(out: Path) -> None:
     typer.echo(f"wrote {out}; to use it: --set faast@hidden_states.readouts={out}")

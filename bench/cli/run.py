@@ -42,7 +42,7 @@ def run(
         typer.Option(help="METHOD[:AXIS,AXIS]: use this method's measured cost as the budget of all others."),
     ] = None,
     config: Annotated[
-        list[Path] | None, typer.Option(help="best.yaml of a sweep: a method with its config; may be repeated.")
+        list[Path] | None, typer.Option(help="best.yaml of a sweep: a method with its config; repeatable.")
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Published values of methods' fields, such as 'published'.")
@@ -61,15 +61,12 @@ def run(
     workers: Annotated[int, typer.Option(min=0, help="Processes that read and decode data.")] = 0,
     data: DataOption = None,
     store: StoreOption = DEFAULT_STORE,
-    force: Annotated[bool, typer.Option("--force", help="Run again what is recorded.")] = False,
-    remeasure: Annotated[
-        bool, typer.Option("--remeasure", help="Measure costs again that were measured in company; scores stay.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and run nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run recorded runs again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without running anything.")] = False,
     measure_in: Annotated[
         MeasureIn,
         typer.Option(
-            help="Measure costs in a fresh process per episode, or in this one: starts sooner, memory is rough."
+            help="Measure costs in a fresh process per episode, or in this one: faster start, approximate memory."
         ),
     ] = "subprocess",
     logger: LoggerOption = "wandb",
@@ -93,6 +90,6 @@ def run(
 
         Console(width=None if sys.stdout.isatty() else 240).print(table(results.rows()))
     if not results.measured and not results.problems:
-        typer.echo("bench: nothing was measured; the table says why", err=True)
+        typer.echo("bench: nothing was measured; the table has the reasons", err=True)
     if results.failed or results.problems or not results.measured:
         raise typer.Exit(1)

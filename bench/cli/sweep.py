@@ -1,4 +1,4 @@
-"""``bench sweep``: look for the best config of a method on support data."""
+"""``bench sweep``: search for the best config of a method on support data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from bench.cli.options import LISTED, DataOption, LoggerOption
 
 def sweep(
     study: Annotated[Path | None, typer.Argument(help="YAML file of a study; or use --task and --method.")] = None,
-    task: Annotated[str | None, typer.Option(help="Task, whose support pool alone is read.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task; only its support pool is used.")] = None,
     method: Annotated[str | None, typer.Option(help="Method.")] = None,
     prompt: Annotated[
         str | None,

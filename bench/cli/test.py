@@ -33,7 +33,7 @@ def run_contract(
     if find_spec("pytest") is None:
         raise UsageError("bench test needs pytest, which is not installed; pip install pytest")
     folder = [] if data is None else [str(data.resolve())]
-    # A process for each suite: what a plugin does to its process reaches no other, and nothing heavy is imported here.
+    # A process for each suite: side effects of a plugin stay in it, and nothing heavy is imported here.
     commands = [[sys.executable, "-m", "bench.testing", group, plugin, *folder] for group in groups]
     codes = [subprocess.run(command, check=False).returncode for command in commands]
     raise typer.Exit(USAGE if USAGE in codes else int(any(codes)))

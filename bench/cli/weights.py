@@ -1,4 +1,4 @@
-"""``bench weights``: the embedded weights, and their installation."""
+"""``bench weights``: list and installation of the embedded weights."""
 
 from typing import Annotated
 

@@ -4,6 +4,7 @@ A plugin is a module with a ``PLUGIN`` class. Names are listed without importing
 ``bench --help`` stay fast.
 """
 
+from bench.registry.config_fields import config_fields
 from bench.registry.finding import (
     FOLDERS,
     Group,
@@ -41,6 +42,7 @@ __all__ = [
     "ResolvedMethod",
     "backbone_argument",
     "backbone_class",
+    "config_fields",
     "find",
     "get",
     "make_backbone",

@@ -25,9 +25,7 @@ def summary(checks: Sequence[Check]) -> str:
     counts = Counter(check.verdict for check in checks)
     worse = counts["regression"]
     regressions = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
-    company = sum(check.company for check in checks)
-    warning = f"; warning: {company} of times measured in company" if company else ""
-    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new{warning}"
+    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new"
 
 
 def _table(checks: Sequence[Check]) -> str:

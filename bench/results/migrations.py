@@ -54,6 +54,9 @@ def _to_4(record: dict[str, Any]) -> dict[str, Any]:
 
     The identity, whose hash is the record's id, is unchanged: it names no protocol, which makes the record one of
     protocol 1.
+
+    Returns:
+        The record of version 4.
     """
     spec = current_task(renamed_keys(record["spec"]))
     default = Site.FEATURES if _has_classes(record) else Site.HIDDEN_STATES

@@ -232,6 +232,9 @@ class Store:
     def __iter__(self) -> Iterator[Record]:
         """All records, by id.
 
+        Yields:
+            One record after another.
+
         Raises:
             StoreError: If there is none, or a damaged one.
         """

@@ -99,8 +99,12 @@ def _title(name: str) -> str:
 def _write(wanted: dict[Path, str], **words: str) -> list[Path]:
     """Write templates to paths.
 
+    Returns:
+        The paths.
+
     Raises:
         UsageError: If a file exists; nothing is written then.
+        StoreError: If a file cannot be written.
     """
     if there := [path for path in wanted if path.exists()]:
         raise UsageError(f"{there[0]} is there already; take another name or remove it")

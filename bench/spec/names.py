@@ -1,7 +1,9 @@
 """Checks of the names in a block without an import of plugins, so that a wrong name is reported at once."""
 
+from collections.abc import Iterable
+
 from bench import registry
-from bench.contracts.errors import did_you_mean
+from bench.contracts.errors import UsageError, did_you_mean, suggestion
 from bench.spec.budget import budget_grid, parse_match
 from bench.spec.presets import preset
 from bench.spec.suite import Block
@@ -26,17 +28,33 @@ def check_plugins(task: str | None, method: str | None, backbone: str | None) ->
         registry.get("backbones", backbone.partition(":")[0])
 
 
+def check_fields(method: str, fields: Iterable[str]) -> None:
+    """Check names of config fields without importing the method; their values are checked later.
+
+    Args:
+        method: Name of a method, ``NAME`` or ``NAME@SITE``.
+        fields: Names of fields, of any of its sites.
+
+    Raises:
+        UsageError: For an unknown field, with the closest known one.
+    """
+    base, _ = registry.method_name(method)
+    known = registry.config_fields(base)
+    for field in fields:
+        # A site of a method without a choice of them has an error of its own, where the method is resolved.
+        if known is not None and registry.OLD_FIELDS.get(field, field) not in known | {"site"}:
+            raise UsageError(f"method {base} has no field {field!r}; {suggestion(field, known)}")
+
+
 def check_names(block: Block) -> None:
     """Check all names of a block without importing a plugin.
-
-    Fields of methods are checked later: they need the method's class.
 
     Args:
         block: Part of a suite.
 
     Raises:
-        UsageError: For an unknown task, method, backbone, preset or axis, with the closest known name; for fields of a
-            method that is not among the block's; for an impossible budget.
+        UsageError: For an unknown task, method, backbone, preset, axis or field, with the closest known name; for
+            fields of a method that is not among the block's; for an impossible budget.
     """
     for method in block.methods:
         check_plugins(block.task, method, block.backbone)
@@ -50,3 +68,4 @@ def check_names(block: Block) -> None:
     for method in block.set:
         if registry.method_name(method)[0] not in {registry.method_name(name)[0] for name in names}:
             raise did_you_mean("this block's methods", method, names)
+        check_fields(method, block.set[method])

@@ -1,4 +1,4 @@
-"""Options of a call, from the command line or Python, as a suite whose names are checked."""
+"""Options of a call, from the command line or Python, as a suite with checked names."""
 
 from collections.abc import Mapping
 from os import PathLike, fspath
@@ -20,11 +20,11 @@ def _paths(value: Any) -> Any:
 
 
 class RunOptions(Grid):
-    """The options by which ``bench run`` and ``bench.run`` describe runs: those of a suite's block, for several tasks.
+    """Options that describe the runs of ``bench run`` and ``bench.run``: those of a suite's block, for several tasks.
 
     Attributes:
         task: Names of tasks; each becomes a block.
-        config: Files that ``bench sweep`` wrote, each a method with its config.
+        config: Files from ``bench sweep``, each a method with its config.
     """
 
     task: Names = Field(default=[])
@@ -34,8 +34,11 @@ class RunOptions(Grid):
     def blocks(self) -> list[Block]:
         """One block per task.
 
+        Returns:
+            The blocks.
+
         Raises:
-            UsageError: Without a task or a method; for a file that holds no config, and for a config that ``set`` also
+            UsageError: Without a task or a method; for a file without a config, and for a config that ``set`` also
                 changes.
         """
         found = read_configs(self.config)
@@ -55,11 +58,11 @@ class RunOptions(Grid):
 
 
 class SweepOptions(BaseModel):
-    """The options of ``bench sweep`` and ``bench.sweep`` that may be given as text.
+    """Options of ``bench sweep`` and ``bench.sweep`` that may be text.
 
     Attributes:
         objective: Objectives, the first of which decides.
-        set: Fields that keep a value.
+        set: Fields with a fixed value.
         vary: Fields to vary, with their ranges.
         budget: Limits by axis.
     """

@@ -138,5 +138,12 @@ class ChatTask(Task):
         self.separator = END
 
     def load(self, data: Path | None) -> TaskData:
-        """The data of the plain task as a chat."""
+        """Load the plain task and put its prompts into turns of a chat.
+
+        Args:
+            data: Folder of local copies; None for the task's own source.
+
+        Returns:
+            The data as a chat.
+        """
         return chat_data(self.plain.load(data), self.system_message)

@@ -94,6 +94,9 @@ def decoded(batch: dict[str, list[dict[str, Any]]]) -> dict[str, list[Image.Imag
 def _open(source: io.BytesIO | str, name: str) -> Image.Image:
     """Decode an image and rotate it by its EXIF orientation.
 
+    Returns:
+        The image.
+
     Raises:
         DataError: If it is unreadable.
     """

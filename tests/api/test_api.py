@@ -57,6 +57,8 @@ def test_importing_the_package_imports_nothing_heavy():
         ({"task": "digits", "method": "knn", "backbone": "efficientnet"}, "did you mean 'efficientnet_lite0'?"),
         ({"task": "digits", "method": "knn", "preset": "publishd"}, "did you mean 'published'?"),
         ({"task": "digits", "method": "knn", "set": {"kn": {"k": 1}}}, "this block's methods has no 'kn'"),
+        ({"task": "digits", "method": "knn", "set": {"knn": {"kk": 1}}}, "knn has no field 'kk'; did you mean 'k'?"),
+        ({"task": "digits", "method": "ridge_lm", "set": {"ridge_lm": {"x": 1}}}, "ridge has no field 'x'; known: "),
         ({"suite": "quickstrt"}, "suites has no 'quickstrt'; did you mean 'quickstart'?"),
         ({"task": "digits", "method": "knn", "logger": "wandbb"}, "did you mean 'wandb'?"),
     ],

@@ -52,7 +52,7 @@ def test_images_shared_out_to_cores_give_what_one_pass_gives(
 
 @torch.no_grad()
 def test_the_weights_stand_where_they_were_trained_to(backbone: EfficientNetLite0) -> None:
-    """A drawn orange disc on green is told from noise only if all layers have their own weights."""
+    """A drawn orange disc on green is recognised only if all layers have their own weights."""
     rows, columns = np.mgrid[0:256, 0:256]
     disc = np.where((rows - 128) ** 2 + (columns - 128) ** 2 < 70**2, 1.0, 0.0)[..., None]
     picture = disc * np.array([255, 140, 0]) + (1 - disc) * np.array([30, 90, 30])

@@ -153,10 +153,10 @@ def test_a_tags_weights_come_from_the_hub(files: list[str], tmp_path: Path, monk
             save_model(model, str(tmp_path / name))
         else:
             torch.save(model.state_dict(), tmp_path / name)
-    asked = []
+    requested = []
 
     def snapshot(repository: str, **options: Any) -> str:
-        asked.append((repository, *options["allow_patterns"]))
+        requested.append((repository, *options["allow_patterns"]))
         return str(tmp_path)
 
     monkeypatch.setattr("bench.toolkit.sources.HfApi.repo_info", lambda *_, **__: None)
@@ -164,7 +164,7 @@ def test_a_tags_weights_come_from_the_hub(files: list[str], tmp_path: Path, monk
     backbone = PLUGIN("tiny-vit/mine").eval()
     batch = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(backbone.encode(batch).keys, normalize(model.visual(batch), dim=-1))
-    assert asked[-1] == ("someone/tiny", files[0])
+    assert requested[-1] == ("someone/tiny", files[0])
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ COLUMNS = {
 
 @pytest.fixture
 def clean(tmp_path, monkeypatch):
-    """A folder to work in, without the settings of whoever runs the tests."""
+    """A folder to work in, without the settings of the person who runs the tests."""
     for name in ("BENCH_DATA", "BENCH_STORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
@@ -392,7 +392,7 @@ def test_a_run_that_is_ended_is_recorded_and_goes_on(bench, outside, clean, outs
     # Another signal, in one process: tests/costs/test_worker.py.
     code, err = interrupted(clean, outside_site, signal.SIGINT)
     assert code == 128 + signal.SIGINT, err
-    assert "bench: ended by SIGINT; what was finished is recorded, the same command goes on" in err
+    assert "bench: ended by SIGINT; finished runs are recorded, the same command continues" in err
     records = {
         one["spec"]["method"]: one for one in (json.loads(path.read_text()) for path in clean.glob("runs/*.json"))
     }

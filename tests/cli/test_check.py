@@ -51,9 +51,9 @@ def test_update_makes_the_current_records_the_baseline(check, tmp_path):
     fill(tmp_path / "runs", 1)
     code, _, err = check()
     assert code == 2
-    assert err == "bench: the baseline baseline holds no records; make a baseline of the current ones with --update\n"
+    assert err == "bench: the baseline baseline has no records; make a baseline of the current ones with --update\n"
     code, out, _ = check("--update")
-    assert (code, out) == (0, "baseline holds the 18 current records of runs now\n")
+    assert (code, out) == (0, "baseline has the 18 current records of runs\n")
     assert check()[0] == 0
     # An older baseline goes, with the predictions that belonged to it.
     fill(tmp_path / "now", 2, worse=("closed", 0.1), tasks="t")

@@ -59,7 +59,7 @@ def test_a_record_edited_by_hand_is_found(records, store, changes, message):
     assert out.endswith("2 records, 1 problem\n")
 
 
-def test_every_problem_is_told(records, store):
+def test_every_problem_is_reported(records, store):
     fill(store.root, tasks="t")
     files = sorted((store.root / "predictions").iterdir())
     files[0].unlink()
@@ -102,7 +102,7 @@ def test_prune_takes_what_nothing_names(records, store):
     assert records("prune")[1] == "0 files deleted\n"
 
 
-def test_prune_takes_older_versions_and_failures_when_asked(records, store):
+def test_prune_takes_older_versions_and_failures_on_request(records, store):
     old = crowded(store)
     out = records("prune", "--superseded", "--failed")[1]
     assert f"{old.id}.json: superseded by a later version" in out

@@ -26,7 +26,7 @@ def pool(sizes, rng):
 
 
 def task_data(support, query, seed=0):
-    """Pools with so many items of each class, in no order."""
+    """Pools with the given numbers of items of each class, in random order."""
     rng = np.random.default_rng(seed)
     return TaskData(pool(support, rng), pool(query, rng), tuple(f"c{i}" for i in range(len(support))), "1")
 
@@ -42,7 +42,7 @@ def problems(draw_from):
     sizes = st.lists(st.integers(1, 9), min_size=n_classes, max_size=n_classes)
     support, query = draw_from(sizes), draw_from(sizes)
     data = task_data(support, query, seed=draw_from(st.integers(0, 3)))
-    asked = EpisodeSpec(
+    requested = EpisodeSpec(
         task=draw_from(st.sampled_from(["digits", "lexicon"])),
         seed=draw_from(st.integers(0, 2**31)),
         episodes=draw_from(st.integers(1, 4)),
@@ -50,18 +50,18 @@ def problems(draw_from):
         queries=draw_from(st.none() | st.integers(1, min(query))),
         ways=draw_from(st.none() | st.integers(2, n_classes)),
     )
-    return data, asked
+    return data, requested
 
 
 @settings(max_examples=100, deadline=None)
 @given(problems())
 def test_every_draw_is_balanced_and_honest(problem):
-    data, asked = problem
-    episodes = draw_episodes(data, asked)
-    ways = asked.ways or len(data.classes)
-    assert len(episodes) == asked.episodes
-    assert episodes.classes.shape == (asked.episodes, ways)
-    for split, pool, number in (("support", data.support, asked.shots), ("query", data.query, asked.queries)):
+    data, requested = problem
+    episodes = draw_episodes(data, requested)
+    ways = requested.ways or len(data.classes)
+    assert len(episodes) == requested.episodes
+    assert episodes.classes.shape == (requested.episodes, ways)
+    for split, pool, number in (("support", data.support, requested.shots), ("query", data.query, requested.queries)):
         positions, labels = getattr(episodes, split), getattr(episodes, f"{split}_labels")
         assert positions.shape == labels.shape
         for classes, row, row_labels in zip(episodes.classes, positions, labels, strict=True):
@@ -80,10 +80,10 @@ def test_every_draw_is_balanced_and_honest(problem):
 @settings(max_examples=50, deadline=None)
 @given(problems(), st.data())
 def test_fewer_shots_are_the_beginning_of_more_against_the_same_queries(problem, data):
-    loaded, asked = problem
+    loaded, requested = problem
     most = int(np.bincount(loaded.support.labels).min())
     few = data.draw(st.integers(0, most))
-    small, large = (draw_episodes(loaded, replace(asked, shots=n)) for n in (few, most))
+    small, large = (draw_episodes(loaded, replace(requested, shots=n)) for n in (few, most))
     np.testing.assert_array_equal(small.classes, large.classes)
     np.testing.assert_array_equal(small.query, large.query)
     np.testing.assert_array_equal(small.query_labels, large.query_labels)
@@ -97,9 +97,9 @@ def test_fewer_shots_are_the_beginning_of_more_against_the_same_queries(problem,
 @settings(max_examples=50, deadline=None)
 @given(problems())
 def test_an_episode_depends_on_its_own_number_only(problem):
-    data, asked = problem
-    together = draw_episodes(data, replace(asked, episodes=4))
-    alone = draw_episodes(data, replace(asked, episodes=1))
+    data, requested = problem
+    together = draw_episodes(data, replace(requested, episodes=4))
+    alone = draw_episodes(data, replace(requested, episodes=1))
     np.testing.assert_array_equal(together.classes[0], alone.classes[0])
     for split in ("support", "query"):
         row, wide = getattr(alone, split)[0], getattr(together, split)[0]

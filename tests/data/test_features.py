@@ -44,12 +44,12 @@ def test_what_is_missing_is_the_rest_of_the_union(tmp_path):
     cache = FeatureCache(tmp_path, IDENTITY)
     save(cache, [1, 3])
     loaded = cache.load("support", 10)
-    asked = np.array([[5, 3, -1], [1, 5, 8]])
-    assert loaded.missing(asked).tolist() == [5, 8]
+    requested = np.array([[5, 3, -1], [1, 5, 8]])
+    assert loaded.missing(requested).tolist() == [5, 8]
     assert cache.load("support", 10).missing(np.array([1, 3])).size == 0
     loaded.add(np.array([5, 8]), features([5, 8]))
-    assert loaded.missing(asked).size == 0
-    assert torch.equal(loaded.gather(asked)[0][0, 0], features([5]).keys[0])
+    assert loaded.missing(requested).size == 0
+    assert torch.equal(loaded.gather(requested)[0][0, 0], features([5]).keys[0])
 
 
 def test_an_item_that_comes_twice_keeps_its_first_features(tmp_path):

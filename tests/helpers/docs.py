@@ -5,16 +5,31 @@ import re
 from tests.helpers.places import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SHELLS = {"", "sh", "bash", "console"}
+"""Languages of code blocks with commands."""
+
+
+def split(text):
+    """Code blocks of a page as pairs of language and lines, and the text outside of them."""
+    blocks, outside, block = [], [], None
+    for line in text.splitlines():
+        if line.startswith("```"):
+            block = None if block else (line.removeprefix("```").strip(), [])
+            blocks += [block] if block else []
+        else:
+            (block[1] if block else outside).append(line)
+    return blocks, " ".join(outside)
 
 
 def commands(page):
-    """Each line of a code block, or word in a table, that is a command of ours."""
-    text = page.read_text(encoding="utf-8")
+    """Each line of a code block, or word in the text, that is a command of ours, in the order of the page's blocks."""
+    blocks, outside = split(page.read_text(encoding="utf-8"))
+    lines = [line for language, block in blocks if language in SHELLS for line in block]
     # In running text, a command without options is a name.
-    found = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```|`(bench [^`]+ --[^`]+)`", text, re.MULTILINE | re.DOTALL)
-    for line in (line for block, word in found for line in (block or word.replace("\n", " ")).splitlines()):
+    lines += re.findall(r"`(bench [^`]+ --[^`]+)`", outside)
+    for line in lines:
         # In a transcript, what is typed stands behind a prompt.
-        words = line.partition("#")[0].strip().removeprefix("$ ")
+        words = " ".join(line.partition("#")[0].removeprefix("$ ").split())
         # Ellipses, alternatives and optional parts are for the reader.
         if words.startswith("bench ") and not re.search(r"[|\[\]…]|\.\.\.|\bMETHOD\b|\bNAME\b|PLUGIN|SUITE", words):
             yield words

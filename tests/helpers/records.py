@@ -63,7 +63,7 @@ def made(spec=None, code="1", finished="2026-01-01T00:00:00+00:00", **changes):
 
 
 def costing(adapt_seconds, peak_memory_mb=7.0, query_seconds=0.0003):
-    """Costs that adapt in so many seconds and encode nothing."""
+    """Costs of a method that adapts in the given seconds and encodes nothing."""
     stages = {
         "encode": StageCosts(),
         "adapt": StageCosts(seconds=adapt_seconds, peak_memory_mb=peak_memory_mb),

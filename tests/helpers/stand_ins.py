@@ -14,7 +14,7 @@ from bench.contracts import Kind, Pool, Protocol, TaskData
 from bench.testing.doubles import NetworkBackbone
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 
-WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "told", "well", "by", "few", "at", "sea")
+WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "spun", "well", "by", "few", "at", "sea")
 PER_CLASS = 22
 """Items of a class in each pool; the documentation asks for 20 shots at most."""
 

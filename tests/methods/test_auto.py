@@ -22,8 +22,8 @@ def as_query(given: Problem, item: int) -> Problem:
     """The problem of answering one support item with the others."""
     mask = given.support.mask.clone()
     mask[:, item] = False
-    asked = columns(given.support, slice(item, item + 1))
-    fields = {name: getattr(asked, name) for name in ("keys", "prior", "mask", "classes", "inputs")}
+    requested = columns(given.support, slice(item, item + 1))
+    fields = {name: getattr(requested, name) for name in ("keys", "prior", "mask", "classes", "inputs")}
     return replace(given, support=masked(given.support, mask), query=replace(given.query, **fields))
 
 

@@ -48,12 +48,12 @@ def made(name: str, backbone: CausalLM, kind: Kind, n_way: int = 1) -> Any:
     return cls(cls.Config(**config), backbone, problem_shape(kind, n_way))
 
 
-def modelled(name: str, backbone: CausalLM, learnt: list[str], asked: list[str]) -> Tensor:
+def modelled(name: str, backbone: CausalLM, learnt: list[str], requested: list[str]) -> Tensor:
     """``[text, 2]``, see Method.predict."""
     method = made(name, backbone, Kind.LANGUAGE_MODELLING)
     adapt(method, support(learnt))
     with torch.no_grad():
-        found: Tensor = method.predict(query(asked))[0]
+        found: Tensor = method.predict(query(requested))[0]
     return found
 
 

@@ -10,7 +10,7 @@ from methods._held_out import MOST_PER_CLASS, Sample, draws, n_held_out
 
 
 def held_positions(given: Problem, parts: int = 5, items_at_once: int | None = None) -> list[list[int]]:
-    """Positions of the items that would be held out, told by their keys, in each episode."""
+    """Positions of the items that would be held out in each episode, found by their keys."""
     support, n_way = given.support, given.shape.n_way
     step = items_at_once or support.mask.shape[1]
     kept: list[Sample] = []

@@ -1,4 +1,4 @@
-"""In-context learning: order of demonstrations, what is dropped, and what is asked of the model."""
+"""In-context learning: order of demonstrations, dropped demonstrations, and calls of the model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -151,8 +151,8 @@ def translator(decoder: CausalLM, shots: int) -> InContext:
 
 
 @pytest.fixture
-def asked(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int]]:
-    """What the decoder was asked to go on from, and for how long."""
+def requested(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int]]:
+    """Prompts and lengths of all calls of the decoder's generation."""
     found: list[tuple[list[str], int]] = []
     generate = decoder.generate
 
@@ -164,11 +164,11 @@ def asked(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list
     return found
 
 
-def test_translations_follow_the_demonstrations(decoder: CausalLM, asked: list[tuple[list[str], int]]) -> None:
+def test_translations_follow_the_demonstrations(decoder: CausalLM, requested: list[tuple[list[str], int]]) -> None:
     queries = ["Word: happy\nIn German:", "Word: a longer one\nIn German:"]
     method = translator(decoder, 2)
     written = method.predict(texts.query(queries))
-    ((given, longest),) = asked
+    ((given, longest),) = requested
     order = [source + target + "\n" for source, target in zip(SOURCES[:2], TARGETS[:2], strict=True)]
     contexts = ["".join(order), "".join(reversed(order))]
     assert [text.removesuffix(query) for text, query in zip(given, queries, strict=True)] in [[c, c] for c in contexts]
@@ -177,7 +177,7 @@ def test_translations_follow_the_demonstrations(decoder: CausalLM, asked: list[t
     assert method.notes == {"demonstrations_kept": 2, "demonstrations_dropped": 0}
 
 
-def test_translation_leaves_room_for_the_answer(decoder: CausalLM, asked: list[tuple[list[str], int]]) -> None:
+def test_translation_leaves_room_for_the_answer(decoder: CausalLM, requested: list[tuple[list[str], int]]) -> None:
     def room(query: str) -> int:
         return 128 - LONGEST - decoder.count_tokens([query])[0]
 
@@ -189,8 +189,8 @@ def test_translation_leaves_room_for_the_answer(decoder: CausalLM, asked: list[t
         method = translator(decoder, 1)
         method.predict(texts.query([text]))
         assert method.notes == {"demonstrations_kept": kept, "demonstrations_dropped": 1 - kept}
-    assert asked[0][0][0].endswith("\n" + query)
-    assert asked[1][0] == [query + "xx"]
+    assert requested[0][0][0].endswith("\n" + query)
+    assert requested[1][0] == [query + "xx"]
     with pytest.raises(DataError, match="128 tokens"):
         translator(decoder, 1).predict(texts.query(["x" * 125]))
 

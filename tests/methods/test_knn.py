@@ -32,7 +32,7 @@ def vote(labels: list[int], k: int, n_way: int = 3) -> int:
         ([0, 1, 1, 1], 3, 1),
         # One example per class: only the nearest votes, whatever k is.
         ([2, 0, 1], 10, 2),
-        # Two at most per class: the third and fourth neighbour are not asked.
+        # Two at most per class: the third and fourth neighbour do not vote.
         ([1, 0, 2, 2], 10, 1),
     ],
 )

@@ -131,7 +131,7 @@ def test_what_is_adapted_depends_on_the_network() -> None:
         targets(CosineBackbone())
 
 
-def test_gradients_are_clipped_whoever_makes_them() -> None:
+def test_gradients_are_clipped_for_any_optimizer_step() -> None:
     steps = []
     for with_closure in (False, True):
         parameter = nn.Parameter(torch.zeros(2))

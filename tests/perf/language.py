@@ -28,7 +28,7 @@ def model() -> Any:
 
 
 def texts(count: int, characters: int) -> list[str]:
-    """The beginnings of so many topics of Python's own documentation, of different lengths."""
+    """The beginnings of topics of Python's own documentation, of different lengths."""
     found = [text for _, text in sorted(topics.items()) if len(text) >= characters]
     return [text[: characters // (1 + number % 3)] for number, text in enumerate(found[:count])]
 
@@ -61,22 +61,22 @@ def shared_demonstrations(shots: int = 16, queries: int = 32, alone: int = 4) ->
     words = [name for name in sorted(topics) if name.isalpha()]
     prompts = [f"Word: {word.lower()}\nSentiment:" for word in words[: shots + queries]]
     context = "".join(f"{prompt}{ANSWERS[number % 2]}\n" for number, prompt in enumerate(prompts[:shots]))
-    asked = prompts[shots:]
+    requested = prompts[shots:]
 
     def one_by_one() -> Tensor:
-        return torch.cat([backbone.loglikelihood(context, [prompt], ANSWERS) for prompt in asked[:alone]])
+        return torch.cat([backbone.loglikelihood(context, [prompt], ANSWERS) for prompt in requested[:alone]])
 
     def error() -> float:
-        together = backbone.loglikelihood(context, asked, ANSWERS)[:alone]
+        together = backbone.loglikelihood(context, requested, ANSWERS)[:alone]
         return float((together - one_by_one()).abs().max())
 
     return Case(
-        what=f"in-context learning, {shots} demonstrations shared by {len(asked)} queries",
+        what=f"in-context learning, {shots} demonstrations shared by {len(requested)} queries",
         against=f"reading them again for each query ({alone} of them timed)",
         promise=5,
-        ours=lambda: backbone.loglikelihood(context, asked, ANSWERS),
+        ours=lambda: backbone.loglikelihood(context, requested, ANSWERS),
         other=one_by_one,
-        other_share=alone / len(asked),
+        other_share=alone / len(requested),
         error=error,
         error_of="the log-probabilities one by one (absolute)",
     )

@@ -45,19 +45,19 @@ def test_of_a_repository_only_files_with_readouts_are_fetched(tmp_path: Path, mo
     save_file(wanted, tmp_path / "model-00002.safetensors")
     placed = {name: f"model-0000{2 if name in wanted else 1}.safetensors" for name in tensors}
     (tmp_path / files.INDEX).write_text(json.dumps({"weight_map": placed}))
-    asked: list[tuple[str, ...]] = []
+    requested: list[tuple[str, ...]] = []
 
     def fetch(repository: str, kind: str, revision: str, patterns: tuple[str, ...]) -> Path:
         assert (repository, kind) == ("gshbao/faast-gpt2-xl", "model")
-        asked.append(patterns)
+        requested.append(patterns)
         return tmp_path
 
     monkeypatch.setattr(files, "hub_folder", fetch)
     assert len(released_readouts("gshbao/faast-gpt2-xl")) == 1
-    assert asked == [(files.INDEX,), ("model-00002.safetensors",)]
+    assert requested == [(files.INDEX,), ("model-00002.safetensors",)]
     (tmp_path / files.INDEX).unlink()
     released_readouts("gshbao/faast-gpt2-xl")
-    assert asked[-1] == ("*.safetensors",)
+    assert requested[-1] == ("*.safetensors",)
 
 
 @pytest.mark.parametrize(

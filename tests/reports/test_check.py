@@ -42,7 +42,7 @@ def test_a_fifth_more_time_is_found_each_time(baseline, tmp_path):
         assert set(found(baseline, now)) == {("t probe 5 shots", "adapt"), ("u probe 5 shots", "adapt")}
 
 
-def test_what_became_better_is_told_and_is_no_regression(baseline, tmp_path):
+def test_an_improvement_is_reported_and_is_no_regression(baseline, tmp_path):
     now = fill(tmp_path / "now", 1, slower=("probe", 0.5))
     assert found(baseline, now) == {}
     assert set(found(baseline, now, "better")) == {("t probe 5 shots", "adapt"), ("u probe 5 shots", "adapt")}
@@ -58,7 +58,7 @@ def test_runs_that_are_missing_or_fail_are_regressions(baseline, tmp_path):
     assert found(now, now) == {}
 
 
-def test_new_runs_are_told(baseline, tmp_path):
+def test_new_runs_are_reported(baseline, tmp_path):
     assert set(found(baseline, fill(tmp_path / "now", 1, tasks="tuv"), "new")) == {
         (f"v {method} 5 shots", "run") for method in ("closed", "probe", "memory")
     }

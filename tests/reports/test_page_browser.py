@@ -26,15 +26,15 @@ CONTRAST = """() => {
     }
   };
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const told = {};
+  const weak = {};
   while (walker.nextNode()) {
     const node = walker.currentNode.parentElement;
     if (!walker.currentNode.data.trim() || !node.checkVisibility() || node.closest("svg")) continue;
     const pair = [parse(getComputedStyle(node).color), behind(node)].map(luminance);
     const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-    if (ratio < 4.5) told[node.className || node.tagName] = ratio;
+    if (ratio < 4.5) weak[node.className || node.tagName] = ratio;
   }
-  return told;
+  return weak;
 }"""
 """Elements whose text stands out less from what is behind it than WCAG AA asks for."""
 
@@ -48,14 +48,14 @@ def browser():
 @pytest.fixture
 def visit(browser, tmp_path):
     """Opens a page of some records; in the end nothing was requested but its file, and the console is empty."""
-    contexts, asked, said = [], [], []
+    contexts, requested, said = [], [], []
 
     def visit(records, **options):
         path = tmp_path / f"{len(contexts)}.html"
         path.write_text(made_page(records), encoding="utf-8")
         contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options))
         page = contexts[-1].new_page()
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(path.as_uri())
@@ -65,7 +65,7 @@ def visit(browser, tmp_path):
     yield visit
     for context in contexts:
         context.close()
-    assert asked == [(tmp_path / f"{index}.html").as_uri() for index in range(len(contexts))]
+    assert requested == [(tmp_path / f"{index}.html").as_uri() for index in range(len(contexts))]
     assert said == []
 
 

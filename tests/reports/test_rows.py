@@ -46,11 +46,11 @@ def test_scores_of_an_older_version_are_not_pooled_with_the_present_ones():
 
 def test_a_failure_of_an_older_version_is_over():
     failed = made(code="old", status="failed", reason="bug", value=None, episode_scores=[], costs=None)
-    mended = made(code="new", finished="2026-02-01T00:00:00+00:00")
-    assert [row.status for row in rows([failed, mended])] == ["ok"]
+    repaired = made(code="new", finished="2026-02-01T00:00:00+00:00")
+    assert [row.status for row in rows([failed, repaired])] == ["ok"]
     # A failure of the present version stands beside the scores of other seeds.
-    present = failed.model_copy(update={"identity": {**mended.identity, "seed": 1}})
-    assert [row.status for row in rows([mended, present])] == ["ok", "failed"]
+    present = failed.model_copy(update={"identity": {**repaired.identity, "seed": 1}})
+    assert [row.status for row in rows([repaired, present])] == ["ok", "failed"]
 
 
 def test_the_best_comes_first_and_what_has_no_score_last():
@@ -99,7 +99,7 @@ def test_one_episode_keeps_the_interval_of_its_own_metric_and_several_have_stude
     assert row.ci95 == pytest.approx(12.7062)  # t(0.975, 1 degree of freedom) times a standard error of 1
 
 
-def test_a_score_is_told_in_its_unit():
+def test_a_score_has_its_unit():
     captions = {"accuracy": "accuracy in %", "perplexity": "perplexity per token (lower is better)", "bleu": "BLEU"}
     for metric, unit in captions.items():
         alone = rows([scored(metric, 13.234)])
@@ -126,7 +126,7 @@ def test_several_metrics_have_a_column_that_rows_without_a_score_leave_open():
     assert "BLEU or perplexity per token" in table
 
 
-def test_methods_that_cannot_be_told_apart_share_a_tier():
+def test_methods_without_a_significant_difference_share_a_tier():
     rng = np.random.default_rng(0)
     hard = rng.uniform(40, 90, 30)
     records = [

@@ -61,7 +61,7 @@ def test_the_kind_of_device_and_the_protocol_are_in_ids_and_features(monkeypatch
 
 
 @pytest.mark.parametrize("change", [{"data": "2"}, {"weights": "v"}, {"shots": 1}, {"seed": 1}, {"method": "knn"}])
-def test_what_was_asked_for_and_what_it_was_computed_from_is_in_the_id(change):
+def test_the_specification_and_the_inputs_are_in_the_id(change):
     assert run_id(identity(**change)) != run_id(identity())
 
 

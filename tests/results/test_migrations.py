@@ -37,7 +37,7 @@ def test_a_record_of_an_earlier_schema_reads_as_one_of_this(version):
         assert predictions.episode_scores() == record.episode_scores
 
 
-def test_costs_of_version_1_are_told_by_stage():
+def test_costs_of_version_1_are_split_by_stage():
     (path,) = OLD.glob("1/*.json")
     old, record = json.loads(path.read_text())["costs"], Store(path.parent).read(path)
     assert record.costs.encode.seconds == old["encode_seconds"]

@@ -11,7 +11,7 @@ CHANGE_NO_VALUE = {
     "datasets", "gguf", "huggingface_hub", "optuna", "platformdirs", "psutil", "pydantic", "pyyaml",
     "rich", "safetensors", "typer", "wandb", "annotated-types", "cmaes", "filelock", "jinja2", "pandas", "plotly",
     "pyarrow", "sqlalchemy", "tabulate",
-    # Told by the data's revision, which is a hash of what they give.
+    # Covered by the data's revision, a hash of their contents.
     "scikit-learn", "vaderSentiment",
     # Not used for a value: scores are counted, intervals are of the standard formulas.
     "scipy", "statsmodels",

@@ -83,7 +83,7 @@ def test_one_episode_is_compared_by_its_queries(kept):
     assert found.is_significant(found.p_value)
 
 
-def test_queries_are_paired_by_what_was_asked(kept):
+def test_queries_are_paired_by_task_and_protocol(kept):
     a = kept.answered("a", [[1, 1, 0, 0]], queries=[5, 6, 7, 8])
     b = kept.answered("b", [[0, 0, 1, 1]], queries=[8, 7, 6, 5])
     assert paired([a], [b], kept).difference == 0
@@ -122,7 +122,7 @@ def test_perplexity_of_one_episode_is_compared_by_the_bootstrap(kept):
     assert found.difference < 0
 
 
-def test_groups_are_told_apart_where_the_adjusted_test_says_so(kept):
+def test_groups_differ_where_the_adjusted_test_says_so(kept):
     many = RNG.uniform(50, 90, 30)
     groups = {
         name: [made({"method": name}, episode_scores=list(many - less + RNG.normal(0, 1, 30)))]

@@ -36,15 +36,15 @@ def test_two_processes_share_the_work_and_both_have_all_of_it(outside, cache, tm
     processes = [context.Process(target=_run, args=(tmp_path / "store", barrier, answers)) for _ in range(2)]
     for process in processes:
         process.start()
-    told = [answers.get(timeout=300) for _ in processes]
+    answered = [answers.get(timeout=300) for _ in processes]
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
-    ran = [run for _, mine, _, _ in told for run in mine]
+    ran = [run for _, mine, _, _ in answered for run in mine]
     assert len(ran) == len(set(ran)) == 3 * 2 * 2 + 1
-    assert [trouble for _, _, trouble, _ in told] == [[], []]
+    assert [trouble for _, _, trouble, _ in answered] == [[], []]
     store = Store(tmp_path / "store")
-    assert told[0][3] == told[1][3] == {one.id for one in store}
+    assert answered[0][3] == answered[1][3] == {one.id for one in store}
     assert {one.status for one in store} == {"ok"}
     assert list(problems(store)) == []
     assert store.leftovers() == []

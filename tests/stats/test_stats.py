@@ -29,7 +29,7 @@ def simulated(rng, n_methods, episodes, n_queries, gap=0.0, seed_noise=0.0, n_se
 
 
 def claimed(scores, seeds):
-    """The pairs that are told apart, as the leaderboard does it."""
+    """The significant pairs, as on the leaderboard."""
     pairs = list(combinations(range(len(scores)), 2))
     made = [compare_episodes(scores[a], scores[b], seeds) for a, b in pairs]
     adjusted = holm([each.p_value for each in made])
@@ -43,7 +43,7 @@ def test_of_equal_methods_at_most_one_claim_in_twenty_is_made(episodes, n_querie
     families = FAMILIES if episodes > 13 else FAMILIES // 4
     made = [claimed(*simulated(rng, 4, episodes, n_queries)) for _ in range(families)]
     assert sum(map(len, made)) / (6 * families) <= 0.02
-    # Holm promises more: no claim at all in 95 of 100 leaderboards, give or take what so many simulations can tell.
+    # Holm promises more: no claim at all in 95 of 100 leaderboards, up to the error of this number of simulations.
     assert stats.binomtest(sum(map(bool, made)), families, 0.05, alternative="greater").pvalue > 0.05
 
 
@@ -51,7 +51,7 @@ def test_methods_whose_seeds_differ_are_claimed_seldom_too():
     rng = np.random.default_rng(0)
     drawn = [simulated(rng, 2, 60, 50, seed_noise=6, n_seeds=10) for _ in range(FAMILIES)]
     assert np.mean([bool(claimed(*each)) for each in drawn]) <= 0.1
-    # Without an eye on seeds it would be so many.
+    # Without regard to seeds the number would be this high.
     naive = np.mean([stats.wilcoxon(scores[0] - scores[1]).pvalue < 0.05 for scores, _ in drawn])
     assert naive > 0.2
 

@@ -1,4 +1,4 @@
-"""Spaces come from configs; what is wrong with one is told in one line."""
+"""Spaces come from configs; a wrong space is an error in one line."""
 
 from typing import Annotated, Literal
 
@@ -58,7 +58,7 @@ def test_a_user_may_narrow_fix_and_add():
         ({"kind": {"choices": ["a", "c"]}}, "the space of method.kind has 'c', which its config refuses"),
     ],
 )
-def test_a_space_with_an_error_is_told_in_one_line(changes, error):
+def test_a_space_with_an_error_is_reported_in_one_line(changes, error):
     with pytest.raises(UsageError, match=error):
         space(changes=changes)
 

@@ -86,7 +86,7 @@ def test_any_storage_of_optuna_s_will_do(sweep, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["nosuchbase://host/name", "/proc/nowhere/journal.log"])
-def test_a_storage_that_cannot_be_used_is_told(where):
+def test_a_storage_that_cannot_be_used_is_reported(where):
     with pytest.raises(StoreError, match=f"storage {where} cannot be used"):
         open_storage(where)
 

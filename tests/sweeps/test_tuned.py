@@ -19,12 +19,12 @@ from tests.helpers.runs import Notebook
 
 @pytest.fixture
 def tune(outside, cache, tmp_path):
-    """Tunes specs by so many trials; and what was told of it."""
+    """Function that tunes specs by a number of trials, and the lines that it reports."""
     quiet_lightning()
-    told = []
+    lines = []
 
-    tuner = TuneAll(None, None, DeviceOptions(accelerator="cpu"), tmp_path / "studies", told.append)
-    return (lambda specs, trials: tuner([(spec, trials) for spec in specs])), told
+    tuner = TuneAll(None, None, DeviceOptions(accelerator="cpu"), tmp_path / "studies", lines.append)
+    return (lambda specs, trials: tuner([(spec, trials) for spec in specs])), lines
 
 
 def specs(methods, **changes):
@@ -34,9 +34,9 @@ def specs(methods, **changes):
 
 def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
     tuner, _ = tune
-    asked = specs(["zero_shot", "faast", "knn", "lp_plus_plus"])
-    found = tuner(asked, 4)
-    assert len(found) == len(asked)
+    requested = specs(["zero_shot", "faast", "knn", "lp_plus_plus"])
+    found = tuner(requested, 4)
+    assert len(found) == len(requested)
     for spec in found:
         if spec.method in {"zero_shot", "lp_plus_plus"}:
             assert spec.tuning is None
@@ -46,12 +46,12 @@ def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
     assert len({str(spec.config) for spec in found if spec.method == "faast"}) == 1
 
 
-def test_a_method_that_fails_stays_untuned_and_is_told_of(tune):
-    tuner, told = tune
+def test_a_method_that_fails_stays_untuned_and_is_reported(tune):
+    tuner, lines = tune
     (spec, _) = tuner(specs(["planted"], set={"planted": {"fail_above": -100.0}}), 3)
     assert spec.tuning is None
     assert spec.config == {"fail_above": -100.0}
-    assert told[0].startswith("planted on stripes, 3 shots stays untuned: none of 3 trials was completed")
+    assert lines[0].startswith("planted on stripes, 3 shots stays untuned: none of 3 trials was completed")
 
 
 def test_a_budget_limits_the_trials(tune):
@@ -60,7 +60,7 @@ def test_a_budget_limits_the_trials(tune):
     assert spec.tuning.trials == 2
 
 
-def test_tuned_and_untuned_rows_are_told_apart_and_the_search_is_a_cost(tune, tmp_path):
+def test_tuned_and_untuned_rows_are_separate_and_the_search_is_a_cost(tune, tmp_path):
     tuner, _ = tune
     untuned = specs(["knn", "linear_probe"], seeds=[0], set={"linear_probe": {"steps": 5}}, match="knn:state_mb")
     tuned = tuner(untuned, 3)
@@ -135,7 +135,7 @@ def test_a_sweep_s_config_is_run(tune, tmp_path, bench):
         ("method: knn", "needs the field 'config'"),
     ],
 )
-def test_a_file_that_is_no_config_is_told(tmp_path, content, error):
+def test_a_file_that_is_no_config_is_reported(tmp_path, content, error):
     path = tmp_path / "best.yaml"
     path.write_text(content)
     with pytest.raises(UsageError, match=error):

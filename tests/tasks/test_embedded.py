@@ -55,12 +55,12 @@ def test_no_word_is_in_both_pools_in_any_case(lexicon: TaskData) -> None:
 
 
 def test_words_are_labelled_by_the_sign_of_their_rating(lexicon: TaskData) -> None:
-    asked = {}
+    labels = {}
     for pool in (lexicon.support, lexicon.query):
-        asked |= dict(zip(pool.inputs["input"], pool.labels, strict=True))
+        labels |= dict(zip(pool.inputs["input"], pool.labels, strict=True))
     assert lexicon.classes == (" negative", " positive")
-    assert asked["Word: happy\nSentiment:"] == 1
-    assert asked["Word: awful\nSentiment:"] == 0
+    assert labels["Word: happy\nSentiment:"] == 1
+    assert labels["Word: awful\nSentiment:"] == 0
 
 
 def test_rated_words_keeps_clear_words_once(tmp_path) -> None:

@@ -168,8 +168,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def run(runner: Runner, **block: Any) -> Report:
-    asked = {"task": "image_folder", "methods": ["faast"], "shots": ["full"], "queries": "all"} | block
-    return runner.run(expand(Block.model_validate(asked)))
+    requested = {"task": "image_folder", "methods": ["faast"], "shots": ["full"], "queries": "all"} | block
+    return runner.run(expand(Block.model_validate(requested)))
 
 
 def only(report: Report) -> Record:
@@ -274,9 +274,9 @@ def test_more_than_there_is_is_refused_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     write_folders(tmp_path / "data", {"cat": 50, "dog": 7})
-    asked = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--data", tmp_path / "data"]
+    requested = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--data", tmp_path / "data"]
     rest = ["--store", tmp_path / "store", "--logger", "none"]
-    ended, _, errors = bench(monkeypatch, capsys, *asked, *rest, *options)
+    ended, _, errors = bench(monkeypatch, capsys, *requested, *rest, *options)
     assert (ended, errors.strip()) == (
         code,
         f"bench: image_folder: {message}".replace("image_folder: image_", "image_"),
@@ -287,8 +287,8 @@ def test_data_that_cannot_be_used_ends_the_command_with_one_line(
     clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_folders(tmp_path / "data", {"cat": 2, "dog": 0})
-    asked = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--data", tmp_path / "data"]
-    ended, _, errors = bench(monkeypatch, capsys, *asked, "--store", tmp_path / "store", "--logger", "none")
+    requested = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--data", tmp_path / "data"]
+    ended, _, errors = bench(monkeypatch, capsys, *requested, "--store", tmp_path / "store", "--logger", "none")
     assert ended == 1
     assert " ".join(errors.split()).startswith(
         "bench: image_folder: 1 class folders are empty; add images or remove them:"

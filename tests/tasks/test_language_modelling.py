@@ -51,7 +51,7 @@ def test_blank_rows_are_the_same_however_they_are_written() -> None:
     assert articles(spaced) == articles(ROWS["test"])
 
 
-def test_train_supports_and_test_is_asked(tmp_path: Path) -> None:
+def test_train_is_the_support_pool_and_test_the_query_pool(tmp_path: Path) -> None:
     task = WIKITEXT().load(write(tmp_path, "train", "validation", "test"))
     assert WIKITEXT.kind is Kind.LANGUAGE_MODELLING
     assert [text.split("\n")[0] for text in task.support.inputs["input"]] == [" = One = "]

@@ -24,15 +24,15 @@ def test_prompts_are_those_of_the_other_reviews(data: Path) -> None:
 
 
 def test_a_hub_snapshot_has_one_file_for_each_split(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+    requested: list[Any] = []
 
     def snapshot(*arguments: Any) -> Path:
-        asked.extend(arguments)
+        requested.extend(arguments)
         return data / "rotten_tomatoes"
 
     monkeypatch.setattr(loading, "hub_folder", snapshot)
     task = PLUGIN().load(None)
-    assert asked[-1] == ["train.parquet", "*/train.parquet", "test.parquet", "*/test.parquet"]
+    assert requested[-1] == ["train.parquet", "*/train.parquet", "test.parquet", "*/test.parquet"]
     assert prompts(task)[1] == ["Review: fine\nSentiment:"]
     assert task.revision.startswith(
         "cornell-movie-review-data/rotten_tomatoes@aa13bc287fa6fcab6daf52f0dfb9994269ffea28; "

@@ -84,7 +84,7 @@ def test_an_empty_text_is_counted_and_named(data: Path, empty: str | None) -> No
         PLUGIN().load(data)
 
 
-def test_what_is_asked_does_not_support(data: Path) -> None:
+def test_queries_are_not_in_the_support_pool(data: Path) -> None:
     alike = "w " * 100
     write(data, "train", ["so good", "fine", alike + "one end", "so bad "], [1, 1, 0, 0])
     write(data, "validation", ["so good", "so bad", alike + "another end"], [1, 0, 0])

@@ -18,7 +18,7 @@ def load(data: Path) -> TaskData:
 
 
 def write_texts(root: Path, classes: dict[str, int], mark: str = "") -> Path:
-    """A folder of so many files for each class, no two alike; mark: a word in each."""
+    """A folder with the given number of files for each class, no two alike; mark: a word in each."""
     for name, size in classes.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         for number in range(size):
@@ -235,9 +235,21 @@ def test_a_users_texts_run_from_the_command_line(
 ) -> None:
     data = write_texts(tmp_path / "data", {"very_good": 4, "very_bad": 4})
     model = save_model(tmp_path / "model", "llama", context=128)
-    asked = ["run", "--task", "text_folder", "--backbone", f"hf:{model}", "--data", data, "--shots", 1, "--queries", 2]
+    words = [
+        "run",
+        "--task",
+        "text_folder",
+        "--backbone",
+        f"hf:{model}",
+        "--data",
+        data,
+        "--shots",
+        1,
+        "--queries",
+        2,
+    ]
     rest = ["--store", tmp_path / "store", "--logger", "none", "--method", "zero_shot", "--method", "knn"]
-    ended, _, errors = bench(monkeypatch, capsys, *asked, *rest)
+    ended, _, errors = bench(monkeypatch, capsys, *words, *rest)
     assert ended == 0, errors
     records = [json.loads(path.read_text()) for path in (tmp_path / "store").glob("*.json")]
     assert {record["spec"]["method"]: record["status"] for record in records} == {"zero_shot": "ok", "knn": "skipped"}
@@ -250,9 +262,21 @@ def test_a_text_longer_than_the_model_reads_fails_with_the_numbers(
     for path in data.rglob("*.txt"):
         path.write_text(path.read_text() * 40)
     model = save_model(tmp_path / "model", "gpt2")
-    asked = ["run", "--task", "text_folder", "--backbone", f"hf:{model}", "--data", data, "--shots", 1, "--queries", 1]
+    words = [
+        "run",
+        "--task",
+        "text_folder",
+        "--backbone",
+        f"hf:{model}",
+        "--data",
+        data,
+        "--shots",
+        1,
+        "--queries",
+        1,
+    ]
     rest = ["--store", tmp_path / "store", "--logger", "none", "--method", "zero_shot", "--method", "knn"]
-    assert bench(monkeypatch, capsys, *asked, *rest)[0] == 1
+    assert bench(monkeypatch, capsys, *words, *rest)[0] == 1
     records = [json.loads(path.read_text()) for path in (tmp_path / "store").glob("*.json")]
     reasons = {record["spec"]["method"]: record["reason"] for record in records}
     assert "must fit 64 tokens" in reasons["zero_shot"]

@@ -60,7 +60,7 @@ def test_every_direction_of_iwslt2017(tmp_path: Path, direction: str) -> None:
     assert task.source.files.format(split="test") == f"iwslt2017-{direction}/test/0000.parquet"
 
 
-def test_pairs_that_are_asked_do_not_support(tmp_path: Path) -> None:
+def test_query_pairs_are_not_in_the_support_pool(tmp_path: Path) -> None:
     data = Multi30k().load(write(tmp_path, "multi30k", [DOG, THANKS], [CAT, THANKS]))
     assert data.support.targets == [" Ein Hund."]
     assert data.query.targets == [" Eine Katze.", " Danke."]
@@ -92,5 +92,5 @@ def test_the_published_sentences_are_read(direction: str) -> None:
     data = Multi30k(direction).load(SHARED)
     assert len(data.query.labels) == 1000
     assert 28_900 < len(data.support.labels) <= 29_000
-    asked = set(zip(data.query.inputs["input"], data.query.targets or (), strict=True))
-    assert not asked & set(zip(data.support.inputs["input"], data.support.targets or (), strict=True))
+    queries = set(zip(data.query.inputs["input"], data.query.targets or (), strict=True))
+    assert not queries & set(zip(data.support.inputs["input"], data.support.targets or (), strict=True))

@@ -92,8 +92,8 @@ def test_translations_have_the_published_system_message(tmp_path: Path) -> None:
     turns = Conversation.of(data.query.inputs[0]["input"])
     assert turns is not None
     assert turns.messages[0] == {"role": "system", "content": "You are a helpful assistant."}
-    asked_for = "Please translate English text into German.\n\nEnglish: A cat.\nGerman:"
-    assert (turns.messages[1:], turns.answer) == ((user(asked_for),), "")
+    prompt = "Please translate English text into German.\n\nEnglish: A cat.\nGerman:"
+    assert (turns.messages[1:], turns.answer) == ((user(prompt),), "")
     assert data.support.targets == ["Ein dog."]
 
 

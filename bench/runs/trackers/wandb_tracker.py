@@ -113,7 +113,7 @@ class WandbTracker:
             job_type=spec.method,
             tags=[spec.task, spec.method],
         )
-        # W&B starts a run when it is first asked for.
+        # W&B starts a run at the first access.
         made.experiment  # noqa: B018
         return made
 

@@ -12,7 +12,7 @@ from bench.contracts import ForwardMethod, MethodConfig
 class LyingConfig(MethodConfig):
     lie: Literal["none", "defer", "free", "remember", "weights"] = Field(
         "none",
-        description="defer: work when asked; free: give memory back; remember: work once for each support set; "
+        description="defer: work in predict; free: give memory back; remember: work once for each support set; "
         "weights: read all frozen weights.",
     )
     seconds: float = Field(0.0, ge=0, description="What the work takes.")
