@@ -266,8 +266,8 @@ class GradientMethod(Method):
     def validate(self) -> None:
         """Evaluate the weights on examples held out of the support set and keep them where they are the best.
 
-        Called after every ``validate_every`` steps and after the last one, without gradients. Its time does not count
-        as time of adapting.
+        Called after every ``validate_every`` steps and after the last one, without gradients. It is a part of adapting,
+        and its time counts.
         """
         return
 

@@ -132,5 +132,5 @@ class GradientAdaptation(Adaptation):
 
     def _validate(self) -> None:
         self.validated_at = self.trainer.global_step
-        with self.adapting.pause(), torch.no_grad():
+        with torch.no_grad():
             self.method.validate()

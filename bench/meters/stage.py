@@ -1,8 +1,6 @@
 """Wall time and peak memory of one stage."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +44,6 @@ class StageMeter:
 
     Attributes:
         memory: The memory meter, from the start on.
-        paused: Seconds that the clock was stopped.
         cost: The measured cost, from the end on.
     """
 
@@ -70,21 +67,11 @@ class StageMeter:
         self.memory.start()
         if self.after is not None:
             self.memory.baseline = self.after.memory.baseline
-        self.paused = 0.0
         self.began = now(device)
 
     def elapsed(self) -> float:
-        """Seconds since the start without pauses, read after queued device work has finished."""
-        return now(self.device) - self.began - self.paused
-
-    @contextmanager
-    def pause(self) -> Iterator[None]:
-        """Context in which the clock stands still, for work outside the stage; memory still counts."""
-        began = now(self.device)
-        try:
-            yield
-        finally:
-            self.paused += now(self.device) - began
+        """Seconds since the start, read after queued device work has finished."""
+        return now(self.device) - self.began
 
     def stop(self) -> None:
         """End the stage and set ``cost``."""

@@ -63,7 +63,7 @@ def test_training_stops_within_a_step_of_its_time(name):
     assert module.adapting.cost.seconds >= 0.5 * LIMIT
 
 
-def test_the_clock_stands_still_while_weights_are_validated():
+def test_validation_is_inside_the_clock():
     method = made("linear_projection")
     validated = []
     validate = method.validate
@@ -74,11 +74,11 @@ def test_the_clock_stands_still_while_weights_are_validated():
         validate()
 
     method.validate = slowly
-    holding = BudgetCallback(Budget(adapt_seconds=0.3), TokenMeter(None), 1)
+    holding = BudgetCallback(Budget(adapt_seconds=1.0), TokenMeter(None), 1, closing_seconds=0.2)
     module, trainer = fit(method, holding)
-    assert len(validated) >= 2
-    assert module.adapting.paused >= 0.2 * len(validated)
-    assert module.adapting.cost.seconds <= 0.3 + holding.step_seconds + 0.05
+    assert 2 <= len(validated) <= 5
+    assert module.adapting.cost.seconds >= 0.2 * len(validated)
+    assert module.adapting.cost.seconds <= 1.0 + holding.step_seconds + 0.05
     # The last weights were looked at too, wherever in an epoch the time was up.
     assert module.validated_at == trainer.global_step
 

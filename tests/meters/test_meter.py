@@ -140,16 +140,6 @@ def test_cuda_is_measured_by_its_allocator():
     assert meter.cost.memory_meter == "cuda_max_memory_allocated"
 
 
-def test_a_clock_that_is_paused_stands_still():
-    meter = StageMeter()
-    meter.start(CPU)
-    with meter.pause():
-        time.sleep(0.2)
-    assert meter.elapsed() < 0.1
-    meter.stop()
-    assert meter.cost.seconds < 0.1
-
-
 def test_choosing_a_meter_disturbs_no_other():
     meter = memory_meter(CPU)
     meter.start()
