@@ -55,6 +55,7 @@ def run(
     data: str | PathLike[str] | None = None,
     store: str | PathLike[str] = "runs",
     force: bool = False,
+    remeasure: bool = False,
     measure_in: MeasureIn = "subprocess",
     logger: str = "wandb",
     progress: bool = True,
@@ -92,6 +93,8 @@ def run(
         data: Folder of local data sets; by default each task's own source.
         store: Folder of records; it is created.
         force: Run recorded runs again.
+        remeasure: Measure again the recorded costs that were measured in company (docs/budgets.md); scores and
+            predictions stay.
         measure_in: Where costs are measured: in "subprocess" each episode has a fresh process; "inline" starts sooner,
             and its memory is approximate.
         logger: Tracker beside the store: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a
@@ -239,7 +242,10 @@ class Call:
             accelerator=self.how["accelerator"], devices=self.how["devices"], workers=self.how["workers"]
         )
         isolate = runner.fresh_processes if self.how["measure_in"] == "subprocess" else runner.same_process
-        return runner.Runner(Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate)
+        return runner.Runner(
+            Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate,
+            self.how["remeasure"],
+        )  # fmt: skip
 
     def _specs(self) -> list[tuple[RunSpec, int | None]]:
         """The runs of all blocks, each with the number of trials of its tuning."""

@@ -26,10 +26,14 @@ def leaderboard(
     ] = False,
 ) -> None:
     """Print the leaderboard of a store."""
+    from bench.reports.company import ratio_warning
+
     if format_ == "html" and out is None and sys.stdout.isatty():
         raise UsageError("an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe")
     results = api.load(store).of_task(task or ())
     text = results.table(format_, break_even)
+    if break_even and (warning := ratio_warning(results.rows(break_even))):
+        typer.echo(f"bench: warning: {warning}", err=True)
     if wandb:
         from bench.reports.wandb_board import log_leaderboard
         from bench.runs.trackers import WandbTracker

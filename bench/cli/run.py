@@ -62,6 +62,9 @@ def run(
     data: DataOption = None,
     store: StoreOption = DEFAULT_STORE,
     force: Annotated[bool, typer.Option("--force", help="Run recorded runs again.")] = False,
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="Measure costs again that were measured in company; scores stay.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without running anything.")] = False,
     measure_in: Annotated[
         MeasureIn,

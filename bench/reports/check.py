@@ -7,6 +7,7 @@ from typing import Any, Literal
 from bench import registry
 from bench.contracts.errors import UsageError
 from bench.reports.check_tolerance import CHECKED, Sample, allowed_ratio, sample, usual_spread
+from bench.reports.company import TIME_UNITS, company_of
 from bench.results.grouping import budget_text, current, devices, method_text, run_key, task_text
 from bench.results.record import Record
 from bench.results.shared_episodes import Find, paired, shared_text
@@ -35,6 +36,7 @@ class Check:
     after: str
     verdict: Verdict
     finding: str
+    company: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,10 @@ def _cost(row: _Row, axis: Axis, before: Sample, after: Sample, usual: float, n_
     most = allowed_ratio(axis, before, after, usual, n_checks)
     verdict: Verdict = "regression" if ratio > most else "better" if ratio < 1 / most else "ok"
     finding = f"ratio {ratio:.2f}; up to {most:.2f} is no regression"
+    sides = {"before": row.before, "now": row.after} if axis.unit in TIME_UNITS else {}
+    company = [f"{when} ({reason})" for when, records in sides.items() if (reason := company_of(records))]
+    if company:
+        finding += f"; measured in company {' and '.join(company)}, so measure again with bench run --remeasure"
     return Check(
         row.name,
         CHECKED[axis].name,
@@ -208,4 +214,5 @@ def _cost(row: _Row, axis: Axis, before: Sample, after: Sample, usual: float, n_
         f"{after.mean:.4g} {axis.unit}",
         verdict,
         finding,
+        bool(company),
     )

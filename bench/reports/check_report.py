@@ -25,7 +25,9 @@ def summary(checks: Sequence[Check]) -> str:
     counts = Counter(check.verdict for check in checks)
     worse = counts["regression"]
     regressions = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
-    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new"
+    company = sum(check.company for check in checks)
+    warning = f"; warning: {company} of times measured in company" if company else ""
+    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new{warning}"
 
 
 def _table(checks: Sequence[Check]) -> str:

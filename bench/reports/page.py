@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 from pydantic import BaseModel, ConfigDict
 
 from bench import registry
+from bench.reports.company import legend, sign
 from bench.reports.rows import FRONTS, Row
 from bench.reports.tables import labels, metrics, number, score
 from bench.results.grouping import shots_rank
@@ -166,6 +167,7 @@ def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"number": number, "score": score}
+    environment.globals["sign"] = sign
     text: str = environment.get_template("page.html").render(
         version=__version__,
         columns=_columns(rows),
@@ -175,6 +177,7 @@ def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
         statuses=Counter(row.status for row in rows),
         units=labels(rows),
         fronts=list(FRONTS),
+        company=legend(rows),
         finished=_latest(pooled.values()),
         data=_in_script(
             _Data(rows=tuple(rows), records=pooled, metrics={name: _MetricData.of(name) for name in metrics(rows)})

@@ -34,6 +34,8 @@ class _RunRow(BaseModel):
     tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
     compare with. value and ci95 are in percent for accuracy; None unless the status is ok. shots is 0 for a method
     that uses no support set. seeds and episodes are counted over all pooled records; runs are their ids.
+    company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
+    break_even_company: whether break_even_queries rests on such times.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +57,8 @@ class _RunRow(BaseModel):
     protocol: int = PROTOCOL
     device: str = ""
     break_even_queries: float | None = None
+    company: str = ""
+    break_even_company: bool = False
     pareto: str = ""
     status: Status
     reason: str
@@ -110,6 +114,7 @@ def _row(records: list[Record]) -> Row:
         ci95=score.ci95 if score else None,
         protocol=protocol_of(first.identity),
         device="; ".join(measured_on),
+        company="; ".join(next((one.company for one in costs if one.company), ())),
         **{axis.row_field: _pooled(axis, costs) for axis in AXES if axis.row_field},
         status=first.status,
         reason=first.reason,
@@ -169,13 +174,14 @@ def against(given: list[Row], method: str) -> list[Row]:
     compared = []
     for row in given:
         other = others.get((*_comparable(row), _cost_device(row)))
-        queries = None
+        queries, company = None, False
         if other is not None and other is not row and row.time_to_first_query is not None:
             queries = break_even_queries(
                 row.time_to_first_query - (other.time_to_first_query or 0.0),
                 (other.query_seconds or 0.0) - (row.query_seconds or 0.0),
             )
-        compared.append(row.model_copy(update={"break_even_queries": queries}))
+            company = queries is not None and bool(row.company or other.company)
+        compared.append(row.model_copy(update={"break_even_queries": queries, "break_even_company": company}))
     return compared
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import registry
+from bench.reports.company import legend, sign
 from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table
 from bench.reports.overview import overview, overview_text
@@ -71,7 +72,7 @@ def _caption(rows: Sequence[Row]) -> str:
         caption += (
             f" protocol: the harness's; this program's is {PROTOCOL}, and rows of another are not comparable with it."
         )
-    return caption
+    return f"{caption} {legend(rows)}".rstrip()
 
 
 def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -105,8 +106,8 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "metric": "-" if row.value is None else row.metric,
         "score": scored,
         "tier": "-" if row.tier is None else str(row.tier),
-        **{heading: number(getattr(row, field)) for heading, field in COSTS.items()},
-        "break-even": number(row.break_even_queries),
+        **{heading: number(getattr(row, field)) + sign(row, field) for heading, field in COSTS.items()},
+        "break-even": number(row.break_even_queries) + sign(row, "break_even_queries"),
         "pareto": row.pareto,
         "device": row.device,
         "protocol": str(row.protocol),

@@ -54,7 +54,10 @@ def runs(store: Store) -> pa.Table:
                 "higher_is_better": metric.higher_is_better if metric else None,
                 "value": record.value, "ci95": record.ci95, "n_queries": record.n_queries,
                 **{field: value for field, value in measured.items() if field},
-                "device_model": costs.device if costs is not None else None, "protocol": protocol_of(record.identity),
+                "device_model": costs.device if costs is not None else None,
+                "company": "; ".join(costs.company) if costs is not None else None,
+                "measured_for": costs.measured_for if costs is not None else None,
+                "protocol": protocol_of(record.identity),
                 "finished": record.provenance.get("finished"), "git": record.provenance.get("git"),
             }
         )  # fmt: skip

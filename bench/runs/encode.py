@@ -1,6 +1,6 @@
 """Encoding for a group of runs: each item of the union of their episodes once, and what it costs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.contracts import Backbone, InputMode, TaskData
 from bench.costs.encoding import encode_costs, one_pass, sample, scaled
+from bench.costs.host_lock import alone
 from bench.data.batches import EpisodeSource
 from bench.data.class_embeddings import class_embeddings
 from bench.data.episodes import PADDING
@@ -77,11 +78,13 @@ class EncodeCosts:
         source: The group's encoded pools.
         worker: Where costs are measured.
         devices: Device, precision and batch size.
+        notify: Called with a message while another process measures.
     """
 
     source: EpisodeSource
     worker: Worker
     devices: DeviceOptions
+    notify: Callable[[str], None]
     _by_size: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
     _one_pass: StageCosts | None = field(default=None, init=False)
 
@@ -96,7 +99,8 @@ class EncodeCosts:
             self.source.query.require(first.query)
             data = self.source.data
             items = sample([(data.support, first.support), (data.query, first.query)])
-            cost: StageCosts = self.worker.call(encode_costs, items, self.devices)
+            with alone(self.devices.device_name(), f"{run.spec.backbone} encodes", self.notify):
+                cost: StageCosts = self.worker.call(encode_costs, items, self.devices)
             n_items = sum(int((part != PADDING).sum()) for part in (first.support, first.query))
             self._by_size[size] = scaled(cost, n_items / len(items.labels))
         return self._by_size[size]
@@ -107,5 +111,6 @@ class EncodeCosts:
             return self.of_episode(run)
         if self._one_pass is None:
             raw = self.source.data.query.inputs[int(run.episodes.query[0, 0])]["input"]
-            self._one_pass = self.worker.call(one_pass, raw, run.run.task.window, self.devices)
+            with alone(self.devices.device_name(), f"{run.spec.backbone} reads an input", self.notify):
+                self._one_pass = self.worker.call(one_pass, raw, run.run.task.window, self.devices)
         return self._one_pass

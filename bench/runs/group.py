@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench import registry
 from bench.contracts import Backbone, InputMode, LanguageBackbone, StoreError, TaskData, UsageError
@@ -36,6 +37,7 @@ class RunGroup:
         devices: Device and precision.
         force: Run again what is recorded.
         report: Receives records and problems.
+        remeasure: Measure again, alone, the costs that were measured in company.
     """
 
     data: TaskData
@@ -44,6 +46,7 @@ class RunGroup:
     devices: DeviceOptions
     force: bool
     report: Report
+    remeasure: bool = False
     _records: dict[str, Record] = field(default_factory=dict, init=False)
 
     def run(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> None:
@@ -62,7 +65,7 @@ class RunGroup:
         try:
             try:
                 encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report)
-                costs = EncodeCosts(encoded.source, worker, self.devices)
+                costs = EncodeCosts(encoded.source, worker, self.devices, self.report.reporter.problem)
                 if (reason := encoded.no_embeddings) is not None:
                     pending = self._without_embeddings(pending, reason)
                 require_some_possible(pending, costs)
@@ -70,7 +73,10 @@ class RunGroup:
                 raise
             except Exception as error:  # other groups of runs go on
                 for run in pending:
-                    self._keep(run.failed(error, self.devices.device_name()))
+                    if (earlier := self._earlier(run.id)) is not None:
+                        self._known(self._kept(earlier, error))
+                    else:
+                        self._keep(run.failed(error, self.devices.device_name()))
                 return
             self._claim_each(pending, lambda run: self._result(run, encoded, costs))
         finally:
@@ -106,11 +112,26 @@ class RunGroup:
         for spec, episodes in specs:
             run = planned(spec, episodes, self.data, self.backbone, self.devices)
             try:
-                recorded = None if self.force else self.report.store.finished(run.id)
+                recorded = self._settled(run.id)
             except StoreError as error:  # a damaged file costs its own run only
                 self.report.problem(str(error))
             else:
                 yield run, recorded
+
+    def _settled(self, id_: str) -> Record | None:
+        """The record of a run that is not run or measured again."""
+        record = self._earlier(id_)
+        measured = record.costs if record is not None else None
+        return None if self.remeasure and measured is not None and measured.company else record
+
+    def _earlier(self, id_: str) -> Record | None:
+        """The finished record of a run, if it counts."""
+        return None if self.force else self.report.store.finished(id_)
+
+    def _kept(self, earlier: Record, error: Exception) -> Record:
+        """The record of a run that failed when it was measured again."""
+        self.report.problem(f"{earlier.id} keeps its earlier costs: {one_line_error(error)}")
+        return earlier
 
     def _not_recorded(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlannedRun]:
         """The runs without a finished record; finished ones are reported."""
@@ -157,7 +178,7 @@ class RunGroup:
                 with store.claim(run.id, wait) as claimed:
                     if not claimed:
                         elsewhere.append(run)
-                    elif (finished := None if self.force else store.finished(run.id)) is not None:
+                    elif (finished := self._settled(run.id)) is not None:
                         self._known(finished)
                     else:
                         self.report.begin(run.id, run.spec)
@@ -169,7 +190,7 @@ class RunGroup:
     ) -> tuple[Record, QueryPredictions | None]:
         """Record and predictions of one run; an exception becomes a record with the reason."""
         facts = provenance(self.devices.device_name())
-        began, single = time.monotonic(), None
+        began, single, earlier = time.monotonic(), None, None
         try:
             single = SingleRun(
                 planned=planned_run,
@@ -177,12 +198,21 @@ class RunGroup:
                 devices=self.devices,
                 worker=costs.worker,
                 budget=resolved_budget(planned_run, self._records),
-                encode=costs.of_episode(planned_run),
+                encode=partial(costs.of_episode, planned_run),
+                shared=self.report.shared_costs,
+                stored=not self.force,
+                notify=self.report.reporter.problem,
                 encode_wall_seconds=encoded.wall_seconds,
                 provenance=facts,
             )
+            earlier = self._earlier(planned_run.id)
+            # Steps and score of a run with limits depend on the measurement, so that it is run again.
+            if earlier is not None and earlier.status == "ok" and not earlier.limits:
+                return single.remeasure(earlier), None
             return single.run()
         except Exception as error:  # a defect of a plugin leaves the other runs unharmed
+            if earlier is not None:
+                return self._kept(earlier, error), None
             if ran_out_of_memory(error):
                 reason = f"memory ran out: {one_line_error(error)}"
                 limits = planned_run.spec.budget.limits()
@@ -191,6 +221,8 @@ class RunGroup:
                 self.backbone.load_state_dict(registry.make_backbone(planned_run.spec.backbone).state_dict())
             return planned_run.failed(error, self.devices.device_name()), None
         except BaseException:  # an interrupt, which Lightning may turn into an exit
+            if earlier is not None:  # a score that is there is kept
+                raise
             seconds = time.monotonic() - began
             known = single.costs if single else None
             stage = "while its costs were measured" if known is None else "while it was scored"

@@ -9,6 +9,7 @@ from bench.contracts.errors import one_line
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
+from bench.runs.shared_costs import SharedCosts
 from bench.runs.trackers import Tracker
 from bench.spec.suite import RunSpec
 
@@ -73,7 +74,11 @@ class Report:
     trackers: tuple[Tracker, ...] = ()
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    shared_costs: SharedCosts = field(init=False)
     _reported: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self.shared_costs = SharedCosts(self.store)
 
     @property
     def failed(self) -> bool:

@@ -44,6 +44,7 @@ class Runner:
         force: Run again what is recorded.
         trackers: Receive every new record; their errors are reported and change no run.
         isolate: Makes the worker that measures costs, from a backbone's name and instance.
+        remeasure: Measure again, alone, the recorded costs that were measured in company.
     """
 
     store: Store
@@ -53,6 +54,7 @@ class Runner:
     force: bool = False
     trackers: tuple[Tracker, ...] = ()
     isolate: Callable[[str, Backbone], Worker] = fresh_processes
+    remeasure: bool = False
 
     def run(self, specs: Iterable[RunSpec]) -> Report:
         """Run what is not recorded yet.
@@ -114,7 +116,9 @@ class Runner:
                 backbone = registry.make_backbone(name)
                 start_worker = partial(self.isolate, name, backbone)
                 devices = self.devices.with_precision(precision)
-                group = RunGroup(loaded[task, prompt], backbone, start_worker, devices, self.force, report)
+                group = RunGroup(
+                    loaded[task, prompt], backbone, start_worker, devices, self.force, report, self.remeasure
+                )
                 with garbage_collection_frozen():
                     visit(group, [(spec, draws[episode_spec(spec)]) for spec in together])
             except UsageError:

@@ -1,11 +1,12 @@
 """One run: a worker process without query labels measures its costs and answers its queries; they are scored here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import limits_of
+from bench.costs.host_lock import alone
 from bench.costs.protocol import CostResult, cost_request, measure_costs
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.payload import payload_of
@@ -17,6 +18,7 @@ from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.scores import score_run
 from bench.runs.plan import PlannedRun
+from bench.runs.shared_costs import FITTED, SharedCosts
 from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs, StageCosts
 
@@ -34,7 +36,10 @@ class SingleRun:
         devices: Device and precision.
         worker: Where costs are measured and queries are answered.
         budget: All limits of the run.
-        encode: Cost of encoding one episode.
+        encode: Measures the cost of encoding one episode, where it is not known.
+        shared: Costs that were measured for other runs.
+        stored: Whether costs of the store's records may be taken.
+        notify: Called with a message while another process measures.
         encode_wall_seconds: Seconds that encoding took for the run's whole group.
         provenance: Where and how the record is made.
         costs: Measured costs, as soon as they are known; an interrupted run keeps them.
@@ -45,7 +50,10 @@ class SingleRun:
     devices: DeviceOptions
     worker: Worker
     budget: Budget
-    encode: StageCosts
+    encode: Callable[[], StageCosts]
+    shared: SharedCosts
+    stored: bool
+    notify: Callable[[str], None]
     encode_wall_seconds: float
     provenance: dict[str, Any]
     costs: Costs | None = field(default=None, init=False)
@@ -95,23 +103,50 @@ class SingleRun:
             violations={violation.axis: violation.measured for violation in measured.violations},
         )
 
+    def remeasure(self, record: Record) -> Record:
+        """Measure the costs of a recorded run without limits again.
+
+        Args:
+            record: The record.
+
+        Returns:
+            The record with new costs; score and predictions stay.
+        """
+        self._measure()
+        again = {"remeasured": self.provenance["finished"]}
+        return record.model_copy(update={"costs": self.costs, "provenance": record.provenance | again})
+
     def _measure(self) -> CostResult:
-        """Costs of the first episode, measured by the worker; they are kept in ``costs``."""
-        run = self.planned.run
-        request = cost_request(
-            run, self.source, self.planned.episodes, self.budget, self.encode, self.devices, self.worker
-        )
-        measured = measure_costs(self.worker, request)
+        """Costs of the first episode, shared or measured by the worker; they are kept in ``costs``."""
+        run, place = self.planned.run, (self.devices.device_name(), self.worker.process)
+        measured = self.shared.find(self.planned, self.budget, *place, self.stored)
+        if measured is None:
+            measured = self._measure_alone()
+            self.shared.add(self.planned, self.budget, *place, measured)
         if measured.costs is None:
             return measured
-        wall = self.encode_wall_seconds if run.input_mode is InputMode.FEATURES else 0.0
-        changes: dict[str, Any] = {"process": self.worker.process, "encode_wall_seconds": wall}
-        if tuning := run.spec.tuning:
-            changes |= {"tuning_trials": tuning.trials, "tuning_seconds": tuning.seconds}
-        self.costs = measured.costs.model_copy(update=changes)
+        tuning = run.spec.tuning
+        self.costs = measured.costs.model_copy(
+            update={
+                "encode_wall_seconds": self.encode_wall_seconds if run.input_mode is InputMode.FEATURES else 0.0,
+                "tuning_trials": tuning.trials if tuning else 0,
+                "tuning_seconds": tuning.seconds if tuning else 0.0,
+            }
+        )
         # The number of tuning trials is known here alone.
         over = [each for each in violations(self.budget, self.costs) if each.axis == "tuning_trials"]
         return replace(measured, violations=(*measured.violations, *over))
+
+    def _measure_alone(self) -> CostResult:
+        """Costs measured by the worker while no other process measures on the device."""
+        spec, encode = self.planned.spec, self.encode()
+        with alone(self.devices.device_name(), f"{spec.task} {spec.method} {spec.shots} shots", self.notify):
+            request = cost_request(
+                self.planned.run, self.source, self.planned.episodes, self.budget, encode, self.devices, self.worker
+            )
+            measured = measure_costs(self.worker, request)
+        costs = measured.costs and measured.costs.model_copy(update={"process": self.worker.process})
+        return replace(measured, costs=costs)
 
     def _results(self, measured: CostResult) -> tuple[list[GroupResult], list[EpisodeGroup]]:
         """Predictions of all episodes, each with as many steps as the measured one, made by the worker."""
@@ -131,7 +166,7 @@ class SingleRun:
 
 def _fitted(requested: MethodConfig, fitted: MethodConfig) -> dict[str, Any]:
     """Config fields that were changed to keep the budget."""
-    return {f"fitted_{name}": value for name, value in fitted if value != getattr(requested, name)}
+    return {f"{FITTED}{name}": value for name, value in fitted if value != getattr(requested, name)}
 
 
 def _loss_curve(losses: Sequence[float]) -> dict[str, Any]:

@@ -229,7 +229,7 @@ def test_a_single_episode_is_scored_by_what_was_measured(runner, monkeypatch, me
         raise AssertionError("adapted once more than needed")
 
     monkeypatch.setattr("bench.runs.single_run.answer_episodes", again)
-    one = run(runner, method, episodes=1)[method]
+    one = run(replace(runner, force=True), method, episodes=1)[method]
     assert one.status == "ok", one.reason
     assert one.episode_scores == pytest.approx(two.episode_scores[:1])
     assert one.n_queries == two.n_queries // 2

@@ -1,0 +1,102 @@
+"""Costs shared by runs that differ in nothing that costs depend on, such as their seeds: measured once."""
+
+import json
+import socket
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from bench.contracts import StoreError
+from bench.costs.protocol import CostResult
+from bench.results.record import Record
+from bench.results.store import Store
+from bench.runs.plan import PlannedRun
+from bench.spec.budget import Budget
+from bench.spec.costs import Costs
+
+FREE = ("seed", "episodes", "tuning", "match", "budget")
+"""Parts of a run's identity that its costs do not depend on; the limits are compared in their resolved form."""
+FITTED = "fitted_"
+"""Beginning of the names of notes on config fields that were changed to keep a budget."""
+
+
+@dataclass
+class SharedCosts:
+    """Measured costs of this call, and of the records of a store.
+
+    Attributes:
+        store: Where earlier records are looked up, once.
+    """
+
+    store: Store
+    _made: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
+    _stored: dict[str, Record] | None = field(default=None, init=False)
+
+    def find(self, run: PlannedRun, budget: Budget, device: str, process: str, stored: bool) -> CostResult | None:
+        """Costs that were measured for a run like this one on this host.
+
+        Args:
+            run: The run.
+            budget: All its limits.
+            device: Model of its device.
+            process: "fresh" or "same", as costs are measured now.
+            stored: Whether records of the store count, other than those measured in company.
+
+        Returns:
+            The costs, which name the run that they were measured for; None where there are none.
+        """
+        key = _key(run.identity, budget.limits(), _here(device, process))
+        if key in self._made:
+            made_for, measured = self._made[key]
+            costs = measured.costs and measured.costs.model_copy(update={"measured_for": made_for})
+            return replace(measured, costs=costs, result=None)
+        record = self._records().get(key) if stored else None
+        if record is None or record.costs is None or record.id == run.id:
+            return None
+        costs = record.costs.model_copy(update={"measured_for": record.costs.measured_for or record.id})
+        fitted = {name.removeprefix(FITTED): value for name, value in record.notes.items() if name.startswith(FITTED)}
+        steps = costs.steps if budget.limits() and costs.steps else None
+        return CostResult(costs, run.run.config.model_copy(update=fitted), steps, ())
+
+    def add(self, run: PlannedRun, budget: Budget, device: str, process: str, measured: CostResult) -> None:
+        """Keep costs that were measured for a run.
+
+        Args:
+            run: The run.
+            budget: All its limits.
+            device: Model of its device.
+            process: "fresh" or "same".
+            measured: Its costs.
+        """
+        self._made[_key(run.identity, budget.limits(), _here(device, process))] = run.id, measured
+
+    def _records(self) -> dict[str, Record]:
+        """Records with costs that were measured alone, by what their costs depend on."""
+        if self._stored is None:
+            self._stored = {}
+            for path in self.store.paths():
+                try:
+                    record = self.store.read(path)
+                except StoreError:
+                    continue  # damaged files are reported where their runs are looked up
+                costs = record.costs
+                if record.status == "ok" and costs is not None and costs.conditions is not None and not costs.company:
+                    self._stored[_key(record.identity, record.limits, _there(costs))] = record
+        return self._stored
+
+
+def _here(device: str, process: str) -> tuple[str, ...]:
+    """What costs depend on besides a run's identity, for measurements of this process."""
+    return socket.gethostname(), device, str(torch.get_num_threads()), process
+
+
+def _there(costs: Costs) -> tuple[str, ...]:
+    """The same for measured costs."""
+    assert costs.conditions is not None
+    return costs.conditions.host, costs.device, str(costs.conditions.threads), costs.process
+
+
+def _key(identity: dict[str, Any], limits: dict[str, float], place: tuple[str, ...]) -> str:
+    depends_on = {name: value for name, value in identity.items() if name not in FREE}
+    return json.dumps([depends_on, limits, place], sort_keys=True)

@@ -1,0 +1,41 @@
+"""One measurement at a time on a device of a host."""
+
+import multiprocessing
+import os
+import time
+
+from bench.costs.host_lock import alone, lock_file
+
+
+def _measure(held, order):
+    with alone("cpu", "digits faast", print):
+        held.set()
+        time.sleep(1.0)
+        order.put(("first", time.monotonic()))
+
+
+def test_the_second_process_waits_and_says_for_whom(cache, monkeypatch):
+    monkeypatch.setattr("bench.costs.host_lock.SILENT", 0.1)
+    context = multiprocessing.get_context("spawn")
+    held, order = context.Event(), context.Queue()
+    other = context.Process(target=_measure, args=(held, order))
+    other.start()
+    assert held.wait(60)
+    messages = []
+    with alone("another device", "lexicon knn", messages.append):
+        assert messages == []
+    with alone("cpu", "lexicon knn", messages.append):
+        began = time.monotonic()
+    assert began > order.get(timeout=60)[1]
+    assert messages == [f"waiting until this is measured: digits faast, by process {other.pid}"]
+    other.join()
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))
+    messages = []
+    with alone("cpu", f"process {os.getpid()}", messages.append):
+        pass
+    assert len(messages) == 1
+    assert str(lock_file("cpu")) in messages[0]
