@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.contracts.errors import StoreError
 
 if TYPE_CHECKING:
-    from bench.costs.doctor import Finding
+    from bench.costs.finding import Finding
 
 
 def verify_records(store: str | PathLike[str] = "runs") -> list[str]:
@@ -140,7 +140,7 @@ class Diagnosis:
     Attributes:
         device: Model of the device.
         folders: Checks of the folders.
-        meters: Checks of the meters on known loads.
+        meters: Checks of the meters on known loads, of the processes of measurements, and of what else runs now.
     """
 
     device: str
@@ -157,12 +157,7 @@ class Diagnosis:
         for check in self.folders:
             status = "wrong" if check.problem else "ok"
             lines.append(f"{status:<6} {check.name}: {check.folder} {check.problem}".rstrip())
-        for meter in self.meters:
-            lines.append(
-                f"{'ok' if meter.passed else 'wrong':<6} {meter.name}: expected {meter.expected:.4g} {meter.unit}, "
-                f"measured {meter.measured:.4g}, tolerance {meter.tolerance:.0%}"
-            )
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(str, self.meters)])
 
 
 def doctor(accelerator: str = "auto", store: str | PathLike[str] = "runs") -> Diagnosis:

@@ -1,18 +1,18 @@
 """Checks behind ``bench doctor``: the meters on known loads, and the folders that runs write to."""
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from bench.costs.doctor_machine import company, fresh_processes
+from bench.costs.finding import Finding
 from bench.engine.trainer import DeviceOptions
-from bench.engine.worker import ForkedWorker
 from bench.meters.flops import FlopMeter
 from bench.meters.memory import MIB, memory_meter
 from bench.meters.stage import StageCost, StageMeter
@@ -28,30 +28,6 @@ TRIES = 20
 """Largest number of attempts at a clock check."""
 LEAST_DISK = 1.0
 """GiB of free disk that features and converted weights may need."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Result of one check.
-
-    Attributes:
-        name: The known load.
-        expected: Its true size, in ``unit``.
-        measured: Its measured size, in ``unit``.
-        unit: Unit of both; empty for counts.
-        tolerance: Largest relative deviation that passes.
-    """
-
-    name: str
-    expected: float
-    measured: float
-    unit: str
-    tolerance: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the measurement is within its tolerance."""
-        return abs(self.measured - self.expected) <= self.tolerance * abs(self.expected)
 
 
 def measured(load: Callable[[], object], device: torch.device) -> StageCost:
@@ -177,28 +153,6 @@ def _queued(device: torch.device) -> Finding:
     return Finding("queued kernels", start.elapsed_time(end) / 1000, measured(queue, device).seconds, "s", 0.25)
 
 
-def _pid(_: object) -> int:
-    return os.getpid()
-
-
-def _no_backbone() -> None:
-    return None
-
-
-def processes() -> Iterator[Finding]:
-    """Check that each measurement has a fresh process: two calls and this process have three different ids.
-
-    Yields:
-        The finding.
-    """
-    worker = ForkedWorker(_no_backbone)
-    try:
-        pids = {os.getpid(), worker.call(_pid), worker.call(_pid)}
-    finally:
-        worker.close()
-    yield Finding("processes of two measurements and this one", 3, len(pids), "", 0.0)
-
-
 def findings(options: DeviceOptions) -> Iterator[Finding]:
     """All checks of the meters, one after another.
 
@@ -216,7 +170,8 @@ def findings(options: DeviceOptions) -> Iterator[Finding]:
     yield from clocks(device)
     yield from memory(device)
     yield from operations(device)
-    yield from processes()
+    yield from fresh_processes()
+    yield from company(device)
 
 
 def folders(store: Path) -> Iterator[tuple[str, Path, str]]:

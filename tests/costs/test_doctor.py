@@ -1,12 +1,15 @@
 """The doctor: sound meters pass, broken ones are named."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
 
-from bench.costs import doctor
+from bench.costs import doctor, doctor_machine
+from bench.costs.finding import Finding
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageMeter
 
@@ -18,7 +21,7 @@ CPU = torch.device("cpu")
 def test_meters_are_sound_here():
     found = list(doctor.findings(DeviceOptions(accelerator="cpu")))
     assert [finding.name for finding in found if not finding.passed] == []
-    assert len(found) >= 7
+    assert len(found) >= 9
 
 
 @pytest.mark.alone
@@ -47,9 +50,33 @@ def test_a_counter_that_misses_factorisations_is_found(monkeypatch):
 
 
 def test_a_tolerance_is_relative():
-    assert doctor.Finding("x", 100, 109, "s", 0.1).passed
-    assert not doctor.Finding("x", 100, 111, "s", 0.1).passed
-    assert not doctor.Finding("x", 100, 89, "s", 0.1).passed
+    assert Finding("x", 100, 109, "s", 0.1).passed
+    assert not Finding("x", 100, 111, "s", 0.1).passed
+    assert not Finding("x", 100, 89, "s", 0.1).passed
+
+
+def test_a_busy_machine_is_named_and_no_fault(monkeypatch):
+    burning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    monkeypatch.setattr(doctor_machine, "OTHERS_SHARE", 0.01)
+    try:
+        time.sleep(0.5)
+        (busy,) = doctor_machine.company(CPU)
+    finally:
+        burning.kill()
+        burning.wait()
+    assert not busy.is_close
+    assert busy.passed
+    assert str(busy).startswith("busy")
+    assert f"({burning.pid})" in str(busy) or "python" in str(busy)
+
+
+def test_weights_that_are_not_warmed_are_found(monkeypatch):
+    weights = doctor_machine._MappedWeights()
+    with monkeypatch.context() as cold:
+        cold.setattr(doctor_machine, "touch_weights", lambda module: 0)
+        charged = doctor_machine._charged(weights)
+    assert charged == pytest.approx(doctor_machine.WEIGHTS, abs=doctor_machine.LEFT)
+    assert doctor_machine._charged(weights) <= doctor_machine.LEFT
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
