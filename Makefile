@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/pytest
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast lint perf docs install
+.PHONY: quickstart test test-fast lint perf contracts docs install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
@@ -30,6 +30,10 @@ lint: $(INSTALLED)
 perf: $(INSTALLED)
 	$(BIN)/pytest tests/perf/speed.py --benchmark-json $(VENV)/perf.json
 	$(BIN)/python -m tests.perf.report $(VENV)/perf.json docs/performance.md
+
+# The contract suite on all methods; if it passes, the list of methods that passed it is written anew.
+contracts: $(INSTALLED)
+	$(BIN)/python -m tests.contract_passed
 
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

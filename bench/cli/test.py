@@ -10,6 +10,7 @@ import typer
 
 from bench import registry
 from bench.contracts.errors import UsageError, did_you_mean
+from bench.results.contract_status import keep_contract_status
 
 USAGE = 2
 """Exit code of a wrong request."""
@@ -36,4 +37,8 @@ def run_contract(
     # A process for each suite: side effects of a plugin stay in it, and nothing heavy is imported here.
     commands = [[sys.executable, "-m", "bench.testing", group, plugin, *folder] for group in groups]
     codes = [subprocess.run(command, check=False).returncode for command in commands]
+    for group, code in zip(groups, codes, strict=True):
+        if group == "methods" and code in (0, 1):
+            # Records say whether the code of their method passed.
+            keep_contract_status(registry.get("methods", plugin), "failed" if code else "passed")
     raise typer.Exit(USAGE if USAGE in codes else int(any(codes)))

@@ -131,6 +131,8 @@ class Method(nn.Module, ABC):
         reads: Form of the items in tasks of classification.
         uses_support: False for a method that answers without examples and receives queries alone.
         episodes_at_once: Largest number of episodes of one instance; 1 for methods that run the backbone.
+        transductive: True for a method whose answer to a query depends on the other queries of its batch; tables mark
+            its rows, since it uses more than the support set.
         Config: Class of the config.
         version: Part of a record's identity; change it where values change and the code does not, as with a compiled
             library.
@@ -145,6 +147,7 @@ class Method(nn.Module, ABC):
     reads: ClassVar[InputMode] = InputMode.FEATURES
     uses_support: ClassVar[bool] = True
     episodes_at_once: ClassVar[int] = 64
+    transductive: ClassVar[bool] = False
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     version: ClassVar[str] = ""
     source: ClassVar[str]

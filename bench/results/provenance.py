@@ -11,6 +11,9 @@ from typing import Any
 
 import torch
 
+from bench import registry
+from bench.results.contract_status import contract_status
+from bench.spec.resolve import ResolvedRun
 from bench.toolkit.versions import library_versions
 from bench.version import __version__
 
@@ -61,3 +64,13 @@ def provenance(device: str) -> dict[str, Any]:
         **library_versions(),
         **driver(),
     }
+
+
+def method_facts(run: ResolvedRun) -> dict[str, Any]:
+    """What a reader of a row must know of its method: whether it is transductive and passed the contract suite.
+
+    Args:
+        run: The run.
+    """
+    plugin = registry.get("methods", run.spec.method)
+    return {"contract": contract_status(plugin), "transductive": run.method.transductive}

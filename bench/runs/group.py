@@ -15,7 +15,7 @@ from bench.engine.process_ending import ran_out_of_memory
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
-from bench.results.provenance import provenance
+from bench.results.provenance import method_facts, provenance
 from bench.results.record import Record
 from bench.runs.encode import EncodeCosts, EncodedGroup, encode_group
 from bench.runs.limits import require_some_possible, resolved_budget
@@ -189,7 +189,7 @@ class RunGroup:
         self, planned_run: PlannedRun, encoded: EncodedGroup, costs: EncodeCosts
     ) -> tuple[Record, QueryPredictions | None]:
         """Record and predictions of one run; an exception becomes a record with the reason."""
-        facts = provenance(self.devices.device_name())
+        facts = provenance(self.devices.device_name()) | method_facts(planned_run.run)
         began, single, earlier = time.monotonic(), None, None
         try:
             single = SingleRun(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import Dataset
 from PIL import Image
@@ -117,6 +118,14 @@ class TaskContract:
             for item in pool.inputs[: min(COMPARED, len(pool.inputs))]["input"]:
                 assert isinstance(item, wanted)
                 assert not isinstance(item, str) or item.strip()
+
+    def test_a_process_that_answers_gets_no_file_names(self, task: Task, loaded: TaskData) -> None:
+        """Folders are named by classes, so that images of queries are sent as bytes, see ``toolkit.images.STORED``."""
+        if task.kind is not Kind.IMAGE_CLASSIFICATION:
+            pytest.skip("its items are texts")
+        stored = loaded.query.inputs.data.column("input").type
+        assert pa.types.is_struct(stored), f"images must be stored as bytes or file names in a struct, got {stored}"
+        assert {field.name for field in stored} == {"bytes", "path"}
 
     def test_tasks_of_generation_have_targets_and_others_have_none(self, task: Task, loaded: TaskData) -> None:
         for pool in _pools(loaded):

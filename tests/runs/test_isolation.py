@@ -2,9 +2,12 @@
 
 import pytest
 
+from bench import registry
 from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.contract_status import contract_status, keep_contract_status
 from bench.results.store import Store
 from bench.runs.runner import Runner, fresh_processes, same_process
+from bench.toolkit.code_hash import code_hash
 from tests.helpers.runs import Notebook, grid
 
 pytestmark = pytest.mark.usefixtures("outside", "cache")
@@ -33,3 +36,23 @@ def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path, i
     assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason
     alone = records(tmp_path / "alone", isolate, methods=["zero_shot"], **block)["zero_shot"]
     assert found["zero_shot"].episode_scores == alone.episode_scores
+
+
+def test_a_record_says_whether_its_method_passed_the_contract_suite(tmp_path, outside_site):
+    def status(name, folder):
+        return records(tmp_path / folder, same_process, methods=[name], episodes=1)[name].provenance["contract"]
+
+    assert status("nearest_mean", "own") == "passed"
+    assert status("nearest_prototype", "before") == "not run"
+    keep_contract_status(registry.get("methods", "nearest_prototype"), "passed")
+    assert status("nearest_prototype", "after") == "passed"
+    # What passed is the code, not the name.
+    path = outside_site / "bench_outside" / "nearest_prototype.py"
+    own = path.read_text()
+    try:
+        path.write_text(own.replace("normalize(self.sums, dim=-1)", "self.sums"))
+        code_hash.cache_clear()
+        assert contract_status(registry.get("methods", "nearest_prototype")) == "not run"
+    finally:
+        path.write_text(own)
+        code_hash.cache_clear()

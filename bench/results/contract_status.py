@@ -1,0 +1,58 @@
+"""Which method plugins passed the contract suite, by the hash of their code and of the suite.
+
+The methods of this project are listed in ``contract_passed.json``, which ``make contracts`` writes after a pass of the
+suite. ``bench test NAME`` keeps the result of any other method in the user's cache. A record says which it was.
+"""
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from bench.plugin import Plugin
+from bench.toolkit.code_hash import code_hash
+from bench.toolkit.files import cache_folder, write_atomic
+
+ContractStatus = Literal["passed", "failed", "not run"]
+SUITE = "bench.testing.method_contract"
+"""Module of the contract suite of methods."""
+SHIPPED = "contract_passed.json"
+
+
+def contract_key(plugin: Plugin) -> str:
+    """Hash of the code of a method and of the suite; a change of either asks for another pass."""
+    return hashlib.sha256(f"{code_hash(plugin.module)} {code_hash(SUITE)}".encode()).hexdigest()[:16]
+
+
+def contract_status(plugin: Plugin) -> ContractStatus:
+    """Whether a method, as it is now, passed the contract suite, as it is now.
+
+    Args:
+        plugin: The method.
+    """
+    key = contract_key(plugin)
+    if key in _shipped():
+        return "passed"
+    try:
+        kept = (cache_folder() / "contracts" / key).read_text(encoding="utf-8")
+    except OSError:
+        return "not run"
+    return "passed" if kept == "passed" else "failed"
+
+
+def keep_contract_status(plugin: Plugin, status: Literal["passed", "failed"]) -> None:
+    """Keep the result of the contract suite on a method in the user's cache.
+
+    Args:
+        plugin: The method.
+        status: The result.
+    """
+    folder = cache_folder() / "contracts"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / contract_key(plugin), status)
+
+
+@cache
+def _shipped() -> frozenset[str]:
+    return frozenset(json.loads((files("bench.results") / SHIPPED).read_text(encoding="utf-8")).values())
