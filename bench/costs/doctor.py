@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.costs.doctor_isolation import frozen_backbone, label_isolation
 from bench.costs.doctor_machine import company, fresh_processes
 from bench.costs.finding import Finding
 from bench.engine.trainer import DeviceOptions
@@ -171,6 +172,8 @@ def findings(options: DeviceOptions) -> Iterator[Finding]:
     yield from memory(device)
     yield from operations(device)
     yield from fresh_processes()
+    yield from label_isolation()
+    yield from frozen_backbone()
     yield from company(device)
 
 

@@ -21,7 +21,14 @@ SHIPPED = "contract_passed.json"
 
 
 def contract_key(plugin: Plugin) -> str:
-    """Hash of the code of a method and of the suite; a change of either asks for another pass."""
+    """Hash of the code of a method and of the suite; after a change of either the suite must pass again.
+
+    Args:
+        plugin: The method.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     return hashlib.sha256(f"{code_hash(plugin.module)} {code_hash(SUITE)}".encode()).hexdigest()[:16]
 
 
@@ -30,6 +37,9 @@ def contract_status(plugin: Plugin) -> ContractStatus:
 
     Args:
         plugin: The method.
+
+    Returns:
+        "not run" where neither is known of this code.
     """
     key = contract_key(plugin)
     if key in _shipped():

@@ -71,6 +71,9 @@ def method_facts(run: ResolvedRun) -> dict[str, Any]:
 
     Args:
         run: The run.
+
+    Returns:
+        ``contract``, see ``contract_status``, and ``transductive``.
     """
     plugin = registry.get("methods", run.spec.method)
     return {"contract": contract_status(plugin), "transductive": run.method.transductive}

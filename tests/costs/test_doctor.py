@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from bench.costs import doctor, doctor_machine
+from bench.costs import doctor, doctor_isolation, doctor_machine
 from bench.costs.finding import Finding
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageMeter
@@ -93,3 +93,21 @@ def test_queued_kernels_are_waited_for():
     began = time.perf_counter()
     assert doctor._queued(torch.device("cuda")).passed
     assert time.perf_counter() > began
+
+
+def test_query_labels_in_the_worker_are_found(monkeypatch):
+    (sound,) = doctor_isolation.label_isolation()
+    assert sound.passed
+    monkeypatch.setattr(doctor_isolation, "payload_of", lambda source, episodes: (source.data, episodes))
+    (leaking,) = doctor_isolation.label_isolation()
+    assert leaking.measured > 0
+    assert not leaking.passed
+
+
+def test_a_change_of_the_backbone_that_is_missed_is_found(monkeypatch):
+    (sound,) = doctor_isolation.frozen_backbone()
+    assert sound.passed
+    monkeypatch.setattr("bench.engine.frozen._checksum", lambda tensor: tensor._version)
+    (blind,) = doctor_isolation.frozen_backbone()
+    assert blind.measured == 2
+    assert not blind.passed
