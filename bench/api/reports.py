@@ -10,6 +10,7 @@ from bench.contracts.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.reports.check import Check
+    from bench.runs.cost_comparison import CostComparison
 
 
 def load(store: str | PathLike[str] = "runs") -> Results:
@@ -40,6 +41,9 @@ def compare(
     task: str | Sequence[str] = (),
     shots: int | str | Sequence[int | str] = (),
     tuned: bool = False,
+    costs: bool = False,
+    accelerator: str = "auto",
+    data: str | PathLike[str] | None = None,
 ) -> Comparison:
     """Compare two methods of a store wherever both have scores on the same episodes.
 
@@ -50,18 +54,43 @@ def compare(
         task: Only these tasks.
         shots: Only these numbers of shots.
         tuned: Compare the tuned methods.
+        costs: Measure the costs of both anew, in turn: A B A B, in fresh processes.
+        accelerator: Lightning accelerator to measure costs on.
+        data: Folder of local data sets to measure costs on; by default each task's own source.
 
     Returns:
-        Differences ``a - b`` with 95% intervals and tests, adjusted by Holm.
+        Differences ``a - b`` with 95% intervals and tests, adjusted by Holm; with ``costs`` also ratios of costs.
 
     Raises:
         StoreError: If the store has no records.
-        UsageError: For an unknown name, a name that means several rows, and methods that share no episodes.
+        UsageError: For an unknown name, a name that means several rows, and methods that share no episodes; with
+            ``costs`` for a missing device and a method that exceeds its budget.
 
     Example:
         >>> bench.compare("faast", "knn", task="digits", shots=5)  # doctest: +SKIP
     """
-    return load(store).compare(a, b, task=task, shots=shots, tuned=tuned)
+    found = load(store).compare(a, b, task=task, shots=shots, tuned=tuned)
+    if not costs:
+        return found
+    return Comparison(a, b, found, _costs(found, Path(store), accelerator, None if data is None else Path(data)))
+
+
+def _costs(found: Comparison, store: Path, accelerator: str, data: Path | None) -> "list[CostComparison]":
+    """Costs of both methods of each difference, measured in turn."""
+    from rich.console import Console
+
+    from bench.engine.trainer import DeviceOptions, quiet_lightning
+    from bench.results.store import Store
+    from bench.runs.cost_comparison import compare_costs
+    from bench.runs.progress import RichReporter
+    from bench.runs.report import Report
+    from bench.runs.signals import interrupts
+
+    quiet_lightning()
+    devices = DeviceOptions(accelerator=accelerator)
+    pairs = [(one.shots, *one.records) for one in found]
+    with RichReporter(Console(stderr=True)) as reporter, interrupts():
+        return compare_costs(pairs, devices, data, Report(Store(store), reporter))
 
 
 class Checked(list["Check"]):

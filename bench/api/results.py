@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.reports.compare import Difference
     from bench.reports.rows import Row
     from bench.results.record import Record
+    from bench.runs.cost_comparison import CostComparison
 
 Format = Literal["table", "markdown", "csv", "json", "html"]
 """Forms of a leaderboard; ``html`` is the interactive page."""
@@ -48,11 +49,15 @@ class Comparison(Sequence["Difference"]):
         a: Name of the first method.
         b: Name of the second method.
         differences: Score of ``a`` minus score of ``b``, with intervals and tests.
+        costs: Ratios of their costs, measured in turn, in the same order; empty unless they were measured.
     """
 
-    def __init__(self, a: str, b: str, differences: Iterable["Difference"]) -> None:
+    def __init__(
+        self, a: str, b: str, differences: Iterable["Difference"], costs: Iterable["CostComparison"] = ()
+    ) -> None:
         self.a, self.b = a, b
         self.differences = tuple(differences)
+        self.costs = tuple(costs)
 
     @overload
     def __getitem__(self, index: int) -> "Difference": ...
@@ -76,9 +81,13 @@ class Comparison(Sequence["Difference"]):
         Raises:
             UsageError: For another format.
         """
+        from bench.reports import cost_ratios
         from bench.reports.compare_tables import FORMATS
 
-        return _format(FORMATS, format)(self.differences, self.a, self.b)
+        text = _format(FORMATS, format)(self.differences, self.a, self.b)
+        if self.costs:
+            text += "\n" + cost_ratios.FORMATS[format](self.costs, self.a, self.b)
+        return text
 
     def __str__(self) -> str:
         return self.table()
@@ -86,9 +95,11 @@ class Comparison(Sequence["Difference"]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        from bench.reports import cost_ratios
         from bench.reports.compare_tables import as_html
 
-        return as_html(self.differences, self.a, self.b)
+        costs = cost_ratios.as_html(self.costs, self.a, self.b) if self.costs else ""
+        return as_html(self.differences, self.a, self.b) + costs
 
 
 class Results(Sequence["Record"]):

@@ -109,6 +109,55 @@ def cost_request(
     return CostRequest(run, payloads, budget, encode, devices, forked, len(episodes) == 1)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run with its operations counted, ready to be timed.
+
+    Attributes:
+        passes: Request of timed passes, with the config and the number of steps that the budget allows.
+        counted: Result of the counted pass.
+        seconds: Seconds of the counted pass.
+        conditions: Load of the host during that pass.
+    """
+
+    passes: PassRequest
+    counted: GroupResult
+    seconds: float
+    conditions: Conditions
+
+
+def prepared(worker: Worker, request: CostRequest) -> Prepared | CostResult:
+    """Fit a run to its budget and count its operations.
+
+    Args:
+        worker: Runs the pass.
+        request: The run.
+
+    Returns:
+        The run to be timed; a result with violations where not even the smallest size or number of steps fits.
+
+    Raises:
+        BackboneChangedError: If the method changed the backbone.
+    """
+    first, last = request.payloads[0], request.payloads[-1]
+    passes = PassRequest(
+        request.run, (first if request.forked else last,), last, False, request.budget, request.devices,
+        answers=request.only,
+    )  # fmt: skip
+    counted: CountedPass = worker.call(counted_pass, passes)
+    config, result = counted.config, counted.result
+    if result is None or counted.conditions is None:
+        return CostResult(None, config, None, (counted.violation,) if counted.violation else ())
+    budget, episodes = request.budget, first.episodes
+    most_steps = fit_steps(budget, result, request.encode, episodes)
+    if most_steps == 0:
+        flops = result.step_flops + support_encode_flops(request.encode, episodes)
+        return CostResult(None, config, None, (Violation("flops", budget.flops or 0.0, flops),))
+    whole = counted.seconds < QUICK and len(request.payloads) > 1
+    passes = replace(passes, run=request.run.with_config(config), whole=whole, most_steps=most_steps)
+    return Prepared(passes, result, counted.seconds, counted.conditions)
+
+
 def measure_costs(worker: Worker, request: CostRequest) -> CostResult:
     """Measure the costs of a run's first episode within its budget.
 
@@ -122,33 +171,21 @@ def measure_costs(worker: Worker, request: CostRequest) -> CostResult:
     Raises:
         BackboneChangedError: If the method changed the backbone.
     """
-    first, last = request.payloads[0], request.payloads[-1]
-    passes = PassRequest(
-        request.run, (first if request.forked else last,), last, False, request.budget, request.devices,
-        answers=request.only,
-    )  # fmt: skip
-    counted: CountedPass = worker.call(counted_pass, passes)
-    config, result = counted.config, counted.result
-    if counted.violation or result is None:
-        return CostResult(None, config, None, (counted.violation,) if counted.violation else ())
-    passes = replace(passes, run=request.run.with_config(config))
-    budget, episodes = request.budget, first.episodes
-    most_steps = fit_steps(budget, result, request.encode, episodes)
-    if most_steps == 0:
-        flops = result.step_flops + support_encode_flops(request.encode, episodes)
-        return CostResult(None, config, None, (Violation("flops", budget.flops or 0.0, flops),))
+    ready = prepared(worker, request)
+    if isinstance(ready, CostResult):
+        return ready
+    budget, config, counted = request.budget, ready.passes.run.config, ready.counted
     # Long work runs in large batches, for which counting adds little. Generation is the exception: it runs token by
     # token.
-    without_steps = not result.steps and not budget.limits() and request.run.task.kind is not Kind.TRANSLATION
-    if without_steps and leaves_no_repeat(2 * counted.seconds):
-        kept, conditions, repeats = [result], [counted.conditions], 0
+    without_steps = not counted.steps and not budget.limits() and request.run.task.kind is not Kind.TRANSLATION
+    if without_steps and leaves_no_repeat(2 * ready.seconds):
+        kept, conditions, repeats = [counted], ready.conditions, 0
     else:
-        whole = counted.seconds < QUICK and len(request.payloads) > 1
-        timed = _repeated(worker, request, replace(passes, whole=whole, most_steps=most_steps))
+        timed = _repeated(worker, request, ready.passes)
         if timed.violation:
             return CostResult(None, config, None, (timed.violation,))
-        kept, conditions, repeats = list(timed.results), [timed.conditions], len(timed.results)
-    costs = _costs(kept, result, request, [part for part in conditions if part], repeats)
+        kept, conditions, repeats = list(timed.results), timed.conditions, len(timed.results)
+    costs = _costs(kept, counted, request, conditions, repeats)
     exceeded = violations(budget, costs, statistics.median(each.step_seconds for each in kept))
     # All other episodes take as many steps as this one, which a limit may have stopped.
     steps = costs.steps if budget.limits() and costs.steps else None
@@ -178,7 +215,7 @@ def _costs(
     kept: Sequence[GroupResult],
     counted: GroupResult,
     request: CostRequest,
-    conditions: Sequence[Conditions],
+    conditions: Conditions,
     repeats: int,
 ) -> Costs:
     """Medians over the repeats."""
@@ -204,5 +241,5 @@ def _costs(
         device=request.devices.device_name(),
         process="same",
         repeats=repeats,
-        conditions=combined(conditions) if conditions else None,
+        conditions=conditions,
     )

@@ -28,6 +28,7 @@ class Difference:
         paired: Scores over the shared episodes, their difference and its test.
         adjusted_p: By Holm, for all differences of the table.
         shared: How many episodes are shared; empty where all are.
+        records: A record of each, by which their costs can be measured again.
     """
 
     task: str
@@ -37,6 +38,7 @@ class Difference:
     paired: Paired
     adjusted_p: float
     shared: str
+    records: tuple[Record, Record]
 
     @property
     def verdict(self) -> Literal["a", "b", "none"]:
@@ -97,6 +99,7 @@ def differences(
             found,
             p_value,
             shared_text(own, other),
+            (own[0], other[0]),
         )
         for (at_shots, own, other, found), p_value in zip(ordered, adjusted, strict=True)
     ]

@@ -1,0 +1,89 @@
+"""Costs of two methods measured in turn, as a terminal table, Markdown or HTML."""
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.costs.in_turn import Ratio
+from bench.reports.company import SIGN, TIME_UNITS
+from bench.reports.html_tables import html_table
+from bench.reports.markdown import markdown_table
+from bench.reports.tables import number
+from bench.runs.cost_comparison import CostComparison
+
+NOTE = (
+    "Costs of {a} / {b}, measured in turn in pairs: medians, and the ratio with its 95% interval (Student's t on "
+    "logarithms). adapt and query leave out encoding; peak is of both stages. break-even: queries from which on {a} "
+    "costs less time in all, encoding included, with a 95% bootstrap interval over pairs."
+)
+COMPANY = f" {SIGN}: measured while something else used the machine ({{reasons}}); pairs meet it alike, medians do not."
+
+
+def _note(found: Sequence[CostComparison], a: str, b: str) -> str:
+    reasons = dict.fromkeys(reason for one in found for reason in one.measured.conditions.company)
+    return NOTE.format(a=a, b=b) + (COMPANY.format(reasons="; ".join(reasons)) if reasons else "")
+
+
+def _header(found: Sequence[CostComparison]) -> list[str]:
+    costs = [ratio.cost for ratio in found[0].measured.ratios] if found else []
+    return ["task", "shots", *costs, "break-even", "pairs"]
+
+
+def _cells(one: CostComparison) -> list[str]:
+    measured = one.measured
+    company = bool(measured.conditions.company)
+    ratios = [_ratio(ratio, SIGN if company and ratio.unit in TIME_UNITS else "") for ratio in measured.ratios]
+    middle, low, high = map(_queries, measured.break_even)
+    between = middle if low == middle == high else f"{middle} ({low} to {high})"
+    return [one.task, str(one.shots), *ratios, between + (SIGN if company else ""), str(measured.pairs)]
+
+
+def _ratio(ratio: Ratio, sign: str) -> str:
+    """Both medians, their ratio and its interval."""
+    text = f"{number(ratio.a)} / {number(ratio.b)} {ratio.unit}{sign}"
+    if ratio.ratio is None:
+        return text
+    text += f" = {number(ratio.ratio)}"
+    return text if ratio.low is None else f"{text} ({number(ratio.low)} to {number(ratio.high)})"
+
+
+def _queries(queries: float) -> str:
+    return "never" if queries == float("inf") else number(queries)
+
+
+def as_markdown(found: Sequence[CostComparison], a: str, b: str) -> str:
+    """The ratios as a Markdown table of GitHub's kind.
+
+    Args:
+        found: The comparisons, one at least.
+        a: Name of the first method.
+        b: Name of the second method.
+
+    Returns:
+        The text, with a line break at its end.
+    """
+    table = markdown_table(_header(found), [_cells(one) for one in found])
+    return "\n".join([table, "", _note(found, a, b)]) + "\n"
+
+
+def as_table(found: Sequence[CostComparison], a: str, b: str) -> str:
+    """The ratios as a terminal table in plain text; see ``as_markdown``."""
+    table = Table(caption=escape(_note(found, a, b)), caption_justify="left")
+    for column in _header(found):
+        table.add_column(escape(column), no_wrap=True)
+    for one in found:
+        table.add_row(*map(escape, _cells(one)))
+    text = io.StringIO()
+    Console(file=text, width=200, force_terminal=False).print(table)
+    return text.getvalue()
+
+
+def as_html(found: Sequence[CostComparison], a: str, b: str) -> str:
+    """The ratios as a table for notebooks, a fragment of HTML; see ``as_markdown``."""
+    return html_table(_header(found), [_cells(one) for one in found], [_note(found, a, b)])
+
+
+FORMATS = {"table": as_table, "markdown": as_markdown}

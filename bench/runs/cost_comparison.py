@@ -1,0 +1,113 @@
+"""Costs of two recorded methods, measured anew in turn on each task and number of shots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import registry
+from bench.contracts import Backbone, InputMode, TaskData, UsageError
+from bench.costs.host_lock import alone
+from bench.costs.in_turn import InTurn, measure_in_turn
+from bench.costs.protocol import CostRequest, cost_request
+from bench.data.episodes import draw_episodes, episode_spec
+from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import Worker
+from bench.results.grouping import task_text
+from bench.results.record import Record
+from bench.runs.encode import EncodeCosts, encode_group
+from bench.runs.plan import PlannedRun, planned
+from bench.runs.report import Report
+from bench.runs.runner import fresh_processes
+from bench.spec.budget import Budget
+from bench.spec.costs import StageCosts
+from bench.spec.suite import RunSpec, Shots
+
+EPISODES = 2
+"""Episodes that are needed: one to measure, one to warm up."""
+
+
+@dataclass(frozen=True)
+class CostComparison:
+    """Costs of two methods on one task.
+
+    Attributes:
+        task: The task.
+        backbone: The backbone.
+        shots: Support examples per class.
+        measured: Their ratios.
+    """
+
+    task: str
+    backbone: str
+    shots: Shots
+    measured: InTurn
+
+
+def compare_costs(
+    pairs: Sequence[tuple[Shots, Record, Record]], devices: DeviceOptions, data: Path | None, report: Report
+) -> list[CostComparison]:
+    """Measure the costs of pairs of recorded runs in turn.
+
+    Args:
+        pairs: Number of shots, and a record of each method on the same task and backbone.
+        devices: Device and batch size; the precision is that of the records.
+        data: Folder of local data sets; None for each task's own source.
+        report: Receives progress.
+
+    Returns:
+        One comparison for each pair, in the same order.
+
+    Raises:
+        UsageError: If a run exceeds its budget, or its method needs class embeddings that are missing.
+    """
+    workers: dict[str, tuple[Backbone, Worker]] = {}
+    found = []
+    try:
+        for shots, first, second in pairs:
+            spec = first.spec
+            if spec.backbone not in workers:
+                backbone = registry.make_backbone(spec.backbone)
+                workers[spec.backbone] = backbone, fresh_processes(spec.backbone, backbone)
+            loaded = registry.make_task(spec.task, spec.prompt).load(data)
+            of_pair = _Pair(loaded, *workers[spec.backbone], devices.with_precision(spec.precision), report)
+            found.append(CostComparison(task_text(spec), spec.backbone, shots, of_pair.measured(first, second)))
+    finally:
+        for _, worker in workers.values():
+            worker.close()
+    return found
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What two runs on one task share."""
+
+    data: TaskData
+    backbone: Backbone
+    worker: Worker
+    devices: DeviceOptions
+    report: Report
+
+    def measured(self, first: Record, second: Record) -> InTurn:
+        runs = [self._planned(record.spec) for record in (first, second)]
+        encoded = encode_group(self.data, self.backbone, runs, self.devices, self.report)
+        modes = {run.run.input_mode for run in runs}
+        reads_features = InputMode.FEATURES in modes
+        if encoded.no_embeddings is not None and reads_features:
+            raise UsageError(encoded.no_embeddings)
+        encode = EncodeCosts(encoded.source, self.worker, self.devices, self.report.reporter.problem)
+
+        def request(run: PlannedRun, record: Record) -> CostRequest:
+            # Encoding that both need cancels out, except from limits on operations.
+            needed = len(modes) > 1 or "flops" in record.limits
+            cost = encode.of_episode(run) if needed else StageCosts()
+            limits = Budget(**record.limits)
+            return cost_request(run.run, encoded.source, run.episodes, limits, cost, self.devices, self.worker)
+
+        both = [request(run, record) for run, record in zip(runs, (first, second), strict=True)]
+        what = f"{first.spec.task} {first.spec.method} and {second.spec.method}"
+        with alone(self.devices.device_name(), what, self.report.reporter.problem):
+            return measure_in_turn(self.worker, *both)
+
+    def _planned(self, spec: RunSpec) -> PlannedRun:
+        episodes = draw_episodes(self.data, episode_spec(spec))[:EPISODES]
+        return planned(spec, episodes, self.data, self.backbone, self.devices)
