@@ -1,4 +1,4 @@
-"""Which way of adapting a frozen pretrained model is best under a budget? A benchmark harness.
+"""Benchmark harness that compares ways of adapting a frozen pretrained model under matched budgets.
 
 The Python API is imported on first use, so that ``import bench`` imports neither torch nor pandas:
 

@@ -156,7 +156,7 @@ def _distribution(what: str, field: FieldInfo, hint: Tune, change: Range | None)
     high = changed.get("high", bounds[1] if hint.high is None else hint.high)
     logarithmic = changed.get("log", hint.log)
     if low is None or high is None:
-        raise UsageError(f"{what} has no {'lower' if low is None else 'upper'} end; say where to look: LOW:HIGH")
+        raise UsageError(f"{what} has no {'lower' if low is None else 'upper'} end; give a range LOW:HIGH")
     if low >= high:
         raise UsageError(f"{what} needs a range whose low end is below its high end, got {low:g}:{high:g}")
     if logarithmic and low <= 0:

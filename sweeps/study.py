@@ -257,7 +257,7 @@ class Sweep:
             raise
         if any(process.exitcode for process in processes):
             codes = ", ".join(str(process.exitcode) for process in processes)
-            raise BenchError(f"workers ended early, by exit codes {codes}; the same command goes on")
+            raise BenchError(f"workers ended early, by exit codes {codes}; the same command continues")
 
     def work(self, count: int, began: float, worker: int = 0) -> None:
         """Run trials in this process, as long as there is time.

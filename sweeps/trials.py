@@ -137,7 +137,7 @@ def run_spec(spec: SweepSpec) -> RunSpec:
     if reason := refusal(run):
         raise NothingToTuneError(f"nothing to tune: {reason}")
     if run.shots == 0:
-        raise NothingToTuneError(f"{spec.method} uses no support set, so that there is nothing to tune it on")
+        raise NothingToTuneError(f"{spec.method} uses no support set, which tuning needs")
     return run.model_copy(update={"episodes": spec.episodes or min(ENOUGH_EPISODES, run.episodes)})
 
 

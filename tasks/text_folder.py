@@ -183,7 +183,7 @@ def _table(name: str, rows: Sequence[dict[str, Any]]) -> Dataset:
         raise DataError(f"{name} needs the columns 'text' and 'label', got {', '.join(map(str, rows[0]))}")
     try:
         return Dataset.from_dict({column: [row.get(column) for row in rows] for column in ("text", "label")})
-    except (TypeError, ValueError, OverflowError) as error:  # what pyarrow raises is of these
+    except (TypeError, ValueError, OverflowError) as error:  # pyarrow's errors are subclasses of these
         raise DataError(f"{name} needs texts, and labels of one type: {one_line(error)}") from error
 
 

@@ -172,9 +172,7 @@ def _spec(given: Mapping[str, Any]) -> "SweepSpec":
     if given["study"] is not None:
         # More trials or time continue the same study; everything else belongs to the file.
         if twice := sorted(fields.keys() - {"trials", "seconds"}):
-            raise UsageError(
-                f"the study {given['study']} already says {', '.join(twice)}; leave them out, or the study"
-            )
+            raise UsageError(f"the study {given['study']} already has {', '.join(twice)}; leave them out, or the study")
         fields = read_yaml(Path(given["study"]), "study") | fields
     elif given["task"] is None or given["method"] is None:
         raise UsageError("a sweep needs a study's YAML file, or a task and a method")

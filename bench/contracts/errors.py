@@ -73,7 +73,7 @@ def one_line_error(error: BaseException) -> str:
         return str(error)
     try:
         message = " ".join(str(error).split())
-    except Exception:  # an error whose own text is broken is reported all the same
+    except Exception:  # the text of an error may itself raise one
         message = "its message is unavailable"
     text = f"{type(error).__name__}: {message}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_a_plugins(Path(frame.filename))]

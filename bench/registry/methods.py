@@ -133,7 +133,7 @@ def resolve_method(name: str, kind: Kind, values: Mapping[str, Any]) -> Resolved
     if text is not None:
         site = _site(base, text)
         if chosen not in {None, site}:
-            raise UsageError(f"{name} stands at {chosen}, got site={site}; use {base} with the site alone")
+            raise UsageError(f"{name} has the site {chosen}, got site={site}; use {base} with the site alone")
         chosen = site
     found = get("methods", base).load()
     if not (isinstance(found, type) and issubclass(found, MultiSiteMethod)):

@@ -1,1 +1,1 @@
-"""Running: the plan, the runner, progress and trackers."""
+"""Execution of runs: the plan, the runner, progress and trackers."""

@@ -71,7 +71,7 @@ class RunGroup:
                 require_some_possible(pending, costs)
             except UsageError:
                 raise
-            except Exception as error:  # other groups of runs go on
+            except Exception as error:  # other groups of runs are not affected
                 for run in pending:
                     if (earlier := self._earlier(run.id)) is not None:
                         self._known(self._kept(earlier, error))
@@ -83,7 +83,7 @@ class RunGroup:
             worker.close()
 
     def plan(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlanEntry]:
-        """What ``run`` would do, without encoding, running or writing anything.
+        """The runs of ``run`` with their status, without encoding, running or writing anything.
 
         Args:
             specs: Runs with their episodes.

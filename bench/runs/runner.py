@@ -23,12 +23,28 @@ from bench.spec.suite import RunSpec
 
 
 def fresh_processes(name: str, backbone: Backbone) -> Worker:
-    """A worker that measures each episode in a fresh process; it starts loading the backbone at once."""
+    """A worker that measures each episode in a fresh process; it starts loading the backbone at once.
+
+    Args:
+        name: Name of the backbone.
+        backbone: The loaded backbone of this process.
+
+    Returns:
+        The worker.
+    """
     return ForkedWorker(partial(registry.make_backbone, name)).start()
 
 
 def same_process(name: str, backbone: Backbone) -> Worker:
-    """A worker that measures in this process: for tests with stand-ins, and where starting quickly matters."""
+    """A worker that measures in this process: for tests with stand-ins, and for a quick start.
+
+    Args:
+        name: Name of the backbone.
+        backbone: The loaded backbone.
+
+    Returns:
+        The worker.
+    """
     return InlineWorker(backbone)
 
 
@@ -77,7 +93,7 @@ class Runner:
         return report
 
     def plan(self, specs: Iterable[RunSpec]) -> tuple[list[PlanEntry], list[str]]:
-        """What ``run`` would do, without encoding, running or writing anything.
+        """The runs of ``run`` with their status, without encoding, running or writing anything.
 
         Args:
             specs: The runs.

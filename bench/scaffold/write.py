@@ -57,7 +57,7 @@ def new_plugin(group: registry.Group, name: str, package: Path | None, template:
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name != name.lower():
         raise UsageError(f"a {kind} needs a name in lower case that is a Python name, such as my_{kind}; got {name!r}")
     if name in registry.find(group):
-        raise UsageError(f"{group} has a {name!r} already, from {registry.get(group, name).origin}; take another name")
+        raise UsageError(f"{group} already has {name!r}, from {registry.get(group, name).origin}; take another name")
     templates = (template or kind, f"test_{kind}")
     return _inside(group, name, templates) if package is None else _outside(group, name, templates, package)
 
@@ -107,7 +107,7 @@ def _write(wanted: dict[Path, str], **words: str) -> list[Path]:
         StoreError: If a file cannot be written.
     """
     if there := [path for path in wanted if path.exists()]:
-        raise UsageError(f"{there[0]} is there already; take another name or remove it")
+        raise UsageError(f"{there[0]} exists; take another name or remove it")
     for path, template in wanted.items():
         text = (files("bench.scaffold") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
         try:

@@ -95,11 +95,11 @@ def read_suite(suite: str | PathLike[str] | None, given: Mapping[str, Any]) -> S
         made = load_suite(fspath(suite))
         if twice := [name for name in options if name not in {"preset", "tune_all"}]:
             raise UsageError(
-                f"the suite {made.name} already says what is run; leave out {', '.join(twice)}, or the suite"
+                f"the suite {made.name} already describes the runs; leave out {', '.join(twice)}, or the suite"
             )
         tuned = options.get("tune_all")
         if tuned is not None and any(block.tune_all for block in made.blocks):
-            raise UsageError(f"the suite {made.name} already says which of its blocks are tuned; leave tune_all out")
+            raise UsageError(f"the suite {made.name} already has tune_all in its blocks; leave tune_all out")
         changes = {"preset": options["preset"]} if "preset" in options else {}
         blocks = [
             block.model_copy(update={**changes, "tune_all": block.tune_all or tuned or made.tune_all})

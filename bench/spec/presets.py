@@ -135,6 +135,6 @@ def nothing_said(name: str, task: str, backbone: str, methods: Sequence[str]) ->
     """
     tasks = sorted({pattern for rule in preset(name).rules for pattern in rule.tasks})
     return UsageError(
-        f"the preset {name} says nothing of {', '.join(methods)} on {task} with {backbone}; leave it out. "
+        f"the preset {name} has no rule for {', '.join(methods)} on {task} with {backbone}; leave it out. "
         f"Its tasks: {', '.join(tasks)}"
     )

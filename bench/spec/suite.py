@@ -1,4 +1,4 @@
-"""What a user can ask for: one run, and a suite of them."""
+"""Runs and suites: one run by names, and grids of runs in a YAML file."""
 
 import re
 from importlib.resources import files

@@ -18,7 +18,7 @@ from bench.contracts.kinds import Kind
 from bench.contracts.task import Pool, Task, TaskData
 
 SYSTEM, USER, ASSISTANT, END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
-"""Where turns begin, and where the assistant's ends: characters that Unicode keeps out of texts for such use."""
+"""Marks of turns, the beginning of each role's and the end of the assistant's; noncharacters of Unicode."""
 _MARK = re.compile(f"([{SYSTEM}{USER}{ASSISTANT}{END}])")
 _ORDER = re.compile(f"({SYSTEM}?{USER}{ASSISTANT}{END})*({SYSTEM}?{USER}{ASSISTANT})?")
 _ROLES = {SYSTEM: "system", USER: "user", ASSISTANT: "assistant"}

@@ -115,10 +115,10 @@ FAAST = [*DIGITS, "--method", "faast"]
         (["run", "missing.yaml"], "no such suite file: missing.yaml"),
         (["run"], "needs a suite, or a task and a method"),
         (["run", "--task", "digits"], "needs a suite, or a task and a method"),
-        (["run", "quickstart", "--task", "digits"], "suite quickstart already says what is run; leave out task, or"),
+        (["run", "quickstart", "--task", "digits"], "suite quickstart already describes the runs; leave out task, or"),
         (
             ["run", "quickstart", "--shots", "3", "--set", "a.b=1"],
-            "suite quickstart already says what is run; leave out shots, set, or",
+            "suite quickstart already describes the runs; leave out shots, set, or",
         ),
         (["run", "--task", "digitz", "--method", "knn"], "tasks has no 'digitz'; did you mean 'digits'?"),
         ([*DIGITS, "--method", "fast"], "methods has no 'fast'; did you mean 'faast'?"),

@@ -96,9 +96,9 @@ def test_a_second_plugin_leaves_the_packages_project_file_as_it_is(bench, tmp_pa
     ("words", "error"),
     [
         (("method", "Faast-2"), "a method needs a name in lower case that is a Python name, such as my_method"),
-        (("method", "faast"), "methods has a 'faast' already, from bench; take another name"),
+        (("method", "faast"), "methods already has 'faast', from bench; take another name"),
         (("task", "class"), "a task needs a name in lower case"),
-        (("backbone", "hf"), "backbones has a 'hf' already, from bench; take another name"),
+        (("backbone", "hf"), "backbones already has 'hf', from bench; take another name"),
     ],
 )
 def test_a_name_that_cannot_be_used_is_one_line(bench, words, error):
@@ -107,7 +107,7 @@ def test_a_name_that_cannot_be_used_is_one_line(bench, words, error):
 
 def test_nothing_is_overwritten(bench):
     bench("new", "method", "first_one", "--package", "plugins")
-    assert "is there already" in one_line(bench("new", "method", "first_one", "--package", "plugins"), 2)
+    assert " exists; " in one_line(bench("new", "method", "first_one", "--package", "plugins"), 2)
 
 
 @pytest.mark.parametrize(

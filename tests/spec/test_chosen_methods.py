@@ -49,7 +49,7 @@ def test_names_and_fields_mean_a_method_at_a_site(task, methods, fields, expecte
         ("lexicon", "knn", {"site": "hidden_states"}, "knn has no choice of sites, got site=hidden_states"),
         ("digits", "faast@hidden_states", {}, "no site hidden_states on image_.*; its sites there: features"),
         ("wikitext103", "faast", {"site": "features"}, "no site features on .*; its sites there: hidden_states"),
-        ("lexicon", "faast_lm", {"site": "features"}, "faast_lm stands at hidden_states, got site=features"),
+        ("lexicon", "faast_lm", {"site": "features"}, "faast_lm has the site hidden_states, got site=features"),
         ("lexicon", "faast", {"prior_count": 1, "prior_strength": 2}, "prior_strength is given twice"),
         ("lexicon", "faast@hidden_states", {"prior_strength": 2}, "faast@hidden_states has no field 'prior_strength'"),
         ("lexicon", "ridge", {"lam": 1, "strength": 1}, "strength: lam and strength are two ways"),

@@ -54,7 +54,7 @@ def test_a_user_may_narrow_fix_and_add():
         ({"share": {"log": True}}, "method.share needs a low end above 0 for a logarithmic range, got 0:1"),
         ({"share": {"high": 2}}, r"the space of method.share has 2.0, which its config refuses: .*less than or equal"),
         ({"number": {"low": 1.5}}, "method.number is a whole number and needs such ends"),
-        ({"window": {"low": 1}}, "method.window has no upper end; say where to look: LOW:HIGH"),
+        ({"window": {"low": 1}}, "method.window has no upper end; give a range LOW:HIGH"),
         ({"kind": {"choices": ["a", "c"]}}, "the space of method.kind has 'c', which its config refuses"),
     ],
 )

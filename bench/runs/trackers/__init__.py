@@ -1,6 +1,6 @@
-"""Trackers: every new record also goes to one, through a logger of Lightning; W&B by default.
+"""Trackers: loggers of Lightning that every new record is also sent to; W&B by default.
 
-Local records stay the source of truth: a tracker that fails is reported and fails nothing.
+Local records are the source of truth: a failing tracker is reported and fails no run.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The interface of trackers."""
+"""Interface of trackers."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -15,20 +15,29 @@ PROJECT = "faast-bench"
 
 
 class Tracker(Protocol):
-    """Receives every new run."""
+    """Receiver of every new run."""
 
     def begin(self, id_: str, spec: RunSpec) -> None:
-        """A run begins, whose record will have this id."""
+        """Start a run.
+
+        Args:
+            id_: Id of its record.
+            spec: The run.
+        """
 
     def __call__(self, record: Record) -> None:
-        """A run has ended."""
+        """Log a finished run.
+
+        Args:
+            record: Its record.
+        """
 
     def hint(self) -> str | None:
         """A note for the user at the end, or None."""
 
 
 class LightningTracker(Tracker, Protocol):
-    """A tracker that also takes studies and trainings, through a logger of Lightning.
+    """A tracker that also logs studies and trainings, through a logger of Lightning.
 
     Attributes:
         name: Its name in the table of trackers.
@@ -37,14 +46,22 @@ class LightningTracker(Tracker, Protocol):
     name: ClassVar[str]
 
     def open(self, id_: str, name: str, group: str, job_type: str) -> AbstractContextManager["Logger"]:
-        """A logger of its own for a study or a training, finished at the end.
+        """Open a logger for a study or a training; it is finished at the end of the context.
 
         Args:
-            id_: Identifier; the same one continues what was logged before where the tracker can.
-            name: Name that people see.
+            id_: Identifier; the same one continues an earlier log where the tracker can.
+            name: Display name.
             group: Group of the run.
             job_type: "sweep" or "readouts".
+
+        Returns:
+            Context of the logger.
         """
 
     def log_figures(self, logger: "Logger", figures: Mapping[str, Any]) -> None:
-        """Log plotly figures by name, where the tracker shows figures."""
+        """Log plotly figures, where the tracker shows figures.
+
+        Args:
+            logger: A logger from ``open``.
+            figures: Figures by name.
+        """

@@ -1,4 +1,4 @@
-"""Other loggers of Lightning as trackers."""
+"""Trackers on other loggers of Lightning."""
 
 import os
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LoggerTracker(ABC):
-    """Logs with another of Lightning's loggers, below the given folder, in a folder of the logger's name.
+    """Tracker on one of Lightning's loggers, with a folder of the logger's name below the given folder.
 
     Attributes:
         name: Name of the tracker and of its folder.
@@ -30,7 +30,15 @@ class LoggerTracker(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: Path, group: str | None = None) -> None:
-        """Raises UsageError if the logger's package is not installed."""
+        """Check that the logger's package is installed.
+
+        Args:
+            folder: Folder above the tracker's own.
+            group: Group of all runs; by default each run's task.
+
+        Raises:
+            UsageError: If it is not.
+        """
         self.folder, self.group = folder / self.name, group
         if self.needs and not any(find_spec(package) for package in self.needs):
             raise UsageError(
@@ -38,10 +46,19 @@ class LoggerTracker(ABC):
             )
 
     def begin(self, id_: str, spec: RunSpec) -> None:  # noqa: B027 (nothing is open during a run)
-        """There is nothing to open."""
+        """Do nothing: these loggers are opened at the end of a run.
+
+        Args:
+            id_: Id of its record.
+            spec: The run.
+        """
 
     def __call__(self, record: Record) -> None:
-        """Log a record."""
+        """Log a record.
+
+        Args:
+            record: The record.
+        """
         spec = record.spec
         group = self.group or task_slug(spec.task, spec.prompt)
         logger = self._logger(record.id, display_name(spec), {"group": group, "status": record.status})
@@ -50,7 +67,17 @@ class LoggerTracker(ABC):
 
     @contextmanager
     def open(self, id_: str, name: str, group: str, job_type: str) -> Iterator["Logger"]:
-        """A logger of its own."""
+        """Open a logger; see LightningTracker.
+
+        Args:
+            id_: Identifier.
+            name: Display name.
+            group: Group of the run.
+            job_type: Kind of the run.
+
+        Yields:
+            The logger.
+        """
         logger = self._logger(id_, name, {"group": group, "job_type": job_type})
         status = "failed"
         try:
@@ -60,10 +87,15 @@ class LoggerTracker(ABC):
             logger.finalize(status)
 
     def log_figures(self, logger: "Logger", figures: Mapping[str, Any]) -> None:  # noqa: B027 (nothing to log)
-        """These loggers show no figures; the report's page has them."""
+        """Do nothing: these loggers show no figures; the report's page has them.
+
+        Args:
+            logger: A logger from ``open``.
+            figures: Figures by name.
+        """
 
     def hint(self) -> str | None:
-        """Where it is."""
+        """Folder of the log, or None if there is none."""
         return f"logged to {self.folder}" if self.folder.exists() else None
 
     @abstractmethod
@@ -72,7 +104,7 @@ class LoggerTracker(ABC):
 
 
 class TensorBoardTracker(LoggerTracker):
-    """Logs to TensorBoard's event files."""
+    """Tracker on TensorBoard's event files."""
 
     name = "tensorboard"
     needs = ("tensorboard", "tensorboardX")
@@ -85,7 +117,7 @@ class TensorBoardTracker(LoggerTracker):
 
 
 class CsvTracker(LoggerTracker):
-    """Logs to files ``metrics.csv``."""
+    """Tracker on files ``metrics.csv``."""
 
     name = "csv"
 
@@ -97,7 +129,7 @@ class CsvTracker(LoggerTracker):
 
 
 class MlflowTracker(LoggerTracker):
-    """Logs to MLflow, whose server is that of MLFLOW_TRACKING_URI; it gives runs ids of its own, ours is in a tag."""
+    """Tracker on MLflow, with the server of MLFLOW_TRACKING_URI; a tag has the record's id."""
 
     name = "mlflow"
     needs = ("mlflow",)

@@ -1,4 +1,4 @@
-"""What trackers log of a record: its facts, its numbers and the curve of its loss."""
+"""Log of a record in a tracker: its facts, its numbers and the curve of its loss."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,24 @@ if TYPE_CHECKING:
 
 
 def display_name(spec: RunSpec) -> str:
-    """What a run is called where people look at many."""
+    """Name of a run in lists of runs.
+
+    Args:
+        spec: The run.
+
+    Returns:
+        Task, method, shots and seed.
+    """
     return f"{task_slug(spec.task, spec.prompt)}-{spec.method}-{spec.shots}shot-seed{spec.seed}"
 
 
 def log_record(logger: "Logger", record: Record) -> None:
-    """Config, budget, curve of the loss and all numbers of a record, to any of Lightning's loggers."""
+    """Log config, budget, loss curve and all numbers of a record.
+
+    Args:
+        logger: Any of Lightning's loggers.
+        record: The record.
+    """
     facts: dict[str, Any] = {
         "status": record.status,
         "reason": record.reason,
@@ -34,7 +46,14 @@ def log_record(logger: "Logger", record: Record) -> None:
 
 
 def metrics(record: Record) -> dict[str, float]:
-    """The numbers of a record under the names they have in a tracker."""
+    """Numbers of a record by their names in trackers.
+
+    Args:
+        record: The record.
+
+    Returns:
+        Numbers by name, without missing ones.
+    """
     numbers: dict[str, Any] = {f"score/{record.metric}": record.value, "score/ci95": record.ci95}
     if (costs := record.costs) is not None:
         for name in ("encode", "adapt", "query"):

@@ -1,4 +1,4 @@
-"""W&B as a tracker."""
+"""Tracker on W&B."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,13 @@ Mode = Literal["online", "offline", "disabled"]
 
 
 class WandbTracker:
-    """Logs records to W&B: one run each, under the record's id, so that a rerun goes on in the same W&B run.
+    """Tracker on W&B: a W&B run for each record, by the record's id, so that a repeated run continues the same one.
 
-    The W&B run is open while the run is made, so that W&B's own samples of the system are of it.
+    The W&B run is open during the run, so that W&B's samples of the system belong to it.
+
+    Attributes:
+        folder: Folder of offline runs.
+        group: Group of all runs; None for each run's task.
     """
 
     name: ClassVar[str] = "wandb"
@@ -29,49 +33,64 @@ class WandbTracker:
     def __init__(self, folder: Path, group: str | None = None) -> None:
         self.folder, self.group = folder, group
         self._open: tuple[str, WandbLogger] | None = None
-        # W&B speaks to the terminal by this variable alone before a run has settings.
+        # Before a run has settings, this variable alone keeps W&B off the terminal.
         os.environ.setdefault("WANDB_SILENT", "true")
 
     @cached_property
     def mode(self) -> Mode:
-        """``WANDB_MODE`` if set; else online where a key is found and accepted, and offline otherwise."""
+        """``WANDB_MODE`` if set; else online with an accepted key, and offline otherwise."""
         import wandb  # slow to import, and only needed where a record is tracked
 
-        # Makes the client read WANDB_SILENT now; else it warns of what Lightning passes to it.
+        # Makes the client read WANDB_SILENT now; otherwise it warns about Lightning's arguments.
         wandb.setup()
         chosen = os.environ.get("WANDB_MODE")
         if chosen:
             return cast(Mode, chosen)
         try:
             return "online" if wandb.login(prompt=False) else "offline"
-        except Exception:  # whatever the server or the network says, the run is kept on disk
+        except Exception:  # without a server the run is kept on disk
             return "offline"
 
     def begin(self, id_: str, spec: RunSpec) -> None:
-        """Open the W&B run."""
+        """Open the W&B run.
+
+        Args:
+            id_: Id of the record.
+            spec: The run.
+        """
         self._open = id_, self._started(id_, spec)
 
     def __call__(self, record: Record) -> None:
-        """Log a record, and end its W&B run."""
+        """Log a record, and end its W&B run.
+
+        Args:
+            record: The record.
+        """
         try:
             self._log(record)
         except Exception:
             if self.mode != "online":
                 raise
-            # A server that went away would cost every further run its time-out.
+            # An unreachable server would cost every further run its time-out.
             self.__dict__["mode"] = "offline"
             self._log(record)
 
     def hint(self) -> str | None:
-        """How to send what was kept on disk, or None if nothing was."""
+        """Command that sends offline runs to W&B, or None if there are none."""
         if self.__dict__.get("mode") != "offline":
             return None
         return f"W&B runs were kept offline; to send them: wandb sync {self.folder / 'wandb'}/offline-run-*"
 
     def logger(self, id_: str, name: str, **options: Any) -> "WandbLogger":
-        """Lightning's logger of one W&B run; ``wandb.finish()`` ends it.
+        """Make Lightning's logger of one W&B run; ``wandb.finish()`` ends it.
 
-        id_: a later logger with the same id goes on in the same run, if it is online.
+        Args:
+            id_: Id of the W&B run; a later logger with the same id continues it, if it is online.
+            name: Display name.
+            **options: Further arguments of WandbLogger.
+
+        Returns:
+            The logger.
         """
         import wandb
         from lightning.pytorch.loggers import WandbLogger
@@ -90,7 +109,17 @@ class WandbTracker:
 
     @contextmanager
     def open(self, id_: str, name: str, group: str, job_type: str) -> Iterator["WandbLogger"]:
-        """A W&B run of its own."""
+        """Open a W&B run; see LightningTracker.
+
+        Args:
+            id_: Identifier.
+            name: Display name.
+            group: Group of the run.
+            job_type: Kind of the run.
+
+        Yields:
+            The logger.
+        """
         import wandb
 
         try:
@@ -99,7 +128,12 @@ class WandbTracker:
             wandb.finish()
 
     def log_figures(self, logger: "Logger", figures: Mapping[str, Any]) -> None:
-        """Log figures as W&B's plots."""
+        """Log figures as W&B's plots.
+
+        Args:
+            logger: A logger from ``open``.
+            figures: Figures by name.
+        """
         import wandb
 
         run = cast("WandbLogger", logger).experiment
