@@ -89,12 +89,12 @@ class Plugin:
         body = self._parsed().body
         value = _assignments(body).get(self.attribute)
         name = value.id if isinstance(value, ast.Name) else self.attribute
-        made = next((node for node in body if isinstance(node, ast.ClassDef) and node.name == name), None)
-        bases = {ast.unparse(base).rpartition(".")[2] for base in made.bases} if made else set[str]()
-        if made is None or not bases & {"MultiSiteMethod", "MemoryMethod"}:
+        definition = next((node for node in body if isinstance(node, ast.ClassDef) and node.name == name), None)
+        bases = {ast.unparse(base).rpartition(".")[2] for base in definition.bases} if definition else set[str]()
+        if definition is None or not bases & {"MultiSiteMethod", "MemoryMethod"}:
             return ()
-        given = {site: ast.unparse(value) != "None" for site, value in _assignments(made.body).items()}
-        return tuple(site for site in Site if given.get(site, "MemoryMethod" in bases))
+        served = {site: ast.unparse(value) != "None" for site, value in _assignments(definition.body).items()}
+        return tuple(site for site in Site if served.get(site, "MemoryMethod" in bases))
 
     def _parsed(self) -> ast.Module:
         path = self.path()

@@ -126,9 +126,9 @@ def _same_parameters(model: Callable[P, Any]) -> Callable[[Callable[[Mapping[str
     def decorate(function: Callable[[Mapping[str, Any]], T]) -> Callable[P, T]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            given = signature(model).bind(*args, **kwargs)
-            given.apply_defaults()
-            return function(given.arguments)
+            arguments = signature(model).bind(*args, **kwargs)
+            arguments.apply_defaults()
+            return function(arguments.arguments)
 
         returned = signature(function).return_annotation
         call.__signature__ = signature(model).replace(return_annotation=returned)  # type: ignore[attr-defined]
@@ -138,13 +138,13 @@ def _same_parameters(model: Callable[P, Any]) -> Callable[[Callable[[Mapping[str
 
 
 @_same_parameters(run)
-def plan(given: Mapping[str, Any]) -> Plan:
+def plan(arguments: Mapping[str, Any]) -> Plan:
     """List the runs of ``bench.run`` with the same arguments, without running anything.
 
     Tasks and backbones are loaded, because a run's identity includes their revisions; nothing is encoded or written.
 
     Args:
-        given: The arguments of ``run``, under the same names.
+        arguments: The arguments of ``run``, under the same names.
 
     Returns:
         All runs, each with its status: recorded, to run, or skipped with the reason. Trials of ``tune_all`` are not
@@ -156,7 +156,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
     Example:
         >>> bench.plan("quickstart")  # doctest: +SKIP
     """
-    return Call.read(given).plan()
+    return Call.read(arguments).plan()
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,11 @@ class Call:
     trackers: tuple[LightningTracker, ...]
 
     @classmethod
-    def read(cls, given: Mapping[str, Any]) -> "Call":
+    def read(cls, arguments: Mapping[str, Any]) -> "Call":
         """Check arguments.
 
         Args:
-            given: The arguments of ``run`` by name.
+            arguments: The arguments of ``run`` by name.
 
         Returns:
             The checked call.
@@ -190,8 +190,8 @@ class Call:
         Raises:
             UsageError: For a wrong name, value or combination.
         """
-        suite = read_suite(given["suite"], {name: given[name] for name in DESCRIBE_RUNS if name in given})
-        how = {name: value for name, value in given.items() if name not in {*DESCRIBE_RUNS, "suite"}}
+        suite = read_suite(arguments["suite"], {name: arguments[name] for name in DESCRIBE_RUNS if name in arguments})
+        how = {name: value for name, value in arguments.items() if name not in {*DESCRIBE_RUNS, "suite"}}
         if how["tune_seconds"] is not None and not any(block.tune_all for block in suite.blocks):
             raise UsageError("tune_seconds limits the tuning of tune_all, which is missing")
         if how["measure_in"] not in (places := ("subprocess", "inline")):

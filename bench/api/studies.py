@@ -132,15 +132,15 @@ def sweep(
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     devices.device_name()
-    made = Sweep(spec, TuningData.of(spec, _folder(data), devices), storage_of_study, workers)
+    sweep_study = Sweep(spec, TuningData.of(spec, _folder(data), devices), storage_of_study, workers)
     with interrupts():
-        made.run()
-    best, folder = made.best(), Path(out) / made.name
+        sweep_study.run()
+    best, folder = sweep_study.best(), Path(out) / sweep_study.name
     folder.mkdir(parents=True, exist_ok=True)
     best.write(folder / "best.yaml")
-    write_page(made, folder / "report.html")
-    hints = tuple(hint for tracker in trackers for hint in _track(made, tracker))
-    return Study(best, folder, summary(made), tuple(pareto_lines(made)), hints)
+    write_page(sweep_study, folder / "report.html")
+    hints = tuple(hint for tracker in trackers for hint in _track(sweep_study, tracker))
+    return Study(best, folder, summary(sweep_study), tuple(pareto_lines(sweep_study)), hints)
 
 
 def _folder(data: str | PathLike[str] | None) -> Path | None:
@@ -163,18 +163,22 @@ def _track(study: "Sweep", tracker: LightningTracker) -> list[str]:
     return notes
 
 
-def _spec(given: Mapping[str, Any]) -> "SweepSpec":
+def _spec(arguments: Mapping[str, Any]) -> "SweepSpec":
     """The definition of a study from the arguments of ``sweep``; names are checked first, then values."""
-    texts = validated(SweepOptions, {name: given[name] for name in SweepOptions.model_fields if given[name]}, "sweep")
-    fields: dict[str, Any] = {name: given[name] for name in PASSED if given[name] is not None}
+    texts = validated(
+        SweepOptions, {name: arguments[name] for name in SweepOptions.model_fields if arguments[name]}, "sweep"
+    )
+    fields: dict[str, Any] = {name: arguments[name] for name in PASSED if arguments[name] is not None}
     fields |= {"objectives": texts.objective, "set": texts.set, "space": texts.vary}
     fields = {name: value for name, value in fields.items() if value not in ([], {})}
-    if given["study"] is not None:
+    if arguments["study"] is not None:
         # More trials or time continue the same study; everything else belongs to the file.
         if twice := sorted(fields.keys() - {"trials", "seconds"}):
-            raise UsageError(f"the study {given['study']} already has {', '.join(twice)}; leave them out, or the study")
-        fields = read_yaml(Path(given["study"]), "study") | fields
-    elif given["task"] is None or given["method"] is None:
+            raise UsageError(
+                f"the study {arguments['study']} already has {', '.join(twice)}; leave them out, or the study"
+            )
+        fields = read_yaml(Path(arguments["study"]), "study") | fields
+    elif arguments["task"] is None or arguments["method"] is None:
         raise UsageError("a sweep needs a study's YAML file, or a task and a method")
     if unknown := sorted(texts.budget.keys() - {"tuning_trials"}):
         raise UsageError(f"a sweep takes a budget of tuning_trials alone, got {', '.join(unknown)}; give them to a run")

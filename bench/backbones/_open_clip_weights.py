@@ -91,10 +91,10 @@ class Choice:
         # As in open_clip: safetensors where the repository has them, else the pickled file.
         safe = HF_SAFE_WEIGHTS_NAME if name == HF_WEIGHTS_NAME else Path(name).with_suffix(".safetensors").name
         try:
-            for wanted in (safe, name):
-                folder = hub_folder(repository, "model", "main", [wanted])
-                if (folder / wanted).is_file():
-                    return folder / wanted
+            for name_of_file in (safe, name):
+                folder = hub_folder(repository, "model", "main", [name_of_file])
+                if (folder / name_of_file).is_file():
+                    return folder / name_of_file
         except DataError as error:
             raise DataError(f"{error}; {self._local_form()}") from error
         raise DataError(f"{repository} has neither {safe} nor {name}; {self._local_form()}")

@@ -1,4 +1,4 @@
-"""``bench run``: run a suite, or a grid given by options."""
+"""``bench run``: run a suite, or a grid of options."""
 
 import sys
 from pathlib import Path
@@ -74,18 +74,18 @@ def run(
     ] = "subprocess",
     logger: LoggerOption = "wandb",
 ) -> None:
-    """Run a suite, or a grid given by options, and print its table.
+    """Run a suite, or a grid of options, and print its table.
 
     Exit code 1 if a run failed or nothing was measured.
     """
-    given = {name: value for name, value in locals().items() if name not in {"set_", "dry_run"}} | {"set": set_}
+    arguments = {name: value for name, value in locals().items() if name not in {"set_", "dry_run"}} | {"set": set_}
     if dry_run:
-        planned = api.plan(**given)
+        planned = api.plan(**arguments)
         typer.echo(str(planned))
         if planned.problems:
             raise typer.Exit(1)
         return
-    results = api.run(**given)
+    results = api.run(**arguments)
     if results.records:
         from rich.console import Console
 

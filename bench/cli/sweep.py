@@ -52,8 +52,8 @@ def sweep(
 
     The same command continues a study that was interrupted; with more --trials it continues one that has ended.
     """
-    given = {name: value for name, value in locals().items() if name != "set_"} | {"set": set_}
-    found = api.sweep(**given)
+    arguments = {name: value for name, value in locals().items() if name != "set_"} | {"set": set_}
+    found = api.sweep(**arguments)
     typer.echo(str(found))
     for hint in found.hints:
         typer.echo(hint, err=True)

@@ -53,10 +53,10 @@ class _Row:
 
 
 def _rows(records: Iterable[Record]) -> dict[tuple[Any, ...], list[Record]]:
-    made: dict[tuple[Any, ...], list[Record]] = {}
+    by_key: dict[tuple[Any, ...], list[Record]] = {}
     for record in sorted(current(records), key=lambda record: (run_key(record), record.spec.seed)):
-        made.setdefault(run_key(record), []).append(record)
-    return made
+        by_key.setdefault(run_key(record), []).append(record)
+    return by_key
 
 
 def _name(record: Record) -> str:
@@ -85,17 +85,17 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> lis
             f"{_contents(now)}; run the same suite on the same device, or make a new baseline with --update"
         )
     rows = [_Row(_name(before[key][0]), before[key], after.get(key, [])) for key in before]
-    made = [check for row in rows for check in _runs(row)]
-    made += _scores(rows, find)
+    found = [check for row in rows for check in _runs(row)]
+    found += _scores(rows, find)
     measured = [each for row in rows if (each := _measured_alike(row)) is not None]
-    made += [check for axis in CHECKED for check in _costs(measured, axis, len(CHECKED) * len(rows))]
-    made += [check for row in rows if (check := _other_device(row)) is not None]
-    made += [
+    found += [check for axis in CHECKED for check in _costs(measured, axis, len(CHECKED) * len(rows))]
+    found += [check for row in rows if (check := _other_device(row)) is not None]
+    found += [
         Check(_name(after[key][0]), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
         for key in after.keys() - before.keys()
     ]
     order: dict[Verdict, int] = {"regression": 0, "better": 1, "new": 2, "ok": 3}
-    return sorted(made, key=lambda check: (order[check.verdict], check.row))
+    return sorted(found, key=lambda check: (order[check.verdict], check.row))
 
 
 def _contents(records: Sequence[Record]) -> str:

@@ -74,11 +74,11 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
     Raises:
         UsageError: For a task without records, with the closest name that has some.
     """
-    found, wanted = list(records), {_task_text(*TASK_ALIASES.get(name, (name, "plain"))) for name in names}
+    found, chosen = list(records), {_task_text(*TASK_ALIASES.get(name, (name, "plain"))) for name in names}
     known = {name for record in found for name in (record.spec.task, task_text(record.spec))}
-    for name in sorted(wanted - known):
+    for name in sorted(chosen - known):
         raise did_you_mean("the store's tasks", name, known)
-    return [record for record in found if not wanted or {record.spec.task, task_text(record.spec)} & wanted]
+    return [record for record in found if not chosen or {record.spec.task, task_text(record.spec)} & chosen]
 
 
 def method_text(spec: RunSpec) -> str:

@@ -81,9 +81,9 @@ def _outside(group: registry.Group, name: str, templates: tuple[str, str], folde
     table, entry = f'[project.entry-points."bench.{group}"]', f'{name} = "{package}.{name}:PLUGIN"'
     is_new = not project.exists()
     places = (folder / package / f"{name}.py", folder / "tests" / f"test_{name}.py")
-    wanted = dict(zip(places, templates, strict=True)) | ({project: "pyproject"} if is_new else {})
+    by_path = dict(zip(places, templates, strict=True)) | ({project: "pyproject"} if is_new else {})
     written = _write(
-        wanted, name=name, title=_title(name), module=f"{package}.{name}", package=package, table=table, entry=entry,
+        by_path, name=name, title=_title(name), module=f"{package}.{name}", package=package, table=table, entry=entry,
         distribution=package.replace("_", "-"),
     )  # fmt: skip
     init = folder / package / "__init__.py"
@@ -96,7 +96,7 @@ def _title(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _write(wanted: dict[Path, str], **words: str) -> list[Path]:
+def _write(by_path: dict[Path, str], **words: str) -> list[Path]:
     """Write templates to paths.
 
     Returns:
@@ -106,13 +106,13 @@ def _write(wanted: dict[Path, str], **words: str) -> list[Path]:
         UsageError: If a file exists; nothing is written then.
         StoreError: If a file cannot be written.
     """
-    if there := [path for path in wanted if path.exists()]:
+    if there := [path for path in by_path if path.exists()]:
         raise UsageError(f"{there[0]} exists; take another name or remove it")
-    for path, template in wanted.items():
+    for path, template in by_path.items():
         text = (files("bench.scaffold") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(Template(text).substitute(words), encoding="utf-8")
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from error
-    return list(wanted)
+    return list(by_path)

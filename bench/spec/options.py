@@ -75,12 +75,12 @@ class SweepOptions(BaseModel):
     budget: Annotated[dict[str, float], BeforeValidator(read_limits)] = {}
 
 
-def read_suite(suite: str | PathLike[str] | None, given: Mapping[str, Any]) -> Suite:
+def read_suite(suite: str | PathLike[str] | None, options: Mapping[str, Any]) -> Suite:
     """The suite of a call, from its name or from options.
 
     Args:
         suite: Name or YAML file of a suite; None for one made of the options.
-        given: Options by name, those of ``RunOptions`` and ``method``; None stands for an option that is not given.
+        options: Options by name, those of ``RunOptions`` and ``method``; None stands for an option that is absent.
 
     Returns:
         The suite; ``tune_all`` is resolved for each block.
@@ -88,24 +88,24 @@ def read_suite(suite: str | PathLike[str] | None, given: Mapping[str, Any]) -> S
     Raises:
         UsageError: For a wrong name, value or combination, in one line.
     """
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     if suite is None:
-        made = Suite(name="command line", blocks=validated(RunOptions, options, "run").blocks())
+        found = Suite(name="command line", blocks=validated(RunOptions, options, "run").blocks())
     else:
-        made = load_suite(fspath(suite))
+        found = load_suite(fspath(suite))
         if twice := [name for name in options if name not in {"preset", "tune_all"}]:
             raise UsageError(
-                f"the suite {made.name} already describes the runs; leave out {', '.join(twice)}, or the suite"
+                f"the suite {found.name} already describes the runs; leave out {', '.join(twice)}, or the suite"
             )
         tuned = options.get("tune_all")
-        if tuned is not None and any(block.tune_all for block in made.blocks):
-            raise UsageError(f"the suite {made.name} already has tune_all in its blocks; leave tune_all out")
+        if tuned is not None and any(block.tune_all for block in found.blocks):
+            raise UsageError(f"the suite {found.name} already has tune_all in its blocks; leave tune_all out")
         changes = {"preset": options["preset"]} if "preset" in options else {}
         blocks = [
-            block.model_copy(update={**changes, "tune_all": block.tune_all or tuned or made.tune_all})
-            for block in made.blocks
+            block.model_copy(update={**changes, "tune_all": block.tune_all or tuned or found.tune_all})
+            for block in found.blocks
         ]
-        made = made.model_copy(update={"blocks": blocks})
-    for block in made.blocks:
+        found = found.model_copy(update={"blocks": blocks})
+    for block in found.blocks:
         check_names(block)
-    return made
+    return found

@@ -20,8 +20,8 @@ def require_columns(name: str, dataset: Dataset, *columns: str) -> None:
         DataError: If one is missing; the message names those that exist.
     """
     if not set(columns) <= set(dataset.column_names):
-        wanted = " and ".join(map(repr, columns))
-        raise DataError(f"{name} needs the columns {wanted}, got {', '.join(dataset.column_names)}")
+        required = " and ".join(map(repr, columns))
+        raise DataError(f"{name} needs the columns {required}, got {', '.join(dataset.column_names)}")
 
 
 def integer_labels(name: str, labels: Sequence[int]) -> np.ndarray:

