@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/pytest
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast lint perf contracts docs install
+.PHONY: quickstart test test-fast lint perf contracts results docs install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
@@ -34,6 +34,10 @@ perf: $(INSTALLED)
 # The contract suite on all methods; if it passes, the list of methods that passed it is written anew.
 contracts: $(INSTALLED)
 	$(BIN)/python -m tests.contract_passed
+
+# Tables of README.md and docs/results: `make results SUITES="quickstart vision" DATA=DIR`, on a machine that does nothing else.
+results: $(INSTALLED)
+	$(BIN)/python docs/results/regenerate.py $(SUITES) $(if $(DATA),--data $(DATA))
 
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

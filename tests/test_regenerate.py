@@ -1,0 +1,50 @@
+"""Tables of published pages are made by one command from marked places."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.runs.runner import same_process
+
+SCRIPT = Path(__file__).parents[1] / "docs" / "results" / "regenerate.py"
+SUITE = """name: small
+blocks:
+  - {task: stripes, backbone: pixels, methods: [zero_shot, knn], shots: [1, 5], episodes: 2}
+"""
+
+
+def regenerate(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, words)])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+@pytest.mark.usefixtures("outside", "cache")
+def test_marked_places_are_filled_and_the_rest_stays(tmp_path, monkeypatch):
+    suite = tmp_path / "small.yaml"
+    suite.write_text(SUITE)
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    readme, page = tmp_path / "README.md", tmp_path / "docs" / "results" / "page.md"
+    mark = f"<!-- table: suite={suite} shots=5 -->\nan old table\n<!-- table: end -->"
+    readme.write_text(f"Before.\n\n{mark}\n\nAfter.\n")
+    other = "<!-- table: suite=other -->\nkept\n<!-- table: end -->\n"
+    page.write_text(other)
+    monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    regenerate(monkeypatch, suite, "--root", tmp_path)
+    text = readme.read_text()
+    assert text.startswith("Before.\n\n<!-- table: suite=")
+    assert text.endswith("<!-- table: end -->\n\nAfter.\n")
+    assert "an old table" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| stripes")]
+    assert ["zero_shot" in row for row in rows] == [True, False]
+    assert "| 1 |" not in text
+    assert "Measured on " in text
+    assert page.read_text() == other
+
+
+def test_a_suite_that_no_page_shows_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "README.md").write_text("<!-- table: suite=quickstart -->\n<!-- table: end -->\n")
+    with pytest.raises(SystemExit):
+        regenerate(monkeypatch, "no_such_suite", "--root", tmp_path)
+    assert "no page shows no_such_suite; known are quickstart" in capsys.readouterr().err
