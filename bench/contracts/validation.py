@@ -1,4 +1,4 @@
-"""Validation of what users write: one-line errors with the field, the value and the closest known name."""
+"""Validation of user input: one-line errors with the field, the value and the closest known name."""
 
 from typing import Any, TypeVar, get_args
 
@@ -10,7 +10,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
-    """Validate what a user wrote.
+    """Validate the fields of a user's input.
 
     Args:
         model: Class of the result.
@@ -43,7 +43,7 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
 
 
 def _path(values: Any, location: tuple[int | str, ...]) -> str:
-    """Dotted path of a field in what the user wrote, without the types that pydantic adds to its locations."""
+    """Dotted path of a field in the user's input, without the types that pydantic adds to its locations."""
     parts = []
     for part in location:
         try:

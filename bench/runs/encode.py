@@ -1,4 +1,4 @@
-"""Encoding for a group of runs: each item of the union of their episodes once, and what it costs."""
+"""Encoding for a group of runs: each distinct item of their episodes once, and its costs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

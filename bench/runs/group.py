@@ -50,7 +50,7 @@ class RunGroup:
     _records: dict[str, Record] = field(default_factory=dict, init=False)
 
     def run(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> None:
-        """Run what is not recorded yet.
+        """Execute the runs without a finished record.
 
         Args:
             specs: Runs with their episodes.

@@ -73,7 +73,7 @@ class Runner:
     remeasure: bool = False
 
     def run(self, specs: Iterable[RunSpec]) -> Report:
-        """Run what is not recorded yet.
+        """Execute the runs without a finished record.
 
         An interrupt is raised again once the run that it ended is recorded as failed.
 
