@@ -97,7 +97,7 @@ def measure_in_turn(worker: Worker, a: CostRequest, b: CostRequest) -> InTurn:
             conditions.append(timed.conditions)
         ratios = tuple(_ratio(*cost, of, *results) for cost, of in COSTS.items())
         pairs = len(results[0])
-        if pairs >= MOST or (pairs >= LEAST_PAIRS and _are_known(ratios)) or not patience.lasts():
+        if pairs >= MOST or (pairs >= LEAST_PAIRS and _are_known(ratios)) or not patience.lasts(pairs, LEAST_PAIRS):
             break_even = break_even_interval(_times(a, results[0]), _times(b, results[1]))
             return InTurn(ratios, break_even, pairs, combined(conditions))
 

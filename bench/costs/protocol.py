@@ -1,8 +1,8 @@
 """The cost protocol: one episode alone, warmed up, repeated until its medians are known; see docs/budgets.md.
 
 Each repeat has a forked process of its own, so that what a method remembers of its inputs makes it no cheaper. Where
-that costs too much (a GPU's context, systems that cannot fork) or is not wanted, repeats share a process and each has
-an episode of its own.
+that costs too much (a few milliseconds of work, a GPU's context, systems that cannot fork) or is not wanted, repeats
+share a process and each has an episode of its own.
 """
 
 import statistics
@@ -21,7 +21,7 @@ from bench.costs.passes import (
     stages_known,
     timed_passes,
 )
-from bench.costs.repeats import LEAST, MOST_SHORT, Patience, leaves_no_repeat, stage_costs
+from bench.costs.repeats import LEAST, MOST_SHORT, SHORT, Patience, leaves_no_repeat, stage_costs
 from bench.data.batches import EpisodeSource
 from bench.data.episodes import Episodes
 from bench.data.payload import EpisodePayload, payload_of
@@ -34,6 +34,11 @@ from bench.spec.budget import Budget, Violation, violations
 from bench.spec.conditions import Conditions, combined
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.resolve import ResolvedRun
+
+AT_ONCE = 5
+"""Episodes that each process of short work measures."""
+SHORT_COUNTED = 3 * SHORT
+"""Seconds of a stage while its operations are counted below which its work is short."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,12 @@ def cost_request(
         worker: Where it will be measured.
 
     Returns:
-        The request, with two episodes where repeats are forked, and with as many as there are repeats elsewhere.
+        The request, with few episodes where repeats are forked, and with as many as there are repeats elsewhere.
     """
     forks = FORKS and worker.process == "fresh"
     # A fork costs a GPU's context each time, which is worth it only where there are too few episodes.
     forked = forks and (devices.device_kind() == "cpu" or len(episodes) <= LEAST)
-    n_payloads = min(len(episodes), 2 if forked else 1 + MOST_SHORT)
+    n_payloads = min(len(episodes), 1 + (AT_ONCE if forked else MOST_SHORT))
     payloads = tuple(payload_of(source, episodes[number : number + 1]) for number in range(n_payloads))
     return CostRequest(run, payloads, budget, encode, devices, forked, len(episodes) == 1)
 
@@ -154,7 +159,14 @@ def prepared(worker: Worker, request: CostRequest) -> Prepared | CostResult:
         flops = result.step_flops + support_encode_flops(request.encode, episodes)
         return CostResult(None, config, None, (Violation("flops", budget.flops or 0.0, flops),))
     whole = counted.seconds < QUICK and len(request.payloads) > 1
-    passes = replace(passes, run=request.run.with_config(config), whole=whole, most_steps=most_steps)
+    # A process costs more than short work: each measures several episodes, none twice. The last one warms up.
+    stages = [stage.seconds for stage in (result.adapt, result.query) if stage.seconds > 0]
+    several = not request.forked or (whole and min(stages, default=0.0) < SHORT_COUNTED)
+    timed = (request.payloads[:-1] or request.payloads) if several else request.payloads[:1]
+    passes = replace(
+        passes, run=request.run.with_config(config), whole=whole, most_steps=most_steps, payloads=timed,
+        alone=request.forked,
+    )  # fmt: skip
     return Prepared(passes, result, counted.seconds, counted.conditions)
 
 
@@ -194,10 +206,10 @@ def measure_costs(worker: Worker, request: CostRequest) -> CostResult:
 
 
 def _repeated(worker: Worker, request: CostRequest, passes: PassRequest) -> TimedPasses:
-    """Timed passes, each in a call of its own if repeats are forked, else all in one call."""
+    """Timed passes, in several calls if repeats are forked, else all in one call."""
     if not request.forked:
-        # The last episode warms up. A run's only episode is repeated, as nothing else is there.
-        several = request.payloads[:-1] or request.payloads * MOST_SHORT
+        # A run's only episode is repeated, as nothing else is there.
+        several = passes.payloads if len(request.payloads) > 1 else passes.payloads * MOST_SHORT
         made: TimedPasses = worker.call(timed_passes, replace(passes, payloads=several))
         return made
     patience, calls = Patience(), list[TimedPasses]()
@@ -205,10 +217,12 @@ def _repeated(worker: Worker, request: CostRequest, passes: PassRequest) -> Time
     while True:
         calls.append(worker.call(timed_passes, passes))
         results += calls[-1].results
-        if calls[-1].violation or stages_known(results) or not patience.lasts():
-            break
+        conditions = combined([call.conditions for call in calls])
+        # What is measured in company is marked and should be measured again, so that no repeat refines it.
+        enough = len(calls) >= LEAST and (stages_known(results) or conditions.company)
+        if calls[-1].violation or enough or not patience.lasts(len(calls)):
+            return TimedPasses(tuple(results), calls[-1].violation, conditions)
         passes = replace(passes, closing_seconds=results[-1].closing_seconds)
-    return TimedPasses(tuple(results), calls[-1].violation, combined([call.conditions for call in calls]))
 
 
 def _costs(
@@ -221,7 +235,7 @@ def _costs(
     """Medians over the repeats."""
     n_support, n_queries = item_counts(request.payloads[0].episodes)
     steps = int(statistics.median_low([result.steps for result in kept]))
-    last = kept[-1]
+    first = kept[0]
     adapt_flops = counted.adapt_flops + counted.step_flops * (steps - counted.steps)
     reads_features = request.run.input_mode is InputMode.FEATURES
     return Costs(
@@ -232,12 +246,12 @@ def _costs(
         encode_wall_seconds=0.0,
         n_support=n_support,
         n_queries=n_queries,
-        state_mb=last.state_bytes / MIB,
-        optimizer_mb=last.optimizer_bytes / MIB,
-        trainable_params=last.trainable_params,
+        state_mb=first.state_bytes / MIB,
+        optimizer_mb=first.optimizer_bytes / MIB,
+        trainable_params=first.trainable_params,
         steps=steps,
-        tokens=last.tokens,
-        memory_meter=last.query.memory_meter,
+        tokens=first.tokens,
+        memory_meter=first.query.memory_meter,
         device=request.devices.device_name(),
         process="same",
         repeats=repeats,

@@ -18,7 +18,9 @@ LEAST_SHORT, MOST_SHORT = 10, 40
 PRECISION = 0.05
 """Share of a median within which both ends of its interval must lie."""
 PATIENCE = 60.0
-"""Seconds after which no further repeat begins; the record holds the number of repeats."""
+"""Seconds within which the first LEAST repeats must end; the record holds the number of repeats."""
+REFINING = 10.0
+"""Seconds within which further repeats must end, where the median is not yet known."""
 OUTSIDE = 0.025
 """Largest probability that the median lies beyond either end of its interval."""
 
@@ -57,7 +59,7 @@ def is_known(seconds: Sequence[float]) -> bool:
 
 
 class Patience:
-    """Clock of repeated work: whether another repeat would end within PATIENCE.
+    """Clock of repeated work: whether another repeat would end in time.
 
     Attributes:
         longest: Seconds of the longest repeat.
@@ -67,15 +69,24 @@ class Patience:
         self.began = self.last = time.perf_counter()
         self.longest = 0.0
 
-    def lasts(self) -> bool:
-        """Note the end of a repeat; whether there is time for another."""
+    def lasts(self, repeats: int, least: int = LEAST) -> bool:
+        """Note the end of a repeat.
+
+        Args:
+            repeats: Number of repeats so far.
+            least: Number of repeats that PATIENCE is for; REFINING is for further ones.
+
+        Returns:
+            Whether there is time for another.
+        """
         now = time.perf_counter()
         self.longest, self.last = max(self.longest, now - self.last), now
-        return now - self.began + self.longest <= PATIENCE
+        limit = PATIENCE if repeats < least else min(PATIENCE, REFINING)
+        return now - self.began + self.longest <= limit
 
 
 def repeated(measure: Callable[[], StageCost]) -> list[StageCost]:
-    """Measure one stage until its median is known, or as often as PATIENCE allows.
+    """Measure one stage until its median is known, or as often as there is time.
 
     Args:
         measure: Takes one measurement.
@@ -85,7 +96,7 @@ def repeated(measure: Callable[[], StageCost]) -> list[StageCost]:
     """
     patience = Patience()
     costs = [measure()]
-    while not is_known([cost.seconds for cost in costs]) and patience.lasts():
+    while not is_known([cost.seconds for cost in costs]) and patience.lasts(len(costs)):
         costs.append(measure())
     return costs
 

@@ -1,5 +1,6 @@
 """Encoding: forward passes of items through the frozen backbone under Lightning's Trainer."""
 
+import pickle
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -41,15 +42,20 @@ class _Prepared(TorchDataset[tuple[int, Any]]):
 
 
 class _Collate:
-    """Collation of the readable items of a batch, with the errors of the others."""
+    """Collation of the readable items of a batch, with the errors of the others.
 
-    def __init__(self, backbone: Backbone) -> None:
-        self.backbone = backbone
+    Data workers send batches as plain bytes: tensors would travel through shared memory, which is small in containers.
+    """
+
+    def __init__(self, backbone: Backbone, packed: bool) -> None:
+        self.backbone, self.packed = backbone, packed
 
     def __call__(self, rows: list[tuple[int, Any]]) -> tuple[list[int], Any, dict[int, BenchError]]:
         good = [(position, item) for position, item in rows if not isinstance(item, DataError)]
         broken: dict[int, BenchError] = {position: item for position, item in rows if isinstance(item, DataError)}
         batch = self.backbone.collate([item for _, item in good]) if good else None
+        if self.packed:
+            batch = pickle.dumps(batch)
         return [position for position, _ in good], batch, broken
 
 
@@ -62,6 +68,12 @@ class _Encoder(LightningModule):
         super().__init__()
         self.backbone, self.meter, self.advance, self.in_this_thread = backbone, meter, advance, in_this_thread
         self.broken: dict[int, BenchError] = {}
+
+    def on_before_batch_transfer(
+        self, batch: tuple[list[int], Any, dict[int, BenchError]], dataloader_idx: int
+    ) -> tuple[list[int], Any, dict[int, BenchError]]:
+        positions, inputs, broken = batch
+        return positions, pickle.loads(inputs) if isinstance(inputs, bytes) else inputs, broken
 
     def on_predict_start(self) -> None:
         self.meter.start(self.device)
@@ -134,7 +146,7 @@ def encode(
         _Prepared(backbone, pool, positions.tolist()),
         batch_size=devices.batch_size,
         num_workers=devices.workers,
-        collate_fn=_Collate(backbone),
+        collate_fn=_Collate(backbone, packed=devices.workers > 0),
     )
     batches: list[Any] = devices.trainer().predict(encoder, loader) or []
     parts = [batch for batch in batches if batch is not None]

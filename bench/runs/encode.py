@@ -86,6 +86,7 @@ class EncodeCosts:
     devices: DeviceOptions
     notify: Callable[[str], None]
     _by_size: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
+    _by_sample: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
     _one_pass: StageCosts | None = field(default=None, init=False)
 
     def of_episode(self, run: PlannedRun) -> StageCosts:
@@ -99,8 +100,12 @@ class EncodeCosts:
             self.source.query.require(first.query)
             data = self.source.data
             items = sample([(data.support, first.support), (data.query, first.query)])
-            with alone(self.devices.device_name(), f"{run.spec.backbone} encodes", self.notify):
-                cost: StageCosts = self.worker.call(encode_costs, items, self.devices)
+            # Texts are of different lengths; any image costs the same.
+            kind = size if isinstance(items.inputs[0]["input"], str) else (len(items.labels),)
+            if kind not in self._by_sample:
+                with alone(self.devices.device_name(), f"{run.spec.backbone} encodes", self.notify):
+                    self._by_sample[kind] = self.worker.call(encode_costs, items, self.devices)
+            cost = self._by_sample[kind]
             n_items = sum(int((part != PADDING).sum()) for part in (first.support, first.query))
             self._by_size[size] = scaled(cost, n_items / len(items.labels))
         return self._by_size[size]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.costs import repeats
+from bench.costs import repeats as repeats_module
 from bench.costs.repeats import is_known, median_interval, repeated
 from bench.meters.stage import StageCost
 
@@ -32,8 +32,9 @@ def test_what_takes_a_millisecond_is_repeated_more_often():
     assert is_known([0.001, 0.0012] * 20)
 
 
-def test_long_work_is_not_repeated_beyond_patience(monkeypatch):
-    clock = iter(np.arange(100.0) * 25)  # each repeat takes 25 s
-    monkeypatch.setattr(repeats.time, "perf_counter", lambda: next(clock))
-    seconds = iter([25.0, 50.0, 75.0])
-    assert len(repeated(lambda: StageCost(next(seconds), 0.0, "meter"))) == 2
+@pytest.mark.parametrize(("each", "repeats"), [(25.0, 2), (100.0, 1), (2.0, 5), (12.0, 3)])
+def test_long_or_unsteady_work_is_not_repeated_beyond_patience(monkeypatch, each, repeats):
+    clock = iter(np.arange(100.0) * each)
+    monkeypatch.setattr(repeats_module.time, "perf_counter", lambda: next(clock))
+    seconds = iter(np.arange(1.0, 100.0))  # never known
+    assert len(repeated(lambda: StageCost(next(seconds), 0.0, "meter"))) == repeats
