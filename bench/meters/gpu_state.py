@@ -22,7 +22,7 @@ def gpu_state(device: torch.device) -> dict[str, Any]:
         device: The device of a measurement.
 
     Returns:
-        Fields of Conditions; empty for other devices, and without the package ``pynvml``.
+        Fields of Conditions; empty for other devices, and without the package ``nvidia-ml-py``.
     """
     if device.type != "cuda":
         return {}
