@@ -20,17 +20,18 @@ def load(store: str | PathLike[str] = "runs") -> Results:
         store: Folder of records.
 
     Returns:
-        All records.
+        All records that can be read; ``problems`` names the files that cannot.
 
     Raises:
-        StoreError: If there is none, or a file is damaged.
+        StoreError: If there is none.
 
     Example:
         >>> bench.load("runs").of_task("digits").page("board.html")  # doctest: +SKIP
     """
     from bench.results.store import Store
 
-    return Results(Store(Path(store)), store)
+    records, problems = Store(Path(store)).scan()
+    return Results(records, store, problems)
 
 
 def compare(
@@ -69,7 +70,9 @@ def compare(
     Example:
         >>> bench.compare("faast", "knn", task="digits", shots=5)  # doctest: +SKIP
     """
-    found = load(store).compare(a, b, task=task, shots=shots, tuned=tuned)
+    from bench.results.store import Store
+
+    found = Results(Store(Path(store)), store).compare(a, b, task=task, shots=shots, tuned=tuned)
     if not costs:
         return found
     return Comparison(a, b, found, _costs(found, Path(store), accelerator, None if data is None else Path(data)))

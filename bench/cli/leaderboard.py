@@ -31,6 +31,8 @@ def leaderboard(
     if format_ == "html" and out is None and sys.stdout.isatty():
         raise UsageError("an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe")
     results = api.load(store).of_task(task or ())
+    for problem in results.problems:
+        typer.echo(f"bench: passed over: {problem}", err=True)
     text = results.table(format_, break_even)
     if break_even and (warning := ratio_warning(results.rows(break_even))):
         typer.echo(f"bench: warning: {warning}", err=True)

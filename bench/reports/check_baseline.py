@@ -10,7 +10,8 @@ from bench.results.store import Store
 def replace(baseline: Store, now: Store) -> int:
     """Make the latest version of each run the baseline.
 
-    Files of the earlier baseline are deleted last, so that a crash leaves too many rather than too few.
+    Records of the earlier baseline are deleted last, so that a crash leaves too many rather than too few. No other file
+    of the folder is touched: damaged records and what is no record stay.
 
     Args:
         baseline: Store of the baseline.
@@ -19,12 +20,14 @@ def replace(baseline: Store, now: Store) -> int:
     Returns:
         Number of records of the new baseline.
     """
+    earlier = baseline.scan()[0] if baseline.paths() else []
     kept = {record.id: baseline.write(record, now.predictions(record)) for record in current(now)}
-    for path in baseline.paths():
-        if path.stem not in kept:
-            path.unlink()
-    for path in baseline.leftovers():
-        path.unlink()
+    for record in earlier:
+        new = kept.get(record.id)
+        if new is None:
+            baseline.path(record.id).unlink(missing_ok=True)
+        if record.predictions is not None and (new is None or new.predictions != record.predictions):
+            baseline.predictions_path(record.predictions).unlink(missing_ok=True)
     return len(kept)
 
 

@@ -2,14 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
 from bench.contracts.errors import did_you_mean
 from bench.contracts.kinds import PromptStyle
 from bench.contracts.site import name_at_site
-from bench.results.identity import device_kind_of, protocol_of
+from bench.results.identity import device_kind_of, is_installed, protocol_of
 from bench.results.record import Record
 from bench.spec.aliases import TASK_ALIASES
 from bench.spec.suite import RunSpec, Shots
@@ -128,30 +129,78 @@ def _row_key(record: Record) -> tuple[Any, ...]:
 
 
 def _version(record: Record) -> str:
-    """Key of a version of a run: code, weights, data and libraries, its identity without the seed."""
-    return json.dumps({name: value for name, value in record.identity.items() if name != "seed"}, sort_keys=True)
+    """Key of a version of a run (code, weights, data, libraries): identity without seed and number of episodes."""
+    kept = {name: value for name, value in record.identity.items() if name not in {"seed", "episodes"}}
+    return json.dumps(kept, sort_keys=True)
 
 
-def _age(group: list[Record]) -> tuple[int, str]:
-    """Sort key of versions of a run, each with its records: protocol, then time of the last record."""
-    return protocol_of(group[0].identity), max(record.provenance.get("finished", "") for record in group)
+def _age(group: list[Record], now: str) -> tuple[int, bool, str]:
+    """Sort key of versions of a run: protocol, whether it is the installed version, time of the last record."""
+    # The clock of a machine may be wrong: the installed version comes before all others, and no time is in the future.
+    first = group[0]
+    times = [min(str(record.provenance.get("finished", "")), now) for record in group]
+    return protocol_of(first.identity), is_installed(first.spec, first.identity), max(times)
+
+
+def _evidence(group: list[Record]) -> tuple[int, str]:
+    """Sort key of records of one version with different numbers of episodes: scored episodes, then time."""
+    scored = sum(len(record.episode_scores) for record in group)
+    return scored, max(str(record.provenance.get("finished", "")) for record in group)
 
 
 def current(records: Iterable[Record]) -> list[Record]:
-    """Records of the latest version of each run: of the highest protocol, and of its versions the last one.
+    """Records that reports use: of each run the latest version, and of that the result with most episodes.
 
-    Scores of an older version are never pooled with those of the latest.
+    Scores of an older version are never pooled with those of the latest, nor are those of draws of different size.
 
     Args:
         records: Records of any runs.
 
     Returns:
-        The records that reports use.
+        The chosen records.
     """
-    made: dict[tuple[Any, ...], dict[str, list[Record]]] = {}
+    return [record for chosen, _ in chosen_versions(records) for record in chosen]
+
+
+def chosen_versions(records: Iterable[Record]) -> list[tuple[list[Record], list[Record]]]:
+    """Of each run the records that reports use, and the others, which these supersede.
+
+    Args:
+        records: Records of any runs.
+
+    Returns:
+        Chosen and other records of each run.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    by_run: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        made.setdefault(run_key(record), {}).setdefault(_version(record), []).append(record)
-    return [record for versions in made.values() for record in max(versions.values(), key=_age)]
+        by_run.setdefault(run_key(record), []).append(record)
+    found = []
+    for together in by_run.values():
+        latest = max(_grouped(together, _version), key=lambda group: _age(group, now))
+        chosen = max(_grouped(latest, lambda record: record.spec.episodes), key=_evidence)
+        ids = {record.id for record in chosen}
+        found.append((chosen, [record for record in together if record.id not in ids]))
+    return found
+
+
+def records_by_version(records: Iterable[Record]) -> list[list[Record]]:
+    """Records by version and number of episodes.
+
+    Args:
+        records: Records of one run.
+
+    Returns:
+        The groups.
+    """
+    return _grouped(records, lambda record: (_version(record), record.spec.episodes))
+
+
+def _grouped(records: Iterable[Record], key: Callable[[Record], Any]) -> list[list[Record]]:
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return list(groups.values())
 
 
 def devices(records: Iterable[Record]) -> list[str]:

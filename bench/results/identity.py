@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
+from bench.contracts.errors import UsageError
 from bench.plugin import Plugin
 from bench.spec.resolve import ResolvedRun
+from bench.spec.suite import RunSpec
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.files import file_hash
 from bench.toolkit.versions import PROTOCOL, library_versions
@@ -86,6 +88,30 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
         if version := getattr(made, "version", ""):
             found[f"{kind} version"] = version
     return found
+
+
+def is_installed(spec: RunSpec, identity: dict[str, Any]) -> bool:
+    """Whether a record was made by the plugins and libraries that are installed; no plugin is imported.
+
+    Args:
+        spec: The record's run.
+        identity: Its identity.
+
+    Returns:
+        False also where a plugin is not installed, or the identity does not say.
+    """
+    code, libraries = identity.get("code"), identity.get("libraries")
+    if not isinstance(code, dict) or libraries != library_versions():
+        return False
+    try:
+        plugins = {
+            "task": registry.get("tasks", spec.task),
+            "backbone": registry.get("backbones", spec.backbone.partition(":")[0]),
+            "method": registry.get("methods", registry.method_name(spec.method)[0]),
+        }
+        return all(code.get(kind) == code_hash(plugin.module) for kind, plugin in plugins.items())
+    except (UsageError, ModuleNotFoundError):
+        return False
 
 
 def protocol_of(identity: dict[str, Any]) -> int:

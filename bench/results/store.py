@@ -2,14 +2,17 @@
 
 A record's id is a hash of everything that changes its value, so that a finished run is recognised and a changed one is
 a new run. Files are written completely or not at all: first the predictions, under a name with a hash of their content,
-then the record that names them. However the program ends, every record has its own predictions.
+then the record that names them. However the program ends, every record has its own predictions. A worse result of the
+same run never replaces a better one: it is kept beside it, in the folder ``attempts``.
 """
 
 import hashlib
 import json
+import re
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,13 +22,21 @@ from pydantic import ValidationError
 from bench.contracts.errors import StoreError, UsageError
 from bench.results.migrations import MIGRATIONS
 from bench.results.predictions import QueryPredictions
-from bench.results.record import SCHEMA_VERSION, Record, SideFile, run_id
+from bench.results.record import SCHEMA_VERSION, Record, SideFile, Status, run_id
 from bench.toolkit.files import write_atomic
 
 PREDICTIONS = "predictions"
 OLD_PREDICTIONS = "outcomes"
 """Folder of predictions in a store of the first edition; they are read there and written to the present folder."""
+ATTEMPTS = "attempts"
+"""Folder of records of later attempts that were worse than the one that is kept."""
 LOCKS = ".locks"
+RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
+"""Names of records; a store's folder may hold other files, which are never read or deleted."""
+PREDICTIONS_NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.parquet")
+UNFINISHED_NAME = re.compile(r"\.[0-9a-f]{16}(-[0-9a-f]{16})?-[0-9a-f]{32}\.tmp")
+"""Names of files that a killed program left unfinished, see ``atomic_path``."""
+_QUALITY: dict[Status, int] = {"failed": 0, "skipped": 1, "over_budget": 2, "ok": 3}
 
 
 class Store:
@@ -63,12 +74,20 @@ class Store:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}; check its permissions and its disk") from None
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{path} is not a readable record ({error}); delete it to run again") from None
         version = content.get("schema_version") if isinstance(content, dict) else None
-        while version in MIGRATIONS:
-            content = MIGRATIONS[version](content)
-            version = content["schema_version"]
+        try:
+            while type(version) is int and version in MIGRATIONS:
+                content = MIGRATIONS[version](content)
+                version = content["schema_version"]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise StoreError(
+                f"{path} is not a valid record of schema {version}: {type(error).__name__}: {error}; "
+                "delete it to run again"
+            ) from None
         if version != SCHEMA_VERSION:
             raise StoreError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
         try:
@@ -77,7 +96,7 @@ class Store:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise StoreError(f"{path} is not a valid record: {field}: {first['msg']}; delete it to run again") from None
-        if not path.stem == record.id == run_id(record.identity):
+        if not path.stem.partition("-")[0] == record.id == run_id(record.identity):
             raise StoreError(f"{path} is named by another id than its run has; delete it to run again")
         return record
 
@@ -195,23 +214,68 @@ class Store:
                 digest = hashlib.sha256(content).hexdigest()
                 file = SideFile(name=f"{record.id}-{digest[:16]}.parquet", sha256=digest)
                 record = record.model_copy(update={"predictions": file})
-                if not self.predictions_path(file).exists():
+                if not self._holds(file):
                     made = self.predictions_path(file)
                     made.parent.mkdir(parents=True, exist_ok=True)
                     write_atomic(made, content)
-            self.root.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.path(record.id), record.model_dump_json(indent=1).encode())
+            path = self._place(record)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, record.model_dump_json(indent=1).encode())
         except OSError as error:
             if made is not None:
-                made.unlink(missing_ok=True)
+                with suppress(OSError):  # the store may have become read-only
+                    made.unlink(missing_ok=True)
             raise StoreError(
                 f"record cannot be written to {self.root}: {error}; free space or use --store DIR"
             ) from error
         return record
 
+    def _place(self, record: Record) -> Path:
+        """Path of a new record: its own, or one among the attempts where a better one of the same run is there."""
+        path = self.path(record.id)
+        try:
+            kept = self.read(path) if path.exists() else None
+        except StoreError:  # a damaged record is replaced
+            return path
+        if kept is None or _QUALITY[record.status] >= _QUALITY[kept.status]:
+            return path
+        made = len(_named(self.root / ATTEMPTS, re.compile(rf"{record.id}-\d+\.json")))
+        return self.root / ATTEMPTS / f"{record.id}-{made + 1}.json"
+
+    def _holds(self, file: SideFile) -> bool:
+        """Whether an undamaged file of predictions is there."""
+        try:
+            return hashlib.sha256(self.predictions_path(file).read_bytes()).hexdigest() == file.sha256
+        except OSError:
+            return False
+
     def paths(self) -> list[Path]:
-        """Files of all records, by id."""
-        return sorted(self.root.glob("*.json"))
+        """Files of all records, by id; other files in the folder are left out."""
+        return _named(self.root, RECORD_NAME)
+
+    def attempts(self) -> list[Path]:
+        """Files of later attempts that were worse than the record of their run."""
+        return _named(self.root / ATTEMPTS, re.compile(r"[0-9a-f]{16}-\d+\.json"))
+
+    def scan(self) -> tuple[list[Record], list[str]]:
+        """All records that can be read.
+
+        Returns:
+            The records by id, and a line for each file that has a record's name and is none.
+
+        Raises:
+            StoreError: If there is no record's file.
+        """
+        paths = self.paths()
+        if not paths:
+            raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
+        found, problems = list[Record](), list[str]()
+        for path in paths:
+            try:
+                found.append(self.read(path))
+            except StoreError as error:
+                problems.append(str(error))
+        return found, problems
 
     def leftovers(self) -> list[Path]:
         """Files that no record names, from a killed program or a run that was repeated.
@@ -225,21 +289,28 @@ class Store:
         records = [self.read(path) for path in self.paths()]
         named = {record.predictions.name for record in records if record.predictions is not None}
         folders = [self.root / PREDICTIONS, self.root / OLD_PREDICTIONS]
-        unnamed = [path for folder in folders for path in folder.glob("*.parquet") if path.name not in named]
-        unfinished = [path for folder in (self.root, *folders) for path in folder.glob(".*.tmp")]
+        unnamed = [path for folder in folders for path in _named(folder, PREDICTIONS_NAME) if path.name not in named]
+        unfinished = [path for folder in (self.root, *folders) for path in _named(folder, UNFINISHED_NAME)]
         return sorted(unnamed + unfinished)
 
     def __iter__(self) -> Iterator[Record]:
-        """All records, by id.
+        """All records that can be read, by id; a line on standard error names each file that cannot.
 
         Yields:
             One record after another.
 
         Raises:
-            StoreError: If there is none, or a damaged one.
+            StoreError: If there is no record's file.
         """
-        paths = self.paths()
-        if not paths:
-            raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
-        for path in paths:
-            yield self.read(path)
+        records, problems = self.scan()
+        for problem in problems:
+            print(f"bench: passed over: {problem}", file=sys.stderr)
+        yield from records
+
+
+def _named(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """The files of a folder whose whole name fits a pattern, in order; none where there is no folder."""
+    try:
+        return sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []

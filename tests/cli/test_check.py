@@ -78,3 +78,17 @@ def test_what_cannot_be_read_or_written_is_one_line(check, tmp_path):
     code, _, err = check()
     assert code == 1
     assert f"{path.name} is not a valid record: status" in err
+
+
+def test_update_touches_no_file_that_is_no_record(check, tmp_path):
+    fill(tmp_path / "runs")
+    baseline = tmp_path / "baseline"
+    fill(baseline, seeds=(7,))
+    foreign = {"package.json": "{}", "predictions/table.parquet": "mine", ".draft.tmp": "mine", "0123.json": "{"}
+    for name, text in foreign.items():
+        (baseline / name).write_text(text)
+    before = Store(baseline).paths()
+    assert check("--update")[0] == 0
+    assert {name: (baseline / name).read_text() for name in foreign} == foreign
+    assert not set(before) & set(Store(baseline).paths())
+    assert Store(baseline).leftovers() == []

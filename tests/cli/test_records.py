@@ -84,8 +84,8 @@ def crowded(store):
     store.write(old, answered())
     store.write(made(code="new", finished="2026-02-01T00:00:00+00:00"), answered())
     store.write(made({"method": "f"}, status="failed", reason="bug", value=None, episode_scores=[], costs=None))
-    (store.root / ".0123-abc.tmp").write_text("{")
-    (store.root / "predictions" / ".0123-abc.tmp").write_text("PAR")
+    (store.root / f".{16 * '0'}-{32 * 'a'}.tmp").write_text("{")
+    (store.root / "predictions" / f".{16 * '0'}-{32 * 'a'}.tmp").write_text("PAR")
     (store.root / "predictions" / "0123456789abcdef-0123456789abcdef.parquet").write_text("PAR1")
     return old
 
@@ -118,7 +118,7 @@ def test_prune_touches_nothing_beside_a_damaged_record(records, store):
     code, _, err = records("prune", "--superseded")
     assert code == 1
     assert "is not a readable record" in err
-    assert (store.root / ".0123-abc.tmp").exists()
+    assert (store.root / f".{16 * '0'}-{32 * 'a'}.tmp").exists()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

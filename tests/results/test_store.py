@@ -39,6 +39,44 @@ def test_only_a_failed_run_is_not_finished(store, status):
     assert (store.finished(written.id) is None) == (status == "failed")
 
 
+@pytest.mark.parametrize("worse", ["failed", "skipped", "over_budget"])
+def test_a_worse_result_of_the_same_run_is_kept_beside_the_better_one(store, worse):
+    good = store.write(record(), answered())
+    for _ in range(2):
+        attempt = record(status=worse, reason="interrupted", value=None, episode_scores=[], n_queries=0)
+        store.write(attempt)
+    assert list(store) == [good]
+    assert store.finished(good.id) == good
+    assert len(store.predictions(good)) == 6
+    assert [store.read(path).status for path in store.attempts()] == [worse, worse]
+    assert store.leftovers() == []
+
+
+def test_files_that_are_no_records_are_passed_over(store, capsys):
+    good = store.write(record(), answered())
+    (store.root / "board.json").write_text("{}")
+    (store.root / "package.json").write_text("[1, 2")
+    (store.root / "0123456789abcdef.json").mkdir()
+    damaged = store.root / "0123456789abcdee.json"
+    damaged.write_text("")
+    assert store.paths() == sorted([damaged, store.root / "0123456789abcdef.json", store.path(good.id)])
+    assert list(store) == [good]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "0123456789abcdee.json is not a readable record" in lines[0]
+    assert "0123456789abcdef.json cannot be read" in lines[1]
+    assert "delete" not in lines[1]
+
+
+def test_damaged_predictions_are_written_again(store):
+    good = store.write(record(), answered())
+    path = store.predictions_path(good.predictions)
+    path.write_bytes(path.read_bytes()[:20])
+    store.path(good.id).unlink()
+    store.write(record(), answered())
+    assert len(store.predictions(good)) == 6
+
+
 def test_a_second_try_takes_the_place_of_the_failed_one(store):
     store.write(record(status="failed", reason="no"))
     store.write(record())
@@ -185,7 +223,7 @@ def edited(store, **changes):
 )
 def test_a_record_that_was_tampered_with_is_named(store, changes, message):
     path = edited(store, **changes)
-    for read in (lambda: store.read(path), lambda: store.finished(record().id), lambda: list(store)):
+    for read in (lambda: store.read(path), lambda: store.finished(record().id)):
         with pytest.raises(StoreError, match=message) as caught:
             read()
         assert str(path) in str(caught.value)

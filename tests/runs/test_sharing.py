@@ -24,7 +24,7 @@ def _run(root, barrier, answers):
     reporter = Notebook()
     runner = Runner(Store(root), DeviceOptions(accelerator="cpu", batch_size=16), reporter, isolate=same_process)
     specs = grid(methods=["faast", "knn", "softmax_memory"], shots=[1, 5], seeds=[0, 1], episodes=2)
-    matched = grid(methods=["nearest_prototype"], shots=[1], seeds=[0], episodes=2, match="faast")
+    matched = grid(methods=["nearest_prototype"], shots=[1], seeds=[0], episodes=2, match="faast:state_mb")
     barrier.wait(120)
     report = runner.run(specs + matched)
     answers.put((os.getpid(), reporter.ran, reporter.problems, {one.id for one in report.records}))

@@ -1,0 +1,45 @@
+"""Which records of a run reports use, and which a user may lose."""
+
+from bench.results.grouping import current
+from bench.results.identity import plugin_code
+from bench.results.prune import superfluous
+from bench.results.store import Store
+from bench.toolkit.versions import library_versions
+from tests.helpers.records import made
+
+LATER = "2026-02-01T00:00:00+00:00"
+
+
+def test_the_result_with_most_episodes_of_a_version_is_shown_and_never_pruned(tmp_path):
+    many = made({"episodes": 200}, value=80.0, episode_scores=[80.0] * 200)
+    few = made({"episodes": 3}, value=50.0, episode_scores=[50.0] * 3, finished=LATER)
+    for order in ([many, few], [few, many]):
+        assert current(order) == [many]
+    store = Store(tmp_path)
+    for each in (many, few):
+        store.write(each)
+    assert {path for path, _ in superfluous(store, True, False)} == {store.path(few.id)}
+
+
+def test_a_later_version_with_fewer_episodes_is_shown_and_the_earlier_one_is_kept(tmp_path):
+    many = made({"episodes": 200}, code="old", value=80.0, episode_scores=[80.0] * 200)
+    few = made({"episodes": 3}, code="new", value=50.0, episode_scores=[50.0] * 3, finished=LATER)
+    assert current([many, few]) == [few]
+    store = Store(tmp_path)
+    for each in (many, few):
+        store.write(each)
+    assert list(superfluous(store, True, False)) == []
+
+
+def test_a_clock_that_runs_ahead_hides_nothing_of_the_installed_version():
+    installed = {"method": "knn", "task": "digits", "backbone": "efficientnet_lite0"}
+    ahead = made(installed, code="old", finished="2999-01-01T00:00:00+00:00")
+    present = made(installed)
+    identity = {
+        **present.identity, "libraries": library_versions(),
+        "code": plugin_code(installed["task"], installed["backbone"], installed["method"]),
+    }  # fmt: skip
+    present = present.model_copy(update={"identity": identity})
+    assert current([ahead, present]) == [present]
+    # Of two versions that are not installed, a time in the future is no later than now.
+    assert current([ahead, made(installed, code="other", finished="2998-01-01T00:00:00+00:00")])
