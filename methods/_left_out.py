@@ -8,10 +8,8 @@ from torch import Tensor
 from bench.contracts import Backbone, Classes
 from bench.toolkit.least_squares import Spectrum
 from bench.toolkit.leave_one_out import LeftOut
+from methods._choice import log_likelihoods
 from methods._held_out import Sample
-
-SHARPNESS = tuple(10 ** (halves / 2) for halves in range(-6, 4))
-"""What scores are multiplied by, from a thousandth to some thirty."""
 
 
 class FastWeightsLeftOut:
@@ -59,19 +57,8 @@ class FastWeightsLeftOut:
         return self.backbone.class_logits(mixed, self.classes)
 
     def log_likelihood(self, alpha: float, prior_strength: float) -> Tensor:
-        """``[E]``, summed over the examples that can be answered, with scores as sharp as makes these likeliest.
-
-        A backbone's scale makes answers surer than few examples warrant, and which answer is right does not depend on
-        it: at that scale the likeliest settings are those that dare say least.
-        """
-        scores = self.scores(alpha, prior_strength).double()
-        right = scores.gather(-1, self.labels.unsqueeze(-1)).squeeze(-1)
-        # One after the other: all of them together would be ten times the memory.
-        found = [
-            (sharpness * right - (sharpness * scores).logsumexp(dim=-1)).masked_fill(~self.mask, 0).sum(dim=-1)
-            for sharpness in SHARPNESS
-        ]
-        return torch.stack(found).amax(dim=0)
+        """``[E]``, summed over the examples that can be answered; see log_likelihoods."""
+        return log_likelihoods(self.scores(alpha, prior_strength), self.labels, self.mask).sum(dim=1)
 
 
 def most_likely(

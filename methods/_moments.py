@@ -65,12 +65,13 @@ class Moments:
 
 @dataclass(frozen=True)
 class Part:
-    """Some episodes: moments of all their items, of those not held out, and the items held out."""
+    """Some episodes: moments of all their items, of those not held out, the items held out, and all items kept."""
 
     episodes: slice
     everything: Moments
     training: Moments
     held_out: Sample
+    sample: Sample
 
 
 class Observed:
@@ -124,4 +125,4 @@ class Observed:
             training = self._moments(sample.keys, sample.labels, sample.mask & ~held)
         else:
             training = everything - self._moments(sample.keys, sample.labels, held)
-        return Part(episodes, everything, training, sample.where(held))
+        return Part(episodes, everything, training, sample.where(held), sample)

@@ -1,6 +1,7 @@
 """Multinomial logistic regression on the frozen keys, trained by gradient descent."""
 
 import math
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -10,13 +11,19 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, ProblemShape, Query, Support, Tune
 from bench.toolkit.least_squares import pseudo_inverse_factors
+from methods._held_out import Sample
+from methods._moments import class_indicator
 from methods._pairs import without_padding
+from methods._prior import PriorConfig, PriorTerm
 from methods._training import FullSupportMethod
 
+FOLDS = 5
+"""Most parts that the support set is cut into to weigh the prior."""
 
-class LinearProbeConfig(MethodConfig):
+
+class LinearProbeConfig(PriorConfig):
     """Hyper-parameters of the linear probe."""
 
     steps: int = Field(default=100, ge=1, le=1_000_000, description="Optimizer steps, each on all examples.")
@@ -56,6 +63,10 @@ class LinearProbe(FullSupportMethod):
     several times smaller. Where items are fewer than dimensions, W is trained in the span of the keys, which
     gradient descent never leaves, in N numbers per class and not d: the same steps, up to rounding. And variables
     are divided by the square root of their step size, so that the rate is 1 for all episodes.
+
+    By default there is no prior in the logits; see PriorTerm. To choose its weight, further probes are trained beside
+    the first, each without one of five parts of every class (as many parts as there are shots, if fewer): each item is
+    scored by the probe without it.
     """
 
     episodes_at_once = 300
@@ -69,24 +80,28 @@ class LinearProbe(FullSupportMethod):
     def __init__(self, config: LinearProbeConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self.steps = config.steps
-        n_episodes, n_way = shape.n_episodes, shape.n_way
+        n_way, shots = shape.n_way, shape.n_support // shape.n_way
+        self.prior_term = PriorTerm(config, backbone, shape)
+        self._folds = min(FOLDS, shots) if self.prior_term.searched and shots > 1 else 0
+        n_episodes = shape.n_episodes * (1 + self._folds)
         self._rank = min(shape.n_support, shape.key_dim)
         # The objective is convex, so there is nothing that a random start could break the symmetry of.
         self.inside = nn.Parameter(torch.zeros(n_episodes, n_way, self._rank))
         self.offset = nn.Parameter(torch.zeros(n_episodes, n_way, 1))
         self._bias_scale = math.sqrt(2 * config.lr)
-        self.register_buffer("weight", torch.zeros(n_episodes, shape.key_dim, n_way))
-        self.register_buffer("bias", torch.zeros(n_episodes, 1, n_way))
+        self.register_buffer("weight", torch.zeros(shape.n_episodes, shape.key_dim, n_way))
+        self.register_buffer("bias", torch.zeros(shape.n_episodes, 1, n_way))
 
     inside: Tensor
-    """``[episode, way, rank]``, W in the variables that it is trained in."""
+    """``[probe, way, rank]``, W in the variables that it is trained in; the first probe of each episode, then the
+    second, and so on."""
     weight: Tensor
     """``[episode, dim_k, way]``, W itself once training has ended."""
     bias: Tensor
 
     def state_bytes(self) -> int:
         """Bytes of W and the bias; what they were trained in is not needed to answer."""
-        return self.weight.nbytes + self.bias.nbytes
+        return self.weight.nbytes + self.bias.nbytes + self.prior_term.weight.nbytes
 
     def trainable_params(self) -> int:
         """Entries of W and the bias, whatever basis they are trained in."""
@@ -94,7 +109,7 @@ class LinearProbe(FullSupportMethod):
 
     def begin(self, support: Support) -> None:
         """Centre the keys, find a basis of their span and the step sizes."""
-        self._support = support
+        self._support = support = self._without_folds(support)
         keys = self._keys()
         count = support.mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
         if self._rank < self.shape.key_dim:
@@ -137,14 +152,50 @@ class LinearProbe(FullSupportMethod):
         if self._rank < self.shape.key_dim:
             weight = keys.mT @ (self._centring.mT @ ((self._vectors * self._inverse) @ weight))
         bias = self._bias_scale * self.offset.double().mT - _mean(keys, mask) @ weight
-        self.bias, self.weight = bias.to(self.bias.dtype), weight.to(self.weight.dtype)
+        n_episodes = self.shape.n_episodes
+        if self.prior_term.used:
+            self._fit_prior(weight.to(self.weight.dtype), bias.to(self.bias.dtype))
+        self.bias, self.weight = bias[:n_episodes].to(self.bias.dtype), weight[:n_episodes].to(self.weight.dtype)
+
+    def _without_folds(self, support: Support) -> Support:
+        """The support set for the first probe of each episode, and without one fold for each of the others."""
+        if self.prior_term.used:
+            self._sample, self._classes = Sample.of(support, self.shape.seed), support.classes
+        if not self._folds:
+            return support
+        self._fold = self._sample.rank(self.shape.n_way) % self._folds
+        masks = [support.mask, *(support.mask & (self._fold != fold) for fold in range(self._folds))]
+        copies = 1 + self._folds
+        return replace(
+            support,
+            keys=support.keys.repeat(copies, 1, 1),
+            labels=support.labels.repeat(copies, 1),
+            mask=torch.cat(masks),
+        )
+
+    def _fit_prior(self, weight: Tensor, bias: Tensor) -> None:
+        """Weigh the prior by the scores ``[episode, item, way]`` of the probes' ``weight`` and ``bias``."""
+        sample, n_episodes = self._sample, self.shape.n_episodes
+        scores, *others = (
+            torch.baddbmm(b, sample.keys, w)
+            for b, w in zip(bias.split(n_episodes), weight.split(n_episodes), strict=True)
+        )
+        sizes = class_indicator(sample.labels, sample.mask, self.shape.n_way).sum(dim=1)
+        left_out: Tensor | None = None
+        mask: Tensor | None = None
+        if others:
+            index = self._fold.view(1, *self._fold.shape, 1).expand(1, *scores.shape)
+            left_out = torch.stack(others).gather(0, index)[0]
+            mask = sample.mask & (sizes.gather(1, sample.labels) > 1)
+        self.prior_term.fit(slice(None), sample, self._classes, sizes.sum(dim=1), scores, left_out, mask)
+        self.notes |= self.prior_term.notes()
 
     def _keys(self) -> Tensor:
         return without_padding(self._support.keys, self._support.mask).double()
 
     def predict(self, query: Query) -> Tensor:
-        """Logits ``[episode, item, way]``."""
-        return torch.baddbmm(self.bias, query.keys, self.weight)
+        """Logits ``[episode, item, way]``, and the prior's where they are wanted."""
+        return self.prior_term.add(torch.baddbmm(self.bias, query.keys, self.weight), query)
 
 
 def _mean(keys: Tensor, mask: Tensor) -> Tensor:

@@ -7,12 +7,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Backbone, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, ForwardMethod, ProblemShape, Query, Support, Tune
+from methods._held_out import Sample
 from methods._moments import class_indicator
 from methods._pairs import without_padding
+from methods._prior import PriorConfig, PriorTerm
 
 
-class NearestMeanConfig(MethodConfig):
+class NearestMeanConfig(PriorConfig):
     """Hyper-parameters of the nearest class mean."""
 
     centre: Annotated[bool, Tune()] = Field(
@@ -27,7 +29,8 @@ class NearestMean(ForwardMethod):
     With ``centre``, keys are taken relative to the mean of the support set; SimpleShot uses the mean of a base set of
     other classes, which there is none of here. Each example is scaled to length 1 before it is averaged, so the
     mean has to be known first: adapting keeps all keys until then. Without ``centre`` it keeps class sums.
-    The state is one mean per class, and the centre. There is no prior in the scores.
+    The state is one mean per class, and the centre. By default there is no prior in the scores; see PriorTerm. Its
+    weight is chosen by scores of support items whose own class mean is that of the others, around the same centre.
     """
 
     Config = NearestMeanConfig
@@ -41,6 +44,9 @@ class NearestMean(ForwardMethod):
         # Not buffers: sums stay in float64 while observing and are forgotten in solve, as kept keys are.
         self._sums: Tensor | None = None
         self._kept: list[Support] = []
+        self._sizes = torch.zeros(shape.n_episodes, shape.n_way, dtype=torch.float64)
+        self._sample: tuple[Sample, Classes] | None = None
+        self.prior_term = PriorTerm(config, backbone, shape)
         self.register_buffer("centre", torch.zeros(shape.n_episodes, 1, shape.key_dim if config.centre else 0))
         self.register_buffer("means", torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
         self.register_buffer("seen", torch.zeros(shape.n_episodes, shape.n_way, dtype=torch.bool))
@@ -54,6 +60,10 @@ class NearestMean(ForwardMethod):
 
     def observe(self, support: Support) -> None:
         """Add the batch to the class sums, or keep it if the centre has to come first."""
+        if self.prior_term.used:
+            batch = Sample.of(support, self.shape.seed)
+            before = [] if self._sample is None else [self._sample[0]]
+            self._sample = Sample.joined([*before, batch]).lowest(self.shape.n_way), support.classes
         if self.config.centre:
             self._kept.append(support)
         else:
@@ -72,16 +82,38 @@ class NearestMean(ForwardMethod):
         if self._sums is not None:
             # Only the direction of a class mean matters to a cosine, so that the sum serves as well.
             self.means = normalize(self._sums, dim=-1).float()
+            self._fit_prior(self._sums)
             self._sums = None
 
     def predict(self, query: Query) -> Tensor:
-        """Cosines ``[episode, item, way]``."""
-        return (self._scaled(query.keys) @ self.means.mT).masked_fill(~self.seen.unsqueeze(1), -1.0)
+        """Cosines ``[episode, item, way]``, and the prior's logits where they are wanted."""
+        return self.prior_term.add(self._cosines(query.keys), query)
+
+    def _cosines(self, keys: Tensor) -> Tensor:
+        return (self._scaled(keys) @ self.means.mT).masked_fill(~self.seen.unsqueeze(1), -1.0)
+
+    def _fit_prior(self, sums: Tensor) -> None:
+        if self._sample is None:
+            return
+        sample, classes = self._sample
+        scores = self._cosines(sample.keys)
+        others: Tensor | None = None
+        mask: Tensor | None = None
+        if self.prior_term.searched:
+            indicator = class_indicator(sample.labels, sample.mask, self.shape.n_way)
+            keys = self._scaled(sample.keys).double()
+            own = normalize(indicator @ sums - keys, dim=-1).mul(keys).sum(dim=-1, keepdim=True)
+            others = scores.where(indicator == 0, own.to(scores.dtype))
+            mask = sample.mask & (self._sizes.gather(1, sample.labels) > 1)
+        self.prior_term.fit(slice(None), sample, classes, self._sizes.sum(dim=1), scores, others, mask)
+        self.notes |= self.prior_term.notes()
+        self._sample = None
 
     def _add(self, support: Support) -> None:
         keys = self._scaled(without_padding(support.keys, support.mask)).double()
         indicator = class_indicator(support.labels, support.mask, self.shape.n_way)
         self.seen |= indicator.any(dim=1)
+        self._sizes = self._sizes.to(indicator.device) + indicator.sum(dim=1)
         sums = indicator.mT @ keys
         self._sums = sums if self._sums is None else self._sums + sums
 

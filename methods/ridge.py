@@ -27,6 +27,7 @@ from bench.toolkit.ridge import penalties, ridge_of_gram, ridge_of_spectrum, shr
 from methods._held_out import Sample
 from methods._moments import Moments, Observed, Part, class_indicator
 from methods._pairs import without_padding
+from methods._prior import PriorConfig, PriorTerm
 
 LAMBDAS = tuple(10.0**power for power in range(-8, 9))
 STRENGTH = 1e-2
@@ -60,7 +61,7 @@ class RidgeConfig(MethodConfig):
         return strength
 
 
-class RidgeOnFeaturesConfig(RidgeConfig):
+class RidgeOnFeaturesConfig(RidgeConfig, PriorConfig):
     """Hyper-parameters of ridge regression on features."""
 
     lam: Annotated[float | None, Tune(1e-8, 1e8, log=True)] = Field(
@@ -105,7 +106,8 @@ class RidgeOnFeatures(ForwardMethod):
     predicting nothing, that is with the largest lam. So that is what it takes; W is then proportional to the class
     sums Q.
 
-    Memory while adapting does not grow with the support set from H's width on. There is no prior in the scores.
+    Memory while adapting does not grow with the support set from H's width on. By default there is no prior in the
+    scores; see PriorTerm. Its weight is chosen at that lam by leaving each item out, in closed form.
     """
 
     Config = RidgeOnFeaturesConfig
@@ -120,6 +122,7 @@ class RidgeOnFeatures(ForwardMethod):
         self.register_buffer("projection", projection)
         self.register_buffer("weights", torch.zeros(shape.n_episodes, width, shape.n_way))
         self._observed = Observed(shape, width, self._features)
+        self.prior_term = PriorTerm(config, backbone, shape)
 
     projection: Tensor
     """``[dim_k, random_features]``, the same for all episodes."""
@@ -129,18 +132,22 @@ class RidgeOnFeatures(ForwardMethod):
     def observe(self, support: Support) -> None:
         """Add the batch to the moments, or keep its keys while they are fewer numbers."""
         self._observed.observe(support)
+        self._classes = support.classes
 
     def solve(self) -> None:
-        """Choose the penalty, then fit all examples."""
+        """Choose the penalty, fit all examples, then weigh the prior."""
         for part in self._observed.parts():
             spectrum = part.everything.spectrum()
-            weights = ridge_of_spectrum(spectrum, part.everything.cross, self._penalties(part, spectrum))
-            self.weights[part.episodes] = weights.float()
+            lam = self._penalties(part, spectrum)
+            self.weights[part.episodes] = ridge_of_spectrum(spectrum, part.everything.cross, lam).float()
+            if self.prior_term.used:
+                self._fit_prior(part, spectrum, lam)
+        self.notes |= self.prior_term.notes()
         self._observed = Observed(self.shape, self.weights.shape[1], self._features)
 
     def predict(self, query: Query) -> Tensor:
-        """The regression's outputs ``[episode, item, way]``."""
-        return self._features(query.keys) @ self.weights
+        """The regression's outputs ``[episode, item, way]``, and the prior's logits where they are wanted."""
+        return self.prior_term.add(self._features(query.keys) @ self.weights, query)
 
     @classmethod
     def leave_one_out(cls, backbone: Backbone, shape: ProblemShape, support: Support) -> "RidgeTrials":
@@ -149,6 +156,18 @@ class RidgeOnFeatures(ForwardMethod):
 
     def _features(self, keys: Tensor) -> Tensor:
         return relu(keys @ self.projection) if self.config.random_features else keys
+
+    def _fit_prior(self, part: Part, spectrum: Spectrum, lam: Tensor) -> None:
+        sample, sizes = part.sample, part.everything.count
+        features = self._features(sample.keys)
+        others: Tensor | None = None
+        mask: Tensor | None = None
+        if self.prior_term.searched:
+            target = class_indicator(sample.labels, sample.mask, self.shape.n_way)
+            left_out = LeftOut.of(spectrum, part.everything.cross, features.double(), target)
+            others, mask = left_out.ridge(lam).float(), sample.mask & (sizes.gather(1, sample.labels) > 1)
+        scores = features @ self.weights[part.episodes]
+        self.prior_term.fit(part.episodes, sample, self._classes, sizes.sum(dim=1), scores, others, mask)
 
     def _penalties(self, part: Part, spectrum: Spectrum) -> Tensor:
         """``[episode]``: the penalty that is given, or the one chosen."""
@@ -183,13 +202,13 @@ class RidgeTrials(LeaveOneOut[RidgeOnFeaturesConfig]):
         self.labels, self.mask = sample.labels, sample.mask & (sizes.gather(1, sample.labels) > 1)
 
     def serves(self, config: RidgeOnFeaturesConfig) -> bool:
-        """Whether lam is a number, and features are the keys themselves."""
-        return config.lam is not None and config.random_features == 0
+        """Whether lam is a number, features are the keys themselves, and there is no prior in the scores."""
+        return config.lam is not None and config.random_features == 0 and config.prior == "none"
 
     def scores(self, config: RidgeOnFeaturesConfig) -> Tensor:
         """Scores ``[episode, item, way]``. Raises ValueError for a config that it does not serve."""
-        if config.lam is None or config.random_features:
-            raise ValueError(f"leaving one out needs lam and no random features, got {config}")
+        if config.lam is None or not self.serves(config):
+            raise ValueError(f"leaving one out needs lam, no random features and no prior, got {config}")
         return self._left_out.ridge(self.labels.new_full((len(self.labels),), config.lam, dtype=torch.float64)).float()
 
 

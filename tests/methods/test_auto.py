@@ -10,9 +10,9 @@ from torch import Tensor
 from bench.testing.doubles import CosineBackbone, backbone_for
 from bench.testing.driver import adapted
 from bench.testing.problems import Problem, columns, masked, problem
+from methods._choice import SHARPNESS
 from methods._faast_features import ALPHAS, PRIOR_STRENGTHS, FaastOnFeatures, FaastOnFeaturesConfig
 from methods._fast_weights import ALPHA
-from methods._left_out import SHARPNESS
 from methods.ridge import RidgeOnFeatures, RidgeOnFeaturesConfig
 
 SIZES = {"dual": 3, "primal": 15}
