@@ -60,8 +60,9 @@ def chosen(candidates: Iterable[Tensor], labels: Tensor, mask: Tensor, by: Crite
         likelihood = log_likelihoods(scores, labels, mask)
         right = ((scores.argmax(dim=-1) == labels) & mask).double()
         values.append(likelihood if by == "likelihood" else right)
+        # Rounded, so that of settings that are equal but for rounding of scores the first is taken on every machine.
+        mean = (likelihood.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).round(decimals=4)
         # A mean log-likelihood, squeezed between 0 and 1, decides between equally many right answers.
-        mean = likelihood.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         order.append(mean if by == "likelihood" else right.sum(dim=1) + mean.exp() / 2)
     best = torch.stack(order).argmax(dim=0)
     each = torch.stack(values)
@@ -69,4 +70,5 @@ def chosen(candidates: Iterable[Tensor], labels: Tensor, mask: Tensor, by: Crite
     count = mask.sum(dim=1)
     mean = gain.sum(dim=1) / count.clamp(min=1)
     spread = (gain - mean.unsqueeze(1)).masked_fill(~mask, 0).square().sum(dim=1) / (count - 1).clamp(min=1)
-    return best.where(mean > (spread / count.clamp(min=1)).sqrt(), 0)
+    # One more right answer is exactly one standard error: rounding is not to decide.
+    return best.where(mean > (1 + 1e-6) * (spread / count.clamp(min=1)).sqrt(), 0)

@@ -1,8 +1,7 @@
 """FAAST on features: fast weights mixed with the prior, with exponent and prior strength chosen by leave-one-out."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -20,12 +19,10 @@ from methods._fast_weights import ALPHA, FastWeights, Solver
 from methods._held_out import Sample
 from methods._left_out import FastWeightsLeftOut, most_likely
 from methods._moments import class_indicator
+from methods._prior_strength import PRIOR_STRENGTHS, Auto, Count, with_own_prior_strengths
 
-Auto = Literal["auto"]
-Count = Annotated[float, Field(ge=0)]
 Exponent = Annotated[float, Field(ge=0, le=4)]
 ALPHAS = (*(tenths / 10 for tenths in range(1, 13)), 1.5, 2.0)
-PRIOR_STRENGTHS = (0.0, *(10 ** (halves / 2) for halves in range(9)))
 """What ``auto`` chooses from; cut-offs lie densest where singular values of features do."""
 
 
@@ -63,9 +60,7 @@ class FaastOnFeatures(AssociativeMethod):
         self._auto = "auto" in {config.prior_strength, config.alpha}
         self._observed: tuple[Tensor, Sample, Classes] | None = None
         if config.prior_strength == "auto":
-            del self.prior_strength
-            # A part of the state, which answering needs: one for each episode.
-            self.register_buffer("prior_strength", torch.full((shape.n_episodes,), shape.prior_strength))
+            with_own_prior_strengths(self)
 
     def make_memory(self) -> FastWeights:
         """Empty fast weights for the problem's shapes."""

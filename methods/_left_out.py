@@ -10,6 +10,7 @@ from bench.toolkit.least_squares import Spectrum
 from bench.toolkit.leave_one_out import LeftOut
 from methods._choice import log_likelihoods
 from methods._held_out import Sample
+from methods._prior_strength import mixed
 
 
 class FastWeightsLeftOut:
@@ -51,10 +52,9 @@ class FastWeightsLeftOut:
 
     def scores(self, alpha: float, prior_strength: float) -> Tensor:
         """Scores ``[E, M, way]`` of the mixed answers."""
-        others = (self.count - 1).clamp(min=0).to(self.prior.dtype)
-        share = others / (prior_strength + others).clamp(min=torch.finfo(others.dtype).tiny)
-        mixed = torch.lerp(self.prior, self.recalled(alpha), share.view(-1, 1, 1))
-        return self.backbone.class_logits(mixed, self.classes)
+        others = (self.count - 1).clamp(min=0)
+        answers = mixed(self.prior, self.recalled(alpha), others, prior_strength)
+        return self.backbone.class_logits(answers, self.classes)
 
     def log_likelihood(self, alpha: float, prior_strength: float) -> Tensor:
         """``[E]``, summed over the examples that can be answered; see log_likelihoods."""

@@ -45,6 +45,7 @@ class StoredPairs(Memory):
         super().__init__()
         self._reservoir = reservoir or Reservoir(None, n_way=1, seed=0)
         self._batches: list[tuple[Tensor, ...]] = []
+        self._draws: Tensor | None = None
         self.register_buffer("keys", torch.zeros(n_episodes, 0, key_dim))
         self.register_buffer("values", torch.zeros(n_episodes, 0, value_dim))
         self.register_buffer("mask", torch.zeros(n_episodes, 0, dtype=torch.bool))
@@ -53,12 +54,16 @@ class StoredPairs(Memory):
     values: Tensor
     mask: Tensor
 
-    def observe(self, keys: Tensor, values: Tensor, mask: Tensor, labels: Tensor | None = None) -> None:
+    def observe(
+        self, keys: Tensor, values: Tensor, mask: Tensor, labels: Tensor | None = None, draws: Tensor | None = None
+    ) -> None:
         """Keep the batch, or what a reservoir leaves of it; it becomes part of the state in solve.
 
         labels: ``[episode, item]``, for a reservoir to keep classes in balance; None where there are none.
+        draws: ``[episode, item]``, a number of each item by which ``read`` can leave it out; None for no such reading.
         """
         batch: tuple[Tensor, ...] = (without_padding(keys, mask), without_padding(values, mask), mask)
+        batch = batch if draws is None else (*batch, draws)
         most = self._most()
         if most is None:
             self._batches.append(batch)
@@ -67,7 +72,7 @@ class StoredPairs(Memory):
         self._batches.append((*batch, labels, self._reservoir.draws(mask)))
         if sum(batch[2].shape[1] for batch in self._batches) > most:
             together = [joined(parts) for parts in zip(*self._batches, strict=True)]
-            index = self._reservoir.chosen(together[4], together[3], together[2], most)
+            index = self._reservoir.chosen(together[-1], together[-2], together[2], most)
             self._batches = [tuple(_at(tensor, index) for tensor in together)]
 
     def _most(self) -> int | None:
@@ -77,15 +82,36 @@ class StoredPairs(Memory):
     def solve(self) -> None:
         """Join the batches."""
         if self._batches:
-            self.keys, self.values, self.mask, *_ = (joined(parts) for parts in zip(*self._batches, strict=True))
+            self.keys, self.values, self.mask, *rest = (joined(parts) for parts in zip(*self._batches, strict=True))
+            self._draws = rest[0] if rest else None
             self._batches.clear()
 
-    def read(self, keys: Tensor) -> Tensor:
-        """Answer ``keys [episode, item, dim_k]``, as many at a time as memory allows."""
+    def forget_draws(self) -> None:
+        """From now on, answer with all pairs."""
+        self._draws = None
+
+    def read(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """Answer ``keys [episode, item, dim_k]``, as many at a time as memory allows.
+
+        left_out: ``[episode, item]``, draws of the pairs that are to have no part in the answer of each key.
+        """
         stored = max(1, self.keys.shape[0] * self.keys.shape[1])
-        parts = torch.split(keys, max(1, SCORES_AT_ONCE // stored), dim=1)
-        return torch.cat([self.answer(part) for part in parts], dim=1)
+        size = max(1, SCORES_AT_ONCE // stored)
+        allowed = self.mask.unsqueeze(1)
+        if left_out is None or self._draws is None:
+            return torch.cat([self.answer(part, allowed) for part in torch.split(keys, size, dim=1)], dim=1)
+        parts = zip(torch.split(keys, size, dim=1), torch.split(left_out, size, dim=1), strict=True)
+        others = ((part, allowed & (draws.unsqueeze(2) != self._draws.unsqueeze(1))) for part, draws in parts)
+        return torch.cat([self.answer(*each) for each in others], dim=1)
 
     @abstractmethod
-    def answer(self, keys: Tensor) -> Tensor:
-        """``[episode, item, dim_v]`` for a part of the queries, small enough to score against every pair at once."""
+    def answer(self, keys: Tensor, allowed: Tensor) -> Tensor:
+        """Answers to a part of the queries, small enough to score against every pair at once.
+
+        Args:
+            keys: ``[episode, item, dim_k]``.
+            allowed: ``[episode, item, pair]`` or ``[episode, 1, pair]``, the pairs that an answer may be made of.
+
+        Returns:
+            ``[episode, item, dim_v]``.
+        """

@@ -91,7 +91,7 @@ class PriorTerm(nn.Module):
             return
         part = Classes(classes.class_embeddings[episodes], classes.names[episodes])
         zero_shot = self.backbone.class_logits(sample.prior, part)
-        unit = _spread(scores, sample.mask) / _spread(zero_shot, sample.mask).clamp(min=1e-12)
+        unit = spread(scores, sample.mask) / spread(zero_shot, sample.mask).clamp(min=1e-12)
         default = self.shape.prior_strength / count.clamp(min=1).to(unit).view(-1, 1, 1)
         relative = [default, *(torch.full_like(default, each) for each in RELATIVE_WEIGHTS)]
         if left_out is not None and mask is not None:
@@ -118,7 +118,15 @@ class PriorTerm(nn.Module):
         return {"chosen_prior_weight": float(self.weight.median())} if self.searched else {}
 
 
-def _spread(scores: Tensor, mask: Tensor) -> Tensor:
-    """``[episode, 1, 1]``: root mean square of ``scores [episode, item, way]`` around their mean over classes."""
+def spread(scores: Tensor, mask: Tensor) -> Tensor:
+    """Root mean square of scores around their mean over classes.
+
+    Args:
+        scores: ``[episode, item, way]``.
+        mask: ``[episode, item]``, the items that count.
+
+    Returns:
+        ``[episode, 1, 1]``.
+    """
     around = (scores - scores.mean(dim=-1, keepdim=True)).square().mean(dim=-1).masked_fill(~mask, 0)
     return (around.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).sqrt().view(-1, 1, 1)

@@ -1,26 +1,34 @@
 """Gaussian discriminant analysis on the keys, added to the zero-shot logits (GDA-CLIP)."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from bench.contracts import Backbone, Classes, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
+from methods._choice import chosen
 from methods._moments import Moments, Observed, Part
+from methods._prior import spread
 
 ALPHAS = tuple(10.0**power for power in range(-4, 3))
+BOUNDS = (1e-4, 1e4)
+"""Least and largest default; without a prior the discriminant decides alone."""
 
 
 class GdaConfig(MethodConfig):
     """Hyper-parameters of GDA."""
 
+    prior: Literal["mix", "none"] = Field(
+        default="mix", description="mix: zero-shot logits and the discriminant, as published. none: the latter alone."
+    )
+
     alpha: Annotated[float | None, Tune(1e-4, 1e2, log=True)] = Field(
         default=None,
         ge=0,
         le=1e4,
-        description="Weight of the discriminant beside the zero-shot logits; by default chosen from 1e-4 to 1e2.",
+        description="Weight of the discriminant beside the zero-shot logits; by default chosen on the support set.",
     )
 
 
@@ -28,12 +36,15 @@ class Gda(ForwardMethod):
     """``class_logits(prior) + alpha (f w_c + b_c)``: the Bayes classifier of Gaussians with a shared covariance S.
 
     ``w_c = S^-1 mu_c``, ``b_c = -log C - mu_c^T S^-1 mu_c / 2`` with class means mu_c and the shrunk
-    ``S^-1 = d ((N - 1) S + tr(S) I)^-1`` over N examples of width d. alpha is the best of seven by accuracy on a
-    fifth of each class, held out (up to 32 examples a class; the smallest of equals); means and covariance are
-    then fitted to all. The published code chooses it on a validation set besides.
+    ``S^-1 = d ((N - 1) S + tr(S) I)^-1`` over N examples of width d. alpha is the best of the published seven by
+    accuracy on a fifth of each class, held out (up to 32 examples a class); means and covariance are then fitted to
+    all. The published code chooses it on a validation set besides, which is more than few examples can replace. So the
+    default is ``N / N0`` at equal spread of both scores, N0 being the prior strength of the task or the backbone, and
+    it stays unless another is better by more than a standard error (see ``methods._choice.chosen``). It also stays
+    with one example per class, where nothing can be held out.
 
-    With one example per class nothing can be held out and nothing scatters: alpha is then 1, and S is I / d,
-    the widest that the covariance of unit vectors can be if it is the same in all directions.
+    With one example per class nothing scatters: S is then I / d, the widest that the covariance of unit vectors can be
+    if it is the same in all directions.
     A class without examples has the mean 0. Memory does not grow with the support set from dim_k examples on.
     """
 
@@ -61,28 +72,48 @@ class Gda(ForwardMethod):
         """Choose alpha, then fit all examples."""
         for part in self._observed.parts():
             weights, bias = _discriminant(part.everything)
-            alpha = self._chosen(part) if self.config.alpha is None else weights.new_tensor(self.config.alpha)
+            alpha = self._weight(part, weights)
             self.weights[part.episodes] = (alpha.view(-1, 1, 1) * weights).float()
             self.bias[part.episodes] = (alpha.view(-1, 1, 1) * bias).float()
         self._observed = Observed(self.shape, self.shape.key_dim, lambda keys: keys)
 
     def predict(self, query: Query) -> Tensor:
         """Zero-shot and discriminant logits together, ``[episode, item, way]``."""
-        zero_shot = self.backbone.class_logits(query.prior, query.classes)
-        return zero_shot + torch.baddbmm(self.bias, query.keys, self.weights)
+        discriminant = torch.baddbmm(self.bias, query.keys, self.weights)
+        if self.config.prior == "none":
+            return discriminant
+        return self.backbone.class_logits(query.prior, query.classes) + discriminant
+
+    def _weight(self, part: Part, weights: Tensor) -> Tensor:
+        """``[episode]``, or one for all: the discriminant's."""
+        if self.config.prior == "none":
+            return weights.new_ones(())
+        if self.config.alpha is not None:
+            return weights.new_tensor(self.config.alpha)
+        alpha = self._chosen(part)
+        self.notes["chosen_alpha"] = float(alpha.median())
+        return alpha
 
     def _chosen(self, part: Part) -> Tensor:
-        """``[episode]``: the alpha of best accuracy on what is held out; 1 where nothing is."""
-        held, weights, bias = part.held_out, *_discriminant(part.training)
+        """``[episode]``: the alpha of best accuracy on what is held out, or the default."""
         classes = Classes(self._classes.class_embeddings[part.episodes], self._classes.names[part.episodes])
+        held, (weights, bias) = part.held_out, _discriminant(part.training)
         zero_shot = self.backbone.class_logits(held.prior, classes).double()
         ours = held.keys.double() @ weights + bias
-        alphas = weights.new_tensor(ALPHAS)
-        right = torch.stack(
-            [((zero_shot + alpha * ours).argmax(dim=-1) == held.labels) & held.mask for alpha in ALPHAS]
-        )
-        best = alphas[right.sum(dim=-1).argmax(dim=0)]
-        return best.where(held.mask.any(dim=1), 1.0)
+        default = self._default(part, classes)
+        alphas = [default, *(torch.full_like(default, alpha) for alpha in ALPHAS)]
+        candidates = (zero_shot + alpha.view(-1, 1, 1) * ours for alpha in alphas)
+        best = chosen(candidates, held.labels, held.mask, "accuracy")
+        return torch.stack(alphas).gather(0, best.unsqueeze(0))[0]
+
+    def _default(self, part: Part, classes: Classes) -> Tensor:
+        """``[episode]``: N / N0 at equal spread of zero-shot logits and discriminant over the examples."""
+        sample, (weights, bias) = part.sample, _discriminant(part.everything)
+        ours = spread(sample.keys.double() @ weights + bias, sample.mask)
+        theirs = spread(self.backbone.class_logits(sample.prior, classes).double(), sample.mask)
+        count = part.everything.count.sum(dim=1)
+        share = count / max(self.shape.prior_strength, 1e-12)
+        return (share * (theirs / ours.clamp(min=1e-12)).flatten()).clamp(*BOUNDS)
 
 
 def _discriminant(moments: Moments) -> tuple[Tensor, Tensor]:

@@ -6,12 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Query, Support, Tune
+from bench.contracts import Classes, Support, Tune
 from methods._pairs import StoredPairs
-from methods._reservoir import COUNTER, Reservoir
+from methods._prior_strength import StoredPairsConfig, StoredPairsMethod
+from methods._reservoir import Reservoir
 
 
-class KnnConfig(AssociativeConfig):
+class KnnConfig(StoredPairsConfig):
     """Hyper-parameters of k-NN."""
 
     k: Annotated[int, Tune(1, 100, log=True)] = Field(
@@ -36,30 +37,34 @@ class Neighbours(StoredPairs):
         self.k = k
         self.values = self.values.long()
 
-    def answer(self, keys: Tensor) -> Tensor:
+    def answer(self, keys: Tensor, allowed: Tensor) -> Tensor:
         """``[episode, item, 1]``, the label voted for."""
         labels = self.values.squeeze(-1)
         counts = labels.new_zeros(len(labels), self.n_way).scatter_add_(1, labels, self.mask.long())
         voters = counts.amax(dim=1).clamp(max=self.k)
         # |x|^2 is the same for all neighbours of a query, so their order does without it.
         farness = self.keys.square().sum(dim=-1).unsqueeze(1) - 2 * keys @ self.keys.mT
-        farness = farness.masked_fill(~self.mask.unsqueeze(1), torch.inf)
+        farness = farness.masked_fill(~allowed, torch.inf)
         # Episodes have k of their own: take the largest, and let ranks beyond an episode's k abstain.
         most = int(voters.amax())
         if most == 0:
             return labels.new_zeros(*keys.shape[:2], 1)
-        nearest = farness.topk(most, dim=-1, largest=False).indices
+        distance, nearest = farness.topk(most, dim=-1, largest=False)
         named = labels.unsqueeze(1).expand(-1, keys.shape[1], -1).gather(2, nearest)
         rank = torch.arange(most, device=keys.device)
-        ballot = (rank < voters.view(-1, 1, 1)).long().expand_as(named)
+        # There are fewer to vote where one is left out of an episode of one class alone.
+        ballot = ((rank < voters.view(-1, 1, 1)) & distance.isfinite()).long()
         votes = labels.new_zeros(*keys.shape[:2], self.n_way).scatter_add_(2, named, ballot)
         # Votes decide; among equals the lower rank does, being worth less than one vote.
         standing = (votes.gather(2, named) * most - rank).masked_fill(ballot == 0, -most)
         return named.gather(2, standing.argmax(dim=-1, keepdim=True))
 
 
-class Knn(AssociativeMethod):
-    """k-NN on the frozen keys. It votes on labels: the published vote on value vectors could elect no class at all."""
+class Knn(StoredPairsMethod):
+    """k-NN on the frozen keys. It votes on labels: the published vote on value vectors could elect no class at all.
+
+    See StoredPairsMethod for the choice of N0.
+    """
 
     Config = KnnConfig
     config: KnnConfig
@@ -69,17 +74,16 @@ class Knn(AssociativeMethod):
     def make_memory(self) -> Neighbours:
         """An empty store of labelled keys."""
         shape = self.shape
-        return Neighbours(shape.n_episodes, shape.key_dim, shape.n_way, self.config.k, Reservoir.of(shape, COUNTER))
+        return Neighbours(shape.n_episodes, shape.key_dim, shape.n_way, self.config.k, self.reservoir())
 
-    def observe(self, support: Support) -> None:
-        """Keep keys and labels, and count items."""
-        self.memory.observe(support.keys, support.labels.unsqueeze(-1), support.mask, support.labels)
-        self.count += support.mask.sum(dim=1)
+    def stored_values(self, support: Support) -> Tensor:
+        """``[episode, item, 1]``, the labels."""
+        return support.labels.unsqueeze(-1)
 
-    def recall(self, query: Query) -> Tensor:
+    def recalled(self, keys: Tensor, classes: Classes, left_out: Tensor | None = None) -> Tensor:
         """``[episode, item, dim_v]``, the class value of the label voted for."""
-        values = query.classes.class_embeddings
-        label: Tensor = self.memory.read(query.keys)
+        values = classes.class_embeddings
+        label: Tensor = self.memory.read(keys, left_out)
         return values.gather(1, label.expand(-1, -1, values.shape[-1]))
 
 

@@ -13,14 +13,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from bench.contracts import Backbone, Classes, ProblemShape, Query, Support, Tune
 from bench.toolkit.least_squares import pseudo_inverse_factors
+from methods._folds import Folds, fold_count
 from methods._held_out import Sample
-from methods._moments import class_indicator
 from methods._pairs import without_padding
 from methods._prior import PriorConfig, PriorTerm
 from methods._training import FullSupportMethod
-
-FOLDS = 5
-"""Most parts that the support set is cut into to weigh the prior."""
 
 
 class LinearProbeConfig(PriorConfig):
@@ -80,10 +77,9 @@ class LinearProbe(FullSupportMethod):
     def __init__(self, config: LinearProbeConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self.steps = config.steps
-        n_way, shots = shape.n_way, shape.n_support // shape.n_way
         self.prior_term = PriorTerm(config, backbone, shape)
-        self._folds = min(FOLDS, shots) if self.prior_term.searched and shots > 1 else 0
-        n_episodes = shape.n_episodes * (1 + self._folds)
+        self._n_folds = fold_count(shape) if self.prior_term.searched else 0
+        n_episodes, n_way = shape.n_episodes * (1 + self._n_folds), shape.n_way
         self._rank = min(shape.n_support, shape.key_dim)
         # The objective is convex, so there is nothing that a random start could break the symmetry of.
         self.inside = nn.Parameter(torch.zeros(n_episodes, n_way, self._rank))
@@ -159,35 +155,23 @@ class LinearProbe(FullSupportMethod):
 
     def _without_folds(self, support: Support) -> Support:
         """The support set for the first probe of each episode, and without one fold for each of the others."""
-        if self.prior_term.used:
-            self._sample, self._classes = Sample.of(support, self.shape.seed), support.classes
-        if not self._folds:
+        if not self.prior_term.used:
             return support
-        self._fold = self._sample.rank(self.shape.n_way) % self._folds
-        masks = [support.mask, *(support.mask & (self._fold != fold) for fold in range(self._folds))]
-        copies = 1 + self._folds
-        return replace(
-            support,
-            keys=support.keys.repeat(copies, 1, 1),
-            labels=support.labels.repeat(copies, 1),
-            mask=torch.cat(masks),
-        )
+        self._sample, self._classes = Sample.of(support, self.shape.seed), support.classes
+        self._folds = Folds(self._sample, self.shape.n_way, self._n_folds)
+        keys, labels = self._folds.copies(support.keys), self._folds.copies(support.labels)
+        return replace(support, keys=keys, labels=labels, mask=self._folds.training)
 
     def _fit_prior(self, weight: Tensor, bias: Tensor) -> None:
         """Weigh the prior by the scores ``[episode, item, way]`` of the probes' ``weight`` and ``bias``."""
         sample, n_episodes = self._sample, self.shape.n_episodes
         scores, *others = (
             torch.baddbmm(b, sample.keys, w)
-            for b, w in zip(bias.split(n_episodes), weight.split(n_episodes), strict=True)
+            for b, w in zip(torch.split(bias, n_episodes), torch.split(weight, n_episodes), strict=True)
         )
-        sizes = class_indicator(sample.labels, sample.mask, self.shape.n_way).sum(dim=1)
-        left_out: Tensor | None = None
-        mask: Tensor | None = None
-        if others:
-            index = self._fold.view(1, *self._fold.shape, 1).expand(1, *scores.shape)
-            left_out = torch.stack(others).gather(0, index)[0]
-            mask = sample.mask & (sizes.gather(1, sample.labels) > 1)
-        self.prior_term.fit(slice(None), sample, self._classes, sizes.sum(dim=1), scores, left_out, mask)
+        left_out = self._folds.out_of_fold(others) if others else None
+        count = sample.mask.sum(dim=1)
+        self.prior_term.fit(slice(None), sample, self._classes, count, scores, left_out, self._folds.counts)
         self.notes |= self.prior_term.notes()
 
     def _keys(self) -> Tensor:

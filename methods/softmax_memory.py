@@ -7,15 +7,16 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import AssociativeConfig, AssociativeMethod, Memory, MultiSiteMethod, Support, Tune
+from bench.contracts import Memory, MultiSiteMethod, Tune
 from bench.toolkit.hidden_states import HiddenStateConfig, HiddenStateMethod
 from methods._pairs import StoredPairs
-from methods._reservoir import COUNTER, Reservoir
+from methods._prior_strength import StoredPairsConfig, StoredPairsMethod
+from methods._reservoir import Reservoir
 
 SOURCE = "Vaswani et al. 2017, Attention Is All You Need, arXiv 1706.03762, as in FAAST, arXiv 2605.04651 (baseline)"
 
 
-class SoftmaxOnFeaturesConfig(AssociativeConfig):
+class SoftmaxOnFeaturesConfig(StoredPairsConfig):
     """Hyper-parameters of softmax memory on features."""
 
     scale: Annotated[float, Tune(1.0, 1e3, log=True)] = Field(
@@ -35,16 +36,19 @@ class SoftmaxPairs(StoredPairs):
         super().__init__(n_episodes, key_dim, value_dim, reservoir)
         self.scale = scale
 
-    def answer(self, keys: Tensor) -> Tensor:
+    def answer(self, keys: Tensor, allowed: Tensor) -> Tensor:
         """``[episode, item, dim_v]``, the weighted mean."""
         scores = self.scale * (keys @ self.keys.mT)
         # The lowest finite number, not -inf: an episode of padding alone then averages values of 0, not NaN.
-        scores = scores.masked_fill(~self.mask.unsqueeze(1), torch.finfo(scores.dtype).min)
+        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
         return scores.softmax(dim=-1) @ self.values
 
 
-class SoftmaxOnFeatures(AssociativeMethod):
-    """FAAST's baseline: all pairs are read at every query, at a cost that grows with the support set."""
+class SoftmaxOnFeatures(StoredPairsMethod):
+    """FAAST's baseline: all pairs are read at every query, at a cost that grows with the support set.
+
+    See StoredPairsMethod for the choice of N0.
+    """
 
     linear_in_values = True
     Config = SoftmaxOnFeaturesConfig
@@ -55,14 +59,7 @@ class SoftmaxOnFeatures(AssociativeMethod):
     def make_memory(self) -> SoftmaxPairs:
         """An empty store that attends with the configured scale."""
         shape = self.shape
-        return SoftmaxPairs(
-            shape.n_episodes, shape.key_dim, self.memory_dim, self.config.scale, Reservoir.of(shape, COUNTER)
-        )
-
-    def observe(self, support: Support) -> None:
-        """Keep keys and values, in balance where they are bounded, and count items."""
-        self.memory.observe(support.keys, self.stored_values(support), support.mask, support.labels)
-        self.count += support.mask.sum(dim=1)
+        return SoftmaxPairs(shape.n_episodes, shape.key_dim, self.memory_dim, self.config.scale, self.reservoir())
 
 
 class SoftmaxOnHiddenStatesConfig(HiddenStateConfig):
@@ -79,13 +76,15 @@ class SoftmaxOnHiddenStatesConfig(HiddenStateConfig):
 class CosinePairs(SoftmaxPairs):
     """Softmax memory of one episode that compares by cosine and leaves padding out of its store."""
 
-    def observe(self, keys: Tensor, values: Tensor, mask: Tensor, labels: Tensor | None = None) -> None:
+    def observe(
+        self, keys: Tensor, values: Tensor, mask: Tensor, labels: Tensor | None = None, draws: Tensor | None = None
+    ) -> None:
         """Keep the real pairs, their keys at unit length; tokens have no classes."""
         super().observe(normalize(keys[mask], dim=-1)[None], values[mask][None], mask[mask][None])
 
-    def answer(self, keys: Tensor) -> Tensor:
+    def answer(self, keys: Tensor, allowed: Tensor) -> Tensor:
         """``[1, item, dim_v]``: the mean of the stored values, weighted by ``softmax(scale * cosine)``."""
-        return super().answer(normalize(keys, dim=-1))
+        return super().answer(normalize(keys, dim=-1), allowed)
 
 
 class SoftmaxOnHiddenStates(HiddenStateMethod):

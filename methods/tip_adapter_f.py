@@ -1,22 +1,25 @@
 """Tip-Adapter-F: the cache of Tip-Adapter with its keys trained."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from bench.contracts import Backbone, Classes, ProblemShape, Query, Support, Tune
+from methods._folds import Folds, fold_count
+from methods._held_out import Sample
+from methods._moments import class_indicator
 from methods._pairs import SCORES_AT_ONCE
 from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
-from methods.tip_adapter import TipAdapterConfig, votes
+from methods.tip_adapter import TipAdapterConfig, chosen_settings, searched, start, votes
 
 
 class TipAdapterFConfig(TipAdapterConfig):
-    """Hyper-parameters of Tip-Adapter-F; the defaults are published."""
+    """Hyper-parameters of Tip-Adapter-F; those of its training are published."""
 
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the support set.")
     lr: Annotated[float, Tune(1e-5, 1e-1, log=True)] = Field(
@@ -28,11 +31,18 @@ class TipAdapterFConfig(TipAdapterConfig):
 class TipAdapterF(FullSupportMethod):
     """Starts as Tip-Adapter and trains the cached keys by cross-entropy of the support set's own labels.
 
+    As published, keys are trained with the starting values of alpha and beta, or those given, and both are searched
+    afterwards; on held-out items of the support set, where the published code has a validation set. For this, further
+    caches are trained beside the first, each without one of five parts of every class (as many parts as there are
+    shots, if fewer): each item is scored by the cache without it, see ``methods.tip_adapter.searched``.
+
     The weights of the last epoch are used: the published code takes the epoch that is best on the test set. It also
-    augments images at each epoch, where features are frozen here. Keys of different episodes share no number and
-    AdamW treats each by itself, so that summed losses train each episode as if it were alone.
+    augments images at each epoch, where features are frozen here; and items are shuffled once, by the seed. Keys of
+    different episodes and caches share no number and AdamW treats each by itself, so that summed losses train each as
+    if it were alone.
     """
 
+    episodes_at_once = 16
     Config = TipAdapterFConfig
     config: TipAdapterFConfig
     source = (
@@ -43,40 +53,89 @@ class TipAdapterF(FullSupportMethod):
         super().__init__(config, backbone, shape)
         self._per_epoch = -(-shape.n_support // config.batch_size)
         self.steps = config.epochs * self._per_epoch
-        self.keys = nn.Parameter(torch.zeros(shape.n_episodes, shape.n_support, shape.key_dim))
+        self._n_folds = fold_count(shape) if "auto" in {config.alpha, config.beta} else 0
+        size = (shape.n_support, shape.key_dim)
+        self.trained = nn.Parameter(torch.zeros((1 + self._n_folds) * shape.n_episodes, *size))
+        self.register_buffer("keys", torch.zeros(shape.n_episodes, *size))
         self.register_buffer("labels", torch.zeros(shape.n_episodes, shape.n_support, dtype=torch.long))
         self.register_buffer("mask", torch.zeros(shape.n_episodes, shape.n_support, dtype=torch.bool))
+        alpha, beta = start(config)
+        self.register_buffer("alpha", torch.full((shape.n_episodes, 1, 1), alpha))
+        self.register_buffer("beta", torch.full((shape.n_episodes, 1, 1), beta))
 
+    trained: Tensor
+    """``[cache, item, dim_k]``, keys in training: the first cache of each episode, then the second, and so on."""
+    keys: Tensor
     labels: Tensor
     mask: Tensor
+    alpha: Tensor
+    beta: Tensor
+
+    def state_bytes(self) -> int:
+        """Bytes of the cache; the caches that were trained to search with are not needed to answer."""
+        return sum(tensor.nbytes for tensor in self.buffers())
+
+    def trainable_params(self) -> int:
+        """Entries of the cached keys."""
+        return self.keys.numel()
 
     def begin(self, support: Support) -> None:
-        """Fill the cache."""
+        """Fill the caches."""
         items = self.shuffled(support).part(slice(0, self.shape.n_support))
-        self.keys.data.copy_(items.keys)
+        self._folds = Folds(items, self.shape.n_way, self._n_folds)
+        self.trained.data.copy_(self._folds.copies(items.keys))
         self.labels, self.mask = items.labels, items.mask
-        self._items = items
+        self._classes, self._items = support.classes, items
+        copied = Sample(*(self._folds.copies(tensor) for tensor in items.tensors()))
+        self._training = replace(copied, mask=self._folds.training)
+        zero_shot = self.backbone.class_logits(items.prior, support.classes)
+        self._zero_shot = self._folds.copies(zero_shot)
+        self._pairs = class_indicator(copied.labels, self._folds.training, self.shape.n_way).to(items.keys.dtype)
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Cross-entropy of a minibatch."""
-        batch = minibatch(self._items, step % self._per_epoch, self.config.batch_size)
-        zero_shot = self.backbone.class_logits(batch.prior, classes)
-        return summed_cross_entropy(zero_shot + self._cached(batch.keys), batch.labels, batch.mask)
+        place, size = step % self._per_epoch, self.config.batch_size
+        batch = minibatch(self._training, place, size)
+        alpha, beta = start(self.config)
+        cached = alpha * votes(batch.keys @ self.trained.mT, self._pairs, beta)
+        logits = cached + self._share * self._zero_shot[:, place * size : (place + 1) * size]
+        return summed_cross_entropy(logits, batch.labels, batch.mask)
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """AdamW with the published eps, on a cosine."""
-        optimizer = AdamW(self.parameters(), lr=self.config.lr, eps=1e-4)
+        optimizer = AdamW([self.trained], lr=self.config.lr, eps=1e-4)
         return optimizer, CosineAnnealingLR(optimizer, T_max=self.steps)
+
+    def finish(self) -> None:
+        """Search what is not given, and keep the cache of all items."""
+        n_episodes, items = self.shape.n_episodes, self._items
+        self.keys = self.trained.data[:n_episodes].clone()
+        if not self._n_folds:
+            return
+        caches = list(
+            zip(torch.split(self.trained.data, n_episodes), torch.split(self._pairs, n_episodes), strict=True)
+        )[1:]
+
+        def cached(beta: Tensor) -> Tensor:
+            return self._folds.out_of_fold([votes(items.keys @ each.mT, own, beta) for each, own in caches])
+
+        zero_shot = self._zero_shot[:n_episodes]
+        self.alpha, self.beta = searched(self.config, zero_shot, cached, items, self._folds.counts)
+        self.notes |= chosen_settings(self.config, self.alpha, self.beta)
 
     def predict(self, query: Query) -> Tensor:
         """Logits ``[episode, item, way]``."""
-        zero_shot = self.backbone.class_logits(query.prior, query.classes)
+        pairs = class_indicator(self.labels, self.mask, self.shape.n_way).to(query.keys.dtype)
         size = max(1, SCORES_AT_ONCE // max(1, self.mask.numel()))
-        return zero_shot + torch.cat([self._cached(part) for part in torch.split(query.keys, size, dim=1)], dim=1)
+        parts = torch.split(query.keys, size, dim=1)
+        cached = torch.cat([votes(part @ self.keys.mT, pairs, self.beta) for part in parts], dim=1)
+        zero_shot = self.backbone.class_logits(query.prior, query.classes)
+        return self._share * zero_shot + self.alpha * cached
 
-    def _cached(self, queries: Tensor) -> Tensor:
-        indicator = (one_hot(self.labels, self.shape.n_way) * self.mask.unsqueeze(-1)).to(queries.dtype)
-        return self.config.alpha * votes(queries, self.keys, indicator, self.config.beta)
+    @property
+    def _share(self) -> float:
+        """0 for a cache alone, 1 for one beside the zero-shot logits."""
+        return 0.0 if self.config.prior == "none" else 1.0
 
 
 PLUGIN = TipAdapterF

@@ -10,6 +10,7 @@ from sklearn.covariance import empirical_covariance
 
 from bench.testing.driver import adapted
 from bench.testing.problems import Problem, problem
+from methods._choice import chosen
 from methods._held_out import draws
 from methods.gda import ALPHAS, Gda
 
@@ -47,8 +48,12 @@ def test_equals_the_published_formula(given: Problem, alpha: float) -> None:
         torch.testing.assert_close(scores[episode], expected, rtol=1e-5, atol=1e-4)
 
 
+def spread(found: torch.Tensor) -> torch.Tensor:
+    return found.sub(found.mean(dim=-1, keepdim=True)).square().mean().sqrt()
+
+
 @every_shape
-def test_alpha_is_the_best_on_a_fifth_then_all_is_refitted(given: Problem) -> None:
+def test_alpha_is_the_best_on_a_fifth_or_the_prior_s_share_then_all_is_refitted(given: Problem) -> None:
     method = adapted(Gda, given, items_at_once=7)
     zero_shot = method.backbone.class_logits(given.query.prior, given.query.classes).double()
     held_zero_shot = method.backbone.class_logits(given.support.prior, given.support.classes).double()
@@ -62,18 +67,30 @@ def test_alpha_is_the_best_on_a_fifth_then_all_is_refitted(given: Problem) -> No
             members = np.flatnonzero(labels == label)
             members = members[draw[members].argsort()]
             held[members[: max(1, len(members) // 5) if len(members) > 1 else 0]] = True
-        ours = discriminant(keys[~held], labels[~held], keys[held])
-        prior = held_zero_shot[episode][mask].numpy()[held]
-        right = [((prior + alpha * ours).argmax(axis=1) == labels[held]).sum() for alpha in ALPHAS]
-        alpha = ALPHAS[int(np.argmax(right))]
-        ours = discriminant(keys, labels, given.query.keys[episode].double().numpy())
-        expected = zero_shot[episode] + alpha * torch.from_numpy(ours)
+        prior = held_zero_shot[episode][mask]
+        everything = torch.from_numpy(discriminant(keys, labels, keys))
+        default = float(len(keys) / 4 * spread(prior) / spread(everything))
+        ours = torch.from_numpy(discriminant(keys[~held], labels[~held], keys[held]))
+        alphas = (default, *ALPHAS)
+        candidates = [(prior[held] + alpha * ours)[None] for alpha in alphas]
+        target = torch.from_numpy(labels[held])[None]
+        alpha = alphas[int(chosen(candidates, target, torch.ones_like(target, dtype=torch.bool), "accuracy"))]
+        found = discriminant(keys, labels, given.query.keys[episode].double().numpy())
+        expected = zero_shot[episode] + alpha * torch.from_numpy(found)
         torch.testing.assert_close(scores[episode], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_the_discriminant_alone_is_that_without_zero_shot_logits() -> None:
+    given = SHAPES["few"]
+    method = adapted(Gda, given, alpha=1.0)
+    zero_shot = method.backbone.class_logits(given.query.prior, given.query.classes)
+    alone = adapted(Gda, given, prior="none").predict(given.query)
+    torch.testing.assert_close(alone, method.predict(given.query) - zero_shot, rtol=1e-4, atol=1e-4)
 
 
 def test_one_example_per_class_is_taken_to_scatter_alike_in_all_directions() -> None:
     given = problem(n_shot=1)
-    method = adapted(Gda, given)
+    method = adapted(Gda, given, alpha=1.0)
     zero_shot = method.backbone.class_logits(given.query.prior, given.query.classes)
     order = given.support.labels.argsort(dim=1)
     means = given.support.keys.gather(1, order.unsqueeze(-1).expand(-1, -1, 16))
@@ -88,4 +105,5 @@ def test_an_episode_without_examples_answers_the_prior() -> None:
     method = adapted(Gda, given)
     expected = method.backbone.class_logits(given.query.prior, given.query.classes)[0]
     difference = method.predict(given.query)[0] - expected
-    torch.testing.assert_close(difference, torch.full_like(difference, -math.log(4)))
+    # The same for every class, so that the prior decides.
+    torch.testing.assert_close(difference, difference[:, :1].expand_as(difference))

@@ -68,9 +68,9 @@ def test_large_stores_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     seen: list[int] = []
     answer = Neighbours.answer
 
-    def watched(self: Neighbours, keys: Tensor) -> Tensor:
+    def watched(self: Neighbours, keys: Tensor, allowed: Tensor) -> Tensor:
         seen.append(keys.shape[1])
-        return answer(self, keys)
+        return answer(self, keys, allowed)
 
     monkeypatch.setattr(Neighbours, "answer", watched)
     monkeypatch.setattr(_pairs, "SCORES_AT_ONCE", 3 * 40 * 7)

@@ -15,9 +15,12 @@ from bench.testing.problems import Problem, masked, problem
 from methods._choice import SHARPNESS, chosen, log_likelihoods
 from methods._held_out import draws, rank_in_class
 from methods._prior import PriorTerm
+from methods._prior_strength import PRIOR_STRENGTHS
+from methods.knn import Knn
 from methods.linear_probe import LinearProbe
 from methods.nearest_mean import NearestMean
 from methods.ridge import RidgeOnFeatures
+from methods.softmax_memory import SoftmaxOnFeatures
 
 CLASSIFIERS: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "linear_probe": (LinearProbe, {"steps": 20}),
@@ -121,6 +124,36 @@ def test_probes_are_scored_without_each_part(monkeypatch: pytest.MonkeyPatch) ->
         expected = scores(LinearProbe, replace(given, support=masked(given.support, others), query=query), steps=20)
         place = mask & (fold == number)
         torch.testing.assert_close(found[place], expected[place], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("cls", [Knn, SoftmaxOnFeatures])
+def test_the_prior_strength_is_chosen_by_answers_without_each_item(cls: Any) -> None:
+    given = problem(n_shot=4, sizes=[16, 9, 16], prior_strength=6.0)
+    strengths = (6.0, *PRIOR_STRENGTHS)
+    candidates = [torch.zeros(3, 16, 4) for _ in strengths]
+    for item in range(16):
+        mask = given.support.mask.clone()
+        mask[:, item] = False
+        fields = {name: getattr(given.support, name)[:, item : item + 1] for name in ("keys", "prior", "mask")}
+        left = replace(given, support=masked(given.support, mask), query=replace(given.query, **fields))
+        for found, strength in zip(candidates, strengths, strict=True):
+            found[:, item : item + 1] = scores(cls, left, prior_strength=strength)
+    sizes = torch.nn.functional.one_hot(given.support.labels, 4).mul(given.support.mask.unsqueeze(-1)).sum(dim=1)
+    counts = given.support.mask & (sizes.gather(1, given.support.labels) > 1)
+    best = chosen(candidates, given.support.labels, counts, "likelihood")
+    method = adapted(cls, given, items_at_once=5)
+    torch.testing.assert_close(method.prior_strength, torch.tensor(strengths)[best])
+    assert method.notes["chosen_prior_strength"] == pytest.approx(float(method.prior_strength.median()))
+
+
+@pytest.mark.parametrize("cls", [Knn, SoftmaxOnFeatures])
+def test_a_prior_strength_can_be_fixed_and_stays_at_one_shot(cls: Any) -> None:
+    given = problem(n_shot=1)
+    expected = scores(cls, given, prior_strength=None)
+    torch.testing.assert_close(scores(cls, given), expected)
+    torch.testing.assert_close(scores(cls, given, prior_strength=given.shape.prior_strength), expected)
+    noise = without_signal(problem(n_shot=10, n_query=20, prior_strength=100.0), "prior")
+    assert (adapted(cls, noise).prior_strength < 100.0).all()
 
 
 def test_a_weight_without_mix_is_an_error_that_says_so() -> None:

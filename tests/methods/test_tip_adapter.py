@@ -1,5 +1,9 @@
 """Tip-Adapter against its formula; its trained form against one episode trained by itself."""
 
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,13 +11,15 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from bench.testing.doubles import CosineBackbone
 from bench.testing.driver import adapted
-from bench.testing.problems import Problem, episodes_of, problem
+from bench.testing.problems import Problem, episodes_of, masked, problem
 from methods import tip_adapter_f
-from methods._held_out import draws
-from methods.tip_adapter import TipAdapter
+from methods._choice import chosen
+from methods._held_out import draws, rank_in_class
+from methods.tip_adapter import ALPHAS, BETAS, START, TipAdapter
 from methods.tip_adapter_f import TipAdapterF
 
 SIZES = [12, 7, 1]
+GIVEN = {"alpha": 1.17, "beta": 1.0}
 
 
 def zero_shot(given: Problem) -> Tensor:
@@ -45,7 +51,9 @@ def test_an_episode_without_examples_answers_the_prior(cls: type[TipAdapter | Ti
 @pytest.mark.parametrize("batch_size", [256, 5])
 def test_training_equals_one_episode_by_itself(batch_size: int) -> None:
     given = problem(n_shot=3)
-    scores = adapted(TipAdapterF, given, batch_size=batch_size, lr=0.01, epochs=6).predict(given.query).detach()
+    scores = (
+        adapted(TipAdapterF, given, batch_size=batch_size, lr=0.01, epochs=6, **GIVEN).predict(given.query).detach()
+    )
     for episode in range(3):
         alone = episodes_of(given, slice(episode, episode + 1))
         order = draws(alone.support, alone.shape.seed)[0].argsort()
@@ -68,9 +76,9 @@ def test_training_equals_one_episode_by_itself(batch_size: int) -> None:
 
 def test_training_lowers_the_loss() -> None:
     given = problem()
-    method = TipAdapterF(TipAdapterF.Config(lr=0.01), CosineBackbone(), given.shape)
+    method = TipAdapterF(TipAdapterF.Config(lr=0.01, **GIVEN), CosineBackbone(), given.shape)
     start = method.loss(given.support).item()
-    trained = adapted(TipAdapterF, given, lr=0.01)
+    trained = adapted(TipAdapterF, given, lr=0.01, **GIVEN)
     assert trained.loss(given.support).item() < start
 
 
@@ -80,3 +88,84 @@ def test_large_caches_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     expected = method.predict(given.query)
     monkeypatch.setattr(tip_adapter_f, "SCORES_AT_ONCE", 3 * 12 * 7)
     torch.testing.assert_close(method.predict(given.query), expected)
+
+
+def without(given: Problem, item: int) -> Problem:
+    """The problem of answering the support items, without one of them to answer from."""
+    mask = given.support.mask.clone()
+    mask[:, item] = False
+    fields = {name: getattr(given.support, name) for name in ("keys", "prior", "mask", "inputs")}
+    return replace(given, support=masked(given.support, mask), query=replace(given.query, **fields))
+
+
+def test_alpha_and_beta_are_the_best_with_each_item_left_out() -> None:
+    given = problem(n_shot=3)
+    found = adapted(TipAdapter, given, items_at_once=5)
+    candidates = []
+    for beta, alpha in product((START[1], *BETAS), (START[0], *ALPHAS)):
+        each = []
+        for item in range(12):
+            left = without(given, item)
+            method = adapted(TipAdapter, left, alpha=alpha, beta=beta)
+            cached = alpha * method.cache.read(left.query.keys[:, item : item + 1])
+            # The item's own class has two pairs of three.
+            own = one_hot(given.support.labels[:, item : item + 1], 4)
+            each.append(zero_shot(left)[:, item : item + 1] + cached * (1 + own / 2))
+        candidates.append(torch.cat(each, dim=1))
+    best = chosen(candidates, given.support.labels, given.support.mask, "accuracy")
+    settings = torch.tensor(list(product((START[1], *BETAS), (START[0], *ALPHAS))))[best]
+    torch.testing.assert_close(found.cache.beta.flatten(), settings[:, 0])
+    torch.testing.assert_close(found.alpha.flatten(), settings[:, 1])
+
+
+def useless_prior() -> Problem:
+    """Classes that keys tell apart, and priors that point to a wrong one."""
+    given = problem(n_shot=5, n_query=20)
+
+    def turned(items: Any) -> Any:
+        return replace(items, prior=items.prior.roll(1, dims=1))
+
+    return replace(given, support=turned(given.support), query=turned(given.query))
+
+
+@pytest.mark.parametrize("cls", [TipAdapter, TipAdapterF])
+def test_searched_settings_overcome_a_useless_prior(cls: type[TipAdapter | TipAdapterF]) -> None:
+    given = useless_prior()
+    # Clusters do not overlap, so that the nearest support item tells the class of a query.
+    nearest = (given.query.keys @ given.support.keys.mT).argmax(dim=-1)
+    labels = given.support.labels.gather(1, nearest)
+
+    def accuracy(**config: Any) -> float:
+        return float((adapted(cls, given, **config).predict(given.query).argmax(dim=-1) == labels).float().mean())
+
+    assert accuracy() > accuracy(**GIVEN) + 0.15
+    assert accuracy(prior="none") > 0.95
+
+
+def test_trained_caches_are_searched_by_items_that_they_were_not_trained_on() -> None:
+    given = problem(n_shot=3)
+    found = adapted(TipAdapterF, given, lr=0.01)
+    support = given.support
+    fold = rank_in_class(draws(support, given.shape.seed), support.labels, support.mask, 4) % 3
+    candidates = [torch.zeros(3, 12, 4) for _ in product((START[1], *BETAS), (START[0], *ALPHAS))]
+    for part in range(3):
+        left = replace(given, support=masked(support, support.mask & (fold != part)))
+        method = adapted(TipAdapterF, left, lr=0.01, **GIVEN)
+        for number, (beta, alpha) in enumerate(product((START[1], *BETAS), (START[0], *ALPHAS))):
+            method.alpha, method.beta = torch.full((3, 1, 1), alpha), torch.full((3, 1, 1), beta)
+            query = replace(given.query, keys=support.keys, prior=support.prior, mask=support.mask)
+            scores = method.predict(query)
+            candidates[number] = torch.where((fold == part).unsqueeze(-1), scores, candidates[number])
+    best = chosen(candidates, support.labels, support.mask, "accuracy")
+    settings = torch.tensor(list(product((START[1], *BETAS), (START[0], *ALPHAS))))[best]
+    torch.testing.assert_close(found.beta.flatten(), settings[:, 0])
+    torch.testing.assert_close(found.alpha.flatten(), settings[:, 1])
+    # Keys are those of training on all items with the starting values.
+    torch.testing.assert_close(found.keys, adapted(TipAdapterF, given, lr=0.01, **GIVEN).keys)
+
+
+@pytest.mark.parametrize("cls", [TipAdapter, TipAdapterF])
+def test_with_one_example_per_class_the_published_starting_values_stay(cls: type[TipAdapter | TipAdapterF]) -> None:
+    given = problem(n_shot=1)
+    expected = adapted(cls, given, **GIVEN).predict(given.query)
+    torch.testing.assert_close(adapted(cls, given).predict(given.query), expected)
