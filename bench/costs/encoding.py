@@ -17,7 +17,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched
 from bench.meters.flops import FlopMeter
 from bench.meters.stage import StageCost, StageMeter
-from bench.spec.conditions import Conditions
+from bench.spec.conditions import Conditions, combined
 from bench.spec.costs import StageCosts
 from bench.toolkit.ordering import length_order
 
@@ -45,7 +45,7 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
     conditions: list[Conditions] = []
     with watched(devices.trainer().strategy.root_device, conditions):
         costs = repeated(lambda: encode(backbone, pool, positions, devices).cost)
-    return stage_costs(costs, counter.total).model_copy(update={"conditions": conditions[0]})
+    return stage_costs(costs, counter.total).model_copy(update={"conditions": combined(conditions)})
 
 
 def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:

@@ -21,7 +21,7 @@ from bench.engine.frozen import frozen
 from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched
 from bench.spec.budget import Budget, OverBudgetError, Violation
-from bench.spec.conditions import Conditions, combined
+from bench.spec.conditions import Conditions
 from bench.spec.resolve import ResolvedRun
 
 COUNTED_STEPS = 4
@@ -126,7 +126,7 @@ def _counted(backbone: Backbone, request: PassRequest) -> CountedPass:
         options = AdaptOptions(min(COUNTED_STEPS, budget.steps or COUNTED_STEPS), counted=True)
         result = adapt_and_answer(_group(backbone, request, request.payloads[0]), request.devices, options)
         seconds = time.perf_counter() - began
-    return CountedPass(request.run.config, None, _light(result, request), seconds, combined(found))
+    return CountedPass(request.run.config, None, _light(result, request), seconds, found[0])
 
 
 def timed_passes(backbone: Backbone, request: PassRequest) -> TimedPasses:
@@ -170,7 +170,7 @@ def _timed(backbone: Backbone, request: PassRequest) -> TimedPasses:
             closing = results[-1].closing_seconds
             if stages_known(results) or not patience.lasts(len(results)):
                 break
-    return TimedPasses(tuple(results), violation, combined(found))
+    return TimedPasses(tuple(results), violation, found[0])
 
 
 def stages_known(results: Sequence[GroupResult]) -> bool:

@@ -255,5 +255,5 @@ def _costs(
         device=request.devices.device_name(),
         process="same",
         repeats=repeats,
-        conditions=conditions,
+        conditions=combined([conditions]),
     )

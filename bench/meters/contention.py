@@ -58,7 +58,7 @@ class ContentionMeter:
             memory_mb=psutil.virtual_memory().total // MIB,
             wall_seconds=passed["wall"] or 0.0,
             cpu_seconds=cpu,
-            others_cpu_seconds=None if busy is None else max(0.0, busy - cpu),
+            others_cpu_seconds=None if busy is None else busy - cpu,  # below 0 by a clock tick at times
             steal_seconds=passed["steal"],
             pressure_seconds=passed["pressure"],
             throttled_seconds=passed["throttled"],

@@ -68,7 +68,8 @@ def combined(parts: Sequence[Conditions]) -> Conditions:
         parts: Conditions on one host, one at least.
 
     Returns:
-        Sums of seconds, the highest load and the lowest frequencies.
+        Sums of seconds, the highest load and the lowest frequencies. CPU time of others, which the system counts in
+        ticks, may be slightly negative in a part, and is 0 or more in the sum.
     """
     last = parts[-1]
     changes: dict[str, object] = {}
@@ -80,6 +81,8 @@ def combined(parts: Sequence[Conditions]) -> Conditions:
         for name in names:
             values = [value for part in parts if (value := getattr(part, name)) is not None]
             changes[name] = reduce(values) if values else None
+    if last.others_cpu_seconds is not None:
+        changes["others_cpu_seconds"] = max(0.0, sum(part.others_cpu_seconds or 0.0 for part in parts))
     changes["gpu_throttling"] = tuple(sorted({reason for part in parts for reason in part.gpu_throttling}))
     return last.model_copy(update=changes)
 
