@@ -60,12 +60,14 @@ class InTurn:
         ratios: One for each of COSTS.
         break_even: Number of queries from which on the first run costs less time than the second, and both ends of
             its 95% interval by bootstrap over pairs; infinite where that never comes.
+        break_even_of_b: The same of the second run against the first.
         pairs: Number of pairs.
         conditions: Load of the host meanwhile.
     """
 
     ratios: tuple[Ratio, ...]
     break_even: tuple[float, float, float]
+    break_even_of_b: tuple[float, float, float]
     pairs: int
     conditions: Conditions
 
@@ -98,8 +100,9 @@ def measure_in_turn(worker: Worker, a: CostRequest, b: CostRequest) -> InTurn:
         ratios = tuple(_ratio(*cost, of, *results) for cost, of in COSTS.items())
         pairs = len(results[0])
         if pairs >= MOST or (pairs >= LEAST_PAIRS and _are_known(ratios)) or not patience.lasts(pairs, LEAST_PAIRS):
-            break_even = break_even_interval(_times(a, results[0]), _times(b, results[1]))
-            return InTurn(ratios, break_even, pairs, combined(conditions))
+            first, second = _times(a, results[0]), _times(b, results[1])
+            ends = break_even_interval(first, second), break_even_interval(second, first)
+            return InTurn(ratios, *ends, pairs, combined(conditions))
 
 
 def log_ratio_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float | None, float | None]:

@@ -16,8 +16,8 @@ from bench.runs.cost_comparison import CostComparison
 
 NOTE = (
     "Costs of {a} / {b}, measured in turn in pairs: medians, and the ratio with its 95% interval (Student's t on "
-    "logarithms). adapt and query leave out encoding; peak is of both stages. break-even: queries from which on {a} "
-    "costs less time in all, encoding included, with a 95% bootstrap interval over pairs."
+    "logarithms). adapt and query leave out encoding; peak is of both stages. break-even: which of both costs less "
+    "time in all, encoding included, and from how many queries on, with a 95% bootstrap interval over pairs."
 )
 COMPANY = f" {SIGN}: measured while something else used the machine ({{reasons}}); pairs meet it alike, medians do not."
 
@@ -32,12 +32,14 @@ def _header(found: Sequence[CostComparison]) -> list[str]:
     return ["task", "shots", *costs, "break-even", "pairs"]
 
 
-def _cells(one: CostComparison) -> list[str]:
+def _cells(one: CostComparison, a: str, b: str) -> list[str]:
     measured = one.measured
     company = bool(measured.conditions.company)
     ratios = [_ratio(ratio, SIGN if company and ratio.unit in TIME_UNITS else "") for ratio in measured.ratios]
-    middle, low, high = map(_queries, measured.break_even)
-    between = middle if low == middle == high else f"{middle} ({low} to {high})"
+    comes = measured.break_even[0] != float("inf")
+    name, queries = (a, measured.break_even) if comes else (b, measured.break_even_of_b)
+    middle, low, high = map(_queries, queries)
+    between = f"{name} from {middle}" + ("" if low == middle == high else f" ({low} to {high})")
     return [one.task, str(one.shots), *ratios, between + (SIGN if company else ""), str(measured.pairs)]
 
 
@@ -65,7 +67,7 @@ def as_markdown(found: Sequence[CostComparison], a: str, b: str) -> str:
     Returns:
         The text, with a line break at its end.
     """
-    table = markdown_table(_header(found), [_cells(one) for one in found])
+    table = markdown_table(_header(found), [_cells(one, a, b) for one in found])
     return "\n".join([table, "", _note(found, a, b)]) + "\n"
 
 
@@ -75,7 +77,7 @@ def as_table(found: Sequence[CostComparison], a: str, b: str) -> str:
     for column in _header(found):
         table.add_column(escape(column), no_wrap=True)
     for one in found:
-        table.add_row(*map(escape, _cells(one)))
+        table.add_row(*map(escape, _cells(one, a, b)))
     text = io.StringIO()
     Console(file=text, width=200, force_terminal=False).print(table)
     return text.getvalue()
@@ -83,7 +85,7 @@ def as_table(found: Sequence[CostComparison], a: str, b: str) -> str:
 
 def as_html(found: Sequence[CostComparison], a: str, b: str) -> str:
     """The ratios as a table for notebooks, a fragment of HTML; see ``as_markdown``."""
-    return html_table(_header(found), [_cells(one) for one in found], [_note(found, a, b)])
+    return html_table(_header(found), [_cells(one, a, b) for one in found], [_note(found, a, b)])
 
 
 FORMATS = {"table": as_table, "markdown": as_markdown}

@@ -59,5 +59,6 @@ def test_two_methods_of_a_store_are_measured_in_turn(tmp_path, monkeypatch):
     for text in (found.table(), found.table("markdown"), found._repr_html_()):
         assert "adapt" in text
         assert f"{adapt.ratio:.3f}" in text
+        assert "] from " in text  # which of both is cheaper, and from how many queries on
     assert bench.compare(*names, store=tmp_path).costs == ()
     assert "in pairs" in cost_ratios.as_markdown(found.costs, "a", "b")
