@@ -1,14 +1,14 @@
-"""LP++: a linear probe started at the class means, blended with the zero-shot logits by one trained weight a class."""
+"""LP++: a linear probe started at the class prototypes, blended with zero-shot logits by one trained weight a class."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from bench.contracts import Backbone, Classes, Kind, MethodConfig, ProblemShape, Query, Support
+from bench.contracts import Backbone, Classes, Kind, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._moments import class_indicator
 from methods._training import FullSupportMethod, summed_cross_entropy
 
@@ -21,17 +21,30 @@ BLEND_EVERY = 10
 class LpPlusPlusConfig(MethodConfig):
     """Hyper-parameters of LP++, which takes its rates from the data."""
 
+    variant: Annotated[Literal["code", "paper"], Tune()] = Field(
+        default="code",
+        description="code: as the authors' program runs, from class sums, with a bias, a step of the blend by the "
+        "gradients of all iterations so far. paper: from class means, without a bias, by the last gradient.",
+    )
+
     steps: int = Field(default=300, ge=1, le=100_000, description="Iterations on the whole support set.")
 
 
 class LpPlusPlus(FullSupportMethod):
-    """``logits_c = f w_c + a_c z_c`` with zero-shot cosines ``z = class_logits(prior) / 100``.
+    """``logits_c = f w_c + b_c + a_c z_c`` with zero-shot cosines ``z = class_logits(prior) / 100``.
 
-    Prototypes w start at the class means, all a at 250 times the mean cosine of an example and its own class.
-    Both descend the mean cross-entropy in turn with steps from its Lipschitz constants, as published:
-    w at each iteration by ``4 N / |F|^2`` (spectral norm) with momentum 0.9, a at every tenth by
-    ``N / (4 max_c sum_i z_ic^2)``. The iterate of the last step is used, where the published code takes the best on
-    a validation set. Steps are per episode, and no episode sees another.
+    All a start at 250 times the mean cosine of an example and its own class. w and a descend the mean cross-entropy in
+    turn with steps from its Lipschitz constants: w at each iteration by ``4 N / |F|^2`` (spectral norm) with momentum
+    0.9, a at every tenth by ``N / (4 max_c sum_i z_ic^2)``. The authors' program differs from their text, and there is
+    a form of either:
+
+    - ``code`` (the default): w starts at the class sums, the bias b is trained like w, and the gradient of a is never
+      set to zero, so that a step goes by the sum of the gradients of all iterations so far. The program draws b's
+      start from a narrow range; here it is 0.
+    - ``paper``: w starts at the class means, there is no b, and a step of a goes by the gradient of its own iteration.
+
+    The iterate of the last step is used, where the published code takes the best on a validation set. Steps are per
+    episode, and no episode sees another. The zero-shot logits are a part of the method: there is no form without them.
     """
 
     kinds = frozenset({Kind.IMAGE_CLASSIFICATION})
@@ -44,16 +57,19 @@ class LpPlusPlus(FullSupportMethod):
         self.steps = config.steps
         self.prototypes = nn.Parameter(torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
         self.blend = nn.Parameter(torch.zeros(shape.n_episodes, 1, shape.n_way))
+        self._as_code = config.variant == "code"
+        if self._as_code:
+            self.bias = nn.Parameter(torch.zeros(shape.n_episodes, 1, shape.n_way))
 
     def begin(self, support: Support) -> None:
-        """Start from the class means and find the step sizes."""
+        """Start from the class sums or means and find the step sizes."""
         items = self.shuffled(support)
         keys, mask, classes = items.keys, items.mask, support.classes
         cosines = self.backbone.class_logits(items.prior, classes) / SCALE * mask.unsqueeze(-1)
         indicator = class_indicator(items.labels, mask, self.shape.n_way).to(keys.dtype)
         size = indicator.sum(dim=1).clamp(min=1)
         count = mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
-        self.prototypes.data.copy_(indicator.mT @ keys / size.unsqueeze(-1))
+        self.prototypes.data.copy_(indicator.mT @ keys / (1 if self._as_code else size.unsqueeze(-1)))
         own = (indicator * cosines).sum(dim=1) / size
         self.blend.data.copy_((BLEND_START * own.mean(dim=-1)).view(-1, 1, 1).expand_as(self.blend))
         self._steps = (
@@ -64,20 +80,27 @@ class LpPlusPlus(FullSupportMethod):
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Mean cross-entropy of all items; its gradients come multiplied by each episode's step sizes."""
-        prototypes = _stepping(self.prototypes, self._steps[0])
-        blend = _stepping(self.blend, self._steps[1]) if (step + 1) % BLEND_EVERY == 0 else self.blend.detach()
+        prototypes, blend = _stepping(self.prototypes, self._steps[0]), _stepping(self.blend, self._steps[1])
         logits = self._items.keys @ prototypes.mT + blend * self._cosines
+        if self._as_code:
+            logits = logits + _stepping(self.bias, self._steps[0])
         return summed_cross_entropy(logits, self._items.labels, self._items.mask)
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
-        """Gradient descent at rate 1, the step sizes being in the gradients already."""
-        groups: list[dict[str, Any]] = [{"params": [self.prototypes], "momentum": 0.9}, {"params": [self.blend]}]
-        return SGD(groups, lr=1.0), None
+        """Gradient descent at rate 1, the step sizes being in the gradients already; the blend moves at every tenth."""
+        # With momentum 1 the optimizer sums up all gradients, as the program does that never sets them to zero.
+        groups: list[dict[str, Any]] = [
+            {"params": [self.prototypes, self.bias] if self._as_code else [self.prototypes], "momentum": 0.9},
+            {"params": [self.blend], "momentum": 1.0 if self._as_code else 0.0},
+        ]
+        optimizer = SGD(groups, lr=1.0)
+        return optimizer, LambdaLR(optimizer, [lambda _: 1.0, lambda step: float((step + 1) % BLEND_EVERY == 0)])
 
     def predict(self, query: Query) -> Tensor:
         """Logits ``[episode, item, way]``."""
         cosines = self.backbone.class_logits(query.prior, query.classes) / SCALE
-        return query.keys @ self.prototypes.mT + self.blend * cosines
+        logits = query.keys @ self.prototypes.mT + self.blend * cosines
+        return logits + self.bias if self._as_code else logits
 
 
 def _stepping(parameter: Tensor, step: Tensor) -> Tensor:
