@@ -13,6 +13,8 @@ from bench.toolkit.columns import require_columns
 from bench.toolkit.sources import Source
 
 NAMES_SHOWN = 4
+CONTENT_FREE = ("N/A", "", "[MASK]")
+"""Texts that say nothing, by which a model's leaning to an answer is measured (Zhao et al. 2021, arXiv 2102.09690)."""
 
 
 def require_texts(name: str, texts: Sequence[Any]) -> list[str]:
@@ -119,6 +121,11 @@ class PublishedTexts(Task):
     words: ClassVar[int | None] = None
     classes: ClassVar[tuple[str, ...]]
     answers: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if hasattr(cls, "template"):
+            cls.content_free = tuple(cls.template.format(text=text) for text in CONTENT_FREE)
 
     def load(self, data: Path | None) -> TaskData:
         """Read the published split.

@@ -8,8 +8,10 @@ from datasets import Dataset
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.files import file_hash, package_file, text_hash
 from bench.toolkit.splits import stratified_halves
+from tasks._texts import CONTENT_FREE
 
 SPLIT_SEED = 0
+TEMPLATE = "Word: {text}\nSentiment:"
 MIN_LETTERS = 3
 MIN_RATING = 1.0  # on the lexicon's scale of -4 to 4; nearer to 0 the raters did not agree on a sign
 
@@ -44,6 +46,7 @@ class Lexicon(Task):
     """Two-way sentiment of single words; the answer completes the prompt."""
 
     kind = Kind.TEXT_CLASSIFICATION
+    content_free = tuple(TEMPLATE.format(text=text) for text in CONTENT_FREE)
     protocol = Protocol(episodes=3, queries=50)
     citation = "Hutto & Gilbert, VADER, ICWSM 2014 (MIT licence), package vaderSentiment"
 
@@ -58,7 +61,7 @@ class Lexicon(Task):
         """
         path = package_file("vaderSentiment", "vader_lexicon.txt", "vaderSentiment")
         words = rated_words(path)
-        prompts = np.array([f"Word: {word}\nSentiment:" for word in words])
+        prompts = np.array([TEMPLATE.format(text=word) for word in words])
         labels = np.array([int(rating > 0) for rating in words.values()])
         support, query = (
             Pool(Dataset.from_dict({"input": prompts[half].tolist()}), labels[half])

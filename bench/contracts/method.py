@@ -63,6 +63,7 @@ class ProblemShape:
         kind: Kind of the task.
         protocol: Evaluation options of tasks without classes.
         limits: Budget limits of the method.
+        content_free: Prompts whose text says nothing, see ``Task.content_free``.
     """
 
     n_episodes: int
@@ -76,6 +77,7 @@ class ProblemShape:
     kind: Kind = Kind.IMAGE_CLASSIFICATION
     protocol: AnswerProtocol = field(default_factory=AnswerProtocol)
     limits: Limits = field(default_factory=Limits)
+    content_free: tuple[str, ...] = ()
 
     def generator(self) -> torch.Generator:
         """A CPU random generator with the problem's seed."""

@@ -109,6 +109,7 @@ class Task(ABC):
         prompts: Texts that a class name is put into before it is embedded: one, or several for an ensemble; text tasks
             have one.
         separator: Text between two demonstrations.
+        content_free: Prompts of a text task whose text says nothing, by which answers are calibrated; empty for none.
         system_message: System message of the prompts as a chat; None for the one of the model's template.
         window: Tokens that are scored at a time in tasks of language modelling; fewer where a model reads fewer.
         stride: Tokens from one window to the next; None for windows that do not overlap. Each token is scored once.
@@ -127,6 +128,7 @@ class Task(ABC):
     metric: str | None = None
     prompts: tuple[str, ...] = ("{label}",)
     separator: str = "\n"
+    content_free: tuple[str, ...] = ()
     system_message: str | None = None
     window: int = 1024
     stride: int | None = None

@@ -105,6 +105,7 @@ class EpisodeGroup:
             value_dim=self.classes.class_embeddings.shape[-1],
             prior_strength=run.prior_strength,
             separator=run.task.separator,
+            content_free=run.task.content_free,
             seed=run.seed(self.start),
             kind=run.task.kind,
             protocol=AnswerProtocol(run.task.window, run.task.stride, run.task.max_new_tokens),

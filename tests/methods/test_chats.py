@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench import registry
 from bench.backbones.hf import CausalLM
-from bench.contracts import Kind, MethodConfig, Pool, ProblemShape, Protocol, Task, TaskData
+from bench.contracts import Kind, Pool, ProblemShape, Protocol, Task, TaskData
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.rows import rows
 from bench.results.store import Store
@@ -75,7 +75,7 @@ def test_demonstrations_are_earlier_turns(backbone: CausalLM, monkeypatch: pytes
         return score(context, *rest)
 
     monkeypatch.setattr(backbone, "loglikelihood", remembered)
-    method = InContext(MethodConfig(), backbone, chat_setting())
+    method = InContext(InContext.Config(), backbone, chat_setting())
     method.observe(texts.support(TURNS[:2], labels=[0, 1], names=SAID))
     method.solve()
     method.predict(texts.query(TURNS[2:], SAID))
@@ -95,7 +95,7 @@ def test_demonstrations_are_dropped_only_where_the_conversation_does_not_fit(tmp
     needed = roomy.count_tokens(["".join(demonstrations) + longest])[0] + max(roomy.count_tokens(SAID))
     for room, kept in ((needed, 4), (needed - 1, 3)):
         folder = save_model(tmp_path / str(room), "llama", context=room, chat_template=CHAT_TEMPLATE)
-        method = InContext(MethodConfig(), CausalLM(folder), chat_setting())
+        method = InContext(InContext.Config(), CausalLM(folder), chat_setting())
         method.observe(texts.support(TURNS[:4], labels=[0] * 4, names=SAID))
         method.solve()
         method.predict(texts.query([longest], SAID))

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from bench.backbones.hf import CausalLM
-from bench.contracts import DataError, Kind, MethodConfig, UsageError
+from bench.contracts import DataError, Kind, UsageError
 from bench.testing.doubles import CosineBackbone, FakeLanguageModel
 from bench.testing.driver import adapted
 from bench.testing.problems import Problem, columns, problem, prompts
 from bench.testing.tiny_models import save_model
-from methods.in_context import InContext
+from methods.in_context import InContext, InContextConfig
 from tests.helpers import language as texts
 
 SEPARATOR = "\n\n"
@@ -128,7 +128,7 @@ def test_padding_queries_score_0(given: Problem) -> None:
 
 def test_needs_a_language_model(given: Problem) -> None:
     with pytest.raises(UsageError, match="CosineBackbone"):
-        InContext(MethodConfig(), CosineBackbone(), given.shape)
+        InContext(InContextConfig(), CosineBackbone(), given.shape)
 
 
 SOURCES = ["Word: good\nIn German:", "Word: bad\nIn German:", "Word: very\nIn German:"]
@@ -144,7 +144,7 @@ def decoder(tmp_path: Path) -> CausalLM:
 
 def translator(decoder: CausalLM, shots: int) -> InContext:
     given = texts.problem_shape(Kind.TRANSLATION, max_new_tokens=LONGEST)
-    method = InContext(MethodConfig(), decoder, given)
+    method = InContext(InContextConfig(), decoder, given)
     method.observe(texts.support(SOURCES[:shots], TARGETS[:shots]))
     method.solve()
     return method
@@ -197,7 +197,7 @@ def test_translation_leaves_room_for_the_answer(decoder: CausalLM, requested: li
 
 def test_demonstrations_are_run_once_for_all_queries(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     given = texts.problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2)
-    method = InContext(MethodConfig(), decoder, given)
+    method = InContext(InContextConfig(), decoder, given)
     method.observe(texts.support(texts.PROMPTS, labels=[0, 1], names=texts.NAMES))
     method.solve()
     lengths: list[int] = []
@@ -210,8 +210,127 @@ def test_demonstrations_are_run_once_for_all_queries(decoder: CausalLM, monkeypa
     monkeypatch.setattr(decoder.model.base_model, "forward", counted)
     queries = [f"Word: w{number}\nSentiment:" for number in range(40)]
     method.predict(texts.query(queries, texts.NAMES))
-    context = decoder.count_tokens(method._demonstrations)
+    context = decoder.count_tokens(method._texts)
     longest = max(decoder.count_tokens([query + name for query in queries for name in texts.NAMES]))
     assert sum(lengths) <= sum(context) + len(queries) * len(texts.NAMES) * longest
     assert lengths[0] >= sum(context)
     assert len(lengths) > 2
+
+
+def labels_of(texts: Sequence[str], given: Problem) -> list[int]:
+    return [given.support.classes.names[0].index(" " + text.removesuffix(SEPARATOR).split(" ")[-1]) for text in texts]
+
+
+def test_demonstrations_stand_in_rounds_of_one_of_each_class() -> None:
+    given = problem(n_episodes=1, n_way=3, n_shot=4)
+    # Two of the twelve are padding, so that some classes have fewer.
+    for uneven in (given, problem(n_episodes=1, n_way=3, n_shot=4, sizes=[10])):
+        model = FakeLanguageModel()
+        adapted(InContext, uneven, model).predict(uneven.query)
+        order = labels_of(context(model), uneven)
+        complete = min(order.count(label) for label in range(3))
+        assert complete >= 2
+        for end in range(len(order), len(order) - 3 * complete, -3):
+            assert sorted(order[end - 3 : end]) == [0, 1, 2]
+    shuffled = FakeLanguageModel()
+    adapted(InContext, given, shuffled, order="shuffled").predict(given.query)
+    assert sorted(labels_of(context(shuffled)[-3:], given)) != [0, 1, 2]
+
+
+def probabilities(model: FakeLanguageModel, text: str, given: Problem, prompts_: Sequence[str]) -> torch.Tensor:
+    return model.loglikelihood(text, prompts_, given.query.classes.names[0]).double().softmax(dim=-1)
+
+
+def test_probabilities_of_several_orders_are_averaged_and_their_tokens_counted(given: Problem) -> None:
+    model = FakeLanguageModel()
+    method = adapted(InContext, given, model, orders=3)
+    scores = method.predict(given.query)
+    assert len(set(model.contexts)) == 3
+    assert all(sorted(text.split(SEPARATOR)) == sorted(model.contexts[0].split(SEPARATOR)) for text in model.contexts)
+    queries = prompts(given.query.inputs.positions[0])
+    each = [probabilities(FakeLanguageModel(), text, given, queries) for text in model.contexts]
+    torch.testing.assert_close(scores[0].double().exp(), torch.stack(each).mean(dim=0), rtol=1e-4, atol=1e-6)
+    one = adapted(InContext, given, FakeLanguageModel())
+    assert method.context_tokens() == 3 * one.context_tokens()
+    assert method.state_bytes() == one.state_bytes()
+    limited = replace(given, shape=replace(given.shape, limits=replace(given.shape.limits, tokens=300)))
+    assert 200 < adapted(InContext, limited, FakeLanguageModel(), orders=3).context_tokens() <= 300
+
+
+def with_content_free(given: Problem) -> Problem:
+    return replace(given, shape=replace(given.shape, content_free=("Word: N/A\nLabel:", "Word: \nLabel:")))
+
+
+def test_answers_are_divided_by_their_probability_without_content(given: Problem) -> None:
+    given, model = with_content_free(given), FakeLanguageModel()
+    scores = adapted(InContext, given, model, calibrate="content_free").predict(given.query)
+    (text,) = set(model.contexts)
+    free = probabilities(FakeLanguageModel(), text, given, given.shape.content_free).mean(dim=0)
+    found = probabilities(FakeLanguageModel(), text, given, prompts(given.query.inputs.positions[0]))
+    expected = found / free
+    torch.testing.assert_close(
+        scores[0].double().exp(), expected / expected.sum(dim=-1, keepdim=True), rtol=1e-4, atol=1e-6
+    )
+
+
+class Leaning(FakeLanguageModel):
+    """Prefers some answers, whatever stands before them."""
+
+    leaning = torch.zeros(3)
+
+    def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> torch.Tensor:
+        return super().loglikelihood(context, prompts, answers) + self.leaning
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+def test_calibrated_answers_do_not_depend_on_what_a_model_leans_to(given: Problem, orders: int) -> None:
+    leaning = Leaning()
+    leaning.leaning = torch.tensor([5.0, -3.0, 0.0])
+    one = replace(given, shape=replace(given.shape, content_free=("Word: N/A\nLabel:",)))
+    for calibrate in ("none", "content_free", "support"):
+        expected, found = (
+            adapted(InContext, one, model, orders=orders, calibrate=calibrate).predict(given.query)
+            for model in (Leaning(), leaning)
+        )
+        if calibrate == "content_free":
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        # Over several prompts it is the mean of normalised probabilities that is divided by: nearly the same.
+        if calibrate == "support":
+            assert len(set(found.argmax(dim=-1).flatten().tolist())) > 1
+        if calibrate == "none":
+            assert (found.argmax(dim=-1) == 0).all()
+            assert not (expected.argmax(dim=-1) == 0).all()
+
+
+def test_support_prompts_are_scored_after_demonstrations_without_themselves(given: Problem) -> None:
+    model = FakeLanguageModel()
+    seen: list[tuple[str, tuple[str, ...]]] = []
+    score = model.loglikelihood
+
+    def watched(context: str, prompts: Sequence[str], answers: Sequence[str]) -> torch.Tensor:
+        seen.append((context, tuple(prompts)))
+        return score(context, prompts, answers)
+
+    model.loglikelihood = watched  # type: ignore[method-assign]
+    method = adapted(InContext, given, model, calibrate="support")
+    stems = prompts(given.support.inputs.positions[0])
+    assert sorted(prompt for _, each in seen for prompt in each) == sorted(stems)
+    for text, each in seen:
+        assert not any(prompt in text for prompt in each)
+        assert len(each) + text.count(SEPARATOR) == 12
+    plain = FakeLanguageModel()
+    leaning = torch.cat([probabilities(plain, text, given, each) for text, each in seen]).mean(dim=0)
+    found = probabilities(plain, "".join(method._texts[item] for item in method._orders[0]), given, stems[:1])
+    query = replace(given.query, **{
+        name: getattr(given.support, name)[:, :1] for name in ("keys", "prior", "mask")
+    }, inputs=replace(given.support.inputs, positions=given.support.inputs.positions[:, :1]))  # fmt: skip
+    expected = (found / leaning).log()[0]
+    scores = method.predict(query)[0, 0].double()
+    torch.testing.assert_close(scores - scores[0], expected - expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_what_cannot_be_calibrated_is_an_error(given: Problem, decoder: CausalLM) -> None:
+    with pytest.raises(UsageError, match="got one without; use calibrate=support"):
+        adapted(InContext, given, FakeLanguageModel(), calibrate="content_free")
+    with pytest.raises(UsageError, match="leave them out of a translation"):
+        InContext(InContextConfig(orders=2), decoder, texts.problem_shape(Kind.TRANSLATION, max_new_tokens=LONGEST))
