@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/pytest
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast lint perf contracts results docs install
+.PHONY: quickstart test test-fast lint perf contracts calibration results docs install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
@@ -34,6 +34,10 @@ perf: $(INSTALLED)
 # The contract suite on all methods; if it passes, the list of methods that passed it is written anew.
 contracts: $(INSTALLED)
 	$(BIN)/python -m tests.contract_passed
+
+# Rates of false claims, coverage and power in simulations, for docs/statistics.md.
+calibration: $(INSTALLED)
+	$(BIN)/python -m tests.stats.calibration
 
 # Tables of README.md and docs/results: `make results SUITES="quickstart vision" DATA=DIR`, on a machine that does nothing else.
 results: $(INSTALLED)

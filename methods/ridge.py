@@ -124,6 +124,11 @@ class RidgeOnFeatures(ForwardMethod):
         self._observed = Observed(shape, width, self._features)
         self.prior_term = PriorTerm(config, backbone, shape)
 
+    @classmethod
+    def shares_draws(cls, config: MethodConfig) -> bool:
+        """True with random features, which are one projection for all episodes."""
+        return bool(getattr(config, "random_features", 0))
+
     projection: Tensor
     """``[dim_k, random_features]``, the same for all episodes."""
     weights: Tensor

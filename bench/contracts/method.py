@@ -208,6 +208,20 @@ class Method(nn.Module, ABC):
         """
         return None
 
+    @classmethod
+    def shares_draws(cls, config: MethodConfig) -> bool:
+        """Whether random numbers are drawn once for all episodes of an instance, such as a common initialisation.
+
+        Such episodes do better or worse together, so that intervals and tests take seeds for the independent units.
+
+        Args:
+            config: The config.
+
+        Returns:
+            False, for no random numbers or those of each episode alone; override it where they are shared.
+        """
+        return False
+
     def state_bytes(self) -> int:
         """Bytes of the state that answers need: parameters and buffers unless overridden."""
         return sum(tensor.nbytes for tensor in (*self.parameters(), *self.buffers()))

@@ -1,5 +1,6 @@
 """Metrics: from predictions and references to values of each query, and from those to scores, intervals and tests."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts.kinds import Kind
-from bench.stats.intervals import Floats, bootstrap_ci95
+from bench.stats.intervals import Floats, Interval, Scale, parts_interval
 from bench.stats.paired import Paired, compare_parts
 
 FieldType = Literal["bool", "int64", "float64"]
@@ -54,6 +55,10 @@ class Metric(ABC):
     """Kinds of task whose predictions it can score."""
     fields: ClassVar[Mapping[str, FieldType]]
     """Values that are stored of each query, with their types."""
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """Smallest and largest possible score; intervals lie between them."""
+    log_scale: ClassVar[bool] = False
+    """Whether ratios of scores matter rather than differences; intervals are then symmetric in the logarithm."""
     version: ClassVar[str] = ""
     """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
 
@@ -105,19 +110,24 @@ class Metric(ABC):
         # Each column by itself: numpy sums pairwise along a vector, which is more exact than row after row.
         return float(self.score(np.array([column.sum() for column in self.parts(values).T])))
 
-    def ci95(self, values: Floats) -> float:
-        """Half-width of the 95% interval of one episode's score: by default a percentile bootstrap over its queries.
+    @property
+    def scale(self) -> Scale:
+        """The scale that intervals are made on."""
+        return Scale(*self.bounds, log=self.log_scale)
+
+    def interval(self, values: Floats) -> Interval | None:
+        """The 95% interval of one episode's score: by default the jackknife over its queries, on the metric's scale.
 
         Args:
             values: ``[query, field]``.
 
         Returns:
-            The half-width in the metric's unit; 0 for a single query, which says nothing of how queries differ.
+            The interval in the metric's unit; None for a single query, which says nothing of how queries differ.
         """
-        return bootstrap_ci95(self.parts(values), self.score)
+        return parts_interval(self.parts(values), self.score, self.scale)
 
     def compare(self, a: Floats, b: Floats, present: NDArray[np.bool_]) -> Paired:
-        """Compare two methods on the queries of a few shared episodes: by default the paired bootstrap over queries.
+        """Compare two methods on the queries of a few shared episodes: by default swaps of whole queries.
 
         Args:
             a: ``[query, episode, part]``, 0 where a query is not in an episode.
@@ -140,7 +150,7 @@ class Metric(ABC):
         return value if self.higher_is_better else -value
 
     def text(self, value: float) -> str:
-        """A score, or the half-width of its interval, as tables print it."""
+        """A score, or an end of its interval, as tables print it."""
         return f"{value:.{self.decimals}f}"
 
     def difference_text(self, value: float, sign: str = "+") -> str:

@@ -1,7 +1,5 @@
 """Share of queries whose likeliest class is the right one."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -9,8 +7,8 @@ from scipy import stats
 from bench.contracts.errors import NumericalError
 from bench.contracts.kinds import CLASSIFICATION
 from bench.contracts.metric import EpisodePredictions, Metric
-from bench.stats.intervals import Floats
-from bench.stats.paired import Paired, compare_answers, compare_episodes
+from bench.stats.intervals import Floats, Interval
+from bench.stats.paired import Paired, compare_answers, compare_shares
 
 
 class Accuracy(Metric):
@@ -19,6 +17,7 @@ class Accuracy(Metric):
     title = "accuracy"
     unit = "%"
     decimals = 1
+    bounds = (0.0, 100.0)
     kinds = CLASSIFICATION
     fields = {"right": "bool"}  # noqa: RUF012
 
@@ -45,13 +44,15 @@ class Accuracy(Metric):
         """Right answers in percent of queries."""
         return np.asarray(100 * sums[..., 0] / sums[..., 1])
 
-    def ci95(self, values: Floats) -> float:
-        """Half-width of Wilson's interval: that of the normal distribution is 0 where all answers are right."""
-        interval = stats.binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
-        return 50 * float(interval.high - interval.low)
+    def interval(self, values: Floats) -> Interval | None:
+        """Wilson's interval: that of the normal distribution has no width where all answers are right."""
+        if len(values) < 2:
+            return None
+        found = stats.binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
+        return Interval(100 * float(found.low), 100 * float(found.high))
 
     def compare(self, a: Floats, b: Floats, present: NDArray[np.bool_]) -> Paired:
-        """Exact McNemar's test on the queries of one episode, Wilcoxon's on those of several.
+        """Exact McNemar's test on the queries of one episode; swaps of queries for those of several.
 
         Each query of several episodes counts by its share in the mean over episodes of their accuracies.
         """
@@ -59,7 +60,7 @@ class Accuracy(Metric):
             return compare_answers(a[:, 0, 0], b[:, 0, 0])
         weights = 100 * len(present) / present.shape[1] / present.sum(axis=0)
         shares = [(side[..., 0] * weights).sum(axis=1) for side in (a, b)]
-        return replace(compare_episodes(shares[0], shares[1], [0] * len(present)), unit="queries")
+        return compare_shares(shares[0], shares[1])
 
 
 PLUGIN = Accuracy

@@ -21,6 +21,7 @@ class Bleu(Metric):
     """
 
     title = "BLEU"
+    bounds = (0.0, 100.0)
     kinds = frozenset({Kind.TRANSLATION})
     fields = {  # noqa: RUF012
         **{f"correct_{order}": "int64" for order in ORDERS},

@@ -1,5 +1,6 @@
 """Perplexity per token: the exponential of the mean negative log-likelihood."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ class Perplexity(Metric):
 
     title = "perplexity per token"
     higher_is_better = False
+    bounds = (1.0, math.inf)
+    log_scale = True
     kinds = frozenset({Kind.LANGUAGE_MODELLING})
     fields = {"nll": "float64", "tokens": "int64"}  # noqa: RUF012
 

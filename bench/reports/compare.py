@@ -11,7 +11,7 @@ from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.site import Site, name_at_site
 from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, task_text
 from bench.results.record import Record
-from bench.results.shared_episodes import Find, paired, shared_text
+from bench.results.shared_episodes import Find, items_text, missing_items, paired, shared_text
 from bench.spec.suite import Shots
 from bench.stats.paired import Paired, holm
 
@@ -29,6 +29,8 @@ class Difference:
         adjusted_p: By Holm, for all differences of the table.
         shared: How many episodes are shared; empty where all are.
         records: A record of each, by which their costs can be measured again.
+        n_tests: Differences of the table.
+        more: How many more items would tell the two apart; empty where they are, or do not differ at all.
     """
 
     task: str
@@ -39,12 +41,14 @@ class Difference:
     adjusted_p: float
     shared: str
     records: tuple[Record, Record]
+    n_tests: int
+    more: str
 
     @property
-    def verdict(self) -> Literal["a", "b", "none"]:
-        """Which of the two is better; none where they cannot be told apart."""
+    def verdict(self) -> Literal["a", "b", "none", "too few"]:
+        """Which of the two is better; "none" without a significant difference, "too few" where none is possible."""
         if not self.paired.is_significant(self.adjusted_p):
-            return "none"
+            return "too few" if self.paired.has_too_few(self.n_tests) else "none"
         return "a" if (self.paired.difference > 0) == self.metric.higher_is_better else "b"
 
 
@@ -100,9 +104,17 @@ def differences(
             p_value,
             shared_text(own, other),
             (own[0], other[0]),
+            len(ordered),
+            "" if found.is_significant(p_value) else _more(found, own, len(ordered)),
         )
         for (at_shots, own, other, found), p_value in zip(ordered, adjusted, strict=True)
     ]
+
+
+def _more(found: Paired, records: Sequence[Record], n_tests: int) -> str:
+    """How many more items would tell two methods apart."""
+    missing = missing_items(found, records, n_tests)
+    return "" if missing is None else items_text(*missing)
 
 
 def _tuned(groups: list[list[Record]]) -> list[list[Record]]:

@@ -11,11 +11,24 @@ from bench.reports.compare import Difference
 from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table
 
-HEADER = ("task", "shots", "{a}", "{b}", "difference", "95% interval", "p", "effect", "detectable", "paired", "better")
+HEADER = (
+    "task",
+    "shots",
+    "{a}",
+    "{b}",
+    "difference",
+    "95% interval",
+    "p",
+    "effect",
+    "detectable",
+    "paired",
+    "better",
+    "would tell",
+)
 NOTE = (
     "difference: the first minus the second, in the metric's unit. p: adjusted by Holm for the rows of this table. "
     "effect: rank-biserial correlation. detectable: the smallest difference found four times in five. "
-    "Seeds are pooled."
+    "would tell: what this difference would need to be found four times in five. Seeds are pooled."
 )
 
 
@@ -41,7 +54,8 @@ def _cells(one: Difference, a: str, b: str) -> list[str]:
         f"{paired.effect:+.2f}",
         "-" if paired.detectable is None else metric.difference_text(paired.detectable, sign=""),
         ", ".join(filter(None, [f"{paired.n_units} {paired.unit}", paired.test, one.shared])),
-        {"a": a, "b": b, "none": "no significant difference"}[one.verdict],
+        {"a": a, "b": b, "none": "no significant difference", "too few": "too few to tell"}[one.verdict],
+        one.more or "-",
     ]
 
 

@@ -65,10 +65,17 @@ COLUMNS = (
     Column("metric", "metric", across=True, minor=True),
     Column("value", "score", kind="number", first="descending"),
     Column(
-        "tier",
+        "tiers",
         "tier",
         "all methods of one tier differ from all of the next in paired tests; within a tier there may be no difference",
         kind="count",
+        optional=True,
+    ),
+    Column(
+        "ranks",
+        "ranks",
+        "ranks that the tests leave open; a method at 0 shots counts at every number of shots",
+        minor=True,
         optional=True,
     ),
     *_COSTS,
@@ -193,7 +200,7 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         column
         for column in COLUMNS
         if (several or not column.across)
-        and (not column.optional or any(getattr(row, column.field) is not None for row in rows))
+        and (not column.optional or any(getattr(row, column.field) not in (None, "") for row in rows))
         # A row without costs has no device.
         and (not column.several or len({value for row in rows if (value := getattr(row, column.field))}) > 1)
     ]
@@ -204,19 +211,22 @@ def _whiskers(rows: Sequence[Row]) -> list[Whisker | None]:
     ends: dict[tuple[str, ...], list[float]] = {}
     for row in rows:
         if row.value is not None:
-            reach = row.ci95 or 0.0
-            ends.setdefault((row.task, row.backbone, row.metric), []).extend((row.value - reach, row.value + reach))
+            ends.setdefault((row.task, row.backbone, row.metric), []).extend(_ends(row, row.value))
 
     def whisker(row: Row) -> Whisker | None:
         if row.value is None:
             return None
         scale = ends[row.task, row.backbone, row.metric]
         low, width = min(scale), (max(scale) - min(scale)) or 1.0
-        reach = row.ci95 or 0.0
-        points = ((value - low) / width * 100 for value in (row.value - reach, row.value, row.value + reach))
-        return Whisker(*points)
+        first, last = _ends(row, row.value)
+        return Whisker(*((value - low) / width * 100 for value in (first, row.value, last)))
 
     return [whisker(row) for row in rows]
+
+
+def _ends(row: Row, value: float) -> tuple[float, float]:
+    """The ends of a row's interval, both its score where it has none."""
+    return (value, value) if row.ci_low is None or row.ci_high is None else (row.ci_low, row.ci_high)
 
 
 def _latest(records: Iterable[Record]) -> str:

@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from bench import registry
 from bench.contracts.site import name_at_site
+from bench.reports.standings import Entry, standings
 from bench.results.grouping import budget_text, config_text, devices, pooled, shots_rank, task_text
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
 from bench.results.scores import row_score
-from bench.results.shared_episodes import Find, draw_key, significant_pairs
+from bench.results.shared_episodes import Find
 from bench.spec.axes import AXES, Axis
 from bench.spec.costs import Costs, break_even_queries
 from bench.spec.suite import Shots
-from bench.stats.ranks import tiers
 from bench.toolkit.versions import PROTOCOL
 
 
@@ -31,9 +31,13 @@ class _RunRow(BaseModel):
     device: models of the devices that costs were measured on; costs are those of the first of them, which has most
     records. protocol: the harness's, see ``bench.toolkit.versions``; rows of two protocols are not comparable.
     tuning_trials, tuning_seconds: of the search that its config came from, 0 where nobody searched.
-    tier: 1 for the best and all that cannot be told apart from it (docs/statistics.md); None where there is nothing to
-    compare with. value and ci95 are in percent for accuracy; None unless the status is ok. shots is 0 for a method
-    that uses no support set. seeds and episodes are counted over all pooled records; runs are their ids.
+    tier: 1 for the best and all that do not differ significantly from it (docs/statistics.md); None where there is
+    nothing to compare with, or too few items for any difference. tiers, ranks: the tier, and the ranks that the tests
+    leave open, as text; of a method that uses no support set, at each number of shots of the others. too_few: "too few
+    to tell", and how many more items would do, where no difference on the board could be significant; else empty.
+    value, ci_low and ci_high are in percent for accuracy; None unless the status is ok, the ends of the interval also
+    with too few items. shots is 0 for a method that uses no support set. seeds and episodes are counted over all pooled
+    records; runs are their ids.
     company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
     break_even_company: whether break_even_queries rests on such times.
     """
@@ -52,8 +56,12 @@ class _RunRow(BaseModel):
     episodes: int
     metric: str
     value: float | None
-    ci95: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
     tier: int | None = None
+    tiers: str = ""
+    ranks: str = ""
+    too_few: str = ""
     protocol: int = PROTOCOL
     device: str = ""
     break_even_queries: float | None = None
@@ -111,7 +119,8 @@ def _row(records: list[Record]) -> Row:
         episodes=sum(len(record.episode_scores) for record in records),
         metric=first.metric,
         value=score.value if score else None,
-        ci95=score.ci95 if score else None,
+        ci_low=score.interval.low if score and score.interval else None,
+        ci_high=score.interval.high if score and score.interval else None,
         protocol=protocol_of(first.identity),
         device="; ".join(measured_on),
         company="; ".join(next((one.company for one in costs if one.company), ())),
@@ -122,8 +131,9 @@ def _row(records: list[Record]) -> Row:
     )
 
 
-def _comparable(row: Row) -> tuple[Any, ...]:
-    return row.task, row.backbone, row.shots, row.metric, row.protocol
+def _comparable(row: Row, shots: Shots | None = None) -> tuple[Any, ...]:
+    """What rows have in common that are compared with each other, at their own or another number of shots."""
+    return row.task, row.backbone, row.shots if shots is None else shots, row.metric, row.protocol
 
 
 def _cost_device(row: Row) -> str:
@@ -142,19 +152,30 @@ FRONTS = {axis.front: axis for axis in AXES if axis.front}
 
 def mark_pareto(given: list[Row]) -> list[Row]:
     """The same rows, those on a Pareto front of score against cost marked."""
+    scored = [row for row in given if row.status == "ok" and row.value is not None]
     rivals: dict[tuple[Any, ...], list[Row]] = {}
-    for row in given:
-        if row.status == "ok" and row.value is not None:
-            rivals.setdefault(_comparable(row), []).append(row)
+    for row in scored:
+        rivals.setdefault(_comparable(row), []).append(row)
+
+    def boards(row: Row) -> list[list[Row]]:
+        """Its rivals; a method without a support set is one at every number of shots, and has those of each of them."""
+        if row.shots != 0:
+            return [rivals[_comparable(row)] + rivals.get(_comparable(row, shots=0), [])]
+        others = {_comparable(other) for other in scored if _comparable(other, shots=0) == _comparable(row)}
+        return [rivals[_comparable(row)] + rivals[key] * (key != _comparable(row)) for key in others]
 
     def is_pareto(row: Row, cost: str) -> bool:
         own = getattr(row, cost), -sort_score(row)
         if row.status != "ok" or row.value is None or own[0] is None:
             return False
-        same_device = [other for other in rivals[_comparable(row)] if _cost_device(other) == _cost_device(row)]
-        others = [(getattr(other, cost), -sort_score(other)) for other in same_device]
-        known = [each for each in others if each[0] is not None and each != own]
-        return not any(dear <= own[0] and bad <= own[1] for dear, bad in known)
+
+        def is_beaten(board: list[Row]) -> bool:
+            same_device = [other for other in board if _cost_device(other) == _cost_device(row)]
+            others = [(getattr(other, cost), -sort_score(other)) for other in same_device]
+            known = [each for each in others if each[0] is not None and each != own]
+            return any(dear <= own[0] and bad <= own[1] for dear, bad in known)
+
+        return not all(map(is_beaten, boards(row)))
 
     return [
         row.model_copy(
@@ -189,32 +210,23 @@ def _no_outcomes(record: Record) -> None:
     """For records without a store."""
 
 
-def _question(group: list[Record]) -> tuple[Any, ...]:
-    """What rows must share to be in tiers of their own: the question that was asked, and in which metric."""
-    first = group[0]
-    return (first.spec.backbone, first.spec.shots, first.metric, *draw_key(first))
-
-
 def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find) -> list[Row]:
     """The same rows, those with a score in tiers where there are others to compare with; groups: their records."""
-    tiered = list(made)
-    scored: dict[tuple[Any, ...], list[int]] = {}
-    for number, (row, group) in enumerate(zip(made, groups, strict=True)):
-        if row.status == "ok" and row.value is not None:
-            scored.setdefault(_question(group), []).append(number)
-    for numbers in scored.values():
-        ordered = sorted(numbers, key=lambda number: -sort_score(made[number]))
-        if len(ordered) > 1:
-            apart = significant_pairs({number: groups[number] for number in ordered}, find)
-            for number, tier in zip(ordered, tiers(ordered, apart), strict=True):
-                tiered[number] = made[number].model_copy(update={"tier": tier})
-    return tiered
+    entries = {
+        number: Entry(f"{row.method} [{row.config}]" if row.config else row.method, sort_score(row), group)
+        for number, (row, group) in enumerate(zip(made, groups, strict=True))
+        if row.status == "ok" and row.value is not None
+    }
+    found = standings(entries, find)
+    return [
+        row.model_copy(update=found[number].model_dump()) if number in found else row for number, row in enumerate(made)
+    ]
 
 
 def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
     """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden.
 
-    find: looks up what became of a record's queries, by which methods with few episodes are told apart.
+    find: looks up the predictions of a record, by which methods with few episodes are compared.
     """
     groups = pooled(records)
     return sorted(

@@ -26,6 +26,7 @@ COLUMNS = (
     "shots",
     "score",
     "tier",
+    "ranks",
     *COSTS,
     "pareto",
     "status",
@@ -47,7 +48,7 @@ def number(value: float | None) -> str:
 
 
 def score(value: float | None, metric: str) -> str:
-    """A score, or the half-width of its interval, with the decimals of its metric; a dash where there is none."""
+    """A score, or an end of its interval, with the decimals of its metric; a dash where there is none."""
     return "-" if value is None else registry.make_metric(metric).text(value)
 
 
@@ -63,8 +64,9 @@ def labels(rows: Sequence[Row]) -> list[str]:
 
 def _caption(rows: Sequence[Row]) -> str:
     units = " or ".join(labels(rows)) or "none yet"
-    caption = f"score: {units}, ± 95% interval. Costs are those of one episode alone; encode is of support and queries."
+    caption = f"score: {units}, [95% interval]. Costs are those of one episode alone; encode is of support and queries."
     caption += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
+    caption += " ranks: those that the tests leave open; a method at 0 shots counts at every number of shots."
     caption += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.break_even_queries is not None for row in rows):
         caption += " break-even: queries from which on it costs less time in all than the method it is compared with."
@@ -95,8 +97,10 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
     scored = score(row.value, row.metric)
-    if row.ci95 is not None:
-        scored += f" ± {score(row.ci95, row.metric)}"
+    if row.ci_low is not None:
+        scored += f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
+    elif row.value is not None:
+        scored += " (too few items)"
     cells = {
         "task": row.task,
         "method": f"{row.method} [{row.config}]" if row.config else row.method,
@@ -105,7 +109,8 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "shots": str(row.shots),
         "metric": "-" if row.value is None else row.metric,
         "score": scored,
-        "tier": "-" if row.tier is None else str(row.tier),
+        "tier": row.tiers or "-",
+        "ranks": row.ranks or "-",
         **{heading: number(getattr(row, field)) + sign(row, field) for heading, field in COSTS.items()},
         "break-even": number(row.break_even_queries) + sign(row, "break_even_queries"),
         "pareto": row.pareto,
@@ -117,9 +122,10 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def reasons(rows: Sequence[Row]) -> list[str]:
-    """Why rows have no score, each reason once."""
+    """Why rows have no score, and why no tiers, each reason once."""
     lines = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
-    return list(lines)
+    few = {f"{row.task} at {row.shots} shots: {row.too_few}": None for row in rows if row.too_few and row.shots != 0}
+    return [*lines, *few]
 
 
 def _overview(rows: Sequence[Row]) -> list[str]:

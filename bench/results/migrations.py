@@ -1,14 +1,16 @@
 """Migrations of records from one schema version to the next."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from bench.contracts.errors import UsageError
 from bench.contracts.kinds import CLASSIFICATION
 from bench.contracts.site import Site
-from bench.registry import OLD_FIELDS, OLD_NAMES, task_class
+from bench.registry import OLD_FIELDS, OLD_NAMES, make_metric, task_class
 from bench.spec.aliases import current_task
 from bench.spec.suite import renamed_keys
+from bench.stats.intervals import Interval
 
 
 def _stage(seconds: float, peak_memory_mb: float) -> dict[str, Any]:
@@ -71,6 +73,25 @@ def _to_4(record: dict[str, Any]) -> dict[str, Any]:
     return {**content, "schema_version": 4, "spec": spec, "costs": costs, **changed}
 
 
+def _to_5(record: dict[str, Any]) -> dict[str, Any]:
+    """Two ends in place of the half-width of an interval, inside the bounds of the metric."""
+    content = {name: value for name, value in record.items() if name != "ci95"}
+    value, half = record.get("value"), record.get("ci95")
+    ends: dict[str, Any] = {"ci_low": None, "ci_high": None}
+    if value is not None and half is not None:
+        interval = Interval(value - half, value + half).clipped(*_bounds(record.get("metric", "accuracy")))
+        ends = {"ci_low": interval.low, "ci_high": interval.high}
+    return {**content, "schema_version": 5, **ends}
+
+
+def _bounds(metric: str) -> tuple[float, float]:
+    """Bounds of a metric; none if it is not installed any more."""
+    try:
+        return make_metric(metric).bounds
+    except UsageError:
+        return -math.inf, math.inf
+
+
 def _present_method(named: dict[str, Any], default: Site) -> dict[str, Any]:
     """``method`` and ``config`` under their present names, the site among the fields where it is not the default."""
     method, implied = OLD_NAMES.get(named["method"], (named["method"], {}))
@@ -88,5 +109,5 @@ def _has_classes(record: dict[str, Any]) -> bool:
         return True
 
 
-MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3, 3: _to_4}
+MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
 """Migration from each version to the next."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.spec.costs import Costs
 from bench.spec.suite import RunSpec
 
-SCHEMA_VERSION: Literal[4] = 4
+SCHEMA_VERSION: Literal[5] = 5
 
 
 Status = Literal["ok", "over_budget", "skipped", "failed"]
@@ -41,8 +41,11 @@ class Record(BaseModel):
         reason: Why the status is not "ok".
         metric: Name of the metric.
         value: Score in the metric's unit; None without one.
-        ci95: Half-width of the score's 95% interval over episodes.
+        ci_low: Lower end of the score's 95% interval over episodes, or over the queries of a single one; None with too
+            few items to tell.
+        ci_high: Upper end of the interval.
         episode_scores: ``[episode]`` scores.
+        shared_draws: Whether the method draws random numbers once for many episodes; None where it is unknown.
         n_queries: Queries of all episodes.
         predictions: File with the predictions of each query; None where nothing was scored, and in records of early
             schemas.
@@ -55,7 +58,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     id: str
     spec: RunSpec
     identity: dict[str, Any]
@@ -63,8 +66,10 @@ class Record(BaseModel):
     reason: str = ""
     metric: str = "accuracy"
     value: float | None = None
-    ci95: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
     episode_scores: list[float] = []
+    shared_draws: bool | None = None
     n_queries: int = 0
     predictions: SideFile | None = None
     costs: Costs | None = None

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench import registry
 from bench.contracts.kinds import CLASSIFICATION, Kind
 from bench.contracts.metric import EpisodePredictions, Metric
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
-from bench.stats.intervals import Floats, episodes_ci95
+from bench.stats.intervals import LEAST_EPISODES, Floats, Interval, mean_interval
 
 if TYPE_CHECKING:
     from bench.data.batches import EpisodeGroup
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """A score and the half-width of its 95% interval, in the metric's unit.
+    """A score and its 95% interval, in the metric's unit.
 
-    The interval is the metric's own over the queries of a single episode, and over episodes where there are several:
-    bootstrap-t from six on, Student's t below. None where a record of an earlier schema has none.
+    Attributes:
+        value: The mean over episodes.
+        interval: The metric's own over the queries of a single episode, and by Student's t over episodes where there
+            are several. None with too few items to tell.
     """
 
     value: float
-    ci95: float | None
+    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,38 @@ def mean_score(episode_scores: Sequence[float] | Floats) -> float:
 
 def row_score(records: Sequence[Record]) -> Score | None:
     """The score of the records of one row, each of a seed; None where nothing was scored."""
-    scores = np.array([score for record in records for score in record.episode_scores])
+    scored = [record for record in records if record.episode_scores]
+    scores = np.array([score for record in scored for score in record.episode_scores])
     if len(scores) == 0:
         return None
+    own = [known for record in scored if (known := record_interval(record)) is not None]
     if len(scores) == 1:
-        (record,) = [record for record in records if record.episode_scores]
-        return Score(mean_score(scores), record.ci95)
-    seeds = [record.spec.seed for record in records for _ in record.episode_scores]
-    return Score(mean_score(scores), episodes_ci95(scores, seeds))
+        return Score(mean_score(scores), own[0] if own else None)
+    scale = registry.make_metric(scored[0].metric).scale
+    found = mean_interval(scores, clusters(scored), scale, sum(record.n_queries for record in scored))
+    if len(scores) < LEAST_EPISODES and own:
+        # A few episodes may hold the same queries, as passes over a test set do; theirs is the least uncertainty.
+        least = Interval(*(float(np.mean([getattr(each, end) for each in own])) for end in ("low", "high")))
+        found = Interval(min(found.low, least.low), max(found.high, least.high)) if found else least
+    return Score(mean_score(scores), found)
+
+
+def record_interval(record: Record) -> Interval | None:
+    """The interval that a record keeps."""
+    if record.ci_low is None or record.ci_high is None:
+        return None
+    return Interval(record.ci_low, record.ci_high)
+
+
+def clusters(records: Sequence[Record]) -> list[int] | None:
+    """Seed of each episode of some records, where those of a seed may share random numbers; None where none do.
+
+    The seed draws the episodes of every method, but this makes no two of them alike. Only random numbers that a method
+    draws once for many episodes do. Records of earlier schemas do not say; theirs may.
+    """
+    if all(record.shared_draws is False for record in records):
+        return None
+    return [record.spec.seed for record in records for _ in record.episode_scores]
 
 
 def score_run(metric: Metric, results: Sequence["GroupResult"], groups: Sequence["EpisodeGroup"]) -> RunScore:
@@ -80,9 +107,13 @@ def score_run(metric: Metric, results: Sequence["GroupResult"], groups: Sequence
     queries = [row[row >= 0] for group in groups for row in group.episodes.query]
     predictions = QueryPredictions.of(metric.name, queries, values)
     scores = [metric.episode_score(each) for each in values]
-    # Episodes may share queries, which resampling them all would take for different ones.
-    ci95 = metric.ci95(values[0]) if len(values) == 1 else episodes_ci95(np.array(scores), [0] * len(scores))
-    return RunScore(metric.name, Score(mean_score(scores), ci95), scores, predictions, metric.notes(episodes, values))
+    # Episodes may share queries, which an interval over all of them would take for different ones.
+    if len(values) == 1:
+        interval = metric.interval(values[0])
+    else:
+        interval = mean_interval(np.array(scores), None, metric.scale, len(predictions))
+    found = Score(mean_score(scores), interval)
+    return RunScore(metric.name, found, scores, predictions, metric.notes(episodes, values))
 
 
 def episodes_of(results: Sequence["GroupResult"], groups: Sequence["EpisodeGroup"]) -> list[EpisodePredictions]:

@@ -1,9 +1,9 @@
 """Two methods on the episodes, or the queries, that their records share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from bench.contracts.metric import Metric
 from bench.results.identity import protocol_of
 from bench.results.predictions import Integers, QueryPredictions
 from bench.results.record import Record
-from bench.results.scores import mean_score
+from bench.results.scores import clusters, mean_score
 from bench.stats.intervals import LEAST_EPISODES, Floats, Name
 from bench.stats.paired import Paired, compare_episodes, holm
 
@@ -66,20 +66,46 @@ def paired(a: Sequence[Record], b: Sequence[Record], find: Find) -> Paired | Non
         np.array([record.episode_scores[number] for record, number in (side[key] for key in shared)])
         for side in (own, other)
     ]
-    found = None
+    found, metric = None, registry.make_metric(a[0].metric)
     if len(shared) < LEAST_EPISODES:
-        metric = registry.make_metric(a[0].metric)
         found = _by_query([[side[key] for key in shared] for side in (own, other)], metric, find)
     if found is None:
         if len(shared) == 1:
             return None
-        found = compare_episodes(scores[0], scores[1], [key[-2] for key in shared])
+        together = clusters([*a, *b]) is not None
+        found = compare_episodes(scores[0], scores[1], [key[-2] for key in shared] if together else None)
     means = mean_score(scores[0]), mean_score(scores[1])
-    return replace(found, a=means[0], b=means[1], difference=means[0] - means[1])
+    low, high = metric.bounds
+    interval = found.interval.clipped(low - high, high - low)
+    return replace(found, a=means[0], b=means[1], difference=means[0] - means[1], interval=interval)
 
 
-def significant_pairs(groups: Mapping[Name, Sequence[Record]], find: Find) -> set[frozenset[Name]]:
-    """The pairs of groups that differ, by tests adjusted for all pairs that can be compared."""
+@dataclass(frozen=True)
+class Comparisons(Generic[Name]):
+    """Comparisons of all pairs of some groups of records.
+
+    Attributes:
+        apart: Pairs that differ, by tests adjusted for all pairs that can be compared.
+        too_few: Whether there are too few items for any pair to differ significantly.
+        hint: Number of further items with which a pair would differ significantly, and the pair, of the one that needs
+            the fewest; None where no pair has a difference.
+    """
+
+    apart: set[frozenset[Name]]
+    too_few: bool
+    hint: tuple[str, tuple[Name, Name]] | None
+
+
+def compare_all(groups: Mapping[Name, Sequence[Record]], find: Find) -> Comparisons[Name]:
+    """Compare each group with each other, by tests adjusted for all pairs that can be compared.
+
+    Args:
+        groups: Records of each row.
+        find: Looks up the predictions of a record.
+
+    Returns:
+        The significant pairs, or why there are none.
+    """
     read: dict[str, QueryPredictions | None] = {}
 
     def find_once(record: Record) -> QueryPredictions | None:
@@ -91,7 +117,44 @@ def significant_pairs(groups: Mapping[Name, Sequence[Record]], find: Find) -> se
     pairs = {(a, b): paired(groups[a], groups[b], find_once) for a, b in combinations(groups, 2)}
     made = {pair: each for pair, each in pairs.items() if each is not None}
     adjusted = holm([each.p_value for each in made.values()])
-    return {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.is_significant(p)}
+    apart = {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.is_significant(p)}
+    too_few = all(each.has_too_few(len(made)) for each in made.values())
+    hint = None
+    if too_few:
+        needs = {pair: missing_items(each, groups[pair[0]], len(made)) for pair, each in made.items()}
+        known = {pair: need for pair, need in needs.items() if need is not None}
+        if known:
+            pair = min(known, key=lambda pair: known[pair][0])
+            hint = items_text(*known[pair]), pair
+    return Comparisons(apart, too_few, hint)
+
+
+def missing_items(found: Paired, records: Sequence[Record], n_tests: int = 1) -> tuple[int, str] | None:
+    """How many more items would show the present difference with a power of 80%, by its observed spread.
+
+    Args:
+        found: The comparison.
+        records: Records of one of the methods, whose episodes per seed turn episodes into seeds.
+        n_tests: Tests of the family.
+
+    Returns:
+        The number and what is counted: "seed" or "query"; None where there is no difference.
+    """
+    needed = found.needed_units(n_tests)
+    if needed is None:
+        return None
+    missing = needed - found.n_independent
+    if found.unit == "queries":
+        return missing, "query"
+    per_seed = 1 if found.clustered else max(len(record.episode_scores) for record in records)
+    return -(-missing // per_seed), "seed"
+
+
+def items_text(number: int, item: str) -> str:
+    """For example "1 more seed" or "over 1,000 more queries"."""
+    plural = {"seed": "seeds", "query": "queries"}[item]
+    most = {"seed": 1000, "query": 1_000_000}[item]
+    return f"over {most:,} more {plural}" if number > most else f"{number:,} more {item if number == 1 else plural}"
 
 
 def _by_query(sides: Sequence[Sequence[tuple[Record, int]]], metric: Metric, find: Find) -> Paired | None:

@@ -82,7 +82,9 @@ class SingleRun:
             status="ok",
             metric=scored.metric,
             value=scored.score.value,
-            ci95=scored.score.ci95,
+            ci_low=scored.score.interval.low if scored.score.interval else None,
+            ci_high=scored.score.interval.high if scored.score.interval else None,
+            shared_draws=planned.run.method.shares_draws(planned.run.config),
             episode_scores=scored.episode_scores,
             n_queries=len(scored.predictions),
             notes=_merged([result.notes for result in results])

@@ -1,8 +1,7 @@
-"""Confidence intervals by bootstrap."""
+"""Confidence intervals of means over episodes, and of scores of summed parts, on the scale of their metric."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -17,14 +16,11 @@ Name = TypeVar("Name")
 ALPHA = 0.05
 """Significance level of all tests, and one minus the confidence of all intervals."""
 
-RESAMPLES = 2000
-"""Number of bootstrap resamples."""
-
 LEAST_EPISODES = 6
-"""Smallest number of episodes for a bootstrap and for Wilcoxon's test, whose p with 5 episodes is at least 2 / 2**5."""
+"""Smallest number of episodes that are tested as such: with 5, a test of signs has a p of at least 2 / 2**5."""
 
-WEIGHTS_AT_ONCE = 2**24
-"""Largest number of bootstrap weights in memory (128 MiB)."""
+BLOCKS = 1000
+"""Largest number of blocks of a jackknife; of more units, neighbours share a block."""
 
 
 @dataclass(frozen=True)
@@ -43,115 +39,166 @@ class Interval:
         """Whether both ends are on the same side of zero."""
         return self.low > 0 or self.high < 0
 
-
-@lru_cache(maxsize=2)
-def _weights(n_units: int, n_resamples: int) -> Floats:
-    """Number of draws of each unit, ``[resample, unit]``; equal sizes give equal draws, for reproducible intervals."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(n_units, size=(n_resamples, n_units))
-    drawn += n_units * np.arange(n_resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=n_resamples * n_units).reshape(n_resamples, n_units).astype(np.float64)
+    def clipped(self, low: float, high: float) -> "Interval":
+        """The part between two bounds."""
+        return Interval(min(max(self.low, low), high), max(min(self.high, high), low))
 
 
-def resampled_sums(parts: Floats) -> Floats:
-    """Sums over units drawn with replacement.
+@dataclass(frozen=True)
+class Scale:
+    """The scale of a metric, on which its intervals are made.
+
+    Attributes:
+        low: Smallest possible score.
+        high: Largest possible score.
+        log: Whether ratios of scores matter rather than differences, as for perplexity.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    log: bool = False
+
+    def interval(self, estimate: float, error: float, quantile: float, n_queries: int = 0) -> Interval | None:
+        """Interval of a score with a standard error, inside the bounds.
+
+        On a logarithmic scale it is symmetric in the logarithm. Between two finite bounds it is Wilson's score interval
+        (1927) of as many independent answers as would give this error (Dean and Pagano 2015), asymmetric near a bound.
+        Otherwise it is symmetric, and clipped.
+
+        Args:
+            estimate: The score.
+            error: Its standard error.
+            quantile: Of Student's t or the normal distribution.
+            n_queries: Queries behind the score; between two bounds the error of equal values is that of one of them.
+
+        Returns:
+            The interval; None without any spread to estimate an error from.
+        """
+        if np.isfinite(self.low) and np.isfinite(self.high) and not self.log:
+            return self._wilson(estimate, error, quantile, n_queries)
+        if error <= 1e-12 * max(1.0, abs(estimate)):
+            return None
+        if self.log and estimate > 0:
+            factor = float(np.exp(min(quantile * error / estimate, 700.0)))
+            return Interval(estimate / factor, estimate * factor).clipped(self.low, self.high)
+        return Interval(estimate - quantile * error, estimate + quantile * error).clipped(self.low, self.high)
+
+    def _wilson(self, estimate: float, error: float, quantile: float, n_queries: int) -> Interval | None:
+        span = self.high - self.low
+        share = min(max((estimate - self.low) / span, 0.0), 1.0)
+        error /= span
+        if error <= 1e-12:
+            if n_queries == 0:
+                return None
+            error = 1 / n_queries  # as of one answer that could have been another
+        variance = share * (1 - share)
+        # Without a wrong (or right) answer the answers themselves are counted.
+        answers = variance / error**2 if variance > 1e-12 else float(max(n_queries, 1))
+        squared = quantile**2 / answers
+        middle = (share + squared / 2) / (1 + squared)
+        reach = float(np.sqrt(squared * variance + squared**2 / 4)) / (1 + squared)
+        ends = (self.low + span * (middle - reach), self.low + span * (middle + reach))
+        return Interval(min(ends[0], estimate), max(ends[1], estimate)).clipped(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean and how well it is known.
+
+    Attributes:
+        value: The mean over units.
+        error: Its standard error.
+        df: Degrees of freedom of the error.
+        n_units: Number of independent units: values, or clusters of them.
+    """
+
+    value: float
+    error: float
+    df: int
+    n_units: int
+
+    @property
+    def quantile(self) -> float:
+        """Quantile of Student's t for a 95% interval."""
+        return float(stats.t.ppf(1 - ALPHA / 2, self.df))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of a unit."""
+        return self.error * float(self.n_units**0.5)
+
+
+def mean_of(values: Floats, clusters: Sequence[int] | None = None) -> Mean:
+    """The mean of values with its standard error.
 
     Args:
-        parts: ``[unit, part]``.
+        values: Two values or more, ``[unit]``.
+        clusters: Cluster of each value, ``[unit]``. Values of one cluster are more alike than those of different ones,
+            so that two clusters or more are the independent units, with one degree of freedom less than there are
+            clusters. None, or a single cluster, for independent values.
 
     Returns:
-        ``[resample, part]``, the same for the same parts.
+        The mean over all values.
     """
-    n_units = len(parts)
-    if n_units * RESAMPLES <= WEIGHTS_AT_ONCE:
-        return _weights(n_units, RESAMPLES) @ parts
-    # So many units are answers to queries, which have few distinct values.
-    distinct, counts = np.unique(parts, axis=0, return_counts=True)
-    return np.random.default_rng(0).multinomial(n_units, counts / n_units, size=RESAMPLES) @ distinct
+    mean = float(values.mean())
+    names, members = (np.unique(clusters, return_inverse=True)) if clusters is not None else (np.empty(0), None)
+    if members is None or len(names) < 2:
+        n = len(values)
+        return Mean(mean, float(values.std(ddof=1)) / n**0.5, n - 1, n)
+    # Sums of deviations of each cluster; for clusters of one size, the error of the mean of their means.
+    deviations = np.bincount(members, weights=values - mean)
+    n = len(names)
+    return Mean(mean, float(np.sqrt(n / (n - 1) * (deviations**2).sum())) / len(values), n - 1, n)
 
 
-def seed_effect(values: Floats, seeds: Sequence[int]) -> float:
-    """Kish's design effect of seeds: the factor by which they increase the variance of the mean over episodes.
-
-    The ratio of the variances between and within seeds, at least 1. If a method's initialisation matters, the scores
-    of all episodes of a seed are correlated, and they carry less information than as many independent ones.
+def mean_interval(
+    values: Floats, clusters: Sequence[int] | None = None, scale: Scale | None = None, n_queries: int = 0
+) -> Interval | None:
+    """Interval of the mean over episodes, of one run or of all seeds of a row.
 
     Args:
         values: Scores, ``[episode]``.
-        seeds: Seed of each episode, ``[episode]``.
+        clusters: Seed of each episode, where the episodes of a seed share random numbers; see ``mean_of``.
+        scale: Scale of the metric; by default without bounds.
+        n_queries: Queries of all episodes.
 
     Returns:
-        The factor; 1 for fewer than two seeds, or a seed with a single episode.
+        The interval; None for fewer than two episodes, or where nothing tells how they spread.
     """
-    groups = [values[np.asarray(seeds) == seed] for seed in dict.fromkeys(seeds)]
-    if len(groups) < 2 or min(map(len, groups)) < 2:
-        return 1.0
-    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
-    if within <= 1e-12 * len(values):
-        return 1.0
-    return max(1.0, float(stats.f_oneway(*groups).statistic))
+    if len(values) < 2:
+        return None
+    found = mean_of(values, clusters)
+    return (scale or Scale()).interval(found.value, found.error, found.quantile, n_queries)
 
 
-def mean_interval(values: Floats, seeds: Sequence[int]) -> Interval:
-    """Bootstrap-t interval of the mean over episodes of all seeds (Efron and Tibshirani 1993, chapter 12).
-
-    Unlike percentiles of resampled means it is not too narrow for a dozen episodes.
-
-    Args:
-        values: Scores of two episodes or more, ``[episode]``.
-        seeds: Seed of each episode, ``[episode]``.
-
-    Returns:
-        The interval, widened by the design effect of the seeds.
-    """
-    n, mean = len(values), float(values.mean())
-    error = float(values.std(ddof=1)) / n**0.5
-    if error < 1e-12 * max(1.0, abs(mean)):
-        return Interval(mean, mean)
-    centred = values - mean
-    sums = resampled_sums(np.column_stack([centred, centred**2]))
-    means = sums[:, 0] / n
-    errors = np.sqrt(np.maximum(sums[:, 1] / n - means**2, 0) / (n - 1))
-    # A resample of one repeated value has no spread; its studentised mean is infinite.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        studentised = np.nan_to_num(means / errors, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    low, high = np.quantile(studentised, [1 - ALPHA / 2, ALPHA / 2], method="nearest")
-    widened = error * seed_effect(values, seeds) ** 0.5
-    # For few episodes of few distinct values an end can be infinite; it is bounded by three times Student's t.
-    bound = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * 3
-    return Interval(mean - min(float(low), bound) * widened, mean - max(float(high), -bound) * widened)
+def blocks(parts: Floats) -> Floats:
+    """Sums of neighbouring units, at most BLOCKS of them: ``[block, ...]`` of ``[unit, ...]``."""
+    if len(parts) <= BLOCKS:
+        return parts
+    starts = np.linspace(0, len(parts), BLOCKS, endpoint=False).astype(int)
+    return np.asarray(np.add.reduceat(parts, starts, axis=0))
 
 
-def episodes_ci95(values: Floats, seeds: Sequence[int]) -> float:
-    """Half-width of the 95% interval of the mean over episodes, of one run or of all seeds of a row.
-
-    Bootstrap-t for LEAST_EPISODES episodes or more, Student's t for fewer.
-
-    Args:
-        values: Scores of two episodes or more, ``[episode]``.
-        seeds: Seed of each episode, ``[episode]``.
-
-    Returns:
-        The half-width, in the unit of the scores.
-    """
-    if len(values) >= LEAST_EPISODES:
-        interval = mean_interval(values, seeds)
-        return (interval.high - interval.low) / 2
-    quantile = float(stats.t.ppf(1 - ALPHA / 2, len(values) - 1))
-    return quantile * float(values.std(ddof=1)) / float(len(values) ** 0.5)
-
-
-def bootstrap_ci95(parts: Floats, score: Callable[[Floats], Floats]) -> float:
-    """Half-width of the 95% percentile bootstrap interval of a score of summed parts (Efron and Tibshirani 1993).
+def parts_interval(parts: Floats, score: Callable[[Floats], Floats], scale: Scale | None = None) -> Interval | None:
+    """Jackknife interval of a score of summed parts, with Student's t (Tukey 1958).
 
     Args:
         parts: ``[unit, part]``.
         score: Function from sums of parts ``[..., part]`` to scores ``[...]``.
+        scale: Scale of the metric; by default without bounds.
 
     Returns:
-        The half-width, in the unit of the score; 0 for fewer than two units.
+        The interval; None for fewer than two units, or units that are all alike.
     """
+    scale = scale or Scale()
     if len(parts) < 2:
-        return 0.0
-    low, high = np.quantile(score(resampled_sums(parts)), [ALPHA / 2, 1 - ALPHA / 2])
-    return float(high - low) / 2
+        return None
+    total = parts.sum(axis=0)
+    estimate = float(score(total))
+    without = score(total - blocks(parts))
+    n = len(without)
+    if scale.log and estimate > 0:
+        error = estimate * float(np.log(without).std() * (n - 1) ** 0.5)
+    else:
+        error = float(without.std() * (n - 1) ** 0.5)
+    return scale.interval(estimate, error, float(stats.t.ppf(1 - ALPHA / 2, n - 1)), len(parts))

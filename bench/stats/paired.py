@@ -1,6 +1,6 @@
 """Paired tests of two methods on shared episodes or queries, and their correction for multiple comparisons.
 
-docs/statistics.md explains the choice of tests; scipy and statsmodels compute them.
+docs/statistics.md explains the choice of tests.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.power import TTestPower
 
-from bench.stats.intervals import ALPHA, RESAMPLES, Floats, Interval, mean_interval, resampled_sums
+from bench.stats.intervals import ALPHA, Floats, Interval, Mean, blocks, mean_of
+
+EXACT_UNITS = 12
+"""Largest number of units whose swaps are all gone through; there are 2**12 of them."""
+
+POWER = 0.8
+"""Power of the comparisons that ``Paired.detectable`` and ``Paired.needed_units`` speak of."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,13 @@ class Paired:
         difference: a - b.
         interval: 95% interval of the difference.
         p_value: Two-sided p-value of the test.
+        least_p: Smallest p-value that the test can have with so few units.
         test: Name of the test.
         unit: Kind of the units.
         n_units: Number of units.
         effect: Matched rank-biserial correlation of the differences (Kerby 2014), from -1 to 1.
-        detectable: Smallest difference that such a comparison finds with a power of 80%; None where it is unknown.
+        spread: Standard deviation of the difference from one independent unit to another; None where it is unknown.
+        n_independent: Number of independent units: as ``n_units``, or the number of seeds where these are clusters.
     """
 
     a: float
@@ -39,11 +46,13 @@ class Paired:
     difference: float
     interval: Interval
     p_value: float
+    least_p: float
     test: str
     unit: Literal["episodes", "queries"]
     n_units: int
     effect: float
-    detectable: float | None
+    spread: float | None
+    n_independent: int
 
     def is_significant(self, adjusted_p: float) -> bool:
         """Whether the methods differ, by the test and by the interval.
@@ -52,6 +61,47 @@ class Paired:
             adjusted_p: The p-value, adjusted for all tests of the family.
         """
         return adjusted_p < ALPHA and self.interval.excludes_zero()
+
+    def has_too_few(self, n_tests: int = 1) -> bool:
+        """Whether no difference, however large, could be found with so few units.
+
+        Args:
+            n_tests: Tests of the family.
+        """
+        return self.least_p * n_tests >= ALPHA
+
+    @property
+    def clustered(self) -> bool:
+        """Whether seeds are the independent units."""
+        return self.n_independent != self.n_units
+
+    @property
+    def detectable(self) -> float | None:
+        """Smallest difference that such a comparison finds with a power of 80%; None where it is unknown."""
+        if self.spread is None or self.n_independent < 3 or self.has_too_few():
+            return None
+        df = self.n_independent - 1
+        quantiles = float(stats.t.ppf(1 - ALPHA / 2, df) + stats.t.ppf(POWER, df))
+        return quantiles * self.spread / float(self.n_independent**0.5)
+
+    def needed_units(self, n_tests: int = 1) -> int | None:
+        """Number of independent units with which the present difference would be found with a power of 80%.
+
+        Args:
+            n_tests: Tests of the family, by Bonferroni.
+
+        Returns:
+            The number, more than there are; None where there is no difference, or its spread is unknown.
+        """
+        if self.spread is None or abs(self.difference) < 1e-9:
+            return None
+        alpha = ALPHA / n_tests
+        level = float(stats.norm.isf(alpha / 2))
+        ratio = self.spread / abs(self.difference)
+        # The normal distribution's number, and Guenther's correction (1981) for an estimated spread.
+        wanted = (level + float(stats.norm.ppf(POWER))) ** 2 * ratio**2 + level**2 / 2
+        fewest = 2 if self.clustered else int(np.floor(1 - np.log2(alpha))) + 1
+        return max(int(np.ceil(wanted)), fewest, self.n_independent + 1)
 
 
 def _rank_biserial(differences: Floats) -> float:
@@ -63,44 +113,80 @@ def _rank_biserial(differences: Floats) -> float:
     return float((np.sign(changed) * ranks).sum() / ranks.sum())
 
 
-@lru_cache(maxsize=64)
-def _detectable_effect(n_units: int) -> float:
-    """Effect that a paired t-test finds with a power of 80%, in standard deviations of the differences."""
-    return float(np.ravel(TTestPower().solve_power(nobs=n_units, alpha=ALPHA, power=0.8))[0])
+@lru_cache(maxsize=16)
+def _swaps(n_units: int) -> Floats:
+    """All ways to swap the methods in some units, ``[swap, unit]`` of 0 and 1; the first unit stays, by symmetry."""
+    numbers = np.arange(2 ** (n_units - 1))[:, None]
+    return (numbers >> np.arange(n_units - 1, -1, -1) & 1).astype(np.float64)
 
 
-def _detectable(differences: Floats) -> float | None:
-    """Detectable difference of a paired t-test, whose power the tests of this module nearly have."""
-    spread = float(differences.std(ddof=1))
-    return None if len(differences) < 3 or spread == 0 else _detectable_effect(len(differences)) * spread
+def _share_as_large(swapped: Floats, difference: float) -> float:
+    """Share of swaps with a difference at least as large; the first swap is none."""
+    least = abs(difference) - 1e-9 * max(1.0, abs(difference))
+    return float((np.abs(swapped) >= least).mean())
 
 
-def _wilcoxon(differences: Floats) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test; 1 without any difference."""
-    # Rounding errors are no differences.
-    rounded = np.round(differences, 9)
-    if not rounded.any():
-        return 1.0
-    return float(stats.wilcoxon(rounded, zero_method="wilcox").pvalue)
+def _least_p(n_units: int) -> float:
+    """Smallest p-value of a test by swaps or signs."""
+    return float(2.0 ** (1 - n_units))
 
 
-def compare_episodes(a: Floats, b: Floats, seeds: Sequence[int]) -> Paired:
-    """Compare the scores of two methods on the same episodes by Wilcoxon's signed-rank test.
+def _students(found: Mean) -> tuple[Interval, float]:
+    """Interval of a mean difference by Student's t, and its p-value; no p-value is below that of a test of signs."""
+    if found.error <= 1e-12 * max(1.0, abs(found.value)):
+        changed = abs(found.value) > 1e-9
+        return Interval(found.value, found.value), _least_p(found.n_units) if changed else 1.0
+    reach = found.quantile * found.error
+    p_value = 2 * float(stats.t.sf(abs(found.value) / found.error, found.df))
+    return Interval(found.value - reach, found.value + reach), p_value
+
+
+def _paired(a: Floats, b: Floats, clusters: Sequence[int] | None, unit: Literal["episodes", "queries"]) -> Paired:
+    """Comparison of mean scores: exact for few independent units, by Student's t for more or for clusters."""
+    differences = np.round(a - b, 9)  # rounding errors are no differences
+    found = mean_of(differences, clusters)
+    interval, p_value = _students(found)
+    test, least = "Student's t", 0.0
+    if found.n_units != len(a):
+        test = "Student's t over seeds"
+    elif len(a) <= EXACT_UNITS:
+        swapped = (1 - 2 * _swaps(len(a))) @ differences / len(a)
+        test, p_value, least = "exact swaps", _share_as_large(swapped, found.value), _least_p(len(a))
+    return Paired(
+        float(a.mean()), float(b.mean()), float((a - b).mean()), interval, p_value, least, test, unit, len(a),
+        _rank_biserial(differences), found.spread or None, found.n_units,
+    )  # fmt: skip
+
+
+def compare_episodes(a: Floats, b: Floats, clusters: Sequence[int] | None = None) -> Paired:
+    """Compare the scores of two methods on the same episodes.
+
+    If two methods are equal, their scores of an episode could as well be swapped: with up to EXACT_UNITS episodes all
+    swaps are gone through (Fisher 1935), with more Student's paired t stands for them.
 
     Args:
-        a: Scores of the first method, ``[episode]``.
+        a: Scores of the first method on two episodes or more, ``[episode]``.
         b: Scores of the second method, ``[episode]``.
-        seeds: Seed of each episode, ``[episode]``, for the width of the interval.
+        clusters: Seed of each episode, where a method's episodes of a seed share random numbers: then seeds are the
+            units, by Student's t with one degree of freedom less than there are seeds.
 
     Returns:
-        The comparison, with a bootstrap-t interval.
+        The comparison.
     """
-    differences = a - b
-    return Paired(
-        float(a.mean()), float(b.mean()), float(differences.mean()), mean_interval(differences, seeds),
-        _wilcoxon(differences), "Wilcoxon", "episodes", len(a), _rank_biserial(np.round(differences, 9)),
-        _detectable(differences),
-    )  # fmt: skip
+    return _paired(a, b, clusters, "episodes")
+
+
+def compare_shares(a: Floats, b: Floats) -> Paired:
+    """Compare the mean scores of two methods over the same queries, as ``compare_episodes`` does.
+
+    Args:
+        a: Contribution of each query to the score of the first method, ``[query]``.
+        b: The same of the second method.
+
+    Returns:
+        The comparison.
+    """
+    return _paired(a, b, None, "queries")
 
 
 def compare_answers(a: Floats, b: Floats) -> Paired:
@@ -116,18 +202,20 @@ def compare_answers(a: Floats, b: Floats) -> Paired:
     differences = 100 * (a - b)
     only_a, only_b = int((a > b).sum()), int((a < b).sum())
     same = [int(((a == value) & (b == value)).sum()) for value in (1, 0)]
-    p_value = float(mcnemar([[same[0], only_a], [only_b, same[1]]], exact=True).pvalue)
+    found = mean_of(differences)
     return Paired(
-        100 * float(a.mean()), 100 * float(b.mean()), float(differences.mean()),
-        mean_interval(differences, [0] * len(a)), p_value, "McNemar", "queries", len(a), _rank_biserial(differences),
-        _detectable(differences),
+        100 * float(a.mean()), 100 * float(b.mean()), found.value, _students(found)[0],
+        float(mcnemar([[same[0], only_a], [only_b, same[1]]], exact=True).pvalue), _least_p(len(a)), "McNemar",
+        "queries", len(a), _rank_biserial(differences), found.spread or None, len(a),
     )  # fmt: skip
 
 
 def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Callable[[Floats], Floats]) -> Paired:
-    """Compare two methods on the same texts by a paired bootstrap (Koehn 2004, aclanthology.org/W04-3250).
+    """Compare two methods on the same texts, by swaps of whole texts.
 
-    A resample draws a text with all episodes that it belongs to, and is scored like a run: by the mean over episodes.
+    If two methods are equal, their answers to a text could as well be swapped: with up to EXACT_UNITS texts all swaps
+    are scored, with more Student's t of the jackknife's pseudo-values stands for them. A text is swapped, or left out,
+    in all episodes that it belongs to, and scored like a run: by the mean over episodes.
 
     Args:
         a: Parts of the first method, ``[query, episode, part]``, 0 for a query outside an episode.
@@ -140,28 +228,31 @@ def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Calla
     """
 
     def mean_score(sums: Floats, counts: Floats) -> Floats:
-        # An episode without any drawn text is left out of the mean.
+        # An episode without any text is left out of the mean.
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.where(counts > 0, score(sums), 0.0)
         return np.asarray(scores.sum(axis=-1) / (counts > 0).sum(axis=-1))
 
-    counts = present.sum(axis=0).astype(np.float64)
-    totals = [float(mean_score(parts.sum(axis=0), counts)) for parts in (a, b)]
-    # Both methods share the resamples.
-    n_queries, n_episodes, n_parts = a.shape
-    columns = np.concatenate([a, b, present[..., None]], axis=2).reshape(n_queries, -1)
-    sums = resampled_sums(columns).reshape(-1, n_episodes, 2 * n_parts + 1)
-    drawn = sums[..., -1]
-    resampled = mean_score(sums[..., :n_parts], drawn) - mean_score(sums[..., n_parts:-1], drawn)
-    low, high = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2])
-    # One is added to both counts, so that no p-value is 0 (Davison and Hinkley 1997, 4.2.3).
-    sides = [(1 + int((sign * resampled >= 0).sum())) / (1 + RESAMPLES) for sign in (1, -1)]
+    counts = present.astype(np.float64)
+    sums, total = [parts.sum(axis=0) for parts in (a, b)], counts.sum(axis=0)
+    scores = [float(mean_score(each, total)) for each in sums]
+    difference = scores[0] - scores[1]
+    n_queries = len(a)
+    rest = total - blocks(counts)
+    without = mean_score(sums[0] - blocks(a), rest) - mean_score(sums[1] - blocks(b), rest)
+    n = len(without)
+    # The mean of the pseudo-values has less bias than the difference, and more variance; the difference is kept.
+    error = float(without.std() * (n - 1) ** 0.5)
+    interval, p_value = _students(Mean(difference, error, n - 1, n))
+    test, least = "jackknife t", 0.0
+    if n_queries <= EXACT_UNITS:
+        moved = np.tensordot(_swaps(n_queries), b - a, axes=1)
+        swapped = mean_score(sums[0] + moved, total) - mean_score(sums[1] - moved, total)
+        test, p_value, least = "exact swaps", _share_as_large(swapped, difference), _least_p(n_queries)
     own = score(a.sum(axis=1)) - score(b.sum(axis=1))
-    spread = float(resampled.std(ddof=1))
-    detectable = None if spread == 0 else float(stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(0.8)) * spread
     return Paired(
-        totals[0], totals[1], totals[0] - totals[1], Interval(float(low), float(high)), min(1.0, 2 * min(sides)),
-        "paired bootstrap", "queries", n_queries, _rank_biserial(own), detectable,
+        scores[0], scores[1], difference, interval, p_value, least, test, "queries", n_queries,
+        _rank_biserial(np.round(own, 9)), error * n_queries**0.5 or None, n_queries,
     )  # fmt: skip
 
 

@@ -31,6 +31,27 @@ def tiers(ordered: Sequence[Name], significant: Collection[frozenset[Name]]) -> 
     return numbers
 
 
+def rank_ranges(ordered: Sequence[Name], significant: Collection[frozenset[Name]]) -> list[tuple[int, int]]:
+    """Ranks that each method may have, given the significant differences (Mogstad et al. 2024, but by test and Holm).
+
+    Args:
+        ordered: Names of the methods, best first.
+        significant: Pairs of methods with a significant difference.
+
+    Returns:
+        The best and the worst rank of each method in the same order: after all that are significantly better, and
+        before all that are significantly worse.
+    """
+    found = []
+    for place, name in enumerate(ordered):
+        better, worse = (
+            sum(frozenset((name, other)) in significant for other in side)
+            for side in (ordered[:place], ordered[place + 1 :])
+        )
+        found.append((1 + better, len(ordered) - worse))
+    return found
+
+
 @dataclass(frozen=True)
 class Overview:
     """Comparison of methods over several tasks (Demšar 2006, jmlr.org/papers/v7/demsar06a.html).

@@ -22,7 +22,7 @@ from bench.contracts import (
 )
 from bench.testing.doubles import backbone_for, tiny_language_model
 from bench.testing.driver import adapted, scores
-from bench.testing.problems import Problem, columns, episodes_of, language_problem, padded, problem
+from bench.testing.problems import Problem, columns, episodes_of, language_problem, padded, problem, repeated
 
 # Fewer examples than key dimensions, and more, because closed forms are computed differently in each case.
 SHAPES = {
@@ -148,6 +148,18 @@ class MethodContract:
         for episode in range(given.shape.n_episodes):
             part = slice(episode, episode + 1)
             assert_same(answers(episodes_of(given, part)), together[part])
+
+    def test_says_whether_episodes_share_random_numbers(self, answers: "Answers", given: Problem) -> None:
+        """Copies of an episode that differ only by their random numbers are answered alike if these are shared."""
+        if answers.method.episodes_at_once == 1:
+            pytest.skip("an instance has one episode")
+        first = episodes_of(given, slice(0, 1))
+        other = replace(first, shape=replace(first.shape, seed=first.shape.seed + 1))
+        by_seed = not torch.allclose(answers(other), answers(first), rtol=RTOL, atol=ATOL)
+        copies = answers(repeated(given, 4))
+        alike = torch.allclose(copies, copies[:1].expand_as(copies), rtol=RTOL, atol=ATOL)
+        shared = answers.method.shares_draws(answers.method.Config(**answers.config))
+        assert shared == (by_seed and alike), "override shares_draws to say so"
 
     def test_padding_changes_nothing(self, answers: "Answers", given: Problem) -> None:
         more = replace(given, support=padded(given.support, 3))

@@ -94,15 +94,26 @@ class MetricContract:
         assert scores.shape == (1, 3)
         np.testing.assert_allclose(scores[0], [float(metric.score(each)) for each in sums], rtol=1e-12)
 
-    def test_one_query_has_a_score_and_an_interval(self, metric: Metric, values: Floats) -> None:
+    def test_one_query_has_a_score_and_no_interval(self, metric: Metric, values: Floats) -> None:
         for query in range(QUERIES):
             assert np.isfinite(metric.episode_score(values[[query]]))
-            assert np.isfinite(metric.ci95(values[[query]]))
+            assert metric.interval(values[[query]]) is None, "one query does not show how queries differ"
 
-    def test_the_interval_is_not_negative_and_the_same_again(self, metric: Metric, values: Floats) -> None:
-        half = metric.ci95(values)
-        assert half >= 0
-        assert metric.ci95(values) == half
+    def test_the_interval_holds_the_score_within_the_bounds_and_is_the_same_again(
+        self, metric: Metric, values: Floats
+    ) -> None:
+        found = metric.interval(values)
+        assert found is not None
+        low, high = metric.bounds
+        assert low <= found.low < metric.episode_score(values) < found.high <= high
+        assert metric.interval(values) == found
+
+    def test_bounds_and_scale_fit_the_scores(self, metric: Metric, values: Floats, perfect: EpisodePredictions) -> None:
+        low, high = metric.bounds
+        assert low < high
+        assert not metric.log_scale or low >= 0, "only positive scores have a logarithm"
+        for each in (values, metric.query_values(perfect)):
+            assert low <= metric.episode_score(each) <= high
 
     def test_better_predictions_have_a_better_score(
         self, metric: Metric, values: Floats, perfect: EpisodePredictions

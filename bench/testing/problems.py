@@ -214,6 +214,33 @@ def episodes_of(given: Problem, part: slice) -> Problem:
     return Problem(episodes(given.support, part), query, shape)
 
 
+def repeated(given: Problem, times: int) -> Problem:
+    """The first episode of a problem, several times over, each time with items from other places of the pool.
+
+    Args:
+        given: The problem.
+        times: Number of copies.
+
+    Returns:
+        A problem of equal episodes.
+    """
+    first = episodes_of(given, slice(0, 1))
+
+    def copies(items: SomeItems) -> SomeItems:
+        tensors: dict[str, Any] = {
+            name: value.expand(times, *value.shape[1:])
+            for name, value in vars(items).items()
+            if isinstance(value, Tensor)
+        }
+        embeddings = items.classes.class_embeddings
+        classes = Classes(embeddings.expand(times, *embeddings.shape[1:]), items.classes.names * times)
+        places = items.inputs.positions + 1000 * np.arange(times)[:, None]
+        inputs = replace(items.inputs, positions=np.where(items.inputs.positions < 0, -1, places))
+        return replace(items, classes=classes, inputs=inputs, **tensors)
+
+    return Problem(copies(first.support), copies(first.query), replace(first.shape, n_episodes=times))
+
+
 def language_problem(kind: Kind) -> Problem:
     """A problem without classes.
 

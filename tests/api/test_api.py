@@ -184,7 +184,7 @@ def test_a_run_and_what_reports_make_of_it(place):
     assert frame.loc[frame["method"] == "knn", "value"].between(0, 100).all()
     comparison = results.compare("faast", "knn", shots=5)
     assert [one.shots for one in comparison] == [5]
-    assert "6 episodes, Wilcoxon" in comparison.table()
+    assert "6 episodes, exact swaps" in comparison.table()
     assert "<td>stripes</td>" in comparison._repr_html_()
     assert "<td>knn</td>" in results._repr_html_()
     assert results.page(place / "board.html").read_text().startswith("<!doctype html>")

@@ -22,7 +22,7 @@ from tests.helpers.records import record
 from tests.helpers.tables import compact
 
 COLUMNS = {
-    "task", "backbone", "method", "shots", "episodes", "metric", "value", "ci95", "adapt_seconds",
+    "task", "backbone", "method", "shots", "episodes", "metric", "value", "ci_low", "ci_high", "adapt_seconds",
     "query_milliseconds", "encode_seconds", "peak_memory_mb", "state_mb", "trainable_params", "status", "reason",
 }  # fmt: skip
 
@@ -240,7 +240,7 @@ def test_a_leaderboard_that_cannot_be_written_is_a_failure(bench, clean):
         bench("leaderboard", "--store", "store", "--out", "no/file.md"), 1
     )
     assert bench("leaderboard", "--store", "store", "--out", "file.md", "--format", "markdown")[:2] == (0, "")
-    assert "| t | m [alpha=0.1] | 5 | 66.7 ± " in compact((clean / "file.md").read_text())
+    assert "| t | m [alpha=0.1] | 5 | 66.7 [" in compact((clean / "file.md").read_text())
 
 
 def test_a_leaderboard_of_one_task(bench, clean):
@@ -292,7 +292,7 @@ def test_the_leaderboard_in_four_formats(store, bench):
         assert (row["task"], row["backbone"], row["metric"]) == ("stripes", "pixels", "accuracy")
         assert (row["status"], row["reason"], row["episodes"]) == ("ok", "", 2 * 6)
         assert 0 < row["value"] <= 100
-        assert all(row[cost] >= 0 for cost in ("encode_seconds", "adapt_seconds", "peak_memory_mb", "ci95"))
+        assert all(row[cost] >= 0 for cost in ("encode_seconds", "adapt_seconds", "peak_memory_mb", "ci_low"))
     parsed = list(csv.DictReader(io.StringIO(texts["csv"])))
     assert [row["method"] for row in parsed] == [row["method"] for row in rows]
     assert [float(row["value"]) for row in parsed] == [row["value"] for row in rows]
@@ -300,9 +300,9 @@ def test_the_leaderboard_in_four_formats(store, bench):
     lines = [line for line in compact(texts["markdown"]).splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows)
     for row, line in zip(rows, lines[2:], strict=True):
-        assert line.startswith(f"| stripes | {row['method']} | {row['shots']} | {row['value']:.1f} ± ")
+        assert line.startswith(f"| stripes | {row['method']} | {row['shots']} | {row['value']:.1f} [")
         assert line.endswith("| ok |")
-        assert f"{row['value']:.1f} ± {row['ci95']:.1f}" in texts["table"]
+        assert f"{row['value']:.1f} [{row['ci_low']:.1f}, {row['ci_high']:.1f}]" in texts["table"]
     assert texts["table"].count("stripes") == len(rows)
 
 

@@ -38,7 +38,8 @@ def record(**changes):
     fields = {
         "status": "ok",
         "value": 200 / 3,
-        "ci95": 0.1,
+        "ci_low": 66.5,
+        "ci_high": 66.9,
         "episode_scores": [100.0, 100 / 3],
         "n_queries": 6,
         "costs": COSTS,

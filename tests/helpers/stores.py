@@ -82,6 +82,7 @@ def fill(
                 outcomes = QueryPredictions.of("accuracy", [np.arange(QUERIES)] * EPISODES, list(right[..., None]))
                 scores = outcomes.episode_scores()
                 result = {"value": float(np.mean(scores)), "episode_scores": scores, "n_queries": right.size}
+                result["shared_draws"] = False
                 made = {"id": run_id(identity), "spec": spec, "identity": identity, "costs": costs}
                 if (task, method, seed) in failing:
                     store.write(Record(**made, status="failed", reason="RuntimeError: planted <b>"))

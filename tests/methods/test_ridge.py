@@ -6,7 +6,10 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from bench.contracts import MethodConfig
+from bench.testing.doubles import backbone_for
 from bench.testing.driver import adapted
+from bench.testing.method_contract import Answers, MethodContract
 from bench.testing.problems import Problem, problem
 from methods._held_out import draws
 from methods.ridge import LAMBDAS, STRENGTH, RidgeMemory, RidgeOnFeatures, RidgeOnHiddenStates
@@ -103,3 +106,20 @@ def test_a_given_lam_replaces_the_default_strength_on_hidden_states() -> None:
     assert RidgeOnHiddenStates.Config().strength == STRENGTH
     config = RidgeOnHiddenStates.Config(lam=2.0)
     assert (config.lam, config.strength) == (2.0, None)
+
+
+def test_episodes_share_random_features_and_the_contract_suite_finds_it() -> None:
+    class Silent(RidgeOnFeatures):
+        """Does not say that its episodes share a projection."""
+
+        @classmethod
+        def shares_draws(cls, config: MethodConfig) -> bool:
+            return False
+
+    config = {"random_features": 40, "lam": 10.0}
+    assert RidgeOnFeatures.shares_draws(RidgeOnFeatures.Config(**config))
+    assert not RidgeOnFeatures.shares_draws(RidgeOnFeatures.Config())
+    check = MethodContract().test_says_whether_episodes_share_random_numbers
+    check(Answers(RidgeOnFeatures, config, backbone_for(RidgeOnFeatures)), SHAPES["few"])
+    with pytest.raises(AssertionError, match="override shares_draws"):
+        check(Answers(Silent, config, backbone_for(Silent)), SHAPES["few"])

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 from bench import registry
 from bench.contracts import EpisodePredictions, Kind, NumericalError, Task, UsageError
 from bench.registry import make_metric, metric_of
-from bench.stats.intervals import episodes_ci95
+from bench.stats.intervals import mean_interval
 
 ACCURACY, PERPLEXITY, BLEU_ = map(make_metric, ("accuracy", "perplexity", "bleu"))
 WRITTEN = ["Ein Hund läuft über die Wiese.", "Eine Frau sitzt auf der Bank.", "Zwei Kinder spielen am Strand."]
@@ -44,9 +44,10 @@ def test_scores_that_are_not_finite_are_refused_and_counted(bad):
 
 @given(st.data())
 def test_one_episode_of_answers_has_wilsons_interval(data):
-    n = data.draw(st.integers(1, 5000))
+    n = data.draw(st.integers(2, 5000))
     right = data.draw(st.integers(0, n))
-    found = ACCURACY.ci95((np.arange(n) < right)[:, None].astype(float))
+    interval = ACCURACY.interval((np.arange(n) < right)[:, None].astype(float))
+    found = (interval.high - interval.low) / 2
     z, p = 1.959963984540054, right / n
     half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
     assert found == pytest.approx(100 * half, rel=1e-6, abs=1e-9)
@@ -62,7 +63,8 @@ def test_perplexity_lies_among_those_of_its_texts_and_splitting_them_changes_not
     found = PERPLEXITY.episode_score(table)
     each = np.exp(table[:, 0] / table[:, 1])
     assert each.min() * (1 - 1e-9) <= found <= each.max() * (1 + 1e-9)
-    assert 0 <= PERPLEXITY.ci95(table) <= (each.max() - each.min()) / 2 + 1e-9
+    interval = PERPLEXITY.interval(table)
+    assert interval is None or 1 <= interval.low <= found * (1 + 1e-9) <= interval.high * (1 + 2e-9)
     assert PERPLEXITY.episode_score(np.concatenate([table / 2, table / 2])) == pytest.approx(found)
 
 
@@ -70,9 +72,11 @@ def test_the_interval_of_one_text_is_none_and_that_of_many_shrinks():
     rng = np.random.default_rng(0)
     counts = rng.integers(50, 150, 400)
     table = np.stack([counts * rng.normal(3.0, 0.3, 400), counts], axis=1)
-    assert PERPLEXITY.ci95(table[:1]) == 0
-    assert PERPLEXITY.ci95(table[:25]) / PERPLEXITY.ci95(table) == pytest.approx(4, rel=0.4)
-    assert PERPLEXITY.ci95(table) == PERPLEXITY.ci95(table)  # the same draws each time
+    assert PERPLEXITY.interval(table[:1]) is None
+    few, many = PERPLEXITY.interval(table[:25]), PERPLEXITY.interval(table)
+    assert np.log(few.high / few.low) / np.log(many.high / many.low) == pytest.approx(4, rel=0.4)
+    # Symmetric in the logarithm.
+    assert few.low * few.high == pytest.approx(PERPLEXITY.episode_score(table[:25]) ** 2)
 
 
 def test_the_interval_of_a_perplexity_covers_the_truth_about_as_often_as_it_says():
@@ -80,7 +84,7 @@ def test_the_interval_of_a_perplexity_covers_the_truth_about_as_often_as_it_says
     hits = 0
     for _ in range(200):
         table = np.stack([100 * rng.normal(3.0, 0.3, 60), np.full(60, 100)], axis=1)
-        hits += abs(PERPLEXITY.episode_score(table) - np.exp(3.0)) <= PERPLEXITY.ci95(table)
+        hits += PERPLEXITY.interval(table).low <= np.exp(3.0) <= PERPLEXITY.interval(table).high
     assert 180 <= hits <= 199
 
 
@@ -107,7 +111,8 @@ def test_the_interval_of_bleu_is_about_sacrebleus():
     ]
     printed = BLEU().corpus_score(written, [references], n_bootstrap=1000).format()
     theirs = float(re.search(r"± ([\d.]+)", printed)[1])
-    assert BLEU_.ci95(translated(written, references)) == pytest.approx(theirs, rel=0.1)
+    found = BLEU_.interval(translated(written, references))
+    assert (found.high - found.low) / 2 == pytest.approx(theirs, rel=0.1)
 
 
 def test_nothing_written_scores_nothing_and_the_reference_itself_everything():
@@ -128,16 +133,19 @@ def test_students_interval_covers_the_truth_as_often_as_it_says():
     hits = 0
     for _ in range(1000):
         scores = 100 * rng.binomial(40, 0.7, size=5) / 40
-        hits += abs(scores.mean() - 70) <= episodes_ci95(scores, [0] * 5)
+        found = mean_interval(scores)
+        hits += found is not None and found.low <= 70 <= found.high
     assert 930 <= hits <= 970
 
 
 def test_intervals_over_episodes_are_students_for_few_and_the_usual_ones_for_many():
     few = np.array([50.0, 60.0, 70.0, 80.0])
     # t(0.975, 3 degrees of freedom) from a printed table; the standard error is std / sqrt(4).
-    assert episodes_ci95(few, [0] * 4) == pytest.approx(3.182446 * few.std(ddof=1) / 2, rel=1e-6)
+    found = mean_interval(few)
+    assert (found.high - found.low) / 2 == pytest.approx(3.182446 * few.std(ddof=1) / 2, rel=1e-6)
     many = np.random.default_rng(0).uniform(40, 60, 600)
-    assert episodes_ci95(many, [0] * 600) == pytest.approx(1.96 * many.std(ddof=1) / 600**0.5, rel=0.05)
+    found = mean_interval(many)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * many.std(ddof=1) / 600**0.5, rel=0.05)
 
 
 def test_a_task_has_the_metric_of_its_kind_or_the_one_it_names():

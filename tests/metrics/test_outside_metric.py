@@ -70,13 +70,13 @@ def test_the_board_has_its_unit_decimals_and_order(stored, means, bench, outside
     home, printed = stored
     code, text, err = bench("leaderboard", "--store", home / "runs", "--format", "markdown")
     assert code == 0, err
-    assert f"score: {LABEL}, ± 95% interval" in text
+    assert f"score: {LABEL}, [95% interval]" in text
     assert LABEL in " ".join(printed.split())
     lines = [line for line in text.splitlines() if line.startswith("| sure_stripes")]
     best, worst = sorted(means, key=means.get)
     assert [method for line in lines for method in means if method in line] == [best, worst]
     for line, method in zip(lines, (best, worst), strict=True):
-        assert f"{means[method]:.4f} ± " in line
+        assert f"{means[method]:.4f} [" in line
 
 
 def test_compare_and_check_have_the_same_scores(stored, means, bench, outside, tmp_path):

@@ -33,7 +33,7 @@ def test_half_a_point_less_is_found_each_time(baseline, tmp_path):
         assert set(regressions) == {("t probe 5 shots", "accuracy"), ("u probe 5 shots", "accuracy")}
         loss = float(regressions["t probe 5 shots", "accuracy"].split()[0])
         assert -1 < loss < -0.2
-        assert "by Wilcoxon on 60 episodes" in regressions["t probe 5 shots", "accuracy"]
+        assert "by Student's t on 60 episodes" in regressions["t probe 5 shots", "accuracy"]
 
 
 def test_a_fifth_more_time_is_found_each_time(baseline, tmp_path):

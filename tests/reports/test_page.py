@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from bench.reports.page import page
 from bench.reports.rows import rows
 from bench.results.store import Store
 from tests.helpers.pages import HOSTILE, board, hostile, made_page, scored
@@ -145,3 +146,17 @@ def test_a_terminal_is_spared_the_page(bench):
     code, out, err = bench(terminal=True)
     assert (code, out) == (2, "")
     assert err == "bench: an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe\n"
+
+
+def test_intervals_have_two_ends_and_ranks_stand_beside_tiers():
+    records = [
+        made({"method": method}, episode_scores=[score + more for more in range(20)])
+        for method, score in (("a", 60.0), ("b", 79.0))
+    ]
+    text = page(rows(records), records)
+    assert ">ranks</button>" in text
+    assert "[85.4, 91.0]" in text.replace("\n", "")
+    few = [made({"method": method}, episode_scores=[score]) for method, score in (("a", 60.0), ("b", 90.0))]
+    text = page(rows(few), few)
+    assert "(too few items)" in text
+    assert 'title="too few to tell">too few</td>' in text

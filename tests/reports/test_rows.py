@@ -63,7 +63,11 @@ def test_the_best_comes_first_and_what_has_no_score_last():
     assert [(row.method, row.shots) for row in ordered] == [
         ("z", 1), ("best", 5), ("m", 5), ("a", 5), ("b", 5), ("z", "full"),
     ]  # fmt: skip
-    assert reasons(ordered) == ["failed: t a: no luck", "skipped: t b: no text"]
+    assert reasons(ordered) == [
+        "failed: t a: no luck",
+        "skipped: t b: no text",
+        "t at 5 shots: too few to tell; 2 more seeds would tell best [alpha=0.1] and m [alpha=0.1] apart",
+    ]
     for name, text in ((name, make(ordered)) for name, make in FORMATS.items()):
         for row in ordered:
             assert row.method in text, name
@@ -80,7 +84,7 @@ def test_text_that_means_something_to_a_format_stays_text():
 
 
 def scored(metric, value, **spec):
-    return made(spec, metric=metric, value=value, ci95=0.123, episode_scores=[value])
+    return made(spec, metric=metric, value=value, ci_low=value - 0.2, ci_high=value + 0.3, episode_scores=[value])
 
 
 def test_the_lowest_perplexity_and_the_highest_bleu_come_first():
@@ -93,10 +97,12 @@ def test_the_lowest_perplexity_and_the_highest_bleu_come_first():
 
 def test_one_episode_keeps_the_interval_of_its_own_metric_and_several_have_students():
     (row,) = rows([scored("perplexity", 13.234)])
-    assert (row.value, row.ci95) == (13.234, 0.123)
+    assert (row.value, row.ci_low, row.ci_high) == (13.234, 13.034, 13.534)
     (row,) = rows([scored("perplexity", 12.0), scored("perplexity", 14.0, seed=1)])
     assert row.value == 13.0
-    assert row.ci95 == pytest.approx(12.7062)  # t(0.975, 1 degree of freedom) times a standard error of 1
+    # t(0.975, 1 degree of freedom) times a standard error of 1, on the logarithmic scale; no perplexity is below 1.
+    assert row.ci_low == pytest.approx(13 * np.exp(-12.7062 / 13))
+    assert row.ci_high == pytest.approx(13 * np.exp(12.7062 / 13))
 
 
 def test_a_score_has_its_unit():
@@ -105,9 +111,9 @@ def test_a_score_has_its_unit():
         alone = rows([scored(metric, 13.234)])
         for name in ("table", "markdown"):
             text = FORMATS[name](alone)
-            assert f"score: {unit}, ± 95% interval." in text
+            assert f"score: {unit}, [95% interval]." in text
             assert "metric" not in text
-    assert "13.23 ± 0.12" in FORMATS["table"](alone)
+    assert "13.23 [13.03, 13.53]" in FORMATS["table"](alone)
     assert json.loads(FORMATS["json"](alone))[0]["metric"] == "bleu"
 
 
@@ -119,7 +125,7 @@ def test_several_metrics_have_a_column_that_rows_without_a_score_leave_open():
     lines = compact(FORMATS["markdown"](rows([perplexity, bleu, failed]))).splitlines()
     assert lines[0].startswith("| task | method | shots | metric | score |")
     sides = ["right" if cell.endswith(":") else "left" for cell in lines[1].strip("| ").split(" | ")]
-    assert sides == ["left", "left", "right", "left", *["right"] * 7, "left", "left"]
+    assert sides == ["left", "left", "right", "left", *["right"] * 8, "left", "left"]
     assert [line.split(" | ")[3] for line in lines[2:5]] == ["perplexity", "-", "bleu"]
     table = FORMATS["table"](rows([perplexity, bleu, failed]))
     assert "metric" in table
@@ -137,7 +143,7 @@ def test_methods_without_a_significant_difference_share_a_tier():
     found = {row.method: row.tier for row in rows([*records, failed])}
     assert found == {"best": 1, "as_good": 1, "worse": 2, "worst": 3, "f": None}
     text = compact(FORMATS["markdown"](rows(records)))
-    assert "| score | tier |" in text
+    assert "| score | tier | ranks |" in text
     assert "tier: all of one differ" in text
 
 
@@ -217,14 +223,79 @@ def test_break_even_is_counted_in_queries():
     assert "break-even" in text.splitlines()[0]
 
 
-def test_an_interval_is_wider_where_seeds_differ():
+def test_seeds_are_the_units_of_methods_that_share_random_numbers_between_episodes():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 3, (4, 10))
 
-    def width(luck):
-        records = [made({"seed": seed}, episode_scores=list(60 + noise[seed] + luck * seed)) for seed in range(4)]
-        (row,) = rows(records)
-        return row.ci95
+    def width(given):
+        (row,) = rows(given)
+        return row.ci_high - row.ci_low
 
-    assert width(0) == pytest.approx(2.02 * noise.std(ddof=1) / 40**0.5, rel=0.3)
-    assert width(5) > 3 * width(0)
+    def records(luck, shared):
+        return [
+            made({"seed": seed}, episode_scores=list(60 + noise[seed] + luck * seed), shared_draws=shared)
+            for seed in range(4)
+        ]
+
+    # Without shared random numbers seeds are no units of their own, whatever they happen to score.
+    assert width(records(0, False)) == pytest.approx(2 * 2.02 * noise.std(ddof=1) / 40**0.5, rel=0.1)
+    assert width(records(5, True)) > 3 * width(records(0, True))
+    assert width(records(5, None)) == width(records(5, True))
+
+
+def always(scores, method="zero_shot", **changes):
+    """A method without a support set."""
+    return made({"method": method, "shots": 0}, episode_scores=list(scores), **changes)
+
+
+def test_a_method_without_a_support_set_is_a_rival_at_every_number_of_shots():
+    rng = np.random.default_rng(0)
+    hard = rng.uniform(60, 80, 30)
+
+    def noisy(more):
+        return list(hard + more + rng.normal(0, 1, 30))
+
+    records = [
+        always(noisy(0), costs=costing(0.0)),
+        made({"method": "learner", "shots": 1}, episode_scores=noisy(-5), costs=costing(1.0)),
+        made({"method": "learner", "shots": 20}, episode_scores=noisy(8), costs=costing(1.0)),
+        made({"method": "twin", "shots": 20}, episode_scores=noisy(8), costs=costing(2.0, 9.0)),
+    ]
+    found = {(row.method, row.shots): row for row in rows(records)}
+    assert [(row.tiers, row.ranks) for row in found.values()] == [
+        ("1 at 1, 2 at 20", "1 at 1, 3 at 20"), ("2", "2"), ("1", "1 to 2"), ("1", "1 to 2")
+    ]  # fmt: skip
+    assert found["zero_shot", 0].tier is None
+    assert found["learner", 1].tier == 2
+    # Below what costs nothing, nothing is on a front.
+    assert found["learner", 1].pareto == ""
+    assert found["learner", 20].pareto != ""
+    assert "time" in found["zero_shot", 0].pareto
+    text = compact(FORMATS["markdown"](list(found.values())))
+    assert "| 1 at 1, 2 at 20 | 1 at 1, 3 at 20 |" in text
+    assert "a method at 0 shots counts at every number of shots" in text
+
+
+def test_methods_without_a_support_set_are_on_no_board_of_other_episodes():
+    others = [made({"method": "a", "shots": 5, "queries": 9}), always([50.0, 60.0])]
+    assert [(row.tiers, row.ranks) for row in rows(others)] == [("", "")] * 2
+
+
+def test_a_board_with_too_few_items_says_so_and_how_many_more_would_tell():
+    records = [
+        made({"method": method, "config": {}, "seed": seed}, episode_scores=[60.0 + seed + more], shared_draws=False)
+        for seed in range(3)
+        for method, more in (("a", 9 + seed / 10), ("b", 0))
+    ]
+    found = rows(records)
+    assert [(row.tier, row.tiers, row.ranks) for row in found] == [(None, "too few", "1 to 2")] * 2
+    assert found[0].too_few == "too few to tell; 3 more seeds would tell a and b apart"
+    for name in ("table", "markdown"):
+        assert "t at 5 shots: too few to tell; 3 more seeds would tell a and b apart" in FORMATS[name](found)
+    assert json.loads(FORMATS["json"](found))[0]["too_few"] == found[0].too_few
+
+
+def test_one_episode_without_predictions_has_no_interval_and_tells_nothing():
+    found = rows([made({"method": method}, episode_scores=[score]) for method, score in (("a", 60.0), ("b", 90.0))])
+    assert [(row.ci_low, row.tiers, row.too_few) for row in found] == [(None, "too few", "too few to tell")] * 2
+    assert "90.0 (too few items)" in FORMATS["markdown"](found)

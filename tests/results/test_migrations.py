@@ -27,8 +27,11 @@ def test_a_record_of_an_earlier_schema_reads_as_one_of_this(version):
     assert old["schema_version"] == version
     record = Store(path.parent).read(path)
     assert record.schema_version == SCHEMA_VERSION
-    for name in ("id", "identity", "status", "value", "ci95", "episode_scores", "n_queries", "provenance", "notes"):
+    for name in ("id", "identity", "status", "value", "episode_scores", "n_queries", "provenance", "notes"):
         assert getattr(record, name) == old[name]
+    # A half-width is two ends now, inside the bounds of the metric.
+    assert record.ci_low == max(0.0, old["value"] - old["ci95"])
+    assert record.ci_high == min(100.0, old["value"] + old["ci95"])
     assert protocol_of(record.identity) == 1
     predictions = Store(path.parent).predictions(record)
     if version < 3:

@@ -141,14 +141,14 @@ def test_record_board_compare_check_and_export_have_the_same_score(metric, sizes
             given = predictions(metric, sizes, skill + seed / 20)
             record = made(
                 {"method": method, "seed": seed, "config": {}},
-                metric=metric, episode_scores=given.episode_scores(), n_queries=len(given), ci95=1.0,
+                metric=metric, episode_scores=given.episode_scores(), n_queries=len(given), ci_low=0.0, ci_high=99.0,
                 value=mean_score(given.episode_scores()),
             )  # fmt: skip
             store.write(record, given)
             if method == "b":  # the baseline's "a" is the present "b"
                 before = made(
                     {"method": "a", "seed": seed, "config": {}}, code="0", metric=metric,
-                    **record.model_dump(include={"episode_scores", "n_queries", "ci95", "value"}),
+                    **record.model_dump(include={"episode_scores", "n_queries", "ci_low", "ci_high", "value"}),
                 )  # fmt: skip
                 baseline.write(before, given)
     board = {row.method: row for row in rows(list(store), store.predictions)}
@@ -177,7 +177,7 @@ def test_record_board_compare_check_and_export_have_the_same_score(metric, sizes
 
 def test_the_interval_of_a_record_is_that_of_its_row() -> None:
     found = modelled(0, 1)
-    record = made(metric="perplexity", episode_scores=found.episode_scores, ci95=found.score.ci95)
+    record = made(metric="perplexity", episode_scores=found.episode_scores, n_queries=3)
     assert row_score([record]) == found.score
 
 

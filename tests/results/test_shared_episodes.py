@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.results.predictions import QueryPredictions
-from bench.results.shared_episodes import paired, significant_pairs
+from bench.results.shared_episodes import compare_all, paired
 from tests.helpers.records import made
 
 
@@ -40,7 +40,7 @@ def test_episodes_of_all_seeds_are_paired_by_seed_and_number(kept):
     a = [made({"method": "a", "seed": seed}, episode_scores=list(SCORES[4 * seed :][:4])) for seed in (0, 1)]
     b = [made({"method": "b", "seed": seed}, episode_scores=list(SCORES[4 * seed :][:4] - 2)) for seed in (1, 0)]
     found = paired(a, b, kept)
-    assert (found.test, found.unit, found.n_units) == ("Wilcoxon", "episodes", 8)
+    assert (found.test, found.unit, found.n_units) == ("Student's t over seeds", "episodes", 8)
     assert found.difference == pytest.approx(2)
     assert (found.interval.low, found.interval.high) == (pytest.approx(2), pytest.approx(2))
     assert found.effect == 1
@@ -93,7 +93,7 @@ def test_a_query_of_several_episodes_counts_once(kept):
     right = RNG.random((3, 100)) < 0.7
     a, b = kept.answered("a", right), kept.answered("b", right * (np.arange(100) > 20))
     found = paired([a], [b], kept)
-    assert (found.test, found.unit, found.n_units) == ("Wilcoxon", "queries", 100)
+    assert (found.test, found.unit, found.n_units) == ("Student's t", "queries", 100)
     assert (found.a, found.b) == (
         pytest.approx(a.episode_scores and np.mean(a.episode_scores)),
         pytest.approx(np.mean(b.episode_scores)),
@@ -107,7 +107,7 @@ def test_few_episodes_without_outcomes_are_compared_as_they_are_and_one_is_not(k
     assert paired([a], [b], kept) is None
 
 
-def test_perplexity_of_one_episode_is_compared_by_the_bootstrap(kept):
+def test_perplexity_of_one_episode_is_compared_by_the_jackknife(kept):
     tokens = RNG.integers(50, 99, 60)
     records = []
     for method, loss in (("a", 3.0), ("b", 3.2)):
@@ -116,7 +116,7 @@ def test_perplexity_of_one_episode_is_compared_by_the_bootstrap(kept):
         records.append(made({"method": method}, metric="perplexity", episode_scores=found.episode_scores()))
         kept.outcomes[records[-1].id] = found
     found = paired([records[0]], [records[1]], kept)
-    assert (found.test, found.unit) == ("paired bootstrap", "queries")
+    assert (found.test, found.unit) == ("jackknife t", "queries")
     assert found.a == pytest.approx(records[0].episode_scores[0])
     assert found.is_significant(found.p_value)
     assert found.difference < 0
@@ -128,5 +128,5 @@ def test_groups_differ_where_the_adjusted_test_says_so(kept):
         name: [made({"method": name}, episode_scores=list(many - less + RNG.normal(0, 1, 30)))]
         for name, less in (("a", 0), ("b", 0), ("c", 5))
     }
-    assert significant_pairs(groups, kept) == {frozenset("ac"), frozenset("bc")}
-    assert significant_pairs({"a": groups["a"]}, kept) == set()
+    assert compare_all(groups, kept).apart == {frozenset("ac"), frozenset("bc")}
+    assert compare_all({"a": groups["a"]}, kept).apart == set()

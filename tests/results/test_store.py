@@ -211,7 +211,7 @@ def edited(store, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 5}, "has schema version 5, this program reads 4"),
+        ({"schema_version": 6}, "has schema version 6, this program reads 5"),
         ({"schema_version": None}, "has schema version None"),
         ({"value": "high"}, "is not a valid record: value: .*valid number"),
         ({"status": "fine"}, "is not a valid record: status"),

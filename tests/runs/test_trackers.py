@@ -111,7 +111,8 @@ def test_the_numbers_have_their_units_in_their_names():
         metrics(given).items()
         >= {
             "score/accuracy": pytest.approx(200 / 3),
-            "score/ci95": 0.1,
+            "score/ci_low": 66.5,
+            "score/ci_high": 66.9,
             "seconds/encode": 1.5,
             "seconds/adapt": pytest.approx(1 / 3),
             "seconds/adapt_spread": 0.01,
@@ -126,7 +127,7 @@ def test_the_numbers_have_their_units_in_their_names():
             "budget/steps": 9.0,
         }.items()
     )
-    failed = record(status="failed", reason="no", value=None, ci95=None, costs=None)
+    failed = record(status="failed", reason="no", value=None, ci_low=None, ci_high=None, costs=None)
     assert metrics(failed) == {}
 
 
@@ -231,7 +232,9 @@ def test_a_server_that_is_away_costs_one_try_and_no_record(keyless, monkeypatch)
     monkeypatch.setattr(wandb, "init", init)
     folder = keyless / "store"
     tracker = WandbTracker(folder)
-    failed = record(status="failed", reason="planted", value=None, ci95=None, costs=None, identity={"seed": 1})
+    failed = record(
+        status="failed", reason="planted", value=None, ci_low=None, ci_high=None, costs=None, identity={"seed": 1}
+    )
     tracker(record())
     tracker(failed)
     assert tried == ["online", "offline", "offline"]

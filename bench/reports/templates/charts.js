@@ -79,7 +79,10 @@ function points(indices, x, more) {
 }
 
 function whiskers(indices, shade) {
-  return { type: "data", array: indices.map((index) => rows[index].ci95 ?? 0), color: shade, thickness: 1, width: 0 };
+  const reach = (end) => indices.map((index) => Math.abs((rows[index][end] ?? rows[index].value) - rows[index].value));
+  return {
+    type: "data", symmetric: false, array: reach("ci_high"), arrayminus: reach("ci_low"), color: shade, thickness: 1, width: 0,
+  };
 }
 
 const caption = (chart, text) => { byId(chart).querySelector("figcaption p").textContent = text; };
@@ -99,9 +102,12 @@ function leaveOut(indices) {
   byId("left-out").textContent = named.length ? `Without a score, and so in no chart: ${[...new Set(named)].join(", ")}` : "";
 }
 
+/** Whether a row counts at a number of shots; a method without a support set is a rival at each. */
+const atShots = (row, shots) => row.shots === shots || row.shots === 0;
+
 /** Highlighted methods: those on a front at these shots, then the best, in the order of their scores. */
 function featured(indices, shots) {
-  const best = indices.map((index) => rows[index]).filter((row) => row.value !== null && row.shots === shots)
+  const best = indices.map((index) => rows[index]).filter((row) => row.value !== null && atShots(row, shots))
     .sort((first, second) => sortScore(second) - sortScore(first));
   const candidates = new Set([...best.filter((row) => row.pareto), ...best].map(nameOf));
   const kept = new Set([...candidates].slice(0, MARKS.length));
@@ -125,7 +131,7 @@ function drawLegend(marks, indices) {
 function drawCost(chart, field, title, indices, shots, marks) {
   const scored = indices.filter((index) => {
     const row = rows[index];
-    return row.shots === shots && row.value !== null && row[field] !== null;
+    return atShots(row, shots) && row.value !== null && row[field] !== null;
   });
   const front = scored.filter((index) => rows[index].pareto.split("+").includes(chart))
     .sort((first, second) => rows[first][field] - rows[second][field]);

@@ -70,7 +70,7 @@ function showDetail(index) {
   const row = rows[index];
   const facts = [
     [row.value === null ? "score" : unitOf(row), score(row)],
-    ...(row.tier === null ? [] : [["tier", String(row.tier)]]),
+    ...(row.tiers ? [["tier", row.too_few || row.tiers], ["ranks", row.ranks]] : []),
     ["episodes", `${row.episodes.toLocaleString("en")} over ${row.seeds} ${row.seeds === 1 ? "seed" : "seeds"}`],
     ...axes.map(({ field, title, unit }) => [title, `${number(row[field])} ${unit}`]),
     ...(row.pareto ? [["on the front of", row.pareto.replace("+", " and ")]] : []),

@@ -37,10 +37,11 @@ function number(value) {
 }
 
 /** A score with its interval, in the decimals of its metric. */
-function score({ value, ci95, metric }) {
+function score({ value, ci_low, ci_high, metric }) {
   if (value === null) return "–";
   const { decimals } = metrics[metric];
-  return value.toFixed(decimals) + (ci95 === null ? "" : ` ± ${ci95.toFixed(decimals)}`);
+  return value.toFixed(decimals)
+    + (ci_low === null ? " (too few items)" : ` [${ci_low.toFixed(decimals)}, ${ci_high.toFixed(decimals)}]`);
 }
 
 /** The filter of the form; an empty string matches everything. */

@@ -54,7 +54,8 @@ def metrics(record: Record) -> dict[str, float]:
     Returns:
         Numbers by name, without missing ones.
     """
-    numbers: dict[str, Any] = {f"score/{record.metric}": record.value, "score/ci95": record.ci95}
+    numbers: dict[str, Any] = {f"score/{record.metric}": record.value}
+    numbers |= {"score/ci_low": record.ci_low, "score/ci_high": record.ci_high}
     if (costs := record.costs) is not None:
         for name in ("encode", "adapt", "query"):
             stage = getattr(costs, name)
