@@ -1,10 +1,11 @@
 """A user's own items, by class: folders of files, or tables of rows."""
 
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import datasets
 import numpy as np
@@ -15,12 +16,12 @@ from bench.contracts.errors import one_line
 from bench.toolkit.columns import integer_labels, require_columns
 from bench.toolkit.files import file_hash, text_hash
 from bench.toolkit.splits import stratified_halves
+from tasks._copies import distinct, look_alike, require_apart
+from tasks._splits import files_by_split, folders_by_split
 
 SHOWN = 3
 """Number of files at fault that a message names."""
 SPLIT_SEED = 0
-_SPLITS = {"train", "test"}
-_UNUSED = {"val", "valid", "validation"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class OwnItems(Task):
 
     They are read from ``DIR/NAME`` if there is such a folder, else from ``DIR`` itself: tables if there are any, else a
     folder for each class, named by the class. Where there are ``train`` and ``test`` (folders of class folders, or
-    files such as ``train.parquet`` or ``train-00000-of-00002.parquet``), these are the support and the query pool, and
-    a validation split beside them is not read; else each class is halved into the two pools.
+    files such as ``train.parquet`` or ``train-00000-of-00002.parquet``; ``training``, ``eval``, in any case), these are
+    the support and the query pool, and a validation split beside them is not read; else each class is halved into the
+    two pools, without copies. An item in both pools is an error.
 
     Attributes:
         name: The task's name.
@@ -62,6 +64,17 @@ class OwnItems(Task):
     layout: ClassVar[str]
     tables: ClassVar[frozenset[str]]
     column: ClassVar[str]
+
+    def shown(self, raw: Any) -> str:
+        """An item in a message.
+
+        Args:
+            raw: The item's input.
+
+        Returns:
+            A few words.
+        """
+        return f"an image of {raw.width} x {raw.height} pixels"
 
     @abstractmethod
     def suffixes(self) -> set[str]:
@@ -131,20 +144,20 @@ class OwnItems(Task):
         """The items under ``train`` and ``test``, or under ``all``."""
         files = [entry for entry in _visible(root) if entry.is_file() and entry.suffix.lower() in self.tables]
         if files:
-            names = {file: file.stem.partition("-")[0] for file in files}
-            if not _are_splits(set(names.values())):
+            tables = files_by_split(self.name, root, files)
+            if tables is None:
                 return {"all": self._from_tables(self.name, files)}
-            chosen = {split: [file for file in files if names[file] == split] for split in _SPLITS}
-            return {split: self._from_tables(f"{self.name} {split}", found) for split, found in chosen.items()}
-        folders = {entry.name for entry in _visible(root) if entry.is_dir()}
-        if _are_splits(folders):
-            return {split: self._from_folder(root / split) for split in _SPLITS}
+            return {split: self._from_tables(f"{self.name} {split}", found) for split, found in tables.items()}
+        folders = [entry for entry in _visible(root) if entry.is_dir()]
         if not folders:
             kinds = " or ".join(sorted(ending.removeprefix(".") for ending in self.tables))
             raise DataError(
                 f"{self.name} found neither class folders nor {kinds} files in {root}; it needs {self.layout}"
             )
-        return {"all": self._from_folder(root)}
+        splits = folders_by_split(self.name, root, folders)
+        if splits is None:
+            return {"all": self._from_folder(root)}
+        return {split: self._from_folder(folder) for split, folder in splits.items()}
 
     def _from_folder(self, folder: Path) -> Labelled:
         """Items of a folder of class folders; underscores in a folder's name become spaces. Hidden files are ignored.
@@ -156,6 +169,8 @@ class OwnItems(Task):
             DataError: For other files, with their number and the first few, and for a class without items.
         """
         entries, known = _visible(folder), self.suffixes()
+        odd = [entry for entry in entries if not _is_unicode(entry.name)]
+        refuse(odd, "names are no UTF-8; rename these")
         stray = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in known]
         refuse(stray, f"{self.items} in {folder} are in no class folder; move them into one")
         classes = [entry for entry in entries if entry.is_dir()]
@@ -169,7 +184,7 @@ class OwnItems(Task):
         return Labelled(
             self.of_files(paths),
             np.repeat(np.arange(len(classes)), [len(row) for row in files.values()]),
-            tuple(entry.name.replace("_", " ") for entry in classes),
+            tuple(_class_name(entry.name.replace("_", " ")) for entry in classes),
             revision,
         )
 
@@ -194,24 +209,36 @@ class OwnItems(Task):
                 f"{self.name} needs the same classes in train and test, which differ in {', '.join(odd[:5])}"
             )
         support, query = (Pool(part.inputs, part.labels) for part in (train, test))
+        require_apart(self.name, self.items, support, query, self.shown)
         return TaskData(support, query, self._several(train.classes), text_hash(train.revision, test.revision))
 
     def _as_halves(self, found: Labelled, root: Path) -> TaskData:
-        counts = np.bincount(found.labels, minlength=len(found.classes))
+        kept = distinct(self.name, self.items, Pool(found.inputs, found.labels), self.shown)
+        labels = found.labels[kept]
+        counts = np.bincount(labels, minlength=len(found.classes))
         if counts.min() < 2:
             single = found.classes[int(counts.argmin())]
             raise DataError(
                 f"{self.name} halves each class of {root} into support and query, so it needs 2 {self.items} or more "
-                f"of each; {single!r} has {counts.min()}"
+                f"of each; {single!r} has {counts.min()}, copies left out"
             )
         support, query = (
-            Pool(found.inputs.select(half), found.labels[half]) for half in stratified_halves(found.labels, SPLIT_SEED)
+            Pool(found.inputs.select(kept[half]), labels[half]) for half in stratified_halves(labels, SPLIT_SEED)
         )
-        return TaskData(support, query, self._several(found.classes), text_hash(found.revision, f"halves {SPLIT_SEED}"))
+        notes = [f"half of the {len(kept)} {self.items} in {root} are held out for queries; train and test name splits"]
+        if copies := len(found.labels) - len(kept):
+            notes.append(f"{copies} of {len(found.labels)} {self.items} in {root} are copies and are not used")
+        revision = text_hash(found.revision, f"halves {SPLIT_SEED}")
+        return TaskData(support, query, self._several(found.classes), revision, tuple(notes))
 
     def _several(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         if len(classes) < 2:
             raise DataError(f"{self.name} needs 2 classes or more, got {', '.join(classes) or 'none'}")
+        if alike := look_alike(classes):
+            raise DataError(
+                f"{self.name} needs classes that a reader can tell apart, got {' and '.join(map(repr, alike[0]))}; "
+                "give them one name, or different ones"
+            )
         return classes
 
 
@@ -226,13 +253,21 @@ def refuse(paths: Sequence[Path], what: str) -> None:
         DataError: With the number of files and the first few.
     """
     if paths:
-        named = ", ".join(str(path) for path in paths[:SHOWN])
+        named = ", ".join(ascii(str(path))[1:-1] if not _is_unicode(str(path)) else str(path) for path in paths[:SHOWN])
         raise DataError(f"{len(paths)} {what}: {named}{', ...' if len(paths) > SHOWN else ''}")
 
 
-def _are_splits(names: set[str]) -> bool:
-    # Among other folders, "train" is a class like any other: a vehicle.
-    return names >= _SPLITS and names <= _SPLITS | _UNUSED
+def _class_name(text: str) -> str:
+    """A name in the Unicode form that most programs write (NFC), without white space at its ends."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _named(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -242,7 +277,7 @@ def _named(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
         missing = [row for row, text in enumerate(texts) if text is None or not text.strip()]
         if missing:
             raise DataError(f"{name} needs a label in every row, row {missing[0]} has none")
-        found, positions = np.unique(np.asarray(texts), return_inverse=True)
+        found, positions = np.unique(np.asarray([_class_name(text) for text in texts]), return_inverse=True)
         return positions.astype(np.int64), tuple(str(text) for text in found)
     labels = integer_labels(name, rows["label"])
     if isinstance(feature, datasets.ClassLabel):

@@ -10,11 +10,11 @@ from typing import Any
 
 from datasets import Dataset
 
-from bench.contracts import DataError, Kind, Pool, Protocol, TaskData
+from bench.contracts import DataError, Kind, Protocol, TaskData
 from bench.contracts.errors import one_line
 from bench.toolkit.files import text_hash
 from bench.toolkit.sources import read_parquet
-from tasks._folders import SHOWN, OwnItems, refuse
+from tasks._folders import OwnItems, refuse
 from tasks._texts import require_texts
 
 BEFORE, AFTER = "Text: ", "\nLabel:"
@@ -52,11 +52,12 @@ class TextFolder(OwnItems):
             DataError: For files that cannot be used and for a text in both pools.
         """
         found = super().load(data)
-        _require_apart(found.support, found.query)
-        answers = tuple(f" {name.strip()}" for name in found.classes)
-        if len(set(answers)) < len(answers):
-            raise DataError(f"text_folder needs classes of different names, got {', '.join(found.classes)}")
+        answers = tuple(f" {name}" for name in found.classes)
         return replace(found, classes=answers, revision=text_hash(found.revision, BEFORE, AFTER))
+
+    def shown(self, raw: str) -> str:
+        """The beginning of a text."""
+        return repr(raw.removeprefix(BEFORE).removesuffix(AFTER)[:40])
 
     def suffixes(self) -> set[str]:
         """The suffix of plain text."""
@@ -118,16 +119,6 @@ class TextFolder(OwnItems):
 
 def _prompts(texts: Sequence[str]) -> Dataset:
     return Dataset.from_dict({"input": [f"{BEFORE}{text.strip()}{AFTER}" for text in texts]})
-
-
-def _require_apart(support: Pool, query: Pool) -> None:
-    shared = sorted(set(support.inputs["input"]) & set(query.inputs["input"]))
-    if shared:
-        named = ", ".join(repr(text.removeprefix(BEFORE).removesuffix(AFTER)[:40]) for text in shared[:SHOWN])
-        raise DataError(
-            f"text_folder needs each text in support or in query, not in both; {len(shared)} are in both: {named}"
-            f"{', ...' if len(shared) > SHOWN else ''}; remove the copies"
-        )
 
 
 def _text(path: Path) -> str:

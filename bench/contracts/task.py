@@ -79,12 +79,14 @@ class TaskData:
         query: Pool of query items; it shares no item with the support pool.
         classes: Class names, in the order of the labels.
         revision: Text that changes whenever the pools change.
+        notes: What a user should know of how the data were read, a line each.
     """
 
     support: Pool
     query: Pool
     classes: tuple[str, ...]
     revision: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split, pool in (("support", self.support), ("query", self.query)):

@@ -147,7 +147,9 @@ class Runner:
         loaded = {}
         for name, prompt in sorted(tasks):
             try:
-                loaded[name, prompt] = registry.make_task(name, prompt).load(self.data)
+                loaded[name, prompt] = data = registry.make_task(name, prompt).load(self.data)
+                for note in data.notes:
+                    report.reporter.problem(f"{name}: {note}")
             except UsageError:
                 raise
             except Exception as error:  # a task that cannot be read costs its own runs only

@@ -119,7 +119,8 @@ def chat_data(data: TaskData, system: str | None) -> TaskData:
 
     # The words "a chat" are left to records of the first edition: those draw other episodes of the same items.
     revision = f"{data.revision}; prompt: chat, system: {system!r}"
-    return TaskData(turns(data.support), turns(data.query), tuple(name.lstrip() for name in data.classes), revision)
+    classes = tuple(name.lstrip() for name in data.classes)
+    return TaskData(turns(data.support), turns(data.query), classes, revision, data.notes)
 
 
 class ChatTask(Task):

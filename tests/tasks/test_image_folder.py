@@ -74,14 +74,14 @@ def test_train_among_other_vehicles_is_a_class(tmp_path: Path) -> None:
     ],
 )
 def test_parquet_is_read_with_any_kind_of_label(tmp_path: Path, feature: Any, labels: Any, classes: Any) -> None:
-    images = [png(noise(number)) for number in range(4)]
-    write_parquet(tmp_path / "mine.parquet", images, labels, feature)
+    images = [png(noise(number)) for number in range(6)]
+    write_parquet(tmp_path / "mine.parquet", images[:4], labels, feature)
     halved = load(tmp_path)
     assert halved.classes == classes
     assert sorted(halved.support.labels) == sorted(halved.query.labels) == [0, 1]
     assert len(pixels(halved)) == 4
     (tmp_path / "mine.parquet").rename(tmp_path / "train-00000-of-00001.parquet")
-    write_parquet(tmp_path / "test.parquet", images[:2], labels[:2], feature)
+    write_parquet(tmp_path / "test.parquet", images[4:], labels[:2], feature)
     split = load(tmp_path)
     assert split.support.labels.tolist() == [1, 0, 1, 0]
     assert split.query.labels.tolist() == [1, 0]
@@ -149,7 +149,7 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held sideways
     for number in range(2):
-        Image.new("RGB", (30, 10)).save(tmp_path / "cat" / f"{number:03}.png", exif=exif)
+        Image.new("RGB", (30, 10), (number, 0, 0)).save(tmp_path / "cat" / f"{number:03}.png", exif=exif)
     assert [image.size for image in load(tmp_path).support.inputs[:]["input"]] == [(10, 30), (12, 12)]
 
 
@@ -191,7 +191,9 @@ def test_images_of_any_mode_and_size_are_used(runner: Runner, clip: str, tmp_pat
     for name, (mode, size, suffix) in odd.items():
         (tmp_path / "data" / name).mkdir(parents=True)
         for number in range(2):
-            image = Image.new(mode, size, 1)
+            image = Image.new(mode, size, 100 * number)
+            if mode == "P":
+                image = Image.new("RGB", size, (100 * number, 0, 0)).convert("P")
             (image.convert("RGB") if suffix == "webp" else image).save(
                 tmp_path / "data" / name / f"{number}.{suffix.upper()}"
             )
@@ -252,8 +254,7 @@ def test_full_support_is_streamed_and_leaves_nothing_behind(
     forced = Runner(runner.store, runner.devices, runner.reporter, runner.data, force=True, isolate=same_process)
     streamed = only(run(forced, **alone))
     assert streamed.value == whole.value
-    assert max(widths) == 32
-    assert sum(widths) % 150 == 0
+    assert widths[-5:] == [32, 32, 32, 32, 22]
     # More than there are dimensions; with fewer FaastOnFeatures keeps the keys, which are smaller then.
     few = only(run(forced, shots=[30], **alone))
     assert few.costs is not None
@@ -277,10 +278,9 @@ def test_more_than_there_is_is_refused_on_the_command_line(
     requested = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--data", tmp_path / "data"]
     rest = ["--store", tmp_path / "store", "--logger", "none"]
     ended, _, errors = bench(monkeypatch, capsys, *requested, *rest, *options)
-    assert (ended, errors.strip()) == (
-        code,
-        f"bench: image_folder: {message}".replace("image_folder: image_", "image_"),
-    )
+    held_out, refused = errors.strip().splitlines()
+    assert "half of the 57 images in" in held_out
+    assert (ended, refused) == (code, f"bench: image_folder: {message}".replace("image_folder: image_", "image_"))
 
 
 def test_data_that_cannot_be_used_ends_the_command_with_one_line(

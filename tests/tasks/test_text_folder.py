@@ -125,7 +125,7 @@ def test_parquet_is_read_with_any_kind_of_label(tmp_path: Path, feature: Any, la
         (datasets.Value("float32"), [0, 1, 1, 0], "needs one integer label per row, got float"),
         (datasets.Value("int64"), [0, 0, 0, 0], "needs 2 classes or more, got 0"),
         (datasets.Value("int64"), [0, 0, 0, 1], "needs 2 texts or more of each; '1' has 1"),
-        (datasets.Value("string"), ["x", "x ", "x", "x "], "needs classes of different names, got x, x "),
+        (datasets.Value("string"), ["x", "x ", "x", "x "], "needs 2 classes or more, got x"),
     ],
 )
 def test_labels_that_cannot_be_used_are_named(tmp_path: Path, feature: Any, labels: Any, message: str) -> None:
@@ -184,7 +184,7 @@ def test_a_text_in_both_pools_is_refused_and_shown(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write_texts(tmp_path / split, {"good": 3, "bad": 2})
         (tmp_path / split / "bad" / "own.txt").write_text(split)
-    message = "not in both; 5 are in both: 'bad 0', 'bad 1', 'good 0', ...; remove the copies"
+    message = "not in both; 5 are in both: 'bad 0' .items 0 and 0., .*, ...; remove the copies"
     with pytest.raises(DataError, match=message) as caught:
         load(tmp_path)
     assert "\n" not in str(caught.value)
@@ -194,7 +194,7 @@ def test_a_text_in_both_pools_is_refused_and_shown(tmp_path: Path) -> None:
     write_texts(tmp_path / "test", {"good": 1}, "new")
     assert len(load(tmp_path).query.labels) == 2
     (tmp_path / "test" / "bad" / "copy.txt").write_text("\n  good 2 \n")
-    with pytest.raises(DataError, match="1 are in both: 'good 2'; remove"):
+    with pytest.raises(DataError, match=r"1 are in both: 'good 2' .items 5 and 0.; remove"):
         load(tmp_path)
 
 

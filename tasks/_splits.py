@@ -1,0 +1,117 @@
+"""Splits of a user's data by the names of files and folders."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.contracts import DataError
+
+NAMES = {
+    "train": "train", "training": "train",
+    "test": "test", "eval": "test",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+}  # fmt: skip
+"""Names of splits in lower case."""
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)")
+KNOWN = "train (training), test (eval) and validation (val, valid, dev)"
+
+
+def split_of(name: str) -> str | None:
+    """The split that a name means, in any case.
+
+    Args:
+        name: Name of a folder, or of a file without suffix and number of the shard.
+
+    Returns:
+        "train", "test" or "validation"; None for any other name.
+    """
+    return NAMES.get(name.casefold())
+
+
+def folders_by_split(task: str, root: Path, folders: Sequence[Path]) -> dict[str, Path] | None:
+    """The folders of splits, which hold folders of classes.
+
+    Args:
+        task: Name of the task, for messages.
+        root: Folder of the data, for messages.
+        folders: Its folders.
+
+    Returns:
+        Folders by split; None where the folders are those of classes.
+
+    Raises:
+        DataError: For folders of classes beside folders of splits, names that mean no split, two names for one split,
+            and a missing train or test.
+    """
+    nested = [folder for folder in folders if any(entry.is_dir() for entry in folder.iterdir())]
+    if not any(split_of(folder.name) for folder in nested):
+        return None  # a folder in a class's folder is refused where its items are read
+    return {split: paths[0] for split, paths in _by_split(task, root, {path: path.name for path in folders}).items()}
+
+
+def files_by_split(task: str, root: Path, files: Sequence[Path]) -> dict[str, list[Path]] | None:
+    """The tables of each split, with all their shards.
+
+    Args:
+        task: Name of the task, for messages.
+        root: Folder of the data, for messages.
+        files: Its tables: ``NAME.SUFFIX`` or ``NAME-00000-of-00002.SUFFIX``.
+
+    Returns:
+        Files by split; None where the files name no split, or train alone.
+
+    Raises:
+        DataError: For missing shards, names that mean no split beside others that do, two names for one split, and a
+            missing train or test.
+    """
+    stems = {file: _stem(file) for file in files}
+    _require_shards(task, files)
+    named = {split_of(stem) for stem in stems.values()}
+    if named in ({None}, {"train"}):
+        return None
+    return _by_split(task, root, stems)
+
+
+def _by_split(task: str, root: Path, names: dict[Path, str]) -> dict[str, list[Path]]:
+    """Paths by the split that their names mean; validation is left out."""
+    unknown = [path.name for path, name in names.items() if split_of(name) is None]
+    if unknown:
+        raise DataError(
+            f"{task} cannot say to which split these of {root} belong: {', '.join(sorted(unknown)[:5])}; "
+            f"known splits are {KNOWN}: rename or remove them"
+        )
+    spelled: dict[str, set[str]] = {}
+    found: dict[str, list[Path]] = {}
+    for path, name in names.items():
+        split = NAMES[name.casefold()]
+        spelled.setdefault(split, set()).add(name)
+        found.setdefault(split, []).append(path)
+    for split, both in spelled.items():
+        if len(both) > 1:
+            raise DataError(f"{task} needs one {split} split in {root}, got {' and '.join(sorted(both))}; keep one")
+    if missing := {"train", "test"} - found.keys():
+        raise DataError(
+            f"{task} needs train and test in {root}, {' and '.join(sorted(missing))} is missing beside "
+            f"{', '.join(sorted(name for both in spelled.values() for name in both))}; add it, or put all items in one "
+            "pool without names of splits"
+        )
+    return {split: paths for split, paths in found.items() if split != "validation"}
+
+
+def _stem(file: Path) -> str:
+    shard = _SHARD.fullmatch(file.stem)
+    return shard["stem"] if shard else file.stem
+
+
+def _require_shards(task: str, files: Sequence[Path]) -> None:
+    """Require every shard of each set of shards."""
+    shards: dict[tuple[Path, str, int], set[int]] = {}
+    for file in files:
+        if shard := _SHARD.fullmatch(file.stem):
+            shards.setdefault((file.parent, shard["stem"], int(shard["total"])), set()).add(int(shard["number"]))
+    for (_, stem, total), numbers in shards.items():
+        if missing := sorted(set(range(total)) - numbers):
+            raise DataError(
+                f"{task} needs all {total} shards of {stem}, {len(missing)} are missing: "
+                f"{', '.join(map(str, missing[:5]))}{', ...' if len(missing) > 5 else ''}; add them"
+            )
