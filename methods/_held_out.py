@@ -75,6 +75,12 @@ class Sample:
         order = self.draw.masked_fill(~self.mask, torch.iinfo(torch.int64).max).argsort(dim=1)
         return self._at(order)
 
+    def shuffled_by(self, seed: Sequence[int]) -> Self:
+        """The items in another order, padding last; it depends on the seed and on the present order alone."""
+        # NumPy's numbers at the first places are the same however many follow.
+        number = torch.from_numpy(np.random.default_rng(list(seed)).random(self.mask.shape[1])).to(self.keys.device)
+        return self._at(number.expand_as(self.mask).masked_fill(~self.mask, 2.0).argsort(dim=1))
+
     def where(self, kept: Tensor) -> Self:
         """Only the items where ``kept [episode, item]``, moved to the front."""
         kept = kept & self.mask

@@ -29,8 +29,6 @@ from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
 from methods._training_lm import LMFineTune, TrainingConfig
 
 SOURCE = "Bao et al., FAAST, arXiv 2605.04651 (linear projection, the baseline trained by backpropagation)"
-VALIDATION_PARTS = 8
-"""One in so many examples of a class, and at least one, is held out for validation."""
 
 
 class ProjectionOnFeaturesConfig(MethodConfig):
@@ -42,8 +40,20 @@ class ProjectionOnFeaturesConfig(MethodConfig):
     )
     momentum: Annotated[float, Tune(0.0, 0.99)] = Field(default=0.9, ge=0, lt=1, description="SGD's momentum.")
     batch_size: int = Field(default=16, ge=1, description="Examples per episode and step.")
-    patience: int = Field(
-        default=5, ge=1, description="An episode stops when its validation accuracy has not risen for so many epochs."
+    patience: int | None = Field(
+        default=5,
+        ge=1,
+        description="An episode stops when its validation accuracy has not risen for that many epochs; null: never.",
+    )
+    validation_parts: int = Field(
+        default=8,
+        ge=2,
+        le=100,
+        description="One in so many examples of a class, and at least one, is held out for validation; 5 is published "
+        "for full support sets.",
+    )
+    reshuffle: bool = Field(
+        default=False, description="Shuffle the examples anew for each epoch, as published; otherwise once."
     )
 
 
@@ -52,6 +62,7 @@ class ProjectionOnFeatures(FullSupportMethod):
 
     Where key and prior are the same vector, as with CLIP, this is the published ``x + P x``. Each episode keeps the
     P of its own best epoch, by accuracy on an eighth of each class that it does not train on (the first of equals).
+    Published for full support sets: a fifth, and no early stopping; the preset ``published`` says so.
     With one example per class there is none to hold out: such an episode trains on all and keeps the last P, where
     the published baseline validated on its only examples and trained on none. ``notes`` says which it was.
 
@@ -67,7 +78,7 @@ class ProjectionOnFeatures(FullSupportMethod):
     def __init__(self, config: ProjectionOnFeaturesConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         shots = shape.n_support // shape.n_way
-        held_out = shape.n_way * max(1, shots // VALIDATION_PARTS) if shots > 1 else 0
+        held_out = shape.n_way * max(1, shots // config.validation_parts) if shots > 1 else 0
         self._per_epoch = -(-(shape.n_support - held_out) // config.batch_size)
         self.steps = config.epochs * self._per_epoch
         self.validate_every = self._per_epoch
@@ -86,7 +97,7 @@ class ProjectionOnFeatures(FullSupportMethod):
         """Hold out what can be, and note it."""
         items = self.shuffled(support)
         counts = [(items.mask & (items.labels == label)).sum(dim=1) for label in range(self.shape.n_way)]
-        held = items.held_out(torch.stack(counts, dim=1), VALIDATION_PARTS, most=items.mask.shape[1])
+        held = items.held_out(torch.stack(counts, dim=1), self.config.validation_parts, most=items.mask.shape[1])
         self._training, self._validation = items.where(~held), items.where(held)
         self._classes = support.classes
         # Steps were planned for classes of equal size; where they are not, batches make up for it.
@@ -95,14 +106,15 @@ class ProjectionOnFeatures(FullSupportMethod):
         self._best_epoch = items.labels.new_zeros(len(items.labels))
         self._accuracy = items.keys.new_full((len(items.labels),), -1.0)
         self._stopped = torch.zeros_like(items.mask[:, 0])
-        held_any = bool(held.any())
-        self.notes["validation"] = (
-            "max(1, n // 8) examples of each class" if held_any else "none: one example per class"
-        )
+        share = f"max(1, n // {self.config.validation_parts}) examples of each class"
+        self.notes["validation"] = share if bool(held.any()) else "none: one example per class"
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Cross-entropy of a minibatch."""
-        batch = minibatch(self._training, step % self._per_epoch, self._size)
+        epoch, place = divmod(step, self._per_epoch)
+        if self.config.reshuffle and place == 0:
+            self._training = self._training.shuffled_by([self.shape.seed, epoch])
+        batch = minibatch(self._training, place, self._size)
         scores = self._scores(batch, self.projection, classes)
         return summed_cross_entropy(scores, batch.labels, batch.mask)
 
@@ -128,7 +140,8 @@ class ProjectionOnFeatures(FullSupportMethod):
         better = (accuracy > self._accuracy) & ~self._stopped
         self._accuracy = accuracy.where(better, self._accuracy)
         self._best_epoch = self._best_epoch.masked_fill(better, self._epoch)
-        self._stopped |= self._epoch - self._best_epoch >= self.config.patience
+        if self.config.patience is not None:
+            self._stopped |= self._epoch - self._best_epoch >= self.config.patience
         keep = better | ~held.mask.any(dim=1)
         self.best = self.projection.where(keep.view(-1, 1, 1), self.best)
 

@@ -1,6 +1,6 @@
 """LP++: a linear probe started at the class prototypes, blended with zero-shot logits by one trained weight a class."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from bench.contracts import Backbone, Classes, Kind, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, Kind, MethodConfig, ProblemShape, Query, Support
 from methods._moments import class_indicator
 from methods._training import FullSupportMethod, summed_cross_entropy
 
@@ -21,7 +21,7 @@ BLEND_EVERY = 10
 class LpPlusPlusConfig(MethodConfig):
     """Hyper-parameters of LP++, which takes its rates from the data."""
 
-    variant: Annotated[Literal["code", "paper"], Tune()] = Field(
+    variant: Literal["code", "paper"] = Field(
         default="code",
         description="code: as the authors' program runs, from class sums, with a bias, a step of the blend by the "
         "gradients of all iterations so far. paper: from class means, without a bias, by the last gradient.",

@@ -148,6 +148,9 @@ def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, t
 def generate(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
     """Continuations by beam search, up to the first newline; newlines at the beginning are skipped.
 
+    The search ends when there are as many ended continuations as beams (``early_stopping``), as published for IWSLT
+    (arXiv 2605.04651).
+
     Args:
         model: Model of transformers.
         tokenizer: Its tokenizer.
@@ -168,6 +171,7 @@ def generate(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_
             attention_mask=tokens.mask,
             max_new_tokens=max_new_tokens,
             num_beams=BEAMS,
+            early_stopping=True,
             do_sample=False,
             pad_token_id=0 if filler is None else filler,
         )

@@ -57,7 +57,7 @@ class ChosenMethods:
         Returns:
             The method with the fields of ``set``, and those of the preset's rule that ``set`` does not give.
         """
-        rule = self._rule(name)
+        rule = self._rule(name, shots)
         if rule is None:
             return self._resolved[name]
         site = {"site": self._fields[name]["site"]} if "site" in self._fields[name] else {}
@@ -103,8 +103,8 @@ class ChosenMethods:
             fields |= self.block.set[key] if site is not None and site is place else {}
         return fields
 
-    def _rule(self, name: str) -> Rule | None:
+    def _rule(self, name: str, shots: Shots | None = None) -> Rule | None:
         if self.block.preset is None:
             return None
         base, site = self._place(name)
-        return preset(self.block.preset).rule(self.block.task, self.backbone, base, site, self.kind)
+        return preset(self.block.preset).rule(self.block.task, self.backbone, base, site, self.kind, shots)

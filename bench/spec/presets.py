@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +27,7 @@ class Rule(BaseModel):
         backbones: Patterns of names of backbones.
         method: ``NAME`` or ``NAME@SITE``; without a site, the rule is for the default site of the task's kind.
         set: Values of the method's fields.
+        shots: "full" for a rule of full support sets alone; None for any number.
         by_shots: Amounts added to values at MOST_SHOTS shots and more, and in proportion below.
     """
 
@@ -35,6 +36,7 @@ class Rule(BaseModel):
     tasks: tuple[str, ...]
     backbones: tuple[str, ...] = ("*",)
     method: str
+    shots: Literal["full"] | None = None
     set: dict[str, Any]
     by_shots: dict[str, float] = {}
 
@@ -85,7 +87,9 @@ class Preset(BaseModel):
     source: str
     rules: tuple[Rule, ...]
 
-    def rule(self, task: str, backbone: str, method: str, site: Site | None, kind: Kind) -> Rule | None:
+    def rule(
+        self, task: str, backbone: str, method: str, site: Site | None, kind: Kind, shots: int | str | None = None
+    ) -> Rule | None:
         """The first rule that applies to a run.
 
         Args:
@@ -94,11 +98,13 @@ class Preset(BaseModel):
             method: Name of its method's plugin.
             site: Site of the method; None if it has no choice.
             kind: Kind of the task.
+            shots: The number, or "full"; None for a rule at any number.
 
         Returns:
             The rule, or None.
         """
-        return next((rule for rule in self.rules if rule.applies(task, backbone, method, site, kind)), None)
+        found = (rule for rule in self.rules if rule.applies(task, backbone, method, site, kind))
+        return next((rule for rule in found if shots is None or rule.shots in {None, shots}), None)
 
 
 @cache

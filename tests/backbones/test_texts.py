@@ -167,7 +167,7 @@ def test_prompts_are_continued_as_if_each_were_alone(backbone: CausalLM, max_new
         with torch.no_grad():
             (row,) = backbone.model.generate(
                 input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens, num_beams=5,
-                do_sample=False, pad_token_id=0,
+                early_stopping=True, do_sample=False, pad_token_id=0,
             )  # fmt: skip
         whole = backbone.tokenizer.decode(row[ids.shape[1] :], skip_special_tokens=True)
         assert text == whole.strip("\n").split("\n")[0].strip()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -32,7 +33,10 @@ def hard(**options: Any) -> Problem:
     )
 
 
-def trained(given: Problem, *, batch_size: int, epochs: int, lr: float, patience: int) -> tuple[Tensor, int]:
+def trained(
+    given: Problem, *, batch_size: int, epochs: int, lr: float, patience: int | None,
+    validation_parts: int = 8, reshuffle: bool = False,
+) -> tuple[Tensor, int]:  # fmt: skip
     """P of the best epoch of a single episode, and that epoch, by an ordinary training loop."""
     support = given.support
     order = draws(support, given.shape.seed)[0].argsort()
@@ -40,7 +44,7 @@ def trained(given: Problem, *, batch_size: int, epochs: int, lr: float, patience
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(given.shape.n_way):
         members = (labels == label).nonzero().squeeze(1)
-        held[members[: int(n_held_out(torch.tensor(len(members)), 8))]] = True
+        held[members[: int(n_held_out(torch.tensor(len(members)), validation_parts))]] = True
     projection = torch.nn.Parameter(torch.zeros(given.shape.value_dim, given.shape.key_dim))
     optimizer = torch.optim.SGD([projection], lr=lr, momentum=0.9)
     best, best_epoch, best_accuracy = projection.detach().clone(), 0, -1.0
@@ -48,24 +52,32 @@ def trained(given: Problem, *, batch_size: int, epochs: int, lr: float, patience
     def scores(index: Tensor) -> Tensor:
         return class_logits((prior[index] + keys[index] @ projection.mT)[None], support.classes)[0]
 
+    items = (~held).nonzero().squeeze(1)
     for epoch in range(1, epochs + 1):
         optimizer.param_groups[0]["lr"] = lr if epoch <= epochs // 2 else lr / 10
-        for part in (~held).nonzero().squeeze(1).split(batch_size):
+        if reshuffle:
+            numbers = np.random.default_rng([given.shape.seed, epoch - 1]).random(len(items))
+            items = items[torch.from_numpy(numbers.argsort())]
+        for part in items.split(batch_size):
             optimizer.zero_grad()
             cross_entropy(scores(part), labels[part]).backward()
             optimizer.step()
         accuracy = (scores(held).argmax(dim=-1) == labels[held]).float().mean().item() if held.any() else float(epoch)
         if accuracy > best_accuracy:
             best, best_epoch, best_accuracy = projection.detach().clone(), epoch, accuracy
-        if epoch - best_epoch >= patience:
+        if patience is not None and epoch - best_epoch >= patience:
             break
     return best, best_epoch
 
 
-@pytest.mark.parametrize("n_shot", [1, 2, 9])
-def test_equals_one_episode_by_itself(n_shot: int) -> None:
+PUBLISHED = {"validation_parts": 5, "patience": None, "reshuffle": True}
+"""Of full support sets."""
+
+
+@pytest.mark.parametrize(("n_shot", "small_print"), [(1, {}), (2, {}), (9, {}), (10, PUBLISHED), (1, PUBLISHED)])
+def test_equals_one_episode_by_itself(n_shot: int, small_print: dict[str, Any]) -> None:
     given = hard(n_episodes=6, n_shot=n_shot)
-    options = {"batch_size": 5, "epochs": 12, "lr": 2e-3, "patience": 2}
+    options: dict[str, Any] = {"batch_size": 5, "epochs": 12, "lr": 2e-3, "patience": 2, **small_print}
     method = adapted(ProjectionOnFeatures, given, **options)
     epochs = set()
     for episode in range(6):

@@ -139,7 +139,8 @@ def test_beam_search_is_that_of_the_adapted_network(backbone: CausalLM, cls: typ
         ids = torch.tensor([backbone.prepare(prompt)])
         mask = torch.ones_like(ids)
         # Without a cache each step is a plain run of all that is there.
-        options = {"num_beams": BEAMS, "do_sample": False, "use_cache": False, "max_new_tokens": 6, "pad_token_id": 0}
+        options = {"num_beams": BEAMS, "early_stopping": True, "do_sample": False, "use_cache": False}
+        options |= {"max_new_tokens": 6, "pad_token_id": 0}
         rows = adapted.model.generate(input_ids=ids, attention_mask=mask, **options)
         tokens = rows[0, ids.shape[1] :]
         text = backbone.tokenizer.decode(tokens, skip_special_tokens=True)

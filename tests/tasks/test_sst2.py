@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_prompts_are_as_published(data: Path) -> None:
     task = PLUGIN().load(data)
-    assert prompts(task)[0] == ["Review: a dull film\nSentiment:", "Review: a fine film\nSentiment:"]
+    assert prompts(task)[0] == ["Review: a dull film \nSentiment:", "Review: a fine film\nSentiment:"]
     assert prompts(task)[1][2] == "Review: so {text}\nSentiment:"
     assert task.support.labels.tolist() == [0, 1]
     assert task.query.labels.tolist() == [1, 0, 0]
@@ -37,9 +37,11 @@ def test_prompts_are_as_published(data: Path) -> None:
 
 def test_support_and_query_are_cut_after_a_hundred_words(data: Path) -> None:
     write(data, "train", ["w " * 150, "v"], [0, 1])
-    write(data, "validation", ["v\t" * 101, "w"], [0, 1])
+    write(data, "validation", ["v " * 101, "a  b"], [0, 1])
     for pool in prompts(PLUGIN().load(data)):
         assert max(len(prompt.split()) for prompt in pool) == 102
+    # Spaces are the text's own.
+    assert prompts(PLUGIN().load(data))[1][1] == "Review: a  b\nSentiment:"
     assert prompts(PLUGIN().load(data))[0][0] == "Review: " + " ".join("w" * 100) + "\nSentiment:"
 
 
