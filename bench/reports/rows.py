@@ -9,7 +9,16 @@ from pydantic import BaseModel, ConfigDict, create_model
 from bench import registry
 from bench.contracts.site import name_at_site
 from bench.reports.standings import Entry, standings
-from bench.results.grouping import budget_text, config_text, devices, pooled, shots_rank, task_text
+from bench.results.grouping import (
+    budget_text,
+    chosen_versions,
+    config_text,
+    devices,
+    pooled,
+    run_key,
+    shots_rank,
+    task_text,
+)
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
 from bench.results.scores import row_score
@@ -40,6 +49,9 @@ class _RunRow(BaseModel):
     records; runs are their ids.
     company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
     break_even_company: whether break_even_queries rests on such times.
+    contract: whether the method's code passed the contract suite: "passed", "failed", "not run", or empty where a record
+    does not say. transductive: whether an answer depends on the other queries. others: number of further records of the
+    same run that are not shown: of earlier versions, or with fewer episodes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +80,9 @@ class _RunRow(BaseModel):
     company: str = ""
     break_even_company: bool = False
     pareto: str = ""
+    contract: str = ""
+    transductive: bool = False
+    others: int = 0
     status: Status
     reason: str
     runs: tuple[str, ...]
@@ -100,7 +115,7 @@ def _pooled(axis: Axis, costs: list[Costs]) -> float | None:
     return values[0] if axis.whole else statistics.median(values)
 
 
-def _row(records: list[Record]) -> Row:
+def _row(records: list[Record], others: int) -> Row:
     first = records[0]
     measured_on = devices(records)
     costs = [record.costs for record in records if record.costs is not None and record.costs.device == measured_on[0]]
@@ -125,6 +140,9 @@ def _row(records: list[Record]) -> Row:
         device="; ".join(measured_on),
         company="; ".join(next((one.company for one in costs if one.company), ())),
         **{axis.row_field: _pooled(axis, costs) for axis in AXES if axis.row_field},
+        contract=str(first.provenance.get("contract", "")),
+        transductive=bool(first.provenance.get("transductive", False)),
+        others=others,
         status=first.status,
         reason=first.reason,
         runs=tuple(record.id for record in records),
@@ -228,9 +246,12 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
 
     find: looks up the predictions of a record, by which methods with few episodes are compared.
     """
+    records = list(records)
     groups = pooled(records)
+    others = {run_key(chosen[0]): len(more) for chosen, more in chosen_versions(records)}
+    made = [_row(group, others[run_key(group[0])]) for group in groups]
     return sorted(
-        mark_pareto(_with_tiers([_row(group) for group in groups], groups, find)),
+        mark_pareto(_with_tiers(made, groups, find)),
         key=lambda row: (
             row.task,
             row.backbone,

@@ -103,7 +103,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         scored += " (too few items)"
     cells = {
         "task": row.task,
-        "method": f"{row.method} [{row.config}]" if row.config else row.method,
+        "method": _method(row),
         "budget": row.budget,
         "tuned": f"{row.tuning_trials} trials, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
         "shots": str(row.shots),
@@ -121,11 +121,27 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(cells[column] for column in columns)
 
 
+def _method(row: Row) -> str:
+    """The method with the fields that differ from its defaults, and what a reader must know of it."""
+    marks = [row.config] if row.config else []
+    marks += ["transductive"] if row.transductive else []
+    return f"{row.method} [{','.join(marks)}]" if marks else row.method
+
+
 def reasons(rows: Sequence[Row]) -> list[str]:
-    """Why rows have no score, and why no tiers, each reason once."""
+    """Why rows have no score or no tiers, which methods are untested, and how many records are not shown."""
     lines = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
     few = {f"{row.task} at {row.shots} shots: {row.too_few}": None for row in rows if row.too_few and row.shots != 0}
-    return [*lines, *few]
+    untested = {
+        f"{row.method}: its code has not passed the contract suite ({row.contract}); bench test {row.method}": None
+        for row in rows
+        if row.contract not in {"", "passed"}
+    }
+    hidden = sum(row.others for row in rows)
+    left = (
+        [f"{hidden} further records of these runs are not shown: earlier versions, or fewer episodes"] if hidden else []
+    )
+    return [*lines, *few, *untested, *left]
 
 
 def _overview(rows: Sequence[Row]) -> list[str]:

@@ -1,5 +1,7 @@
 """Which records of a run reports use, and which a user may lose."""
 
+from bench.reports.rows import rows
+from bench.reports.tables import as_markdown
 from bench.results.grouping import current
 from bench.results.identity import plugin_code
 from bench.results.prune import superfluous
@@ -15,6 +17,9 @@ def test_the_result_with_most_episodes_of_a_version_is_shown_and_never_pruned(tm
     few = made({"episodes": 3}, value=50.0, episode_scores=[50.0] * 3, finished=LATER)
     for order in ([many, few], [few, many]):
         assert current(order) == [many]
+        (row,) = rows(order)
+        assert (row.value, row.others) == (80.0, 1)
+        assert "1 further records of these runs are not shown" in as_markdown([row])
     store = Store(tmp_path)
     for each in (many, few):
         store.write(each)
@@ -43,3 +48,16 @@ def test_a_clock_that_runs_ahead_hides_nothing_of_the_installed_version():
     assert current([ahead, present]) == [present]
     # Of two versions that are not installed, a time in the future is no later than now.
     assert current([ahead, made(installed, code="other", finished="2998-01-01T00:00:00+00:00")])
+
+
+def test_a_row_says_whether_its_method_is_transductive_or_untested():
+    def row(**facts):
+        record = made()
+        (shown,) = rows([record.model_copy(update={"provenance": record.provenance | facts})])
+        return shown
+
+    assert "transductive" not in as_markdown([row(contract="passed", transductive=False)])
+    assert "contract" not in as_markdown([row(contract="passed"), row()])
+    marked = as_markdown([row(contract="not run", transductive=True)])
+    assert "transductive]" in marked
+    assert "its code has not passed the contract suite (not run); bench test m" in marked
