@@ -49,7 +49,7 @@ class _RunRow(BaseModel):
     records; runs are their ids.
     company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
     break_even_company: whether break_even_queries rests on such times.
-    contract: whether the method's code passed the contract suite: "passed", "failed", "not run", or empty where a record
+    contract: whether the method's code passed the contract suite: "passed", "failed", "not run"; empty where a record
     does not say. transductive: whether an answer depends on the other queries. others: number of further records of the
     same run that are not shown: of earlier versions, or with fewer episodes.
     """

@@ -20,7 +20,7 @@ MORE_ITEMS = (*range(2, 16), 20, 30, 60)
 
 
 @pytest.mark.parametrize("name", TWO_EQUAL)
-def test_two_equal_methods_are_told_apart_one_time_in_twenty_at_most(name):
+def test_two_equal_methods_differ_one_time_in_twenty_at_most(name):
     for n in ITEMS:
         repetitions = 400 if name.startswith("BLEU") and n < 12 else 1500
         assert upper(false_claims(name, n, repetitions), repetitions) < 8, n
@@ -30,7 +30,7 @@ def test_two_equal_methods_are_told_apart_one_time_in_twenty_at_most(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_EQUAL)
-def test_two_equal_methods_are_told_apart_one_time_in_twenty_at_most_more_exactly(name):
+def test_two_equal_methods_differ_one_time_in_twenty_at_most_more_exactly(name):
     for n in MORE_ITEMS:
         assert upper(false_claims(name, n, 4000, seed=1), 4000) < 6.5, n
 
