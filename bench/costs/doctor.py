@@ -168,13 +168,13 @@ def findings(options: DeviceOptions) -> Iterator[Finding]:
     """
     options.device_name()
     device = options.trainer().strategy.root_device
+    yield from company(device)
     yield from clocks(device)
     yield from memory(device)
     yield from operations(device)
     yield from fresh_processes()
     yield from label_isolation()
     yield from frozen_backbone()
-    yield from company(device)
 
 
 def folders(store: Path) -> Iterator[tuple[str, Path, str]]:

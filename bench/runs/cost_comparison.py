@@ -14,10 +14,10 @@ from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.results.grouping import task_text
 from bench.results.record import Record
+from bench.runs import runner
 from bench.runs.encode import EncodeCosts, encode_group
 from bench.runs.plan import PlannedRun, planned
 from bench.runs.report import Report
-from bench.runs.runner import fresh_processes
 from bench.spec.budget import Budget
 from bench.spec.costs import StageCosts
 from bench.spec.suite import RunSpec, Shots
@@ -67,7 +67,7 @@ def compare_costs(
             spec = first.spec
             if spec.backbone not in workers:
                 backbone = registry.make_backbone(spec.backbone)
-                workers[spec.backbone] = backbone, fresh_processes(spec.backbone, backbone)
+                workers[spec.backbone] = backbone, runner.fresh_processes(spec.backbone, backbone)
             loaded = registry.make_task(spec.task, spec.prompt).load(data)
             of_pair = _Pair(loaded, *workers[spec.backbone], devices.with_precision(spec.precision), report)
             found.append(CostComparison(task_text(spec), spec.backbone, shots, of_pair.measured(first, second)))
