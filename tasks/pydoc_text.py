@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -31,9 +32,21 @@ def topic_texts(found: dict[str, str]) -> list[str]:
 class PydocText(Task):
     """Perplexity per token; an item is a topic. The text is part of CPython and changes with its version."""
 
+    variants: ClassVar = {
+        "rolling": "windows of lm-evaluation-harness, in which every token is scored: perplexity per word"
+    }
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(episodes=1, queries=20)
     citation = "Python Software Foundation, The Python Language Reference, PSF licence, module pydoc_data.topics"
+
+    def __init__(self, windows: Literal["rolling"] | None = None) -> None:
+        """Choose the windows.
+
+        Args:
+            windows: "rolling" for those of lm-evaluation-harness; None for windows that do not overlap.
+        """
+        if windows == "rolling":
+            self.stride, self.metric = "rolling", "word_perplexity"
 
     def load(self, data: Path | None) -> TaskData:
         """Read the topics of the running Python.

@@ -49,7 +49,10 @@ class WikiText103(Task):
     copy without the large train split uses validation articles as support; the record's data revision has the split.
     """
 
-    variants: ClassVar = {"sliding": "windows that start 512 tokens apart: a longer context, and twice the work"}
+    variants: ClassVar = {
+        "sliding": "windows that start 512 tokens apart: a longer context, and twice the work",
+        "rolling": "windows of lm-evaluation-harness, in which every token is scored: perplexity per word",
+    }
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(episodes=1, queries=10)
     citation = "Merity et al., Pointer Sentinel Mixture Models, ICLR 2017, CC BY-SA 3.0 and GFDL"
@@ -61,14 +64,17 @@ class WikiText103(Task):
         files="wikitext-103-raw-v1/{split}-*-of-*.parquet",
     )
 
-    def __init__(self, windows: Literal["sliding"] | None = None) -> None:
+    def __init__(self, windows: Literal["sliding", "rolling"] | None = None) -> None:
         """Choose the windows.
 
         Args:
-            windows: "sliding" for windows that overlap by half; None for windows that do not overlap.
+            windows: "sliding" for windows that overlap by half, "rolling" for those of lm-evaluation-harness; None for
+                windows that do not overlap.
         """
         if windows == "sliding":
             self.stride = 512
+        if windows == "rolling":
+            self.stride, self.metric = "rolling", "word_perplexity"
 
     def load(self, data: Path | None) -> TaskData:
         """Read the articles of both splits.

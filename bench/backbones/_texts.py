@@ -65,6 +65,28 @@ def windows(text: int, ids: Sequence[int], size: int, stride: int | None) -> lis
     return found
 
 
+def rolling_windows(text: int, ids: Sequence[int], size: int, prefix: int) -> list[Window]:
+    """Windows of a text in which every token is scored once, as lm-evaluation-harness's rolling windows with context 1.
+
+    The first window scores ``size`` tokens, the first of them given the prefix; each further one the next ``size``,
+    given the token before them. The last one begins so early that it is full too.
+
+    Args:
+        text: Number of the text.
+        ids: Token ids of the text.
+        size: Tokens that are scored in a window, at most, and read in it before the last.
+        prefix: Token id that begins texts.
+
+    Returns:
+        The windows, each with a token more than ``size`` at most.
+    """
+    found = [Window(text, (prefix, *ids[:size]), 1)] if ids else []
+    for done in range(size, len(ids), size):
+        end = min(done + size, len(ids))
+        found.append(Window(text, tuple(ids[end - size - 1 : end]), size + 1 - (end - done)))
+    return found
+
+
 def padded(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool = False) -> Tokens:
     """Rows of token ids as one batch. The padding token is arbitrary, as the mask hides it.
 

@@ -15,8 +15,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from bench.backbones._chat import templated
 from bench.backbones._quiet import quiet_transformers
 from bench.backbones._scoring import plan, score
-from bench.backbones._texts import by_length, generate, padded, score_windows, windows
+from bench.backbones._texts import by_length, generate, padded, rolling_windows, score_windows, windows
 from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
+from bench.contracts.backbone import Stride
 from bench.toolkit.chat import ASSISTANT, Conversation
 from bench.toolkit.files import text_hash, weights_hash
 from bench.toolkit.sources import hub_folder
@@ -164,6 +165,21 @@ class CausalLM(LanguageBackbone):
         ids: list[int] = self.tokenizer(text, verbose=False, add_special_tokens=conversation is None)["input_ids"]
         return ids
 
+    def _plain_tokens(self, text: str) -> list[int]:
+        """A text's tokens without those that a tokenizer puts around a text."""
+        ids: list[int] = self.tokenizer(text, verbose=False, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _prefix(self) -> int:
+        """The token that begins texts, or where there is none the one that ends them, as in lm-evaluation-harness."""
+        found = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        prefix = next((token for token in found if token is not None), None)
+        if prefix is None:
+            raise UsageError(
+                f"rolling windows need a token that begins or ends texts, and {self.name} has none; use other windows"
+            )
+        return int(prefix)
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text, special tokens before it included."""
         return [len(self._tokens(text)) for text in texts]
@@ -299,29 +315,35 @@ class CausalLM(LanguageBackbone):
         for batch in by_length([len(row) for row in rows]):
             yield padded([rows[index] for index in batch], self.model.device)
 
-    def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
+    def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: Stride) -> Tensor:
         """``[text, 2]``, see LanguageBackbone.
 
         Args:
             texts: The texts.
             window: Tokens of a window.
-            stride: Tokens from one window to the next; None for ``window``.
+            stride: Tokens from one window to the next; None for ``window``; "rolling" for windows in which every token
+                is scored.
 
         Returns:
             Sum in nats and number of scored tokens.
 
         Raises:
-            UsageError: For windows of less than two tokens.
+            UsageError: For windows of less than two tokens; for rolling windows of a tokenizer without a token that
+                begins or ends texts.
             DataError: If no token of a text can be scored.
         """
         if window < 2:
             raise UsageError(f"a window must have 2 tokens or more to score the second by the first, got {window}")
         size = min(window, self.context_length)
-        found = [
-            part
-            for number, row in enumerate(self._rows(texts))
-            for part in windows(number, row, size, None if stride is None else min(stride, size))
-        ]
+        if stride == "rolling":
+            # The last token of a window is read besides, so that the context has to have room for it.
+            room = min(size, self.context_length - 1)
+            rows = [self._plain_tokens(text) for text in texts]
+            parts = [rolling_windows(number, row, room, self._prefix()) for number, row in enumerate(rows)]
+        else:
+            step = None if stride is None else min(stride, size)
+            parts = [windows(number, row, size, step) for number, row in enumerate(self._rows(texts))]
+        found = [part for each in parts for part in each]
         scored = {part.text for part in found}
         for number, text in enumerate(texts):
             if number not in scored:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -111,18 +111,23 @@ class Backbone(nn.Module, ABC):
         """
 
 
+Stride = int | Literal["rolling"] | None
+"""Distance of windows, see AnswerProtocol."""
+
+
 @dataclass(frozen=True)
 class AnswerProtocol:
     """Evaluation options of tasks without classes; ``Task`` has the same fields.
 
     Attributes:
         window: Tokens that are scored at a time in language modelling.
-        stride: Tokens from one window to the next; None for windows that do not overlap.
+        stride: Tokens from one window to the next; None for windows that do not overlap; "rolling" for those of
+            lm-evaluation-harness, in which every token is scored.
         max_new_tokens: Tokens of the longest generated answer.
     """
 
     window: int = 1024
-    stride: int | None = None
+    stride: Stride = None
     max_new_tokens: int = 60
 
 
@@ -209,11 +214,13 @@ class LanguageBackbone(Backbone):
         """
 
     @abstractmethod
-    def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: int | None) -> Tensor:
+    def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: Stride) -> Tensor:
         """Negative log-likelihood of texts in windows.
 
         Each token after the first is scored once, in the first window that contains it, given the tokens before it in
-        that window. Without a stride, windows do not overlap, and the first token of each is not scored.
+        that window. Without a stride, windows do not overlap, and the first token of each is not scored. In rolling
+        windows every token is scored: the first of a window given the token before it, and the first of a text given
+        the token that begins texts, which the tokenizer then does not add.
 
         Args:
             texts: The texts.

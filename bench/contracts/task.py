@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from datasets import Dataset
@@ -114,7 +114,8 @@ class Task(ABC):
         content_free: Prompts of a text task whose text says nothing, by which answers are calibrated; empty for none.
         system_message: System message of the prompts as a chat; None for the one of the model's template.
         window: Tokens that are scored at a time in tasks of language modelling; fewer where a model reads fewer.
-        stride: Tokens from one window to the next; None for windows that do not overlap. Each token is scored once.
+        stride: Tokens from one window to the next; None for windows that do not overlap, "rolling" for those of
+            lm-evaluation-harness. Each token is scored once.
         max_new_tokens: Tokens of the longest answer in tasks of translation.
         prior_strength: N0, the number of labelled examples that the zero-shot prior counts for; 0 where class names
             mean nothing to a model, None for the backbone's own default.
@@ -133,7 +134,7 @@ class Task(ABC):
     content_free: tuple[str, ...] = ()
     system_message: str | None = None
     window: int = 1024
-    stride: int | None = None
+    stride: int | Literal["rolling"] | None = None
     max_new_tokens: int = 60
     prior_strength: float | None = None
     protocol: Protocol = Protocol()

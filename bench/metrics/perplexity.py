@@ -39,17 +39,11 @@ class Perplexity(Metric):
         return np.asarray(np.exp(sums[..., 0] / sums[..., 1]))
 
     def notes(self, episodes: Sequence[EpisodePredictions], values: Sequence[Floats]) -> dict[str, Any]:
-        """Numbers of scored tokens and of words, and perplexity per word, of words as white space parts them.
+        """The number of scored tokens.
 
-        The likelihood is that of scored tokens alone, while words are those of the whole text: perplexity per word is a
-        little low for texts of a few words, whose first token is not scored.
+        There is no perplexity per word: it needs every token scored, as in the variants ``rolling`` of tasks.
         """
-        nll, tokens = np.concatenate(values).sum(axis=0)
-        words = sum(len(text.split()) for episode in episodes for text in episode.texts)
-        found: dict[str, Any] = {"scored_tokens": int(tokens), "words": words}
-        if words:
-            found["word_perplexity"] = float(np.exp(nll / words))
-        return found
+        return {"scored_tokens": int(np.concatenate(values)[:, 1].sum())}
 
 
 PLUGIN = Perplexity

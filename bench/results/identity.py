@@ -75,7 +75,7 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
     Returns:
         Hashes by kind of plugin; versions under ``KIND version``.
     """
-    metric = registry.metric_of(registry.task_class(task))
+    metric = registry.metric_of(registry.make_task(task, "plain"))
     plugins: dict[str, tuple[Plugin, Any]] = {
         "task": (registry.get("tasks", task), registry.task_class(task)),
         "backbone": (registry.get("backbones", backbone.partition(":")[0]), registry.backbone_class(backbone)),

@@ -92,7 +92,7 @@ class TaskContract:
         assert min(task.protocol.episodes, task.protocol.queries) >= 1
         assert task.protocol.ways is None or task.protocol.ways >= 2
         assert task.window >= 2, "a token is scored by those before it"
-        assert task.stride is None or 1 <= task.stride <= task.window
+        assert not isinstance(task.stride, int) or 1 <= task.stride <= task.window
         assert task.max_new_tokens >= 1
 
     def test_prompts_tell_the_classes_apart(self, task: Task, loaded: TaskData) -> None:

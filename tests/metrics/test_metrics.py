@@ -27,6 +27,17 @@ def translated(written, references):
     return BLEU_.query_values(EpisodePredictions(generated=written, targets=references))
 
 
+def test_perplexity_per_word_counts_every_word_of_all_texts() -> None:
+    metric = make_metric("word_perplexity")
+    texts = EpisodePredictions(scores=np.array([[20.0, 5], [18.0, 7]]), texts=(" = A title = \n", "two words"))
+    values = metric.query_values(texts)
+    # White space at either end parts an empty word off, as in the harness.
+    assert values[:, 2].tolist() == [6, 2]
+    assert metric.episode_score(values) == pytest.approx(np.exp(38 / 8))
+    notes = {"scored_tokens": 12, "words": 8, "token_perplexity": pytest.approx(np.exp(38 / 12))}
+    assert metric.notes([texts], [values]) == notes
+
+
 def test_accuracy_is_scikit_learns():
     rng = np.random.default_rng(0)
     scores, labels = rng.standard_normal((40, 5)), rng.integers(5, size=40)

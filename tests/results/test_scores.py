@@ -80,7 +80,7 @@ def test_perplexity_is_of_all_scored_tokens_together_not_a_mean_over_texts() -> 
     assert found.score.value == pytest.approx(np.exp(38 / 12))
     assert found.episode_scores == [found.score.value]
     assert found.predictions.query.tolist() == [0, 1]
-    assert found.notes == {"scored_tokens": 12, "words": 7, "word_perplexity": pytest.approx(np.exp(38 / 7))}
+    assert found.notes == {"scored_tokens": 12}
 
 
 def test_several_episodes_have_the_mean_over_episodes() -> None:
@@ -97,7 +97,7 @@ def test_text_without_a_word_has_no_perplexity_per_word() -> None:
     result = SimpleNamespace(scores=torch.tensor([[[3.0, 3.0]]]))
     found = scored(kind, [result], [group(kind, [[0]], [[0]], texts=[" \n "])])
     assert found.score.value == pytest.approx(np.e)
-    assert found.notes == {"scored_tokens": 3, "words": 0}
+    assert found.notes == {"scored_tokens": 3}
 
 
 def test_bleu_has_sacrebleus_signature() -> None:
