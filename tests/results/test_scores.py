@@ -92,7 +92,7 @@ def test_several_episodes_have_the_mean_over_episodes() -> None:
     assert found.predictions.episode.tolist() == [0, 0, 1]
 
 
-def test_text_without_a_word_has_no_perplexity_per_word() -> None:
+def test_a_text_without_words_has_a_perplexity() -> None:
     kind = Kind.LANGUAGE_MODELLING
     result = SimpleNamespace(scores=torch.tensor([[[3.0, 3.0]]]))
     found = scored(kind, [result], [group(kind, [[0]], [[0]], texts=[" \n "])])
