@@ -148,16 +148,18 @@ def _scores(rows: list[_Row], find: Find) -> list[Check]:
     if apart and not compared:
         raise UsageError(f"the baseline and the current records have {apart[0].finding}")
     adjusted = holm([found.p_value for *_, found in compared])
-    return apart + [_score(*each, p) for each, p in zip(compared, adjusted, strict=True)]
+    return apart + [_score(*each, p, len(compared)) for each, p in zip(compared, adjusted, strict=True)]
 
 
-def _score(row: _Row, record: Record, found: Paired, adjusted_p: float) -> Check:
+def _score(row: _Row, record: Record, found: Paired, adjusted_p: float, n_tests: int) -> Check:
     metric = registry.make_metric(record.metric)
     verdict: Verdict = "ok"
     if found.is_significant(adjusted_p):
         verdict = "better" if (found.difference > 0) == metric.higher_is_better else "regression"
     difference, low, high = map(metric.difference_text, (found.difference, found.interval.low, found.interval.high))
     finding = f"{difference} ({low} to {high}), p {adjusted_p:.2g} by {found.test} on {found.n_units} {found.unit}"
+    if not found.is_significant(adjusted_p) and found.has_too_few(n_tests):
+        finding += "; too few to tell"
     if shared := shared_text(*reversed(row.scored())):
         finding += f"; {shared}"
     finding += f"; {metric.label}"

@@ -1,11 +1,14 @@
 """Which rows of a store two names mean, and what is found between them."""
 
+import numpy as np
 import pytest
 
 from bench.contracts import UsageError
 from bench.reports.compare import differences
+from bench.reports.compare_tables import FORMATS
 from bench.spec.tuning import Tuning
-from tests.helpers.records import run
+from tests.helpers.records import made, run
+from tests.helpers.tables import compact
 
 
 def nothing(record):
@@ -90,3 +93,39 @@ def test_tuned_configs_are_compared_where_there_are_some():
     assert [one.shots for one in differences(records, "a", "b", nothing, tuned=True)] == [1, 5]
     with pytest.raises(UsageError, match="--tuned needs runs that were tuned, got none"):
         differences([run("a"), run("b")], "a", "b", nothing, tuned=True)
+
+
+def test_what_would_tell_two_methods_apart_is_said():
+    few = [
+        made({"method": method, "config": {}}, episode_scores=list(scores))
+        for method, scores in (("a", [70.0, 74.0, 81.0]), ("b", [66.0, 69.0, 75.0]))
+    ]
+    (found,) = differences(few, "a", "b", nothing)
+    assert (found.verdict, found.more) == ("too few", "1 more seed")  # of three episodes: six in all
+    assert "| too few to tell | 1 more seed |" in compact(FORMATS["markdown"]([found], "a", "b"))
+    (found,) = differences([run("a"), run("b", 0.2, 1)], "a", "b", nothing)
+    assert found.verdict == "none"
+    assert found.more.endswith(" more seeds") or found.more == "1 more seed"
+    (found,) = differences([run("a"), run("b", 3)], "a", "b", nothing)
+    assert (found.verdict, found.more) == ("a", "")
+
+
+def test_methods_that_share_random_numbers_are_compared_by_seeds():
+    rng = np.random.default_rng(0)
+
+    def seeds(method, more, shared, n_seeds=3):
+        return [
+            made(
+                {"method": method, "config": {}, "seed": seed},
+                episode_scores=list(60 + luck + more),
+                shared_draws=shared,
+            )
+            for seed, luck in enumerate(rng.normal(0, 3, (n_seeds, 20)))
+        ]
+
+    plain, other, shared = seeds("plain", 0, False), seeds("other", 4, False), seeds("shared", 4, True)
+    (found,) = differences([*plain, *other], "other", "plain", nothing)
+    assert (found.paired.test, found.paired.n_independent) == ("Student's t", 60)
+    (found,) = differences([*plain, *shared], "shared", "plain", nothing)
+    assert (found.paired.test, found.paired.n_independent) == ("Student's t over seeds", 3)
+    assert not found.paired.has_too_few()
