@@ -31,7 +31,7 @@ COLUMNS = (
     "pareto",
     "status",
 )
-LEFT = ("task", "method", "budget", "tuned", "metric", "pareto", "device", "status")
+LEFT = ("task", "backbone", "method", "budget", "tuned", "metric", "pareto", "device", "status")
 """Columns of words; numbers stand on the right."""
 
 
@@ -80,6 +80,8 @@ def _caption(rows: Sequence[Row]) -> str:
 def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
     """The columns, with one for what not every table has."""
     columns = list(COLUMNS)
+    if len({(row.task, row.backbone) for row in rows}) > len({row.task for row in rows}):
+        columns.insert(columns.index("task") + 1, "backbone")
     if len(metrics(rows)) > 1:
         columns.insert(columns.index("score"), "metric")
     if any(row.budget for row in rows):
@@ -103,6 +105,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         scored += " (too few items)"
     cells = {
         "task": row.task,
+        "backbone": row.backbone,
         "method": _method(row),
         "budget": row.budget,
         "tuned": f"{row.tuning_trials} trials, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",

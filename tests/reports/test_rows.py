@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.reports.rows import against, rows
-from bench.reports.tables import FORMATS, reasons
+from bench.reports.tables import FORMATS, as_markdown, reasons
 from bench.spec.budget import Budget, Match
 from tests.helpers.records import COSTS, costing, made
 from tests.helpers.tables import compact
@@ -299,3 +299,11 @@ def test_one_episode_without_predictions_has_no_interval_and_tells_nothing():
     found = rows([made({"method": method}, episode_scores=[score]) for method, score in (("a", 60.0), ("b", 90.0))])
     assert [(row.ci_low, row.tiers, row.too_few) for row in found] == [(None, "too few", "too few to tell")] * 2
     assert "90.0 (too few items)" in FORMATS["markdown"](found)
+
+
+def test_the_backbone_is_a_column_where_a_task_has_several():
+    first, other, alone = made(), made({"backbone": "c"}), made({"task": "u", "backbone": "c"})
+    assert "| backbone |" not in compact(as_markdown(rows([first, alone])))
+    lines = compact(as_markdown(rows([first, other]))).splitlines()
+    assert lines[0].startswith("| task | backbone | method |")
+    assert [line.split(" | ")[1] for line in lines if line.startswith("| t |")] == ["b", "c"]
