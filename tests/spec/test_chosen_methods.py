@@ -108,3 +108,17 @@ def test_a_preset_s_rule_is_for_a_site(name):
     assert applies(Site.HIDDEN_STATES, Kind.LANGUAGE_MODELLING)
     assert applies(Site.HIDDEN_STATES, Kind.TEXT_CLASSIFICATION) == (name != "faast")
     assert applies(Site.FEATURES, Kind.TEXT_CLASSIFICATION) == (name == "faast")
+
+
+@pytest.mark.parametrize("suite", ["quickstart", "vision", "language"])
+def test_default_suites_have_classifiers_with_and_without_the_prior(suite):
+    forms = {}
+    for block in load_suite(suite).blocks:
+        for spec in expand(block):
+            if spec.shots in {1, 5} and spec.task in {"lexicon", "cifar10"}:
+                forms.setdefault(spec.method, []).append(spec.config)
+    assert {} in forms["faast"]
+    assert {"prior_strength": 0} in forms["faast"]
+    for method in ("linear_probe", "ridge", "nearest_mean"):
+        assert {} in forms[method]
+        assert {"prior": "auto"} in forms[method]
