@@ -91,6 +91,9 @@ def targets(network: nn.Module) -> list[str]:
 
     Linear layers are no choice where there are convolutions: CLIP's ResNets have some whose weights are read and
     that are never run, so that an adapter would be ignored. Raises UsageError if there is nothing to adapt.
+
+    Returns:
+        Dotted names of modules.
     """
     layers = list(network.named_modules())
     attention = [

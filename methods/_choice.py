@@ -50,7 +50,7 @@ def chosen(candidates: Iterable[Tensor], labels: Tensor, mask: Tensor, by: Crite
         candidates: Scores ``[episode, item, way]`` of each candidate, the default's first.
         labels: ``[episode, item]``.
         mask: ``[episode, item]``; where an episode has no item, the default stays.
-        by: Accuracy, with equals told apart by likelihood; or the likelihood.
+        by: Accuracy, of equals the likelier; or the likelihood.
 
     Returns:
         ``[episode]`` positions in ``candidates``.

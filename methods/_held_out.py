@@ -20,6 +20,9 @@ def draws(items: Items, seed: int) -> Tensor:
     """``[episode, item]`` random int64 that depend on the seed and on the item's place in its pool alone.
 
     Ordering items by it shuffles them, whatever order or batches they came in (SplitMix64's mixing).
+
+    Returns:
+        ``[episode, item]``, int64.
     """
     start = np.uint64((seed + 1) * _ODD % _BITS)
     mixed = (items.inputs.positions.astype(np.uint64) + np.uint64(1)) * np.uint64(_ODD) + start

@@ -13,7 +13,7 @@ from methods._held_out import Sample
 NUMBERS_AT_ONCE = 2**24
 """Feature entries held in float64 at a time (128 MiB)."""
 HELD_OUT_PARTS = 5
-"""One in so many examples of a class is held out where a hyper-parameter is to be chosen."""
+"""Inverse of the share of each class that is held out where a hyper-parameter is chosen."""
 
 
 def class_indicator(labels: Tensor, mask: Tensor, n_way: int) -> Tensor:

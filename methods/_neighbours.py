@@ -12,7 +12,7 @@ from methods._pairs import SCORES_AT_ONCE
 from methods._reservoir import Reservoir
 
 EXACT_BELOW = 100_000
-"""From so many keys on, an index is built."""
+"""Least number of keys for which an index is built."""
 CELLS_PER_ROOT = 4
 """Cells of an index for each root of its number of keys, as FAISS's own guide has it."""
 
@@ -82,6 +82,9 @@ class NeighbourStore(nn.Module):
 
         queries: ``[query, dim]``. There are ``count`` neighbours, or as many as there are keys; the index may find
         fewer, and then fills up with distances of infinity.
+
+        Returns:
+            Two tensors ``[query, neighbour]``.
         """
         count = min(count, len(self))
         if self._index is not None:

@@ -17,6 +17,9 @@ def without_padding(tensor: Tensor, mask: Tensor) -> Tensor:
     """``tensor [episode, item, dim]`` with 0 where ``mask [episode, item]`` is False, whatever stood there.
 
     The same tensor, not a copy, where nothing is padding.
+
+    Returns:
+        ``[episode, item, dim]``.
     """
     if bool(mask.all()):
         return tensor
@@ -94,6 +97,9 @@ class StoredPairs(Memory):
         """Answer ``keys [episode, item, dim_k]``, as many at a time as memory allows.
 
         left_out: ``[episode, item]``, draws of the pairs that are to have no part in the answer of each key.
+
+        Returns:
+            ``[episode, item, dim_v]``.
         """
         stored = max(1, self.keys.shape[0] * self.keys.shape[1])
         size = max(1, SCORES_AT_ONCE // stored)

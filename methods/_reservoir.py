@@ -13,7 +13,7 @@ COUNTER = 8
 
 
 class Reservoir:
-    """Chooses items for a store of so many bytes an episode; keeps all of them where there is no limit.
+    """Choice of items for a store with a limit of bytes an episode; all of them where there is no limit.
 
     Every item has a random number of its own, and the lowest of each class stay: a uniform sample of the class, however
     the items came in (reservoir sampling, Vitter 1985, by random keys). Where classes are of different size, small
@@ -43,6 +43,9 @@ class Reservoir:
         """``[episode, most]``: where the items to keep stand, those of the lowest rank in their classes first.
 
         draw, labels, mask: ``[episode, item]``, of more than ``most`` items; padding is kept last.
+
+        Returns:
+            ``[episode, most]``, int64.
         """
         rank = rank_in_class(draw, labels, mask, self.n_way).masked_fill(~mask, mask.shape[1])
         order = draw.argsort(dim=1)

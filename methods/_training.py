@@ -14,6 +14,9 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor
     """Mean cross-entropy over the items of each episode, summed over episodes; 0 for one without items.
 
     logits: ``[episode, item, way]``; labels, mask: ``[episode, item]``.
+
+    Returns:
+        A scalar.
     """
     each = cross_entropy(logits.mT, labels, reduction="none").masked_fill(~mask, 0)
     return (each.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).sum()

@@ -159,6 +159,9 @@ class InContext(ForwardMethod):
         """What the model answers after the demonstrations; see Method.predict for the shapes.
 
         Raises DataError if a query does not fit the model even without demonstrations.
+
+        Returns:
+            Scores ``[episode, item, way]``, or texts.
         """
         prompts, shape = query.inputs.episode(0), self.shape
         answers = []

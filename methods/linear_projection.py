@@ -49,8 +49,8 @@ class ProjectionOnFeaturesConfig(MethodConfig):
         default=8,
         ge=2,
         le=100,
-        description="One in so many examples of a class, and at least one, is held out for validation; 5 is published "
-        "for full support sets.",
+        description="Inverse of the share of each class that is held out for validation, one example at least; "
+        "5 is published for full support sets.",
     )
     reshuffle: bool = Field(
         default=False, description="Shuffle the examples anew for each epoch, as published; otherwise once."

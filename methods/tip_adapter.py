@@ -74,7 +74,7 @@ def searched(
 ) -> tuple[Tensor, Tensor]:
     """The alpha and beta of each episode: given, or of best accuracy on items left out of the cache.
 
-    Equally accurate settings are told apart by likelihood, and the published starting values stay unless another
+    Of equally accurate settings the likelier wins, and the published starting values stay unless another
     setting is better by more than a standard error (see ``methods._choice.chosen``). With one example per class they
     stay.
 

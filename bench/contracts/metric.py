@@ -133,6 +133,9 @@ class Metric(ABC):
             a: ``[query, episode, part]``, 0 where a query is not in an episode.
             b: The same of the other method.
             present: ``[query, episode]``, which queries each episode has.
+
+        Returns:
+            Scores, difference, interval and p-value.
         """
         return compare_parts(a, b, present, self.score)
 
@@ -142,6 +145,9 @@ class Metric(ABC):
         Args:
             episodes: Predictions of each episode.
             values: ``[query, field]`` of each episode.
+
+        Returns:
+            Facts by name.
         """
         return {}
 

@@ -55,6 +55,9 @@ def lock_file(device: str) -> Path:
 
     Args:
         device: Model of the device.
+
+    Returns:
+        The path, in the cache folder.
     """
     name = hashlib.sha256(f"{socket.gethostname()} {device}".encode()).hexdigest()[:16]
     return cache_folder() / FOLDER / f"{name}.lock"

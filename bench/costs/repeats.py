@@ -106,6 +106,9 @@ def leaves_no_repeat(seconds: float) -> bool:
 
     Args:
         seconds: Seconds of the measurement with its warm-up.
+
+    Returns:
+        True above PATIENCE.
     """
     return seconds > PATIENCE
 

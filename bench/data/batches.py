@@ -86,6 +86,9 @@ class EpisodeGroup:
     def query_targets(self) -> list[str]:
         """Reference texts of the queries in order; for the metric alone.
 
+        Returns:
+            A text for each query, padding left out.
+
         Raises:
             DataError: If the query pool has no reference texts.
         """

@@ -64,6 +64,9 @@ class DeviceOptions:
         Args:
             runs_backbone: Whether the backbone runs; without it the precision is float32.
             **options: Further arguments of Lightning's Trainer.
+
+        Returns:
+            The trainer, on this device and in this precision.
         """
         return Trainer(
             accelerator=self.accelerator,
@@ -89,6 +92,9 @@ class DeviceOptions:
     def device_kind(self) -> str:
         """Kind of the device that runs are computed on: "cpu", "cuda" or "mps".
 
+        Returns:
+            The kind.
+
         Raises:
             UsageError: The device or the precision cannot be used here.
         """
@@ -96,6 +102,9 @@ class DeviceOptions:
 
     def device_name(self) -> str:
         """Model of the device that runs are computed on, such as "NVIDIA A100-SXM4-80GB" or the name of the CPU.
+
+        Returns:
+            The name.
 
         Raises:
             UsageError: The device or the precision cannot be used here.

@@ -141,5 +141,5 @@ def _end_with(parent: int) -> None:
     if not FORKS:
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel was asked
+    if os.getppid() != parent:  # it ended before the request reached the kernel
         os._exit(1)

@@ -115,6 +115,9 @@ class LinuxPeakMemory(MemoryMeter):
         """Whether the kernel lets this process reset its mark.
 
         Cached, because probing resets the peak and would corrupt a running measurement.
+
+        Returns:
+            False on other systems than Linux, and where ``/proc`` is not writable.
         """
         try:
             cls._reset.write_text("5")

@@ -24,6 +24,9 @@ class Accuracy(Metric):
     def query_values(self, episode: EpisodePredictions) -> Floats:
         """1 for a right answer, 0 for a wrong one: ``[query, 1]``.
 
+        Returns:
+            ``[query, 1]``.
+
         Raises:
             NumericalError: A score is not finite.
         """
@@ -55,6 +58,9 @@ class Accuracy(Metric):
         """Exact McNemar's test on the queries of one episode; swaps of queries for those of several.
 
         Each query of several episodes counts by its share in the mean over episodes of their accuracies.
+
+        Returns:
+            The comparison, in %.
         """
         if present.shape[1] == 1:
             return compare_answers(a[:, 0, 0], b[:, 0, 0])

@@ -25,6 +25,9 @@ class Perplexity(Metric):
     def query_values(self, episode: EpisodePredictions) -> Floats:
         """Summed negative log-likelihood in nats and number of scored tokens of each text: ``[query, 2]``.
 
+        Returns:
+            ``[query, 2]``.
+
         Raises:
             NumericalError: A likelihood is not finite.
         """
@@ -42,6 +45,9 @@ class Perplexity(Metric):
         """The number of scored tokens.
 
         There is no perplexity per word: it needs every token scored, as in the variants ``rolling`` of tasks.
+
+        Returns:
+            Facts by name.
         """
         return {"scored_tokens": int(np.concatenate(values)[:, 1].sum())}
 

@@ -24,6 +24,9 @@ class WordPerplexity(Perplexity):
     def query_values(self, episode: EpisodePredictions) -> Floats:
         """Negative log-likelihood in nats, number of tokens, and number of words of each text: ``[query, 3]``.
 
+        Returns:
+            ``[query, 3]``.
+
         Raises:
             NumericalError: A likelihood is not finite.
         """

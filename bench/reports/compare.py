@@ -63,10 +63,23 @@ def differences(
 ) -> list[Difference]:
     """Compare methods a and b wherever both have scores on shared episodes.
 
-    a, b: names as a leaderboard has them; with settings in brackets, and the budget after them, where a method was run
-    in several ways. tasks, shots: only these, if given. tuned: with configs found by a search, which are others for
-    each task and number of shots, where there are such. A method without a support set is compared at all shots.
-    Raises UsageError for unknown names, names that mean several rows, and methods that share nothing.
+    A method without a support set is compared at all numbers of shots.
+
+    Args:
+        records: Records of any runs.
+        a: Name of a method as a leaderboard has it; with settings in brackets, and the budget after them, where it was
+            run in several ways.
+        b: Name of the method to compare it with.
+        find: Looks up the predictions of a record.
+        tasks: Only these tasks; all where none is named.
+        shots: Only these numbers of shots; all where none is named.
+        tuned: Take the rows whose config a search found for their task and number of shots.
+
+    Returns:
+        A difference for each task, backbone and number of shots.
+
+    Raises:
+        UsageError: For unknown names, names that mean several rows, and methods that share nothing.
     """
     shown = {task_text(record.spec) for record in of_tasks(records, tasks)}
     groups = pooled(records)
@@ -78,8 +91,8 @@ def differences(
         for other in _named(groups, b):
             spec = own[0].spec
             at_shots = _shots(spec.shots, other[0].spec.shots)
-            asked = at_shots is not None and (not shots or at_shots in shots) and task_text(spec) in shown
-            found = paired(own, other, find) if asked and spec.backbone == other[0].spec.backbone else None
+            wanted = at_shots is not None and (not shots or at_shots in shots) and task_text(spec) in shown
+            found = paired(own, other, find) if wanted and spec.backbone == other[0].spec.backbone else None
             if found is None or at_shots is None:
                 continue
             key = (task_text(spec), spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
@@ -166,5 +179,5 @@ def _several(task: str, groups: list[list[Record]]) -> UsageError:
 
 
 def _name(record: Record) -> str:
-    """A row's method with settings and budget, by which it can be asked for."""
+    """A row's method with settings and budget, as users name it."""
     return f"{method_text(record.spec)} {budget_text(record.spec)}".rstrip()

@@ -245,6 +245,9 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
     """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden.
 
     find: looks up the predictions of a record, by which methods with few episodes are compared.
+
+    Returns:
+        The rows.
     """
     records = list(records)
     groups = pooled(records)

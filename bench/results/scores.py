@@ -90,6 +90,9 @@ def clusters(records: Sequence[Record]) -> list[int] | None:
 
     The seed draws the episodes of every method, but this makes no two of them alike. Only random numbers that a method
     draws once for many episodes do. Records of earlier schemas do not say; theirs may.
+
+    Returns:
+        ``[episode]`` seeds, or None.
     """
     if all(record.shared_draws is False for record in records):
         return None
@@ -98,6 +101,9 @@ def clusters(records: Sequence[Record]) -> list[int] | None:
 
 def score_run(metric: Metric, results: Sequence["GroupResult"], groups: Sequence["EpisodeGroup"]) -> RunScore:
     """Score the predictions of all episodes of a run.
+
+    Returns:
+        Score, interval, scores of episodes and predictions.
 
     Raises:
         NumericalError: A prediction is not finite.

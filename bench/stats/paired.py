@@ -59,6 +59,9 @@ class Paired:
 
         Args:
             adjusted_p: The p-value, adjusted for all tests of the family.
+
+        Returns:
+            True where both say so.
         """
         return adjusted_p < ALPHA and self.interval.excludes_zero()
 
@@ -67,6 +70,9 @@ class Paired:
 
         Args:
             n_tests: Tests of the family.
+
+        Returns:
+            True where the smallest possible p-value is too large.
         """
         return self.least_p * n_tests >= ALPHA
 
