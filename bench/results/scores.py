@@ -71,8 +71,9 @@ def row_score(records: Sequence[Record]) -> Score | None:
         return Score(mean_score(scores), own[0] if own else None)
     scale = registry.make_metric(scored[0].metric).scale
     found = mean_interval(scores, clusters(scored), scale, sum(record.n_queries for record in scored))
-    if len(scores) < LEAST_EPISODES and own:
-        # A few episodes may hold the same queries, as passes over a test set do; theirs is the least uncertainty.
+    passes = len(scored) == len(scores) and (len(scores) < LEAST_EPISODES or scored[0].spec.queries is None)
+    if passes and own:
+        # Single episodes may hold the same queries, as passes over a test set do; theirs is the least uncertainty.
         least = Interval(*(float(np.mean([getattr(each, end) for each in own])) for end in ("low", "high")))
         found = Interval(min(found.low, least.low), max(found.high, least.high)) if found else least
     return Score(mean_score(scores), found)

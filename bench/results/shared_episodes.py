@@ -67,13 +67,16 @@ def paired(a: Sequence[Record], b: Sequence[Record], find: Find) -> Paired | Non
         for side in (own, other)
     ]
     found, metric = None, registry.make_metric(a[0].metric)
-    if len(shared) < LEAST_EPISODES:
+    # Episodes of all queries are passes over one test set, and show nothing of other queries, however many they are.
+    if len(shared) < LEAST_EPISODES or a[0].spec.queries is None:
         found = _by_query([[side[key] for key in shared] for side in (own, other)], metric, find)
-    if found is None:
-        if len(shared) == 1:
-            return None
+    if found is None and len(shared) == 1:
+        return None
+    if found is None or len(shared) >= LEAST_EPISODES:
         together = clusters([*a, *b]) is not None
-        found = compare_episodes(scores[0], scores[1], [key[-2] for key in shared] if together else None)
+        episodes = compare_episodes(scores[0], scores[1], [key[-2] for key in shared] if together else None)
+        # A claim must hold for other episodes and for other queries.
+        found = episodes if found is None else max(episodes, found, key=lambda each: each.p_value)
     means = mean_score(scores[0]), mean_score(scores[1])
     low, high = metric.bounds
     interval = found.interval.clipped(low - high, high - low)

@@ -16,7 +16,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from bench.stats.intervals import ALPHA, Floats, Interval, Mean, blocks, mean_of
 
 EXACT_UNITS = 12
-"""Largest number of units whose swaps are all gone through; there are 2**12 of them."""
+"""Largest number of units with a difference whose swaps are all gone through; there are 2**12 of them."""
 
 POWER = 0.8
 """Power of the comparisons that ``Paired.detectable`` and ``Paired.needed_units`` speak of."""
@@ -122,7 +122,7 @@ def _rank_biserial(differences: Floats) -> float:
 @lru_cache(maxsize=16)
 def _swaps(n_units: int) -> Floats:
     """All ways to swap the methods in some units, ``[swap, unit]`` of 0 and 1; the first unit stays, by symmetry."""
-    numbers = np.arange(2 ** (n_units - 1))[:, None]
+    numbers = np.arange(2 ** max(0, n_units - 1))[:, None]
     return (numbers >> np.arange(n_units - 1, -1, -1) & 1).astype(np.float64)
 
 
@@ -155,8 +155,8 @@ def _paired(a: Floats, b: Floats, clusters: Sequence[int] | None, unit: Literal[
     test, least = "Student's t", 0.0
     if found.n_units != len(a):
         test = "Student's t over seeds"
-    elif len(a) <= EXACT_UNITS:
-        swapped = (1 - 2 * _swaps(len(a))) @ differences / len(a)
+    elif len(changed := differences[differences != 0]) <= EXACT_UNITS:
+        swapped = (1 - 2 * _swaps(len(changed))) @ changed / len(a)
         test, p_value, least = "exact swaps", _share_as_large(swapped, found.value), _least_p(len(a))
     return Paired(
         float(a.mean()), float(b.mean()), float((a - b).mean()), interval, p_value, least, test, unit, len(a),
@@ -167,8 +167,8 @@ def _paired(a: Floats, b: Floats, clusters: Sequence[int] | None, unit: Literal[
 def compare_episodes(a: Floats, b: Floats, clusters: Sequence[int] | None = None) -> Paired:
     """Compare the scores of two methods on the same episodes.
 
-    If two methods are equal, their scores of an episode could as well be swapped: with up to EXACT_UNITS episodes all
-    swaps are gone through (Fisher 1935), with more Student's paired t stands for them.
+    If two methods are equal, their scores of an episode could as well be swapped: with up to EXACT_UNITS of them that
+    differ all swaps are gone through (Fisher 1935), with more Student's paired t stands for them.
 
     Args:
         a: Scores of the first method on two episodes or more, ``[episode]``.
@@ -251,8 +251,9 @@ def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Calla
     error = float(without.std() * (n - 1) ** 0.5)
     interval, p_value = _students(Mean(difference, error, n - 1, n))
     test, least = "jackknife t", 0.0
-    if n_queries <= EXACT_UNITS:
-        moved = np.tensordot(_swaps(n_queries), b - a, axes=1)
+    changed = (a != b).any(axis=(1, 2))
+    if changed.sum() <= EXACT_UNITS:
+        moved = np.tensordot(_swaps(int(changed.sum())), (b - a)[changed], axes=1)
         swapped = mean_score(sums[0] + moved, total) - mean_score(sums[1] - moved, total)
         test, p_value, least = "exact swaps", _share_as_large(swapped, difference), _least_p(n_queries)
     own = score(a.sum(axis=1)) - score(b.sum(axis=1))

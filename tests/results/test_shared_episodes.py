@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.results.predictions import QueryPredictions
+from bench.results.scores import row_score
 from bench.results.shared_episodes import compare_all, paired
 from tests.helpers.records import made
 
@@ -17,12 +18,16 @@ class Kept:
     def __call__(self, record):
         return self.outcomes.get(record.id)
 
-    def answered(self, method, right, queries=None, **spec):
+    def answered(self, method, right, queries=None, queries_per_class=3, **spec):
         """A record whose episodes' right answers are ``right [episode, query]``."""
         right = np.asarray(right, dtype=float)
         queries = np.arange(right.shape[1]) if queries is None else np.asarray(queries)
         found = QueryPredictions.of("accuracy", [queries] * len(right), list(right[..., None]))
-        record = made({"method": method, **spec}, episode_scores=found.episode_scores(), n_queries=right.size)
+        record = made(
+            {"method": method, "queries": queries_per_class, **spec},
+            episode_scores=found.episode_scores(),
+            n_queries=right.size,
+        )
         self.outcomes[record.id] = found
         return record
 
@@ -130,3 +135,27 @@ def test_groups_differ_where_the_adjusted_test_says_so(kept):
     }
     assert compare_all(groups, kept).apart == {frozenset("ac"), frozenset("bc")}
     assert compare_all({"a": groups["a"]}, kept).apart == set()
+
+
+def test_passes_over_one_test_set_are_no_independent_episodes(kept):
+    right = RNG.random(50) < 0.7
+    slightly = right.copy()
+    slightly[np.flatnonzero(right)[:1]] = False
+    a, b = (
+        [kept.answered(method, [given], queries_per_class=None, seed=seed, shots="full") for seed in range(8)]
+        for method, given in (("a", right), ("b", slightly))
+    )
+    found = paired(a, b, kept)
+    # Two points more in each of eight passes, but by the answer to a single query.
+    assert (found.unit, found.n_units, found.difference) == ("queries", 50, pytest.approx(2))
+    assert found.p_value == 1
+    assert not found.is_significant(found.p_value)
+
+
+def test_the_interval_of_several_passes_is_no_narrower_than_that_of_their_queries():
+    passes = [
+        made({"seed": seed, "queries": None, "shots": "full"}, episode_scores=[70.0], ci_low=60.0, ci_high=78.0)
+        for seed in range(8)
+    ]
+    found = row_score(passes).interval
+    assert (found.low, found.high) == (60.0, 78.0)

@@ -79,6 +79,7 @@ def claims(scores: Floats, seeds: list[int] | None) -> list[tuple[int, int]]:
 
 TWO_EQUAL: dict[str, Callable[[Rng, int], Paired]] = {
     "accuracy, episodes": lambda rng, n: compare_episodes(*accuracies(rng, 2, n)[0]),
+    "accuracy of 99%, episodes": lambda rng, n: compare_episodes(*accuracies(rng, 2, n, level=0.99)[0]),
     "accuracy, queries": lambda rng, n: compare_answers(*answers(rng, n)),
     "perplexity, texts": lambda rng, n: by_text(PERPLEXITY, perplexities(rng, 2, n)),
     "BLEU, texts": lambda rng, n: by_text(BLEU, translations(rng, 2, n)),
