@@ -128,7 +128,7 @@ def space_of(
     """
     for name in changes:
         if name not in config.model_fields:
-            raise did_you_mean(f"the config of {method}", name, config.model_fields)
+            raise did_you_mean("field", name, config.model_fields, f"in the config of {method}")
         if name in fixed:
             raise UsageError(f"{method}.{name} is both set and varied; leave one of them out")
     dimensions = []

@@ -43,7 +43,7 @@ def available(what: Listed) -> list[Entry]:
         >>> [entry.name for entry in bench.available("metrics")]  # doctest: +SKIP
     """
     if what not in get_args(Listed):
-        raise did_you_mean("available", str(what), get_args(Listed))
+        raise did_you_mean("kind of name", str(what), get_args(Listed))
     if what == "suites":
         from bench.spec.suite import load_suite, suite_paths
 

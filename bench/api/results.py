@@ -38,7 +38,7 @@ class _Selection(BaseModel):
 
 def _format(table: dict[str, Made], name: str) -> Made:
     if name not in table:
-        raise did_you_mean("formats", name, table)
+        raise did_you_mean("format", name, table)
     return table[name]
 
 
@@ -171,7 +171,7 @@ class Results(Sequence["Record"]):
         if break_even is None:
             return made
         if break_even not in (known := {row.method for row in made}):
-            raise did_you_mean("the store's methods", break_even, known)
+            raise did_you_mean("method", break_even, known, "in the store")
         return against(made, break_even)
 
     def frame(self, break_even: str | None = None) -> "pd.DataFrame":

@@ -195,7 +195,7 @@ class Call:
         if how["tune_seconds"] is not None and not any(block.tune_all for block in suite.blocks):
             raise UsageError("tune_seconds limits the tuning of tune_all, which is missing")
         if how["measure_in"] not in (places := ("subprocess", "inline")):
-            raise did_you_mean("measure_in", str(how["measure_in"]), places)
+            raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
         data, store = how["data"], Path(how["store"])
         if data is not None and not Path(data).is_dir():
             raise UsageError(f"--data needs a folder, got {data}")

@@ -28,7 +28,7 @@ def run_contract(
     groups = [group for group in registry.FOLDERS if plugin.partition(":")[0] in registry.find(group)]
     if not groups:
         known = {name for group in registry.FOLDERS for name in registry.find(group)}
-        raise did_you_mean(" and ".join(registry.FOLDERS), plugin, known)
+        raise did_you_mean("method, task, backbone or metric", plugin, known)
     if data is not None and not data.is_dir():
         raise UsageError(f"--data needs a folder, got {data}")
     if find_spec("pytest") is None:

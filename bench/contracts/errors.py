@@ -108,18 +108,20 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
-def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def did_you_mean(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
     """An error for an unknown name that suggests the closest known one.
 
     Args:
-        kind: Kind of thing that is named, in the plural.
+        kind: Kind of thing that is named, in the singular.
         name: The unknown name.
         known: All known names.
+        where: Place that lacks the name, such as "in the store".
 
     Returns:
         The error to raise.
     """
-    return UsageError(f"{kind} has no {name!r}; {suggestion(name, known)}")
+    place = f" {where}" if where else ""
+    return UsageError(f"no {kind} {name!r}{place}; {suggestion(name, known)}")
 
 
 def one_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from bench.contracts.errors import UsageError, suggestion
 
@@ -26,7 +27,7 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = _most_telling(error.errors())
         path = _path(values, first["loc"])
         if first["type"] == "extra_forbidden":
             field = str(first["loc"][-1])
@@ -40,6 +41,15 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
             one["msg"].removeprefix("Value error, ") for one in error.errors() if _path(values, one["loc"]) == path
         )
         raise UsageError(f"{what}: {path}: {' or '.join(reasons)}, got {first['input']!r}") from None
+
+
+def _most_telling(errors: list[ErrorDetails]) -> ErrorDetails:
+    """The first error; in place of a missing field, an unknown one of the same mapping, which may be a typo of it."""
+    first = errors[0]
+    if first["type"] != "missing":
+        return first
+    unknown = (one for one in errors if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1])
+    return next(unknown, first)
 
 
 def _path(values: Any, location: tuple[int | str, ...]) -> str:

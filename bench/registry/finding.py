@@ -68,7 +68,7 @@ def get(group: Group, name: str) -> Plugin:
     plugin = name.partition(":")[0]
     if plugin not in found:
         variants = task_variants() if group == "tasks" else []
-        raise did_you_mean(group, name, [*found, *variants])
+        raise did_you_mean(group.removesuffix("s"), name, [*found, *variants])
     return found[plugin]
 
 

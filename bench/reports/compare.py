@@ -156,7 +156,7 @@ def _named(groups: list[list[Record]], name: str) -> list[list[Record]]:
     base, site = registry.method_name(name) if re.fullmatch(r"\w+(@\w+)?", name) else (name, None)
     if found := [group for group in groups if site and group[0].spec.method == base and _site(group[0]) == site]:
         return found
-    raise did_you_mean("the store's methods with scores", name, {_name(group[0]) for group in groups})
+    raise did_you_mean("method", name, {_name(group[0]) for group in groups}, "with scores in the store")
 
 
 def _site(record: Record) -> str:

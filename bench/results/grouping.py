@@ -78,7 +78,7 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
     found, chosen = list(records), {_task_text(*TASK_ALIASES.get(name, (name, "plain"))) for name in names}
     known = {name for record in found for name in (record.spec.task, task_text(record.spec))}
     for name in sorted(chosen - known):
-        raise did_you_mean("the store's tasks", name, known)
+        raise did_you_mean("task", name, known, "in the store")
     return [record for record in found if not chosen or {record.spec.task, task_text(record.spec)} & chosen]
 
 

@@ -67,5 +67,5 @@ def check_names(block: Block) -> None:
     names = [*block.methods, *([match.method] if match else [])]
     for method in block.set:
         if registry.method_name(method)[0] not in {registry.method_name(name)[0] for name in names}:
-            raise did_you_mean("this block's methods", method, names)
+            raise did_you_mean("method", method, names, "in this block")
         check_fields(method, block.set[method])

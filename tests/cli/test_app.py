@@ -108,9 +108,9 @@ FAAST = [*DIGITS, "--method", "faast"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "quickstrt"], "suites has no 'quickstrt'; did you mean 'quickstart'?"),
-        ([*FAAST, "--method", "faast,knnn"], "methods has no 'knnn'; did you mean 'knn'?"),
-        ([*FAAST, "--preset", "publishd"], "presets has no 'publishd'; did you mean 'published'?"),
+        (["run", "quickstrt"], "no suite 'quickstrt'; did you mean 'quickstart'?"),
+        ([*FAAST, "--method", "faast,knnn"], "no method 'knnn'; did you mean 'knn'?"),
+        ([*FAAST, "--preset", "publishd"], "no preset 'publishd'; did you mean 'published'?"),
         ([*FAAST, "--budget", "second=1"], "the budget on digits has no axis 'second'"),
         (["run", "missing.yaml"], "no such suite file: missing.yaml"),
         (["run"], "needs a suite, or a task and a method"),
@@ -120,16 +120,16 @@ FAAST = [*DIGITS, "--method", "faast"]
             ["run", "quickstart", "--shots", "3", "--set", "a.b=1"],
             "suite quickstart already describes the runs; leave out shots, set, or",
         ),
-        (["run", "--task", "digitz", "--method", "knn"], "tasks has no 'digitz'; did you mean 'digits'?"),
-        ([*DIGITS, "--method", "fast"], "methods has no 'fast'; did you mean 'faast'?"),
-        ([*FAAST, "--backbone", "efficientnet"], "backbones has no 'efficientnet'; did you mean 'efficientnet_lite0'?"),
+        (["run", "--task", "digitz", "--method", "knn"], "no task 'digitz'; did you mean 'digits'?"),
+        ([*DIGITS, "--method", "fast"], "no method 'fast'; did you mean 'faast'?"),
+        ([*FAAST, "--backbone", "efficientnet"], "no backbone 'efficientnet'; did you mean 'efficientnet_lite0'?"),
         ([*FAAST, "--backbone", "efficientnet_lite0:x"], "backbone efficientnet_lite0 needs no argument"),
         (
             [*FAAST, "--backbone", "smollm2_135m"],
             "smollm2_135m reads language_modelling, text_classification, translation; digits is image_class",
         ),
         ([*FAAST, "--set", "faast.alfa=1"], "method faast has no field 'alfa'; did you mean 'alpha'?"),
-        ([*FAAST, "--set", "knn.k=1"], "this block's methods has no 'knn'; known: faast"),
+        ([*FAAST, "--set", "knn.k=1"], "no method 'knn' in this block; known: faast"),
         (
             [*FAAST, "--set", "faast.alpha=-1"],
             "faast: alpha: Input should be greater than or equal to 0.*got -1",
@@ -165,7 +165,8 @@ def test_wrong_usage_is_one_line_and_exit_code_2(bench, words, message):
     ("text", "message"),
     [
         ("name: x\nblocks:\n  - {task: digits, methods: [faast], shot: [1]}", "'blocks.0.shot'; did you mean 'shots'"),
-        ("name: x\nblock: []", "has no field 'block'; did you mean 'blocks'|needs the field 'blocks'"),
+        ("name: x\nblock: []", "has no field 'block'; did you mean 'blocks'"),
+        ("name: x\nblocks:\n  - {task: digits, metods: [faast]}", "no field 'blocks.0.metods'; did you mean 'methods'"),
         ("name: x\nblocks: []", "blocks: List should have at least 1 item"),
         ("name: x\nblocks:\n  - {task: digits}", "needs the field 'blocks.0.methods', which is missing"),
         ("name: x\nblocks:\n  - {task: digits, methods: 5}", "blocks.0.methods: .*valid string, got 5"),
@@ -174,12 +175,12 @@ def test_wrong_usage_is_one_line_and_exit_code_2(bench, words, message):
             "name: x\nblocks:\n  - {task: digits, methods: [faast], seeds: [a]}",
             "blocks.0.seeds: needs numbers or ranges.*, got .'a'.$",
         ),
-        ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {knn: {k: 1}}}", "block's methods has no 'knn'"),
+        ("name: x\nblocks:\n  - {task: digits, methods: [faast], set: {knn: {k: 1}}}", "no method 'knn' in this block"),
         (
             "name: x\nblocks:\n  - {task: digits, methods: [faast], set: {faast: {a: 1}}}",
             "faast has no field 'a'",
         ),
-        ("name: x\nblocks:\n  - {task: digts, methods: [faast]}", "tasks has no 'digts'; did you mean 'digits'"),
+        ("name: x\nblocks:\n  - {task: digts, methods: [faast]}", "no task 'digts'; did you mean 'digits'"),
         ("name: [x\nblocks", "is not valid YAML"),
         ("- 1\n- 2", "needs a mapping with 'name' and 'blocks', got list"),
         ("", "needs a mapping with 'name' and 'blocks', got NoneType"),
@@ -248,7 +249,7 @@ def test_a_leaderboard_of_one_task(bench, clean):
     code, out, _ = bench("leaderboard", "--store", "store", "--task", "t", "--format", "json")
     assert (code, len(json.loads(out))) == (0, 1)
     line = one_line(bench("leaderboard", "--store", "store", "--task", "tt"), 2)
-    assert "the store's tasks has no 'tt'; did you mean 't'?" in line
+    assert "no task 'tt' in the store; did you mean 't'?" in line
 
 
 STRIPES = ["run", "--measure-in", "inline", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]

@@ -38,7 +38,7 @@ def test_a_comparison_as_table(compare):
 def test_a_wrong_name_is_one_line(compare):
     code, out, err = compare("a", "b")
     assert (code, out) == (2, "")
-    assert err == "bench: the store's methods with scores has no 'a'; did you mean 'a|x'?\n" or err.count("\n") == 1
+    assert err == "bench: no method 'a' with scores in the store; did you mean 'a|x'?\n" or err.count("\n") == 1
     code, _, err = compare("b", "c", "--shots", "x")
     assert code == 2
     assert "compare: shots: needs positive numbers" in err

@@ -114,7 +114,8 @@ def test_nothing_is_overwritten(bench):
     ("name", "close"), [("fast", "faast"), ("digit", "digits"), ("smollm2", "smollm2_135m"), ("bleau", "bleu")]
 )
 def test_an_unknown_plugin_suggests_the_nearest_of_any_group(bench, name, close):
-    assert f"did you mean '{close}'" in one_line(bench("test", name), 2)
+    wanted = f"no method, task, backbone or metric {name!r}; did you mean '{close}'"
+    assert wanted in one_line(bench("test", name), 2)
 
 
 def test_a_folder_of_data_that_is_not_there_is_one_line(bench):

@@ -165,7 +165,7 @@ def test_a_task_has_the_metric_of_its_kind_or_the_one_it_names():
 
     assert metric_of(task(Kind.TRANSLATION)).name == "bleu"
     assert metric_of(task(Kind.TEXT_CLASSIFICATION, "accuracy")).name == "accuracy"
-    with pytest.raises(UsageError, match="metrics has no 'accurcy'; did you mean 'accuracy'"):
+    with pytest.raises(UsageError, match="no metric 'accurcy'; did you mean 'accuracy'"):
         metric_of(task(Kind.TEXT_CLASSIFICATION, "accurcy"))
     with pytest.raises(UsageError, match="the metric bleu scores translation, and the task is text_classification"):
         metric_of(task(Kind.TEXT_CLASSIFICATION, "bleu"))

@@ -152,4 +152,4 @@ def test_a_sweep_minimises_it_and_names_it(bench, outside, cache, tmp_path):
 def test_a_store_whose_metric_is_not_installed_says_so(stored, bench):
     code, _, err = bench("leaderboard", "--store", stored[0] / "runs")
     assert (code, err.count("\n")) == (2, 1)
-    assert "metrics has no 'brier'" in err
+    assert "no metric 'brier'" in err

@@ -96,7 +96,7 @@ TRAIN = ["train", "--backbone", "hf:{folder}", "--corpus", "text.txt", "--window
         ([*TRAIN, "--corpus", "gone.txt"], 1, "there is no file or folder gone.txt"),
         ([*TRAIN, "--memories", "9"], 2, "--memories must be 1 to 3"),
         ([*TRAIN, "--backbone", "efficientnet_lite0"], 2, "efficientnet_lite0 is none"),
-        ([*TRAIN, "--backbone", "smolm"], 2, "backbones has no 'smolm'"),
+        ([*TRAIN, "--backbone", "smolm"], 2, "no backbone 'smolm'"),
         ([*TRAIN, "--out", "."], 2, "--out needs a file"),
         ([*TRAIN, "--out", "text.txt/a"], 1, "--out text.txt/a cannot be written"),
         ([*TRAIN, "--accelerator", "abc"], 2, "cannot be used here"),

@@ -55,7 +55,7 @@ def test_corpora(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("none", DataError, "needs a folder with .txt files, none has none"),
         ("empty.txt", DataError, "needs text, empty.txt holds none"),
         ("binary.txt", DataError, "binary.txt must be text in UTF-8, got an invalid byte at 3"),
-        ("lexicn", UsageError, "tasks has no 'lexicn'; did you mean 'lexicon'"),
+        ("lexicn", UsageError, "no task 'lexicn'; did you mean 'lexicon'"),
         ("lexicon", UsageError, "needs a task of kind language_modelling, .* lexicon is of kind text_classification"),
     ):
         with pytest.raises(error, match=message) as caught:

@@ -68,8 +68,8 @@ def test_a_site_is_named_where_tables_leave_it_out():
 @pytest.mark.parametrize(
     ("a", "b", "tasks", "message"),
     [
-        ("a", "bb", [], "the store's methods with scores has no 'bb'; did you mean 'b'?"),
-        ("a", "b", ["x"], "the store's tasks has no 'x'; known: t, u"),
+        ("a", "bb", [], "no method 'bb' with scores in the store; did you mean 'b'?"),
+        ("a", "b", ["x"], "no task 'x' in the store; known: t, u"),
         ("a", "b", ["t"], "a and b have no episodes in common there; run both on the same task with the same --seeds"),
         ("a", "c", [], "a and c have no episodes in common; run both"),
     ],

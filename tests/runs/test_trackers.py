@@ -212,7 +212,7 @@ def test_a_logger_that_is_not_installed_is_named(tmp_path, monkeypatch):
         make_trackers("mlflow", tmp_path)
     assert make_trackers("csv", tmp_path)
     assert make_trackers("none", tmp_path) == ()
-    with pytest.raises(UsageError, match="loggers has no 'wand'; did you mean 'wandb'"):
+    with pytest.raises(UsageError, match="no logger 'wand'; did you mean 'wandb'"):
         make_trackers("wand", tmp_path)
 
 

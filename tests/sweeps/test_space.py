@@ -46,7 +46,7 @@ def test_a_user_may_narrow_fix_and_add():
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"rat": {"low": 0.1}}, "has no 'rat'; did you mean 'rate'"),
+        ({"rat": {"low": 0.1}}, "no field 'rat' in the config of .*; did you mean 'rate'"),
         (
             {"share": {"low": 0.9, "high": 0.1}},
             "method.share needs a range whose low end is below its high end, got 0.9",

@@ -186,5 +186,5 @@ def test_what_a_user_sets_goes_before_a_preset_and_a_task_it_does_not_name_is_re
     assert expand(block)[0].config == {"alpha": 1.0, "prior_strength": 400}
     with pytest.raises(UsageError, match="the preset published has no rule for faast on digits"):
         expand(block.model_copy(update={"task": "digits"}))
-    with pytest.raises(UsageError, match="presets has no 'publishd'; did you mean 'published'"):
+    with pytest.raises(UsageError, match="no preset 'publishd'; did you mean 'published'"):
         expand(block.model_copy(update={"preset": "publishd"}))

@@ -54,5 +54,5 @@ def make_trackers(name: str, folder: Path, group: str | None = None) -> tuple[Li
         UsageError: For an unknown name, or a tracker whose package is not installed.
     """
     if name not in CHOICES:
-        raise did_you_mean("loggers", name, CHOICES)
+        raise did_you_mean("logger", name, CHOICES)
     return (TRACKERS[name](folder, group),) if name in TRACKERS else ()
