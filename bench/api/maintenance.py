@@ -1,5 +1,6 @@
 """Maintenance of a store, and checks of the machine."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,19 @@ if TYPE_CHECKING:
     from bench.costs.finding import Finding
 
 
-def verify_records(store: str | PathLike[str] = "runs") -> list[str]:
+class Verification(list[str]):
+    """Problems of the records of a store, one line each.
+
+    Attributes:
+        n_records: Number of files with a record's name.
+    """
+
+    def __init__(self, problems: Iterable[str], n_records: int) -> None:
+        super().__init__(problems)
+        self.n_records = n_records
+
+
+def verify_records(store: str | PathLike[str] = "runs") -> Verification:
     """Check that every record of a store is intact and agrees with its predictions.
 
     Args:
@@ -29,7 +42,8 @@ def verify_records(store: str | PathLike[str] = "runs") -> list[str]:
     from bench.results.store import Store
     from bench.results.verify import problems
 
-    return list(problems(Store(Path(store))))
+    records = Store(Path(store))
+    return Verification(problems(records), len(records.paths()))
 
 
 @dataclass(frozen=True)

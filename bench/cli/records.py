@@ -15,13 +15,10 @@ app = typer.Typer(help="Verify, prune or export records.", no_args_is_help=True,
 @app.command()
 def verify(store: StoreOption = DEFAULT_STORE) -> None:
     """Check that every record is intact and agrees with its predictions; exit code 1 if not."""
-    from bench.results.store import Store
-
     problems = api.verify_records(store)
     for problem in problems:
         typer.echo(problem)
-    number = len(Store(store).paths())
-    typer.echo(f"{number} records, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    typer.echo(f"{problems.n_records} records, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     if problems:
         raise typer.Exit(1)
 

@@ -264,7 +264,7 @@ class Store:
             The records by id, and a line for each file that has a record's name and is none.
 
         Raises:
-            StoreError: If there is no record's file.
+            StoreError: If there is no record's file, or none that can be read.
         """
         paths = self.paths()
         if not paths:
@@ -275,6 +275,8 @@ class Store:
                 found.append(self.read(path))
             except StoreError as error:
                 problems.append(str(error))
+        if not found:
+            raise StoreError(problems[0])
         return found, problems
 
     def leftovers(self) -> list[Path]:

@@ -45,7 +45,7 @@ def test_a_sound_store_verifies(records, store):
         ({"n_queries": 5}, "the record has 5 queries, the predictions have 6"),
         ({"metric": "bleu"}, "does not hold the predictions of .*needs the columns episode, query, correct_1"),
         ({"metric": "speed"}, "cannot be scored: no metric .speed.; known: accuracy"),
-        ({"schema_version": 9}, "has schema version 9, this program reads 4"),
+        ({"schema_version": 9}, "has schema version 9, this program reads 5"),
         ({"status": "fine"}, "is not a valid record: status"),
     ],
 )
