@@ -5,11 +5,12 @@ import shlex
 
 import pytest
 import typer
+import yaml
 from typer import Context
 
 from bench import registry
 from bench.cli.app import app
-from bench.spec.suite import suite_paths
+from bench.spec.suite import Block, Suite, suite_paths
 from bench.spec.texts import read_names
 from tests.helpers.docs import PAGES, ROOT, commands
 
@@ -59,6 +60,16 @@ def test_a_command_is_one_that_the_program_takes(page, line):
 def test_a_wrong_command_would_be_found(line, reason):
     with pytest.raises(Exception, match=reason):
         parsed(line)
+
+
+def test_every_key_of_a_suite_is_described_with_its_default():
+    _, whole, block = re.split(r"^## Keys of .*$", (ROOT / "docs/suites.md").read_text(encoding="utf-8"), flags=re.M)
+    for table, model in ((whole, Suite), (block, Block)):
+        assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(model.model_fields)
+    defaults = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", block, re.M))
+    assert len(defaults) > 5
+    for key, default in defaults.items():
+        assert yaml.safe_load(default) == Block.model_fields[key].default, key
 
 
 def test_pages_that_are_linked_are_there():

@@ -32,8 +32,12 @@ ELSEWHERE = {
     "bench test cosine_prototype": "likewise",
     "bench new task my_words": "likewise",
     "bench test my_words": "likewise",
+    "bench new metric brier_score": "likewise",
+    "bench new backbone thumbnails": "likewise",
     "bench readout import gshbao/faast-gpt2-xl": "needs the hub: tests/readouts/test_command.py",
 }
+SHOWN = {"bench leaderboard --task my_words": "score: Brier score (lower is better)"}
+"""What the output of a command has in it."""
 FEWER = (
     (r"--trials \d+", "--trials 3"),
     (r"--tune-all \d+", "--tune-all 2"),
@@ -109,6 +113,17 @@ def prepare(page, bench, site):
     """What the reader of a page has made before."""
     if page == "docs/add-a-method.md":
         install_examples(page, bench, site)
+    if page == "docs/add-a-metric.md":
+        install_guide(page, "metric", "brier_score", bench, site)
+        kind, metric = "    kind = Kind.TEXT_CLASSIFICATION\n", '    metric = "brier_score"\n'
+        assert metric in (ROOT / page).read_text(encoding="utf-8")
+        install_guide("docs/add-a-task.md", "task", "my_words", bench, site, change=(kind, kind + metric))
+    if page == "docs/add-a-backbone.md":
+        install_guide(page, "backbone", "thumbnails", bench, site)
+    if page == "docs/suites.md":
+        blocks, _ = split((ROOT / page).read_text(encoding="utf-8"))
+        (suite,) = ["\n".join(lines) for language, lines in blocks if language == "yaml"]
+        Path("my_suite.yaml").write_text(suite, encoding="utf-8")
     if page == "README.md":
         bench("bench run quickstart")
     if page == "docs/paper.md":
@@ -148,6 +163,16 @@ def install_examples(page, bench, site):
     registry.find.cache_clear()
 
 
+def install_guide(page, kind, name, bench, site, change=("", "")):
+    """A package with the plugin of a guide, as the guide has it but for a change of its text."""
+    bench(f"bench new {kind} {name} --package a_{kind}")
+    (module,) = whole_modules(page)
+    assert change[0] in module
+    Path(f"a_{kind}/a_{kind}/{name}.py").write_text(module.replace(*change, 1), encoding="utf-8")
+    install(Path(f"a_{kind}"), site)
+    registry.find.cache_clear()
+
+
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A folder of installed packages, for this process and those that it starts."""
@@ -173,7 +198,7 @@ def test_the_commands_of_a_page_succeed(bench, site, page):
             continue
         if "--baseline baseline" in line:
             shutil.copytree("runs", "baseline")
-        bench(line)
+        assert SHOWN.get(line, "") in " ".join(bench(line).split()), line
         if line == "bench new method soft_prototype --package my-plugins":
             install_tutorial(site)
         new = [json.loads(path.read_text(encoding="utf-8")) for path in set(Path("runs").glob("*.json")) - made]

@@ -42,25 +42,33 @@ class Metric(ABC):
 
     The score of an episode is ``score`` of the parts of its queries, summed. The score of a run, and of a row of any
     report, is the mean over episodes of their scores.
+
+    Attributes:
+        title: The quantity, as captions and axes call it.
+        unit: Unit of a score; empty for a number without one.
+        decimals: Decimals of a score in tables; differences have one more.
+        higher_is_better: False for errors and losses, whose smallest score is the best.
+        kinds: Kinds of task whose predictions it can score.
+        fields: Columns that are stored of each query, in the order of ``query_values``, with their types in the Parquet
+            file: "bool" (0 or 1), "int64" (whole numbers) or "float64".
+        bounds: Smallest and largest possible score, infinite where there is none; intervals lie between them.
+        log_scale: Whether ratios of scores matter rather than differences; intervals are then symmetric in the
+            logarithm.
+        version: Part of a record's identity; change it where values change and the code does not, as with a compiled
+            library.
+        name: Name in the registry, which tasks and records have.
     """
 
     title: ClassVar[str]
-    """The quantity, as captions and axes call it."""
     unit: ClassVar[str] = ""
-    """The unit of a score; empty for a number without one."""
     decimals: ClassVar[int] = 2
-    """Decimals of a score in tables; differences have one more."""
     higher_is_better: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]]
-    """Kinds of task whose predictions it can score."""
     fields: ClassVar[Mapping[str, FieldType]]
-    """Values that are stored of each query, with their types."""
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    """Smallest and largest possible score; intervals lie between them."""
     log_scale: ClassVar[bool] = False
-    """Whether ratios of scores matter rather than differences; intervals are then symmetric in the logarithm."""
     version: ClassVar[str] = ""
-    """Part of a record's identity; change it where values change and the code does not, as with a compiled library."""
+    name: str
 
     def __init__(self, name: str) -> None:
         """Make the metric that the registry knows as ``name``."""

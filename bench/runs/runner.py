@@ -153,5 +153,10 @@ class Runner:
             except UsageError:
                 raise
             except Exception as error:  # a task that cannot be read costs its own runs only
-                report.problem(f"{name}: {one_line_error(error)}")
+                report.problem(_of_task(name, one_line_error(error)))
         return loaded
+
+
+def _of_task(name: str, message: str) -> str:
+    """A message with the name of its task before it, unless it begins with that name."""
+    return message if message.startswith(f"{name} ") else f"{name}: {message}"

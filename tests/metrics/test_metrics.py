@@ -1,5 +1,6 @@
 """Metrics against scikit-learn and sacrebleu, and their intervals against formulas written out."""
 
+import inspect
 import re
 
 import numpy as np
@@ -10,13 +11,18 @@ from sacrebleu.metrics.bleu import BLEU
 from sklearn.metrics import accuracy_score
 
 from bench import registry
-from bench.contracts import EpisodePredictions, Kind, NumericalError, Task, UsageError
+from bench.contracts import EpisodePredictions, Kind, Metric, NumericalError, Task, UsageError
 from bench.registry import make_metric, metric_of
 from bench.stats.intervals import mean_interval
 
 ACCURACY, PERPLEXITY, BLEU_ = map(make_metric, ("accuracy", "perplexity", "bleu"))
 WRITTEN = ["Ein Hund läuft über die Wiese.", "Eine Frau sitzt auf der Bank.", "Zwei Kinder spielen am Strand."]
 REFERENCES = [" Ein Hund läuft über eine Wiese.", " Eine Frau sitzt auf einer Bank.", " Zwei Kinder spielen im Sand."]
+
+
+def test_help_describes_every_attribute_of_a_metric():
+    described = re.findall(r"^    (\w+): ", inspect.getdoc(Metric), re.MULTILINE)
+    assert described == list(Metric.__annotations__)
 
 
 def classified(scores, labels):

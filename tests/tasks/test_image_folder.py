@@ -286,13 +286,17 @@ def test_more_than_there_is_is_refused_on_the_command_line(
 def test_data_that_cannot_be_used_ends_the_command_with_one_line(
     clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "empty").mkdir()
     write_folders(tmp_path / "data", {"cat": 2, "dog": 0})
-    requested = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--data", tmp_path / "data"]
-    ended, _, errors = bench(monkeypatch, capsys, *requested, "--store", tmp_path / "store", "--logger", "none")
-    assert ended == 1
-    assert " ".join(errors.split()).startswith(
-        "bench: image_folder: 1 class folders are empty; add images or remove them:"
-    )
+    for folder, start in (
+        ("data", "bench: image_folder: 1 class folders are empty; add images or remove them:"),
+        ("empty", "bench: image_folder found neither class folders nor parquet files in"),
+    ):
+        requested = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--logger", "none"]
+        places = ["--data", tmp_path / folder, "--store", tmp_path / "store"]
+        ended, _, errors = bench(monkeypatch, capsys, *requested, *places)
+        assert ended == 1
+        assert " ".join(errors.split()).startswith(start)
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
