@@ -54,6 +54,7 @@ class LMFineTune(GradientMethod):
     """
 
     kinds = LANGUAGE
+    needs_language_model = LANGUAGE
     reads = InputMode.INPUTS
     episodes_at_once = 1
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig

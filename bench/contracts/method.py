@@ -130,6 +130,8 @@ class Method(nn.Module, ABC):
 
     Attributes:
         kinds: Kinds of task that the method serves; runs on other kinds are skipped, with this as the reason.
+        needs_language_model: Kinds of task that the method serves on a language model alone; runs on another backbone,
+            such as a text encoder, are skipped.
         reads: Form of the items in tasks of classification.
         uses_support: False for a method that answers without examples and receives queries alone.
         episodes_at_once: Largest number of episodes of one instance; 1 for methods that run the backbone.
@@ -146,6 +148,7 @@ class Method(nn.Module, ABC):
     """
 
     kinds: ClassVar[frozenset[Kind]] = CLASSIFICATION
+    needs_language_model: ClassVar[frozenset[Kind]] = frozenset()
     reads: ClassVar[InputMode] = InputMode.FEATURES
     uses_support: ClassVar[bool] = True
     episodes_at_once: ClassVar[int] = 64
@@ -183,11 +186,12 @@ class Method(nn.Module, ABC):
         """
 
     @classmethod
-    def input_mode_for(cls, kind: Kind) -> InputMode:
+    def input_mode_for(cls, kind: Kind, backbone: type[Backbone]) -> InputMode:
         """Form of the items on a kind of task: inputs where there are no classes, and so no features.
 
         Args:
             kind: Kind of the task.
+            backbone: Class of the backbone.
 
         Returns:
             The input mode.

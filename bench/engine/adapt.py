@@ -106,7 +106,7 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
     """
     options = options or AdaptOptions()
     method = group.run.make_method(group.source.backbone, group.problem_shape())
-    runs_backbone = method.input_mode_for(method.shape.kind) is InputMode.INPUTS
+    runs_backbone = method.input_mode_for(method.shape.kind, type(method.backbone)) is InputMode.INPUTS
     module: Adaptation
     if isinstance(method, GradientMethod):
         module = GradientAdaptation(method)

@@ -26,7 +26,7 @@ class Adaptation(LightningModule):
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
-        if method.input_mode_for(method.shape.kind) is InputMode.INPUTS:
+        if method.input_mode_for(method.shape.kind, type(method.backbone)) is InputMode.INPUTS:
             # A method keeps its backbone out of torch's submodules; here it must follow the device.
             self.backbone = method.backbone
         self.flops_at_steps: list[int] = []

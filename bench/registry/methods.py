@@ -144,6 +144,7 @@ def resolve_method(name: str, kind: Kind, values: Mapping[str, Any]) -> Resolved
     site = chosen or default
     method = found.at(site)
     fields = _present_fields(base, method, fields)
+    _require_fields_at(base, found, site, fields)
     other_site = {} if site is default else {"site": site.value}
     config = validated(method.Config, fields, f"method {name_at_site(base, other_site)}")
     return ResolvedMethod(base, site, method, config, fields, other_site | fields)
@@ -153,6 +154,18 @@ def _site(method: str, text: Any) -> Site:
     if text not in set(Site):
         raise UsageError(f"{method} needs one of the sites {', '.join(Site)}, got {text!r}")
     return Site(text)
+
+
+def _require_fields_at(name: str, found: type[MultiSiteMethod], site: Site, fields: Mapping[str, Any]) -> None:
+    """Require that no field belongs to another site of the method alone."""
+    own = found.at(site).Config.model_fields
+    for field in fields:
+        others = [each for each in found.sites() if field in found.at(each).Config.model_fields]
+        if field not in own and others:
+            raise UsageError(
+                f"method {name}@{site} has no field {field!r}, only {', '.join(sorted(own)) or 'none'}; {field!r} is a "
+                f"field at {others[0]}: --set {name}@{others[0]}.{field}=VALUE"
+            )
 
 
 def _present_fields(name: str, method: "type[Method]", values: dict[str, Any]) -> dict[str, Any]:

@@ -26,13 +26,17 @@ def refusal(spec: RunSpec) -> str | None:
         spec: A run.
 
     Returns:
-        The reason in one line; None if the method serves the task.
+        The reason in one line; None if the method serves the task on the backbone.
     """
+    from bench.contracts import LanguageBackbone  # imports torch, which names of runs do without
+
     kind = task_class(spec.task).kind
-    served = resolve_method(spec.method, kind, spec.config).method.kinds
-    if kind not in served:
-        name = name_at_site(spec.method, spec.config)
-        return f"{name} serves {', '.join(sorted(served))}; {spec.task} is {kind}"
+    method = resolve_method(spec.method, kind, spec.config).method
+    name = name_at_site(spec.method, spec.config)
+    if kind not in method.kinds:
+        return f"{name} serves {', '.join(sorted(method.kinds))}; {spec.task} is {kind}"
+    if kind in method.needs_language_model and not issubclass(backbone_class(spec.backbone), LanguageBackbone):
+        return f"{name} needs a language model on {spec.task} ({kind}); {spec.backbone} is none"
     return None
 
 

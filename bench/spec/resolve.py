@@ -92,7 +92,7 @@ def resolve(spec: RunSpec) -> ResolvedRun:
     """
     task = registry.make_task(spec.task, spec.prompt)
     chosen = registry.resolve_method(spec.method, task.kind, spec.config)
-    own = task.prior_strength
+    own, backbone = task.prior_strength, registry.backbone_class(spec.backbone)
     return ResolvedRun(
         spec=spec,
         task=task,
@@ -100,6 +100,6 @@ def resolve(spec: RunSpec) -> ResolvedRun:
         method=chosen.method,
         site=chosen.site,
         config=chosen.config,
-        input_mode=chosen.method.input_mode_for(task.kind),
-        prior_strength=registry.backbone_class(spec.backbone).prior_strength if own is None else own,
+        input_mode=chosen.method.input_mode_for(task.kind, backbone),
+        prior_strength=backbone.prior_strength if own is None else own,
     )

@@ -19,6 +19,7 @@ from bench.contracts import (
     Kind,
     LanguageBackbone,
     MethodConfig,
+    MultiSiteMethod,
 )
 from bench.testing.doubles import backbone_for, tiny_language_model
 from bench.testing.driver import adapted, scores
@@ -52,8 +53,11 @@ class MethodContract:
         def method(self):
             return MyMethod
 
+    With ``@pytest.fixture(params=each_site(MyMethod))`` of ``bench.testing.sites`` and ``return request.param``,
+    every test runs at each site of a MultiSiteMethod.
+
     Fixtures to override:
-        method: The class of the method.
+        method: The class of the method, at one site.
         config: Fields of its config, by default 4 steps at a learning rate of 0.1 where the config has them. A second
             subclass with another config tests another setting.
         backbone: The frozen backbone, by default a small stand-in for the inputs that the method reads.
@@ -65,6 +69,16 @@ class MethodContract:
     def method(self) -> type[AnyMethod]:
         """The class of the method under test."""
         raise NotImplementedError(f"{type(self).__name__} needs a fixture `method` that returns the method's class")
+
+    @pytest.fixture(autouse=True)
+    def _is_at_one_site(self, method: type[AnyMethod]) -> None:
+        if issubclass(method, MultiSiteMethod):
+            pytest.fail(
+                f"the fixture `method` needs the class at one site, got {method.__name__} with the sites "
+                f"{', '.join(method.sites())}; use @pytest.fixture(params=each_site({method.__name__})) of "
+                "bench.testing.sites and return request.param",
+                pytrace=False,
+            )
 
     @pytest.fixture
     def config(self, method: type[AnyMethod]) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class HiddenStateMethod(ForwardMethod):
     """
 
     kinds = LANGUAGE
+    needs_language_model = LANGUAGE
     reads = InputMode.INPUTS
     episodes_at_once = 1
     Config: ClassVar[type[HiddenStateConfig]] = HiddenStateConfig

@@ -28,7 +28,9 @@ def serving(kind: Kind) -> list[str]:
         name: registry.method_class(name) for base in registry.find("methods") for name in registry.names_by_site(base)
     }
     return sorted(
-        name for name, cls in found.items() if kind in cls.kinds and cls.input_mode_for(kind) is InputMode.INPUTS
+        name
+        for name, cls in found.items()
+        if kind in cls.kinds and cls.input_mode_for(kind, CausalLM) is InputMode.INPUTS
     )
 
 

@@ -52,6 +52,13 @@ def test_names_and_fields_mean_a_method_at_a_site(task, methods, fields, expecte
         ("lexicon", "faast_lm", {"site": "features"}, "faast_lm has the site hidden_states, got site=features"),
         ("lexicon", "faast", {"prior_count": 1, "prior_strength": 2}, "prior_strength is given twice"),
         ("lexicon", "faast@hidden_states", {"prior_strength": 2}, "faast@hidden_states has no field 'prior_strength'"),
+        (
+            "lexicon",
+            "faast",
+            {"window": 8},
+            "method faast@features has no field 'window', only .*prior_strength.*; "
+            "'window' is a field at hidden_states: --set faast@hidden_states.window=VALUE",
+        ),
         ("lexicon", "ridge", {"lam": 1, "strength": 1}, "strength: lam and strength are two ways"),
         ("lexicon", "ridge_lm", {"random_features": 9}, "random_features: random features need site=features"),
     ],
