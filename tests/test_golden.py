@@ -74,7 +74,7 @@ def distance(ours: Tensor, reference: Tensor, scale: Tensor | None = None) -> fl
     [
         pytest.param(FaastOnFeatures, {}, "inverse", id="faast"),
         pytest.param(FaastOnFeatures, {"solver": "pinv"}, "inverse", id="faast-pinv"),
-        pytest.param(SoftmaxOnFeatures, {}, "softmax", id="softmax_memory"),
+        pytest.param(SoftmaxOnFeatures, {"prior_strength": None}, "softmax", id="softmax_memory"),
     ],
 )
 def test_agrees(cls: type[AnyMethod], config: dict[str, Any], reader: str, case: str) -> None:
@@ -99,7 +99,7 @@ def test_linear_attention_agrees(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_knn_agrees_where_votes_are_not_tied(case: str) -> None:
     tensors, given = golden(case)
-    read, logits = answers(Knn, case, given)
+    read, logits = answers(Knn, case, given, prior_strength=None)
     labels = given.support.labels[0]
     k = min(10, int(labels.bincount().max()))
     nearest = (

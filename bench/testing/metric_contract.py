@@ -9,6 +9,8 @@ from bench.contracts import CLASSIFICATION, EpisodePredictions, Kind, Metric
 from bench.stats.intervals import Floats
 
 QUERIES, WAYS = 12, 3
+ROUNDING = 1e-9
+"""Largest rounding error of a score at a bound."""
 
 
 class MetricContract:
@@ -113,7 +115,7 @@ class MetricContract:
         assert low < high
         assert not metric.log_scale or low >= 0, "only positive scores have a logarithm"
         for each in (values, metric.query_values(perfect)):
-            assert low <= metric.episode_score(each) <= high
+            assert low - ROUNDING <= metric.episode_score(each) <= high + ROUNDING
 
     def test_better_predictions_have_a_better_score(
         self, metric: Metric, values: Floats, perfect: EpisodePredictions

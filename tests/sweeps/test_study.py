@@ -170,7 +170,7 @@ def test_hyperband_gives_up_what_falls_behind(sweep):
 
 
 def test_time_ends_a_study(sweep):
-    made = sweep(trials=1000, seconds=1.0, sampler="random")
+    made = sweep(trials=1000, seconds=3.0, sampler="random")
     made.run()
     assert 0 < len(made.ended()) < 1000
 
