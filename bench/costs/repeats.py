@@ -19,7 +19,7 @@ PRECISION = 0.05
 """Share of a median within which both ends of its interval must lie."""
 PATIENCE = 60.0
 """Seconds within which the first LEAST repeats must end; the record holds the number of repeats."""
-REFINING = 10.0
+REFINING = 3.0
 """Seconds within which further repeats must end, where the median is not yet known."""
 OUTSIDE = 0.025
 """Largest probability that the median lies beyond either end of its interval."""
