@@ -1,15 +1,11 @@
 """A comparison of two methods as a terminal table, Markdown or HTML."""
 
-import io
 from collections.abc import Sequence
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from bench.reports.compare import Difference
 from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table
+from bench.reports.terminal_tables import terminal_table
 
 HEADER = (
     "task",
@@ -67,14 +63,7 @@ def as_markdown(differences: Sequence[Difference], a: str, b: str) -> str:
 
 def as_table(differences: Sequence[Difference], a: str, b: str) -> str:
     """A terminal table as plain text."""
-    table = Table(caption=escape(_note(differences)), caption_justify="left")
-    for column in _header(a, b):
-        table.add_column(escape(column), no_wrap=True)
-    for one in differences:
-        table.add_row(*map(escape, _cells(one, a, b)))
-    text = io.StringIO()
-    Console(file=text, width=200, force_terminal=False).print(table)
-    return text.getvalue()
+    return terminal_table(_header(a, b), [_cells(one, a, b) for one in differences], _note(differences))
 
 
 def as_html(differences: Sequence[Difference], a: str, b: str) -> str:

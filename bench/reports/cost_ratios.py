@@ -1,17 +1,13 @@
 """Costs of two methods measured in turn, as a terminal table, Markdown or HTML."""
 
-import io
 from collections.abc import Sequence
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from bench.costs.in_turn import Ratio
 from bench.reports.company import SIGN, TIME_UNITS
 from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table
 from bench.reports.tables import number
+from bench.reports.terminal_tables import terminal_table
 from bench.runs.cost_comparison import CostComparison
 
 NOTE = (
@@ -73,14 +69,7 @@ def as_markdown(found: Sequence[CostComparison], a: str, b: str) -> str:
 
 def as_table(found: Sequence[CostComparison], a: str, b: str) -> str:
     """The ratios as a terminal table in plain text; see ``as_markdown``."""
-    table = Table(caption=escape(_note(found, a, b)), caption_justify="left")
-    for column in _header(found):
-        table.add_column(escape(column), no_wrap=True)
-    for one in found:
-        table.add_row(*map(escape, _cells(one, a, b)))
-    text = io.StringIO()
-    Console(file=text, width=200, force_terminal=False).print(table)
-    return text.getvalue()
+    return terminal_table(_header(found), [_cells(one, a, b) for one in found], _note(found, a, b))
 
 
 def as_html(found: Sequence[CostComparison], a: str, b: str) -> str:

@@ -11,11 +11,9 @@ from bench.contracts.site import name_at_site
 from bench.reports.standings import Entry, standings
 from bench.results.grouping import (
     budget_text,
-    chosen_versions,
     config_text,
     devices,
-    pooled,
-    run_key,
+    pooled_with_others,
     shots_rank,
     task_text,
 )
@@ -249,10 +247,9 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
     Returns:
         The rows.
     """
-    records = list(records)
-    groups = pooled(records)
-    others = {run_key(chosen[0]): len(more) for chosen, more in chosen_versions(records)}
-    made = [_row(group, others[run_key(group[0])]) for group in groups]
+    found = pooled_with_others(records)
+    groups = [group for group, _ in found]
+    made = [_row(group, others) for group, others in found]
     return sorted(
         mark_pareto(_with_tiers(made, groups, find)),
         key=lambda row: (

@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table
 from bench.reports.overview import overview, overview_text
 from bench.reports.rows import Row
+from bench.reports.terminal_tables import plain_text
 from bench.spec.axes import AXES
 from bench.toolkit.versions import PROTOCOL
 
@@ -168,9 +168,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 def as_table(rows: Sequence[Row]) -> str:
     """The terminal table as plain text, for a file or a pipe."""
-    console = Console(file=io.StringIO(), width=200, force_terminal=False)
-    console.print(table(rows))
-    return str(console.file.getvalue())  # type: ignore[attr-defined]
+    return plain_text(table(rows))
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

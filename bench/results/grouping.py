@@ -177,7 +177,9 @@ def chosen_versions(records: Iterable[Record]) -> list[tuple[list[Record], list[
         by_run.setdefault(run_key(record), []).append(record)
     found = []
     for together in by_run.values():
-        latest = max(_grouped(together, _version), key=lambda group: _age(group, now))
+        versions = _grouped(together, _version)
+        # The installed version is looked up only where there is a choice: that reads versions of all libraries.
+        latest = versions[0] if len(versions) == 1 else max(versions, key=lambda group: _age(group, now))
         chosen = max(_grouped(latest, lambda record: record.spec.episodes), key=_evidence)
         ids = {record.id for record in chosen}
         found.append((chosen, [record for record in together if record.id not in ids]))
@@ -225,5 +227,21 @@ def pooled(records: Iterable[Record]) -> list[list[Record]]:
     Returns:
         A list of records, by seed, for each row.
     """
-    ordered = sorted(current(records), key=lambda record: (_row_key(record), record.spec.seed))
-    return [list(group) for _, group in groupby(ordered, key=_row_key)]
+    return [group for group, _ in pooled_with_others(records)]
+
+
+def pooled_with_others(records: Iterable[Record]) -> list[tuple[list[Record], int]]:
+    """Records by row of a leaderboard, each with the number of records of its run that are not shown.
+
+    Args:
+        records: Records of any runs.
+
+    Returns:
+        A list of records, by seed, and a number for each row.
+    """
+    versions = chosen_versions(records)
+    others = {run_key(chosen[0]): len(more) for chosen, more in versions}
+    shown = [record for chosen, _ in versions for record in chosen]
+    ordered = sorted(shown, key=lambda record: (_row_key(record), record.spec.seed))
+    rows = [list(group) for _, group in groupby(ordered, key=_row_key)]
+    return [(row, others[run_key(row[0])]) for row in rows]

@@ -76,15 +76,16 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
         Hashes by kind of plugin; versions under ``KIND version``.
     """
     metric = registry.metric_of(registry.make_task(task, "plain"))
-    plugins: dict[str, tuple[Plugin, Any]] = {
-        "task": (registry.get("tasks", task), registry.task_class(task)),
-        "backbone": (registry.get("backbones", backbone.partition(":")[0]), registry.backbone_class(backbone)),
-        "method": (registry.get("methods", registry.method_name(method)[0]), registry.method_class(method)),
-        "metric": (registry.get("metrics", metric.name), metric),
+    plugins = _plugins(task, backbone, method) | {"metric": registry.get("metrics", metric.name)}
+    classes: dict[str, Any] = {
+        "task": registry.task_class(task),
+        "backbone": registry.backbone_class(backbone),
+        "method": registry.method_class(method),
+        "metric": metric,
     }
     found = {}
-    for kind, (plugin, made) in plugins.items():
-        found[kind] = code_hash(plugin.module)
+    for kind, made in classes.items():
+        found[kind] = code_hash(plugins[kind].module)
         if version := getattr(made, "version", ""):
             found[f"{kind} version"] = version
     return found
@@ -104,14 +105,19 @@ def is_installed(spec: RunSpec, identity: dict[str, Any]) -> bool:
     if not isinstance(code, dict) or libraries != library_versions():
         return False
     try:
-        plugins = {
-            "task": registry.get("tasks", spec.task),
-            "backbone": registry.get("backbones", spec.backbone.partition(":")[0]),
-            "method": registry.get("methods", registry.method_name(spec.method)[0]),
-        }
+        plugins = _plugins(spec.task, spec.backbone, spec.method)
         return all(code.get(kind) == code_hash(plugin.module) for kind, plugin in plugins.items())
     except (UsageError, ModuleNotFoundError):
         return False
+
+
+def _plugins(task: str, backbone: str, method: str) -> dict[str, Plugin]:
+    """The plugins that a run names, by kind, not imported."""
+    return {
+        "task": registry.get("tasks", task),
+        "backbone": registry.get("backbones", backbone.partition(":")[0]),
+        "method": registry.get("methods", registry.method_name(method)[0]),
+    }
 
 
 def protocol_of(identity: dict[str, Any]) -> int:

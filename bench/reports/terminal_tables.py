@@ -1,0 +1,44 @@
+"""Terminal tables in plain text, for a file or a pipe."""
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+WIDTH = 200
+"""Characters of a line."""
+
+
+def plain_text(table: Table) -> str:
+    """A rich table without colours.
+
+    Args:
+        table: The table.
+
+    Returns:
+        Its text, with a line break at its end.
+    """
+    text = io.StringIO()
+    Console(file=text, width=WIDTH, force_terminal=False).print(table)
+    return text.getvalue()
+
+
+def terminal_table(header: Sequence[str], cells: Sequence[Sequence[str]], caption: str) -> str:
+    """A table of texts with a caption below it; markup in them is printed as it is.
+
+    Args:
+        header: Names of the columns.
+        cells: Texts by row and column.
+        caption: Text below the table.
+
+    Returns:
+        The table as plain text.
+    """
+    table = Table(caption=escape(caption), caption_justify="left")
+    for column in header:
+        table.add_column(escape(column), no_wrap=True)
+    for row in cells:
+        table.add_row(*map(escape, row))
+    return plain_text(table)
