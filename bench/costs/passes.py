@@ -4,20 +4,20 @@ The process has no query labels: the payloads that it gets hold none.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
 
-from bench.contracts import Backbone, GradientMethod, InputMode, MethodConfig
+from bench.contracts import Backbone, GradientMethod, MethodConfig
 from bench.costs.budget_fit import fit_parameters, limits_of
 from bench.costs.repeats import Patience, is_known
 from bench.costs.warm import small, touch_weights
 from bench.data.batches import EpisodeGroup
 from bench.data.payload import EpisodePayload
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
-from bench.engine.frozen import frozen
+from bench.engine.frozen import kept_frozen, to_precision_of
 from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched
 from bench.spec.budget import Budget, OverBudgetError, Violation
@@ -107,7 +107,7 @@ def counted_pass(backbone: Backbone, request: PassRequest) -> CountedPass:
     Raises:
         BackboneChangedError: If the method changed the backbone.
     """
-    with _frozen(backbone, request):
+    with kept_frozen(backbone, request.run, request.devices):
         return _counted(backbone, request)
 
 
@@ -144,9 +144,9 @@ def timed_passes(backbone: Backbone, request: PassRequest) -> TimedPasses:
     """
     # The counted pass and the answers are checked; reading all weights twice takes longer than many a pass.
     if request.alone and not request.answers:
-        _convert(backbone, request)
+        to_precision_of(request.run, backbone, request.devices)
         return _timed(backbone, request)
-    with _frozen(backbone, request):
+    with kept_frozen(backbone, request.run, request.devices):
         return _timed(backbone, request)
 
 
@@ -189,20 +189,6 @@ def _warm_up(backbone: Backbone, request: PassRequest) -> float:
         made = adapt_and_answer(_group(backbone, request, small(request.warm_up)), request.devices, options)
         return made.closing_seconds
     return 0.0
-
-
-@contextmanager
-def _frozen(backbone: Backbone, request: PassRequest) -> Iterator[None]:
-    """Context in which the method must leave the backbone as it is, in the precision of the run."""
-    _convert(backbone, request)
-    with frozen(backbone, request.run.method_at_site):
-        yield
-
-
-def _convert(backbone: Backbone, request: PassRequest) -> None:
-    """Bring the backbone to the precision of a run that runs it."""
-    if request.run.input_mode is InputMode.INPUTS:
-        request.devices.convert(backbone)
 
 
 def _group(backbone: Backbone, request: PassRequest, payload: EpisodePayload) -> EpisodeGroup:

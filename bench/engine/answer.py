@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from bench.contracts import Backbone, InputMode, Limits
+from bench.contracts import Backbone, Limits
 from bench.data.batches import episode_groups
 from bench.data.payload import EpisodePayload
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
-from bench.engine.frozen import frozen
+from bench.engine.frozen import kept_frozen
 from bench.engine.trainer import DeviceOptions
 from bench.spec.resolve import ResolvedRun
 
@@ -46,7 +46,5 @@ def answer_episodes(backbone: Backbone, request: AnswerRequest) -> list[GroupRes
     """
     source = request.payload.source(backbone)
     groups = episode_groups(source, request.run, request.payload.episodes, request.limits)
-    if request.run.input_mode is InputMode.INPUTS:
-        request.devices.convert(backbone)
-    with frozen(backbone, request.run.method_at_site):
+    with kept_frozen(backbone, request.run, request.devices):
         return [adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps)) for group in groups]

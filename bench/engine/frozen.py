@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import Tensor, nn
 
-from bench.contracts import BenchError
+from bench.contracts import BenchError, InputMode
+from bench.engine.trainer import HALF, DeviceOptions
+from bench.spec.resolve import ResolvedRun
 
 SHOWN = 3
 """Number of changed tensors that a message names."""
@@ -41,6 +44,35 @@ def frozen(backbone: Any, method: str) -> Iterator[None]:
             f"{method} must leave the frozen backbone as it was, and changed {', '.join(changed[:SHOWN])}{more}; "
             "train a copy, or restore what you change before predict returns"
         )
+
+
+@contextmanager
+def kept_frozen(backbone: Any, run: ResolvedRun, devices: DeviceOptions) -> Iterator[None]:
+    """Require that a run's method leaves its backbone as it is, in the precision of the run.
+
+    Args:
+        backbone: The backbone.
+        run: The run.
+        devices: Device and precision.
+
+    Raises:
+        BackboneChangedError: As for ``frozen``.
+    """
+    to_precision_of(run, backbone, devices)
+    with frozen(backbone, run.method_at_site):
+        yield
+
+
+def to_precision_of(run: ResolvedRun, backbone: Any, devices: DeviceOptions) -> None:
+    """Bring a backbone to the precision of a run that runs it, as the first fit would do.
+
+    Args:
+        run: The run; methods on features leave the backbone as it is.
+        backbone: The backbone.
+        devices: Device and precision.
+    """
+    if run.input_mode is InputMode.INPUTS and devices.precision in HALF and isinstance(backbone, nn.Module):
+        HalfPrecision(HALF[devices.precision]).convert_module(backbone)
 
 
 def _state(backbone: Any) -> dict[str, Any]:

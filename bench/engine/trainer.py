@@ -80,11 +80,6 @@ class DeviceOptions:
             **options,
         )
 
-    def convert(self, backbone: Any) -> None:
-        """Bring a backbone to half precision where runs have it, as the first fit would do."""
-        if self.precision in HALF and isinstance(backbone, nn.Module):
-            backbone.to(torch.bfloat16 if self.precision == "bf16-true" else torch.float16)
-
     def with_precision(self, precision: str) -> Self:
         """A copy of these options at another precision."""
         return replace(self, precision=precision)

@@ -5,31 +5,14 @@ import json
 import pytest
 import torch
 
-from bench.contracts import ForwardMethod
 from bench.testing.doubles import CosineBackbone
 from bench.testing.method_contract import Answers, MethodContract
 from bench.testing.problems import problem
 from tests.contract_passed import PASSED, UPDATE, keys
+from tests.outside.bench_outside.nearest_prototype import NearestPrototype
 
 
-class Careful(ForwardMethod):
-    """Cosines with the mean key of each class."""
-
-    source = "a test"
-
-    def __init__(self, config, backbone, shape):
-        super().__init__(config, backbone, shape)
-        self.register_buffer("sums", torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
-
-    def observe(self, support):
-        keys = support.keys * support.mask.unsqueeze(-1)
-        self.sums.scatter_add_(1, support.labels.unsqueeze(-1).expand_as(keys), keys)
-
-    def predict(self, query):
-        return 10 * query.keys @ torch.nn.functional.normalize(self.sums, dim=-1).mT
-
-
-class Recency(Careful):
+class Recency(NearestPrototype):
     """Prefers the class that it answered last: an advantage wherever queries are sorted by class."""
 
     def predict(self, query):
@@ -39,7 +22,7 @@ class Recency(Careful):
         return scores
 
 
-class Online(Careful):
+class Online(NearestPrototype):
     """Learns from the queries that it has answered."""
 
     def predict(self, query):
@@ -48,7 +31,7 @@ class Online(Careful):
         return scores
 
 
-class Balanced(Careful):
+class Balanced(NearestPrototype):
     """Answers each class equally often."""
 
     def predict(self, query):
@@ -74,7 +57,7 @@ ORDER, EARLIER, OTHERS = (
 )
 def test_it_is_caught(method, caught_by):
     given = problem(n_shot=3, key_dim=16, sizes=[12, 9, 12])
-    caught_by(MethodContract(), Answers(Careful, {}, CosineBackbone()), given)
+    caught_by(MethodContract(), Answers(NearestPrototype, {}, CosineBackbone()), given)
     with pytest.raises(AssertionError):
         caught_by(MethodContract(), Answers(method, {}, CosineBackbone()), given)
 
