@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench import registry
-from bench.contracts.kinds import PromptStyle
+from bench.contracts.kinds import Precision, PromptStyle
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
-from bench.spec.suite import RunSpec, Shots, renamed_keys, task_slug
+from bench.spec.suite import MOST, RunSpec, Shots, renamed_keys, task_slug
+from bench.spec.texts import LARGEST_SEED
 from sweeps.space import Range
 from sweeps.validation import Validation
 
@@ -58,19 +59,19 @@ class SweepSpec(BaseModel):
     method: str
     backbone: str | None = None
     shots: Shots = 5
-    ways: int | None = Field(default=None, ge=2)
-    episodes: int | None = Field(default=None, ge=1)
-    seed: int = 0
-    precision: str = "32-true"
+    ways: int | None = Field(default=None, ge=2, le=MOST)
+    episodes: int | None = Field(default=None, ge=1, le=MOST)
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    precision: Precision = "32-true"
     set: dict[str, Any] = {}
     space: dict[str, Range] = {}
-    trials: int = Field(default=50, ge=1)
-    seconds: float | None = Field(default=None, gt=0)
+    trials: int = Field(default=50, ge=1, le=MOST)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     sampler: Sampler = "tpe"
     pruner: Pruner = "hyperband"
     objectives: tuple[Objective, ...] = Field(default=("score",), min_length=1)
     validation: Validation = "auto"
-    folds: int = Field(default=5, ge=2)
+    folds: int = Field(default=5, ge=2, le=1000)
 
     def name(self, identity: dict[str, Any]) -> str:
         """Name of the study: another definition, other data, weights or code are another study.
@@ -108,7 +109,7 @@ class SweepSpec(BaseModel):
             ways=spec.ways,
             episodes=min(ENOUGH_EPISODES, spec.episodes),
             seed=spec.seed,
-            precision=spec.precision,
+            precision=cast(Precision, spec.precision),
             set=spec.config,
             **changes,
         )

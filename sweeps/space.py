@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import optuna
 from annotated_types import Ge, Gt, Le, Lt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from bench.contracts import MethodConfig, Tune, UsageError
@@ -33,8 +33,8 @@ class Range(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    low: float | None = None
-    high: float | None = None
+    low: float | None = Field(default=None, allow_inf_nan=False)
+    high: float | None = Field(default=None, allow_inf_nan=False)
     log: bool | None = None
     choices: tuple[Choice, ...] | None = None
 

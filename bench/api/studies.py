@@ -13,7 +13,7 @@ from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
 from bench.spec.names import check_fields, check_plugins
 from bench.spec.options import SweepOptions
-from bench.spec.suite import read_yaml
+from bench.spec.yaml_text import read_yaml
 from bench.toolkit.extras import import_extra
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _spec(arguments: Mapping[str, Any]) -> "SweepSpec":
             raise UsageError(
                 f"the study {arguments['study']} already has {', '.join(twice)}; leave them out, or the study"
             )
-        fields = read_yaml(Path(arguments["study"]), "study") | fields
+        fields = read_yaml(Path(arguments["study"]), "study").fields | fields
     elif arguments["task"] is None or arguments["method"] is None:
         raise UsageError("a sweep needs a study's YAML file, or a task and a method")
     if unknown := sorted(texts.budget.keys() - {"tuning_trials"}):

@@ -1,9 +1,12 @@
 """Configs of methods: hyper-parameters with their bounds and search ranges."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+LARGEST = 1e12
+"""Largest number of a config, of either sign."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class MethodConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _require_usual_size(cls, value: Any) -> Any:
+        # In float32 the square of a larger number is infinite.
+        if isinstance(value, int | float) and abs(value) > LARGEST:
+            raise ValueError(f"needs a number of {LARGEST:g} at most")
+        return value
 
 
 class AssociativeConfig(MethodConfig):

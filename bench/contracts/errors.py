@@ -9,6 +9,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 LIBRARIES = frozenset(
     {
@@ -122,6 +123,23 @@ def did_you_mean(kind: str, name: str, known: Iterable[str], where: str = "") ->
     """
     place = f" {where}" if where else ""
     return UsageError(f"no {kind} {name!r}{place}; {suggestion(name, known)}")
+
+
+def shown(value: Any, characters: int = 120) -> str:
+    """A value in a message: as Python writes it, so that no character of it is invisible, and cut where it is long.
+
+    Args:
+        value: Any value.
+        characters: Most characters.
+
+    Returns:
+        One line.
+    """
+    try:
+        text = repr(value[: characters + 1] if isinstance(value, str) else value)
+    except Exception:  # of a number with thousands of digits, or of a plugin's own value
+        return f"a {type(value).__name__}"
+    return text if len(text) <= characters + 2 else f"{text[:characters]}..."
 
 
 def one_line(error: BaseException) -> str:

@@ -40,5 +40,8 @@ class InputMode(StrEnum):
     INPUTS = "inputs"
 
 
+Precision = Literal["32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"]
+"""Precision of a backbone, by Lightning's names."""
+
 PromptStyle = Literal["plain", "chat"]
 """Style of the prompts of a task: the task's own, or turns of a chat."""

@@ -1,22 +1,27 @@
 """Validation of user input: one-line errors with the field, the value and the closest known name."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.contracts.errors import UsageError, suggestion
+from bench.contracts.errors import UsageError, shown, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
+Place = tuple[str | int, ...]
+
+
+def validated(model: type[Model], values: dict[str, Any], what: str, lines: Mapping[Place, int] | None = None) -> Model:
     """Validate the fields of a user's input.
 
     Args:
         model: Class of the result.
         values: Fields by name.
         what: Name of the thing with these fields, for messages.
+        lines: Line of each field in the user's file, by its place, if there is a file.
 
     Returns:
         ``model(**values)``.
@@ -27,20 +32,24 @@ def validated(model: type[Model], values: dict[str, Any], what: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = _most_telling(error.errors())
-        path = _path(values, first["loc"])
+        errors = error.errors()
+        first = _most_telling(errors)
+        place = _place(values, first["loc"])
+        path = shown(".".join(map(str, place)), 80)[1:-1]
+        line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), 0) if lines else 0
+        what = f"{what} line {line}" if line else what
         if first["type"] == "extra_forbidden":
             field = str(first["loc"][-1])
             known = _fields_at(model, first["loc"][:-1])
-            raise UsageError(f"{what} has no field {path!r}; {suggestion(field, known)}") from None
+            raise UsageError(f"{what} has no field '{path}'; {suggestion(field, known)}") from None
         if first["type"] == "missing":
             missing = ".".join(str(part) for part in first["loc"])
             raise UsageError(f"{what} needs the field {missing!r}, which is missing") from None
         # Where a field takes one of several types, each of them has its own reason to refuse.
         reasons = dict.fromkeys(
-            one["msg"].removeprefix("Value error, ") for one in error.errors() if _path(values, one["loc"]) == path
+            one["msg"].removeprefix("Value error, ") for one in errors if _place(values, one["loc"]) == place
         )
-        raise UsageError(f"{what}: {path}: {' or '.join(reasons)}, got {first['input']!r}") from None
+        raise UsageError(f"{what}: {path}: {' or '.join(reasons)}, got {shown(first['input'])}") from None
 
 
 def _most_telling(errors: list[ErrorDetails]) -> ErrorDetails:
@@ -52,16 +61,16 @@ def _most_telling(errors: list[ErrorDetails]) -> ErrorDetails:
     return next(unknown, first)
 
 
-def _path(values: Any, location: tuple[int | str, ...]) -> str:
-    """Dotted path of a field in the user's input, without the types that pydantic adds to its locations."""
-    parts = []
+def _place(values: Any, location: Place) -> Place:
+    """Place of a field in the user's input, without the types that pydantic adds to its locations."""
+    parts: list[str | int] = []
     for part in location:
         try:
             values = values[part]
         except (KeyError, IndexError, TypeError):
             continue
-        parts.append(str(part))
-    return ".".join(parts)
+        parts.append(part)
+    return tuple(parts)
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

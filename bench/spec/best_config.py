@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from bench.contracts.errors import StoreError, UsageError
 from bench.contracts.validation import validated
-from bench.spec.suite import read_yaml
 from bench.spec.tuning import Tuning
+from bench.spec.yaml_text import read_yaml, yaml_text
 from bench.toolkit.files import write_atomic
+
+FIRST_LINE = "# A config found by 'bench sweep'. The last line shows that the file is complete.\n"
+LAST_LINE = "# End of the config.\n"
 
 
 class Best(BaseModel):
@@ -38,7 +40,7 @@ class Best(BaseModel):
         Raises:
             StoreError: If the file cannot be written.
         """
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        text = FIRST_LINE + yaml_text(self.model_dump(mode="json")) + LAST_LINE
         try:
             write_atomic(path, text)
         except OSError as error:
@@ -59,7 +61,11 @@ def read_configs(paths: Sequence[Path]) -> dict[str, Best]:
     """
     found: dict[str, Best] = {}
     for path in paths:
-        best = validated(Best, read_yaml(path, "config"), f"config {path}")
+        content = read_yaml(path, "config")
+        # A file that lost its end may still be YAML, with a shorter name of the study.
+        if content.text.startswith(FIRST_LINE) and not content.text.endswith(LAST_LINE):
+            raise UsageError(f"config {path} is incomplete, its last lines are missing; sweep again, or restore it")
+        best = validated(Best, content.fields, f"config {path}", content.lines)
         if best.method in found:
             raise UsageError(f"--config gives two configs of {best.method}; leave one out")
         found[best.method] = best

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from bench.contracts.errors import BenchError, UsageError, suggestion
+from bench.contracts.errors import BenchError, UsageError, shown, suggestion
 from bench.contracts.site import name_at_site
 from bench.spec.axes import LIMITED, Axis
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.tuning import Tuning
+
+MOST = 10**24
+"""Largest limit on any axis; it stands for none long before."""
 
 
 class _Limits(BaseModel):
@@ -45,7 +48,7 @@ class _Limits(BaseModel):
 def _limit_field(axis: Axis) -> tuple[Any, Any]:
     """Type and default of an axis's limit, as a field of a model."""
     text = axis.description[0].upper() + axis.description[1:]
-    return axis.limit | None, Field(default=None, gt=0, description=f"{text}.")  # type: ignore[operator]
+    return axis.limit | None, Field(default=None, gt=0, le=MOST, description=f"{text}.")  # type: ignore[operator]
 
 
 if TYPE_CHECKING:
@@ -91,7 +94,7 @@ def budget_of(limits: Mapping[str, Any], what: str) -> Budget:
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
-            f"{what}: {first['loc'][0]} needs a number above 0, whole where it counts, got {first['input']!r}; "
+            f"{what}: {first['loc'][0]} needs a number above 0, whole where it counts, got {shown(first['input'])}; "
             "leave it out for no limit"
         ) from None
     if budget.state_mb and budget.peak_memory_mb and budget.state_mb > budget.peak_memory_mb:

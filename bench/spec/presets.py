@@ -7,13 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.kinds import Kind
 from bench.contracts.site import Site
 from bench.registry import method_name
+from bench.spec.yaml_text import read_yaml
 
 MOST_SHOTS = 100
 """Number of shots above which a published value is constant."""
@@ -124,7 +124,7 @@ def preset(name: str) -> Preset:
     known = {path.stem: path for path in folder.glob("*.yaml")}
     if name not in known:
         raise did_you_mean("preset", name, known)
-    return Preset.model_validate(yaml.safe_load(known[name].read_text(encoding="utf-8")))
+    return Preset.model_validate(read_yaml(known[name], "preset").fields)
 
 
 def nothing_said(name: str, task: str, backbone: str, methods: Sequence[str]) -> UsageError:

@@ -1,24 +1,30 @@
 """Runs and suites: one run by names, and grids of runs in a YAML file."""
 
+import math
 import re
+from collections.abc import Sized
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bench.contracts.errors import UsageError, did_you_mean
-from bench.contracts.kinds import PromptStyle
+from bench.contracts.kinds import Precision, PromptStyle
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
 from bench.spec.budget import Budget, Match
 from bench.spec.texts import read_limit_grid, read_limits, read_names, read_seeds, read_settings, read_shots
 from bench.spec.tuning import Tuning
+from bench.spec.yaml_text import read_yaml
 
 Shots = int | Literal["full"]
 Names = Annotated[list[str], BeforeValidator(read_names)]
 ShotsList = Annotated[list[Annotated[int, Field(ge=1)] | Literal["full"]], BeforeValidator(read_shots)]
+MOST = 10**6
+"""Largest number of episodes, queries, ways or trials."""
+MOST_RUNS = 100_000
+"""Largest number of runs of a block."""
 OLD_KEYS = {"n_shot": "shots", "n_episodes": "episodes", "n_query": "queries", "n_way": "ways"}
 """Keys of suites, studies and records of the first edition, with their present names."""
 
@@ -144,17 +150,28 @@ class Grid(BaseModel):
     methods: Names = Field(min_length=1)
     shots: ShotsList = Field(default=[1, 5], min_length=1)
     seeds: Annotated[list[int], BeforeValidator(read_seeds)] = Field(default=[0], min_length=1)
-    episodes: int | None = Field(default=None, ge=1)
-    queries: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
-    ways: int | None = Field(default=None, ge=2)
-    precision: str = "32-true"
+    episodes: int | None = Field(default=None, ge=1, le=MOST)
+    queries: Annotated[int, Field(ge=1, le=MOST)] | Literal["all"] | None = None
+    ways: int | None = Field(default=None, ge=2, le=MOST)
+    precision: Precision = "32-true"
     set: Annotated[dict[str, dict[str, Any]], BeforeValidator(read_settings)] = {}
     preset: str | None = None
     tuning: dict[str, Tuning] = {}
-    tune_all: int | None = Field(default=None, ge=1)
+    tune_all: int | None = Field(default=None, ge=1, le=MOST)
     budget: Annotated[dict[str, float], BeforeValidator(read_limits)] = {}
     budget_grid: Annotated[dict[str, list[float]], BeforeValidator(read_limit_grid)] = {}
     match: str | None = None
+
+    @model_validator(mode="after")
+    def _require_few_runs(self) -> "Grid":
+        lists: list[Sized] = [self.methods, self.shots, self.seeds, *self.budget_grid.values()]
+        runs = math.prod(map(len, lists))
+        if runs > MOST_RUNS:
+            raise UsageError(
+                f"methods, shots, seeds and budget_grid together describe {runs:,} runs of a task, {MOST_RUNS:,} are "
+                "allowed; name fewer of them"
+            )
+        return self
 
 
 class Block(Grid):
@@ -186,7 +203,7 @@ class Suite(BaseModel):
 
     name: str
     description: str = ""
-    tune_all: int | None = Field(default=None, ge=1)
+    tune_all: int | None = Field(default=None, ge=1, le=MOST)
     blocks: list[Block] = Field(min_length=1)
 
 
@@ -194,31 +211,6 @@ def suite_paths() -> dict[str, Path]:
     """The suites that ship with the project, by name."""
     folder = Path(str(files("bench.spec"))) / "suites"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_yaml(path: Path, what: str, needed: str = "a mapping of fields") -> dict[str, Any]:
-    """Read a mapping from a YAML file.
-
-    Args:
-        path: The file.
-        what: Name of its content, for messages.
-        needed: The requirement, for messages.
-
-    Returns:
-        The mapping.
-
-    Raises:
-        UsageError: If the file is unreadable or holds no mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"no {what} can be read from {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{what} {path} needs {needed}, got {type(content).__name__}")
-    return content
 
 
 def load_suite(name: str) -> Suite:
@@ -238,5 +230,5 @@ def load_suite(name: str) -> Suite:
         if path.suffix in {".yaml", ".yml"}:
             raise UsageError(f"no such suite file: {path}")
         raise did_you_mean("suite", name, suite_paths())
-    content = read_yaml(path, "suite", "a mapping with 'name' and 'blocks'")
-    return validated(Suite, content, f"suite {path.name}")
+    found = read_yaml(path, "suite", "a mapping with 'name' and 'blocks'")
+    return validated(Suite, found.fields, f"suite {path.name}", found.lines)

@@ -6,17 +6,32 @@ value. Values that a parser returns unchanged are checked by the type of the fie
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from numbers import Integral
 from typing import Any
 
-import yaml
+from bench.contracts.errors import shown
+from bench.spec.yaml_text import yaml_value
+
+LARGEST_SEED = 2**32 - 1
+"""The largest seed that all generators of random numbers take."""
+MOST_SHOTS = 10**6
+MOST_ITEMS = 10_000
+"""Largest number of items of a list."""
 
 
 def _parts(value: Any) -> list[Any]:
     """The items of a value or a list of values; texts are split at commas."""
     values = value if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else [value]
-    parts = [part for each in values for part in (each.split(",") if isinstance(each, str) else [each])]
+    several = (part for each in values for part in (each.split(",") if isinstance(each, str) else [each]))
+    parts = list(islice(several, MOST_ITEMS + 1))
+    _require_few(len(parts))
     return [part.strip() if isinstance(part, str) else part for part in parts]
+
+
+def _require_few(number: int) -> None:
+    if number > MOST_ITEMS:
+        raise ValueError(f"needs {MOST_ITEMS:,} items at most")
 
 
 def read_names(value: Any) -> list[Any]:
@@ -49,8 +64,8 @@ def read_shots(value: Any) -> list[int | str]:
             shots.append(part)
             continue
         number = _whole(part)
-        if number is None or number < 1:
-            raise ValueError("needs positive numbers or 'full', such as 1,5,full")
+        if number is None or not 1 <= number <= MOST_SHOTS:
+            raise ValueError(f"needs positive numbers or 'full', such as 1,5,full, up to {MOST_SHOTS:,}")
         shots.append(number)
     return shots
 
@@ -73,7 +88,10 @@ def read_seeds(value: Any) -> list[int]:
         low, high = (_whole(part), None) if not dash else (_whole(first), _whole(last))
         if low is None or low < 0 or (dash and (high is None or high < low)):
             raise ValueError("needs numbers or ranges, such as 0-4 or 0,2,7")
-        seeds.extend(range(low, (low if high is None else high) + 1))
+        end = low if high is None else high
+        if end > LARGEST_SEED or len(seeds) + end - low >= MOST_ITEMS:
+            raise ValueError(f"needs {MOST_ITEMS:,} seeds at most, each up to {LARGEST_SEED}")
+        seeds.extend(range(low, end + 1))
     return seeds
 
 
@@ -81,7 +99,8 @@ def _whole(part: Any) -> int | None:
     """A whole number, or None."""
     if isinstance(part, Integral) and not isinstance(part, bool):
         return int(part)
-    return int(part) if isinstance(part, str) and part.isdecimal() else None
+    # More digits than a seed or a number of shots may have are another number than any that is allowed.
+    return int(part[:20]) if isinstance(part, str) and part.isdecimal() else None
 
 
 def _pairs(value: Any, form: str, name_pattern: str = r"\w+") -> list[tuple[str, str]]:
@@ -99,11 +118,22 @@ def _pairs(value: Any, form: str, name_pattern: str = r"\w+") -> list[tuple[str,
     return pairs
 
 
-def _yaml(text: str) -> Any:
+def _value(name: str, text: str) -> Any:
+    """The value of one field, read as YAML."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ValueError(f"needs a value in YAML, got {text!r}") from None
+        return yaml_value(text)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def _once(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs, whose names are all different."""
+    given: dict[str, str] = {}
+    for name, text in pairs:
+        if name in given:
+            raise ValueError(f"gives {name} twice, {given[name][:40]} and {text[:40]}; give it once")
+        given[name] = text
+    return pairs
 
 
 def read_fields(value: Any) -> Any:
@@ -120,7 +150,8 @@ def read_fields(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return value
-    return {name: _yaml(text) for name, text in _pairs(value, "FIELD=VALUE, such as alpha=0.8")}
+    pairs = _once(_pairs(value, "FIELD=VALUE, such as alpha=0.8"))
+    return {name: _value(name, text) for name, text in pairs}
 
 
 def read_settings(value: Any) -> Any:
@@ -139,11 +170,11 @@ def read_settings(value: Any) -> Any:
         return value
     form = "METHOD.FIELD=VALUE, such as faast.prior_strength=400"
     settings: dict[str, dict[str, Any]] = {}
-    for target, text in _pairs(value, form, r"[\w@]+\.\w+"):
+    for target, text in _once(_pairs(value, form, r"[\w@]+\.\w+")):
         method, _, field = target.partition(".")
         if not (method and field):
             raise ValueError(f"needs {form}")
-        settings.setdefault(method, {})[field] = _yaml(text)
+        settings.setdefault(method, {})[field] = _value(target, text)
     return settings
 
 
@@ -164,12 +195,7 @@ def read_limits(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return value
-    limits: dict[str, float] = {}
-    for axis, text in _pairs(value, LIMIT_FORM):
-        if axis in limits:
-            raise ValueError(f"gives {axis} twice, {limits[axis]:g} and {text}; give it once")
-        limits[axis] = _number(axis, text)
-    return limits
+    return {axis: _number(axis, text) for axis, text in _once(_pairs(value, LIMIT_FORM))}
 
 
 def read_limit_grid(value: Any) -> Any:
@@ -186,19 +212,17 @@ def read_limit_grid(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return value
-    pairs = _pairs(value, "AXIS=LIMIT,LIMIT, such as adapt_seconds=0.1,1,10")
+    pairs = _once(_pairs(value, "AXIS=LIMIT,LIMIT, such as adapt_seconds=0.1,1,10"))
+    for _, text in pairs:
+        _require_few(text.count(",") + 1)
     return {axis: [_number(axis, part) for part in text.split(",")] for axis, text in pairs}
 
 
 def _number(axis: str, text: str) -> float:
-    # YAML's numbers, so that whole ones stay whole, and Python's where YAML wants a point (1e9).
-    value = _yaml(text)
+    value = _value(axis, text)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"needs a number for {axis}, got {text!r}") from None
+    raise ValueError(f"needs a number for {axis}, got {shown(text, 60)}")
 
 
 def read_ranges(value: Any) -> Any:
@@ -217,12 +241,13 @@ def read_ranges(value: Any) -> Any:
         return value
     form = "FIELD=LOW:HIGH, FIELD=LOW:HIGH:log or FIELD=A,B,C"
     ranges: dict[str, dict[str, Any]] = {}
-    for name, text in _pairs(value, form):
-        parts = [_yaml(part) for part in text.split(":")]
+    for name, text in _once(_pairs(value, form)):
+        parts = [_value(name, part) for part in text.split(":", 3)]
         if len(parts) > 3 or (len(parts) == 3 and parts[2] != "log"):
             raise ValueError(f"needs {form}")
         if len(parts) == 1:
-            ranges[name] = {"choices": [_yaml(choice) for choice in text.split(",")]}
+            _require_few(text.count(",") + 1)
+            ranges[name] = {"choices": [_value(name, choice) for choice in text.split(",")]}
         else:
             ranges[name] = {"low": parts[0], "high": parts[1], "log": len(parts) == 3}
     return ranges
