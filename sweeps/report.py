@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.contracts import StoreError
 from bench.runs.trackers import LightningTracker
 from bench.spec.suite import task_slug
-from bench.toolkit.files import write_atomic
+from bench.toolkit.durable import write_atomic
 from sweeps.study import REASON, Sweep
 
 LEAST = 4

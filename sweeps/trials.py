@@ -3,6 +3,7 @@
 A config with closed-form leave-one-out scores is not adapted at all.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +24,11 @@ from bench.contracts import (
     MethodConfig,
     UsageError,
 )
+from bench.contracts.errors import BenchWarning
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.class_embeddings import class_embeddings
 from bench.data.episodes import Episodes, episode_spec
-from bench.data.features import pool_cache
+from bench.data.feature_cache import pool_cache
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
@@ -102,13 +104,17 @@ class TuningData:
         if missing_embeddings and run.input_mode is InputMode.FEATURES:
             raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {missing_embeddings}")
         cache = pool_cache(self.backbone, self.data.revision, spec, "support", self.devices.device_kind())
-        table = cache.load("support", len(self.data.pool.labels))
+        table = cache.load("support", len(self.data.pool.labels), _warn)
         if run.input_mode is InputMode.FEATURES:
             missing = table.missing(np.unique(sets.support))
             if len(missing):
                 devices = self.devices.with_precision(spec.precision)
                 encode_missing(self.backbone, self.data.pool, table, missing, cache, devices, _ignore, _ignore)
         return EpisodeSource(task, self.backbone, embeddings, table, table)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, BenchWarning, stacklevel=3)
 
 
 def _ignore(_: object) -> None:

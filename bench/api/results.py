@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.contracts.errors import StoreError, did_you_mean
 from bench.contracts.validation import validated
 from bench.spec.suite import Names, ShotsList
-from bench.toolkit.files import write_atomic
+from bench.toolkit.durable import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd

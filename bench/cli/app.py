@@ -2,6 +2,8 @@
 
 import os
 import sys
+import warnings
+from typing import Any
 
 import typer
 
@@ -15,7 +17,7 @@ from bench.cli.list import list_
 from bench.cli.run import run
 from bench.cli.sweep import sweep
 from bench.cli.test import run_contract
-from bench.contracts.errors import BenchError, UsageError
+from bench.contracts.errors import BenchError, BenchWarning, UsageError
 from bench.runs.signals import Interrupted
 from bench.toolkit.extras import missing_extra
 
@@ -43,6 +45,17 @@ app.add_typer(readout.app, name="readout")
 app.add_typer(weights.app, name="weights")
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Warnings of this project in one line, those of libraries as ever."""
+    if issubclass(category, BenchWarning):
+        typer.echo(f"bench: {message}", err=True)
+    else:
+        _show_warning_of_library(message, category, *place, **more)
+
+
+_show_warning_of_library = warnings.showwarning
+
+
 def main() -> None:
     """Entry point: errors of the user in one line; exit code 2 for usage and 1 for failures."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -50,6 +63,7 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # A tasks.py in the current folder must not hide the project's.
     own_packages.put_first()
+    warnings.showwarning = _show_warning
     try:
         app()
     except Interrupted as error:

@@ -10,7 +10,7 @@ from bench import api
 from bench.api.results import Format
 from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
 from bench.contracts.errors import StoreError, UsageError
-from bench.toolkit.files import write_atomic
+from bench.toolkit.durable import write_atomic
 
 
 def leaderboard(

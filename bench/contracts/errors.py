@@ -39,6 +39,10 @@ class StoreError(BenchError):
     """A record or cache file that cannot be written or read back."""
 
 
+class BenchWarning(UserWarning):
+    """A damaged file that was passed over or made anew; the command line prints it in one line."""
+
+
 class ChildError(RuntimeError):
     """A defect in a worker process.
 

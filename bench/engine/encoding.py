@@ -15,7 +15,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from bench.contracts import Backbone, BenchError, DataError, Features, Kind, Pool, StoreError
 from bench.data.episodes import Positions
-from bench.data.features import FeatureCache, FeatureTable
+from bench.data.feature_cache import FeatureCache
+from bench.data.features import FeatureTable
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost, StageMeter
 from bench.toolkit.ordering import length_order

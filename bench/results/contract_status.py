@@ -12,12 +12,14 @@ from typing import Literal
 
 from bench.plugin import Plugin
 from bench.toolkit.code_hash import code_hash
-from bench.toolkit.files import cache_folder, write_atomic
+from bench.toolkit.durable import make_folder, write_atomic
+from bench.toolkit.files import cache_folder
 
 ContractStatus = Literal["passed", "failed", "not run"]
 SUITE = "bench.testing.method_contract"
 """Module of the contract suite of methods."""
 SHIPPED = "contract_passed.json"
+_KEPT: dict[bytes, ContractStatus] = {b"passed": "passed", b"failed": "failed"}
 
 
 def contract_key(plugin: Plugin) -> str:
@@ -39,16 +41,16 @@ def contract_status(plugin: Plugin) -> ContractStatus:
         plugin: The method.
 
     Returns:
-        "not run" where neither is known of this code.
+        "not run" where neither is known of this code, or the file that says so is damaged.
     """
     key = contract_key(plugin)
     if key in _shipped():
         return "passed"
     try:
-        kept = (cache_folder() / "contracts" / key).read_text(encoding="utf-8")
+        kept = (cache_folder() / "contracts" / key).read_bytes()
     except OSError:
         return "not run"
-    return "passed" if kept == "passed" else "failed"
+    return _KEPT.get(kept, "not run")
 
 
 def keep_contract_status(plugin: Plugin, status: Literal["passed", "failed"]) -> None:
@@ -59,7 +61,7 @@ def keep_contract_status(plugin: Plugin, status: Literal["passed", "failed"]) ->
         status: The result.
     """
     folder = cache_folder() / "contracts"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_atomic(folder / contract_key(plugin), status)
 
 

@@ -15,7 +15,7 @@ from bench.results.identity import protocol_of
 from bench.results.record import Record
 from bench.results.store import Store
 from bench.spec.axes import AXES
-from bench.toolkit.files import atomic_path
+from bench.toolkit.durable import atomic_path
 
 
 def _run(record: Record) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from bench.contracts.errors import StoreError, UsageError
 from bench.results.migrations import MIGRATIONS
 from bench.results.predictions import QueryPredictions
 from bench.results.record import SCHEMA_VERSION, Record, SideFile, Status, run_id
-from bench.toolkit.files import write_atomic
+from bench.toolkit.durable import write_atomic
 
 PREDICTIONS = "predictions"
 OLD_PREDICTIONS = "outcomes"

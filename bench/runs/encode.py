@@ -12,7 +12,8 @@ from bench.costs.host_lock import alone
 from bench.data.batches import EpisodeSource
 from bench.data.class_embeddings import class_embeddings
 from bench.data.episodes import PADDING
-from bench.data.features import FeatureTable, pool_cache
+from bench.data.feature_cache import pool_cache
+from bench.data.features import FeatureTable
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
@@ -60,7 +61,7 @@ def encode_group(
     spec = runs[0].spec
     for split, pool in (("support", data.support), ("query", data.query)):
         cache = pool_cache(backbone, data.revision, spec, split, devices.device_kind())
-        table = tables[split] = cache.load(split, len(pool.labels))
+        table = tables[split] = cache.load(split, len(pool.labels), report.reporter.problem)
         positions = [getattr(run.episodes, split).ravel() for run in reading]
         wanted = table.missing(np.unique(np.concatenate(positions))) if positions else np.empty(0, dtype=np.int64)
         if len(wanted):

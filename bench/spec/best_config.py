@@ -10,7 +10,7 @@ from bench.contracts.errors import StoreError, UsageError
 from bench.contracts.validation import validated
 from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import read_yaml, yaml_text
-from bench.toolkit.files import write_atomic
+from bench.toolkit.durable import write_atomic
 
 FIRST_LINE = "# A config found by 'bench sweep'. The last line shows that the file is complete.\n"
 LAST_LINE = "# End of the config.\n"

@@ -1,25 +1,48 @@
-"""Files: the cache directory, package data, hashes, atomic writes."""
+"""Files: the cache directory, paths of users, package data, hashes."""
 
 import hashlib
 import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import platformdirs
+import xxhash
 
-from bench.contracts.errors import DataError
+from bench.contracts.errors import DataError, UsageError
+from bench.toolkit.durable import make_folder, write_atomic
 from bench.toolkit.weights import weights_packages
 
 _BLOCK = 1 << 20
+_SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 
 def cache_folder() -> Path:
     """Folder of derived files: ``BENCH_CACHE``, or the user's cache directory."""
-    return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("faast-bench"))
+    return user_path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("faast-bench"))
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path as a user writes it; ``~`` at its beginning is the home folder, also where no shell has replaced it.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The path. A file whose own name begins with ``~`` is ``./~name``.
+
+    Raises:
+        UsageError: For ``~name`` of an unknown user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{path} names the home folder of an unknown user; write ./{path} for a file of that name"
+        ) from None
 
 
 def package_file(module: str, path: str, install: str) -> Path:
@@ -44,17 +67,20 @@ def package_file(module: str, path: str, install: str) -> Path:
     raise DataError(f"{path} of the package {install} is needed and was not found; {command} {install}")
 
 
-@cache
-def _hash_of_state(path: Path, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+def digest(path: Path) -> str:
+    """XXH3 of a file's bytes, for damage: read again whenever it is called, at the speed of the disk.
+
+    Args:
+        path: The file.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    return _digest(path, xxhash.xxh3_128())
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, computed once per process for the same size and time of change.
+    """SHA-256 of a file's bytes, computed once per process unless the file changes.
 
     Args:
         path: The file.
@@ -62,21 +88,77 @@ def file_hash(path: Path) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    state = path.stat()
-    return _hash_of_state(path.resolve(), state.st_size, state.st_mtime_ns)
+    return _hash_of_state(path.resolve(), *_state(path))
 
 
 def weights_hash(path: Path) -> str:
-    """SHA-256 of a file; that of a large file in the hub's cache is the name of its link's target, and is not computed.
+    """SHA-256 of a file; that of a large file in the hub's cache is the name of its link's target.
 
     Args:
         path: The file.
 
     Returns:
         64 hexadecimal digits.
+
+    Raises:
+        DataError: If a file of the hub's cache is damaged.
     """
+    if is_damaged_download(path):
+        raise DataError(f"{path} is damaged: it is not what the hub has; delete {path.resolve()} to download it again")
     name = path.resolve().name
-    return name if path.is_symlink() and len(name) == 64 else file_hash(path)
+    return name if path.is_symlink() and _SHA256.fullmatch(name) else file_hash(path)
+
+
+def is_damaged_download(path: Path) -> bool:
+    """Whether a file of the hub's cache differs from what it is named by: the SHA-256 or git's SHA-1 of its content.
+
+    The SHA-256 of a large file is computed once; after that its faster ``digest``, kept in the cache folder, is enough.
+
+    Args:
+        path: A file in a snapshot of the hub's cache, where it is a link to the content.
+
+    Returns:
+        False also for any other file.
+    """
+    target = path.resolve()
+    if not path.is_symlink() or not target.is_file():
+        return False
+    if _SHA1.fullmatch(target.name):
+        header = hashlib.sha1(f"blob {target.stat().st_size}\0".encode(), usedforsecurity=False)
+        return _digest(target, header) != target.name
+    return bool(_SHA256.fullmatch(target.name)) and _is_damaged_state(target, *_state(target))
+
+
+@cache
+def _is_damaged_state(path: Path, *state: int) -> bool:
+    known, found = cache_folder() / "hub" / path.name, digest(path)
+    with suppress(OSError):
+        if known.read_text(encoding="ascii") == found:
+            return False
+    if _digest(path, hashlib.sha256()) != path.name:
+        return True
+    with suppress(OSError):
+        make_folder(known.parent)
+        write_atomic(known, found)
+    return False
+
+
+@cache
+def _hash_of_state(path: Path, *state: int) -> str:
+    return _digest(path, hashlib.sha256())
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes with a file's content. Any program can set back the time of modification, none that of change."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _digest(path: Path, made: Any) -> str:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            made.update(block)
+    return str(made.hexdigest())
 
 
 def text_hash(*parts: str) -> str:
@@ -93,41 +175,3 @@ def text_hash(*parts: str) -> str:
         data = part.encode()
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Write a file under a temporary name, so that its own name always stands for a complete file.
-
-    Args:
-        path: The file, in an existing folder.
-
-    Yields:
-        A path beside it to write to. On success it is renamed to ``path`` after its content is on the disk; after an
-        error it is deleted, and an earlier file stays.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file completely or not at all.
-
-    Args:
-        path: The file, in an existing folder.
-        content: Bytes, or text that is written as UTF-8.
-
-    Raises:
-        OSError: If the file cannot be written; an earlier file stays.
-    """
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.contracts import StoreError, UsageError
 from bench.contracts.errors import DataError
-from bench.toolkit.files import write_atomic
+from bench.toolkit.durable import write_atomic
 
 SCORER = "external.layers.{}.memory_reader.scorer.weight"
 READOUT = "external.layers.{}.interpreter.out_proj.weight"

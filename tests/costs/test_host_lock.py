@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import socket
 import time
 
 from bench.costs.host_lock import alone, lock_file
@@ -15,7 +16,7 @@ def _measure(held, order):
 
 
 def test_the_second_process_waits_and_says_for_whom(cache, monkeypatch):
-    monkeypatch.setattr("bench.costs.host_lock.SILENT", 0.1)
+    monkeypatch.setattr("bench.toolkit.claims.SILENT", 0.1)
     context = multiprocessing.get_context("spawn")
     held, order = context.Event(), context.Queue()
     other = context.Process(target=_measure, args=(held, order))
@@ -27,7 +28,8 @@ def test_the_second_process_waits_and_says_for_whom(cache, monkeypatch):
     with alone("cpu", "lexicon knn", messages.append):
         began = time.monotonic()
     assert began > order.get(timeout=60)[1]
-    assert messages == [f"waiting until this is measured: digits faast, by process {other.pid}"]
+    (message,) = messages
+    assert message.startswith(f"waiting for digits faast, by process {other.pid} on {socket.gethostname()} since 20")
     other.join()
 
 

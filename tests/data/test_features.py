@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bench.contracts import DataError, Features, NumericalError, StoreError
-from bench.data.features import FeatureCache, FeatureTable
+from bench.data.feature_cache import FeatureCache
+from bench.data.features import FeatureTable
 
 IDENTITY = {"weights": "w", "data": "d", "task": "t", "split": "support", "precision": "32-true"}
 
@@ -24,6 +25,14 @@ def save(cache, positions, salt=0):
     cache.save(positions, features(positions, salt))
 
 
+def load(cache, n_items=10):
+    """The cached features, all of which are intact."""
+    warnings = []
+    loaded = cache.load("support", n_items, warnings.append)
+    assert warnings == []
+    return loaded
+
+
 def table(n_items=10):
     return FeatureTable("support", np.full(n_items, -1, dtype=np.int64))
 
@@ -32,7 +41,7 @@ def test_shards_read_back_as_they_were_written(tmp_path):
     cache = FeatureCache(tmp_path, IDENTITY)
     save(cache, [7, 2, 5])
     save(cache, [0, 9])
-    loaded = cache.load("support", 10)
+    loaded = load(cache)
     wanted = features([7, 0, 2, 9, 5])
     keys, prior = loaded.gather(np.array([[7, 0, 2, 9, 5]]))
     assert torch.equal(keys[0], wanted.keys)
@@ -43,10 +52,10 @@ def test_shards_read_back_as_they_were_written(tmp_path):
 def test_what_is_missing_is_the_rest_of_the_union(tmp_path):
     cache = FeatureCache(tmp_path, IDENTITY)
     save(cache, [1, 3])
-    loaded = cache.load("support", 10)
+    loaded = load(cache)
     requested = np.array([[5, 3, -1], [1, 5, 8]])
     assert loaded.missing(requested).tolist() == [5, 8]
-    assert cache.load("support", 10).missing(np.array([1, 3])).size == 0
+    assert load(cache).missing(np.array([1, 3])).size == 0
     loaded.add(np.array([5, 8]), features([5, 8]))
     assert loaded.missing(requested).size == 0
     assert torch.equal(loaded.gather(requested)[0][0, 0], features([5]).keys[0])
@@ -65,9 +74,9 @@ def test_an_item_that_comes_twice_keeps_its_first_features(tmp_path):
 def test_another_identity_never_sees_these_features(tmp_path, field):
     save(FeatureCache(tmp_path, IDENTITY), [1, 2, 3])
     other = FeatureCache(tmp_path, {**IDENTITY, field: "another"})
-    assert other.load("support", 10).missing(np.arange(10)).size == 10
+    assert load(other).missing(np.arange(10)).size == 10
     save(other, [1], salt=50)
-    keys, _ = FeatureCache(tmp_path, IDENTITY).load("support", 10).gather(np.array([[1]]))
+    keys, _ = load(FeatureCache(tmp_path, IDENTITY)).gather(np.array([[1]]))
     assert torch.equal(keys[0], features([1]).keys)
 
 
@@ -93,9 +102,9 @@ def test_two_processes_that_write_at_the_same_time_lose_nothing(tmp_path):
         writer.start()
     cache = FeatureCache(tmp_path, IDENTITY)
     while any(writer.is_alive() for writer in writers):
-        cache.load("support", 600)  # never a half-written file
+        load(cache, 600)  # never a half-written file
     assert [writer.exitcode for writer in writers] == [0, 0]
-    loaded = cache.load("support", 600)
+    loaded = load(cache, 600)
     assert loaded.missing(np.arange(600)).size == 0
     keys, _ = loaded.gather(np.arange(600)[None])
     assert torch.equal(keys[0], features(range(600)).keys)
@@ -105,16 +114,24 @@ def test_a_full_disk_is_named_and_leaves_no_half_shard(tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path, IDENTITY)
     save(cache, [1])
 
-    def full(tensors, path, metadata):
-        path.write_bytes(b"half")
+    def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bench.data.features.save_file", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StoreError, match=r"No space left on device.*BENCH_CACHE") as caught:
         save(cache, [2])
     assert str(cache.folder) in str(caught.value)
     assert len(list(cache.folder.iterdir())) == 1
-    assert cache.load("support", 10).missing(np.array([1, 2])).tolist() == [2]
+    assert load(cache).missing(np.array([1, 2])).tolist() == [2]
+
+
+def reread(cache, n_items=10):
+    """The features of a cache with a damaged shard, and the one warning."""
+    warnings = []
+    loaded = cache.load("support", n_items, warnings.append)
+    (warning,) = warnings
+    assert "are encoded anew" in warning
+    return loaded, warning
 
 
 @pytest.mark.parametrize(
@@ -124,26 +141,59 @@ def test_a_full_disk_is_named_and_leaves_no_half_shard(tmp_path, monkeypatch):
         lambda data: b"",
         lambda data: b"\0" * len(data),
         lambda data: data.replace(b"positions", b"locations"),
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+        lambda data: data.replace(b'"t\\"', b'"u\\"'),
     ],
+    ids=["cut", "empty", "zeros", "name", "one bit", "identity"],
 )
-def test_a_damaged_shard_is_named(tmp_path, damage):
+def test_a_damaged_shard_is_passed_over_with_one_warning_and_made_anew(tmp_path, damage):
     cache = FeatureCache(tmp_path, IDENTITY)
-    save(cache, [1, 2])
-    shard = next(cache.folder.glob("*.safetensors"))
-    shard.write_bytes(damage(shard.read_bytes()))
-    with pytest.raises(StoreError, match=r"is damaged: .*delete it") as caught:
-        cache.load("support", 10)
-    assert str(shard) in str(caught.value)
+    for positions in ([1, 2], [3], [4]):
+        save(cache, positions)
+    whole = {path: path.read_bytes() for path in cache.folder.iterdir()}
+    for path, content in list(whole.items())[:2]:
+        assert damage(content) != content
+        path.write_bytes(damage(content))
+    loaded, warning = reread(cache)
+    assert warning.endswith(" and 1 more)")
+    assert len(list(cache.folder.iterdir())) == 1
+    save(cache, loaded.missing(np.arange(1, 5)))
+    keys, _ = load(cache).gather(np.arange(1, 5)[None])
+    assert torch.equal(keys[0], features(range(1, 5)).keys)
 
 
-def test_a_shard_of_a_larger_pool_or_of_another_width_is_damage(tmp_path):
+@pytest.mark.parametrize(
+    ("positions", "shard"),
+    [
+        ([20], features([20])),
+        ([-2], features([-2])),
+        ([3, 3], features([3, 3])),
+        ([3], Features(torch.ones(1, 9), torch.ones(1, 3))),
+        ([3], Features(torch.ones(1, 4), torch.ones(1, 1))),
+        ([3], Features(torch.ones(1, 4, dtype=torch.float64), torch.ones(1, 3))),
+        ([3, 4], Features(torch.ones(1, 4), torch.ones(1, 3))),
+    ],
+    ids=["beyond the pool", "negative", "twice", "width of keys", "width of priors", "type", "rows"],
+)
+def test_a_whole_shard_that_does_not_fit_its_pool_is_damage(tmp_path, positions, shard):
     cache = FeatureCache(tmp_path, IDENTITY)
-    save(cache, [1, 20])
-    with pytest.raises(StoreError, match="is damaged"):
-        cache.load("support", 10)
-    cache.save(np.array([3]), Features(torch.ones(1, 9), torch.ones(1, 3)))
-    with pytest.raises(StoreError, match="is damaged"):
-        cache.load("support", 30)
+    save(cache, [1])
+    (good,) = cache.folder.iterdir()
+    cache.save(np.array(positions), shard)
+    other = next(path for path in cache.folder.iterdir() if path != good)
+    other.replace(cache.folder / f"{'f' * 24}.safetensors")  # read after the good one
+    loaded, _ = reread(cache)
+    assert loaded.missing(np.array([1, 3])).tolist() == [3]
+    assert list(cache.folder.iterdir()) == [good]
+
+
+def test_files_of_others_in_the_cache_are_not_read_and_not_deleted(tmp_path):
+    cache = FeatureCache(tmp_path, IDENTITY)
+    save(cache, [1])
+    (cache.folder / "mine.safetensors").write_text("mine")
+    (cache.folder / ".bench-mine.tmp").write_text("mine")
+    load(cache)
+    assert len(list(cache.folder.iterdir())) == 3
 
 
 @pytest.mark.parametrize("field", ["keys", "prior"])

@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from bench.backbones.efficientnet_lite0 import EfficientNetLite0, timm_state
 from bench.contracts import Backbone, Classes, Features, Inputs, Kind, Pool, ProblemShape, Support, TaskData
 from bench.data.episodes import EpisodeSpec, draw_episodes
-from bench.data.features import FeatureCache, FeatureTable
+from bench.data.feature_cache import FeatureCache
+from bench.data.features import FeatureTable
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions
 from bench.toolkit.least_squares import KeySums, Spectrum
@@ -314,7 +315,7 @@ def cached_features(n_images: int = 400) -> Case:
 
     def encode(root: Path) -> FeatureTable:
         cache = FeatureCache(root, {"weights": backbone.fingerprint, "data": digits.revision})
-        table = cache.load("support", len(digits.support.labels))
+        table = cache.load("support", len(digits.support.labels), print)
         devices = DeviceOptions(accelerator="cpu")
         encode_missing(backbone, digits.support, table, wanted, cache, devices, lambda done: None, print)
         return table

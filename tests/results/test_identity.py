@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from bench import registry
-from bench.data.features import pool_cache
+from bench.data.feature_cache import pool_cache
 from bench.results.identity import plugin_code, run_identity
 from bench.results.record import run_id
 from bench.spec.resolve import resolve
@@ -55,7 +55,7 @@ def test_the_kind_of_device_and_the_protocol_are_in_ids_and_features(monkeypatch
     assert run_id(identity(device="cuda")) != run_id(first)
     assert pool_cache(Weights(), "1", SPEC, "support", "cuda").folder != features
     monkeypatch.setattr("bench.results.identity.PROTOCOL", versions.PROTOCOL + 1)
-    monkeypatch.setattr("bench.data.features.PROTOCOL", versions.PROTOCOL + 1)
+    monkeypatch.setattr("bench.data.feature_cache.PROTOCOL", versions.PROTOCOL + 1)
     assert run_id(identity()) != run_id(first)
     assert pool_cache(Weights(), "1", SPEC, "support", "cpu").folder != features
 
