@@ -28,23 +28,40 @@ def normal_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def contents(pool: Pool) -> list[str | None]:
-    """What each item of a pool is, the same for copies.
+def contents(name: str, items: str, *pools: Pool) -> list[list[str]]:
+    """What each item of some pools is, the same for copies.
 
     Args:
-        pool: Images or texts.
+        name: Name of the task, for messages.
+        items: What its items are, in messages.
+        *pools: Images or texts.
 
     Returns:
-        Normal texts, or hashes of pixels; None for images that cannot be read, whose runs name them.
+        Normal texts, or hashes of pixels, of each pool.
+
+    Raises:
+        DataError: For items that cannot be read, with their number and the first few.
     """
-    return [_content(pool, item) for item in range(len(pool.labels))]
+    broken: list[DataError] = []
+
+    def content(pool: Pool, item: int) -> str:
+        try:
+            return _content(pool.inputs[item]["input"])
+        except DataError as error:
+            broken.append(error)
+            return ""
+
+    found = [[content(pool, item) for item in range(len(pool.labels))] for pool in pools]
+    if broken:
+        named = "; ".join(map(str, broken[:SHOWN]))
+        raise DataError(
+            f"{name} has {len(broken)} {items} that cannot be read: {named}{'; ...' if len(broken) > SHOWN else ''}; "
+            "repair or remove them"
+        )
+    return found
 
 
-def _content(pool: Pool, item: int) -> str | None:
-    try:
-        raw: Any = pool.inputs[item]["input"]
-    except DataError:
-        return None
+def _content(raw: Any) -> str:
     if isinstance(raw, Image.Image):
         if raw.mode == "P":  # its bytes are places in a palette of its own
             raw = raw.convert("RGBA")
@@ -67,8 +84,8 @@ def require_apart(name: str, items: str, support: Pool, query: Pool, shown: Call
     """
     if _too_many(support, query):
         return
-    own, other = contents(support), contents(query)
-    shared = sorted((set(own) & set(other)) - {None}, key=str)
+    own, other = contents(name, items, support, query)
+    shared = sorted(set(own) & set(other))
     if shared:
         places = [(own.index(each), other.index(each)) for each in shared[:SHOWN]]
         named = ", ".join(f"{shown(query.inputs[there]['input'])} (items {here} and {there})" for here, there in places)
@@ -97,8 +114,8 @@ def distinct(name: str, items: str, pool: Pool, shown: Callable[[Any], str]) -> 
         return np.arange(len(pool.labels))
     first: dict[str, int] = {}
     kept = []
-    for item, content in enumerate(contents(pool)):
-        earlier = item if content is None else first.setdefault(content, item)
+    for item, content in enumerate(contents(name, items, pool)[0]):
+        earlier = first.setdefault(content, item)
         if earlier == item:
             kept.append(item)
         elif pool.labels[earlier] != pool.labels[item]:

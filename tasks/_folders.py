@@ -107,16 +107,28 @@ class OwnItems(Task):
         """
 
     @abstractmethod
-    def of_rows(self, name: str, rows: Dataset) -> Dataset:
+    def of_rows(self, name: str, rows: Dataset, folder: Path) -> Dataset:
         """Items of rows.
 
         Args:
             name: Name of the data, for messages.
             rows: A row for each item.
+            folder: Folder of the tables, from which paths in them start.
 
         Returns:
             A data set of the column ``input`` alone.
         """
+
+    def files_beside(self, items: Dataset) -> list[Path]:
+        """Files that items of tables are read from.
+
+        Args:
+            items: What ``of_rows`` returned.
+
+        Returns:
+            Their paths; none where the tables hold the items themselves.
+        """
+        return []
 
     def load(self, data: Path | None) -> TaskData:
         """Read the user's files.
@@ -169,12 +181,18 @@ class OwnItems(Task):
             DataError: For other files, with their number and the first few, and for a class without items.
         """
         entries, known = _visible(folder), self.suffixes()
-        odd = [entry for entry in entries if not _is_unicode(entry.name)]
-        refuse(odd, "names are no UTF-8; rename these")
         stray = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in known]
         refuse(stray, f"{self.items} in {folder} are in no class folder; move them into one")
         classes = [entry for entry in entries if entry.is_dir()]
+        for alike in look_alike([entry.name for entry in classes]):
+            raise DataError(
+                f"{self.name} needs class folders that a reader can tell apart, got "
+                f"{' and '.join(map(ascii, alike))} in {folder}; join or rename them"
+            )
         files = {entry: _visible(entry) for entry in classes}
+        named = [folder, *classes, *(file for row in files.values() for file in row)]
+        odd = [path for path in named if not _is_unicode(path)]
+        refuse(odd, "names are no UTF-8; rename these")
         other = [file for row in files.values() for file in row if file.is_dir() or file.suffix.lower() not in known]
         refuse(other, f"entries of class folders are no {self.items} by their names; remove them")
         empty = [entry for entry, row in files.items() if not row]
@@ -200,7 +218,9 @@ class OwnItems(Task):
         rows = self.rows(name, files)
         require_columns(name, rows, self.column, "label")
         labels, classes = _named(name, rows)
-        return Labelled(self.of_rows(name, rows), labels, classes, text_hash(*map(file_hash, files)))
+        items = self.of_rows(name, rows, files[0].parent)
+        revision = text_hash(*map(file_hash, files), *map(_content, self.files_beside(items)))
+        return Labelled(items, labels, classes, revision)
 
     def _as_split(self, train: Labelled, test: Labelled) -> TaskData:
         if train.classes != test.classes:
@@ -253,7 +273,7 @@ def refuse(paths: Sequence[Path], what: str) -> None:
         DataError: With the number of files and the first few.
     """
     if paths:
-        named = ", ".join(ascii(str(path))[1:-1] if not _is_unicode(str(path)) else str(path) for path in paths[:SHOWN])
+        named = ", ".join(str(path) if _is_unicode(path) else ascii(str(path))[1:-1] for path in paths[:SHOWN])
         raise DataError(f"{len(paths)} {what}: {named}{', ...' if len(paths) > SHOWN else ''}")
 
 
@@ -262,9 +282,9 @@ def _class_name(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-def _is_unicode(name: str) -> bool:
+def _is_unicode(path: Path) -> bool:
     try:
-        name.encode()
+        str(path).encode()
     except UnicodeEncodeError:
         return False
     return True

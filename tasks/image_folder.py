@@ -7,7 +7,7 @@ from datasets import Dataset
 from PIL import Image
 
 from bench.contracts import Kind, Protocol
-from bench.toolkit.images import encoded_images, image_files
+from bench.toolkit.images import encoded_images, files_of, image_files, image_formats
 from bench.toolkit.sources import read_parquet
 from tasks._folders import OwnItems
 
@@ -15,7 +15,8 @@ from tasks._folders import OwnItems
 class ImageFolder(OwnItems):
     """Classification of a user's own images: see OwnItems for the folders.
 
-    Parquet files have the columns ``image`` (as ``datasets`` stores images) and ``label``. Images are decoded lazily.
+    Parquet files have the columns ``image`` (as ``datasets`` stores images, by bytes or by a path that starts from the
+    folder of the Parquet file) and ``label``. Images are decoded lazily.
     """
 
     kind = Kind.IMAGE_CLASSIFICATION
@@ -29,8 +30,8 @@ class ImageFolder(OwnItems):
 
     def suffixes(self) -> set[str]:
         """Suffixes of all readable formats."""
-        Image.init()
-        return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+        formats = image_formats()
+        return {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats}
 
     def of_files(self, paths: Sequence[Path]) -> Dataset:
         """Images, opened lazily; see OwnItems."""
@@ -40,9 +41,13 @@ class ImageFolder(OwnItems):
         """The rows of Parquet files; see OwnItems."""
         return read_parquet(name, files)
 
-    def of_rows(self, name: str, rows: Dataset) -> Dataset:
+    def of_rows(self, name: str, rows: Dataset, folder: Path) -> Dataset:
         """Images, decoded lazily; see OwnItems."""
-        return encoded_images(name, rows, self.column)
+        return encoded_images(name, rows, self.column, folder)
+
+    def files_beside(self, items: Dataset) -> list[Path]:
+        """Files of images that a table names by path; see OwnItems."""
+        return files_of(items)
 
 
 PLUGIN = ImageFolder

@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Protocol, TaskData
-from bench.contracts.errors import one_line
+from bench.contracts.errors import one_line, shown
 from bench.toolkit.files import text_hash
 from bench.toolkit.sources import read_parquet
 from tasks._folders import OwnItems, refuse
@@ -19,6 +19,8 @@ from tasks._texts import require_texts
 
 BEFORE, AFTER = "Text: ", "\nLabel:"
 """The prompt before and after a text."""
+LONGEST = 2**31 - 1
+"""Characters of a field of a CSV file; Python's own limit is 131,072."""
 
 
 class TextFolder(OwnItems):
@@ -101,12 +103,13 @@ class TextFolder(OwnItems):
         read = _csv if formats == {".csv"} else _jsonl
         return _table(name, [row for file in files for row in read(file)])
 
-    def of_rows(self, name: str, rows: Dataset) -> Dataset:
+    def of_rows(self, name: str, rows: Dataset, folder: Path) -> Dataset:
         """Prompts; see OwnItems.
 
         Args:
             name: Name of the data, for messages.
             rows: A row for each text.
+            folder: Folder of the tables.
 
         Returns:
             A data set of prompts.
@@ -130,7 +133,8 @@ def _text(path: Path) -> str:
 
 def _csv(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a CSV file with a header, all values as text."""
-    rows = csv.DictReader(io.StringIO(_text(path)), strict=True)
+    rows = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    earlier = csv.field_size_limit(LONGEST)
     try:
         for row in rows:
             # The rest of a text with a bare comma in it would be taken for the label.
@@ -142,6 +146,8 @@ def _csv(path: Path) -> Iterator[dict[str, Any]]:
             yield row
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as CSV after line {rows.line_num}: {one_line(error)}") from error
+    finally:
+        csv.field_size_limit(earlier)
 
 
 def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -151,12 +157,22 @@ def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
+            row = json.loads(line, object_pairs_hook=_unique)
+            json.dumps(row, ensure_ascii=False).encode()  # not of lone surrogates, which no text can hold
+        except (ValueError, RecursionError) as error:
+            reason = f"{shown(line, 60)}: {one_line(error)}"
+            raise DataError(f"line {number} of {path} needs a JSON object, got {reason}") from None
         if not isinstance(row, dict):
-            raise DataError(f"line {number} of {path} needs a JSON object, got {line[:60]!r}")
+            raise DataError(f"line {number} of {path} needs a JSON object, got {shown(line, 60)}")
         yield row
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose keys are all different."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
 
 
 def _table(name: str, rows: Sequence[dict[str, Any]]) -> Dataset:
@@ -174,7 +190,7 @@ def _table(name: str, rows: Sequence[dict[str, Any]]) -> Dataset:
         raise DataError(f"{name} needs the columns 'text' and 'label', got {', '.join(map(str, rows[0]))}")
     try:
         return Dataset.from_dict({column: [row.get(column) for row in rows] for column in ("text", "label")})
-    except (TypeError, ValueError, OverflowError) as error:  # pyarrow's errors are subclasses of these
+    except Exception as error:  # pyarrow raises many kinds
         raise DataError(f"{name} needs texts, and labels of one type: {one_line(error)}") from error
 
 

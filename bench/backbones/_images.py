@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from bench.contracts import DataError
+from bench.contracts.errors import one_line
 
 _DEEP_STEP = 257  # 65535 / 255: PIL clips 16-bit grey at 255 where it should scale
 
@@ -31,9 +32,9 @@ def to_rgb(raw: Any) -> Image.Image:
     try:
         raw.load()
         return _convert(raw)
-    # A broken file makes PIL's decoders raise any of these, by format.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"the {raw.format or 'image'} file cannot be read: {error}") from error
+    except Exception as error:  # Pillow raises any kind, by format and mode
+        name = getattr(raw, "filename", "") or f"the {raw.format or 'image'} file"
+        raise DataError(f"{name} cannot be read: {one_line(error)}") from error
 
 
 def _convert(image: Image.Image) -> Image.Image:

@@ -13,12 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import datasets
-import pyarrow as pa
 from datasets import Dataset
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from bench.contracts.errors import BenchWarning, DataError, one_line
+from bench.contracts.errors import BenchWarning, DataError, StoreError, one_line
 from bench.toolkit.derived import derived_folder
 from bench.toolkit.files import cache_folder, file_hash, is_damaged_download, text_hash, weights_hash
 from bench.toolkit.versions import library_versions
@@ -158,7 +157,9 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
         folder = cache_folder() / "datasets" / key[:24]
         parts = derived_folder(folder, f"the Arrow copy of {name}", make)
         return datasets.concatenate_datasets([Dataset.from_file(str(folder / part)) for part in sorted(parts)])
-    except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+    except StoreError:
+        raise
+    except Exception as error:  # of a damaged file pyarrow and datasets raise many kinds
         raise DataError(f"{name} cannot be read from {', '.join(paths)}: {one_line(error)}") from error
 
 

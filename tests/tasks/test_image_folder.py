@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from bench.contracts import DataError, Pool, TaskData
+from bench.contracts import DataError, TaskData
 from bench.data import batches as batching
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.record import Record
@@ -202,36 +202,61 @@ def test_images_of_any_mode_and_size_are_used(runner: Runner, clip: str, tmp_pat
     assert record.n_queries == len(odd)
 
 
-def test_unreadable_files_are_counted_and_named_and_fail_the_run(runner: Runner, clip: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("classes", [("dog",), ("cat", "dog")])
+def test_unreadable_files_are_counted_and_named(tmp_path: Path, classes: tuple[str, ...]) -> None:
     folder = write_folders(tmp_path / "data", {"cat": 4, "dog": 24})
-    for number in range(16):
-        path = folder / "dog" / f"{number:03}.png"
-        path.write_bytes([b"", b"no image", path.read_bytes()[:60]][number % 3])
-    broken = load(tmp_path / "data").support
-    count = sum(not _is_readable(broken, index) for index in range(len(broken.labels)))
-    report = run(runner, backbone=clip)
-    record = only(report)
-    assert report.failed
-    assert record.status == "failed"
-    assert record.reason.startswith(f"{count} of the 14 support items of this run cannot be used: support item ")
-    assert f"{folder}/dog/0" in record.reason
-    assert "is no readable image" in record.reason
-    assert record.reason.endswith(f" and {count - 3} more; repair or remove them")
+    paths = [path for name in classes for path in sorted((folder / name).iterdir())][:7]
+    for path, content in zip(paths, damaged(paths[-1].read_bytes()), strict=True):
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"has 7 images that cannot be read: .*; \.\.\.; repair or remove") as caught:
+        load(tmp_path / "data")
+    assert str(caught.value).count("is no readable image") == 3
+    assert str(paths[0]) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def _is_readable(pool: Pool, index: int) -> bool:
-    try:
-        return bool(pool.inputs[index])
-    except DataError:
-        return False
+def damaged(whole: bytes) -> list[bytes]:
+    """Files whose decoders raise errors of seven kinds."""
+    avif, dds = io.BytesIO(), io.BytesIO()
+    noise(1).resize((48, 48)).save(avif, "AVIF")
+    noise(1).save(dds, "DDS")
+    header = bytearray(dds.getvalue())
+    header[80:88] = b"\4\0\0\0ABCD"  # a compression that nobody knows
+    bomb = bytearray(whole)
+    bomb[16:24] = b"\0\0\xff\xff" * 2  # the sides that a PNG claims
+    return [
+        b"",
+        b"no image",
+        whole[:60],
+        avif.getvalue()[:-40],
+        bytes(header),
+        bytes(bomb),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    ]
 
 
-def test_an_unreadable_first_file_is_like_any_other(runner: Runner, clip: str, tmp_path: Path) -> None:
-    folder = write_folders(tmp_path / "data", {"cat": 4, "dog": 4})
-    for path in folder.glob("cat/*"):
-        path.write_bytes(b"no image")
-    record = only(run(runner, backbone=clip))
-    assert record.reason.startswith("2 of the 4 support items of this run cannot be used")
+def test_parquet_without_bytes_is_read_from_the_path_beside_it(tmp_path: Path) -> None:
+    write_folders(tmp_path / "files", {"cat": 2, "dog": 2})
+    paths = [f"../files/{name}/00{number}.png" for name in ("cat", "dog") for number in range(2)]
+    rows = {"image": [{"bytes": None, "path": path} for path in paths], "label": ["cat", "cat", "dog", "dog"]}
+    (tmp_path / "data").mkdir()
+    table = datasets.Dataset.from_dict(rows)
+    table.to_parquet(tmp_path / "data" / "mine.parquet")
+    task = load(tmp_path / "data")
+    assert len(pixels(task)) == 4
+    noise(99).save(tmp_path / "files" / "cat" / "000.png")
+    assert load(tmp_path / "data").revision != task.revision
+    (tmp_path / "files" / "cat" / "000.png").unlink()
+    with pytest.raises(DataError, match=r"has 1 images without bytes .*: row 0 \(\.\./files/cat/000\.png\); add"):
+        load(tmp_path / "data")
+
+
+@pytest.mark.parametrize(("name", "place"), [("cat", "c\udcff"), ("cat/000.png", "cat/\udcff.png")])
+def test_a_name_that_is_not_utf_8_is_refused_in_its_escaped_form(tmp_path: Path, name: str, place: str) -> None:
+    write_folders(tmp_path, {"cat": 2, "dog": 2})
+    (tmp_path / name).rename(tmp_path / place)
+    with pytest.raises(DataError, match=r"\d names are no UTF-8; rename these: .*\\udcff"):
+        load(tmp_path)
 
 
 def test_full_support_is_streamed_and_leaves_nothing_behind(

@@ -116,7 +116,7 @@ def test_labels_that_look_alike_are_one_class_or_an_error(tmp_path):
     assert data.classes == (" bar", " café")
     assert np.bincount(np.concatenate([data.support.labels, data.query.labels])).tolist() == [3, 3]
     write_folders(tmp_path / "images", {"hot_dog": 2, "hot dog": 2})
-    with pytest.raises(DataError, match="needs classes that a reader can tell apart, got 'hot dog' and 'hot dog'"):
+    with pytest.raises(DataError, match="class folders that a reader can tell apart, got 'hot dog' and 'hot_dog'"):
         ImageFolder().load(tmp_path / "images")
 
 

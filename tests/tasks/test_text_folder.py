@@ -153,6 +153,14 @@ def test_labels_that_cannot_be_used_are_named(tmp_path: Path, feature: Any, labe
             r"line 2 of .*mine\.jsonl needs a JSON object, got '\{\"text",
         ),
         ("jsonl", "[1, 2]\n", r"line 1 of .*mine\.jsonl needs a JSON object, got '\[1, 2\]'"),
+        ("jsonl", "[" * 100_000, r"line 1 of .*mine\.jsonl needs a JSON object, got '\[\["),
+        (
+            "jsonl",
+            '{"text": "\\ud800", "label": 0}',
+            r"line 1 of .*mine\.jsonl needs .* surrogates not allowed",
+        ),
+        ("jsonl", '{"text": "a", "text": "b", "label": 0}', r"line 1 of .*mine\.jsonl .*a key is given twice"),
+        ("jsonl", f'{{"text": "a", "label": {10**400}}}', "needs texts, and labels of one type"),
         ("jsonl", '{"text": "a"}\n', "needs the columns 'text' and 'label', got text"),
         ("jsonl", '{"text": "a", "label": 0}\n{"label": 1}', "needs a text in every row; .* row 1 with None"),
         ("jsonl", '{"text": "a", "label": 0}\n{"text": "b", "label": "x"}', "needs texts, and labels of one type"),
@@ -165,6 +173,12 @@ def test_tables_that_cannot_be_used_are_one_line(tmp_path: Path, kind: str, cont
     with pytest.raises(DataError, match=message) as caught:
         load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_field_of_any_length_is_read(tmp_path: Path) -> None:
+    texts = [f"{'word ' * 40_000}{number}" for number in range(4)]
+    (tmp_path / "mine.csv").write_text("text,label\n" + "".join(f"{text},{text[-1] > '1'}\n" for text in texts))
+    assert max(map(len, load(tmp_path).support.inputs["input"])) > 200_000
 
 
 def test_other_columns_of_parquet_are_named(tmp_path: Path) -> None:
