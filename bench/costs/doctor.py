@@ -167,7 +167,7 @@ def findings(options: DeviceOptions) -> Iterator[Finding]:
         UsageError: If the device cannot be used.
     """
     options.device_name()
-    device = options.trainer().strategy.root_device
+    device = options.root_device()
     yield from company(device)
     yield from clocks(device)
     yield from memory(device)

@@ -43,7 +43,7 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
     with FlopMeter() as counter:
         encode(backbone, pool, positions, devices, in_this_thread=True)
     conditions: list[Conditions] = []
-    with watched(devices.trainer().strategy.root_device, conditions):
+    with watched(devices.root_device(), conditions):
         costs = repeated(lambda: encode(backbone, pool, positions, devices).cost)
     return stage_costs(costs, counter.total).model_copy(update={"conditions": combined(conditions)})
 
@@ -97,7 +97,7 @@ def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) 
     inputs = Dataset.from_dict({"input": [raw]})
     if not isinstance(backbone, LanguageBackbone):
         return encode_costs(backbone, Pool(inputs, np.zeros(1, dtype=np.int64)), devices)
-    device = devices.trainer().strategy.root_device
+    device = devices.root_device()
     backbone.to(device)
     touch_weights(backbone)
 

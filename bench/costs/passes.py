@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from bench.contracts import Backbone, GradientMethod, MethodConfig
+from bench.contracts import Backbone, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import fit_parameters, limits_of
 from bench.costs.repeats import Patience, is_known
 from bench.costs.warm import small, touch_weights
@@ -121,7 +121,7 @@ def _counted(backbone: Backbone, request: PassRequest) -> CountedPass:
         request = replace(request, run=run.with_config(config))
     _warm_up(backbone, request)
     found: list[Conditions] = []
-    with watched(_device(request), found):
+    with watched(request.devices.root_device(), found):
         began = time.perf_counter()
         options = AdaptOptions(min(COUNTED_STEPS, budget.steps or COUNTED_STEPS), counted=True)
         result = adapt_and_answer(_group(backbone, request, request.payloads[0]), request.devices, options)
@@ -157,7 +157,7 @@ def _timed(backbone: Backbone, request: PassRequest) -> TimedPasses:
     results: list[GroupResult] = []
     found: list[Conditions] = []
     violation, patience = None, Patience()
-    with watched(_device(request), found):
+    with watched(request.devices.root_device(), found):
         for payload in request.payloads:
             options = AdaptOptions(request.most_steps, request.budget, closing)
             try:
@@ -179,8 +179,13 @@ def stages_known(results: Sequence[GroupResult]) -> bool:
 
 
 def _warm_up(backbone: Backbone, request: PassRequest) -> float:
-    """Read the weights and make a pass that does not count; returns the seconds after its last optimizer step."""
-    touch_weights(backbone)
+    """Read the weights if they are used, and make a pass that does not count.
+
+    Returns:
+        Seconds of the pass after its last optimizer step.
+    """
+    if request.run.input_mode is InputMode.INPUTS:
+        touch_weights(backbone)
     options = AdaptOptions(min(COUNTED_STEPS, request.most_steps or COUNTED_STEPS))
     if request.whole:
         return adapt_and_answer(_group(backbone, request, request.warm_up), request.devices, options).closing_seconds
@@ -194,11 +199,6 @@ def _warm_up(backbone: Backbone, request: PassRequest) -> float:
 def _group(backbone: Backbone, request: PassRequest, payload: EpisodePayload) -> EpisodeGroup:
     limits = limits_of(request.budget)
     return EpisodeGroup(payload.source(backbone), request.run, payload.episodes, limits=limits)
-
-
-def _device(request: PassRequest) -> torch.device:
-    device: torch.device = request.devices.trainer().strategy.root_device
-    return device
 
 
 def _light(result: GroupResult, request: PassRequest) -> GroupResult:

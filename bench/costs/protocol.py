@@ -35,8 +35,8 @@ from bench.spec.conditions import Conditions, combined
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.resolve import ResolvedRun
 
-AT_ONCE = 5
-"""Episodes that each process of short work measures."""
+AT_ONCE = -(-MOST_SHORT // LEAST)
+"""Episodes that each process of short work measures: LEAST processes have as many as there are ever repeats."""
 SHORT_COUNTED = 3 * SHORT
 """Seconds of a stage while its operations are counted below which its work is short."""
 

@@ -4,16 +4,21 @@ import logging
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import entry_points
 from typing import Any, Literal, Self
 
 import torch
 from lightning import Trainer
+from lightning.fabric.utilities import registry as lightning_registry
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import nn
 
 from bench.contracts import Items, UsageError
 from bench.meters.cpu import cpu_model
+
+# Each trainer reads the metadata of all installed packages for callbacks of theirs, which takes longer than many a fit.
+lightning_registry.entry_points = cache(entry_points)  # type: ignore[attr-defined,assignment]
 
 HALF: dict[str, Literal["bf16-true", "16-true"]] = {"bf16-true": "bf16-true", "16-true": "16-true"}
 
@@ -84,6 +89,17 @@ class DeviceOptions:
         """A copy of these options at another precision."""
         return replace(self, precision=precision)
 
+    def root_device(self) -> torch.device:
+        """The device that runs are computed on; the first of several.
+
+        Returns:
+            The device.
+
+        Raises:
+            UsageError: The device or the precision cannot be used here.
+        """
+        return _root_device(self)
+
     def device_kind(self) -> str:
         """Kind of the device that runs are computed on: "cpu", "cuda" or "mps".
 
@@ -93,7 +109,7 @@ class DeviceOptions:
         Raises:
             UsageError: The device or the precision cannot be used here.
         """
-        return _root_device(self).type
+        return self.root_device().type
 
     def device_name(self) -> str:
         """Model of the device that runs are computed on, such as "NVIDIA A100-SXM4-80GB" or the name of the CPU.
@@ -104,7 +120,7 @@ class DeviceOptions:
         Raises:
             UsageError: The device or the precision cannot be used here.
         """
-        device = _root_device(self)
+        device = self.root_device()
         return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
 

@@ -22,8 +22,9 @@ import torch
 from bench import own_packages
 from bench.contracts import Backbone, BenchError
 from bench.contracts.errors import ChildError, one_line_error
+from bench.engine.frozen import remember
 from bench.engine.process_ending import OutOfMemoryError, ending_error, kernel_kills, ran_out_of_memory
-from bench.engine.trainer import quiet_lightning
+from bench.engine.trainer import DeviceOptions, quiet_lightning
 
 FORKS = sys.platform == "linux"
 """Whether calls run in forks of the server process."""
@@ -58,6 +59,9 @@ def serve(connection: Connection, make: Callable[[], Backbone | None], threads: 
     backbone, broken = None, b""
     try:
         backbone = make()
+        if FORKS:
+            remember(backbone)
+            DeviceOptions(accelerator="cpu").trainer()  # what the first trainer of a process makes, forks need not
     except BaseException as error:
         broken = _failure(error)
     # The meters collect garbage before each stage: half a second with all loaded objects, some ms without. Freezing
