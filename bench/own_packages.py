@@ -13,6 +13,7 @@ from types import ModuleType
 PLACE = Path(__file__).resolve().parents[1]
 """The folder that this ``bench`` was loaded from, a checkout or ``site-packages``."""
 NAMES = ("methods", "tasks", "sweeps")
+_OWN = {name: [str(PLACE / name)] for name in NAMES}
 
 
 def folder(package: str) -> Path:
@@ -58,9 +59,9 @@ def first() -> Iterator[None]:
 def _foreign() -> dict[str, ModuleType]:
     """Imported modules with one of the names that are not the project's."""
     found = {name: sys.modules[name] for name in NAMES if name in sys.modules}
-    own = {name: [str(folder(name))] for name in NAMES}
-    return {
-        name: module
-        for name, module in found.items()
-        if [str(Path(path).resolve()) for path in getattr(module, "__path__", ())] != own[name]
-    }
+    return {name: module for name, module in found.items() if not _is_own(name, module)}
+
+
+def _is_own(name: str, module: ModuleType) -> bool:
+    paths = list(getattr(module, "__path__", ()))
+    return paths == _OWN[name] or [str(Path(path).resolve()) for path in paths] == _OWN[name]

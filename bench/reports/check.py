@@ -10,7 +10,8 @@ from bench.reports.check_tolerance import CHECKED, Sample, allowed_ratio, sample
 from bench.reports.company import TIME_UNITS, company_of
 from bench.results.grouping import budget_text, current, devices, method_text, run_key, task_text
 from bench.results.record import Record
-from bench.results.shared_episodes import Find, paired, shared_text
+from bench.results.row_sample import Find
+from bench.results.shared_episodes import paired, shared_text
 from bench.spec.axes import Axis
 from bench.stats.paired import Paired, holm
 

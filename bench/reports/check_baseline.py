@@ -3,7 +3,7 @@
 from bench.results.grouping import current
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
-from bench.results.shared_episodes import Find
+from bench.results.row_sample import Find
 from bench.results.store import Store
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from bench.results.record import Record
 from bench.spec.axes import AXES, Axis
+from bench.stats.distributions import normal_quantile
 
 CHECKED = {axis: axis.check for axis in AXES if axis.check is not None}
 """The axes that are checked, with their rules."""
@@ -56,7 +56,7 @@ def sample(records: Sequence[Record], axis: Axis) -> Sample | None:
         for stage, cost in zip(stages, costs, strict=False)
         if stage.seconds > 0
     ]
-    return Sample(float(stats.gmean(values)), max(between, float(np.median(within or [0.0]))), len(values))
+    return Sample(float(np.exp(np.log(values).mean())), max(between, float(np.median(within or [0.0]))), len(values))
 
 
 def usual_spread(samples: Sequence[Sample]) -> float:
@@ -85,7 +85,7 @@ def allowed_ratio(axis: Axis, before: Sample, after: Sample, usual: float, n_che
         A ratio above 1.
     """
     variance = sum(max(each.spread, usual) ** 2 / each.n for each in (before, after))
-    noise = float(stats.norm.isf(FALSE_ALARMS / max(1, n_checks))) * variance**0.5
+    noise = -normal_quantile(FALSE_ALARMS / max(1, n_checks)) * variance**0.5
     rule = CHECKED[axis]
     least = rule.least_ratio if min(before.n, after.n) > 1 else rule.once
     return max(1 + least, float(np.exp(noise)), 1 + rule.least_change / before.mean)

@@ -11,7 +11,8 @@ from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.site import Site, name_at_site
 from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, task_text
 from bench.results.record import Record
-from bench.results.shared_episodes import Find, items_text, missing_items, paired, shared_text
+from bench.results.row_sample import Find
+from bench.results.shared_episodes import items_text, missing_items, paired, shared_text
 from bench.spec.suite import Shots
 from bench.stats.paired import Paired, holm
 

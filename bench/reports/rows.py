@@ -1,7 +1,8 @@
 """One row per task, backbone, method, config and number of shots; seeds are pooled."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -20,7 +21,7 @@ from bench.results.grouping import (
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
 from bench.results.scores import row_score
-from bench.results.shared_episodes import Find
+from bench.results.row_sample import Find
 from bench.spec.axes import AXES, Axis
 from bench.spec.costs import Costs, break_even_queries
 from bench.spec.suite import Shots
@@ -168,37 +169,54 @@ FRONTS = {axis.front: axis for axis in AXES if axis.front}
 
 def mark_pareto(given: list[Row]) -> list[Row]:
     """The same rows, those on a Pareto front of score against cost marked."""
-    scored = [row for row in given if row.status == "ok" and row.value is not None]
-    rivals: dict[tuple[Any, ...], list[Row]] = {}
-    for row in scored:
-        rivals.setdefault(_comparable(row), []).append(row)
+    entries = [_Scored(row, _comparable(row), _cost_device(row), sort_score(row)) for row in given if _has_score(row)]
+    rivals: dict[tuple[Any, ...], list[_Scored]] = {}
+    at_shots: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for entry in entries:
+        if entry.key not in rivals:
+            at_shots.setdefault(_comparable(entry.row, shots=0), []).append(entry.key)
+        rivals.setdefault(entry.key, []).append(entry)
 
-    def boards(row: Row) -> list[list[Row]]:
+    def boards(entry: _Scored) -> list[list[_Scored]]:
         """Its rivals; a method without a support set is one at every number of shots, and has those of each of them."""
-        if row.shots != 0:
-            return [rivals[_comparable(row)] + rivals.get(_comparable(row, shots=0), [])]
-        others = {_comparable(other) for other in scored if _comparable(other, shots=0) == _comparable(row)}
-        return [rivals[_comparable(row)] + rivals[key] * (key != _comparable(row)) for key in others]
+        always = _comparable(entry.row, shots=0)
+        if entry.row.shots != 0:
+            return [rivals[entry.key] + rivals.get(always, [])]
+        return [rivals[entry.key] + rivals[key] * (key != entry.key) for key in at_shots[always]]
 
-    def is_pareto(row: Row, cost: str) -> bool:
-        own = getattr(row, cost), -sort_score(row)
-        if row.status != "ok" or row.value is None or own[0] is None:
-            return False
+    def fronts(entry: _Scored, on_boards: list[list[_Scored]]) -> Iterator[str]:
+        for name, axis in FRONTS.items():
+            cost = getattr(entry.row, axis.row_field)
+            if cost is not None and not all(_is_beaten(entry, cost, axis.row_field, board) for board in on_boards):
+                yield name
 
-        def is_beaten(board: list[Row]) -> bool:
-            same_device = [other for other in board if _cost_device(other) == _cost_device(row)]
-            others = [(getattr(other, cost), -sort_score(other)) for other in same_device]
-            known = [each for each in others if each[0] is not None and each != own]
-            return any(dear <= own[0] and bad <= own[1] for dear, bad in known)
+    marks = {id(entry.row): "+".join(fronts(entry, boards(entry))) for entry in entries}
+    return [row.model_copy(update={"pareto": marks.get(id(row), "")}) for row in given]
 
-        return not all(map(is_beaten, boards(row)))
 
-    return [
-        row.model_copy(
-            update={"pareto": "+".join(name for name, axis in FRONTS.items() if is_pareto(row, axis.row_field))}
-        )
-        for row in given
-    ]
+@dataclass(frozen=True)
+class _Scored:
+    """A row with a score, and what it is compared by."""
+
+    row: Row
+    key: tuple[Any, ...]
+    device: str
+    sort_score: float
+
+
+def _has_score(row: Row) -> bool:
+    return row.status == "ok" and row.value is not None
+
+
+def _is_beaten(entry: _Scored, cost: float, field: str, board: list[_Scored]) -> bool:
+    """Whether another row of a board, measured on the same device, is at least as good and costs no more."""
+    for other in board:
+        other_cost = getattr(other.row, field) if other.device == entry.device else None
+        if other_cost is None or other_cost > cost or other.sort_score < entry.sort_score:
+            continue
+        if other_cost < cost or other.sort_score > entry.sort_score:
+            return True
+    return False
 
 
 def against(given: list[Row], method: str) -> list[Row]:

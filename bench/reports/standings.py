@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
-from bench.results.shared_episodes import Find, compare_all, draw_key
+from bench.results.row_sample import Find, draw_key
+from bench.results.shared_episodes import compare_all
 from bench.spec.suite import Shots
 from bench.stats.ranks import rank_ranges, tiers
 

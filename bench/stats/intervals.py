@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from bench.stats.distributions import t_quantile
 
 Floats = NDArray[np.float64]
 
@@ -120,7 +121,7 @@ class Mean:
     @property
     def quantile(self) -> float:
         """Quantile of Student's t for a 95% interval."""
-        return float(stats.t.ppf(1 - ALPHA / 2, self.df))
+        return t_quantile(1 - ALPHA / 2, self.df)
 
     @property
     def spread(self) -> float:
@@ -201,4 +202,4 @@ def parts_interval(parts: Floats, score: Callable[[Floats], Floats], scale: Scal
         error = estimate * float(np.log(without).std() * (n - 1) ** 0.5)
     else:
         error = float(without.std() * (n - 1) ** 0.5)
-    return scale.interval(estimate, error, float(stats.t.ppf(1 - ALPHA / 2, n - 1)), len(parts))
+    return scale.interval(estimate, error, t_quantile(1 - ALPHA / 2, n - 1), len(parts))

@@ -10,9 +10,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
 
+from bench.stats.distributions import average_ranks, normal_quantile, sign_test, t_quantile, t_tail
 from bench.stats.intervals import ALPHA, Floats, Interval, Mean, blocks, mean_of
 
 EXACT_UNITS = 12
@@ -87,7 +86,7 @@ class Paired:
         if self.spread is None or self.n_independent < 3 or self.has_too_few():
             return None
         df = self.n_independent - 1
-        quantiles = float(stats.t.ppf(1 - ALPHA / 2, df) + stats.t.ppf(POWER, df))
+        quantiles = t_quantile(1 - ALPHA / 2, df) + t_quantile(POWER, df)
         return quantiles * self.spread / float(self.n_independent**0.5)
 
     def needed_units(self, n_tests: int = 1) -> int | None:
@@ -102,10 +101,10 @@ class Paired:
         if self.spread is None or abs(self.difference) < 1e-9:
             return None
         alpha = ALPHA / n_tests
-        level = float(stats.norm.isf(alpha / 2))
+        level = -normal_quantile(alpha / 2)
         ratio = self.spread / abs(self.difference)
         # The normal distribution's number, and Guenther's correction (1981) for an estimated spread.
-        wanted = (level + float(stats.norm.ppf(POWER))) ** 2 * ratio**2 + level**2 / 2
+        wanted = (level + normal_quantile(POWER)) ** 2 * ratio**2 + level**2 / 2
         fewest = 2 if self.clustered else int(np.floor(1 - np.log2(alpha))) + 1
         return max(int(np.ceil(wanted)), fewest, self.n_independent + 1)
 
@@ -115,7 +114,7 @@ def _rank_biserial(differences: Floats) -> float:
     changed = differences[differences != 0]
     if len(changed) == 0:
         return 0.0
-    ranks = stats.rankdata(np.abs(changed))
+    ranks = average_ranks(np.abs(changed))
     return float((np.sign(changed) * ranks).sum() / ranks.sum())
 
 
@@ -143,7 +142,7 @@ def _students(found: Mean) -> tuple[Interval, float]:
         changed = abs(found.value) > 1e-9
         return Interval(found.value, found.value), _least_p(found.n_units) if changed else 1.0
     reach = found.quantile * found.error
-    p_value = 2 * float(stats.t.sf(abs(found.value) / found.error, found.df))
+    p_value = 2 * t_tail(abs(found.value) / found.error, found.df)
     return Interval(found.value - reach, found.value + reach), p_value
 
 
@@ -205,14 +204,15 @@ def compare_answers(a: Floats, b: Floats) -> Paired:
     Returns:
         The comparison, in %.
     """
-    differences = 100 * (a - b)
-    only_a, only_b = int((a > b).sum()), int((a < b).sum())
-    same = [int(((a == value) & (b == value)).sum()) for value in (1, 0)]
-    found = mean_of(differences)
+    n, right_a, right_b = len(a), int(a.sum()), int(b.sum())
+    both = int(a @ b)
+    only_a, only_b = right_a - both, right_b - both
+    changed, more = only_a + only_b, only_a - only_b
+    # The standard error of differences of 1, 0 and -1, by whole numbers: n times their squared deviations.
+    found = Mean(100 * more / n, 100 * ((changed * n - more**2) / (n - 1)) ** 0.5 / n, n - 1, n)
     return Paired(
-        100 * float(a.mean()), 100 * float(b.mean()), found.value, _students(found)[0],
-        float(mcnemar([[same[0], only_a], [only_b, same[1]]], exact=True).pvalue), _least_p(len(a)), "McNemar",
-        "queries", len(a), _rank_biserial(differences), found.spread or None, len(a),
+        100 * right_a / n, 100 * right_b / n, found.value, _students(found)[0], sign_test(only_a, changed), _least_p(n),
+        "McNemar", "queries", n, more / changed if changed else 0.0, found.spread or None, n,
     )  # fmt: skip
 
 

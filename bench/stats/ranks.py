@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from bench.stats.distributions import Floats, average_ranks, chi2_tail, range_quantile
 from bench.stats.intervals import ALPHA, Name
 
 
@@ -22,13 +22,16 @@ def tiers(ordered: Sequence[Name], significant: Collection[frozenset[Name]]) -> 
     Returns:
         The tier of each method in the same order, counted from 1.
     """
-    numbers, tier = [], 1
-    for index, _ in enumerate(ordered):
-        above, below = ordered[:index], ordered[index:]
-        if index and all(frozenset((one, other)) in significant for one in above for other in below):
-            tier += 1
-        numbers.append(tier)
-    return numbers
+    place = {name: index for index, name in enumerate(ordered)}
+    # By the first method of a possible tier, the significant pairs with one method above it and one not.
+    crossing = np.zeros(len(ordered) + 1, dtype=np.int64)
+    for pair in significant:
+        above, below = sorted(place[name] for name in pair)
+        crossing[above + 1] += 1
+        crossing[below + 1] -= 1
+    starts = np.arange(len(ordered))
+    is_end = np.cumsum(crossing)[:-1] == starts * (len(ordered) - starts)
+    return [int(number) for number in np.cumsum(is_end)]
 
 
 def rank_ranges(ordered: Sequence[Name], significant: Collection[frozenset[Name]]) -> list[tuple[int, int]]:
@@ -42,14 +45,13 @@ def rank_ranges(ordered: Sequence[Name], significant: Collection[frozenset[Name]
         The best and the worst rank of each method in the same order: after all that are significantly better, and
         before all that are significantly worse.
     """
-    found = []
-    for place, name in enumerate(ordered):
-        better, worse = (
-            sum(frozenset((name, other)) in significant for other in side)
-            for side in (ordered[:place], ordered[place + 1 :])
-        )
-        found.append((1 + better, len(ordered) - worse))
-    return found
+    place = {name: index for index, name in enumerate(ordered)}
+    better, worse = [0] * len(ordered), [0] * len(ordered)
+    for pair in significant:
+        above, below = sorted(place[name] for name in pair)
+        better[below] += 1
+        worse[above] += 1
+    return [(1 + more, len(ordered) - less) for more, less in zip(better, worse, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def rank_over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
     """
     tasks, methods = list(sort_scores), list(next(iter(sort_scores.values())))
     table = np.array([[sort_scores[task][method] for method in methods] for task in tasks])
-    ranks = np.stack([stats.rankdata(-row) for row in table]).mean(axis=0)
+    each = [average_ranks(-row) for row in table]
+    ranks = np.stack(each).mean(axis=0)
     low, span = table.min(axis=1, keepdims=True), np.ptp(table, axis=1, keepdims=True)
     # If all methods have one score, each of them is the best.
     normalised = np.where(span > 0, (table - low) / np.where(span > 0, span, 1), 1.0).mean(axis=0)
@@ -95,11 +98,9 @@ def rank_over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
     critical = friedman = None
     if len(methods) > 2 and len(tasks) > 1:
         k = len(methods)
-        quantile = float(stats.studentized_range.ppf(1 - ALPHA, k, np.inf)) / 2**0.5
+        quantile = range_quantile(1 - ALPHA, k) / 2**0.5
         critical = quantile * (k * (k + 1) / (6 * len(tasks))) ** 0.5
-        # Friedman's statistic is 0 / 0 if all ranks are tied.
-        with np.errstate(invalid="ignore"):
-            friedman = float(np.nan_to_num(stats.friedmanchisquare(*table.T).pvalue, nan=1.0))
+        friedman = _friedman(np.stack(each))
     return Overview(
         tasks,
         mean_rank,
@@ -108,6 +109,19 @@ def rank_over_tasks(sort_scores: Mapping[str, Mapping[str, float]]) -> Overview:
         critical,
         [] if critical is None else _within(mean_rank, critical),
     )
+
+
+def _friedman(ranks: Floats) -> float:
+    """p-value of Friedman's test (1937) on ranks ``[task, method]``, corrected for ties; 1 if all are tied."""
+    n_tasks, n_methods = ranks.shape
+    counts = [np.unique(row, return_counts=True)[1] for row in ranks]
+    ties = sum(float((count**3 - count).sum()) for count in counts)
+    untied = 1 - ties / (n_methods * (n_methods**2 - 1) * n_tasks)
+    if untied <= 0:
+        return 1.0
+    squares = float((ranks.sum(axis=0) ** 2).sum())
+    statistic = 12 / (n_methods * n_tasks * (n_methods + 1)) * squares - 3 * n_tasks * (n_methods + 1)
+    return chi2_tail(statistic / untied, n_methods - 1)
 
 
 def _within(mean_rank: Mapping[str, float], critical: float) -> list[list[str]]:
