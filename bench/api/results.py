@@ -81,11 +81,12 @@ class Comparison(Sequence["Difference"]):
         Raises:
             UsageError: For another format.
         """
-        from bench.reports import cost_ratios
         from bench.reports.compare_tables import FORMATS
 
         text = _format(FORMATS, format)(self.differences, self.a, self.b)
         if self.costs:
+            from bench.reports import cost_ratios
+
             text += "\n" + cost_ratios.FORMATS[format](self.costs, self.a, self.b)
         return text
 
@@ -95,11 +96,14 @@ class Comparison(Sequence["Difference"]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from bench.reports import cost_ratios
         from bench.reports.compare_tables import as_html
 
-        costs = cost_ratios.as_html(self.costs, self.a, self.b) if self.costs else ""
-        return as_html(self.differences, self.a, self.b) + costs
+        text = as_html(self.differences, self.a, self.b)
+        if self.costs:
+            from bench.reports import cost_ratios
+
+            text += cost_ratios.as_html(self.costs, self.a, self.b)
+        return text
 
 
 class Results(Sequence["Record"]):
@@ -206,10 +210,14 @@ class Results(Sequence["Record"]):
         Raises:
             UsageError: For another format, and as for ``rows``.
         """
-        from bench.reports.page import page
         from bench.reports.tables import FORMATS
 
-        formats: dict[str, Callable[[list[Row]], str]] = {**FORMATS, "html": lambda rows: page(rows, self.records)}
+        def as_page(rows: "Sequence[Row]") -> str:
+            from bench.reports.page import page  # plotly and jinja2, which no other format needs
+
+            return page(rows, self.records)
+
+        formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
         return _format(formats, format)(self.rows(break_even))
 
     def page(self, path: str | PathLike[str], break_even: str | None = None) -> Path:

@@ -27,6 +27,28 @@ def task_class(name: str) -> "type[Task]":
     return cast("type[Task]", get("tasks", name).load())
 
 
+def require_variant(name: str) -> None:
+    """Require that a task of variants has the one of a name; the task is not imported.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Raises:
+        UsageError: For an unknown task or variant, with the closest known one.
+    """
+    plugin, colon, argument = name.partition(":")
+    variants = get("tasks", plugin).variants()
+    if colon and variants and argument not in variants:
+        close = get_close_matches(argument, variants, n=1)
+        guess = f" did you mean '{plugin}:{close[0]}'?" if close else ""
+        raise UsageError(f"task {plugin} has no variant {argument!r};{guess} {_known_variants(plugin)}")
+
+
+def _known_variants(plugin: str) -> str:
+    names = ", ".join(f"{plugin}:{each}" for each in get("tasks", plugin).variants())
+    return f"its variants are {names}"
+
+
 def task_argument(name: str) -> tuple[str, ...]:
     """The argument of a task's name.
 
@@ -39,13 +61,8 @@ def task_argument(name: str) -> tuple[str, ...]:
     Raises:
         UsageError: For an argument that is unknown or missing, or that the task does not take.
     """
+    require_variant(name)
     plugin, colon, argument = name.partition(":")
-    variants = get("tasks", plugin).variants()
-    known = f"its variants are {', '.join(f'{plugin}:{each}' for each in variants)}"
-    if colon and variants and argument not in variants:
-        close = get_close_matches(argument, variants, n=1)
-        guess = f" did you mean '{plugin}:{close[0]}'?" if close else ""
-        raise UsageError(f"task {plugin} has no variant {argument!r};{guess} {known}")
     arguments = (argument,) if colon else ()
     parameters = signature(task_class(plugin))
     try:
@@ -53,7 +70,7 @@ def task_argument(name: str) -> tuple[str, ...]:
     except TypeError:
         if arguments:
             raise UsageError(f"task {plugin} takes no argument: use {plugin}, got {name!r}") from None
-        raise UsageError(f"task {plugin} needs an argument: use {plugin}:ARGUMENT; {known}") from None
+        raise UsageError(f"task {plugin} needs an argument: use {plugin}:ARGUMENT; {_known_variants(plugin)}") from None
     is_default = any(parameters.parameters[name].default == value for name, value in bound.items())
     return () if is_default else arguments
 

@@ -249,4 +249,5 @@ def _in_script(data: _Data) -> str:
 @cache
 def _packed_plotly() -> str:
     """Plotly's JavaScript, compressed to less than half even in base64; the page unpacks it."""
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+    # The highest level would save 1% more, and take twice as long.
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), compresslevel=5, mtime=0)).decode()

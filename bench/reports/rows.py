@@ -20,8 +20,8 @@ from bench.results.grouping import (
 )
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
-from bench.results.scores import row_score
 from bench.results.row_sample import Find
+from bench.results.scores import row_score
 from bench.spec.axes import AXES, Axis
 from bench.spec.costs import Costs, break_even_queries
 from bench.spec.suite import Shots

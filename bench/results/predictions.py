@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench import registry
@@ -75,6 +73,9 @@ class QueryPredictions:
 
     def to_bytes(self) -> bytes:
         """Content of a compressed Parquet file; equal predictions give equal bytes."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         columns = {"episode": pa.array(self.episode, pa.int32()), "query": pa.array(self.query, pa.int64())}
         for (name, type_), column in zip(self.scorer.fields.items(), self.values.T, strict=True):
             columns[name] = pa.array(column).cast(type_)
@@ -96,7 +97,14 @@ class QueryPredictions:
         Raises:
             ValueError: If they are not predictions of this metric.
         """
-        table = pq.read_table(io.BytesIO(content))
+        # Most tables need no predictions, and start without this library.
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+        except pa.ArrowException as error:
+            raise ValueError(str(error)) from error
         columns = ["episode", "query", *registry.make_metric(metric).fields]
         if table.column_names != columns:
             raise ValueError(f"needs the columns {', '.join(columns)}, got {', '.join(table.column_names)}")

@@ -138,9 +138,7 @@ class Samples:
         Returns:
             The sample.
         """
-        places = {
-            name: (record, number) for record in records for number, name in enumerate(episode_names(record))
-        }
+        places = {name: (record, number) for record in records for number, name in enumerate(episode_names(record))}
         scores = np.array([record.episode_scores[number] for record, number in places.values()])
         return RowSample(records, self._set(tuple(places)), places, scores, clusters(records) is not None)
 
@@ -178,9 +176,7 @@ class Samples:
         (layout, own_parts, own_table), (other_layout, other_parts, other_table) = first, second
         if layout is other_layout:
             return own_table, other_table, layout.present
-        keys, at_own, at_other = np.intersect1d(
-            layout.keys, other_layout.keys, assume_unique=True, return_indices=True
-        )
+        keys, at_own, at_other = np.intersect1d(layout.keys, other_layout.keys, assume_unique=True, return_indices=True)
         common = Layout.of(keys, len(episodes.names))
         return common.table(own_parts[at_own]), common.table(other_parts[at_other]), common.present
 

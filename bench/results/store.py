@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pyarrow import ArrowException
 from pydantic import ValidationError
 
 from bench.contracts.errors import StoreError, UsageError
@@ -161,7 +160,7 @@ class Store:
             return QueryPredictions.from_bytes(record.metric, content)
         except UsageError as error:
             raise StoreError(f"{record.id}.json cannot be scored: {error}; install its package") from None
-        except (OSError, ValueError, KeyError, ArrowException) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise StoreError(
                 f"{path} does not hold the predictions of {record.id} ({error}); "
                 f"delete {record.id}.json to run it again"

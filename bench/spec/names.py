@@ -21,7 +21,7 @@ def check_plugins(task: str | None, method: str | None, backbone: str | None) ->
         UsageError: For an unknown name, with the closest known one.
     """
     if task is not None:
-        registry.get("tasks", task)
+        registry.require_variant(task)
     if method is not None:
         registry.get("methods", registry.method_name(method)[0])
     if backbone is not None:
@@ -69,3 +69,5 @@ def check_names(block: Block) -> None:
         if registry.method_name(method)[0] not in {registry.method_name(name)[0] for name in names}:
             raise did_you_mean("method", method, names, "in this block")
         check_fields(method, block.set[method])
+        if "site" in block.set[method]:
+            registry.method_name(f"{registry.method_name(method)[0]}@{block.set[method]['site']}")

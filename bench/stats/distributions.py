@@ -1,7 +1,7 @@
 """Distributions: quantiles and tail probabilities of tests, and ranks.
 
-From ``scipy.special``, since ``scipy.stats`` takes half a second to import and, called for a number at a time, a hundred
-times as long as these functions.
+From ``scipy.special``: ``scipy.stats`` takes half a second to import and, for a number at a time, a hundred times as
+long as these functions.
 """
 
 from functools import lru_cache
@@ -44,8 +44,8 @@ def normal_quantile(probability: float) -> float:
     """Quantile of the normal distribution.
 
     Args:
-        probability: Probability of a smaller value; small ones are exact, so that an upper quantile is better written as
-            the negative of a lower one.
+        probability: Probability of a smaller value. Small ones are exact: write an upper quantile as the negative of a
+            lower one.
 
     Returns:
         The quantile.

@@ -14,7 +14,7 @@ CHANGE_NO_VALUE = {
     # Covered by the data's revision, a hash of their contents.
     "scikit-learn", "vaderSentiment",
     # Not used for a value: scores are counted, intervals are of the standard formulas.
-    "scipy", "statsmodels",
+    "scipy",
 }  # fmt: skip
 
 
