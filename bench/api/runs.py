@@ -15,6 +15,7 @@ from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import RunSpec, Suite
 from bench.toolkit.extras import import_extra
+from bench.toolkit.visible import visible
 
 if TYPE_CHECKING:
     from bench.runs.report import Reporter
@@ -217,7 +218,7 @@ class Call:
             runner = self._runner(reporter)
             report = runner.run(self._tuned(specs, runner))
         for hint in filter(None, (tracker.hint() for tracker in self.trackers)):
-            console.print(hint, style="dim", soft_wrap=True, highlight=False)
+            console.print(visible(hint), style="dim", soft_wrap=True, highlight=False, markup=False)
         return Results(report.records, self.store, report.problems)
 
     def plan(self) -> Plan:

@@ -14,6 +14,7 @@ from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
+from bench.cli.output import say_error
 from bench.cli.run import run
 from bench.cli.sweep import sweep
 from bench.cli.test import run_contract
@@ -48,7 +49,7 @@ app.add_typer(weights.app, name="weights")
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
     """Warnings of this project in one line, those of libraries as ever."""
     if issubclass(category, BenchWarning):
-        typer.echo(f"bench: {message}", err=True)
+        say_error(message)
     else:
         _show_warning_of_library(message, category, *place, **more)
 
@@ -67,16 +68,16 @@ def main() -> None:
     try:
         app()
     except Interrupted as error:
-        typer.echo(f"bench: ended by {error}; finished runs are recorded, the same command continues", err=True)
+        say_error(f"ended by {error}; finished runs are recorded, the same command continues")
         sys.exit(128 + error.number)
     except UsageError as error:
-        typer.echo(f"bench: {error}", err=True)
+        say_error(error)
         sys.exit(2)
     except ImportError as error:
         if (advice := missing_extra(error)) is None:
             raise
-        typer.echo(f"bench: {advice}", err=True)
+        say_error(advice)
         sys.exit(2)
     except BenchError as error:
-        typer.echo(f"bench: {error}", err=True)
+        say_error(error)
         sys.exit(1)

@@ -8,6 +8,7 @@ import typer
 
 from bench import api
 from bench.cli.options import DEFAULT_STORE
+from bench.cli.output import say
 from bench.contracts.errors import StoreError
 
 
@@ -25,7 +26,7 @@ def check(
     """
     if update:
         number = api.update_baseline(baseline, store)
-        typer.echo(f"{baseline} has the {number} current records of {store}")
+        say(f"{baseline} has the {number} current records of {store}")
         return
     found = api.check(baseline, store)
     report = found.markdown()

@@ -6,6 +6,7 @@ import typer
 
 from bench import api
 from bench.cli.options import DEFAULT_STORE, StoreOption
+from bench.cli.output import say
 
 
 def doctor(
@@ -14,6 +15,6 @@ def doctor(
 ) -> None:
     """Test the meters of time, memory and operations on known loads, and the folders that runs write to."""
     found = api.doctor(accelerator, store)
-    typer.echo(str(found))
+    say(str(found))
     if not found.passed:
         raise typer.Exit(1)

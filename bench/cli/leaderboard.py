@@ -9,6 +9,7 @@ import typer
 from bench import api
 from bench.api.results import Format
 from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
+from bench.cli.output import say, say_error
 from bench.contracts.errors import StoreError, UsageError
 from bench.toolkit.durable import write_atomic
 
@@ -32,17 +33,17 @@ def leaderboard(
         raise UsageError("an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe")
     results = api.load(store).of_task(task or ())
     for problem in results.problems:
-        typer.echo(f"bench: passed over: {problem}", err=True)
+        say_error(f"passed over: {problem}")
     text = results.table(format_, break_even)
     if break_even and (warning := ratio_warning(results.rows(break_even))):
-        typer.echo(f"bench: warning: {warning}", err=True)
+        say_error(f"warning: {warning}")
     if wandb:
         from bench.reports.wandb_board import log_leaderboard
         from bench.runs.trackers import WandbTracker
 
         tracker = WandbTracker(store)
         log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even))
-        typer.echo(tracker.hint() or "logged to W&B", err=True)
+        say(tracker.hint() or "logged to W&B", err=True)
     if out is None:
         typer.echo(text, nl=False)
         return

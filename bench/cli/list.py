@@ -9,6 +9,7 @@ import typer
 
 from bench import api
 from bench.api.listing import Listed
+from bench.cli.output import say
 from bench.plugin import OWN
 
 What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # type: ignore[misc]
@@ -29,4 +30,4 @@ def list_(
     width = max(map(len, names), default=0)
     for name, entry in zip(names, entries, strict=True):
         origin = "" if entry.origin == OWN else f" ({entry.origin})"
-        typer.echo(f"{name:<{width}}  {entry.summary}{origin}")
+        say(f"{name:<{width}}  {entry.summary}{origin}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench import registry
+from bench.cli.output import say
 from bench.contracts.kinds import Kind
 from bench.scaffold.write import new_plugin
 
@@ -49,10 +50,10 @@ def metric(name: NameArgument, package: PackageOption = None) -> None:
 def _write(group: registry.Group, name: str, package: Path | None, template: str | None = None) -> None:
     written = new_plugin(group, name, package, template)
     for path in written.paths:
-        typer.echo(f"wrote {path}")
+        say(f"wrote {path}")
     if written.entry_point:
         table, entry = written.entry_point
-        typer.echo(f"{written.project} exists; add under {table}:\n{entry}")
+        say(f"{written.project} exists; add under {table}:\n{entry}")
     if package is not None:
-        typer.echo(f"to install it: pip install --editable {package}")
-    typer.echo(f"to test it: bench test {name}")
+        say(f"to install it: pip install --editable {package}")
+    say(f"to test it: bench test {name}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import LoggerOption
+from bench.cli.output import say
 from bench.runs.trackers import CsvTracker, LightningTracker, make_trackers
 
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ def train(
 
     def on_step(step: int, loss: float) -> None:
         if step % shown == 0 or step == 1:
-            typer.echo(f"step {step} of {total}: loss {loss:.4f}", err=True)
+            say(f"step {step} of {total}: loss {loss:.4f}", err=True)
 
     with _logging(session, trackers) as lightning_logger:
         done = session.train(devices, every=every, logger=lightning_logger, on_step=on_step)
     some = max(1, total // 10)
     before, after = (sum(part) / len(part) for part in (done.losses[:some], done.losses[-some:]))
-    typer.echo(f"loss {before:.4f} over the first {some} steps, {after:.4f} over the last; {done.seconds:.0f} seconds")
+    say(f"loss {before:.4f} over the first {some} steps, {after:.4f} over the last; {done.seconds:.0f} seconds")
     _print_usage(done.out)
 
 
@@ -101,7 +102,7 @@ def import_(
     prepare_file(target)
     readouts = released_readouts(source)
     write_readouts(target, readouts, {"source": source})
-    typer.echo(f"{len(readouts)} memories of a model {readouts[0].out.shape[0]} wide")
+    say(f"{len(readouts)} memories of a model {readouts[0].out.shape[0]} wide")
     _print_usage(target)
 
 
@@ -122,12 +123,12 @@ def _logging(session: "Session", trackers: tuple[LightningTracker, ...]) -> Iter
             made = stack.enter_context(tracker.open(*place))
             made.log_hyperparams(session.identity)
         except Exception as error:
-            typer.echo(f"{tracker.name} cannot be used, losses go to a CSV file: {one_line(error)}", err=True)
+            say(f"{tracker.name} cannot be used, losses go to a CSV file: {one_line(error)}", err=True)
             tracker = CsvTracker(session.out.parent)
             made = stack.enter_context(tracker.open(*place))
         yield made
     if hint := tracker.hint():
-        typer.echo(hint, err=True)
+        say(hint, err=True)
 
 
 def _named(source: str) -> Path:
@@ -136,4 +137,4 @@ def _named(source: str) -> Path:
 
 
 def _print_usage(out: Path) -> None:
-    typer.echo(f"wrote {out}; to use it: --set faast@hidden_states.readouts={out}")
+    say(f"wrote {out}; to use it: --set faast@hidden_states.readouts={out}")

@@ -8,6 +8,7 @@ import typer
 
 from bench import api
 from bench.cli.options import DEFAULT_STORE, StoreOption
+from bench.cli.output import say
 
 app = typer.Typer(help="Verify, prune or export records.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -17,8 +18,8 @@ def verify(store: StoreOption = DEFAULT_STORE) -> None:
     """Check that every record is intact and agrees with its predictions; exit code 1 if not."""
     problems = api.verify_records(store)
     for problem in problems:
-        typer.echo(problem)
-    typer.echo(f"{problems.n_records} records, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+        say(problem)
+    say(f"{problems.n_records} records, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     if problems:
         raise typer.Exit(1)
 
@@ -33,8 +34,8 @@ def prune(
     """Delete files that no record names, and the chosen records. Not while runs are in progress."""
     found = api.prune_records(store, superseded=superseded, failed=failed, dry_run=dry_run)
     for file in found:
-        typer.echo(f"{file.path}: {file.reason}")
-    typer.echo(f"{len(found)} files {'would be deleted' if dry_run else 'deleted'}")
+        say(f"{file.path}: {file.reason}")
+    say(f"{len(found)} files {'would be deleted' if dry_run else 'deleted'}")
 
 
 @app.command()
@@ -45,7 +46,7 @@ def export(
 ) -> None:
     """Write records as one table."""
     number = api.export_records(out, store, queries=queries)
-    typer.echo(f"wrote {number} rows to {out}")
+    say(f"wrote {number} rows to {out}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ import typer
 from bench import api
 from bench.api.runs import MeasureIn
 from bench.cli.options import DEFAULT_STORE, LISTED, DataOption, LoggerOption, StoreOption
+from bench.cli.output import say, say_error
 
 
 def run(
@@ -81,7 +82,7 @@ def run(
     arguments = {name: value for name, value in locals().items() if name not in {"set_", "dry_run"}} | {"set": set_}
     if dry_run:
         planned = api.plan(**arguments)
-        typer.echo(str(planned))
+        say(str(planned))
         if planned.problems:
             raise typer.Exit(1)
         return
@@ -93,6 +94,6 @@ def run(
 
         Console(width=None if sys.stdout.isatty() else 240).print(table(results.rows()))
     if not results.measured and not results.problems:
-        typer.echo("bench: nothing was measured; the table has the reasons", err=True)
+        say_error("nothing was measured; the table has the reasons")
     if results.failed or results.problems or not results.measured:
         raise typer.Exit(1)

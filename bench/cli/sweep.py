@@ -7,6 +7,7 @@ import typer
 
 from bench import api
 from bench.cli.options import LISTED, DataOption, LoggerOption
+from bench.cli.output import say
 
 
 def sweep(
@@ -54,8 +55,8 @@ def sweep(
     """
     arguments = {name: value for name, value in locals().items() if name != "set_"} | {"set": set_}
     found = api.sweep(**arguments)
-    typer.echo(str(found))
+    say(str(found))
     for hint in found.hints:
-        typer.echo(hint, err=True)
+        say(hint, err=True)
     best = found.folder / "best.yaml"
-    typer.echo(f"wrote {best} and report.html; to use it: bench run --config {best}")
+    say(f"wrote {best} and report.html; to use it: bench run --config {best}")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.output import say
 from bench.toolkit.weights import fetch as fetch_weights
 from bench.toolkit.weights import weights_packages
 
@@ -20,7 +21,7 @@ def weights(context: typer.Context) -> None:
     for package in packages:
         installed = package.installed()
         state = f"installed {installed}" if installed else "not installed"
-        typer.echo(f"{package.requirement:<{width}}  {state:<15}  {package.use}")
+        say(f"{package.requirement:<{width}}  {state:<15}  {package.use}")
 
 
 @app.command()
@@ -28,6 +29,6 @@ def fetch(names: Annotated[list[str] | None, typer.Argument(help="Packages; all 
     """Install weights with pip, without the dependencies that their packages declare."""
     made = fetch_weights(names or ())
     for package in made:
-        typer.echo(f"installed {package.requirement}")
+        say(f"installed {package.requirement}")
     if not made:
-        typer.echo("all weights are installed")
+        say("all weights are installed")

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from bench.reports.check import Check
 from bench.reports.markdown import markdown_table
+from bench.toolkit.visible import visible
 
 HEADER = ("", "row", "what", "baseline", "now", "finding")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -72,7 +73,7 @@ def as_junit(checks: Sequence[Check]) -> str:
             root, "testsuite", name=_clean(row), tests=str(len(of_row)), failures=str(failures)
         )
         for check in of_row:
-            case = ElementTree.SubElement(suite, "testcase", classname=_clean(row), name=check.what)
+            case = ElementTree.SubElement(suite, "testcase", classname=_clean(row), name=_clean(check.what))
             finding = _clean(f"{check.before} -> {check.after}: {check.finding}")
             if check.verdict == "regression":
                 ElementTree.SubElement(case, "failure", message=finding)
@@ -83,5 +84,5 @@ def as_junit(checks: Sequence[Check]) -> str:
 
 
 def _clean(text: str) -> str:
-    """The text without characters that XML does not allow."""
-    return _NOT_XML.sub("?", text)
+    """The text without characters that XML does not allow or a reader cannot see."""
+    return _NOT_XML.sub("?", visible(text))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.reports.compare import Difference
 from bench.reports.html_tables import html_table
-from bench.reports.markdown import markdown_table
+from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.terminal_tables import terminal_table
 
 HEADER = (
@@ -58,7 +58,7 @@ def _cells(one: Difference, a: str, b: str) -> list[str]:
 def as_markdown(differences: Sequence[Difference], a: str, b: str) -> str:
     """A GitHub table."""
     made = markdown_table(_header(a, b), [_cells(one, a, b) for one in differences])
-    return "\n".join([made, "", _note(differences)]) + "\n"
+    return "\n".join([made, "", markdown_text(_note(differences))]) + "\n"
 
 
 def as_table(differences: Sequence[Difference], a: str, b: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.costs.in_turn import Ratio
 from bench.reports.company import SIGN, TIME_UNITS
 from bench.reports.html_tables import html_table
-from bench.reports.markdown import markdown_table
+from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.tables import number
 from bench.reports.terminal_tables import terminal_table
 from bench.runs.cost_comparison import CostComparison
@@ -64,7 +64,7 @@ def as_markdown(found: Sequence[CostComparison], a: str, b: str) -> str:
         The text, with a line break at its end.
     """
     table = markdown_table(_header(found), [_cells(one, a, b) for one in found])
-    return "\n".join([table, "", _note(found, a, b)]) + "\n"
+    return "\n".join([table, "", markdown_text(_note(found, a, b))]) + "\n"
 
 
 def as_table(found: Sequence[CostComparison], a: str, b: str) -> str:

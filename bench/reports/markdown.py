@@ -1,9 +1,20 @@
-"""Markdown tables of all reports."""
+"""Markdown of all reports: tables and lines, with no text taken for markup."""
 
 import html
+import re
 from collections.abc import Collection, Sequence
 
 from tabulate import tabulate
+
+from bench.toolkit.visible import shortened, visible
+
+LONGEST = 2000
+"""Most characters of a cell."""
+_MARKUP = re.compile(r"[\\|`*~$]|\](?=[(\[:])|\[(?=\^)|!(?=\[)")
+_REFERENCES = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?i:(?<=www))(?=\.)")
+"""Inside mentions, numbers of issues and addresses, which hosts of Markdown turn into links by themselves."""
+_SPLIT = "\0"
+"""Stands for an empty comment; a visible text has no such character."""
 
 
 def markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
@@ -18,8 +29,8 @@ def markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]], right:
         The table's lines, without a line break at the end.
     """
     return tabulate(
-        [[_escaped(cell) for cell in row] for row in cells],
-        headers=[_escaped(name) for name in header],
+        [[markdown_text(cell) for cell in row] for row in cells],
+        headers=[markdown_text(name) for name in header],
         tablefmt="pipe",
         colalign=["right" if name in right else "left" for name in header],
         # Cells are formatted texts: "1,234" and "-" stay as they are.
@@ -27,5 +38,16 @@ def markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]], right:
     )
 
 
-def _escaped(text: str) -> str:
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+def markdown_text(text: str) -> str:
+    """A text in one line that Markdown shows as it is: no markup, no HTML, no link, no mention.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with entities in place of markup, and with an empty comment inside what would become a link by itself.
+    """
+    plain = visible(" ".join(shortened(text, LONGEST).split()))
+    split = _REFERENCES.sub(_SPLIT, plain)
+    escaped = _MARKUP.sub(lambda found: f"&#{ord(found[0])};", html.escape(split, quote=False))
+    return escaped.replace(_SPLIT, "<!-- -->")

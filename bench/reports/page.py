@@ -15,11 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from bench import registry
 from bench.reports.company import legend, sign
-from bench.reports.rows import FRONTS, Row
+from bench.reports.rows import FRONTS, LONGEST, Row
 from bench.reports.tables import labels, metrics, number, score
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.spec.axes import AXES
+from bench.toolkit.visible import shortened
 from bench.version import __version__
 
 Kind = Literal["text", "count", "number"]
@@ -168,7 +169,11 @@ def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
         The HTML text.
     """
     known = {record.id: record for record in records}
-    pooled = {one: known[one] for row in rows for one in row.runs}
+    pooled = {
+        one: known[one].model_copy(update={"reason": shortened(known[one].reason, LONGEST)})
+        for row in rows
+        for one in row.runs
+    }
     environment = Environment(
         loader=PackageLoader("bench.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,

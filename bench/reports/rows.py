@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model, field_validator
 
 from bench import registry
 from bench.contracts.site import name_at_site
@@ -26,6 +26,10 @@ from bench.spec.axes import AXES, Axis
 from bench.spec.costs import Costs, break_even_queries
 from bench.spec.suite import Shots
 from bench.toolkit.versions import PROTOCOL
+from bench.toolkit.visible import shortened, visible
+
+LONGEST = 2000
+"""Most characters of a text in a row; the record has it whole."""
 
 
 class _RunRow(BaseModel):
@@ -54,6 +58,11 @@ class _RunRow(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _visible(cls, value: Any) -> Any:
+        return visible(shortened(value, LONGEST)) if isinstance(value, str) else value
 
     task: str
     backbone: str

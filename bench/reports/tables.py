@@ -5,16 +5,16 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
 from bench import registry
 from bench.reports.company import legend, sign
 from bench.reports.html_tables import html_table
-from bench.reports.markdown import markdown_table
+from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.overview import overview, overview_text
 from bench.reports.rows import Row
-from bench.reports.terminal_tables import plain_text
+from bench.reports.terminal_tables import plain_text, terminal_cell
+from bench.results.csv_cells import csv_cell
 from bench.spec.axes import AXES
 from bench.toolkit.versions import PROTOCOL
 
@@ -155,14 +155,14 @@ def _overview(rows: Sequence[Row]) -> list[str]:
 
 def table(rows: Sequence[Row]) -> Table:
     """A rich table; a rule between tasks."""
-    caption = "\n".join([_caption(rows), *_overview(rows), *reasons(rows)])
-    made = Table(caption=escape(caption), caption_justify="left")
+    caption = "\n".join(terminal_cell(line) for line in [_caption(rows), *_overview(rows), *reasons(rows)])
+    made = Table(caption=caption, caption_justify="left")
     columns = _columns(rows)
     for column in columns:
         made.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
     for index, row in enumerate(rows):
         last = index + 1 == len(rows) or (rows[index + 1].task, rows[index + 1].backbone) != (row.task, row.backbone)
-        made.add_row(*map(escape, _cells(row, columns)), end_section=last)
+        made.add_row(*map(terminal_cell, _cells(row, columns)), end_section=last)
     return made
 
 
@@ -176,7 +176,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
     columns = _columns(rows)
     made = markdown_table(columns, [_cells(row, columns) for row in rows], right=set(columns) - set(LEFT))
     more = [*_overview(rows), *reasons(rows)]
-    return "\n".join([made, "", _caption(rows), *(f"- {one}" for one in more)]) + "\n"
+    lines = [markdown_text(_caption(rows)), *(f"- {markdown_text(one)}" for one in more)]
+    return "\n".join([made, "", *lines]) + "\n"
 
 
 def as_html(rows: Sequence[Row]) -> str:
@@ -191,7 +192,9 @@ def as_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(Row.model_fields), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row.model_dump(), "runs": " ".join(row.runs)} for row in rows)
+    for row in rows:
+        cells = {**row.model_dump(), "runs": " ".join(row.runs)}
+        writer.writerow({name: csv_cell(cell) for name, cell in cells.items()})
     return text.getvalue()
 
 

@@ -7,8 +7,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.toolkit.visible import shortened, visible
+
 WIDTH = 200
 """Characters of a line."""
+LONGEST = 2000
+"""Most characters of a cell or of a line below a table."""
+
+
+def terminal_cell(text: str) -> str:
+    """A text in a rich table or caption: in one line, without markup and without what steers a terminal.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text with escapes.
+    """
+    return escape(visible(shortened(text, LONGEST)))
 
 
 def plain_text(table: Table) -> str:
@@ -36,9 +52,9 @@ def terminal_table(header: Sequence[str], cells: Sequence[Sequence[str]], captio
     Returns:
         The table as plain text.
     """
-    table = Table(caption=escape(caption), caption_justify="left")
+    table = Table(caption=terminal_cell(caption), caption_justify="left")
     for column in header:
-        table.add_column(escape(column), no_wrap=True)
+        table.add_column(terminal_cell(column), no_wrap=True)
     for row in cells:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(terminal_cell, row))
     return plain_text(table)

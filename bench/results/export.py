@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from bench import registry
 from bench.contracts.errors import StoreError, UsageError
+from bench.results.csv_cells import csv_cell
 from bench.results.grouping import budget_text
 from bench.results.identity import protocol_of
 from bench.results.record import Record
@@ -93,6 +94,15 @@ def queries(store: Store) -> pa.Table:
     return pa.concat_tables(tables)
 
 
+def _write_csv(table: pa.Table, path: Path) -> None:
+    """Write a table as CSV, with no text that a spreadsheet would compute."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            cells = [csv_cell(cell) for cell in table.column(place).to_pylist()]
+            table = table.set_column(place, field, pa.array(cells, pa.string()))
+    pc.write_csv(table, path)
+
+
 def write(table: pa.Table, out: Path) -> None:
     """Write a table as Parquet or CSV, by the file's suffix.
 
@@ -104,7 +114,7 @@ def write(table: pa.Table, out: Path) -> None:
         UsageError: For another suffix.
         StoreError: If the file cannot be written.
     """
-    writers: dict[str, Any] = {".parquet": pq.write_table, ".csv": pc.write_csv}
+    writers: dict[str, Any] = {".parquet": pq.write_table, ".csv": _write_csv}
     if out.suffix not in writers:
         raise UsageError(f"--out needs a name that ends in {' or '.join(writers)}, got {out}")
     try:

@@ -8,6 +8,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.results.grouping import task_text
 from bench.results.record import Record
 from bench.spec.suite import RunSpec
+from bench.toolkit.visible import shortened, visible
+
+LONGEST = 4000
+"""Most characters of a line."""
 
 
 class RichReporter:
@@ -21,7 +25,7 @@ class RichReporter:
         """
         self.console = console
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -58,7 +62,7 @@ class RichReporter:
         Returns:
             Function that advances the bar by a number of items.
         """
-        bar = self.progress.add_task(f"encoding {name}", total=total)
+        bar = self.progress.add_task(visible(f"encoding {name}"), total=total)
 
         def advance(number: int) -> None:
             self.progress.advance(bar, number)
@@ -74,7 +78,7 @@ class RichReporter:
             spec: The run.
         """
         description = f"{task_text(spec)} {spec.method} shots={spec.shots} seed={spec.seed}"
-        self.progress.update(self.runs, description=description)
+        self.progress.update(self.runs, description=visible(description))
 
     def done(self, record: Record) -> None:
         """Advance the bar, and report a failure at once.
@@ -93,4 +97,6 @@ class RichReporter:
         Args:
             message: The line, without prefix.
         """
-        self.console.print(f"bench: {message}", style="red", highlight=False, soft_wrap=True, markup=False)
+        self.console.print(
+            visible(shortened(f"bench: {message}", LONGEST)), style="red", highlight=False, soft_wrap=True, markup=False
+        )

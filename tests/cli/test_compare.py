@@ -20,7 +20,7 @@ def test_a_comparison_as_markdown(compare):
     code, out, err = compare("a|x", "b", "--format", "markdown")
     assert (code, err) == (0, "")
     lines = compact(out).splitlines()
-    assert lines[0].startswith("| task | shots | a\\|x | b | difference | 95% interval | p |")
+    assert lines[0].startswith("| task | shots | a&#124;x | b | difference | 95% interval | p |")
     assert lines[2].startswith("| t | 5 | ")
     assert lines[2].endswith("| 20 episodes, Student's t | a\\|x | - |")
     assert "| +3." in lines[2] or "| +2." in lines[2]

@@ -78,7 +78,7 @@ def test_the_best_comes_first_and_what_has_no_score_last():
 def test_text_that_means_something_to_a_format_stays_text():
     (row,) = rows([made({"config": {"mode": "a|b[red]c,d"}}, status="failed", reason='say "no"', episode_scores=[])])
     assert "a|b[red]c,d" in FORMATS["table"]([row])
-    assert "a\\|b[red]c,d" in FORMATS["markdown"]([row])
+    assert "a&#124;b[red]c,d" in FORMATS["markdown"]([row])
     assert '"mode=a|b[red]c,d"' in FORMATS["csv"]([row])
     assert json.loads(FORMATS["json"]([row]))[0]["reason"] == 'say "no"'
 

@@ -1,0 +1,20 @@
+"""Cells of CSV files that no spreadsheet takes for a formula."""
+
+from typing import Any
+
+_STARTS = tuple("=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20")
+"""Beginnings of formulas and of commands, the wide forms of East Asian writing included."""
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell, with an apostrophe before a text that a spreadsheet would compute (CWE-1236).
+
+    Args:
+        value: A text, a number or None.
+
+    Returns:
+        The text that a spreadsheet shows; anything but a text unchanged.
+    """
+    if isinstance(value, str) and value.lstrip(" ").startswith(_STARTS) and value != "-":
+        return f"'{value}"
+    return value

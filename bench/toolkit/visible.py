@@ -1,0 +1,56 @@
+"""Text whose every character can be seen: what names and messages may hold and a terminal or a reader must not get.
+
+Control characters steer a terminal, marks of direction show text in another order, and lone surrogates cannot be
+written at all. Each is shown as the escape that Python writes for it.
+"""
+
+import re
+
+_INVISIBLE = (
+    r"\x00-\x1f\x7f-\x9f\xad"  # control characters, the soft hyphen
+    r"\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # direction, separators, zero width
+    r"\ud800-\udfff\U000e0000-\U000e007f"  # surrogates, tags
+)
+_ONE_LINE = re.compile(f"[{_INVISIBLE}]")
+_LINES = re.compile(f"(?!\n)[{_INVISIBLE}]")
+
+
+def visible(text: str) -> str:
+    r"""A text in one line, with escapes for what cannot be seen.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text; ``\x1b`` and the like in place of invisible characters and of line breaks.
+    """
+    return _ONE_LINE.sub(_escape, text)
+
+
+def visible_lines(text: str) -> str:
+    """A text of several lines, with escapes for what cannot be seen but the line breaks.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text.
+    """
+    return _LINES.sub(_escape, text)
+
+
+def shortened(text: str, most: int) -> str:
+    """The beginning of a text.
+
+    Args:
+        text: Any text.
+        most: Most characters.
+
+    Returns:
+        The text, with dots where its end is left out.
+    """
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
