@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
-from bench.contracts import Backbone, Classes, MethodConfig, ProblemShape, Query, Tune
+from bench.contracts import Backbone, Classes, EmbeddingUse, MethodConfig, ProblemShape, Query, Tune
 from methods._choice import chosen
 from methods._held_out import Sample
 
@@ -37,6 +37,18 @@ class PriorConfig(MethodConfig):
         if weight is not None and info.data.get("prior") != "mix":
             raise PydanticCustomError("prior", "a weight needs prior=mix, set it or leave the weight out")
         return weight
+
+
+def use_of_prior(config: MethodConfig) -> EmbeddingUse:
+    """What a classifier does with class embeddings: nothing without a prior, which it is to have otherwise.
+
+    Args:
+        config: Its config.
+
+    Returns:
+        The use.
+    """
+    return EmbeddingUse.UNUSED if isinstance(config, PriorConfig) and config.prior == "none" else EmbeddingUse.REQUIRED
 
 
 class PriorTerm(nn.Module):

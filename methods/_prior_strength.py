@@ -70,14 +70,15 @@ class StoredPairsMethod(AssociativeMethod):
 
     def __init__(self, config: StoredPairsConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
-        self._auto = config.prior_strength == "auto"
+        # Without class embeddings there is no prior, and so nothing to choose.
+        self._auto = config.prior_strength == "auto" and shape.value_dim > 0
         self._sample: tuple[Sample, Tensor, Classes] | None = None
         if self._auto:
             with_own_prior_strengths(self)
 
     def reservoir(self) -> Reservoir:
         """The bound of the store, if there is one."""
-        auto = AUTO_BYTES if self.config.prior_strength == "auto" else 0
+        auto = AUTO_BYTES if self.config.prior_strength == "auto" and self.shape.value_dim else 0
         return Reservoir.of(self.shape, COUNTER + auto)
 
     def observe(self, support: Support) -> None:

@@ -7,7 +7,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contracts import Backbone, Classes, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import (
+    Backbone,
+    Classes,
+    EmbeddingUse,
+    ForwardMethod,
+    MethodConfig,
+    ProblemShape,
+    Query,
+    Support,
+    Tune,
+)
 from methods._choice import chosen
 from methods._moments import Moments, Observed, Part
 from methods._prior import spread
@@ -62,6 +72,11 @@ class Gda(ForwardMethod):
     """``[episode, dim_k, way]``, times alpha."""
     bias: Tensor
     """``[episode, 1, way]``, times alpha."""
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """Optional: without class embeddings the discriminant decides alone; unused without a prior."""
+        return EmbeddingUse.UNUSED if getattr(config, "prior", None) == "none" else EmbeddingUse.OPTIONAL
 
     def observe(self, support: Support) -> None:
         """Add the batch to the moments, or keep its keys while they are fewer numbers."""

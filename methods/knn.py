@@ -5,8 +5,9 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from bench.contracts import Classes, Support, Tune
+from bench.contracts import Classes, EmbeddingUse, MethodConfig, Query, Support, Tune
 from methods._pairs import StoredPairs
 from methods._prior_strength import StoredPairsConfig, StoredPairsMethod
 from methods._reservoir import Reservoir
@@ -76,6 +77,11 @@ class Knn(StoredPairsMethod):
         shape = self.shape
         return Neighbours(shape.n_episodes, shape.key_dim, shape.n_way, self.config.k, self.reservoir())
 
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """Optional: without class embeddings the vote decides alone."""
+        return EmbeddingUse.OPTIONAL
+
     def stored_values(self, support: Support) -> Tensor:
         """``[episode, item, 1]``, the labels."""
         return support.labels.unsqueeze(-1)
@@ -85,6 +91,13 @@ class Knn(StoredPairsMethod):
         values = classes.class_embeddings
         label: Tensor = self.memory.read(keys, left_out)
         return values.gather(1, label.expand(-1, -1, values.shape[-1]))
+
+    def predict(self, query: Query) -> Tensor:
+        """Class scores of the vote mixed with the prior; the vote itself where classes have no embeddings."""
+        if self.shape.value_dim:
+            return super().predict(query)
+        voted: Tensor = self.memory.read(query.keys).squeeze(-1)
+        return one_hot(voted, self.shape.n_way).float()
 
 
 PLUGIN = Knn

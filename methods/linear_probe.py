@@ -11,12 +11,12 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, EmbeddingUse, MethodConfig, ProblemShape, Query, Support, Tune
 from bench.toolkit.least_squares import pseudo_inverse_factors
 from methods._folds import Folds, fold_count
 from methods._held_out import Sample
 from methods._pairs import without_padding
-from methods._prior import PriorConfig, PriorTerm
+from methods._prior import PriorConfig, PriorTerm, use_of_prior
 from methods._training import FullSupportMethod
 
 
@@ -94,6 +94,11 @@ class LinearProbe(FullSupportMethod):
     weight: Tensor
     """``[episode, dim_k, way]``, W itself once training has ended."""
     bias: Tensor
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """None without a prior."""
+        return use_of_prior(config)
 
     def state_bytes(self) -> int:
         """Bytes of W and the bias; what they were trained in is not needed to answer."""

@@ -7,11 +7,21 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Backbone, Classes, ForwardMethod, ProblemShape, Query, Support, Tune
+from bench.contracts import (
+    Backbone,
+    Classes,
+    EmbeddingUse,
+    ForwardMethod,
+    MethodConfig,
+    ProblemShape,
+    Query,
+    Support,
+    Tune,
+)
 from methods._held_out import Sample
 from methods._moments import class_indicator
 from methods._pairs import without_padding
-from methods._prior import PriorConfig, PriorTerm
+from methods._prior import PriorConfig, PriorTerm, use_of_prior
 
 
 class NearestMeanConfig(PriorConfig):
@@ -57,6 +67,11 @@ class NearestMean(ForwardMethod):
     """``[episode, way, dim_k]``, of length 1."""
     seen: Tensor
     """``[episode, way]``: whether a class has examples."""
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """None without a prior."""
+        return use_of_prior(config)
 
     def observe(self, support: Support) -> None:
         """Add the batch to the class sums, or keep it if the centre has to come first."""

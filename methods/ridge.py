@@ -10,6 +10,7 @@ from torch.nn.functional import relu
 
 from bench.contracts import (
     Backbone,
+    EmbeddingUse,
     ForwardMethod,
     LeaveOneOut,
     Memory,
@@ -27,7 +28,7 @@ from bench.toolkit.ridge import penalties, ridge_of_gram, ridge_of_spectrum, shr
 from methods._held_out import Sample
 from methods._moments import Moments, Observed, Part, class_indicator
 from methods._pairs import without_padding
-from methods._prior import PriorConfig, PriorTerm
+from methods._prior import PriorConfig, PriorTerm, use_of_prior
 
 LAMBDAS = tuple(10.0**power for power in range(-8, 9))
 STRENGTH = 1e-2
@@ -128,6 +129,11 @@ class RidgeOnFeatures(ForwardMethod):
     def shares_draws(cls, config: MethodConfig) -> bool:
         """True with random features, which are one projection for all episodes."""
         return bool(getattr(config, "random_features", 0))
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """None without a prior."""
+        return use_of_prior(config)
 
     projection: Tensor
     """``[dim_k, random_features]``, the same for all episodes."""

@@ -100,9 +100,9 @@ class TuningData:
             NothingToTuneError: If the method needs class embeddings and the task has none.
         """
         spec, task = run.spec, self.data.as_task()
-        embeddings, missing_embeddings = class_embeddings(task, run.task, self.backbone)
-        if missing_embeddings and run.input_mode is InputMode.FEATURES:
-            raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {missing_embeddings}")
+        embeddings = class_embeddings(task, run.task, self.backbone)
+        if (reason := embeddings.refusal(run)) is not None:
+            raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {reason}")
         cache = pool_cache(self.backbone, self.data.revision, spec, "support", self.devices.device_kind())
         table = cache.load("support", len(self.data.pool.labels), _warn)
         if run.input_mode is InputMode.FEATURES:
@@ -110,7 +110,7 @@ class TuningData:
             if len(missing):
                 devices = self.devices.with_precision(spec.precision)
                 encode_missing(self.backbone, self.data.pool, table, missing, cache, devices, _ignore, _ignore)
-        return EpisodeSource(task, self.backbone, embeddings, table, table)
+        return EpisodeSource(task, self.backbone, embeddings.of_run(run), table, table)
 
 
 def _warn(message: str) -> None:

@@ -122,7 +122,7 @@ def score(
     size = max(1, min(MAX_BATCH, CACHE_TOKENS // len(rows[-1].tokens)))
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
-        hidden = _run_batch(run, context, [row.tokens[shared:] for row in batch], shared, device)
+        hidden = run_after(run, context, [row.tokens[shared:] for row in batch], shared, device)
         found = [(states, *entry) for states, row in zip(hidden, batch, strict=True) for entry in by_row[row]]
         # One product for all positions of the batch: the output embedding is large and read from memory each time.
         positions = [(reading.start - 1 - shared, len(reading.targets)) for _, _, reading in found]
@@ -137,10 +137,21 @@ def score(
     return scores.view(len(readings), -1)
 
 
-def _run_batch(
+def run_after(
     run: Callable[..., Any], context: Any, tails: Sequence[Tokens], shared: int, device: torch.device
 ) -> Tensor:
-    """Hidden states ``[row, position, dim]`` of right-padded ``tails`` after the shared context."""
+    """Hidden states of texts after a shared context, in one batch padded on the right.
+
+    Args:
+        run: The model up to its last hidden states, with the arguments of transformers.
+        context: Keys and values of the shared context, of one row; None without one. They stay as they are.
+        tails: Token ids of each text after the shared context.
+        shared: Tokens of the shared context.
+        device: Device of the model.
+
+    Returns:
+        ``[row, position, dim]``.
+    """
     longest = max(len(tail) for tail in tails)
     ids = torch.zeros(len(tails), longest, dtype=torch.long)
     mask = torch.ones(len(tails), shared + longest, dtype=torch.long)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import GenerationConfig
 
 from bench.contracts import Tokens
 from bench.toolkit.ordering import length_order
@@ -166,16 +167,41 @@ def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, t
     return total
 
 
-@torch.no_grad()
-def generate(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-    """Continuations by beam search, up to the first newline; newlines at the beginning are skipped.
+def beam_search_config(model: Any, max_new_tokens: int, n_beams: int) -> GenerationConfig:
+    """The protocol's generation settings; of a model's own, only its token ids for the end of a text.
 
     The search ends when there are as many ended continuations as beams (``early_stopping``), as published for IWSLT
     (arXiv 2605.04651).
 
     Args:
         model: Model of transformers.
-        tokenizer: Its tokenizer.
+        max_new_tokens: Largest number of tokens of a continuation.
+        n_beams: Number of beams; 1 for the likeliest token at each step.
+
+    Returns:
+        The settings.
+    """
+    end = model.generation_config.eos_token_id
+    filler = end[0] if isinstance(end, list) else end
+    return GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=max_new_tokens,
+        num_beams=n_beams,
+        early_stopping=n_beams > 1,
+        do_sample=False,
+        eos_token_id=end,
+        pad_token_id=0 if filler is None else filler,
+    )
+
+
+@torch.no_grad()
+def generate(
+    model: Any, decode: Callable[[Sequence[int]], str], rows: Sequence[Sequence[int]], max_new_tokens: int
+) -> list[str]:
+    """Continuations by beam search, up to the first newline; newlines at the beginning are skipped.
+
+    Args:
+        model: Model of transformers.
+        decode: Function from token ids to their text without special tokens.
         rows: Token ids of each prompt.
         max_new_tokens: Largest number of tokens of a continuation.
 
@@ -183,21 +209,12 @@ def generate(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], max_new_
         A text for each row.
     """
     texts = [""] * len(rows)
-    end = model.generation_config.eos_token_id
-    filler = end[0] if isinstance(end, list) else end
+    settings = beam_search_config(model, max_new_tokens, BEAMS)
     for batch in by_length([BEAMS * (len(row) + max_new_tokens) for row in rows]):
         # Padding is on the left, so that all rows are continued from their last token.
         tokens = padded([rows[index] for index in batch], model.device, left=True)
-        written = model.generate(
-            input_ids=tokens.ids,
-            attention_mask=tokens.mask,
-            max_new_tokens=max_new_tokens,
-            num_beams=BEAMS,
-            early_stopping=True,
-            do_sample=False,
-            pad_token_id=0 if filler is None else filler,
-        )
+        written = model.generate(input_ids=tokens.ids, attention_mask=tokens.mask, generation_config=settings)
         for index, row in zip(batch, written, strict=True):
-            text = tokenizer.decode(row[tokens.ids.shape[1] :], skip_special_tokens=True)
+            text = decode(row[tokens.ids.shape[1] :].tolist())
             texts[index] = text.strip("\n").partition("\n")[0].strip()
     return texts

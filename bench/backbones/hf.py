@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from bench.backbones._chat import templated
-from bench.backbones._quiet import quiet_transformers
+from bench.backbones._decoder_check import require_plain
+from bench.backbones._decoder_parts import blocks, context_length, final_norm, hidden_length
+from bench.backbones._heads import ScaledHead
+from bench.backbones._loading import load_decoder
 from bench.backbones._scoring import plan, score
 from bench.backbones._texts import by_length, generate, padded, rolling_windows, score_windows, windows
+from bench.backbones._tokenizing import TextTokenizer
 from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
 from bench.contracts.backbone import Stride
-from bench.toolkit.chat import ASSISTANT, Conversation
+from bench.toolkit.chat import ASSISTANT
 from bench.toolkit.files import text_hash, weights_hash
 from bench.toolkit.sources import hub_folder
 
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "decoder.final_layer_norm")
 _ANCHOR = ":"  # prompt of an answer that is tokenised without a turn of a chat
 
 
@@ -61,52 +61,26 @@ class CausalLM(LanguageBackbone):
         super().__init__()
         self.name = str(model)
         self._folder = Path(model) if Path(model).is_dir() else _from_hub(self.name)
-        if not list(self._folder.glob("*.safetensors")):
-            raise DataError(f"{self.name} needs weights as *.safetensors, found none in {self._folder}")
         # Prompts are tokenised in data workers, which are forked: tokenizers' own threads must not be.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        try:
-            with quiet_transformers():
-                self.config = AutoConfig.from_pretrained(self._folder)
-                self.tokenizer = AutoTokenizer.from_pretrained(self._folder)
-                loaded: Any = AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{self.name} cannot be loaded as a causal language model: {reason}") from error
-        self.model = loaded.eval().requires_grad_(False)
+        self.model, self.tokenizer = load_decoder(self._folder, self.name)
+        self.config = self.model.config
         embedding = self.model.get_output_embeddings().weight
-        self._scale = float(embedding.norm(dim=-1).mean()) / self._hidden_length()
-        self._require_plain_logits()
+        self._tokens = TextTokenizer(self.tokenizer, self.name, len(self.model.get_input_embeddings().weight))
+        norm = self.final_norm
+        require_plain(self.model, norm, self.name)
+        self._positions = context_length(self.config, self.name)
+        self._scale = float(embedding.norm(dim=-1).mean()) / hidden_length(norm, self.width, self.name)
 
     @property
     def final_norm(self) -> nn.Module:
-        """The norm before the output embedding.
-
-        Raises:
-            UsageError: If it has no known name.
-        """
-        for name in _NORMS:
-            module: Any = self.model.base_model
-            for part in name.split("."):
-                module = getattr(module, part, None)
-            if module is not None:
-                return cast(nn.Module, module)
-        raise UsageError(
-            f"{self.name} has no final norm under a known name ({', '.join(_NORMS)}); use another backbone"
-        )
+        """The norm before the output embedding."""
+        return final_norm(self.model.base_model, self.name)
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        """The transformer blocks.
-
-        Raises:
-            UsageError: If the model has no list of as many modules as blocks.
-        """
-        count = self.config.num_hidden_layers
-        for module in self.model.base_model.modules():
-            if isinstance(module, nn.ModuleList) and len(module) == count:
-                return list(module)
-        raise UsageError(f"{self.name} has no list of its {count} blocks; memories cannot be attached to it")
+        """The transformer blocks."""
+        return blocks(self.model.base_model, self.config.num_hidden_layers, self.name)
 
     @property
     def width(self) -> int:
@@ -123,29 +97,6 @@ class CausalLM(LanguageBackbone):
         rows: Tensor = self.model.get_input_embeddings()(ids)
         return rows
 
-    def _hidden_length(self) -> float:
-        """Length of a hidden state of unit variance after the final norm, which scales each coordinate."""
-        norm: Any = self.final_norm
-        bias = getattr(norm, "bias", None)
-        square = norm.weight.square().sum() + (0 if bias is None else bias.square().sum())
-        return float(square.sqrt())
-
-    @torch.no_grad()
-    def _require_plain_logits(self) -> None:
-        """Require that logits are the hidden state times the output embedding.
-
-        Raises:
-            UsageError: If they are not.
-        """
-        ids = torch.zeros(1, 1, dtype=torch.long)
-        hidden = self.model.base_model(input_ids=ids).last_hidden_state
-        logits = self.model(input_ids=ids).logits
-        if not torch.allclose(hidden @ self.model.get_output_embeddings().weight.mT, logits, rtol=1e-3, atol=1e-3):
-            raise UsageError(
-                f"{self.name} must have hidden state times output embedding as logits; its logits are changed after "
-                "that, which this backbone does not support"
-            )
-
     @cached_property
     def fingerprint(self) -> str:
         """Hash of weights, config, tokenizer and the computation of features."""
@@ -155,30 +106,7 @@ class CausalLM(LanguageBackbone):
     @property
     def max_positions(self) -> int:
         """Largest number of tokens in one forward pass, from the config."""
-        return int(self.config.max_position_embeddings)
-
-    def _tokens(self, text: str) -> list[int]:
-        """A text's tokens; of turns of a chat, those of the chat template's text, special ones included."""
-        conversation = Conversation.of(text)
-        if conversation is not None:
-            text = templated(self.tokenizer, self.name, conversation)
-        ids: list[int] = self.tokenizer(text, verbose=False, add_special_tokens=conversation is None)["input_ids"]
-        return ids
-
-    def _plain_tokens(self, text: str) -> list[int]:
-        """A text's tokens without those that a tokenizer puts around a text."""
-        ids: list[int] = self.tokenizer(text, verbose=False, add_special_tokens=False)["input_ids"]
-        return ids
-
-    def _prefix(self) -> int:
-        """The token that begins texts, or where there is none the one that ends them, as in lm-evaluation-harness."""
-        found = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
-        prefix = next((token for token in found if token is not None), None)
-        if prefix is None:
-            raise UsageError(
-                f"rolling windows need a token that begins or ends texts, and {self.name} has none; use other windows"
-            )
-        return int(prefix)
+        return self._positions
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text, special tokens before it included."""
@@ -198,9 +126,12 @@ class CausalLM(LanguageBackbone):
         """
         if not isinstance(raw, str):
             raise DataError(f"a text task needs prompts as str, got {type(raw).__name__}")
-        ids = self._tokens(raw)
-        if not 0 < len(ids) <= self.context_length:
-            raise DataError(f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}: {raw[:60]!r}")
+        (ids,) = self._rows([raw])
+        if len(ids) > self.context_length:
+            raise DataError(
+                f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}, "
+                f"{len(ids) - self.context_length} too many for {self.name}: {raw[:60]!r}; shorten it"
+            )
         return ids
 
     def collate(self, prepared: Sequence[list[int]]) -> dict[str, Tensor]:
@@ -216,27 +147,31 @@ class CausalLM(LanguageBackbone):
         state = hidden[torch.arange(len(last), device=hidden.device), last].float()
         return Features(normalize(state, dim=-1), state * self._scale)
 
-    def _answer_token(self, stem: str, answer: str) -> int:
-        """The token of an answer after a prompt ``stem``.
+    def _answer_tokens(self, names: Sequence[str], prompts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each answer after the one prompt.
 
         Returns:
-            Its id.
+            ``[answer]`` lists of token ids.
 
         Raises:
-            UsageError: If the answer is not a single token.
+            UsageError: If there is more than one prompt, or if an answer has no tokens of its own.
         """
-        before, ids = self._tokens(stem), self._tokens(stem + answer)
-        tokens = ids[len(before) :]
-        if ids[: len(before)] != before or len(tokens) != 1:
-            pieces = self.tokenizer.convert_ids_to_tokens(tokens)
-            raise UsageError(
-                f"an answer must be one token of {self.name}, got {answer!r} as {len(tokens)} ({' '.join(pieces)}); "
-                "use a method that reads inputs, or another backbone"
-            )
-        return tokens[0]
+        if len(prompts) != 1:
+            raise UsageError(f"{self.name} reads one prompt per answer, got {len(prompts)}; tokens have no mean")
+        (prompt,) = prompts
+        before, mark, after = prompt.rpartition(ASSISTANT)
+        stem = before + mark or _ANCHOR
+        opened, found = self._tokens(stem), []
+        for answer in (after.replace("{label}", name) for name in names):
+            ids = self._tokens(stem + answer)
+            if ids[: len(opened)] != opened or len(ids) == len(opened):
+                pieces = self.tokenizer.convert_ids_to_tokens(ids[len(opened) :])
+                raise UsageError(f"an answer must have tokens of its own, got {answer!r} as {pieces} of {self.name}")
+            found.append(ids[len(opened) :])
+        return found
 
     def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
-        """``[class, dim]`` rows of the output embedding, on the CPU.
+        """``[class, dim]`` rows of the output embedding, on the CPU; of several tokens, their mean.
 
         Args:
             names: Answers.
@@ -246,24 +181,35 @@ class CausalLM(LanguageBackbone):
             A row for each answer.
 
         Raises:
-            UsageError: If answers share a token or have several, or if there is more than one prompt.
+            UsageError: If an answer has no tokens of its own or two have the same, or if there is more than one prompt.
         """
-        if len(prompts) != 1:
-            raise UsageError(f"{self.name} reads one prompt per answer, got {len(prompts)}; tokens have no mean")
-        (prompt,) = prompts
-        before, mark, after = prompt.rpartition(ASSISTANT)
-        answers = [after.replace("{label}", name) for name in names]
-        tokens = [self._answer_token(before + mark or _ANCHOR, answer) for answer in answers]
-        if len(set(tokens)) < len(tokens):
-            raise UsageError(
-                f"answers must start with different tokens of {self.name}, got {', '.join(map(repr, answers))}"
-            )
-        rows: Tensor = self.model.get_output_embeddings().weight[tokens].float().cpu()
+        tokens = self._answer_tokens(names, prompts)
+        first = dict[tuple[int, ...], int]()
+        for number, ids in enumerate(tokens):
+            other = first.setdefault(tuple(sorted(ids)), number)
+            if other != number:
+                raise UsageError(
+                    f"answers must have different tokens of {self.name}, got {names[other]!r} and {names[number]!r}"
+                )
+        weight = self.model.get_output_embeddings().weight
+        rows: Tensor = torch.stack([weight[ids].float().mean(dim=0) for ids in tokens]).cpu()
         return rows
 
+    def class_embeddings_note(self, names: Sequence[str], prompts: Sequence[str]) -> str | None:
+        """Which class embeddings are means of several tokens."""
+        counts = [len(ids) for ids in self._answer_tokens(names, prompts)]
+        several = sum(count > 1 for count in counts)
+        if not several:
+            return None
+        return (
+            f"mean of an answer's token embeddings: {several} of {len(counts)} answers have 2 to {max(counts)} tokens"
+        )
+
     def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
-        """The logit of each answer's token."""
-        return answer @ classes.class_embeddings.mT / self._scale
+        """The logit of each answer's token, as the output layer has it."""
+        products = answer @ classes.class_embeddings.mT / self._scale
+        head = self.model.get_output_embeddings()
+        return head.finished(products) if isinstance(head, ScaledHead) else products
 
     @torch.no_grad()
     def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
@@ -279,19 +225,48 @@ class CausalLM(LanguageBackbone):
 
         Raises:
             DataError: If the joined text is longer than the model's context.
+            UsageError: If two answers have the same tokens.
         """
         if not prompts or not answers:
             return torch.zeros(len(prompts), len(answers))
         stems = [tuple(self._tokens(context + prompt)) for prompt in prompts]
         joined = [[tuple(self._tokens(context + prompt + answer)) for answer in answers] for prompt in prompts]
-        longest = max(len(tokens) for row in joined for tokens in row)
-        if longest > self.context_length:
-            raise DataError(
-                f"context, prompt and answer must fit {self.context_length} tokens of {self.name}, got {longest} "
-                f"({len(self._tokens(context))} of context); use fewer shots"
-            )
+        longest = max((len(tokens), number) for number, row in enumerate(joined) for tokens in row)
+        self._require_room(context, prompts[longest[1]], longest[0], "answer")
+        for row in joined:
+            if len(set(row)) < len(set(answers)):
+                same = [answer for answer, tokens in zip(answers, row, strict=True) if row.count(tokens) > 1]
+                raise UsageError(
+                    f"answers must have different tokens of {self.name}, got {' and '.join(map(repr, same[:2]))}"
+                )
         readings = plan(stems, joined)
         return score(self.model.base_model, self.model.get_output_embeddings(), readings, self.model.device)
+
+    def _require_room(self, context: str, prompt: str, needed: int, rest: str) -> None:
+        """Require that a text fits the context length.
+
+        Args:
+            context: Text before the prompt.
+            prompt: The prompt.
+            needed: Tokens of all together.
+            rest: What follows the prompt.
+
+        Raises:
+            DataError: If it does not fit; the message has the number of tokens of each part.
+        """
+        if needed <= self.context_length:
+            return
+        before = len(self._tokens(context)) if context else 0
+        both = len(self._tokens(context + prompt))
+        parts = [f"{before} of context"] * bool(context) + [
+            f"{both - before} of prompt {prompt[:40]!r}",
+            f"{needed - both} of {rest}",
+        ]
+        advice = "use fewer shots" if context else "shorten the text or use a model with a longer context"
+        raise DataError(
+            f"a prompt must fit {self.context_length} tokens of {self.name}, got {needed}, "
+            f"{needed - self.context_length} too many: {', '.join(parts)}; {advice}"
+        )
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text.
@@ -300,11 +275,11 @@ class CausalLM(LanguageBackbone):
             ``[text]`` lists of token ids.
 
         Raises:
-            DataError: If a text has no token.
+            DataError: If a text has no token of its own.
         """
         rows = [self._tokens(text) for text in texts]
         for text, row in zip(texts, rows, strict=True):
-            if not row:
+            if row == self._tokens.opening:
                 raise DataError(f"a text must have a token or more of {self.name}, got {text!r}")
         return rows
 
@@ -338,8 +313,8 @@ class CausalLM(LanguageBackbone):
         if stride == "rolling":
             # The last token of a window is read besides, so that the context has to have room for it.
             room = min(size, self.context_length - 1)
-            rows = [self._plain_tokens(text) for text in texts]
-            parts = [rolling_windows(number, row, room, self._prefix()) for number, row in enumerate(rows)]
+            rows = [self._tokens.plain(text) for text in texts]
+            parts = [rolling_windows(number, row, room, self._tokens.beginning()) for number, row in enumerate(rows)]
         else:
             step = None if stride is None else min(stride, size)
             parts = [windows(number, row, size, step) for number, row in enumerate(self._rows(texts))]
@@ -365,13 +340,9 @@ class CausalLM(LanguageBackbone):
             DataError: If prompt and answer together exceed the context length.
         """
         rows = self._rows(prompts)
-        longest = max((len(row) for row in rows), default=0)
-        if longest + max_new_tokens > self.context_length:
-            raise DataError(
-                f"prompt and answer must fit {self.context_length} tokens of {self.name}, got {longest} of prompt and "
-                f"{max_new_tokens} of answer; use fewer shots"
-            )
-        return generate(self.model, self.tokenizer, rows, max_new_tokens)
+        for prompt, row in zip(prompts, rows, strict=True):
+            self._require_room("", prompt, len(row) + max_new_tokens, "answer")
+        return generate(self.model, self._tokens.decoded, rows, max_new_tokens)
 
 
 def _from_hub(model: str) -> Path:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
     from bench.contracts.errors import BenchError, DataError, NumericalError, StoreError, UsageError
-    from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, InputMode, Kind
+    from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, EmbeddingUse, InputMode, Kind
     from bench.contracts.method import (
         AnyMethod,
         ForwardMethod,
@@ -59,6 +59,7 @@ _MODULES = {
     "Pool": "task",
     "Protocol": "task",
     "Query": "data",
+    "EmbeddingUse": "kinds",
     "InputMode": "kinds",
     "ProblemShape": "method",
     "Site": "site",
@@ -84,6 +85,7 @@ __all__ = [
     "BenchError",
     "Classes",
     "DataError",
+    "EmbeddingUse",
     "EpisodePredictions",
     "Features",
     "FieldType",

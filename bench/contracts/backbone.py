@@ -95,8 +95,20 @@ class Backbone(nn.Module, ABC):
             ``[class, dim_v]``.
 
         Raises:
-            UsageError: For several prompts, if the backbone does not average them.
+            UsageError: If there are none, as for several prompts that the backbone does not average.
         """
+
+    def class_embeddings_note(self, names: Sequence[str], prompts: Sequence[str]) -> str | None:
+        """What class embeddings stand for where they are not those of whole names; records have it as a note.
+
+        Args:
+            names: Class names, or the answers of a text task.
+            prompts: Prompts of the task.
+
+        Returns:
+            A short text, or None.
+        """
+        return None
 
     @abstractmethod
     def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:

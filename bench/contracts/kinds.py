@@ -40,6 +40,21 @@ class InputMode(StrEnum):
     INPUTS = "inputs"
 
 
+class EmbeddingUse(StrEnum):
+    """What a method on features does with class embeddings, and with the zero-shot prior, which is in their space.
+
+    Attributes:
+        REQUIRED: Its answers are made of them; without them its runs are skipped.
+        OPTIONAL: A part of its answers is made of them. The part is left out where there are none, or only means of
+            several tokens, and the record says so.
+        UNUSED: It works with keys and labels alone.
+    """
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    UNUSED = "unused"
+
+
 Precision = Literal["32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"]
 """Precision of a backbone, by Lightning's names."""
 

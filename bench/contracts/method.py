@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from bench.contracts.backbone import AnswerProtocol, Answers, Backbone
 from bench.contracts.config import MethodConfig
 from bench.contracts.data import Query, Support
-from bench.contracts.kinds import CLASSIFICATION, InputMode, Kind
+from bench.contracts.kinds import CLASSIFICATION, EmbeddingUse, InputMode, Kind
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ProblemShape:
         n_way: Classes per episode.
         n_support: Support items per episode (the largest number, where episodes differ).
         key_dim: Width of a key.
-        value_dim: Width of a class embedding.
+        value_dim: Width of a class embedding; 0 where there are none.
         prior_strength: N0 on this task and backbone, unless the config sets it.
         separator: Text between two demonstrations.
         seed: Seed derived from names of task, protocol and repeat, the same for all methods.
@@ -225,6 +225,19 @@ class Method(nn.Module, ABC):
             False, for no random numbers or those of each episode alone; override it where they are shared.
         """
         return False
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """What the method does with class embeddings; an answer of a language model need not have one.
+
+        Args:
+            config: The config.
+
+        Returns:
+            REQUIRED; override it where a method on features works without. ``ProblemShape.value_dim`` is then 0, and
+            zero-shot scores are all equal.
+        """
+        return EmbeddingUse.REQUIRED
 
     def state_bytes(self) -> int:
         """Bytes of the state that answers need: parameters and buffers unless overridden."""

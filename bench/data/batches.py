@@ -172,6 +172,8 @@ class EpisodeGroup:
             keys = prior = torch.zeros(*positions.shape, 0)
         elif positions.size:
             keys, prior = table.gather(positions)
+            if self.classes.class_embeddings.shape[-1] == 0:  # nothing that priors could be compared with
+                prior = prior[..., :0]
         else:  # a table without any encoded item has no widths of its own
             keys = torch.zeros(*positions.shape, self.source.query.keys.shape[-1])
             prior = torch.zeros(*positions.shape, self.classes.class_embeddings.shape[-1])

@@ -52,6 +52,7 @@ class _RunRow(BaseModel):
     records; runs are their ids.
     company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
     break_even_company: whether break_even_queries rests on such times.
+    class_embeddings: what its class embeddings stand for where they are not those of whole names, and empty elsewhere.
     contract: whether the method's code passed the contract suite: "passed", "failed", "not run"; empty where a record
     does not say. transductive: whether an answer depends on the other queries. others: number of further records of the
     same run that are not shown: of earlier versions, or with fewer episodes.
@@ -88,6 +89,7 @@ class _RunRow(BaseModel):
     company: str = ""
     break_even_company: bool = False
     pareto: str = ""
+    class_embeddings: str = ""
     contract: str = ""
     transductive: bool = False
     others: int = 0
@@ -148,6 +150,7 @@ def _row(records: list[Record], others: int) -> Row:
         device="; ".join(measured_on),
         company="; ".join(next((one.company for one in costs if one.company), ())),
         **{axis.row_field: _pooled(axis, costs) for axis in AXES if axis.row_field},
+        class_embeddings=str(first.notes.get("class_embeddings", "")),
         contract=str(first.provenance.get("contract", "")),
         transductive=bool(first.provenance.get("transductive", False)),
         others=others,

@@ -135,6 +135,11 @@ def reasons(rows: Sequence[Row]) -> list[str]:
     """Why rows have no score or no tiers, which methods are untested, and how many records are not shown."""
     lines = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
     few = {f"{row.task} at {row.shots} shots: {row.too_few}": None for row in rows if row.too_few and row.shots != 0}
+    embedded = {
+        f"{row.task} {row.method}: class embeddings: {row.class_embeddings}": None
+        for row in rows
+        if row.class_embeddings
+    }
     untested = {
         f"{row.method}: its code has not passed the contract suite ({row.contract}); bench test {row.method}": None
         for row in rows
@@ -144,7 +149,7 @@ def reasons(rows: Sequence[Row]) -> list[str]:
     left = (
         [f"{hidden} further records of these runs are not shown: earlier versions, or fewer episodes"] if hidden else []
     )
-    return [*lines, *few, *untested, *left]
+    return [*lines, *few, *embedded, *untested, *left]
 
 
 def _overview(rows: Sequence[Row]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import registry
-from bench.contracts import Backbone, InputMode, TaskData, UsageError
+from bench.contracts import Backbone, TaskData, UsageError
 from bench.costs.host_lock import alone
 from bench.costs.in_turn import InTurn, measure_in_turn
 from bench.costs.protocol import CostRequest, cost_request
@@ -91,9 +91,9 @@ class _Pair:
         runs = [self._planned(record.spec) for record in (first, second)]
         encoded = encode_group(self.data, self.backbone, runs, self.devices, self.report)
         modes = {run.run.input_mode for run in runs}
-        reads_features = InputMode.FEATURES in modes
-        if encoded.no_embeddings is not None and reads_features:
-            raise UsageError(encoded.no_embeddings)
+        for run in runs:
+            if (reason := encoded.embeddings.refusal(run.run)) is not None:
+                raise UsageError(reason)
         encode = EncodeCosts(encoded.source, self.worker, self.devices, self.report.reporter.problem)
 
         def request(run: PlannedRun, record: Record) -> CostRequest:
@@ -101,7 +101,9 @@ class _Pair:
             needed = len(modes) > 1 or "flops" in record.limits
             cost = encode.of_episode(run) if needed else StageCosts()
             limits = Budget(**record.limits)
-            return cost_request(run.run, encoded.source, run.episodes, limits, cost, self.devices, self.worker)
+            return cost_request(
+                run.run, encoded.source_of(run.run), run.episodes, limits, cost, self.devices, self.worker
+            )
 
         both = [request(run, record) for run, record in zip(runs, (first, second), strict=True)]
         what = f"{first.spec.task} {first.spec.method} and {second.spec.method}"

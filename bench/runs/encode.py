@@ -1,7 +1,7 @@
 """Encoding for a group of runs: each distinct item of their episodes once, and its costs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from bench.contracts import Backbone, InputMode, TaskData
 from bench.costs.encoding import encode_costs, one_pass, sample, scaled
 from bench.costs.host_lock import alone
 from bench.data.batches import EpisodeSource
-from bench.data.class_embeddings import class_embeddings
+from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import PADDING
 from bench.data.feature_cache import pool_cache
 from bench.data.features import FeatureTable
@@ -20,6 +20,7 @@ from bench.engine.worker import Worker
 from bench.runs.plan import PlannedRun
 from bench.runs.report import Report
 from bench.spec.costs import StageCosts
+from bench.spec.resolve import ResolvedRun
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,23 @@ class EncodedGroup:
     Attributes:
         source: The pools with features of all items that any run of the group reads.
         wall_seconds: Seconds that encoding took; 0 if everything was cached.
-        no_embeddings: Why there are no class embeddings, which methods on features need; None if there are.
+        embeddings: Class embeddings of the task.
     """
 
     source: EpisodeSource
     wall_seconds: float
-    no_embeddings: str | None
+    embeddings: ClassEmbeddings
+
+    def source_of(self, run: ResolvedRun) -> EpisodeSource:
+        """The pools with the class embeddings of a run.
+
+        Args:
+            run: One of the group's runs.
+
+        Returns:
+            The source of its episodes.
+        """
+        return replace(self.source, class_embeddings=self.embeddings.of_run(run))
 
 
 def encode_group(
@@ -52,10 +64,12 @@ def encode_group(
     Returns:
         The encoded pools.
     """
-    embeddings, missing = class_embeddings(data, runs[0].run.task, backbone)
-    reading = [run for run in runs if run.run.input_mode is InputMode.FEATURES]
-    if missing is not None:  # methods on features are skipped, so nothing needs encoding
-        reading = []
+    embeddings = class_embeddings(data, runs[0].run.task, backbone)
+    reading = [run for run in runs if run.run.input_mode is InputMode.FEATURES and embeddings.refusal(run.run) is None]
+    for said in {note: None for run in reading for note in embeddings.notes_of(run.run).values()}:
+        methods = [run.spec.method for run in reading if said in embeddings.notes_of(run.run).values()]
+        named = ", ".join(dict.fromkeys(methods))
+        report.reporter.problem(f"{runs[0].spec.task} on {runs[0].spec.backbone}: class embeddings of {named}: {said}")
     tables: dict[str, FeatureTable] = {}
     wall = 0.0
     spec = runs[0].spec
@@ -67,8 +81,8 @@ def encode_group(
         if len(wanted):
             advance = report.reporter.encoding(f"{spec.task} {split}", len(wanted))
             wall += encode_missing(backbone, pool, table, wanted, cache, devices, advance, report.problem)
-    source = EpisodeSource(data, backbone, embeddings, tables["support"], tables["query"])
-    return EncodedGroup(source, wall, missing)
+    source = EpisodeSource(data, backbone, embeddings.values, tables["support"], tables["query"])
+    return EncodedGroup(source, wall, embeddings)
 
 
 @dataclass

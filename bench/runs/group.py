@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bench import registry
-from bench.contracts import Backbone, InputMode, LanguageBackbone, StoreError, TaskData, UsageError
+from bench.contracts import Backbone, StoreError, TaskData, UsageError
 from bench.contracts.errors import one_line_error
-from bench.data.class_embeddings import class_embeddings
+from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import Episodes
 from bench.engine.frozen import BackboneChangedError
 from bench.engine.process_ending import ran_out_of_memory
@@ -66,8 +66,7 @@ class RunGroup:
             try:
                 encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report)
                 costs = EncodeCosts(encoded.source, worker, self.devices, self.report.reporter.problem)
-                if (reason := encoded.no_embeddings) is not None:
-                    pending = self._without_embeddings(pending, reason)
+                pending = self._with_embeddings(pending, encoded.embeddings)
                 require_some_possible(pending, costs)
             except UsageError:
                 raise
@@ -91,21 +90,17 @@ class RunGroup:
         Returns:
             The runs with their status.
         """
-        entries = []
+        entries, embeddings = [], None
         for run, recorded in self._looked_up(specs):
             if recorded is not None:
                 entries.append(PlanEntry(run.spec, run.id, "recorded"))
-            elif (reason := refusal(run.spec) or self._lacks_embeddings(run)) is not None:
+                continue
+            embeddings = embeddings or class_embeddings(self.data, run.run.task, self.backbone)
+            if (reason := refusal(run.spec) or embeddings.refusal(run.run)) is not None:
                 entries.append(PlanEntry(run.spec, run.id, "skipped", reason))
             else:
                 entries.append(PlanEntry(run.spec, run.id, "to run"))
         return entries
-
-    def _lacks_embeddings(self, run: PlannedRun) -> str | None:
-        """Reason for skipping a run on features without class embeddings, which a language model alone may lack."""
-        if run.run.input_mode is not InputMode.FEATURES or not isinstance(self.backbone, LanguageBackbone):
-            return None
-        return class_embeddings(self.data, run.run.task, self.backbone)[1]
 
     def _looked_up(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> Iterator[tuple[PlannedRun, Record | None]]:
         """Planned runs with their finished records, None where there is none; a damaged record leaves out its run."""
@@ -153,12 +148,15 @@ class RunGroup:
                 self._skip(run, reason)
         return served
 
-    def _without_embeddings(self, runs: list[PlannedRun], reason: str) -> list[PlannedRun]:
-        """The runs that need no class embeddings; the others are recorded as skipped."""
+    def _with_embeddings(self, runs: list[PlannedRun], embeddings: ClassEmbeddings) -> list[PlannedRun]:
+        """The runs whose method has the class embeddings that it needs; the others are recorded as skipped."""
+        kept = []
         for run in runs:
-            if run.run.input_mode is InputMode.FEATURES:
+            if (reason := embeddings.refusal(run.run)) is None:
+                kept.append(run)
+            else:
                 self._skip(run, reason)
-        return [run for run in runs if run.run.input_mode is not InputMode.FEATURES]
+        return kept
 
     def _skip(self, run: PlannedRun, reason: str) -> None:
         self.report.begin(run.id, run.spec)
@@ -194,7 +192,7 @@ class RunGroup:
         try:
             single = SingleRun(
                 planned=planned_run,
-                source=encoded.source,
+                source=encoded.source_of(planned_run.run),
                 devices=self.devices,
                 worker=costs.worker,
                 budget=resolved_budget(planned_run, self._records),
@@ -203,6 +201,7 @@ class RunGroup:
                 stored=not self.force,
                 notify=self.report.reporter.problem,
                 encode_wall_seconds=encoded.wall_seconds,
+                notes=encoded.embeddings.notes_of(planned_run.run),
                 provenance=facts,
             )
             earlier = self._earlier(planned_run.id)

@@ -41,6 +41,7 @@ class SingleRun:
         stored: Whether costs of the store's records may be taken.
         notify: Called with a message while another process measures.
         encode_wall_seconds: Seconds that encoding took for the run's whole group.
+        notes: Facts of the record that are known before the run.
         provenance: Where and how the record is made.
         costs: Measured costs, as soon as they are known; an interrupted run keeps them.
     """
@@ -55,6 +56,7 @@ class SingleRun:
     stored: bool
     notify: Callable[[str], None]
     encode_wall_seconds: float
+    notes: dict[str, Any]
     provenance: dict[str, Any]
     costs: Costs | None = field(default=None, init=False)
 
@@ -87,7 +89,8 @@ class SingleRun:
             shared_draws=planned.run.method.shares_draws(planned.run.config),
             episode_scores=scored.episode_scores,
             n_queries=len(scored.predictions),
-            notes=_merged([result.notes for result in results])
+            notes=self.notes
+            | _merged([result.notes for result in results])
             | scored.notes
             | _fitted(planned.run.config, measured.config)
             | _loss_curve(results[0].losses),

@@ -13,6 +13,7 @@ from bench.contracts import (
     CLASSIFICATION,
     AnyMethod,
     Backbone,
+    EmbeddingUse,
     ForwardMethod,
     GradientMethod,
     InputMode,
@@ -23,7 +24,16 @@ from bench.contracts import (
 )
 from bench.testing.doubles import backbone_for, tiny_language_model
 from bench.testing.driver import adapted, scores
-from bench.testing.problems import Problem, columns, episodes_of, language_problem, padded, problem, repeated
+from bench.testing.problems import (
+    Problem,
+    columns,
+    episodes_of,
+    language_problem,
+    padded,
+    problem,
+    repeated,
+    without_embeddings,
+)
 
 # Fewer examples than key dimensions, and more, because closed forms are computed differently in each case.
 SHAPES = {
@@ -153,6 +163,24 @@ class MethodContract:
         labels = ((given.support.labels + 1) % given.shape.n_way).where(given.support.mask, 0)
         other = replace(given, support=replace(given.support, labels=labels))
         assert not torch.allclose(answers(other), answers(given), rtol=RTOL, atol=ATOL)
+
+    def test_works_without_class_embeddings_where_it_says_so(
+        self, method: type[AnyMethod], config: dict[str, Any], backbone: Backbone, given: Problem
+    ) -> None:
+        """Answers of several tokens have none: what the support set says must do, and labels must count."""
+        if method.reads is InputMode.INPUTS:
+            pytest.skip("reads inputs")
+        use = method.embedding_use(method.Config(**config))
+        if use is EmbeddingUse.REQUIRED:
+            pytest.skip("needs them")
+        answers = Answers(method, config, backbone)
+        without = answers(without_embeddings(given))
+        assert without.isfinite().all()
+        if use is EmbeddingUse.UNUSED:
+            assert torch.equal(without, answers(given)), "override embedding_use to say that it is optional"
+        labels = ((given.support.labels + 1) % given.shape.n_way).where(given.support.mask, 0)
+        other = replace(given, support=replace(given.support, labels=labels))
+        assert not torch.allclose(answers(without_embeddings(other)), without, rtol=RTOL, atol=ATOL)
 
     def test_is_deterministic(self, answers: "Answers", given: Problem) -> None:
         assert torch.equal(answers(given), answers(given))

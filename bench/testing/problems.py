@@ -100,6 +100,22 @@ def problem(
     return Problem(support, query, shape)
 
 
+def without_embeddings(given: Problem) -> Problem:
+    """A problem whose classes have no embeddings, and whose items have no priors.
+
+    Args:
+        given: The problem.
+
+    Returns:
+        A copy.
+    """
+    classes = Classes(given.support.classes.class_embeddings[..., :0], given.support.classes.names)
+    support, query = (
+        replace(items, prior=items.prior[..., :0], classes=classes) for items in (given.support, given.query)
+    )
+    return Problem(support, query, replace(given.shape, value_dim=0))
+
+
 def prompts(positions: Sequence[int]) -> list[str]:
     """Raw inputs: distinct prompts.
 

@@ -6,7 +6,7 @@ tokenises a text. Demonstrations become earlier turns of one conversation.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import get_annotations
 from pathlib import Path
@@ -84,6 +84,24 @@ class Conversation:
         ]
         answer = messages.pop()["content"] if marks[-1] == ASSISTANT else None
         return cls(tuple(messages), answer)
+
+    def replaced(self, texts: Mapping[str, str]) -> "Conversation":
+        """The turns with some texts in them replaced.
+
+        Args:
+            texts: Replacements, applied one after another.
+
+        Returns:
+            A copy.
+        """
+
+        def changed(words: str) -> str:
+            for old, new in texts.items():
+                words = words.replace(old, new)
+            return words
+
+        messages = tuple({**message, "content": changed(message["content"])} for message in self.messages)
+        return Conversation(messages, None if self.answer is None else changed(self.answer))
 
 
 def chat_prompts(prompts: Sequence[str]) -> tuple[str, ...]:

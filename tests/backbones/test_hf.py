@@ -111,11 +111,14 @@ def test_answers_that_change_the_prompts_tokens_are_compared_from_where_they_par
 
 def test_what_does_not_fit_is_named_with_its_length(backbone: CausalLM) -> None:
     assert backbone.context_length == 64
-    with pytest.raises(DataError, match="1 to 64 tokens, got"):
-        backbone.prepare("x " * 65)
-    with pytest.raises(DataError, match="must fit 64 tokens"):
+    with pytest.raises(DataError, match="1 to 64 tokens, got 65, 1 too many"):
+        backbone.prepare("x" * 65)
+    with pytest.raises(DataError, match=r"must fit 64 tokens .* of context.*; use fewer shots"):
         backbone.loglikelihood("x " * 40, PROMPTS, ANSWERS)
-    with pytest.raises(DataError, match="got 0"):
+    advice = "got 66, 2 too many: 65 of prompt 'x.*1 of answer; shorten the text"
+    with pytest.raises(DataError, match=advice):
+        backbone.loglikelihood("", ["x" * 65], ANSWERS)
+    with pytest.raises(DataError, match=r"a token or more of .*got ''"):
         backbone.prepare("")
     with pytest.raises(DataError, match="got int"):
         backbone.prepare(3)
@@ -145,11 +148,23 @@ def test_every_language_backbone_can_keep_room() -> None:
     assert (model.context_length, model.max_positions) == (70, 100)
 
 
-def test_answers_of_a_task_must_be_single_different_tokens(backbone: CausalLM) -> None:
-    with pytest.raises(UsageError, match="must be one token"):
-        backbone.class_embeddings([" very bad"], ["{label}"])
-    with pytest.raises(UsageError, match="different tokens"):
-        backbone.class_embeddings([" positive", " positive"], ["{label}"])
+def test_answers_of_several_tokens_are_the_mean_of_their_embeddings(backbone: CausalLM) -> None:
+    answers = (" positive", " very bad", " very good")
+    found = backbone.class_embeddings(answers, ["{label}"])
+    weight = backbone.model.get_output_embeddings().weight
+    for row, answer in zip(found, answers, strict=True):
+        assert torch.equal(row, weight[backbone.tokenizer(answer)["input_ids"]].mean(dim=0))
+    said = "mean of an answer's token embeddings: 2 of 3 answers have 2 to 2 tokens"
+    assert backbone.class_embeddings_note(answers, ["{label}"]) == said
+    assert backbone.class_embeddings_note(ANSWERS, ["{label}"]) is None
+
+
+def test_answers_need_tokens_of_their_own(backbone: CausalLM) -> None:
+    for answers in ((" positive", " positive"), (" good bad", " bad good")):
+        with pytest.raises(UsageError, match="must have different tokens"):
+            backbone.class_embeddings(answers, ["{label}"])
+    with pytest.raises(UsageError, match="tokens of its own, got ''"):
+        backbone.class_embeddings(["", " positive"], ["{label}"])
     with pytest.raises(UsageError, match="one prompt per answer, got 2"):
         backbone.class_embeddings(ANSWERS, ["{label}", "so {label}"])
 

@@ -212,7 +212,7 @@ def test_what_is_written_ends_at_the_first_newline(backbone: CausalLM, monkeypat
 
 
 def test_prompts_that_leave_no_room_for_an_answer_are_named(backbone: CausalLM) -> None:
-    with pytest.raises(DataError, match=rf"must fit {CONTEXT} tokens .* and {CONTEXT} of answer; use fewer shots"):
+    with pytest.raises(DataError, match=rf"must fit {CONTEXT} tokens .*, {CONTEXT} of answer; shorten the text"):
         backbone.generate(PROMPTS[:1], CONTEXT)
     with pytest.raises(DataError, match="a token or more"):
         backbone.generate(["", PROMPTS[0]], 2)

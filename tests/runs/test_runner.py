@@ -191,27 +191,51 @@ def classes_of_texts(folder, names):
     return folder
 
 
-def test_answers_of_several_tokens_are_scored_whole_and_serve_no_features(runner, tmp_path):
-    names = ("positive", "negative", "very_bad_indeed")
+def test_answers_of_several_tokens_serve_every_method(runner, tmp_path):
+    """One answer of one token and two of several, two with a common beginning."""
+    names = ("positive", "very", "very_bad_indeed")
     model = save_model(tmp_path / "model", "gpt2", context=256)
     texts = replace(runner, data=classes_of_texts(tmp_path / "data", names))
-    methods = ["faast", "faast@hidden_states", "in_context", "knn", "zero_shot"]
+    methods = ["faast", "faast@hidden_states", "gda", "in_context", "knn", "linear_probe", "nearest_mean", "ridge"]
+    methods += ["ridge@hidden_states", "softmax_memory", "zero_shot"]
     requested = {"task": "text_folder", "backbone": f"hf:{model}", "queries": 2, "episodes": 2}
     report = texts.run(grid(**requested, methods=methods, shots=[1], seeds=[0]))
     records = {name_at_site(record.spec.method, record.spec.config): record for record in report.records}
-    assert {method: record.status for method, record in records.items()} == {
-        "faast": "skipped", "faast@hidden_states": "ok", "in_context": "ok", "knn": "skipped", "zero_shot": "ok",
-    }  # fmt: skip
-    for method in ("faast", "knn"):
-        assert "an answer must be one token" in records[method].reason
-        assert "use a method that reads inputs" in records[method].reason
-        assert "\n" not in records[method].reason
-    assert not report.failed
-    assert texts.reporter.encoded == 0
+    assert {method: record.status for method, record in records.items()} == dict.fromkeys(methods, "ok")
+    mean = "mean of an answer's token embeddings: 1 of 3 answers have 2 to 3 tokens"
+    none = "none, and no zero-shot prior: answers of several or no tokens"
+    said = {
+        method: record.notes["class_embeddings"]
+        for method, record in records.items()
+        if "class_embeddings" in record.notes
+    }
+    assert said == {"faast": mean, "softmax_memory": mean, "gda": none, "knn": none}
+    assert {row.method: row.class_embeddings for row in rows(report.records) if row.class_embeddings} == said
     assert records["zero_shot"].n_queries == 2 * 2 * len(names)
     ran = list(texts.reporter.ran)
     texts.run(grid(**requested, methods=["zero_shot"], shots=[1], seeds=[0]))
     assert texts.reporter.ran == ran
+
+
+def test_answers_without_an_embedding_serve_methods_that_need_none(runner, tmp_path):
+    """The mean of two answers is the same where they have the same tokens in another order."""
+    model = save_model(tmp_path / "model", "gpt2", context=256)
+    texts = replace(runner, data=classes_of_texts(tmp_path / "data", ("good bad", "bad good", "very")))
+    requested = {"task": "text_folder", "backbone": f"hf:{model}", "queries": 2, "episodes": 2}
+    methods = ["faast", "gda", "in_context", "knn", "linear_probe", "tip_adapter"]
+    report = texts.run(grid(**requested, methods=methods, shots=[1], seeds=[0]))
+    records = {record.spec.method: record for record in report.records}
+    skipped = {"faast", "tip_adapter"}
+    assert {method for method, record in records.items() if record.status == "skipped"} == skipped
+    assert {method for method, record in records.items() if record.status == "ok"} == set(methods) - skipped
+    for method in skipped:
+        reason = records[method].reason
+        assert "answers must have different tokens" in reason
+        assert "\n" not in reason
+        assert {"gda", "in_context", "knn", "linear_probe", "nearest_mean", "ridge", "zero_shot"} <= set(
+            reason.partition("; ")[2].removesuffix(" need no embedding of an answer").split(", ")
+        )
+    assert not report.failed
 
 
 def test_answers_of_one_token_serve_every_method(runner, tmp_path):

@@ -1,7 +1,6 @@
 """Tasks as chats: marks in texts, and what the backbone makes of them."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -125,16 +124,9 @@ def test_tokens_are_those_of_the_template(backbone: CausalLM) -> None:
 def test_a_tokenizers_own_opening_is_not_put_before_that_of_the_template(
     backbone: CausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Any] = []
-    call = type(backbone.tokenizer).__call__
-
-    def remembered(self: Any, *args: Any, **options: Any) -> Any:
-        given.append(options["add_special_tokens"])
-        return call(self, *args, **options)
-
-    monkeypatch.setattr(type(backbone.tokenizer), "__call__", remembered)
-    backbone.count_tokens([TURNS[0], "Word: happy"])
-    assert given == [False, True]
+    monkeypatch.setattr(backbone._tokens, "opening", [7])
+    assert backbone.prepare("Word: happy")[0] == 7
+    assert 7 not in backbone.prepare(TURNS[0])
 
 
 @pytest.mark.parametrize("context", ["", TURNS[2] + "positive" + END])

@@ -1,0 +1,66 @@
+"""Loading of a decoder and its tokenizer from a folder of transformers' files, or a refusal by name."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from bench.backbones._heads import move_to_head
+from bench.backbones._quiet import quiet_transformers
+from bench.contracts import DataError, UsageError
+
+_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ImportError, AttributeError, TypeError)
+"""What transformers raises for files that do not fit, by way of JSON, configs and libraries that are not installed."""
+_SHOWN = 3
+
+
+def load_decoder(folder: Path, name: str) -> tuple[Any, Any]:
+    """Load a frozen decoder in float32 and its tokenizer.
+
+    Nothing of the model's own settings for generation is kept but the ids of its tokens; what it does to its logits is
+    moved into its output layer; no code that comes with it is run.
+
+    Args:
+        folder: Folder with config, tokenizer and safetensors.
+        name: Name of the model, for messages.
+
+    Returns:
+        The model and the tokenizer.
+
+    Raises:
+        DataError: If files are missing, damaged or incomplete.
+        UsageError: If it is an encoder-decoder.
+    """
+    if not list(folder.glob("*.safetensors")):
+        raise DataError(f"{name} needs weights as *.safetensors, found none in {folder}")
+    try:
+        with quiet_transformers():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            if config.is_encoder_decoder:
+                raise UsageError(
+                    f"{name} ({config.model_type}) is an encoder-decoder; this backbone reads decoders alone, "
+                    "use another one"
+                )
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+            )
+    except _ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{name} cannot be loaded as a causal language model: {reason}") from error
+    model, facts = loaded
+    # What the files lack, transformers draws at random.
+    if missing := sorted(facts["missing_keys"]):
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise DataError(f"{name} lacks weights of a causal language model: {', '.join(missing[:_SHOWN])}{more}")
+    given = model.generation_config
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        **{key: getattr(given, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    )
+    # A config may ask for outputs as tuples, or for tensors that no caller here reads.
+    model.config.return_dict = True
+    model.config.output_attentions = model.config.output_hidden_states = False
+    move_to_head(model)
+    return model.eval().requires_grad_(False), tokenizer
