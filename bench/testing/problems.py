@@ -110,9 +110,8 @@ def without_embeddings(given: Problem) -> Problem:
         A copy.
     """
     classes = Classes(given.support.classes.class_embeddings[..., :0], given.support.classes.names)
-    support, query = (
-        replace(items, prior=items.prior[..., :0], classes=classes) for items in (given.support, given.query)
-    )
+    support = replace(given.support, prior=given.support.prior[..., :0], classes=classes)
+    query = replace(given.query, prior=given.query.prior[..., :0], classes=classes)
     return Problem(support, query, replace(given.shape, value_dim=0))
 
 
