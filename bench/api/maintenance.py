@@ -17,11 +17,13 @@ class Verification(list[str]):
 
     Attributes:
         n_records: Number of files with a record's name.
+        n_without_digest: Number of those of earlier programs, without a digest: what contradicts nothing in them is not
+            found.
     """
 
-    def __init__(self, problems: Iterable[str], n_records: int) -> None:
+    def __init__(self, problems: Iterable[str], n_records: int, n_without_digest: int) -> None:
         super().__init__(problems)
-        self.n_records = n_records
+        self.n_records, self.n_without_digest = n_records, n_without_digest
 
 
 def verify_records(store: str | PathLike[str] = "runs") -> Verification:
@@ -40,10 +42,10 @@ def verify_records(store: str | PathLike[str] = "runs") -> Verification:
         >>> assert not bench.verify_records("runs")  # doctest: +SKIP
     """
     from bench.results.store import Store
-    from bench.results.verify import problems
+    from bench.results.verify import problems, without_digest
 
     records = Store(Path(store))
-    return Verification(problems(records), len(records.paths()))
+    return Verification(problems(records), len(records.paths()), without_digest(records))
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,9 @@ def record_schema() -> dict[str, Any]:
     Example:
         >>> bench.record_schema()["title"]  # doctest: +SKIP
     """
-    from bench.results.record import Record
+    from bench.results import record_text
 
-    return Record.model_json_schema()
+    return record_text.record_schema()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ def verify(store: StoreOption = DEFAULT_STORE) -> None:
     for problem in problems:
         say(problem)
     say(f"{problems.n_records} records, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    if problems.n_without_digest:
+        say(f"{problems.n_without_digest} of earlier programs have no digest; only contradictions are found in them")
     if problems:
         raise typer.Exit(1)
 

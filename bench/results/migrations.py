@@ -84,6 +84,11 @@ def _to_5(record: dict[str, Any]) -> dict[str, Any]:
     return {**content, "schema_version": 5, **ends}
 
 
+def _to_6(record: dict[str, Any]) -> dict[str, Any]:
+    """The same fields; files of version 6 have a digest beside them."""
+    return {**record, "schema_version": 6}
+
+
 def _bounds(metric: str) -> tuple[float, float]:
     """Bounds of a metric; none if it is not installed any more."""
     try:
@@ -109,5 +114,5 @@ def _has_classes(record: dict[str, Any]) -> bool:
         return True
 
 
-MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
+MIGRATIONS: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}
 """Migration from each version to the next."""

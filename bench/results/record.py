@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.spec.costs import Costs
 from bench.spec.suite import RunSpec
 
-SCHEMA_VERSION: Literal[5] = 5
+SCHEMA_VERSION: Literal[6] = 6
 
 
 Status = Literal["ok", "over_budget", "skipped", "failed"]
@@ -30,7 +30,7 @@ class SideFile(BaseModel):
 
 
 class Record(BaseModel):
-    """The result of a run, with everything that is needed to trace it.
+    """The result of a run, with everything that is needed to trace it; its file also has a digest of these fields.
 
     Attributes:
         schema_version: Version of this schema.
@@ -58,7 +58,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     id: str
     spec: RunSpec
     identity: dict[str, Any]

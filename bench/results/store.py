@@ -7,7 +7,6 @@ same run never replaces a better one: it is kept beside it, in the folder ``atte
 """
 
 import hashlib
-import json
 import re
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from bench.contracts.errors import StoreError, UsageError
 from bench.results.migrations import MIGRATIONS
 from bench.results.predictions import QueryPredictions
 from bench.results.record import SCHEMA_VERSION, Record, SideFile, Status, run_id
+from bench.results.record_text import DIGEST, record_content, record_text, require_digest
 from bench.toolkit.durable import write_atomic
 
 PREDICTIONS = "predictions"
@@ -72,12 +72,14 @@ class Store:
             StoreError: If the file is not a record of a known schema.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = written = record_content(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}; check its permissions and its disk") from None
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise StoreError(f"{path} is not a readable record ({error}); delete it to run again") from None
-        version = content.get("schema_version") if isinstance(content, dict) else None
+        version = content.get("schema_version")
+        if version == SCHEMA_VERSION:
+            content = {name: value for name, value in written.items() if name != DIGEST}
         try:
             while type(version) is int and version in MIGRATIONS:
                 content = MIGRATIONS[version](content)
@@ -97,6 +99,10 @@ class Store:
             raise StoreError(f"{path} is not a valid record: {field}: {first['msg']}; delete it to run again") from None
         if not path.stem.partition("-")[0] == record.id == run_id(record.identity):
             raise StoreError(f"{path} is named by another id than its run has; delete it to run again")
+        try:
+            require_digest(written)
+        except ValueError as error:
+            raise StoreError(f"{path} is not as it was written: {error}; delete it to run again") from None
         return record
 
     def finished(self, record_id: str) -> Record | None:
@@ -219,7 +225,7 @@ class Store:
                     write_atomic(made, content)
             path = self._place(record)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, record.model_dump_json(indent=1).encode())
+            write_atomic(path, record_text(record))
         except OSError as error:
             if made is not None:
                 with suppress(OSError):  # the store may have become read-only

@@ -1,14 +1,17 @@
-"""Verification of a store: intact records and predictions, and scores that agree with them."""
+"""Verification of a store: intact records and predictions, fields and scores that agree with each other."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 
 from bench.contracts.errors import StoreError
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
+from bench.results.record_text import DIGEST, record_content
 from bench.results.scores import mean_score
 from bench.results.store import Store
+from bench.results.ties import contradictions
 
 
 def problems(store: Store) -> Iterator[str]:
@@ -34,6 +37,24 @@ def problems(store: Store) -> Iterator[str]:
             continue
         if predictions is not None and (contradiction := _contradiction(record, predictions)):
             yield f"{path} contradicts its predictions: {contradiction}; delete it to run again"
+        elif found := list(contradictions(record)):
+            yield f"{path} contradicts itself: {'; '.join(found)}; delete it to run again"
+
+
+def without_digest(store: Store) -> int:
+    """Number of records whose files have no digest: a change that contradicts nothing is not found in them.
+
+    Args:
+        store: The store.
+
+    Returns:
+        The number; records of schema 5 and earlier.
+    """
+    found = 0
+    for path in store.paths():
+        with suppress(OSError, ValueError):
+            found += DIGEST not in record_content(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _contradiction(record: Record, predictions: QueryPredictions) -> str | None:

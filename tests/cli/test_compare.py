@@ -22,7 +22,7 @@ def test_a_comparison_as_markdown(compare):
     lines = compact(out).splitlines()
     assert lines[0].startswith("| task | shots | a&#124;x | b | difference | 95% interval | p |")
     assert lines[2].startswith("| t | 5 | ")
-    assert lines[2].endswith("| 20 episodes, Student's t | a\\|x | - |")
+    assert lines[2].endswith("| 20 episodes, Student's t | a&#124;x | - |")
     assert "| +3." in lines[2] or "| +2." in lines[2]
     assert "Scores: accuracy in %." in out
     assert "adjusted by Holm" in out

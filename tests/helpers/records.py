@@ -1,9 +1,12 @@
 """Records of made-up runs, and their predictions."""
 
+import json
+
 import numpy as np
 
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, run_id
+from bench.results.record_text import digest_of
 from bench.spec.costs import Costs, StageCosts
 from bench.spec.suite import RunSpec
 from bench.toolkit.versions import PROTOCOL
@@ -31,6 +34,12 @@ COSTS = Costs(
     process="fresh",
     repeats=5,
 )
+
+
+def rewrite(path, **changes):
+    """Change fields of a record's file, as a program would that writes a digest too."""
+    content = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({**content, "digest": digest_of(content)}))
 
 
 def record(**changes):

@@ -3,10 +3,12 @@
 import csv
 import json
 import re
+import shutil
 
 import pytest
 
 from tests.helpers.command import shell
+from tests.helpers.records import rewrite
 from tests.helpers.tables import compact
 
 LABEL = "Brier score in squared distance (lower is better)"
@@ -97,9 +99,9 @@ def test_compare_and_check_have_the_same_scores(stored, means, bench, outside, t
     swapped = tmp_path / "swapped"
     swapped.mkdir()
     for path in (home / "runs").glob("*.json"):
-        record = json.loads(path.read_text())
-        record["episode_scores"] = [score + 0.5 for score in record["episode_scores"]]
-        (swapped / path.name).write_text(json.dumps(record))
+        shutil.copy(path, swapped)
+        scores = json.loads(path.read_text())["episode_scores"]
+        rewrite(swapped / path.name, episode_scores=[score + 0.5 for score in scores])
     code, text, _ = bench("check", "--baseline", home / "runs", "--store", swapped)
     assert code == 1
     assert compact(text).count("| regression | sure_stripes") == 2
