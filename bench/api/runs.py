@@ -15,6 +15,7 @@ from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import RunSpec, Suite
 from bench.toolkit.extras import import_extra
+from bench.toolkit.trust import trusting
 from bench.toolkit.visible import visible
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def run(
     force: bool = False,
     remeasure: bool = False,
     measure_in: MeasureIn = "subprocess",
+    trust: bool = False,
     logger: str = "wandb",
     progress: bool = True,
 ) -> Results:
@@ -98,6 +100,7 @@ def run(
             predictions stay.
         measure_in: Where costs are measured: in "subprocess" each episode has a fresh process; "inline" starts sooner,
             and its memory is approximate.
+        trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
         logger: Tracker beside the store: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a
             key.
         progress: Show progress and problems on standard error.
@@ -118,7 +121,8 @@ def run(
         >>> results.page("board.html")  # doctest: +SKIP
     """
     call = Call.read(locals())
-    return call.run()
+    with trusting(trust):
+        return call.run()
 
 
 def _same_parameters(model: Callable[P, Any]) -> Callable[[Callable[[Mapping[str, Any]], T]], Callable[P, T]]:
@@ -157,7 +161,8 @@ def plan(arguments: Mapping[str, Any]) -> Plan:
     Example:
         >>> bench.plan("quickstart")  # doctest: +SKIP
     """
-    return Call.read(arguments).plan()
+    with trusting(arguments["trust"]):
+        return Call.read(arguments).plan()
 
 
 @dataclass(frozen=True)

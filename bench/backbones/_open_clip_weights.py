@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.contracts import DataError, UsageError
 from bench.contracts.errors import one_line
 from bench.toolkit.sources import hub_folder
+from bench.toolkit.trust import require_trust
 
 FORMS = "open_clip:MODEL/TAG, open_clip:MODEL//path/to/checkpoint or open_clip:MODEL/TAG//path/to/checkpoint"
 _TRANSFORM_FIELDS = ("mean", "std", "interpolation", "resize_mode")
@@ -121,10 +122,13 @@ def load(choice: Choice, weights: Path) -> tuple[Any, Any]:
 
     Raises:
         DataError: If the file is no checkpoint of this model, or if the tokenizer is not available.
+        UsageError: For a user's file that would run code and is not trusted.
     """
     training = choice.training
     _require_text_files(choice.model)
     scripted = _is_torchscript(weights)
+    if scripted and choice.file is not None:
+        require_trust(weights, "a TorchScript archive", "a file of weights alone (safetensors, or a state dict)")
     with _quiet():
         try:
             model: Any = open_clip.create_model(

@@ -8,7 +8,7 @@ import typer
 
 from bench import api
 from bench.api.runs import MeasureIn
-from bench.cli.options import DEFAULT_STORE, LISTED, DataOption, LoggerOption, StoreOption
+from bench.cli.options import DEFAULT_STORE, LISTED, DataOption, LoggerOption, StoreOption, TrustOption
 from bench.cli.output import say, say_error
 
 
@@ -73,6 +73,7 @@ def run(
             help="Measure costs in a fresh process per episode, or in this one: faster start, approximate memory."
         ),
     ] = "subprocess",
+    trust: TrustOption = False,
     logger: LoggerOption = "wandb",
 ) -> None:
     """Run a suite, or a grid of options, and print its table.

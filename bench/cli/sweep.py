@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.cli.options import LISTED, DataOption, LoggerOption
+from bench.cli.options import LISTED, DataOption, LoggerOption, TrustOption
 from bench.cli.output import say
+from bench.toolkit.trust import trusting
 
 
 def sweep(
@@ -47,14 +48,16 @@ def sweep(
     precision: Annotated[str | None, typer.Option(help="Lightning precision of the backbone.")] = None,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="Folder of studies.")] = Path("studies"),
+    trust: TrustOption = False,
     logger: LoggerOption = "wandb",
 ) -> None:
     """Tune a method by a validation score on support data, and write the best config.
 
     The same command continues a study that was interrupted; with more --trials it continues one that has ended.
     """
-    arguments = {name: value for name, value in locals().items() if name != "set_"} | {"set": set_}
-    found = api.sweep(**arguments)
+    arguments = {name: value for name, value in locals().items() if name not in {"set_", "trust"}} | {"set": set_}
+    with trusting(trust):
+        found = api.sweep(**arguments)
     say(str(found))
     for hint in found.hints:
         say(hint, err=True)

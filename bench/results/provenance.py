@@ -14,7 +14,9 @@ import torch
 from bench import registry
 from bench.results.contract_status import contract_status
 from bench.spec.resolve import ResolvedRun
+from bench.toolkit.secrets import scrubbed_command
 from bench.toolkit.versions import library_versions
+from bench.toolkit.visible import visible
 from bench.version import __version__
 
 
@@ -59,7 +61,7 @@ def provenance(device: str) -> dict[str, Any]:
         "host": socket.gethostname(),
         "device": device,
         "threads": torch.get_num_threads(),
-        "command": sys.argv,
+        "command": [visible(word) for word in scrubbed_command(sys.argv)],
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **library_versions(),
         **driver(),

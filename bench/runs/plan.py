@@ -13,6 +13,7 @@ from bench.results.provenance import provenance
 from bench.results.record import Record, run_id
 from bench.spec.resolve import ResolvedRun, resolve
 from bench.spec.suite import RunSpec
+from bench.toolkit.secrets import scrubbed
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class PlannedRun:
         facts = provenance(device)
         if not isinstance(error, BenchError):
             own = "".join(traceback.format_exception(error))
-            facts["traceback"] = error.traceback if isinstance(error, ChildError) else own
-        return self.record(status="failed", reason=one_line_error(error), provenance=facts)
+            facts["traceback"] = scrubbed(error.traceback if isinstance(error, ChildError) else own)
+        return self.record(status="failed", reason=scrubbed(one_line_error(error)), provenance=facts)
 
 
 @dataclass(frozen=True)

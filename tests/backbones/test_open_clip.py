@@ -23,6 +23,7 @@ from bench.runs.progress import RichReporter
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
 from bench.spec.suite import Block
+from bench.toolkit.trust import trusting
 from tests.helpers.tiny_clip import VISION, save, tiny
 
 NAMES, PROMPTS = ("cat", "dog", "long-tailed macaque"), ("A photo of a {label}.", "art of the {label}.")
@@ -124,7 +125,10 @@ def test_a_scripted_archive_loads_like_the_weights_in_it(tmp_path: Path, images:
         warnings.simplefilter("ignore")
         example = (torch.zeros(1, 3, 64, 64), open_clip.tokenize("a"))
         torch.jit.save(torch.jit.trace(model, example, check_trace=False), str(path))  # type: ignore[no-untyped-call]
-    backbone = PLUGIN(f"{name}/{path}").eval()
+    with pytest.raises(UsageError, match=r"openai\.pt is a TorchScript archive: loading it runs code .* or --trust"):
+        PLUGIN(f"{name}/{path}")
+    with trusting(True):
+        backbone = PLUGIN(f"{name}/{path}").eval()
     batch = backbone.collate([backbone.prepare(image) for image in images])
     torch.testing.assert_close(backbone.encode(batch).keys, normalize(model.visual(batch), dim=-1))
 

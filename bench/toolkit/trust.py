@@ -1,0 +1,48 @@
+"""Trust in files whose loading runs code that is in them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.contracts.errors import UsageError
+
+VARIABLE = "BENCH_TRUST"
+"""Set to 1, it trusts as ``--trust`` does; worker processes inherit it."""
+
+
+@contextmanager
+def trusting(trusts: bool) -> Iterator[None]:
+    """Trust the user's files for some time.
+
+    Args:
+        trusts: Whether to; otherwise the environment decides.
+    """
+    earlier = os.environ.get(VARIABLE)
+    if trusts:
+        os.environ[VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        if trusts:
+            os.environ.pop(VARIABLE)
+            if earlier is not None:
+                os.environ[VARIABLE] = earlier
+
+
+def require_trust(path: Path, what: str, instead: str) -> None:
+    """Require that the user trusts a file.
+
+    Args:
+        path: The file.
+        what: What it is.
+        instead: A kind of file that needs no trust.
+
+    Raises:
+        UsageError: If the user does not; the message names the risk.
+    """
+    if os.environ.get(VARIABLE) != "1":
+        raise UsageError(
+            f"{path} is {what}: loading it runs code that is in the file, with your permissions; use {instead}, "
+            "or --trust if you know where it is from"
+        )
