@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.errors import StoreError
+from bench.toolkit.files import user_path
 
 if TYPE_CHECKING:
     from bench.costs.finding import Finding
@@ -44,7 +45,7 @@ def verify_records(store: str | PathLike[str] = "runs") -> Verification:
     from bench.results.store import Store
     from bench.results.verify import problems, without_digest
 
-    records = Store(Path(store))
+    records = Store(user_path(store))
     return Verification(problems(records), len(records.paths()), without_digest(records))
 
 
@@ -76,7 +77,7 @@ def prune_records(
         The deleted files, or with ``dry_run`` those that would be deleted.
 
     Raises:
-        StoreError: If a record is damaged, or a file cannot be deleted.
+        StoreError: If a file cannot be deleted.
 
     Example:
         >>> bench.prune_records("runs", superseded=True, dry_run=True)  # doctest: +SKIP
@@ -85,7 +86,7 @@ def prune_records(
     from bench.results.store import Store
 
     # Completed before the first deletion, which must not change the rest of the list.
-    found = [Deleted(path, reason) for path, reason in superfluous(Store(Path(store)), superseded, failed)]
+    found = [Deleted(path, reason) for path, reason in superfluous(Store(user_path(store)), superseded, failed)]
     for file in [] if dry_run else found:
         try:
             file.path.unlink(missing_ok=True)
@@ -115,8 +116,8 @@ def export_records(out: str | PathLike[str], store: str | PathLike[str] = "runs"
     from bench.results import export
     from bench.results.store import Store
 
-    table = (export.queries if queries else export.runs)(Store(Path(store)))
-    export.write(table, Path(out))
+    table = (export.queries if queries else export.runs)(Store(user_path(store)))
+    export.write(table, user_path(out))
     return int(table.num_rows)
 
 
@@ -199,6 +200,6 @@ def doctor(accelerator: str = "auto", store: str | PathLike[str] = "runs") -> Di
     options = DeviceOptions(accelerator=accelerator)
     return Diagnosis(
         device=options.device_name(),
-        folders=tuple(FolderCheck(*check) for check in folders(Path(store))),
+        folders=tuple(FolderCheck(*check) for check in folders(user_path(store))),
         meters=tuple(findings(options)),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.api.results import Comparison, Results
 from bench.contracts.errors import UsageError
+from bench.toolkit.files import data_folder, user_path
 
 if TYPE_CHECKING:
     from bench.reports.check import Check
@@ -20,7 +21,7 @@ def load(store: str | PathLike[str] = "runs") -> Results:
         store: Folder of records.
 
     Returns:
-        All records that can be read; ``problems`` names the files that cannot.
+        All records that can be read; a ``BenchWarning`` names each file that cannot.
 
     Raises:
         StoreError: If there is none.
@@ -30,8 +31,7 @@ def load(store: str | PathLike[str] = "runs") -> Results:
     """
     from bench.results.store import Store
 
-    records, problems = Store(Path(store)).scan()
-    return Results(records, store, problems)
+    return Results(Store(user_path(store)), store)
 
 
 def compare(
@@ -72,10 +72,10 @@ def compare(
     """
     from bench.results.store import Store
 
-    found = Results(Store(Path(store)), store).compare(a, b, task=task, shots=shots, tuned=tuned)
+    found = Results(Store(user_path(store)), store).compare(a, b, task=task, shots=shots, tuned=tuned)
     if not costs:
         return found
-    return Comparison(a, b, found, _costs(found, Path(store), accelerator, None if data is None else Path(data)))
+    return Comparison(a, b, found, _costs(found, user_path(store), accelerator, data_folder(data)))
 
 
 def _costs(found: Comparison, store: Path, accelerator: str, data: Path | None) -> "list[CostComparison]":
@@ -140,7 +140,7 @@ def check(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") ->
     from bench.reports.check_baseline import both
     from bench.results.store import Store
 
-    before, now = Store(Path(baseline)), Store(Path(store))
+    before, now = Store(user_path(baseline)), Store(user_path(store))
     if not before.paths():
         raise UsageError(f"the baseline {baseline} has no records; make a baseline of the current ones with --update")
     return Checked(checks(list(before), list(now), both(before, now)))
@@ -162,4 +162,4 @@ def update_baseline(baseline: str | PathLike[str], store: str | PathLike[str] = 
     from bench.reports.check_baseline import replace
     from bench.results.store import Store
 
-    return replace(Store(Path(baseline)), Store(Path(store)))
+    return replace(Store(user_path(baseline)), Store(user_path(store)))

@@ -1,6 +1,6 @@
 """Results of runs: records, leaderboard rows, tables, a page and comparisons."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -11,12 +11,14 @@ from bench.contracts.errors import StoreError, did_you_mean
 from bench.contracts.validation import validated
 from bench.spec.suite import Names, ShotsList
 from bench.toolkit.durable import write_atomic
+from bench.toolkit.files import user_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bench.reports.compare import Difference
     from bench.reports.rows import Row
+    from bench.results.predictions import QueryPredictions
     from bench.results.record import Record
     from bench.runs.cost_comparison import CostComparison
 
@@ -115,9 +117,16 @@ class Results(Sequence["Record"]):
         problems: Problems without a record, one line each.
     """
 
-    def __init__(self, records: Iterable["Record"], store: str | PathLike[str], problems: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        records: Iterable["Record"],
+        store: str | PathLike[str],
+        problems: Iterable[str] = (),
+        predictions: "Mapping[str, QueryPredictions | None] | None" = None,
+    ) -> None:
         self.records = tuple(records)
-        self.store = Path(store)
+        self._in_memory = predictions or {}
+        self.store = user_path(store)
         self.problems = tuple(problems)
 
     @overload
@@ -155,7 +164,7 @@ class Results(Sequence["Record"]):
         from bench.results.grouping import of_tasks
 
         names = validated(_Selection, {"task": task}, "results").task
-        return Results(of_tasks(self.records, names), self.store, self.problems)
+        return Results(of_tasks(self.records, names), self.store, self.problems, self._in_memory)
 
     def rows(self, break_even: str | None = None) -> list["Row"]:
         """Leaderboard rows, seeds pooled, the best score first.
@@ -236,10 +245,10 @@ class Results(Sequence["Record"]):
         """
         text = self.table("html", break_even)
         try:
-            write_atomic(Path(path), text)
+            write_atomic(user_path(path), text)
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from error
-        return Path(path)
+        return user_path(path)
 
     def compare(
         self,
@@ -281,4 +290,5 @@ class Results(Sequence["Record"]):
     def _predictions(self) -> Any:
         from bench.results.store import Store
 
-        return Store(self.store).predictions
+        kept = Store(self.store).predictions
+        return lambda record: self._in_memory[record.id] if record.id in self._in_memory else kept(record)

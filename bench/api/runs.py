@@ -15,6 +15,7 @@ from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import RunSpec, Suite
 from bench.toolkit.extras import import_extra
+from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.trust import trusting
 from bench.toolkit.visible import visible
 
@@ -56,6 +57,7 @@ def run(
     workers: int = 0,
     data: str | PathLike[str] | None = None,
     store: str | PathLike[str] = "runs",
+    rescue: str | PathLike[str] | None = None,
     force: bool = False,
     remeasure: bool = False,
     measure_in: MeasureIn = "subprocess",
@@ -95,6 +97,8 @@ def run(
         workers: Processes that read and decode data.
         data: Folder of local data sets; by default each task's own source.
         store: Folder of records; it is created.
+        rescue: Folder of a second store, for results that ``store`` cannot keep because it became full or read-only; by
+            default a new one among the system's temporary files.
         force: Run recorded runs again.
         remeasure: Measure again the recorded costs that were measured in company (docs/budgets.md); scores and
             predictions stay.
@@ -202,12 +206,8 @@ class Call:
             raise UsageError("tune_seconds limits the tuning of tune_all, which is missing")
         if how["measure_in"] not in (places := ("subprocess", "inline")):
             raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
-        data, store = how["data"], Path(how["store"])
-        if data is not None and not Path(data).is_dir():
-            raise UsageError(f"--data needs a folder, got {data}")
-        return cls(
-            suite, how, None if data is None else Path(data), store, make_trackers(how["logger"], store, suite.name)
-        )
+        data, store = data_folder(how["data"]), user_path(how["store"])
+        return cls(suite, how, data, store, make_trackers(how["logger"], store, suite.name))
 
     def run(self) -> Results:
         """Execute the runs."""
@@ -224,7 +224,8 @@ class Call:
             report = runner.run(self._tuned(specs, runner))
         for hint in filter(None, (tracker.hint() for tracker in self.trackers)):
             console.print(visible(hint), style="dim", soft_wrap=True, highlight=False, markup=False)
-        return Results(report.records, self.store, report.problems)
+        rescued = {record.id: predictions for record, predictions in report.rescued.results}
+        return Results(report.records, self.store, report.problems, rescued)
 
     def plan(self) -> Plan:
         """Plan the runs."""
@@ -250,7 +251,7 @@ class Call:
         isolate = runner.fresh_processes if self.how["measure_in"] == "subprocess" else runner.same_process
         return runner.Runner(
             Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate,
-            self.how["remeasure"],
+            self.how["remeasure"], None if self.how["rescue"] is None else user_path(self.how["rescue"]),
         )  # fmt: skip
 
     def _specs(self) -> list[tuple[RunSpec, int | None]]:

@@ -15,6 +15,7 @@ from bench.spec.names import check_fields, check_plugins
 from bench.spec.options import SweepOptions
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.extras import import_extra
+from bench.toolkit.files import data_folder, user_path
 
 if TYPE_CHECKING:
     from sweeps.definition import SweepSpec
@@ -121,8 +122,9 @@ def sweep(
         >>> study = bench.sweep(task="digits", method="faast", shots=5, trials=20)  # doctest: +SKIP
         >>> bench.run(task="digits", config=study.folder / "best.yaml", shots=5)  # doctest: +SKIP
     """
-    trackers = make_trackers(logger, Path(out))
-    spec, storage_of_study = _spec(locals()), storage or fspath(Path(out) / "journal.log")
+    spec, out = _spec(locals()), user_path(out)
+    trackers = make_trackers(logger, out)
+    storage_of_study = _place(storage) if storage else fspath(out / "journal.log")
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.runs.signals import interrupts
     from sweeps.report import pareto_lines, summary, write_page
@@ -132,10 +134,10 @@ def sweep(
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     devices.device_name()
-    sweep_study = Sweep(spec, TuningData.of(spec, _folder(data), devices), storage_of_study, workers)
+    sweep_study = Sweep(spec, TuningData.of(spec, data_folder(data), devices), storage_of_study, workers)
     with interrupts():
         sweep_study.run()
-    best, folder = sweep_study.best(), Path(out) / sweep_study.name
+    best, folder = sweep_study.best(), out / sweep_study.name
     folder.mkdir(parents=True, exist_ok=True)
     best.write(folder / "best.yaml")
     write_page(sweep_study, folder / "report.html")
@@ -143,10 +145,9 @@ def sweep(
     return Study(best, folder, summary(sweep_study), tuple(pareto_lines(sweep_study)), hints)
 
 
-def _folder(data: str | PathLike[str] | None) -> Path | None:
-    if data is not None and not Path(data).is_dir():
-        raise UsageError(f"--data needs a folder, got {data}")
-    return None if data is None else Path(data)
+def _place(storage: str) -> str:
+    """A study's storage: an URL as it is, or the path of a journal."""
+    return storage if "://" in storage else fspath(user_path(storage))
 
 
 def _track(study: "Sweep", tracker: LightningTracker) -> list[str]:
@@ -177,7 +178,7 @@ def _spec(arguments: Mapping[str, Any]) -> "SweepSpec":
             raise UsageError(
                 f"the study {arguments['study']} already has {', '.join(twice)}; leave them out, or the study"
             )
-        fields = read_yaml(Path(arguments["study"]), "study").fields | fields
+        fields = read_yaml(user_path(arguments["study"]), "study").fields | fields
     elif arguments["task"] is None or arguments["method"] is None:
         raise UsageError("a sweep needs a study's YAML file, or a task and a method")
     if unknown := sorted(texts.budget.keys() - {"tuning_trials"}):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.contracts import DataError, UsageError
 from bench.contracts.errors import one_line
+from bench.toolkit.files import user_path
 from bench.toolkit.sources import hub_folder
 from bench.toolkit.trust import require_trust
 
@@ -63,7 +64,7 @@ class Choice:
         head, _, tail = rest.partition("/")
         if rest in tags:
             return cls(model, rest, None)
-        tag, file = (head, Path(tail)) if head in tags and tail else ("", Path(rest))
+        tag, file = (head, user_path(tail)) if head in tags and tail else ("", user_path(rest))
         if file.is_file():
             return cls(model, tag, file)
         if "/" in rest or file.suffix:

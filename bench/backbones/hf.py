@@ -20,7 +20,7 @@ from bench.backbones._tokenizing import TextTokenizer
 from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
 from bench.contracts.backbone import Stride
 from bench.toolkit.chat import ASSISTANT
-from bench.toolkit.files import text_hash, weights_hash
+from bench.toolkit.files import text_hash, user_path, weights_hash
 from bench.toolkit.sources import hub_folder
 
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
@@ -60,7 +60,8 @@ class CausalLM(LanguageBackbone):
         """
         super().__init__()
         self.name = str(model)
-        self._folder = Path(model) if Path(model).is_dir() else _from_hub(self.name)
+        local = user_path(model)
+        self._folder = local if local.is_dir() else _from_hub(self.name)
         # Prompts are tokenised in data workers, which are forked: tokenizers' own threads must not be.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.model, self.tokenizer = load_decoder(self._folder, self.name)

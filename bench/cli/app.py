@@ -1,5 +1,6 @@
 """Command line. Nothing heavy is imported before a command needs it, so that ``--help`` is fast."""
 
+import logging
 import os
 import sys
 import warnings
@@ -65,6 +66,8 @@ def main() -> None:
     # A tasks.py in the current folder must not hide the project's.
     own_packages.put_first()
     warnings.showwarning = _show_warning
+    # Where a library's log cannot be written, as on a full disk, Python would print a traceback for each of its lines.
+    logging.raiseExceptions = False
     try:
         app()
     except Interrupted as error:

@@ -10,6 +10,8 @@ from bench import api
 from bench.cli.options import DEFAULT_STORE
 from bench.cli.output import say
 from bench.contracts.errors import StoreError
+from bench.toolkit.durable import write_atomic
+from bench.toolkit.files import user_path
 
 
 def check(
@@ -32,16 +34,15 @@ def check(
     report = found.markdown()
     typer.echo(report, nl=False)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _write(Path(summary), report, "a", "GITHUB_STEP_SUMMARY")
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(report)
+        except OSError as error:
+            raise StoreError(f"GITHUB_STEP_SUMMARY {summary} cannot be written: {error.strerror}") from error
     if junit is not None:
-        _write(junit, found.junit(), "w", "--junit")
+        try:
+            write_atomic(user_path(junit), found.junit())
+        except OSError as error:
+            raise StoreError(f"--junit {junit} cannot be written: {error.strerror}") from error
     if found.regressions:
         raise typer.Exit(1)
-
-
-def _write(path: Path, text: str, mode: str, what: str) -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise StoreError(f"{what} {path} cannot be written: {error.strerror}") from error

@@ -12,6 +12,7 @@ from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
 from bench.cli.output import say, say_error
 from bench.contracts.errors import StoreError, UsageError
 from bench.toolkit.durable import write_atomic
+from bench.toolkit.files import user_path
 
 
 def leaderboard(
@@ -32,8 +33,6 @@ def leaderboard(
     if format_ == "html" and out is None and sys.stdout.isatty():
         raise UsageError("an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe")
     results = api.load(store).of_task(task or ())
-    for problem in results.problems:
-        say_error(f"passed over: {problem}")
     text = results.table(format_, break_even)
     if break_even and (warning := ratio_warning(results.rows(break_even))):
         say_error(f"warning: {warning}")
@@ -41,13 +40,13 @@ def leaderboard(
         from bench.reports.wandb_board import log_leaderboard
         from bench.runs.trackers import WandbTracker
 
-        tracker = WandbTracker(store)
+        tracker = WandbTracker(results.store)
         log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even))
         say(tracker.hint() or "logged to W&B", err=True)
     if out is None:
         typer.echo(text, nl=False)
         return
     try:
-        write_atomic(out, text)
+        write_atomic(user_path(out), text)
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error

@@ -9,6 +9,7 @@ from bench import registry
 from bench.cli.output import say
 from bench.contracts.kinds import Kind
 from bench.scaffold.write import new_plugin
+from bench.toolkit.files import user_path
 
 app = typer.Typer(
     help="Write a new working method, task, backbone or metric, and its test.",
@@ -48,6 +49,7 @@ def metric(name: NameArgument, package: PackageOption = None) -> None:
 
 
 def _write(group: registry.Group, name: str, package: Path | None, template: str | None = None) -> None:
+    package = None if package is None else user_path(package)
     written = new_plugin(group, name, package, template)
     for path in written.paths:
         say(f"wrote {path}")

@@ -11,6 +11,7 @@ import typer
 from bench.cli.options import LoggerOption
 from bench.cli.output import say
 from bench.runs.trackers import CsvTracker, LightningTracker, make_trackers
+from bench.toolkit.files import data_folder, user_path
 
 if TYPE_CHECKING:
     from bench.readouts.session import Session
@@ -64,7 +65,7 @@ def train(
     from bench.readouts.session import Session
     from bench.readouts.training import Recipe
 
-    target = out or _named(backbone)
+    target = user_path(out or _named(backbone))
     trackers = make_trackers(logger, target.parent)
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
@@ -73,7 +74,7 @@ def train(
     devices = devices.with_precision(precision.value)
     devices.device_name()
     recipe = Recipe(steps, memories, window, batch, lr, warmup, alpha=alpha, seed=seed)
-    session = Session(backbone, read_corpus(corpus, data), recipe, target, resume=resume)
+    session = Session(backbone, read_corpus(corpus, data_folder(data)), recipe, target, resume=resume)
     total = session.recipe.steps
     shown = max(1, total // 10)
 
@@ -98,7 +99,7 @@ def import_(
     from bench.readouts.files import released_readouts
     from bench.toolkit.readout_files import prepare_file, write_readouts
 
-    target = out or _named(source.rstrip("/").removesuffix(".safetensors"))
+    target = user_path(out) if out else _named(source.rstrip("/").removesuffix(".safetensors"))
     prepare_file(target)
     readouts = released_readouts(source)
     write_readouts(target, readouts, {"source": source})

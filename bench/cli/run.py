@@ -62,6 +62,10 @@ def run(
     workers: Annotated[int, typer.Option(min=0, help="Processes that read and decode data.")] = 0,
     data: DataOption = None,
     store: StoreOption = DEFAULT_STORE,
+    rescue: Annotated[
+        Path | None,
+        typer.Option(help="Folder for results that --store cannot keep; by default one among temporary files."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run recorded runs again.")] = False,
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="Measure costs again that were measured in company; scores stay.")

@@ -11,6 +11,7 @@ import typer
 from bench import registry
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.results.contract_status import keep_contract_status
+from bench.toolkit.files import data_folder
 
 USAGE = 2
 """Exit code of a wrong request."""
@@ -29,11 +30,10 @@ def run_contract(
     if not groups:
         known = {name for group in registry.FOLDERS for name in registry.find(group)}
         raise did_you_mean("method, task, backbone or metric", plugin, known)
-    if data is not None and not data.is_dir():
-        raise UsageError(f"--data needs a folder, got {data}")
+    local = data_folder(data)
     if find_spec("pytest") is None:
         raise UsageError("bench test needs pytest, which is not installed; pip install pytest")
-    folder = [] if data is None else [str(data.resolve())]
+    folder = [] if local is None else [str(local.resolve())]
     # A process for each suite: side effects of a plugin stay in it, and nothing heavy is imported here.
     commands = [[sys.executable, "-m", "bench.testing", group, plugin, *folder] for group in groups]
     codes = [subprocess.run(command, check=False).returncode for command in commands]

@@ -1,6 +1,7 @@
 """Configs of methods: hyper-parameters with their bounds and search ranges."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -38,7 +39,12 @@ class MethodConfig(BaseModel):
 
     @field_validator("*", mode="after")
     @classmethod
-    def _require_usual_size(cls, value: Any) -> Any:
+    def _read_value(cls, value: Any) -> Any:
+        if isinstance(value, Path):
+            try:
+                return value.expanduser()
+            except RuntimeError:
+                raise ValueError(f"{value} names the home folder of an unknown user") from None
         # In float32 the square of a larger number is infinite.
         if isinstance(value, int | float) and abs(value) > LARGEST:
             raise ValueError(f"needs a number of {LARGEST:g} at most")

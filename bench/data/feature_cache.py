@@ -26,7 +26,7 @@ from bench.data.episodes import Positions
 from bench.data.features import FeatureTable
 from bench.spec.suite import RunSpec
 from bench.toolkit.code_hash import code_hash
-from bench.toolkit.durable import make_folder, remove_leftovers, write_atomic
+from bench.toolkit.durable import leftovers, make_folder, write_atomic
 from bench.toolkit.files import cache_folder
 from bench.toolkit.versions import PROTOCOL, library_versions
 
@@ -69,7 +69,7 @@ class FeatureCache:
         Returns:
             A table of the intact features, empty if none are cached.
         """
-        remove_leftovers(self.folder)
+        leftovers(self.folder, remove=True)
         table = FeatureTable(split, np.full(n_items, -1, dtype=np.int64))
         problems = []
         for path in self._shards():

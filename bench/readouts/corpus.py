@@ -11,7 +11,7 @@ from torch import Tensor
 from bench import registry
 from bench.contracts import DataError, Kind, LanguageBackbone, UsageError
 from bench.spec.aliases import TASK_ALIASES
-from bench.toolkit.files import text_hash
+from bench.toolkit.files import text_hash, user_path
 
 SEPARATOR = "\n\n"
 """Separator between two texts of a window."""
@@ -52,7 +52,7 @@ def read_corpus(name: str, data: Path | None) -> Corpus:
         DataError: If a file or folder is missing, unreadable or without text.
         UsageError: If the task is unknown or of another kind.
     """
-    path = Path(name)
+    path = user_path(name)
     if name.partition(":")[0] in registry.find("tasks") or not path.exists():
         if path.suffix == ".txt" or len(path.parts) > 1:
             raise DataError(f"--corpus needs a task, a .txt file or a folder; there is no file or folder {name}")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.contracts import DataError
 from bench.contracts.errors import one_line
+from bench.toolkit.files import user_path
 from bench.toolkit.readout_files import READOUT, SCORER, Readout
 from bench.toolkit.sources import hub_folder
 
@@ -40,7 +41,7 @@ def released_readouts(source: str) -> list[Readout]:
 
 
 def _files(source: str) -> list[Path]:
-    path = Path(source)
+    path = user_path(source)
     if path.is_file():
         return [path]
     if not path.is_dir():

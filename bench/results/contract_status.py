@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
+from bench.contracts.errors import StoreError
 from bench.plugin import Plugin
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.durable import make_folder, write_atomic
@@ -59,10 +60,18 @@ def keep_contract_status(plugin: Plugin, status: Literal["passed", "failed"]) ->
     Args:
         plugin: The method.
         status: The result.
+
+    Raises:
+        StoreError: If it cannot be written.
     """
     folder = cache_folder() / "contracts"
-    make_folder(folder)
-    write_atomic(folder / contract_key(plugin), status)
+    try:
+        make_folder(folder)
+        write_atomic(folder / contract_key(plugin), status)
+    except OSError as error:
+        raise StoreError(
+            f"the result of the suite cannot be kept in {folder}: {error.strerror}; free space or set BENCH_CACHE"
+        ) from error
 
 
 @cache

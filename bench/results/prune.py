@@ -6,13 +6,15 @@ from pathlib import Path
 from bench.results.grouping import chosen_versions, records_by_version
 from bench.results.record import Record
 from bench.results.store import Store
+from bench.results.store_files import FOLDERS, OLD_PREDICTIONS, PREDICTIONS, PREDICTIONS_FILE, named
+from bench.toolkit.durable import leftovers
 
 
 def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[Path, str]]:
     """Files to delete, each with the reason.
 
-    Files that no record names are always among them. The order is one in which a crash leaves no record without its
-    predictions.
+    Files that no record names are always among them. A damaged record is left as it is, with its predictions. The order
+    is one in which a crash leaves no record without its predictions.
 
     Args:
         store: The store.
@@ -24,15 +26,13 @@ def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[
     Yields:
         Path and reason.
 
-    Raises:
-        StoreError: If a record is damaged.
     """
-    for path in store.leftovers():
+    records = list(store) if store.paths() else []
+    for path in unnamed(store, records):
         yield path, "no record names it"
     if failed:
         for path in store.attempts():
             yield path, "a failed attempt, whose run has a better record"
-    records = [store.read(path) for path in store.paths()]
     outdated = {record.id for record in _superseded(records)}
     for record in records:
         reasons = {
@@ -43,6 +43,28 @@ def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[
             yield store.path(record.id), reason
             if record.predictions is not None:
                 yield store.predictions_path(record.predictions), f"its record is deleted: {reason}"
+
+
+def unnamed(store: Store, records: Iterable[Record]) -> list[Path]:
+    """Files that no record names, from a killed program or a run that was repeated.
+
+    Args:
+        store: The store.
+        records: Its records.
+
+    Returns:
+        Paths in order; predictions of a record that cannot be read are not among them.
+    """
+    readable = {record.id: record for record in records}
+    kept = {record.predictions.name for record in readable.values() if record.predictions is not None}
+    damaged = {path.stem for path in store.paths()} - readable.keys()
+    predictions = [
+        path
+        for folder in (PREDICTIONS, OLD_PREDICTIONS)
+        for path in named(store.root / folder, PREDICTIONS_FILE)
+        if path.name not in kept and path.name.partition("-")[0] not in damaged
+    ]
+    return sorted(predictions + [path for folder in FOLDERS for path in leftovers(store.root / folder)])
 
 
 def _superseded(records: Iterable[Record]) -> Iterator[Record]:

@@ -1,40 +1,30 @@
 """Store of records: a folder with one JSON file per run, and a Parquet file of each run's predictions.
 
 A record's id is a hash of everything that changes its value, so that a finished run is recognised and a changed one is
-a new run. Files are written completely or not at all: first the predictions, under a name with a hash of their content,
-then the record that names them. However the program ends, every record has its own predictions. A worse result of the
-same run never replaces a better one: it is kept beside it, in the folder ``attempts``.
+a new run. Files are written completely or not at all, and durably: first the predictions, under a name with a hash of
+their content, then the record that names them. However the program or the power ends, every record has its own
+predictions. A worse result of the same run never replaces a better one: it is kept beside it, in the folder
+``attempts``.
 """
 
 import hashlib
 import re
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from pydantic import ValidationError
-
-from bench.contracts.errors import StoreError, UsageError
-from bench.results.migrations import MIGRATIONS
+from bench.contracts.errors import BenchWarning, StoreError, UsageError
 from bench.results.predictions import QueryPredictions
-from bench.results.record import SCHEMA_VERSION, Record, SideFile, Status, run_id
-from bench.results.record_text import DIGEST, record_content, record_text, require_digest
-from bench.toolkit.durable import write_atomic
+from bench.results.record import Record, SideFile, Status
+from bench.results.record_file import read_record
+from bench.results.record_text import record_text
+from bench.results.store_files import ATTEMPT, ATTEMPTS, FOLDERS, LOCKS, RECORD, named, predictions_path
+from bench.toolkit.claims import claim
+from bench.toolkit.durable import leftovers, make_folder, require_room, write_atomic
 
-PREDICTIONS = "predictions"
-OLD_PREDICTIONS = "outcomes"
-"""Folder of predictions in a store of the first edition; they are read there and written to the present folder."""
-ATTEMPTS = "attempts"
-"""Folder of records of later attempts that were worse than the one that is kept."""
-LOCKS = ".locks"
-RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
-"""Names of records; a store's folder may hold other files, which are never read or deleted."""
-PREDICTIONS_NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.parquet")
-UNFINISHED_NAME = re.compile(r"\.[0-9a-f]{16}(-[0-9a-f]{16})?-[0-9a-f]{32}\.tmp")
-"""Names of files that a killed program left unfinished, see ``atomic_path``."""
+ROOM = 2**20
+"""Bytes that must fit into a store before a run starts."""
 _QUALITY: dict[Status, int] = {"failed": 0, "skipped": 1, "over_budget": 2, "ok": 3}
 
 
@@ -71,39 +61,7 @@ class Store:
         Raises:
             StoreError: If the file is not a record of a known schema.
         """
-        try:
-            content = written = record_content(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}; check its permissions and its disk") from None
-        except ValueError as error:
-            raise StoreError(f"{path} is not a readable record ({error}); delete it to run again") from None
-        version = content.get("schema_version")
-        if version == SCHEMA_VERSION:
-            content = {name: value for name, value in written.items() if name != DIGEST}
-        try:
-            while type(version) is int and version in MIGRATIONS:
-                content = MIGRATIONS[version](content)
-                version = content["schema_version"]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise StoreError(
-                f"{path} is not a valid record of schema {version}: {type(error).__name__}: {error}; "
-                "delete it to run again"
-            ) from None
-        if version != SCHEMA_VERSION:
-            raise StoreError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
-        try:
-            record = Record.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise StoreError(f"{path} is not a valid record: {field}: {first['msg']}; delete it to run again") from None
-        if not path.stem.partition("-")[0] == record.id == run_id(record.identity):
-            raise StoreError(f"{path} is named by another id than its run has; delete it to run again")
-        try:
-            require_digest(written)
-        except ValueError as error:
-            raise StoreError(f"{path} is not as it was written: {error}; delete it to run again") from None
-        return record
+        return read_record(path)
 
     def finished(self, record_id: str) -> Record | None:
         """The record of a run unless it failed: failed runs are run again.
@@ -121,16 +79,20 @@ class Store:
         return None if record.status == "failed" else record
 
     def prepare(self) -> None:
-        """Create the folder and test that files can be written to it, before any work.
+        """Create the folder, remove what killed programs left, and test that there is room, before any work.
 
         Raises:
-            StoreError: If it is not writable.
+            StoreError: If it is not writable, or the disk is full.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.root).close()
+            make_folder(self.root)
+            for folder in FOLDERS:
+                leftovers(self.root / folder, remove=True)
+            require_room(self.root, ROOM)
         except OSError as error:
-            raise StoreError(f"no record can be written to {self.root}: {error.strerror}; use --store DIR") from error
+            raise StoreError(
+                f"no record can be written to {self.root}: {error.strerror}; free space or use --store DIR"
+            ) from error
 
     def predictions_path(self, file: SideFile) -> Path:
         """Path of a file of predictions, in the folder of the first edition where only that has it.
@@ -141,8 +103,7 @@ class Store:
         Returns:
             The path.
         """
-        path, old = (self.root / folder / file.name for folder in (PREDICTIONS, OLD_PREDICTIONS))
-        return old if old.exists() and not path.exists() else path
+        return predictions_path(self.root, file)
 
     def predictions(self, record: Record) -> QueryPredictions | None:
         """Predictions of a run for each query.
@@ -173,11 +134,19 @@ class Store:
             ) from None
 
     @contextmanager
-    def claim(self, record_id: str, wait: bool = True) -> Iterator[bool]:
+    def claim(
+        self,
+        record_id: str,
+        what: str = "a run",
+        notify: Callable[[str], None] = lambda message: None,
+        wait: bool = True,
+    ) -> Iterator[bool]:
         """Lock a run against other processes. The system frees the lock of a killed process.
 
         Args:
             record_id: Id of its record.
+            what: The run in words, for processes that wait.
+            notify: Called with a line that says for whom this process waits.
             wait: Whether to wait until another process frees the lock.
 
         Yields:
@@ -186,18 +155,13 @@ class Store:
         Raises:
             StoreError: If the lock file cannot be created.
         """
-        lock = FileLock(self.root / LOCKS / f"{record_id}.lock", timeout=-1 if wait else 0)
-        try:
-            (self.root / LOCKS).mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            pass
-        except OSError as error:
-            raise StoreError(f"no run can be claimed in {self.root}: {error}; use --store DIR") from error
-        try:
-            yield lock.is_locked
-        finally:
-            lock.release()
+        with ExitStack() as stack:
+            try:
+                lock = self.root / LOCKS / f"{record_id}.lock"
+                claimed = stack.enter_context(claim(lock, f"{what} ({record_id})", notify, wait))
+            except OSError as error:
+                raise StoreError(f"no run can be claimed in {self.root}: {error}; use --store DIR") from error
+            yield claimed
 
     def write(self, record: Record, predictions: QueryPredictions | None = None) -> Record:
         """Write a record and its predictions, completely or not at all.
@@ -221,10 +185,10 @@ class Store:
                 record = record.model_copy(update={"predictions": file})
                 if not self._holds(file):
                     made = self.predictions_path(file)
-                    made.parent.mkdir(parents=True, exist_ok=True)
+                    make_folder(made.parent)
                     write_atomic(made, content)
             path = self._place(record)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_atomic(path, record_text(record))
         except OSError as error:
             if made is not None:
@@ -244,7 +208,7 @@ class Store:
             return path
         if kept is None or _QUALITY[record.status] >= _QUALITY[kept.status]:
             return path
-        made = len(_named(self.root / ATTEMPTS, re.compile(rf"{record.id}-\d+\.json")))
+        made = len(named(self.root / ATTEMPTS, re.compile(rf"{record.id}-\d+\.json")))
         return self.root / ATTEMPTS / f"{record.id}-{made + 1}.json"
 
     def _holds(self, file: SideFile) -> bool:
@@ -256,11 +220,11 @@ class Store:
 
     def paths(self) -> list[Path]:
         """Files of all records, by id; other files in the folder are left out."""
-        return _named(self.root, RECORD_NAME)
+        return named(self.root, RECORD)
 
     def attempts(self) -> list[Path]:
         """Files of later attempts that were worse than the record of their run."""
-        return _named(self.root / ATTEMPTS, re.compile(r"[0-9a-f]{16}-\d+\.json"))
+        return named(self.root / ATTEMPTS, ATTEMPT)
 
     def scan(self) -> tuple[list[Record], list[str]]:
         """All records that can be read.
@@ -284,40 +248,16 @@ class Store:
             raise StoreError(problems[0])
         return found, problems
 
-    def leftovers(self) -> list[Path]:
-        """Files that no record names, from a killed program or a run that was repeated.
-
-        Returns:
-            Paths in order.
-
-        Raises:
-            StoreError: If a record is damaged, as its predictions are then unknown.
-        """
-        records = [self.read(path) for path in self.paths()]
-        named = {record.predictions.name for record in records if record.predictions is not None}
-        folders = [self.root / PREDICTIONS, self.root / OLD_PREDICTIONS]
-        unnamed = [path for folder in folders for path in _named(folder, PREDICTIONS_NAME) if path.name not in named]
-        unfinished = [path for folder in (self.root, *folders) for path in _named(folder, UNFINISHED_NAME)]
-        return sorted(unnamed + unfinished)
-
     def __iter__(self) -> Iterator[Record]:
-        """All records that can be read, by id; a line on standard error names each file that cannot.
+        """All records that can be read, by id; a warning names each file that cannot.
 
         Yields:
             One record after another.
 
         Raises:
-            StoreError: If there is no record's file.
+            StoreError: If there is no record's file, or none that can be read.
         """
         records, problems = self.scan()
         for problem in problems:
-            print(f"bench: passed over: {problem}", file=sys.stderr)
+            warnings.warn(f"passed over: {problem}", BenchWarning, stacklevel=2)
         yield from records
-
-
-def _named(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """The files of a folder whose whole name fits a pattern, in order; none where there is no folder."""
-    try:
-        return sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,6 +15,7 @@ from bench.engine.frozen import BackboneChangedError
 from bench.engine.process_ending import ran_out_of_memory
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
+from bench.results.grouping import task_text
 from bench.results.predictions import QueryPredictions
 from bench.results.provenance import method_facts, provenance
 from bench.results.record import Record
@@ -166,14 +168,13 @@ class RunGroup:
         self, runs: list[PlannedRun], execute: Callable[[PlannedRun], tuple[Record, QueryPredictions | None]]
     ) -> None:
         """Execute runs that no other process executes or has finished; wait for those last."""
-        store = self.report.store
         for wait in (False, True):
             elsewhere: list[PlannedRun] = []
             for run in runs:
                 if run.reference_id in {other.id for other in elsewhere}:
                     elsewhere.append(run)  # its budget depends on a run that is not finished
                     continue
-                with store.claim(run.id, wait) as claimed:
+                with self._claimed(run, wait) as claimed:
                     if not claimed:
                         elsewhere.append(run)
                     elif (finished := self._settled(run.id)) is not None:
@@ -182,6 +183,18 @@ class RunGroup:
                         self.report.begin(run.id, run.spec)
                         self._keep(*execute(run))
             runs = elsewhere
+
+    @contextmanager
+    def _claimed(self, run: PlannedRun, wait: bool) -> Iterator[bool]:
+        """Claim a run. In a store that can no longer be written no process can, and the run goes on without."""
+        what = f"{task_text(run.spec)} {run.spec.method} {run.spec.shots} shots, seed {run.spec.seed}"
+        with ExitStack() as stack:
+            try:
+                claim = self.report.store.claim(run.id, what, self.report.reporter.problem, wait)
+                claimed = stack.enter_context(claim)
+            except StoreError:  # the record will say so
+                claimed = True
+            yield claimed
 
     def _result(
         self, planned_run: PlannedRun, encoded: EncodedGroup, costs: EncodeCosts

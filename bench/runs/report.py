@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from bench.contracts import StoreError
@@ -9,6 +10,7 @@ from bench.contracts.errors import one_line
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
+from bench.runs.rescue import Rescue
 from bench.runs.shared_costs import SharedCosts
 from bench.runs.trackers import Tracker
 from bench.spec.suite import RunSpec
@@ -65,6 +67,7 @@ class Report:
         store: Store of the records.
         reporter: Receiver of progress.
         trackers: Receivers of records.
+        rescue: Folder for results that the store cannot keep; by default one among the system's temporary files.
         records: Records so far.
         problems: Problems so far, one line each.
     """
@@ -72,13 +75,16 @@ class Report:
     store: Store
     reporter: Reporter
     trackers: tuple[Tracker, ...] = ()
+    rescue: Path | None = None
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     shared_costs: SharedCosts = field(init=False)
+    rescued: Rescue = field(init=False)
     _reported: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.shared_costs = SharedCosts(self.store)
+        self.rescued = Rescue(self.store, self.rescue)
 
     @property
     def failed(self) -> bool:
@@ -114,7 +120,7 @@ class Report:
         self.reporter.done(record)
 
     def keep(self, record: Record, predictions: QueryPredictions | None = None) -> None:
-        """Store a new record with its predictions, and pass it to reporter and trackers.
+        """Store a new record with its predictions, or keep it elsewhere, and pass it to reporter and trackers.
 
         Args:
             record: The record.
@@ -123,7 +129,9 @@ class Report:
         try:
             record = self.store.write(record, predictions)
         except StoreError as error:
-            self.problem(str(error))
+            record, line = self.rescued.keep(record, predictions, error)
+            if line:
+                self.problem(line)
         self.records.append(record)
         self.reporter.done(record)
         self._notify_trackers(lambda tracker: tracker(record))
@@ -133,7 +141,10 @@ class Report:
             try:
                 notify(tracker)
             except Exception as error:  # a tracker's failure is never the run's
-                message = f"tracking failed, the record is kept: {type(error).__name__}: {one_line(error)}"
-                if message not in self._reported:
-                    self._reported.add(message)
-                    self.reporter.problem(message)
+                # The text of the same failure may have a path of each run.
+                kind = f"{type(error).__name__} {getattr(error, 'errno', None) or one_line(error)}"
+                if kind not in self._reported:
+                    self._reported.add(kind)
+                    self.reporter.problem(
+                        f"tracking failed, the record is kept: {type(error).__name__}: {one_line(error)}"
+                    )

@@ -61,6 +61,7 @@ class Runner:
         trackers: Receive every new record; their errors are reported and change no run.
         isolate: Makes the worker that measures costs, from a backbone's name and instance.
         remeasure: Measure again, alone, the recorded costs that were measured in company.
+        rescue: Folder for results that the store cannot keep; by default one among the system's temporary files.
     """
 
     store: Store
@@ -71,6 +72,7 @@ class Runner:
     trackers: tuple[Tracker, ...] = ()
     isolate: Callable[[str, Backbone], Worker] = fresh_processes
     remeasure: bool = False
+    rescue: Path | None = None
 
     def run(self, specs: Iterable[RunSpec]) -> Report:
         """Execute the runs without a finished record.
@@ -88,8 +90,13 @@ class Runner:
                 own cost.
             StoreError: If no record could be written.
         """
-        report = Report(self.store, self.reporter, self.trackers)
-        self._each_group(specs, report, RunGroup.run, self.store.prepare)
+        report = Report(self.store, self.reporter, self.trackers, self.rescue)
+
+        def prepare() -> None:
+            self.store.prepare()
+            report.rescued.prepare()
+
+        self._each_group(specs, report, RunGroup.run, prepare)
         return report
 
     def plan(self, specs: Iterable[RunSpec]) -> tuple[list[PlanEntry], list[str]]:

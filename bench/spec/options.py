@@ -13,10 +13,14 @@ from bench.spec.best_config import read_configs
 from bench.spec.names import check_names
 from bench.spec.suite import Block, Grid, Names, Suite, load_suite
 from bench.spec.texts import read_fields, read_limits, read_ranges
+from bench.toolkit.files import user_path
 
 
 def _paths(value: Any) -> Any:
-    return [value] if isinstance(value, str | Path) else value
+    listed = [value] if isinstance(value, str | PathLike) else value
+    if not isinstance(listed, list | tuple):
+        return listed
+    return [user_path(path) if isinstance(path, str | PathLike) else path for path in listed]
 
 
 class RunOptions(Grid):

@@ -17,6 +17,7 @@ from bench.spec.budget import Budget, Match
 from bench.spec.texts import read_limit_grid, read_limits, read_names, read_seeds, read_settings, read_shots
 from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import read_yaml
+from bench.toolkit.files import user_path
 
 Shots = int | Literal["full"]
 Names = Annotated[list[str], BeforeValidator(read_names)]
@@ -225,7 +226,7 @@ def load_suite(name: str) -> Suite:
     Raises:
         UsageError: For an unknown name, a missing file or a wrong field.
     """
-    path = suite_paths().get(name, Path(name))
+    path = suite_paths().get(name) or user_path(name)
     if not path.is_file():
         if path.suffix in {".yaml", ".yml"}:
             raise UsageError(f"no such suite file: {path}")

@@ -1,15 +1,18 @@
 """Derived folders: large copies in another form, made once and checked whenever they are read."""
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from bench.contracts.errors import BenchWarning, StoreError
 from bench.toolkit.claims import claim
-from bench.toolkit.durable import atomic_folder, make_folder, remove_leftovers, write_atomic
+from bench.toolkit.durable import atomic_folder, leftovers, make_folder, write_atomic
 from bench.toolkit.files import digest
 
+EARLIER = re.compile(r"\.converting-.+")
+"""Names of temporary folders of earlier versions."""
 CHECKSUMS = "checksums.json"
 """File of a derived folder with the digest of each other file by its path."""
 
@@ -28,7 +31,7 @@ def derived_folder(folder: Path, what: str, make: Callable[[Path], None]) -> dic
     Raises:
         StoreError: If it cannot be written.
     """
-    remove_leftovers(folder.parent)
+    leftovers(folder.parent, EARLIER, remove=True)
     if not folder.exists() or isinstance(_verified(folder), str):
         try:
             make_folder(folder.parent)

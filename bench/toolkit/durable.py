@@ -2,7 +2,7 @@
 
 Content is written under a temporary name, flushed to the disk and renamed; then the folder is flushed, without which a
 power loss undoes the renaming. The writer holds a lock on its temporary file or folder. A temporary file without a lock
-is one that a killed writer left, and ``remove_leftovers`` deletes it.
+is one that a killed writer left, and ``leftovers`` finds it.
 """
 
 import errno
@@ -22,8 +22,8 @@ except ImportError:  # a system without locks on descriptors, where leftovers st
 
 TEMPORARY = re.compile(r"\.bench-[0-9a-f]{32}\.tmp")
 """Names of temporary files and folders."""
-EARLIER = re.compile(r"\.(new|converting)-[^/]+|\..*-[0-9a-f]{32}\.tmp")
-"""Names of temporary files and folders of earlier versions, whose writers held no lock."""
+EARLIER = re.compile(r"\.[0-9a-f]{16,24}(-[0-9a-f]{16})?-[0-9a-f]{32}\.tmp")
+"""Names of temporary files of earlier versions, whose writers held no lock."""
 ABANDONED = 86400.0
 """Seconds after its last change from which an unlocked file of an earlier version counts as left by a killed writer."""
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES}
@@ -50,7 +50,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         yield target
         return
-    temporary, lock = _locked(target.parent, lambda new: os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+    temporary, lock = _locked(target.parent, _new_file)
     try:
         yield temporary
         sync(temporary)
@@ -162,21 +162,42 @@ def sync_folder(folder: Path) -> None:
             raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what killed writers left in a folder of the program's own; files of living writers and of users stay.
+def require_room(folder: Path, size: int) -> None:
+    """Require that some bytes fit into a folder. An empty file fits a full disk, which is why they are written.
 
     Args:
-        folder: The folder; nothing happens where there is none.
+        folder: The folder.
+        size: Number of bytes.
+
+    Raises:
+        OSError: If they do not fit, or the folder cannot be written to.
     """
-    with suppress(OSError):
-        for entry in list(os.scandir(folder)):
-            path = Path(entry.path)
-            if TEMPORARY.fullmatch(entry.name):
-                _remove_unlocked(path)
-            elif EARLIER.fullmatch(entry.name):
-                with suppress(OSError):
-                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED:
-                        _remove(path)
+    temporary, lock = _locked(folder, _new_file)
+    try:
+        temporary.write_bytes(bytes(size))
+        os.fsync(lock)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+        os.close(lock)
+
+
+def leftovers(folder: Path, earlier: re.Pattern[str] = EARLIER, *, remove: bool = False) -> list[Path]:
+    """What killed writers left in a folder; files of living writers and of users are not listed.
+
+    Args:
+        folder: The folder.
+        earlier: Names of temporary files of earlier versions.
+        remove: Whether to delete them, where that is possible.
+
+    Returns:
+        Temporary files and folders whose writer is gone; none where there is no folder.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    return [Path(entry.path) for entry in entries if _is_left(entry, earlier, remove)]
 
 
 def _locked(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
@@ -197,6 +218,10 @@ def _locked(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
             return path, descriptor
 
 
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+
+
 def _new_folder(path: Path) -> int:
     path.mkdir()
     return os.open(path, os.O_RDONLY)
@@ -213,14 +238,26 @@ def _lock(descriptor: int, wait: bool = True) -> bool:
     return True
 
 
-def _remove_unlocked(path: Path) -> None:
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            if _lock(descriptor, wait=False):
-                _remove(path)
-        finally:
-            os.close(descriptor)
+def _is_left(entry: os.DirEntry[str], earlier: re.Pattern[str], remove: bool) -> bool:
+    """Whether a file or folder is a temporary one whose writer is gone; it is deleted while its lock is held."""
+    path = Path(entry.path)
+    try:
+        if TEMPORARY.fullmatch(entry.name):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                left = _lock(descriptor, wait=False)
+                if left and remove:
+                    _remove(path)
+            finally:
+                os.close(descriptor)
+            return left
+        age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+        left = earlier.fullmatch(entry.name) is not None and age > ABANDONED
+        if left and remove:
+            _remove(path)
+    except OSError:  # another process has removed it
+        return False
+    return left
 
 
 def _remove(path: Path) -> None:

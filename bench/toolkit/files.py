@@ -45,6 +45,26 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         ) from None
 
 
+def data_folder(path: str | os.PathLike[str] | None) -> Path | None:
+    """The folder of local data sets of a call.
+
+    Args:
+        path: The path as a user writes it; None where each task has its own source.
+
+    Returns:
+        The folder, or None.
+
+    Raises:
+        UsageError: If it is no folder.
+    """
+    if path is None:
+        return None
+    folder = user_path(path)
+    if not folder.is_dir():
+        raise UsageError(f"--data needs a folder, got {path}")
+    return folder
+
+
 def package_file(module: str, path: str, install: str) -> Path:
     """A data file inside an installed package, which is not imported.
 

@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.results.prune import unnamed
 from bench.results.store import Store
 from tests.helpers.stores import fill
 from tests.helpers.tables import compact
@@ -61,7 +62,7 @@ def test_update_makes_the_current_records_the_baseline(check, tmp_path):
     baseline, now = Store(tmp_path / "baseline"), Store(tmp_path / "now")
     assert list(baseline) == list(now)
     assert len(list((baseline.root / "predictions").iterdir())) == 9
-    assert baseline.leftovers() == []
+    assert unnamed(baseline, baseline) == []
 
 
 def test_what_cannot_be_read_or_written_is_one_line(check, tmp_path):
@@ -91,4 +92,4 @@ def test_update_touches_no_file_that_is_no_record(check, tmp_path):
     assert check("--update")[0] == 0
     assert {name: (baseline / name).read_text() for name in foreign} == foreign
     assert not set(before) & set(Store(baseline).paths())
-    assert Store(baseline).leftovers() == []
+    assert unnamed(Store(baseline), Store(baseline)) == []

@@ -7,6 +7,7 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
+from bench.results.prune import unnamed
 from bench.results.record_text import record_schema
 from bench.results.store import Store
 from tests.helpers.records import answered, made, record, rewrite
@@ -83,8 +84,8 @@ def crowded(store):
     store.write(old, answered())
     store.write(made(code="new", finished="2026-02-01T00:00:00+00:00"), answered())
     store.write(made({"method": "f"}, status="failed", reason="bug", value=None, episode_scores=[], costs=None))
-    (store.root / f".{16 * '0'}-{32 * 'a'}.tmp").write_text("{")
-    (store.root / "predictions" / f".{16 * '0'}-{32 * 'a'}.tmp").write_text("PAR")
+    (store.root / f".bench-{32 * 'a'}.tmp").write_text("{")
+    (store.root / "predictions" / f".bench-{32 * 'a'}.tmp").write_text("PAR")
     (store.root / "predictions" / "0123456789abcdef-0123456789abcdef.parquet").write_text("PAR1")
     return old
 
@@ -94,9 +95,9 @@ def test_prune_takes_what_nothing_names(records, store):
     before = list(store)
     code, out, _ = records("prune", "--dry-run")
     assert (code, out.splitlines()[-1]) == (0, "3 files would be deleted")
-    assert len(store.leftovers()) == 3
+    assert len(unnamed(store, store)) == 3
     assert records("prune")[1].splitlines()[-1] == "3 files deleted"
-    assert store.leftovers() == []
+    assert unnamed(store, store) == []
     assert list(store) == before
     assert records("prune")[1] == "0 files deleted\n"
 
@@ -111,13 +112,16 @@ def test_prune_takes_older_versions_and_failures_on_request(records, store):
     assert [path.name for path in (store.root / "predictions").iterdir()] == [left.predictions.name]
 
 
-def test_prune_touches_nothing_beside_a_damaged_record(records, store):
-    crowded(store)
-    store.paths()[0].write_text("{")
-    code, _, err = records("prune", "--superseded")
-    assert code == 1
+def test_prune_leaves_a_damaged_record_and_its_predictions(records, store):
+    old = crowded(store)
+    store.path(old.id).write_text("{")
+    code, out, err = records("prune", "--superseded")
+    assert code == 0
     assert "is not a readable record" in err
-    assert (store.root / f".{16 * '0'}-{32 * 'a'}.tmp").exists()
+    assert old.id not in out
+    assert store.path(old.id).exists()
+    assert list((store.root / "predictions").glob(f"{old.id}-*"))
+    assert not (store.root / f".bench-{32 * 'a'}.tmp").exists()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

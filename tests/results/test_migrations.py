@@ -10,6 +10,7 @@ from bench.reports.rows import rows
 from bench.reports.tables import as_markdown
 from bench.results.identity import device_kind_of, protocol_of
 from bench.results.migrations import MIGRATIONS
+from bench.results.prune import unnamed
 from bench.results.record import SCHEMA_VERSION, run_id
 from bench.results.shared_episodes import paired
 from bench.results.store import Store
@@ -81,10 +82,10 @@ def test_a_store_of_the_first_edition_is_read_and_tidied(tmp_path):
     store = Store(tmp_path / "runs")
     (record,) = store
     assert store.predictions_path(record.predictions).parent.name == "outcomes"
-    assert store.leftovers() == []
+    assert unnamed(store, store) == []
     again = store.write(record, store.predictions(record))
     assert store.predictions_path(again.predictions).parent.name == "outcomes"
-    assert store.leftovers() == []
+    assert unnamed(store, store) == []
     assert list(problems(store)) == []
 
 

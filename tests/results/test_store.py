@@ -1,5 +1,6 @@
 """Records: whole or not at all, checked when read, named by everything that changes the value."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bench.contracts import StoreError
+from bench.contracts.errors import BenchWarning
+from bench.results.prune import unnamed
 from bench.results.record import SCHEMA_VERSION, run_id
 from bench.results.record_text import record_schema
 from bench.results.store import Store
@@ -50,10 +53,10 @@ def test_a_worse_result_of_the_same_run_is_kept_beside_the_better_one(store, wor
     assert store.finished(good.id) == good
     assert len(store.predictions(good)) == 6
     assert [store.read(path).status for path in store.attempts()] == [worse, worse]
-    assert store.leftovers() == []
+    assert unnamed(store, store) == []
 
 
-def test_files_that_are_no_records_are_passed_over(store, capsys):
+def test_files_that_are_no_records_are_passed_over_and_named_once(store):
     good = store.write(record(), answered())
     (store.root / "board.json").write_text("{}")
     (store.root / "package.json").write_text("[1, 2")
@@ -61,8 +64,9 @@ def test_files_that_are_no_records_are_passed_over(store, capsys):
     damaged = store.root / "0123456789abcdee.json"
     damaged.write_text("")
     assert store.paths() == sorted([damaged, store.root / "0123456789abcdef.json", store.path(good.id)])
-    assert list(store) == [good]
-    lines = capsys.readouterr().err.splitlines()
+    with pytest.warns(BenchWarning, match="passed over") as warned:
+        assert list(store) == [good]
+    lines = [str(warning.message) for warning in warned]
     assert len(lines) == 2
     assert "0123456789abcdee.json is not a readable record" in lines[0]
     assert "0123456789abcdef.json cannot be read" in lines[1]
@@ -247,6 +251,28 @@ def test_a_store_without_records_is_said_to_be_so(store):
     with pytest.raises(StoreError, match="no records in"):
         list(store)
     assert list(store.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_full_disk_is_found_before_any_work(store, monkeypatch, fault):
+    def full(descriptor):
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(os, "fsync", full)
+    store.root.mkdir(parents=True)
+    with pytest.raises(StoreError, match=rf"no record can be written to .*: {os.strerror(fault)}; free space or use"):
+        store.prepare()
+    assert list(store.root.iterdir()) == []
+
+
+def test_the_next_start_removes_what_a_killed_writer_left(store):
+    good = store.write(record(), answered())
+    for folder in (store.root, store.root / "predictions"):
+        (folder / f".bench-{'0' * 32}.tmp").write_text("half")
+    (store.root / ".notes.tmp").write_text("mine")
+    store.prepare()
+    assert unnamed(store, [good]) == []
+    assert sorted(path.name for path in store.root.iterdir()) == [".notes.tmp", f"{good.id}.json", "predictions"]
 
 
 def test_a_store_that_cannot_be_written_is_found_out_at_once(tmp_path):

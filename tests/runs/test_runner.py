@@ -1,6 +1,8 @@
 """One way through, on a small outside task: what runs, what is kept, what failure costs."""
 
 import errno
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from weakref import ref
@@ -10,11 +12,13 @@ import pytest
 import torch
 
 from bench import registry
-from bench.contracts import UsageError
+from bench.contracts import StoreError, UsageError
 from bench.contracts.site import name_at_site
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.rows import rows
+from bench.results.prune import unnamed
 from bench.results.store import Store
+from bench.results.verify import problems
 from bench.runs.runner import Runner, same_process
 from bench.testing.tiny_models import save_model
 from tests.helpers.runs import METHODS, Notebook, grid
@@ -286,28 +290,59 @@ def test_a_damaged_cache_file_is_made_anew_with_one_warning_and_the_same_scores(
     assert len(warned) == 2  # of the support pool and of the query pool
 
 
-def test_a_full_disk_loses_no_other_run(runner, monkeypatch):
-    calls = []
+@pytest.fixture
+def unwritable(runner, monkeypatch):
+    """Makes the disk of the store full or read-only, from the second record on; returns a function to end it."""
 
-    def full_at_the_fourth(descriptor):
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if runner.store.root in path.parents and path.is_file():  # features are written elsewhere
-            calls.append(descriptor)
-        if len(calls) == 4:  # the second record, after its predictions
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def begin(code):
+        written, fsync = [], os.fsync
 
-    monkeypatch.setattr("bench.toolkit.durable.os.fsync", full_at_the_fourth)
-    report = runner.run(grid(methods=["faast", "knn", "softmax_memory"], shots=[1], seeds=[0]))
+        def refuse(descriptor):
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            if runner.store.root in path.parents and path.is_file():
+                written.append(path)
+                if len(written) > 3:  # room, predictions and record of the first run
+                    raise OSError(code, os.strerror(code))
+            fsync(descriptor)
+
+        monkeypatch.setattr("bench.toolkit.durable.os.fsync", refuse)
+
+    return begin
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_results_that_the_store_cannot_keep_are_a_store_elsewhere_and_one_line(runner, unwritable, tmp_path, code):
+    unwritable(code)
+    rescue = Store(tmp_path / "rescue")
+    report = replace(runner, rescue=rescue.root).run(grid(methods=["faast", "knn", "ridge"], shots=[1], seeds=[0]))
     assert report.failed
-    assert len(report.problems) == 1
-    assert "No space left" in report.problems[0]
-    assert "--store" in report.problems[0]
-    # The score is not lost with the file, and nothing half-written is left behind.
+    (line,) = report.problems
+    assert line.startswith(f"records cannot be kept in {runner.store.root} ({os.strerror(code)}); ")
+    assert f"cp -r {rescue.root}/. {runner.store.root}" in line
     assert [record.status for record in report.records] == ["ok", "ok", "ok"]
-    assert {record.spec.method for record in runner.store} == {"faast", "softmax_memory"}
-    assert {path.suffix for path in runner.store.root.iterdir()} == {".json", ""}
-    named = {record.predictions.name for record in runner.store}
-    assert {path.name for path in (runner.store.root / "predictions").iterdir()} == named
+    assert len(list(runner.store)) == 1
+    assert sorted(one.id for one in (*runner.store, *rescue)) == sorted(record.id for record in report.records)
+    # Nothing half-written is left, and the advice of the line makes one whole store.
+    shutil.copytree(rescue.root, runner.store.root, dirs_exist_ok=True)
+    assert len(list(runner.store)) == 3
+    assert list(problems(runner.store)) == []
+    assert unnamed(runner.store, runner.store) == []
+
+
+def test_results_that_fit_nowhere_are_in_memory_and_the_line_says_what_to_do(runner, unwritable, tmp_path, monkeypatch):
+    unwritable(errno.ENOSPC)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    report = runner.run(grid(methods=["faast", "knn", "ridge"], shots=[1], seeds=[0]))
+    (line,) = report.problems
+    assert "--rescue DIR" in line
+    assert [record.status for record, predictions in report.rescued.results if predictions is not None] == ["ok", "ok"]
+
+
+def test_a_rescue_folder_that_cannot_be_written_is_found_before_any_work(runner, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match=r"--rescue .*file"):
+        replace(runner, rescue=tmp_path / "file").run(grid(methods=["faast"], shots=[1], seeds=[0]))
+    assert runner.reporter.ran == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import pytest
 
 from bench.contracts import StoreError
 from bench.engine.trainer import DeviceOptions, quiet_lightning
-from bench.results.store import LOCKS, Store
+from bench.results.prune import unnamed
+from bench.results.store import Store
+from bench.results.store_files import LOCKS
 from bench.results.verify import problems
 from bench.runs.runner import Runner, same_process
 from tests.helpers.records import record
@@ -47,7 +49,7 @@ def test_two_processes_share_the_work_and_both_have_all_of_it(outside, cache, tm
     assert answered[0][3] == answered[1][3] == {one.id for one in store}
     assert {one.status for one in store} == {"ok"}
     assert list(problems(store)) == []
-    assert store.leftovers() == []
+    assert unnamed(store, store) == []
 
 
 def test_a_run_that_is_under_way_is_not_claimed_twice(tmp_path):

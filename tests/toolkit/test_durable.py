@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.toolkit.durable import ABANDONED, atomic_folder, atomic_path, make_folder, remove_leftovers, write_atomic
+from bench.toolkit.durable import ABANDONED, atomic_folder, atomic_path, leftovers, make_folder, write_atomic
 
 
 @pytest.fixture
@@ -90,14 +90,16 @@ def test_the_next_start_removes_what_killed_writers_left_and_nothing_else(tmp_pa
     users = [tmp_path / ".bench-mine.tmp", tmp_path / ".converting-today", tmp_path / f".bench-{'g' * 32}.tmp"]
     for path in users:
         path.write_text("")
-    earlier = tmp_path / ".converting-yesterday"
-    earlier.mkdir()
-    os.utime(earlier, (time.time() - 2 * ABANDONED,) * 2)
-    remove_leftovers(tmp_path)
+    for number, age in enumerate((0.5, 2)):
+        earlier = tmp_path / f".{number:016x}-{'0' * 32}.tmp"
+        earlier.write_text("")
+        os.utime(earlier, (time.time() - age * ABANDONED,) * 2)
+        users += [earlier] if age < 1 else []
+    leftovers(tmp_path, remove=True)
     assert len(list(tmp_path.iterdir())) == 2 + len(users)
     os.kill(writers[1].pid, signal.SIGKILL)
     writers[1].join(30)
-    remove_leftovers(tmp_path)
+    leftovers(tmp_path, remove=True)
     assert sorted(tmp_path.iterdir()) == sorted(users)
 
 
