@@ -15,7 +15,7 @@ class Rescue:
     """A second place for results, used from the first one on that the store cannot keep.
 
     Attributes:
-        store: The store that was asked for.
+        store: The store of the run.
         folder: Folder of the second store; None for a new one among the system's temporary files, if it is needed.
         results: Results that the store could not keep, with their predictions, in memory until the program ends.
     """
