@@ -17,7 +17,8 @@ import torch
 
 from bench.contracts import Backbone
 from bench.engine.process_ending import ending_error, kernel_kills
-from bench.engine.worker_server import FORKS, Failure, serve
+from bench.engine.parent_death import FORKS, start_server
+from bench.engine.worker_server import Failure
 
 TO_END = 5.0
 """Seconds within which a server that closed its connection ends."""
@@ -92,7 +93,9 @@ class ForkedWorker:
         self._connection, other = context.Pipe()
         # Not a daemon, which could have no data workers; it ends with this process all the same.
         self._server = context.Process(
-            target=serve, args=(other, self.make, torch.get_num_threads(), os.getpid()), daemon=False
+            target=start_server,
+            args=(other, os.getpid(), pickle.dumps((self.make, torch.get_num_threads()))),
+            daemon=False,
         )
         self._server.start()
         other.close()

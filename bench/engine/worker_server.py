@@ -4,13 +4,11 @@ The server itself runs no model, keeps to one thread and uses no accelerator, be
 a fork. Requests and answers are plain pickled bytes, so that no tensor needs shared memory.
 """
 
-import ctypes
 import gc
 import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,13 +21,10 @@ from bench import own_packages
 from bench.contracts import Backbone, BenchError
 from bench.contracts.errors import ChildError, one_line_error
 from bench.engine.frozen import remember
+from bench.engine.parent_death import FORKS, end_with
 from bench.engine.process_ending import OutOfMemoryError, ending_error, kernel_kills, ran_out_of_memory
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 
-FORKS = sys.platform == "linux"
-"""Whether calls run in forks of the server process."""
-PR_SET_PDEATHSIG = 1
-"""Number of the option of Linux's ``prctl`` that names the signal for the end of the parent."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +34,14 @@ class Failure:
     error: BaseException
 
 
-def serve(connection: Connection, make: Callable[[], Backbone | None], threads: int, parent: int) -> None:
+def serve(connection: Connection, make: Callable[[], Backbone | None], threads: int) -> None:
     """Load the backbone, then answer calls until the connection closes.
 
     Args:
         connection: Receives pickled functions with their arguments, and sends pickled results.
         make: Makes the backbone.
         threads: Number of torch's threads in the children.
-        parent: Process id of the caller; the server ends when it does.
     """
-    _end_with(parent)
     # The parent handles interrupts and closes the connection.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Plugins are unpickled by the names of their modules.
@@ -99,7 +92,7 @@ def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
         status = 1
         try:
             os.close(reading)
-            _end_with(server)
+            end_with(server)
             torch.set_num_threads(threads)
             with os.fdopen(writing, "wb") as pipe:
                 pipe.write(_answer(function, backbone, arguments))
@@ -138,12 +131,3 @@ def _failure(error: BaseException) -> bytes:
     except Exception:
         sent = ChildError(one_line_error(error), "".join(traceback.format_exception(error)))
     return pickle.dumps(Failure(sent))
-
-
-def _end_with(parent: int) -> None:
-    """Let the kernel kill this process when its parent ends; other systems than Linux close the connection alone."""
-    if not FORKS:
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the request reached the kernel
-        os._exit(1)

@@ -1,0 +1,40 @@
+"""The end of a child process with its parent, also where the parent is killed. Imports nothing that takes time."""
+
+import ctypes
+import os
+import pickle
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+FORKS = sys.platform == "linux"
+"""Whether the kernel ends children with their parent, and calls of a worker run in forks of its server process."""
+PR_SET_PDEATHSIG = 1
+"""Number of the option of Linux's ``prctl`` that names the signal for the end of the parent."""
+
+
+def end_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends; other systems than Linux close the connection alone.
+
+    Args:
+        parent: Process id of the parent.
+    """
+    if not FORKS:
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the request reached the kernel
+        os._exit(1)
+
+
+def start_server(connection: Connection, parent: int, arguments: bytes) -> None:
+    """Start of a worker's server process: from its first moment on it ends with its parent.
+
+    Args:
+        connection: First argument of ``serve``.
+        parent: Process id of the parent.
+        arguments: Its other arguments, pickled, because reading them imports the libraries.
+    """
+    end_with(parent)
+    from bench.engine.worker_server import serve
+
+    serve(connection, *pickle.loads(arguments))
