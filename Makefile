@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/pytest
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast lint perf contracts calibration results docs install
+.PHONY: quickstart test test-fast lint perf faults contracts calibration results docs install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
@@ -16,11 +16,11 @@ quickstart: $(INSTALLED)
 # What measures time or memory comes first, alone; the rest side by side, and the notebook last.
 test: $(INSTALLED)
 	$(PYTEST) -m alone
-	$(PYTEST) -m "not alone" $(SIDE_BY_SIDE)
+	$(PYTEST) -m "not alone and not campaign" $(SIDE_BY_SIDE) --durations 20
 	$(PYTEST) --nbmake --nbmake-timeout 600 docs/notebook.ipynb
 
 test-fast: $(INSTALLED)
-	$(PYTEST) -m "not slow and not alone" $(SIDE_BY_SIDE)
+	$(PYTEST) -m "not slow and not alone and not campaign" $(SIDE_BY_SIDE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -34,6 +34,12 @@ perf: $(INSTALLED)
 # The contract suite on all methods; if it passes, the list of methods that passed it is written anew.
 contracts: $(INSTALLED)
 	$(BIN)/python -m tests.contract_passed
+
+# Hours of kills, full disks, damaged files and shared stores, for the table of docs/reliability.md.
+faults: $(INSTALLED)
+	rm -f $(VENV)/faults.jsonl
+	FAULTS=$(VENV)/faults.jsonl $(PYTEST) -m campaign
+	$(BIN)/python -m tests.faults.report $(VENV)/faults.jsonl docs/reliability.md
 
 # Rates of false claims, coverage and power in simulations, for docs/statistics.md.
 calibration: $(INSTALLED)

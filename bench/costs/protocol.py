@@ -26,9 +26,9 @@ from bench.data.batches import EpisodeSource
 from bench.data.episodes import Episodes
 from bench.data.payload import EpisodePayload, payload_of
 from bench.engine.adapt import GroupResult
+from bench.engine.parent_death import FORKS
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
-from bench.engine.parent_death import FORKS
 from bench.meters.memory import MIB
 from bench.spec.budget import Budget, Violation, violations
 from bench.spec.conditions import Conditions, combined

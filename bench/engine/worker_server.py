@@ -26,7 +26,6 @@ from bench.engine.process_ending import OutOfMemoryError, ending_error, kernel_k
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 
 
-
 @dataclass(frozen=True)
 class Failure:
     """Error of a call, as sent to the caller."""

@@ -19,7 +19,9 @@ PAGE = 4096
 
 def may_mount() -> bool:
     """Whether this process may mount a disk in memory."""
-    return os.geteuid() == 0 and subprocess.run(["mount", "--version"], capture_output=True, check=False).returncode == 0
+    return (
+        os.geteuid() == 0 and subprocess.run(["mount", "--version"], capture_output=True, check=False).returncode == 0
+    )
 
 
 @contextmanager
