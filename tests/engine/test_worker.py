@@ -120,9 +120,6 @@ def test_a_call_can_have_data_workers(fresh):
 
 ABANDONING = """
 import os, signal, sys, threading
-import psutil
-from bench.engine.worker import ForkedWorker
-from tests.engine.test_worker import nothing, sleep, who
 
 
 def end():
@@ -131,6 +128,10 @@ def end():
 
 
 if __name__ == "__main__":
+    import psutil
+    from bench.engine.worker import ForkedWorker
+    from tests.engine.test_worker import nothing, sleep, who
+
     worker = ForkedWorker(nothing).start()
     print(worker._server.pid, flush=True)
     if sys.argv[1] == "killed at once":
@@ -151,13 +152,13 @@ def test_a_server_and_its_child_end_with_the_caller(tmp_path, how, status, proce
     script.write_text(ABANDONING)
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
-    ran = subprocess.run(
-        [sys.executable, script, how], cwd=root, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert ran.returncode == status, ran.stderr
-    started = [int(pid) for pid in ran.stdout.split()]
+    output = tmp_path / "output"
+    with output.open("w") as file:  # a pipe would be read until the server ends, too
+        ran = subprocess.run([sys.executable, script, how], cwd=root, env=environment, stdout=file, timeout=120)
+    assert ran.returncode == status
+    started = [int(pid) for pid in output.read_text().split()]
     assert len(started) == processes
-    # The libraries take longer to import than this.
+    # The libraries that a server imports first take longer than this.
     deadline = time.monotonic() + 2
     while any(map(psutil.pid_exists, started)) and time.monotonic() < deadline:
         time.sleep(0.05)
