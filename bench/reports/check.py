@@ -1,6 +1,6 @@
 """Regressions since a baseline: missing and failed runs, lower scores, higher costs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from bench import registry
 from bench.contracts.errors import UsageError
 from bench.reports.check_tolerance import CHECKED, Sample, allowed_ratio, sample, usual_spread
 from bench.reports.company import TIME_UNITS, company_of
-from bench.results.grouping import budget_text, current, devices, method_text, run_key, task_text
+from bench.results.grouping import budget_text, current, data_of, devices, method_text, run_key, table_names, task_text
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import paired, shared_text
@@ -53,15 +53,21 @@ class _Row:
         return before, after
 
 
-def _rows(records: Iterable[Record]) -> dict[tuple[Any, ...], list[Record]]:
+def _rows(records: Iterable[Record], several: bool) -> dict[tuple[Any, ...], list[Record]]:
+    """Records by run, and where there are several data sets of one task also by these."""
     by_key: dict[tuple[Any, ...], list[Record]] = {}
-    for record in sorted(current(records), key=lambda record: (run_key(record), record.spec.seed)):
-        by_key.setdefault(run_key(record), []).append(record)
+    for record in sorted(records, key=lambda record: (run_key(record), record.spec.seed)):
+        by_key.setdefault((*run_key(record), data_of(record) * several), []).append(record)
     return by_key
 
 
-def _name(record: Record) -> str:
-    parts = (task_text(record.spec), method_text(record.spec), budget_text(record.spec), f"{record.spec.shots} shots")
+def _have_several_data_sets(records: Sequence[Record]) -> bool:
+    runs = {(run_key(record), data_of(record)) for record in records}
+    return len({run for run, _ in runs}) < len(runs)
+
+
+def _name(record: Record, task: Callable[[Record], str]) -> str:
+    parts = (task(record), method_text(record.spec), budget_text(record.spec), f"{record.spec.shots} shots")
     return " ".join(part for part in parts if part)
 
 
@@ -79,20 +85,23 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> lis
     Raises:
         UsageError: If the two have no run in common, or no episode.
     """
-    before, after = _rows(baseline), _rows(now)
+    sides = current(baseline), current(now)
+    several = any(map(_have_several_data_sets, sides))
+    task = table_names([*sides[0], *sides[1]] if several else [])
+    before, after = (_rows(side, several) for side in sides)
     if not before.keys() & after.keys():
         raise UsageError(
             f"the baseline has no run in common with the current records: it has {_contents(baseline)}, they have "
             f"{_contents(now)}; run the same suite on the same device, or make a new baseline with --update"
         )
-    rows = [_Row(_name(before[key][0]), before[key], after.get(key, [])) for key in before]
+    rows = [_Row(_name(before[key][0], task), before[key], after.get(key, [])) for key in before]
     found = [check for row in rows for check in _runs(row)]
     found += _scores(rows, find)
     measured = [each for row in rows if (each := _measured_alike(row)) is not None]
     found += [check for axis in CHECKED for check in _costs(measured, axis, len(CHECKED) * len(rows))]
     found += [check for row in rows if (check := _other_device(row)) is not None]
     found += [
-        Check(_name(after[key][0]), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
+        Check(_name(after[key][0], task), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
         for key in after.keys() - before.keys()
     ]
     order: dict[Verdict, int] = {"regression": 0, "better": 1, "new": 2, "ok": 3}

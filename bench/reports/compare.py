@@ -9,7 +9,7 @@ from bench import registry
 from bench.contracts import Metric
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.site import Site, name_at_site
-from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, task_text
+from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, table_names, task_text
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import items_text, missing_items, paired, shared_text
@@ -87,6 +87,7 @@ def differences(
     if tuned:
         groups = _tuned(groups)
     groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
+    name = table_names(group[0] for group in groups)
     made: dict[tuple[Any, ...], tuple[Shots, list[Record], list[Record], Paired]] = {}
     for own in _named(groups, a):
         for other in _named(groups, b):
@@ -96,9 +97,9 @@ def differences(
             found = paired(own, other, find) if wanted and spec.backbone == other[0].spec.backbone else None
             if found is None or at_shots is None:
                 continue
-            key = (task_text(spec), spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
+            key = (name(own[0]), spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
             if key in made:
-                raise _several(task_text(spec), [made[key][1], own, other])
+                raise _several(name(own[0]), [made[key][1], own, other])
             made[key] = at_shots, own, other, found
     if not made:
         there = " there" if tasks or shots else ""
@@ -110,7 +111,7 @@ def differences(
     adjusted = holm([found.p_value for *_, found in ordered])
     return [
         Difference(
-            task_text(own[0].spec),
+            name(own[0]),
             own[0].spec.backbone,
             at_shots,
             registry.make_metric(own[0].metric),

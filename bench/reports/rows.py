@@ -16,7 +16,7 @@ from bench.results.grouping import (
     devices,
     pooled_with_others,
     shots_rank,
-    task_text,
+    table_names,
 )
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
@@ -125,14 +125,14 @@ def _pooled(axis: Axis, costs: list[Costs]) -> float | None:
     return values[0] if axis.whole else statistics.median(values)
 
 
-def _row(records: list[Record], others: int) -> Row:
+def _row(records: list[Record], others: int, task: str) -> Row:
     first = records[0]
     measured_on = devices(records)
     costs = [record.costs for record in records if record.costs is not None and record.costs.device == measured_on[0]]
     score = row_score(records)
     tuning = first.spec.tuning
     return Row(
-        task=task_text(first.spec),
+        task=task,
         backbone=first.spec.backbone,
         method=name_at_site(first.spec.method, first.spec.config),
         config=config_text(first.spec),
@@ -279,7 +279,8 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
     """
     found = pooled_with_others(records)
     groups = [group for group, _ in found]
-    made = [_row(group, others) for group, others in found]
+    name = table_names(group[0] for group in groups)
+    made = [_row(group, others, name(group[0])) for group, others in found]
     return sorted(
         mark_pareto(_with_tiers(made, groups, find)),
         key=lambda row: (

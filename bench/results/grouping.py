@@ -125,7 +125,7 @@ def run_key(record: Record) -> tuple[Any, ...]:
 
 
 def _row_key(record: Record) -> tuple[Any, ...]:
-    return (*run_key(record), record.status, record.metric)
+    return (*run_key(record), data_of(record), record.status, record.metric)
 
 
 def _version(record: Record) -> str:
@@ -177,13 +177,78 @@ def chosen_versions(records: Iterable[Record]) -> list[tuple[list[Record], list[
         by_run.setdefault(run_key(record), []).append(record)
     found = []
     for together in by_run.values():
-        versions = _grouped(together, _version)
-        # The installed version is looked up only where there is a choice: that reads versions of all libraries.
-        latest = versions[0] if len(versions) == 1 else max(versions, key=lambda group: _age(group, now))
-        chosen = max(_grouped(latest, lambda record: record.spec.episodes), key=_evidence)
-        ids = {record.id for record in chosen}
-        found.append((chosen, [record for record in together if record.id not in ids]))
+        for of_one in _data_sets(together, _latest(together, now)):
+            chosen = max(_grouped(_latest(of_one, now), lambda record: record.spec.episodes), key=_evidence)
+            ids = {record.id for record in chosen}
+            found.append((chosen, [record for record in of_one if record.id not in ids]))
     return found
+
+
+def _latest(records: list[Record], now: str) -> list[Record]:
+    """Records of the latest version."""
+    versions = _grouped(records, _version)
+    # The installed version is looked up only where there is a choice: that reads versions of all libraries.
+    return versions[0] if len(versions) == 1 else max(versions, key=lambda group: _age(group, now))
+
+
+def _data_sets(records: list[Record], latest: list[Record]) -> list[list[Record]]:
+    """Records of one run by the data set that they are of.
+
+    Other data are another data set where the present task read them, as it does of several folders of a user's; data of
+    an earlier version of the task or the harness are an earlier version of the run.
+
+    Args:
+        records: Records of one run.
+        latest: Those of the latest version.
+
+    Returns:
+        The groups; that of the latest version also has the records of earlier data.
+    """
+    reader, own = _reader(latest[0]), data_of(latest[0])
+    present = {data_of(record) for record in records if _reader(record) == reader}
+    return _grouped(records, lambda record: data_of(record) if data_of(record) in present else own)
+
+
+def _reader(record: Record) -> tuple[int, Any]:
+    """What read a record's data: protocol and code of the task."""
+    code = record.identity.get("code")
+    return protocol_of(record.identity), code.get("task") if isinstance(code, dict) else code
+
+
+def data_of(record: Record) -> str:
+    """Revision of a record's data; empty where its identity has none.
+
+    Args:
+        record: The record.
+
+    Returns:
+        A hash, or a repository and its commit.
+    """
+    return str(record.identity.get("data", ""))
+
+
+def table_names(records: Iterable[Record]) -> Callable[[Record], str]:
+    """Names of tables, one for each task and data set.
+
+    Args:
+        records: Records that are shown together.
+
+    Returns:
+        Function from one of these records to its task, with the beginning of the data's revision where there are
+        several data sets of the task: ``image_folder [data=0123abcd]``.
+    """
+    found: dict[tuple[str, int], set[str]] = {}
+    for record in records:
+        found.setdefault((task_text(record.spec), protocol_of(record.identity)), set()).add(data_of(record))
+    several = {key for key, revisions in found.items() if len(revisions) > 1}
+
+    def name(record: Record) -> str:
+        task = task_text(record.spec)
+        if (task, protocol_of(record.identity)) not in several:
+            return task
+        return f"{task} [data={data_of(record).rpartition('@')[2][:8]}]"
+
+    return name
 
 
 def records_by_version(records: Iterable[Record]) -> list[list[Record]]:
@@ -240,8 +305,8 @@ def pooled_with_others(records: Iterable[Record]) -> list[tuple[list[Record], in
         A list of records, by seed, and a number for each row.
     """
     versions = chosen_versions(records)
-    others = {run_key(chosen[0]): len(more) for chosen, more in versions}
+    others = {(run_key(chosen[0]), data_of(chosen[0])): len(more) for chosen, more in versions}
     shown = [record for chosen, _ in versions for record in chosen]
     ordered = sorted(shown, key=lambda record: (_row_key(record), record.spec.seed))
     rows = [list(group) for _, group in groupby(ordered, key=_row_key)]
-    return [(row, others[run_key(row[0])]) for row in rows]
+    return [(row, others[run_key(row[0]), data_of(row[0])]) for row in rows]

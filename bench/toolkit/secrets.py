@@ -18,7 +18,7 @@ _KNOWN = re.compile(
     r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?|wandb_v\d_\w{16,}|[0-9a-f]{40}"
     r")(?![A-Za-z0-9])"
 )
-"""Tokens of services that can be told by their form; 40 hexadecimal digits are a key of W&B."""
+"""Tokens of services of known forms; 40 hexadecimal digits are a key of W&B."""
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
 _PARAMETER = re.compile(r"(?P<name>[\w.-]+)(?P<sign>=|:(?!//)\s?)(?P<value>((bearer|basic)\s)?[^&;\s]+)", re.IGNORECASE)
 _RANDOM = re.compile(r"(?=\w*[a-z])(?=\w*[A-Z])(?=\w*\d)\w{32,}")

@@ -7,6 +7,7 @@ import pytest
 
 from bench.reports.rows import against, rows
 from bench.reports.tables import FORMATS, as_markdown, reasons
+from bench.results.record import run_id
 from bench.spec.budget import Budget, Match
 from tests.helpers.records import COSTS, costing, made
 from tests.helpers.tables import compact
@@ -307,3 +308,23 @@ def test_the_backbone_is_a_column_where_a_task_has_several():
     lines = compact(as_markdown(rows([first, other]))).splitlines()
     assert lines[0].startswith("| task | backbone | method |")
     assert [line.split(" | ")[1] for line in lines if line.startswith("| t |")] == ["b", "c"]
+
+
+def test_data_sets_of_one_task_have_tables_and_fronts_of_their_own():
+    """Two folders of a user's, read by the same code of the task."""
+
+    def of_data(data, method, score, seconds, code="1"):
+        fields = {"episode_scores": [score, score], "value": score, "costs": costing(seconds)}
+        one = made({"method": method}, **fields)
+        identity = {**one.identity, "data": data, "code": {"task": code}}
+        return one.model_copy(update={"identity": identity, "id": run_id(identity)})
+
+    one = [of_data("a" * 64, "slow", 90.0, 9.0), of_data("a" * 64, "fast", 80.0, 1.0)]
+    other = [of_data("owner/name@bbbbbbbbbb", "slow", 99.0, 0.5)]
+    earlier = of_data("c" * 64, "fast", 99.0, 0.1, code="0")
+    assert [(row.task, row.method, bool(row.pareto), row.others) for row in rows([*one, *other, earlier])] == [
+        ("t [data=aaaaaaaa]", "slow", True, 0),
+        ("t [data=aaaaaaaa]", "fast", True, 1),
+        ("t [data=bbbbbbbb]", "slow", True, 0),
+    ]
+    assert {row.task for row in rows(one)} == {"t"}
