@@ -20,6 +20,7 @@ from bench.toolkit.trust import trusting
 from bench.toolkit.visible import visible
 
 if TYPE_CHECKING:
+    from bench.results.known_calls import KnownCall
     from bench.runs.report import Reporter
     from bench.runs.runner import Runner
 
@@ -217,11 +218,19 @@ class Call:
         from bench.runs.signals import interrupts
 
         console = Console(stderr=True, quiet=not self.how["progress"])
-        with RichReporter(console) as reporter, interrupts():
-            # torch, transformers and Lightning take seconds to import; the bar is shown meanwhile.
-            specs = self._specs()
-            runner = self._runner(reporter)
-            report = runner.run(self._tuned(specs, runner))
+        with RichReporter(console) as reporter:
+            call = self._known()
+            if call is not None and (recorded := call.records()) is not None:
+                for record in recorded:
+                    reporter.known(record)
+                return Results(recorded, self.store)
+            with interrupts():
+                # torch, transformers and Lightning take seconds to import; the bar is shown meanwhile.
+                specs = self._specs()
+                runner = self._runner(reporter)
+                report = runner.run(self._tuned(specs, runner))
+        if call is not None and not report.problems and len(report.records) == len(specs):
+            call.keep(report.records)
         for hint in filter(None, (tracker.hint() for tracker in self.trackers)):
             console.print(visible(hint), style="dim", soft_wrap=True, highlight=False, markup=False)
         rescued = {record.id: predictions for record, predictions in report.rescued.results}
@@ -238,6 +247,17 @@ class Call:
             entries, problems = self._runner(reporter).plan([spec for spec, _ in specs])
         # A method without a support set has nothing to tune.
         return Plan(entries, problems, sum(trials is not None and spec.shots != 0 for spec, trials in specs))
+
+    def _known(self) -> "KnownCall | None":
+        """This call, where its runs need not be planned to know their ids."""
+        from bench.results.known_calls import KnownCall
+        from bench.results.store import Store
+
+        if self.data is not None or self.how["force"] or self.how["remeasure"]:
+            return None
+        return KnownCall.of(
+            self.suite, Store(self.store), {name: self.how[name] for name in ("accelerator", "devices")}
+        )
 
     def _runner(self, reporter: "Reporter") -> "Runner":
         from bench.engine.trainer import DeviceOptions, quiet_lightning

@@ -45,7 +45,14 @@ class Reporter(Protocol):
         """
 
     def done(self, record: Record) -> None:
-        """End a run, also one that was recorded earlier.
+        """End a run.
+
+        Args:
+            record: Its record.
+        """
+
+    def known(self, record: Record) -> None:
+        """Pass over a run that was recorded earlier.
 
         Args:
             record: Its record.
@@ -117,7 +124,7 @@ class Report:
             record: The record.
         """
         self.records.append(record)
-        self.reporter.done(record)
+        self.reporter.known(record)
 
     def keep(self, record: Record, predictions: QueryPredictions | None = None) -> None:
         """Store a new record with its predictions, or keep it elsewhere, and pass it to reporter and trackers.

@@ -27,6 +27,9 @@ class Notebook:
     def done(self, record):
         pass
 
+    def known(self, record):
+        pass
+
     def problem(self, message):
         self.problems.append(message)
 
