@@ -115,7 +115,7 @@ class RichReporter:
 
     def _say_passed_over(self) -> None:
         if self._passed_over:
-            self._print(f"{self._passed_over} runs are recorded already")
+            self._print(f"{self._passed_over} run{'s are' if self._passed_over > 1 else ' is'} recorded already")
         self._passed_over = 0
 
     def _print(self, line: str, style: str | None = None) -> None:

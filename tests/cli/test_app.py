@@ -17,7 +17,7 @@ import pytest
 from bench import registry
 from bench.costs.doctor import Finding
 from bench.plugin import Plugin
-from tests.helpers.command import one_line, shell
+from tests.helpers.command import one_line, shell, without_progress
 from tests.helpers.records import record
 from tests.helpers.tables import compact
 
@@ -264,7 +264,7 @@ def store(outside_site, tmp_path_factory):
     assert answer.returncode == 0, answer.stderr
     assert "nearest_prototype" in answer.stdout
     # No bars, warnings or W&B's own words where nobody watches a terminal.
-    (hint,) = answer.stderr.splitlines()
+    (hint,) = without_progress(answer.stderr)
     assert hint.startswith("W&B runs were kept offline; to send them: wandb sync ")
     return home / "store"
 
