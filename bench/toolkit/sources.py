@@ -148,7 +148,10 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
 
     def make(folder: Path) -> None:
         with quiet_datasets(), TemporaryDirectory(dir=folder) as building:
-            made = datasets.load_dataset("parquet", data_files=paths, split="train", cache_dir=building)
+            try:
+                made = datasets.load_dataset("parquet", data_files=paths, split="train", cache_dir=building)
+            except Exception as error:  # of a damaged file pyarrow and datasets raise many kinds, OSError among them
+                raise _error_of_system(error) or ValueError(one_line(error)) from error
             for number, file in enumerate(made.cache_files):
                 Path(file["filename"]).rename(folder / f"{number:05d}.arrow")
 
@@ -159,8 +162,17 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
         return datasets.concatenate_datasets([Dataset.from_file(str(folder / part)) for part in sorted(parts)])
     except StoreError:
         raise
-    except Exception as error:  # of a damaged file pyarrow and datasets raise many kinds
+    except Exception as error:
         raise DataError(f"{name} cannot be read from {', '.join(paths)}: {one_line(error)}") from error
+
+
+def _error_of_system(error: BaseException | None) -> OSError | None:
+    """The error of the disk that caused an error, such as a full one; None for damaged content."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str, files: Sequence[str]) -> Path:

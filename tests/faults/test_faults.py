@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.damage import damage
 from tests.faults.full_disk import PAGE, fill_disks, may_mount
+from tests.faults.fuzz import READERS, fuzz
 from tests.faults.kills import kill_often
 from tests.faults.sharing import share
 
-TRIED = {"kills", "suites", "disks", "full", "rounds", "killed"}
+TRIED = {"kills", "suites", "disks", "full", "rounds", "killed", "damaged", "refused", "same", "accepted", "inputs"}
 """Counts of what was tried; all others count what must not be."""
 needs_mount = pytest.mark.skipif(not may_mount(), reason="needs the right to mount a disk in memory")
 
@@ -63,3 +65,25 @@ def test_disks_of_every_size_lose_nothing_and_say_so(outside, cache, tmp_path, j
 @pytest.mark.timeout(3600)
 def test_processes_that_share_many_stores_lose_nothing(outside, cache, tmp_path, judge):
     judge(share(tmp_path, rounds=20))
+
+
+def test_damaged_files_are_refused_in_one_line(cache, tmp_path, judge):
+    judge(damage(tmp_path, files=130))
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_any_input_is_read_or_refused_in_one_line(reader, judge):
+    judge(fuzz(reader, examples=100))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+def test_thousands_of_damaged_files_are_refused_in_one_line(cache, tmp_path, judge):
+    judge(damage(tmp_path, files=int(os.environ.get("DAMAGED", "3000")), seed=1))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_ten_minutes_of_inputs_are_read_or_refused_in_one_line(reader, judge):
+    judge(fuzz(reader, seconds=float(os.environ.get("FUZZ_SECONDS", "600"))))

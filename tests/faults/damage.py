@@ -1,0 +1,207 @@
+"""Damaged files of every kind that the program reads: each is read as it was, refused in one line, or made anew."""
+
+import hashlib
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+
+from bench.contracts import Features
+from bench.contracts.errors import BenchError
+from bench.data.feature_cache import FeatureCache
+from bench.results.store import Store
+from bench.spec.best_config import Best, read_configs
+from bench.spec.suite import load_suite, suite_paths
+from bench.spec.tuning import Tuning
+from bench.spec.yaml_text import read_yaml
+from bench.toolkit.readout_files import Readout, read_readouts, write_readouts
+from sweeps.definition import sweep_spec
+from tasks.image_folder import ImageFolder
+from tasks.text_folder import TextFolder
+from tests.faults.mutation import mutated
+from tests.helpers.images import noise, png, write_folders
+from tests.helpers.records import answered, record
+
+SLOW = 5.0
+"""Seconds after which reading counts as a hang, on a machine that does other things too."""
+
+
+STUDY = """task: digits
+method: faast
+shots: 5
+trials: 20
+set: {alpha: 0.8}
+space:
+  scale: {low: 1, high: 9, log: true}
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        make: Makes an undamaged file under a folder, and returns its path.
+        read: Reads what is under the folder; returns something that can be compared.
+        checked: Whether other contents than were written must be found; a user's own files may say anything.
+    """
+
+    make: Callable[[Path], Path]
+    read: Callable[[Path], Any]
+    checked: bool = False
+
+
+def _record(root: Path) -> Path:
+    store = Store(root)
+    return store.path(store.write(record(), answered()).id)
+
+
+def _predictions(root: Path) -> Path:
+    store = Store(root)
+    written = store.write(record(), answered())
+    return store.predictions_path(written.predictions)
+
+
+def _read_record(root: Path) -> Any:
+    store = Store(root)
+    (path,) = store.paths()
+    found = store.read(path)
+    kept = store.predictions(found)
+    return found.model_dump(), kept.episode.tolist(), kept.query.tolist(), kept.values.tolist()
+
+
+def _shard(root: Path) -> Path:
+    cache = FeatureCache(root, {"task": "t"})
+    cache.save(np.arange(6), Features(torch.randn(6, 8), torch.randn(6, 8)))
+    (path,) = cache.folder.glob("*.safetensors")
+    return path
+
+
+def _read_shard(root: Path) -> Any:
+    """Features of the intact shards: none of a damaged one, which is made anew."""
+    table = FeatureCache(root, {"task": "t"}).load("support", 6, lambda message: None)
+    if len(table.keys) == 0:
+        raise BenchError("made anew")
+    return table.row.tolist(), hashlib.sha256(table.keys.numpy().tobytes()).hexdigest()
+
+
+def _suite(root: Path) -> Path:
+    path = root / "suite.yaml"
+    path.write_bytes(suite_paths()["quickstart"].read_bytes())
+    return path
+
+
+def _best(root: Path) -> Path:
+    path = root / "best.yaml"
+    tuning = Tuning(trials=2, seconds=1.5, sampler="tpe", objective="score", validation="auto", score=0.5, study="t-1")
+    Best(method="knn", config={"k": 3}, tuning=tuning).write(path)
+    return path
+
+
+def _study(root: Path) -> Path:
+    path = root / "study.yaml"
+    path.write_text(STUDY, encoding="utf-8")
+    return path
+
+
+def _table(name: str) -> Callable[[Path], Path]:
+    rows = [{"text": f'a "quoted", text {number}', "label": "xy"[number % 2]} for number in range(8)]
+
+    def make(root: Path) -> Path:
+        path, found = root / name, datasets.Dataset.from_list(rows)
+        {".csv": found.to_csv, ".jsonl": found.to_json, ".parquet": found.to_parquet}[path.suffix](path)
+        return path
+
+    return make
+
+
+def _text_file(root: Path) -> Path:
+    for name in "xy":
+        (root / name).mkdir(parents=True)
+        for number in range(2):
+            (root / name / f"{number}.txt").write_text(f"text {name} {number} with é and 日本", encoding="utf-8")
+    return root / "x" / "0.txt"
+
+
+def _image_file(root: Path) -> Path:
+    return sorted((write_folders(root, {"cat": 2, "dog": 2}) / "cat").iterdir())[0]
+
+
+def _image_table(root: Path) -> Path:
+    rows = {"image": [{"bytes": png(noise(each)), "path": None} for each in range(8)], "label": list("xyxyxyxy")}
+    datasets.Dataset.from_dict(rows).to_parquet(root / "mine.parquet")
+    return root / "mine.parquet"
+
+
+def _readouts(root: Path) -> Path:
+    path = root / "readouts.safetensors"
+    write_readouts(path, [Readout(torch.randn(1, 16), torch.randn(8, 8))], {"model": "m"})
+    return path
+
+
+def _read_readouts(root: Path) -> Any:
+    return [(one.scorer.tolist(), one.out.tolist()) for one in read_readouts(root / "readouts.safetensors", 8)]
+
+
+KINDS: dict[str, Kind] = {
+    "record": Kind(_record, _read_record, checked=True),
+    "predictions": Kind(_predictions, _read_record, checked=True),
+    "feature shard": Kind(_shard, _read_shard, checked=True),
+    "suite": Kind(_suite, lambda root: load_suite(str(root / "suite.yaml"))),
+    "best.yaml": Kind(_best, lambda root: read_configs([root / "best.yaml"])),
+    "study": Kind(_study, lambda root: sweep_spec(read_yaml(root / "study.yaml", "study").fields)),
+    "CSV": Kind(_table("mine.csv"), lambda root: TextFolder().load(root).revision),
+    "JSON lines": Kind(_table("mine.jsonl"), lambda root: TextFolder().load(root).revision),
+    "Parquet of texts": Kind(_table("mine.parquet"), lambda root: TextFolder().load(root).revision),
+    "text": Kind(_text_file, lambda root: TextFolder().load(root).revision),
+    "Parquet of images": Kind(_image_table, lambda root: ImageFolder().load(root).revision),
+    "image": Kind(_image_file, lambda root: ImageFolder().load(root).revision),
+    "readouts": Kind(_readouts, _read_readouts),
+}
+
+
+def damage(root: Path, files: int, seed: int = 0) -> dict[str, int]:
+    """Read many damaged files of each kind.
+
+    Args:
+        root: An empty folder.
+        files: Number of files in all.
+        seed: Seed of the damage.
+
+    Returns:
+        Counts: ``damaged`` files; ``refused`` in one line, read the ``same``, ``accepted`` as a user's own content;
+        ``wrong`` content accepted where it is checked, ``tracebacks``, ``lines`` beyond the first, ``hangs``.
+    """
+    draw, found = random.Random(seed), Counter[str](wrong=0, tracebacks=0, lines=0, hangs=0)
+    for name, kind in KINDS.items():
+        folder = root / name.replace(" ", "-")
+        folder.mkdir(parents=True)
+        path = kind.make(folder)
+        whole, undamaged = path.read_bytes(), kind.read(folder)
+        for _ in range(-(-files // len(KINDS))):
+            path.write_bytes(mutated(whole, draw))
+            found["damaged"] += 1
+            began = time.perf_counter()
+            try:
+                read = kind.read(folder)
+            except BenchError as error:
+                found["refused"] += 1
+                found["lines"] += str(error).count("\n")
+            except Exception:
+                found["tracebacks"] += 1
+                traceback.print_exc()
+                (root / f"{name.replace(' ', '-')}-{found['damaged']}").write_bytes(path.read_bytes())
+            else:
+                same = read == undamaged
+                found["same" if same else "wrong" if kind.checked else "accepted"] += 1
+            found["hangs"] += time.perf_counter() - began > SLOW
+            path.write_bytes(whole)
+    return dict(found)
