@@ -17,6 +17,7 @@ from bench.contracts import Backbone, BenchError, DataError, Features, Kind, Poo
 from bench.data.episodes import Positions
 from bench.data.feature_cache import FeatureCache
 from bench.data.features import FeatureTable
+from bench.engine.parent_death import EndsWith
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost, StageMeter
 from bench.toolkit.ordering import length_order
@@ -148,6 +149,7 @@ def encode(
         batch_size=devices.batch_size,
         num_workers=devices.workers,
         collate_fn=_Collate(backbone, packed=devices.workers > 0),
+        worker_init_fn=EndsWith(),
     )
     batches: list[Any] = devices.trainer().predict(encoder, loader) or []
     parts = [batch for batch in batches if batch is not None]

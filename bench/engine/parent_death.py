@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 from multiprocessing.connection import Connection
 
 FORKS = sys.platform == "linux"
@@ -15,6 +16,8 @@ PR_SET_PDEATHSIG = 1
 
 def end_with(parent: int) -> None:
     """Let the kernel kill this process when its parent ends; other systems than Linux close the connection alone.
+
+    The kernel counts the thread that started the process as its parent: it has to be one that lasts.
 
     Args:
         parent: Process id of the parent.
@@ -35,6 +38,45 @@ def start_server(connection: Connection, parent: int, arguments: bytes) -> None:
         arguments: Its other arguments, pickled, because reading them imports the libraries.
     """
     end_with(parent)
+    end_forks_with_parent()
     from bench.engine.worker_server import serve
 
     serve(connection, *pickle.loads(arguments))
+
+
+def end_forks_with_parent() -> None:
+    """Let all processes that are forked by this one's main thread from now on, and by those, end with their parents.
+
+    The request to the kernel is not inherited, so that each new process makes it anew.
+    """
+    parents: list[int] = []
+
+    def before() -> None:
+        main = threading.current_thread() is threading.main_thread()
+        parents[:] = [os.getpid()] if main else []
+
+    def after() -> None:
+        for parent in parents:
+            end_with(parent)
+
+    if FORKS:
+        os.register_at_fork(before=before, after_in_child=after)
+
+
+class EndsWith:
+    """``end_with`` as the ``worker_init_fn`` of a data loader.
+
+    Attributes:
+        parent: Process id of the process that made the loader.
+    """
+
+    def __init__(self) -> None:
+        self.parent = os.getpid()
+
+    def __call__(self, worker: int) -> None:
+        """Tie a data worker to its parent.
+
+        Args:
+            worker: Number of the worker.
+        """
+        end_with(self.parent)

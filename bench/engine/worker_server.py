@@ -21,7 +21,7 @@ from bench import own_packages
 from bench.contracts import Backbone, BenchError
 from bench.contracts.errors import ChildError, one_line_error
 from bench.engine.frozen import remember
-from bench.engine.parent_death import FORKS, end_with
+from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import OutOfMemoryError, ending_error, kernel_kills, ran_out_of_memory
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 
@@ -84,14 +84,13 @@ def _served(request: bytes, backbone: Any, threads: int) -> bytes:
 
 def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...], threads: int) -> bytes:
     """``_answer`` in a forked child process."""
-    kills, server = kernel_kills(), os.getpid()
+    kills = kernel_kills()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.close(reading)
-            end_with(server)
             torch.set_num_threads(threads)
             with os.fdopen(writing, "wb") as pipe:
                 pipe.write(_answer(function, backbone, arguments))
