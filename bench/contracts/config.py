@@ -1,5 +1,6 @@
 """Configs of methods: hyper-parameters with their bounds and search ranges."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,10 +42,8 @@ class MethodConfig(BaseModel):
     @classmethod
     def _read_value(cls, value: Any) -> Any:
         if isinstance(value, Path):
-            try:
+            with suppress(RuntimeError):  # ~name of an unknown user stands for itself
                 return value.expanduser()
-            except RuntimeError:
-                raise ValueError(f"{value} names the home folder of an unknown user") from None
         # In float32 the square of a larger number is infinite.
         if isinstance(value, int | float) and abs(value) > LARGEST:
             raise ValueError(f"needs a number of {LARGEST:g} at most")

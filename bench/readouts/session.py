@@ -1,5 +1,6 @@
 """Training session: one training of readouts, from corpus to file, with checkpoints."""
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from bench import registry
 from bench.contracts import BenchError, DataError, LanguageBackbone, UsageError
@@ -15,6 +17,7 @@ from bench.contracts.errors import one_line
 from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Batches, Corpus, packed_windows
 from bench.readouts.training import ReadoutTraining, Recipe, warmup_steps
+from bench.toolkit.durable import write_atomic
 from bench.toolkit.readout_files import prepare_file, write_readouts
 
 Identity = dict[str, str | int | float]
@@ -38,6 +41,15 @@ class TrainingResult:
     resumed: int
     seconds: float
     losses: list[float]
+
+
+class _DurableCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are whole and on the disk, whenever the program or the power ends."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_atomic(Path(path), content.getvalue())
 
 
 class Session:
@@ -132,6 +144,7 @@ class Session:
             max_steps=recipe.steps,
             max_epochs=-1,
         )
+        trainer.strategy.checkpoint_io = _DurableCheckpoints()
         batches = Batches(self.windows, recipe.batch, recipe.steps, recipe.seed, first)
         began = time.perf_counter()
         trainer.fit(module, batches, ckpt_path=self.checkpoint if first else None)

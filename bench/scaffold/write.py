@@ -8,6 +8,7 @@ from string import Template
 
 from bench import registry
 from bench.contracts.errors import StoreError, UsageError
+from bench.toolkit.durable import make_folder, write_atomic
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _outside(group: registry.Group, name: str, templates: tuple[str, str], folde
     )  # fmt: skip
     init = folder / package / "__init__.py"
     if not init.exists():
-        init.write_text(f'"""Plugins of {package}."""\n', encoding="utf-8")
+        write_atomic(init, f'"""Plugins of {package}."""\n')
     return Written(written, project, () if is_new else (table, entry))
 
 
@@ -111,8 +112,8 @@ def _write(by_path: dict[Path, str], **words: str) -> list[Path]:
     for path, template in by_path.items():
         text = (files("bench.scaffold") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(Template(text).substitute(words), encoding="utf-8")
+            make_folder(path.parent)
+            write_atomic(path, Template(text).substitute(words))
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from error
     return list(by_path)

@@ -32,17 +32,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         path: The path.
 
     Returns:
-        The path. A file whose own name begins with ``~`` is ``./~name``.
-
-    Raises:
-        UsageError: For ``~name`` of an unknown user.
+        The path. As in a shell, ``~name`` of an unknown user stands for itself.
     """
-    try:
+    with suppress(RuntimeError):
         return Path(path).expanduser()
-    except RuntimeError:
-        raise UsageError(
-            f"{path} names the home folder of an unknown user; write ./{path} for a file of that name"
-        ) from None
+    return Path(path)
 
 
 def data_folder(path: str | os.PathLike[str] | None) -> Path | None:
