@@ -175,9 +175,14 @@ class RunGroup:
                     elsewhere.append(run)  # its budget depends on a run that is not finished
                     continue
                 with self._claimed(run, wait) as claimed:
+                    try:
+                        finished = self._settled(run.id) if claimed else None
+                    except StoreError as error:  # damaged since it was looked up
+                        self.report.problem(str(error))
+                        continue
                     if not claimed:
                         elsewhere.append(run)
-                    elif (finished := self._settled(run.id)) is not None:
+                    elif finished is not None:
                         self._known(finished)
                     else:
                         self.report.begin(run.id, run.spec)

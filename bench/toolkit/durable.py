@@ -2,7 +2,8 @@
 
 Content is written under a temporary name, flushed to the disk and renamed; then the folder is flushed, without which a
 power loss undoes the renaming. The writer holds a lock on its temporary file or folder. A temporary file without a lock
-is one that a killed writer left, and ``leftovers`` finds it.
+is one that a killed writer left, and is removed
+before the next process writes to its folder.
 """
 
 import errno
@@ -13,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 try:
@@ -202,6 +204,7 @@ def leftovers(folder: Path, earlier: re.Pattern[str] = EARLIER, *, remove: bool 
 
 def _locked(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
     """A new temporary file or folder, and the descriptor that holds its lock."""
+    _clean_once(folder.resolve())
     while True:
         path = folder / f".bench-{uuid.uuid4().hex}.tmp"
         descriptor = make(path)
@@ -216,6 +219,12 @@ def _locked(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
             raise
         else:
             return path, descriptor
+
+
+@cache
+def _clean_once(folder: Path) -> None:
+    """Remove what killed writers left in a folder, before this process first writes there."""
+    leftovers(folder, remove=True)
 
 
 def _new_file(path: Path) -> int:
