@@ -53,9 +53,9 @@ def fill_disks(folder: Path, step: int = PAGE) -> Counter[str]:
     while True:
         found["disks"] += 1
         with disk(folder / "disk", size) as place:
-            store, reporter = Store(place / "store"), Notebook()
+            store, reporter, rescue = Store(place / "store"), Notebook(), Store(folder / f"rescue-{size}")
             try:
-                report = program.run(store.root, reporter, fresh=False)
+                report = program.run(store.root, reporter, fresh=False, rescue=rescue.root)
             except BenchError as error:
                 found["full"] += 1
                 found["unclear"] += "\n" in str(error) or "space" not in str(error)
@@ -70,7 +70,10 @@ def fill_disks(folder: Path, step: int = PAGE) -> Counter[str]:
             kept = {record.id: record.value for record in store} if store.paths() else {}
             found["wrong"] += any(reference[id_] != value for id_, value in kept.items())
             found["not verified"] += len(list(problems(store))) if kept else 0
-            if not refused and not full:
-                found["lost"] += kept != reference
-                return found
+            if not refused:
+                # What could not be kept on the disk is in the other store.
+                rescued = {record.id: record.value for record in rescue} if rescue.paths() else {}
+                found["lost"] += kept | rescued != reference
+                if not full:
+                    return found
         size += step

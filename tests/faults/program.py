@@ -38,11 +38,11 @@ def specs() -> list[Any]:
     return grid(methods=METHODS, shots=[1], seeds=[0, 1], episodes=2)
 
 
-def run(root: Path, reporter: Notebook, fresh: bool) -> Report:
+def run(root: Path, reporter: Notebook, fresh: bool, rescue: Path | None = None) -> Report:
     """Run the suite, or what is left of it."""
     quiet_lightning()
     devices = DeviceOptions(accelerator="cpu", batch_size=16)
-    runner = Runner(Store(root), devices, reporter, isolate=fresh_processes if fresh else same_process)
+    runner = Runner(Store(root), devices, reporter, isolate=fresh_processes if fresh else same_process, rescue=rescue)
     return runner.run(specs())
 
 
