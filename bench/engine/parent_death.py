@@ -2,11 +2,9 @@
 
 import ctypes
 import os
-import pickle
 import signal
 import sys
 import threading
-from multiprocessing.connection import Connection
 
 FORKS = sys.platform == "linux"
 """Whether the kernel ends children with their parent, and calls of a worker run in forks of its server process."""
@@ -27,21 +25,6 @@ def end_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the request reached the kernel
         os._exit(1)
-
-
-def start_server(connection: Connection, parent: int, arguments: bytes) -> None:
-    """Start of a worker's server process: from its first moment on it ends with its parent.
-
-    Args:
-        connection: First argument of ``serve``.
-        parent: Process id of the parent.
-        arguments: Its other arguments, pickled, because reading them imports the libraries.
-    """
-    end_with(parent)
-    end_forks_with_parent()
-    from bench.engine.worker_server import serve
-
-    serve(connection, *pickle.loads(arguments))
 
 
 def end_forks_with_parent() -> None:

@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol, Self
 import torch
 
 from bench.contracts import Backbone
-from bench.engine.parent_death import FORKS, start_server
+from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import ending_error, kernel_kills
+from bench.engine.server_start import start_server
 from bench.engine.worker_server import Failure
 
 TO_END = 5.0
