@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import xxhash
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -28,6 +27,7 @@ from bench.spec.suite import RunSpec
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.durable import leftovers, make_folder, write_atomic
 from bench.toolkit.files import cache_folder
+from bench.toolkit.tensor_digest import tensor_digest
 from bench.toolkit.versions import PROTOCOL, library_versions
 
 FORMAT = 2
@@ -105,7 +105,7 @@ class FeatureCache:
         name = hashlib.sha256(positions.tobytes()).hexdigest()[:24]
         try:
             make_folder(self.folder)
-            content = save(tensors, {"identity": self.identity, "checksum": _checksum(tensors)})
+            content = save(tensors, {"identity": self.identity, "checksum": tensor_digest(tensors)})
             write_atomic(self.folder / f"{name}.safetensors", content)
         except OSError as error:
             raise StoreError(
@@ -140,7 +140,7 @@ class FeatureCache:
             raise ValueError("it has the features of another pool")
         if {name: (tensor.dtype, tensor.ndim) for name, tensor in shard.items()} != _LAYOUT:
             raise ValueError("it has other tensors than positions, keys and prior")
-        if about.get("checksum") != _checksum(shard):
+        if about.get("checksum") != tensor_digest(shard):
             raise ValueError("its checksum is wrong")
         positions = shard["positions"].numpy()
         if len({len(tensor) for tensor in shard.values()}) > 1 or len(np.unique(positions)) != len(positions):
@@ -192,12 +192,3 @@ def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str, dev
         "protocol": PROTOCOL,
     }
     return FeatureCache(cache_folder(), identity)
-
-
-def _checksum(tensors: Shard) -> str:
-    """XXH3 of names, types, shapes and values of tensors."""
-    made = xxhash.xxh3_128()
-    for name, tensor in sorted(tensors.items()):
-        made.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        made.update(tensor.numpy().tobytes())
-    return made.hexdigest()

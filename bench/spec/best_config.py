@@ -1,5 +1,6 @@
 """Config files of sweeps: a method, its fields, and the search that found them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from bench.contracts.validation import validated
 from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import read_yaml, yaml_text
 from bench.toolkit.durable import write_atomic
+from bench.toolkit.files import text_hash
 
-FIRST_LINE = "# A config found by 'bench sweep'. The last line shows that the file is complete.\n"
-LAST_LINE = "# End of the config.\n"
+FIRST_LINE = "# A config found by 'bench sweep'; give values of your own by 'bench run --set'.\n"
+"""The first line of a config that a sweep wrote; one without it has no digest."""
+_WRITTEN = re.compile(r"(?P<lines>.*\n)# Digest of the lines above: (?P<digest>[0-9a-f]{16})\n", re.DOTALL)
 
 
 class Best(BaseModel):
@@ -40,9 +43,9 @@ class Best(BaseModel):
         Raises:
             StoreError: If the file cannot be written.
         """
-        text = FIRST_LINE + yaml_text(self.model_dump(mode="json")) + LAST_LINE
+        lines = FIRST_LINE + yaml_text(self.model_dump(mode="json"))
         try:
-            write_atomic(path, text)
+            write_atomic(path, f"{lines}# Digest of the lines above: {_digest(lines)}\n")
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
 
@@ -62,11 +65,20 @@ def read_configs(paths: Sequence[Path]) -> dict[str, Best]:
     found: dict[str, Best] = {}
     for path in paths:
         content = read_yaml(path, "config")
-        # A file that lost its end may still be YAML, with a shorter name of the study.
-        if content.text.startswith(FIRST_LINE) and not content.text.endswith(LAST_LINE):
-            raise UsageError(f"config {path} is incomplete, its last lines are missing; sweep again, or restore it")
+        # A file that lost its end, or was changed, may still be YAML, and would claim a search that did not find it.
+        if content.text.startswith(FIRST_LINE):
+            written = _WRITTEN.fullmatch(content.text)
+            if written is None or _digest(written["lines"]) != written["digest"]:
+                raise UsageError(
+                    f"config {path} is not as its sweep wrote it: it was changed or has lost its end; restore it, "
+                    "sweep again, or give values of your own by --set"
+                )
         best = validated(Best, content.fields, f"config {path}", content.lines)
         if best.method in found:
             raise UsageError(f"--config gives two configs of {best.method}; leave one out")
         found[best.method] = best
     return found
+
+
+def _digest(lines: str) -> str:
+    return text_hash(lines)[:16]

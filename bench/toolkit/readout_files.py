@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from bench.contracts import StoreError, UsageError
-from bench.contracts.errors import DataError
+from bench.contracts.errors import DataError, one_line
 from bench.toolkit.durable import write_atomic
+from bench.toolkit.tensor_digest import tensor_digest
 
 SCORER = "external.layers.{}.memory_reader.scorer.weight"
 READOUT = "external.layers.{}.interpreter.out_proj.weight"
 """Published tensor names; the number of the memory goes between the braces."""
+DIGEST = "digest"
+"""Entry of a file's header with the digest of its tensors."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,13 @@ def read_readouts(path: Path, width: int) -> list[Readout]:
     if not path.is_file():
         raise DataError(f"readouts need a safetensors file, found none at {path}; make one with bench readout train")
     try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"readouts cannot be read from {path}: {error}") from None
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
+            digest = (file.metadata() or {}).get(DIGEST)
+    except Exception as error:  # a damaged header raises many kinds
+        raise DataError(f"readouts cannot be read from {path}: {one_line(error)}") from None
+    if digest is not None and digest != tensor_digest(tensors):  # files of other programs have none
+        raise DataError(f"readouts in {path} are damaged: they have another digest; restore the file or train again")
     readouts: list[Readout] = []
     while READOUT.format(len(readouts)) in tensors:
         number = len(readouts)
@@ -100,6 +107,7 @@ def write_readouts(out: Path, readouts: list[Readout], about: Mapping[str, objec
         for name, tensor in ((SCORER, readout.scorer), (READOUT, readout.out)):
             tensors[name.format(number)] = tensor.detach().float().cpu().contiguous()
     try:
-        write_atomic(out, save(tensors, {name: str(value) for name, value in about.items()}))
+        header = {name: str(value) for name, value in about.items()} | {DIGEST: tensor_digest(tensors)}
+        write_atomic(out, save(tensors, header))
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None

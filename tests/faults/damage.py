@@ -22,6 +22,7 @@ from bench.spec.best_config import Best, read_configs
 from bench.spec.suite import load_suite, suite_paths
 from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import read_yaml
+from bench.toolkit.derived import derived_folder
 from bench.toolkit.readout_files import Readout, read_readouts, write_readouts
 from sweeps.definition import sweep_spec
 from tasks.image_folder import ImageFolder
@@ -93,6 +94,23 @@ def _read_shard(root: Path) -> Any:
     return table.row.tolist(), hashlib.sha256(table.keys.numpy().tobytes()).hexdigest()
 
 
+def _derive(root: Path) -> dict[str, str]:
+    def make(folder: Path) -> None:
+        (folder / "weights").write_bytes(bytes(range(256)))
+
+    return derived_folder(root / "copy", "a copy", make)
+
+
+def _derived(root: Path) -> Path:
+    _derive(root)
+    return root / "copy" / "weights"
+
+
+def _read_derived(root: Path) -> Any:
+    """A damaged copy is made anew, so that its content is always as it was."""
+    return _derive(root), (root / "copy" / "weights").read_bytes()
+
+
 def _suite(root: Path) -> Path:
     path = root / "suite.yaml"
     path.write_bytes(suite_paths()["quickstart"].read_bytes())
@@ -156,7 +174,8 @@ KINDS: dict[str, Kind] = {
     "predictions": Kind(_predictions, _read_record, checked=True),
     "feature shard": Kind(_shard, _read_shard, checked=True),
     "suite": Kind(_suite, lambda root: load_suite(str(root / "suite.yaml"))),
-    "best.yaml": Kind(_best, lambda root: read_configs([root / "best.yaml"])),
+    "derived folder": Kind(_derived, _read_derived, checked=True),
+    "best.yaml": Kind(_best, lambda root: read_configs([root / "best.yaml"]), checked=True),
     "study": Kind(_study, lambda root: sweep_spec(read_yaml(root / "study.yaml", "study").fields)),
     "CSV": Kind(_table("mine.csv"), lambda root: TextFolder().load(root).revision),
     "JSON lines": Kind(_table("mine.jsonl"), lambda root: TextFolder().load(root).revision),
@@ -164,7 +183,7 @@ KINDS: dict[str, Kind] = {
     "text": Kind(_text_file, lambda root: TextFolder().load(root).revision),
     "Parquet of images": Kind(_image_table, lambda root: ImageFolder().load(root).revision),
     "image": Kind(_image_file, lambda root: ImageFolder().load(root).revision),
-    "readouts": Kind(_readouts, _read_readouts),
+    "readouts": Kind(_readouts, _read_readouts, checked=True),
 }
 
 

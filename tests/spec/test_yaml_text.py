@@ -89,7 +89,7 @@ def test_an_error_in_a_file_has_its_line_and_field(tmp_path, text, message):
         load_suite(str(tmp_path / "s.yaml"))
 
 
-def test_a_config_that_lost_its_end_is_refused(tmp_path):
+def test_a_config_that_lost_its_end_or_was_changed_is_refused(tmp_path):
     path = tmp_path / "best.yaml"
     tuning = Tuning(
         trials=2, seconds=1.25, sampler="tpe", objective="score", validation="folds", score=0.5, study="digits-1234"
@@ -102,3 +102,6 @@ def test_a_config_that_lost_its_end_is_refused(tmp_path):
         path.write_bytes(whole[:end])
         with pytest.raises(UsageError):
             read_configs([path])
+    path.write_bytes(whole.replace(b"k: 3", b"k: 4"))
+    with pytest.raises(UsageError, match=r"not as its sweep wrote it: .* give values of your own by --set"):
+        read_configs([path])

@@ -1,0 +1,40 @@
+"""Writes the table of campaigns of docs/reliability.md from the counts that ``make faults`` collected."""
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+BEGIN, END = "<!-- campaigns: begin -->", "<!-- campaigns: end -->"
+TITLES = {
+    "test_a_thousand_kills_lose_nothing": "Programs killed at random moments, with their measuring processes",
+    "test_three_thousand_damaged_files_are_refused_or_made_anew": "Damaged files of every kind",
+    "test_disks_of_every_size_lose_nothing_and_say_so": "Disks that fill up, each at another write",
+    "test_processes_that_share_many_stores_lose_nothing": "Four processes on one store, one killed, one stopped",
+}
+TRIED = ("kills", "suites", "files", "refused", "disks", "full", "rounds", "killed")
+"""Counts of what was tried; all others count what must not be."""
+
+
+def table(counts: list[dict[str, object]]) -> str:
+    """The table as Markdown."""
+    lines = ["| campaign | tried | lost, wrong, tracebacks, hangs |", "|---|---|---|"]
+    for count in counts:
+        title = TITLES.get(str(count["campaign"]), str(count["campaign"]))
+        tried = ", ".join(f"{count[name]:,} {name}" for name in TRIED if name in count)
+        harm = ", ".join(f"{number} {name}" for name, number in count.items() if name not in ("campaign", *TRIED) and number)
+        lines.append(f"| {title} | {tried} | {harm or '0'} |")
+    return "\n".join(lines)
+
+
+def main(results: Path, page: Path) -> None:
+    """Replace the table of ``page``."""
+    counts = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\nMade on {date.today()}.\n\n{table(counts)}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
