@@ -22,7 +22,8 @@ def table(counts: list[dict[str, object]]) -> str:
     for count in counts:
         title = TITLES.get(str(count["campaign"]), str(count["campaign"]))
         tried = ", ".join(f"{count[name]:,} {name}" for name in TRIED if name in count)
-        harm = ", ".join(f"{number} {name}" for name, number in count.items() if name not in ("campaign", *TRIED) and number)
+        others = ((name, number) for name, number in count.items() if name not in ("campaign", *TRIED))
+        harm = ", ".join(f"{number} {name}" for name, number in others)
         lines.append(f"| {title} | {tried} | {harm or '0'} |")
     return "\n".join(lines)
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bench.contracts import DataError, TaskData
@@ -28,6 +30,15 @@ def write_texts(root: Path, classes: dict[str, int], mark: str = "") -> Path:
 
 def write_csv(path: Path, rows: list[str]) -> None:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+
+
+def test_parquet_with_a_text_that_is_no_utf8_is_refused_by_its_file(tmp_path: Path, cache: Path) -> None:
+    content = pa.array([b"good", b"\xff\xfe bad"], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), 2, content.buffers())
+    for split in ("train", "test"):
+        pq.write_table(pa.table({"text": texts, "label": pa.array([0, 1])}), tmp_path / f"{split}.parquet")
+    with pytest.raises(DataError, match=r"cannot be read from .*\.parquet: .*UTF8"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("inner", [".", "text_folder"])
