@@ -26,7 +26,7 @@ def may_mount() -> bool:
 
 @contextmanager
 def disk(folder: Path, size: int) -> Iterator[Path]:
-    """A disk of so many bytes, in memory."""
+    """A disk of a size in bytes, in memory."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
     try:

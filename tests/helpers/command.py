@@ -9,6 +9,7 @@ import pytest
 
 from bench.cli.app import main
 
+
 PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already")
 
 
