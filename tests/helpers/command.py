@@ -9,7 +9,6 @@ import pytest
 
 from bench.cli.app import main
 
-
 PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already")
 
 
