@@ -112,10 +112,24 @@ class SoftPromptMethod(PeftMethod):
                 f"reads {adapted.context_length}; use fewer of them or a backbone that reads more"
             )
         network: Any = adapted.causal_lm
+        # What peft would look up in the config, under the names of some families alone.
+        word = torch.zeros(1, 1, dtype=torch.long, device=network.device)
+        layers = network.base_model(input_ids=word, use_cache=True).past_key_values.layers
+        _, heads, _, width = layers[0].keys.shape
+        config.num_layers = len(layers)
+        config.num_attention_heads = heads
+        config.token_dim = heads * width if isinstance(config, PrefixTuningConfig) else adapted.width
         tokens = VirtualTokens(cast(PeftModelForCausalLM, get_peft_model(network, config)))
         if isinstance(config, PrefixTuningConfig):
             words = torch.randint(network.config.vocab_size, (1, tokens.count)).to(network.device)
-            tokens.start_from(network.base_model(input_ids=words, use_cache=True).past_key_values)
+            cache = network.base_model(input_ids=words, use_cache=True).past_key_values
+            kept = min(layer.keys.shape[-2] for layer in cache.layers)
+            if kept < tokens.count:
+                raise UsageError(
+                    f"{tokens.count} virtual tokens must fit the sliding window of {type(network).__name__}, which "
+                    f"keeps {kept}; use at most {kept} of them, or prompt_tuning"
+                )
+            tokens.start_from(cache)
         tokens.attach(network.base_model)
         adapted.add_module("virtual_tokens", tokens)
         adapted.reserved += config.num_virtual_tokens

@@ -141,7 +141,8 @@ class EfficientNetLite0(Backbone):
 
     def encode(self, batch: Tensor) -> Features:
         """Keys and priors of a batch of images."""
-        images = batch.to(self.net.conv_stem.weight.device, memory_format=torch.channels_last)
+        weight = self.net.conv_stem.weight
+        images = batch.to(weight.device, weight.dtype, memory_format=torch.channels_last)
         # Gradients and autocast are settings of the calling thread, which other threads would not have.
         plain = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
         pooled = self._on_each_core(images) if images.device.type == "cpu" and plain else self._pooled(images)

@@ -107,8 +107,24 @@ class OpenClip(Backbone):
         return ensemble(self._embed, names, prompts)
 
     def _embed(self, texts: list[str]) -> Tensor:
+        for text in texts:
+            self._require_whole(text)
         parts = [texts[start : start + PROMPTS_AT_ONCE] for start in range(0, len(texts), PROMPTS_AT_ONCE)]
         return torch.cat([self._text.encode_text(self._tokenizer(part)) for part in parts])
+
+    def _require_whole(self, text: str) -> None:
+        """Require that a prompt fits the text tower, whose tokenizer cuts what does not.
+
+        Raises:
+            UsageError: If its end is cut off.
+        """
+        # One more word changes the tokens of every text that leaves room for it.
+        room, more = (self._tokenizer([text + end]) for end in ("", " a"))
+        if torch.equal(room, more):
+            raise UsageError(
+                f"a class prompt must leave room for a word in the {room.shape[-1]} tokens of the text tower, got "
+                f"{len(text)} characters: {text[:60]!r}; use shorter class names or prompts"
+            )
 
     def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
         """Cosine of answer and class embedding, times the model's own scale (100 for CLIP)."""

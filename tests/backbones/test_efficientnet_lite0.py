@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import timm
@@ -48,6 +50,19 @@ def test_images_shared_out_to_cores_give_what_one_pass_gives(
     whole = backbone.encode(batch)
     torch.testing.assert_close(shared.keys, whole.keys, rtol=1e-4, atol=1e-5)
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_images_are_read_in_half_precision(
+    backbone: EfficientNetLite0, images: list[Image.Image], gradients: bool
+) -> None:
+    """As a method reads them that runs the network itself, without Lightning's casts."""
+    batch = backbone.collate([backbone.prepare(image) for image in images])
+    half = copy.deepcopy(backbone).to(torch.bfloat16)
+    with torch.set_grad_enabled(gradients):
+        found, expected = half.encode(batch), backbone.encode(batch)
+    assert found.keys.dtype == found.prior.dtype == torch.float32
+    assert float((found.keys * expected.keys).sum(dim=-1).min()) > 0.95
 
 
 @torch.no_grad()

@@ -56,6 +56,11 @@ def test_zero_shot_scores_are_the_models_own(pair: tuple[OpenClip, Any], images:
     torch.testing.assert_close(features.keys.norm(dim=-1), torch.ones(3))
 
 
+def test_a_class_name_that_the_text_tower_would_cut_is_refused(pair: tuple[OpenClip, Any]) -> None:
+    with pytest.raises(UsageError, match="must leave room for a word in the 77 tokens of the text tower, got 3"):
+        pair[0].class_embeddings(["cat", "a very long name " * 20], PROMPTS)
+
+
 @torch.no_grad()
 def test_several_prompts_are_averaged_as_open_clip_averages_them(pair: tuple[OpenClip, Any]) -> None:
     backbone, model = pair
