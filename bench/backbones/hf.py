@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from bench.backbones._answers import answer_tokens, mean_rows, require_different, several_tokens_note
 from bench.backbones._decoder_check import require_plain
 from bench.backbones._decoder_parts import blocks, context_length, final_norm, hidden_length
 from bench.backbones._heads import ScaledHead
@@ -17,15 +18,22 @@ from bench.backbones._loading import load_decoder
 from bench.backbones._scoring import plan, score
 from bench.backbones._texts import by_length, generate, padded, rolling_windows, score_windows, windows
 from bench.backbones._tokenizing import TextTokenizer
-from bench.contracts import LANGUAGE, Classes, DataError, Features, Kind, LanguageBackbone, Tokens, UsageError
+from bench.contracts import (
+    LANGUAGE,
+    Classes,
+    DataError,
+    Features,
+    Kind,
+    LanguageBackbone,
+    Tokens,
+    UsageError,
+)
 from bench.contracts.backbone import Stride
-from bench.toolkit.chat import ASSISTANT
 from bench.toolkit.files import text_hash, user_path, weights_hash
 from bench.toolkit.sources import hub_folder
 
 POOLING = "last token after the final norm; prior times v/h; float32; version 1"
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-_ANCHOR = ":"  # prompt of an answer that is tokenised without a turn of a chat
 
 
 class CausalLM(LanguageBackbone):
@@ -148,29 +156,6 @@ class CausalLM(LanguageBackbone):
         state = hidden[torch.arange(len(last), device=hidden.device), last].float()
         return Features(normalize(state, dim=-1), state * self._scale)
 
-    def _answer_tokens(self, names: Sequence[str], prompts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each answer after the one prompt.
-
-        Returns:
-            ``[answer]`` lists of token ids.
-
-        Raises:
-            UsageError: If there is more than one prompt, or if an answer has no tokens of its own.
-        """
-        if len(prompts) != 1:
-            raise UsageError(f"{self.name} reads one prompt per answer, got {len(prompts)}; tokens have no mean")
-        (prompt,) = prompts
-        before, mark, after = prompt.rpartition(ASSISTANT)
-        stem = before + mark or _ANCHOR
-        opened, found = self._tokens(stem), []
-        for answer in (after.replace("{label}", name) for name in names):
-            ids = self._tokens(stem + answer)
-            if ids[: len(opened)] != opened or len(ids) == len(opened):
-                pieces = self.tokenizer.convert_ids_to_tokens(ids[len(opened) :])
-                raise UsageError(f"an answer must have tokens of its own, got {answer!r} as {pieces} of {self.name}")
-            found.append(ids[len(opened) :])
-        return found
-
     def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, dim]`` rows of the output embedding, on the CPU; of several tokens, their mean.
 
@@ -182,29 +167,15 @@ class CausalLM(LanguageBackbone):
             A row for each answer.
 
         Raises:
-            UsageError: If an answer has no tokens of its own or two have the same, or if there is more than one prompt.
+            NoClassEmbeddingsError: If an answer has no tokens of its own, if two have the same, or if there is more
+                than one prompt.
         """
-        tokens = self._answer_tokens(names, prompts)
-        first = dict[tuple[int, ...], int]()
-        for number, ids in enumerate(tokens):
-            other = first.setdefault(tuple(sorted(ids)), number)
-            if other != number:
-                raise UsageError(
-                    f"answers must have different tokens of {self.name}, got {names[other]!r} and {names[number]!r}"
-                )
         weight = self.model.get_output_embeddings().weight
-        rows: Tensor = torch.stack([weight[ids].float().mean(dim=0) for ids in tokens]).cpu()
-        return rows
+        return mean_rows(weight, names, answer_tokens(self._tokens, names, prompts), self.name)
 
     def class_embeddings_note(self, names: Sequence[str], prompts: Sequence[str]) -> str | None:
         """Which class embeddings are means of several tokens."""
-        counts = [len(ids) for ids in self._answer_tokens(names, prompts)]
-        several = sum(count > 1 for count in counts)
-        if not several:
-            return None
-        return (
-            f"mean of an answer's token embeddings: {several} of {len(counts)} answers have 2 to {max(counts)} tokens"
-        )
+        return several_tokens_note(answer_tokens(self._tokens, names, prompts))
 
     def class_logits(self, answer: Tensor, classes: Classes) -> Tensor:
         """The logit of each answer's token, as the output layer has it."""
@@ -234,12 +205,7 @@ class CausalLM(LanguageBackbone):
         joined = [[tuple(self._tokens(context + prompt + answer)) for answer in answers] for prompt in prompts]
         longest = max((len(tokens), number) for number, row in enumerate(joined) for tokens in row)
         self._require_room(context, prompts[longest[1]], longest[0], "answer")
-        for row in joined:
-            if len(set(row)) < len(set(answers)):
-                same = [answer for answer, tokens in zip(answers, row, strict=True) if row.count(tokens) > 1]
-                raise UsageError(
-                    f"answers must have different tokens of {self.name}, got {' and '.join(map(repr, same[:2]))}"
-                )
+        require_different(answers, joined, self.name)
         readings = plan(stems, joined)
         return score(self.model.base_model, self.model.get_output_embeddings(), readings, self.model.device)
 

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from bench.contracts.backbone import AnswerProtocol, Answers, Backbone, Features, LanguageBackbone, Tokens
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
-    from bench.contracts.errors import BenchError, DataError, NumericalError, StoreError, UsageError
+    from bench.contracts.errors import (
+        BenchError,
+        DataError,
+        NoClassEmbeddingsError,
+        NumericalError,
+        StoreError,
+        UsageError,
+    )
     from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, EmbeddingUse, InputMode, Kind
     from bench.contracts.method import (
         AnyMethod,
@@ -69,6 +76,7 @@ _MODULES = {
     "TaskData": "task",
     "Tokens": "backbone",
     "Tune": "config",
+    "NoClassEmbeddingsError": "errors",
     "UsageError": "errors",
 }
 """The module of this package that defines each name."""
@@ -103,6 +111,7 @@ __all__ = [
     "MethodConfig",
     "Metric",
     "MultiSiteMethod",
+    "NoClassEmbeddingsError",
     "NumericalError",
     "Pool",
     "ProblemShape",

@@ -95,7 +95,8 @@ class Backbone(nn.Module, ABC):
             ``[class, dim_v]``.
 
         Raises:
-            UsageError: If there are none, as for several prompts that the backbone does not average.
+            NoClassEmbeddingsError: If names have no embeddings, as answers that a language model cannot tell apart so.
+            UsageError: If the backbone cannot read them at all.
         """
 
     def class_embeddings_note(self, names: Sequence[str], prompts: Sequence[str]) -> str | None:

@@ -27,6 +27,10 @@ class UsageError(BenchError):
     """A wrong request: unknown name, bad value, impossible combination. Exit code 2."""
 
 
+class NoClassEmbeddingsError(UsageError):
+    """Answers that a backbone reads and has no embeddings for; methods that need none can run."""
+
+
 class DataError(BenchError):
     """Data that is missing, unreadable or different from the task's declaration."""
 

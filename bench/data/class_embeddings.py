@@ -12,6 +12,7 @@ from bench.contracts import (
     EmbeddingUse,
     InputMode,
     LanguageBackbone,
+    NoClassEmbeddingsError,
     Task,
     TaskData,
     UsageError,
@@ -27,11 +28,13 @@ class ClassEmbeddings:
         values: ``[class, dim_v]``, of width 0 where there are none.
         note: What they stand for where they are not those of whole names.
         missing: Why there are none; None if there are, or if the task needs none.
+        readable: Whether the backbone reads the task's prompts; if not, no method on features can run.
     """
 
     values: Tensor
     note: str | None = None
     missing: str | None = None
+    readable: bool = True
 
     def refusal(self, run: ResolvedRun) -> str | None:
         """Reason for skipping a run.
@@ -42,6 +45,8 @@ class ClassEmbeddings:
         Returns:
             The reason, with the methods that do without; None for a run that does not need what is missing.
         """
+        if run.input_mode is InputMode.FEATURES and not self.readable:
+            return self.missing
         if self.missing is None or self._use(run) is not EmbeddingUse.REQUIRED:
             return None
         return f"{self.missing}; {_without(run)} need no embedding of an answer"
@@ -104,9 +109,11 @@ def class_embeddings(data: TaskData, task: Task, backbone: Backbone) -> ClassEmb
         return ClassEmbeddings(none)
     try:
         values = backbone.class_embeddings(data.classes, task.prompts).float()
+    except NoClassEmbeddingsError as error:
+        return ClassEmbeddings(none, missing=str(error))
     except UsageError as error:
         if isinstance(backbone, LanguageBackbone):
-            return ClassEmbeddings(none, missing=str(error))
+            return ClassEmbeddings(none, missing=str(error), readable=False)
         raise
     return ClassEmbeddings(values, backbone.class_embeddings_note(data.classes, task.prompts))
 
