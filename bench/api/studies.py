@@ -14,6 +14,7 @@ from bench.spec.best_config import Best
 from bench.spec.names import check_fields, check_plugins
 from bench.spec.options import SweepOptions
 from bench.spec.yaml_text import read_yaml
+from bench.toolkit.durable import make_folder
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
 
@@ -138,7 +139,7 @@ def sweep(
     with interrupts():
         sweep_study.run()
     best, folder = sweep_study.best(), out / sweep_study.name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     best.write(folder / "best.yaml")
     write_page(sweep_study, folder / "report.html")
     hints = tuple(hint for tracker in trackers for hint in _track(sweep_study, tracker))

@@ -1,7 +1,6 @@
 """Checks behind ``bench doctor``: the meters on known loads, and the folders that runs write to."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
 from bench.meters.memory import MIB, memory_meter
 from bench.meters.stage import StageCost, StageMeter
+from bench.toolkit.durable import ROOM, make_folder, require_room
 from bench.toolkit.files import cache_folder
 
 SLEEP = 0.25
@@ -193,8 +193,8 @@ def folders(store: Path) -> Iterator[tuple[str, Path, str]]:
 def _problem(folder: Path) -> str:
     """Why a folder cannot hold the results of runs, or an empty string."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        make_folder(folder)
+        require_room(folder, ROOM)
     except OSError as error:
         return f"must be writable: {error.strerror}"
     free = shutil.disk_usage(folder).free / 2**30

@@ -9,6 +9,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from bench.toolkit.versions import PROTOCOL, library_versions
 
 FORMAT = 2
 """Version of the layout of the shards."""
+EARLIER = re.compile(r"\.new-.+")
+"""Names of temporary folders of the first edition."""
 SHARD = re.compile(r"[0-9a-f]{24}\.safetensors")
 """Names of shards; other files in the folder are not read."""
 Shard = dict[str, Tensor]
@@ -69,6 +73,7 @@ class FeatureCache:
         Returns:
             A table of the intact features, empty if none are cached.
         """
+        _clean_earlier(self.folder.parent)
         leftovers(self.folder, remove=True)
         table = FeatureTable(split, np.full(n_items, -1, dtype=np.int64))
         problems = []
@@ -192,3 +197,11 @@ def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str, dev
         "protocol": PROTOCOL,
     }
     return FeatureCache(cache_folder(), identity)
+
+
+@cache
+def _clean_earlier(pools: Path) -> None:
+    """Remove what killed writers of the first edition left in the folders of all pools."""
+    with suppress(OSError):
+        for pool in list(pools.iterdir()):
+            leftovers(pool, EARLIER, remove=True)

@@ -3,11 +3,14 @@
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from bench.contracts import StoreError
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
+
+_IN_MEMORY = "in memory alone"
 
 
 @dataclass
@@ -24,7 +27,8 @@ class Rescue:
     folder: Path | None = None
     results: list[tuple[Record, QueryPredictions | None]] = field(default_factory=list, init=False)
     _second: Store | None = field(default=None, init=False)
-    _lost: bool = field(default=False, init=False)
+    _waiting: list[tuple[Record, QueryPredictions | None]] = field(default_factory=list, init=False)
+    _in_memory: bool | None = field(default=None, init=False)
 
     def prepare(self) -> None:
         """Test, before any work, that the named folder can be written to.
@@ -50,18 +54,25 @@ class Rescue:
             The record as it was written, and a line for the user: empty where an earlier one says the same.
         """
         self.results.append((record, predictions))
-        first = self._second is None
+        self._waiting.append((record, predictions))
         cause = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
         failed = f"records cannot be kept in {self.store.root} ({cause})"
         try:
             if self._second is None:
                 self._second = Store(self.folder or Path(tempfile.mkdtemp(prefix="bench-rescue-")))
-                self._second.prepare()
-            record = self._second.write(record, predictions)
+            self._second.prepare()
+            while self._waiting:  # earlier ones too, where this is the first that can be written
+                record = self._second.write(*self._waiting[0])
+                self._waiting.pop(0)
         except (StoreError, OSError) as other:
-            said, self._lost = self._lost, True
             advice = "run again with --rescue DIR, a folder on a disk with room"
-            return record, "" if said else f"{failed}, and are in memory alone ({other}); {advice}"
-        place = self._second.root
-        line = f"{failed}; from now on they are kept in {place}; to add them later: cp -r {place}/. {self.store.root}"
-        return record, line if first else ""
+            return record, self._once(f"{failed}, and are {_IN_MEMORY} ({other}); {advice}")
+        to_add = f"cp -r {quote(str(self._second.root))}/. {quote(str(self.store.root))}"
+        line = f"{failed}; from now on they are kept in {self._second.root}; to add them later: {to_add}"
+        return record, self._once(line)
+
+    def _once(self, line: str) -> str:
+        """A line, unless the last one was of the same kind."""
+        kind = _IN_MEMORY in line
+        said, self._in_memory = self._in_memory, kind
+        return "" if said is kind else line

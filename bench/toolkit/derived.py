@@ -35,7 +35,7 @@ def derived_folder(folder: Path, what: str, make: Callable[[Path], None]) -> dic
     if not folder.exists() or isinstance(_verified(folder), str):
         try:
             make_folder(folder.parent)
-            with claim(folder.parent / ".locks" / f"{folder.name}.lock", what):
+            with claim(folder.parent / ".locks" / f"{folder.name}.lock", what, _warn):
                 _make(folder, what, make)
         except OSError as error:
             raise StoreError(
@@ -45,6 +45,10 @@ def derived_folder(folder: Path, what: str, make: Callable[[Path], None]) -> dic
     if isinstance(found, str):
         raise StoreError(f"{what} in {folder} cannot be used: {found}; check the disk")
     return found
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, BenchWarning, stacklevel=3)
 
 
 def _make(folder: Path, what: str, make: Callable[[Path], None]) -> None:

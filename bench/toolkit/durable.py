@@ -26,6 +26,8 @@ TEMPORARY = re.compile(r"\.bench-[0-9a-f]{32}\.tmp")
 """Names of temporary files and folders."""
 EARLIER = re.compile(r"\.[0-9a-f]{16,24}(-[0-9a-f]{16})?-[0-9a-f]{32}\.tmp")
 """Names of temporary files of earlier versions, whose writers held no lock."""
+ROOM = 2**15
+"""Bytes that must fit into a folder that runs write to: those of a record with its predictions."""
 ABANDONED = 86400.0
 """Seconds after its last change from which an unlocked file of an earlier version counts as left by a killed writer."""
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.contracts import StoreError, UsageError
 from bench.contracts.errors import DataError, one_line
-from bench.toolkit.durable import write_atomic
+from bench.toolkit.durable import make_folder, write_atomic
 from bench.toolkit.tensor_digest import tensor_digest
 
 SCORER = "external.layers.{}.memory_reader.scorer.weight"
@@ -86,7 +86,7 @@ def prepare_file(out: Path) -> None:
     if out.is_dir():
         raise UsageError(f"--out needs a file, got the folder {out}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None
 

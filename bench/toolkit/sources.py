@@ -221,9 +221,12 @@ def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str
     if reason is not None:
         raise DataError(f"{named}; delete {damaged[0].resolve()} and run again where the hub can be reached ({reason})")
     warnings.warn(f"{named}; they are downloaded again", BenchWarning, stacklevel=2)
-    for path in damaged:
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+    try:
+        for path in damaged:
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{named}, and cannot be replaced: {error}; check the permissions of the hub's cache") from None
     return download()
 
 

@@ -38,7 +38,7 @@ def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path, i
     assert found["zero_shot"].episode_scores == alone.episode_scores
 
 
-def test_a_record_says_whether_its_method_passed_the_contract_suite(tmp_path, outside_site):
+def test_a_record_says_whether_its_method_passed_the_contract_suite(tmp_path, outside_site, cache):
     def status(name, folder):
         return records(tmp_path / folder, same_process, methods=[name], episodes=1)[name].provenance["contract"]
 
@@ -46,6 +46,9 @@ def test_a_record_says_whether_its_method_passed_the_contract_suite(tmp_path, ou
     assert status("nearest_prototype", "before") == "not run"
     keep_contract_status(registry.get("methods", "nearest_prototype"), "passed")
     assert status("nearest_prototype", "after") == "passed"
+    for kept in (cache / "contracts").iterdir():
+        kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    assert contract_status(registry.get("methods", "nearest_prototype")) == "not run"
     # What passed is the code, not the name.
     path = outside_site / "bench_outside" / "nearest_prototype.py"
     own = path.read_text()

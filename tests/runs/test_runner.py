@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from bench import registry
+from bench.api.results import Results
 from bench.contracts import StoreError, UsageError
 from bench.contracts.site import name_at_site
 from bench.engine.trainer import DeviceOptions, quiet_lightning
@@ -322,6 +323,9 @@ def test_results_that_the_store_cannot_keep_are_a_store_elsewhere_and_one_line(r
     assert [record.status for record in report.records] == ["ok", "ok", "ok"]
     assert len(list(runner.store)) == 1
     assert sorted(one.id for one in (*runner.store, *rescue)) == sorted(record.id for record in report.records)
+    in_memory = {record.id: predictions for record, predictions in report.rescued.results}
+    results = Results(report.records, runner.store.root, report.problems, in_memory)
+    assert len(results.rows()) == 3
     # Nothing half-written is left, and the advice of the line makes one whole store.
     shutil.copytree(rescue.root, runner.store.root, dirs_exist_ok=True)
     assert len(list(runner.store)) == 3
