@@ -1,27 +1,19 @@
-"""Study: trials drawn by Optuna, kept in its storage, shared by workers, and continued after an interrupt."""
+"""Study: trials drawn by Optuna, kept in its storage, shared by processes, and continued after an interrupt."""
 
 import math
 import multiprocessing
-import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import optuna
-import psutil
 import torch
-from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from bench.contracts import BenchError, GradientMethod, StoreError, UsageError
+from bench.contracts import BenchError
 from bench.contracts.errors import one_line_error
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
@@ -32,113 +24,33 @@ from bench.toolkit.code_hash import code_hash
 from bench.toolkit.seeds import name_seed
 from bench.toolkit.versions import PROTOCOL, library_versions
 from sweeps.definition import SweepSpec
-from sweeps.space import Dimension
-from sweeps.trials import RUNGS, Trials, TuningData
+from sweeps.journal import Notify, to_standard_error
+from sweeps.migration import journal_of
+from sweeps.sampling import DefaultFirst, grid_of, pruner_of, sampler_of
+from sweeps.shared_limits import SharedLimits
+from sweeps.storage import open_storage, storage_errors
+from sweeps.trials import Trials, TuningData
+from sweeps.workers import PROCESS, Workers, end_trial, this_process
 
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 REASON = "reason"
 """Attribute of a trial that failed by itself. A trial that was ended from outside has none, and does not count."""
 
 
-def open_storage(where: str) -> BaseStorage:
-    """Open a journal file by its path, or a database by its URL.
+class FailedTrialError(Exception):
+    """A trial that failed by itself, or that is one more than its study has."""
 
-    Args:
-        where: Path or URL.
 
-    Returns:
-        The storage.
+@dataclass
+class _Attempt:
+    """A trial of this process.
 
-    Raises:
-        StoreError: If it cannot be used.
+    Attributes:
+        number: Its number, once it has begun.
+        interrupt: What ended it from outside.
     """
-    try:
-        if "://" in where:
-            return RDBStorage(where)
-        Path(where).parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(where))
-    except (OSError, SQLAlchemyError, ImportError, ValueError) as error:
-        raise StoreError(f"storage {where} cannot be used: {' '.join(str(error).split())}") from None
 
-
-def sampler_of(spec: SweepSpec, space: list[Dimension], seed: int, workers: int) -> BaseSampler:
-    """Make the sampler of a study.
-
-    Args:
-        spec: Definition of the study.
-        space: Its dimensions.
-        seed: Seed of the sampler.
-        workers: Number of processes that share the study.
-
-    Returns:
-        The sampler.
-
-    Raises:
-        UsageError: If it cannot serve the space or the objectives.
-    """
-    seed %= 2**32
-    if spec.sampler == "cmaes":
-        if len(spec.objectives) > 1:
-            raise UsageError("the sampler cmaes serves one objective; leave all but one out, or use tpe")
-        if sum(dimension.numeric for dimension in space) < 2:
-            raise UsageError(
-                f"the sampler cmaes needs two ranges or more, the space of {spec.method} has fewer; use tpe"
-            )
-        return CmaEsSampler(seed=seed)
-    if spec.sampler == "grid":
-        return GridSampler(grid_of(space, spec.trials), seed=seed)
-    return RandomSampler(seed=seed) if spec.sampler == "random" else TPESampler(seed=seed, constant_liar=workers > 1)
-
-
-def grid_of(space: list[Dimension], trials: int) -> dict[str, list[Any]]:
-    """Grid of all choices, and of as many points of each range as fit into a number of trials; at least two.
-
-    Args:
-        space: The dimensions.
-        trials: Largest number of trials.
-
-    Returns:
-        Values by dimension.
-    """
-    chosen = 1
-    for dimension in space:
-        chosen *= 1 if dimension.numeric else len(dimension.grid(0))
-    ranges = sum(dimension.numeric for dimension in space)
-    points = 2
-    while ranges and chosen * (points + 1) ** ranges <= trials:
-        points += 1
-    return {dimension.name: dimension.grid(points) for dimension in space}
-
-
-def pruner_of(spec: SweepSpec, trials: Trials) -> BasePruner:
-    """Hyperband for methods with steps; none for several objectives, which cannot be compared half-way.
-
-    Args:
-        spec: Definition of the study.
-        trials: Its trials.
-
-    Returns:
-        The pruner.
-    """
-    if spec.pruner == "none" or len(spec.objectives) > 1 or not issubclass(trials.method, GradientMethod):
-        return NopPruner()
-    return HyperbandPruner(min_resource=RUNGS[0], max_resource=RUNGS[-1], reduction_factor=RUNGS[1])
-
-
-def _process() -> str:
-    """Identity of this process: host, number, and start time, since numbers are reused."""
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"
-
-
-def _has_ended(process: str) -> bool:
-    """Whether a process is known to have ended; processes of other hosts are not known."""
-    host, number, began = process.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return bool(psutil.Process(int(number)).create_time() != float(began))
-    except psutil.NoSuchProcess:
-        return True
+    number: int | None = None
+    interrupt: BaseException | None = None
 
 
 @dataclass
@@ -148,18 +60,22 @@ class Sweep:
     Attributes:
         spec: Definition of the study.
         tuning_data: Support data and backbone.
-        storage: Path of a journal file, or URL of a database.
-        workers: Number of processes that share the study.
+        folder: Folder of studies; without another storage a study has a journal in its own folder there.
+        storage: Path of a journal file, or URL of a database; None for the study's own journal.
+        workers: Number of processes that this one starts for the study.
         on_trial: Called with each ended trial of this process.
+        notify: Receiver of a line about a repair or a wait.
         trials: Evaluation of configs.
         name: Name of the study.
     """
 
     spec: SweepSpec
     tuning_data: TuningData
-    storage: str
+    folder: Path
+    storage: str | None = None
     workers: int = 1
     on_trial: Callable[[FrozenTrial], None] = lambda trial: None
+    notify: Notify = to_standard_error
 
     def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -177,38 +93,42 @@ class Sweep:
         self.name = self.spec.name(identity)
 
     @cached_property
+    def where(self) -> str:
+        """Path of the journal, or URL of the database."""
+        return self.storage or str(journal_of(self.name, self.folder, self.notify))
+
+    @cached_property
     def study(self) -> optuna.Study:
-        """The study, new or continued; the first trial of a new one is the default config.
+        """The study, new or continued.
 
         Raises:
             StoreError: If the storage cannot be used.
         """
-        made = self._opened(worker=0)
-        for trial in made.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if _has_ended(trial.user_attrs.get("process", f"{socket.gethostname()}:0:0")):
-                made.tell(trial.number, state=TrialState.FAIL)
-        if not made.get_trials(deepcopy=False) and self.spec.sampler != "grid":
-            config = self.trials.config({})
-            default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
-            if all(dimension.contains(default[dimension.name]) for dimension in self.trials.space):
-                made.enqueue_trial(default)
-        return made
+        return self._opened(worker=0)
 
     def _opened(self, worker: int) -> optuna.Study:
-        storage = open_storage(self.storage)
-        begun = 0
-        if self.name in {each.study_name for each in storage.get_all_studies()}:
-            begun = len(optuna.load_study(study_name=self.name, storage=storage).get_trials(deepcopy=False))
-        # A continued study must not repeat its first draws.
-        seed = name_seed(self.name, worker, begun)
-        return optuna.create_study(
-            study_name=self.name,
-            storage=storage,
-            directions=self.trials.directions(),
-            sampler=sampler_of(self.spec, self.trials.space, seed, self.workers),
-            pruner=pruner_of(self.spec, self.trials),
-            load_if_exists=True,
-        )
+        with storage_errors(self.where):
+            storage = open_storage(self.where, self.notify)
+            begun = 0
+            if self.name in {each.study_name for each in storage.get_all_studies()}:
+                begun = len(optuna.load_study(study_name=self.name, storage=storage).get_trials(deepcopy=False))
+            # A continued study must not repeat its first draws.
+            seed = name_seed(self.name, worker, begun)
+            sampler = sampler_of(self.spec, self.trials.space, seed, self.workers)
+            config = self.trials.config({})
+            default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
+            if self.spec.sampler != "grid" and all(each.contains(default[each.name]) for each in self.trials.space):
+                sampler = DefaultFirst(default, sampler)
+            made = optuna.create_study(
+                study_name=self.name,
+                storage=storage,
+                directions=self.trials.directions(),
+                sampler=sampler,
+                pruner=pruner_of(self.spec, self.trials),
+                load_if_exists=True,
+            )
+            Workers(self.where).end_trials_of_ended(made)
+        return made
 
     @property
     def total(self) -> int:
@@ -219,33 +139,33 @@ class Sweep:
 
     def ended(self) -> list[FrozenTrial]:
         """Ended trials, without those that were ended from outside."""
-        found = self.study.get_trials(deepcopy=False, states=ENDED)
-        return [trial for trial in found if trial.state is not TrialState.FAIL or REASON in trial.user_attrs]
+        return [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
 
     def run(self) -> None:
-        """Run the missing trials, in as many processes as there are workers.
+        """Run the missing trials, in as many processes as there are workers, and wait for those of other processes.
 
         A trial that fails is a failed trial. An interrupt is raised again after the interrupted trial is marked as
         failed.
 
         Raises:
             BenchError: If a worker ends early.
+            StoreError: If the storage cannot be written.
         """
-        missing = self.total - len(self.ended())
-        if missing <= 0:
+        if len(self.ended()) >= self.total:
             return
-        began = time.monotonic()
         if self.workers == 1:
-            self.work(missing, began)
+            self.work()
             return
-        shares = [missing // self.workers + (worker < missing % self.workers) for worker in range(self.workers)]
         context = multiprocessing.get_context("spawn")
-        task = (self.spec, self.storage, self.workers, self.tuning_data.devices, self.tuning_data.data_folder)
-        processes = [
-            context.Process(target=_work, args=(*task, worker, share))
-            for worker, share in enumerate(shares, start=1)
-            if share
-        ]
+        task = (
+            self.spec,
+            self.folder,
+            self.where,
+            self.workers,
+            self.tuning_data.devices,
+            self.tuning_data.data_folder,
+        )
+        processes = [context.Process(target=_work, args=(*task, worker)) for worker in range(1, self.workers + 1)]
         for process in processes:
             process.start()
         try:
@@ -259,27 +179,53 @@ class Sweep:
             codes = ", ".join(str(process.exitcode) for process in processes)
             raise BenchError(f"workers ended early, by exit codes {codes}; the same command continues")
 
-    def work(self, count: int, began: float, worker: int = 0) -> None:
-        """Run trials in this process, as long as there is time.
+    def work(self, worker: int = 0) -> None:
+        """Run trials in this process until the study, over all its processes, has as many as it may or no time left.
 
         Args:
-            count: Number of trials.
-            began: Start of the study, by the monotonic clock.
             worker: Number of the worker; 0 for the main process.
+
+        Raises:
+            StoreError: If the storage cannot be written.
         """
         study = self._opened(worker) if worker else self.study
-        with garbage_collection_frozen():
-            for _ in range(count):
-                left = None if self.spec.seconds is None else self.spec.seconds - (time.monotonic() - began)
-                if left is not None and left <= 0:
-                    return
-                callbacks = [lambda _, trial: self.on_trial(trial)]
-                study.optimize(self._objective, n_trials=1, catch=(Exception,), callbacks=callbacks)
+        workers = Workers(self.where)
+        limits = SharedLimits(study, workers, self.total, self.spec.seconds, counts, self.notify)
+        began = time.monotonic()
+        callbacks = [lambda _, trial: self.on_trial(trial)]
+        with garbage_collection_frozen(), workers.present(), storage_errors(self.where):
+            while limits.another_trial(time.monotonic() - began):
+                self._attempt(study, limits, callbacks)
 
-    def _objective(self, trial: optuna.Trial) -> float | list[float]:
-        trial.set_user_attr("process", _process())
+    def _attempt(
+        self,
+        study: optuna.Study,
+        limits: SharedLimits,
+        callbacks: list[Callable[[optuna.Study, FrozenTrial], None]],
+    ) -> None:
+        """Run one trial."""
+        attempt = _Attempt()
         try:
+            study.optimize(
+                lambda trial: self._objective(trial, limits, attempt),
+                n_trials=1,
+                catch=(FailedTrialError,),
+                callbacks=callbacks,
+            )
+        except Exception:
+            if attempt.interrupt is not None:
+                raise attempt.interrupt from None
+            # Another process may have taken this one for ended, after it was stopped, and repeats the trial.
+            if attempt.number is None or not study.get_trials(deepcopy=False)[attempt.number].state.is_finished():
+                raise
+
+    def _objective(self, trial: optuna.Trial, limits: SharedLimits, attempt: "_Attempt") -> float | list[float]:
+        attempt.number = trial.number
+        try:
+            trial.set_user_attr(PROCESS, this_process())
             varied = {dimension.name: dimension.suggest(trial) for dimension in self.trials.space}
+            if limits.is_surplus(trial):
+                raise FailedTrialError("other processes began the last trials of the study")
             config = self.trials.config(varied)
 
             def report(ninths: int, score: float) -> None:
@@ -289,14 +235,15 @@ class Sweep:
 
             prunes = not isinstance(trial.study.pruner, NopPruner)
             values = self.trials.values(config, report if prunes else None)
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, FailedTrialError):
             raise
         except Exception as error:
             trial.set_user_attr(REASON, one_line_error(error))
-            raise
-        except BaseException:
+            raise FailedTrialError from error
+        except BaseException as interrupt:
             # A trial that is still marked as running would only fail at the next start of the study.
-            trial.study.tell(trial, state=TrialState.FAIL)
+            attempt.interrupt = interrupt
+            end_trial(trial.study, trial.study.get_trials()[trial.number])
             raise
         return values if len(values) > 1 else values[0]
 
@@ -322,7 +269,8 @@ class Sweep:
         ended = self.ended()
         if not pareto:
             reasons = [trial.user_attrs.get(REASON, "pruned") for trial in ended]
-            raise BenchError(f"none of {len(ended)} trials was completed; the first ended with: {reasons[0]}")
+            first = f"; the first ended with: {reasons[0]}" if reasons else ""
+            raise BenchError(f"none of {len(ended)} trials was completed{first}")
         seconds = sum(trial.duration.total_seconds() for trial in ended if trial.duration)
         tuning = Tuning(
             trials=len(ended),
@@ -336,10 +284,30 @@ class Sweep:
         return Best(method=self.spec.method, config=self.spec.set | pareto[0].params, tuning=tuning)
 
 
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts as one of its study's.
+
+    Args:
+        trial: The trial.
+
+    Returns:
+        True if it has ended, and not from outside.
+    """
+    return trial.state in {TrialState.COMPLETE, TrialState.PRUNED} or (
+        trial.state is TrialState.FAIL and REASON in trial.user_attrs
+    )
+
+
 def _work(
-    spec: SweepSpec, storage: str, workers: int, devices: DeviceOptions, data: Path | None, worker: int, count: int
+    spec: SweepSpec,
+    folder: Path,
+    storage: str,
+    workers: int,
+    devices: DeviceOptions,
+    data: Path | None,
+    worker: int,
 ) -> None:
-    """A worker's share, in a process of its own."""
+    """One worker, in a process of its own."""
     quiet_lightning()
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    Sweep(spec, TuningData.of(spec, data, devices), storage, workers).work(count, time.monotonic(), worker)
+    Sweep(spec, TuningData.of(spec, data, devices), folder, storage, workers).work(worker)

@@ -78,7 +78,7 @@ class TuneAll:
     def _best(self, sweep_spec: SweepSpec, spec: RunSpec) -> Best | None:
         what = f"{spec.method} on {task_text(spec)}, {spec.shots} shots"
         try:
-            sweep = Sweep(sweep_spec, self._tuning_data(sweep_spec, spec), str(self.folder / "journal.log"))
+            sweep = Sweep(sweep_spec, self._tuning_data(sweep_spec, spec), self.folder)
             sweep.run()
             best = sweep.best()
         except NothingToTuneError:

@@ -1,8 +1,9 @@
 """Sweeps: a search for the best config of a method on support data."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def sweep(
         budget: ``{"tuning_trials": N}``: the largest number of trials.
         seconds: Start no further trial after this many seconds.
         precision: Lightning precision of the backbone; by default "32-true".
-        storage: Journal file or Optuna's URL; by default a journal in ``out``.
+        storage: Journal file, or URL of a database such as PostgreSQL; by default a journal in the study's folder.
         workers: Processes that share the study.
         accelerator: Lightning accelerator.
         data: Folder of local data sets; by default each task's own source.
@@ -124,18 +125,22 @@ def sweep(
         >>> bench.run(task="digits", config=study.folder / "best.yaml", shots=5)  # doctest: +SKIP
     """
     spec, out = _spec(locals()), user_path(out)
-    trackers = make_trackers(logger, out)
-    storage_of_study = _place(storage) if storage else fspath(out / "journal.log")
+    storage = _place(storage) if storage else None
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.runs.signals import interrupts
     from sweeps.report import pareto_lines, summary, write_page
+    from sweeps.storage import without_secrets
     from sweeps.study import Sweep
     from sweeps.trials import TuningData
 
+    if storage is not None:
+        # Trackers keep the command line.
+        sys.argv = [without_secrets(word, storage) for word in sys.argv]
+    trackers = make_trackers(logger, out)
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     devices.device_name()
-    sweep_study = Sweep(spec, TuningData.of(spec, data_folder(data), devices), storage_of_study, workers)
+    sweep_study = Sweep(spec, TuningData.of(spec, data_folder(data), devices), out, storage, workers)
     with interrupts():
         sweep_study.run()
     best, folder = sweep_study.best(), out / sweep_study.name
@@ -148,7 +153,7 @@ def sweep(
 
 def _place(storage: str) -> str:
     """A study's storage: an URL as it is, or the path of a journal."""
-    return storage if "://" in storage else fspath(user_path(storage))
+    return storage if "://" in storage else str(user_path(storage))
 
 
 def _track(study: "Sweep", tracker: LightningTracker) -> list[str]:

@@ -41,8 +41,12 @@ def sweep(
         typer.Option(help=f"FIELD=LOW:HIGH, FIELD=LOW:HIGH:log or FIELD=A,B,C: {LISTED}."),
     ] = None,
     budget: Annotated[list[str] | None, typer.Option(help="tuning_trials=N: no more trials than that.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Start no further trial after this many seconds.")] = None,
-    storage: Annotated[str | None, typer.Option(help="Journal file or Optuna's URL; by default in --out.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Start no further trial after this many, of all processes.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Journal file, or URL of a database; by default a journal in --out.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the study.")] = 1,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="Lightning precision of the backbone.")] = None,

@@ -12,6 +12,7 @@ EXTRAS = {
     "optuna": "sweeps",
     "cmaes": "sweeps",
     "sqlalchemy": "sweeps",
+    "psycopg": "postgresql",
 }
 """Extras by the top-level module that needs them; pyproject.toml declares the same."""
 

@@ -67,7 +67,7 @@ def faast_study(n_trials: int = 200, alone: int = 20) -> Case:
 
     def study(trials: int, **fields: str) -> Sweep:
         spec = SweepSpec(task="digits", method="faast", trials=trials, **fields)  # type: ignore[arg-type]
-        made = Sweep(spec, ground, str(Path(folder.name) / f"{next(numbers)}.log"))
+        made = Sweep(spec, ground, Path(folder.name) / str(next(numbers)))
         made.run()
         return made
 

@@ -10,12 +10,12 @@ from sweeps.trials import TuningData
 
 @pytest.fixture
 def sweep(outside, cache, tmp_path):
-    """Makes a sweep of a method on stripes, by a journal of the test's own."""
+    """Makes a sweep of a method on stripes, in a folder of the test's own."""
     quiet_lightning()
 
     def make(workers=1, storage=None, **fields):
         spec = sweep_spec({"task": "stripes", "backbone": "pixels", "method": "planted", "episodes": 3, **fields})
         tuning_data = TuningData.of(spec, None, DeviceOptions(accelerator="cpu", batch_size=16))
-        return Sweep(spec, tuning_data, storage or str(tmp_path / "journal.log"), workers)
+        return Sweep(spec, tuning_data, tmp_path / "studies", storage, workers)
 
     return make

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import optuna
 import pytest
@@ -13,7 +14,8 @@ from optuna.trial import TrialState
 
 from bench.contracts import BenchError, StoreError, UsageError
 from sweeps.report import figures
-from sweeps.study import grid_of, open_storage
+from sweeps.sampling import grid_of
+from sweeps.storage import open_storage
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
@@ -96,12 +98,11 @@ def test_killed_and_gone_on_with(sweep, tmp_path, outside, in_process):
         "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--trials", "5", "--episodes", "3",
         "--set", "seconds=0.2", "--sampler", "random", "--logger", "none", "--out", str(tmp_path / "studies"),
     ]  # fmt: skip
-    journal = tmp_path / "studies" / "journal.log"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path])}
     process = subprocess.Popen([sys.executable, "-m", "bench", *words], env=environment)
-    made = sweep(trials=5, sampler="random", set={"seconds": 0.2}, storage=str(journal))
+    made = sweep(trials=5, sampler="random", set={"seconds": 0.2})
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (journal.exists() and len(made.ended()) >= 2):
+    while time.monotonic() < deadline and not (Path(made.where).exists() and len(made.ended()) >= 2):
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -109,7 +110,7 @@ def test_killed_and_gone_on_with(sweep, tmp_path, outside, in_process):
     assert 2 <= len(before) < 5
 
     assert in_process(*words)[0] == 0
-    made = sweep(trials=5, sampler="random", set={"seconds": 0.2}, storage=str(journal))
+    made = sweep(trials=5, sampler="random", set={"seconds": 0.2})
     assert len(made.ended()) == 5
     assert before <= {trial.number for trial in made.ended()}
     # What was under way when the process was killed failed for no reason of its own, and was tried again.

@@ -1,0 +1,234 @@
+"""Studies that several processes share: totals, killed and stopped processes, a server, and its password."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from bench.contracts import StoreError
+from sweeps import workers
+from sweeps.shared_limits import SharedLimits
+from sweeps.storage import open_storage, shown, without_secrets
+from sweeps.study import counts
+from sweeps.workers import PROCESS, Workers, this_process
+from tests.helpers import postgres
+
+WORDS = [
+    "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--episodes", "3", "--logger", "none",
+    "--sampler", "random",
+]  # fmt: skip
+
+
+def study_on(storage):
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    return optuna.create_study(study_name="s", storage=storage, sampler=sampler, load_if_exists=True)
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """Path of a journal, and a study on it."""
+    path = str(tmp_path / "journal.log")
+    return path, study_on(open_storage(path))
+
+
+def limits(path, study, total=10, seconds=None):
+    return SharedLimits(study, Workers(path), total, seconds, counts, lambda line: None)
+
+
+def begin_a_trial_elsewhere(path, stop=False):
+    """A forked process that works on a study and begins a trial; returns its number once it has done so."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            study = study_on(open_storage(path))
+            with Workers(path).present():
+                trial = study.ask()
+                trial.set_user_attr(PROCESS, this_process())
+                trial.suggest_float("x", 0, 1)
+                os.write(writing, b".")
+                time.sleep(60)
+        finally:
+            os._exit(0)
+    assert os.read(reading, 1) == b"."
+    if stop:
+        os.kill(child, signal.SIGSTOP)
+    return child
+
+
+def end(child):
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def states(study):
+    return [trial.state for trial in study.get_trials()]
+
+
+def test_a_trial_of_a_killed_process_is_failed_and_its_config_tried_again_and_that_of_a_living_one_is_not(shared):
+    path, study = shared
+    child = begin_a_trial_elsewhere(path)
+    Workers(path).end_trials_of_ended(study)
+    assert states(study) == [TrialState.RUNNING]
+    end(child)
+    Workers(path).end_trials_of_ended(study)
+    assert states(study) == [TrialState.FAIL, TrialState.WAITING]
+    again = study.ask()
+    assert again.suggest_float("x", 0, 1) == study.get_trials()[0].params["x"]
+    assert PROCESS not in again.user_attrs
+    assert [each.name for each in Path(path).parent.glob("*.lock")] == [".journal.log.lock"]
+
+
+def test_a_trial_of_a_stopped_process_is_waited_for_no_longer_than_a_minute(shared, monkeypatch):
+    path, study = shared
+    child = begin_a_trial_elsewhere(path, stop=True)
+    try:
+        processes = Workers(path)
+        processes.end_trials_of_ended(study)
+        assert states(study) == [TrialState.RUNNING]
+        monkeypatch.setattr(workers, "STOPPED_LIMIT", -1.0)
+        processes.end_trials_of_ended(study)
+        assert states(study) == [TrialState.FAIL, TrialState.WAITING]
+    finally:
+        end(child)
+
+
+def test_a_config_that_ends_each_of_its_processes_is_tried_three_times(shared):
+    path, study = shared
+    for _ in range(3):
+        end(begin_a_trial_elsewhere(path))
+        Workers(path).end_trials_of_ended(study)
+    assert states(study) == [TrialState.FAIL] * 3
+
+
+def test_trials_of_all_processes_count_and_the_last_ones_are_waited_for(shared):
+    path, study = shared
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    child = begin_a_trial_elsewhere(path)
+    assert limits(path, study, total=4).another_trial(0.0)
+    lines = []
+    held = limits(path, study, total=3)
+    held.notify = lines.append
+    # The third trial runs elsewhere; once its process has ended, it is missing.
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(0.6)
+        os.kill(child, signal.SIGKILL)
+        os._exit(0)
+    began = time.monotonic()
+    assert held.another_trial(0.0)
+    assert time.monotonic() - began > 0.4
+    os.waitpid(child, 0)
+    os.waitpid(pid, 0)
+
+
+def test_of_trials_that_began_at_once_the_later_ones_are_surplus(shared):
+    path, study = shared
+    trials = [study.ask() for _ in range(3)]
+    for trial in trials:
+        trial.set_user_attr(PROCESS, this_process())
+    assert [limits(path, study, total=2).is_surplus(trial) for trial in trials] == [False, False, True]
+
+
+def test_of_two_trials_at_one_point_of_a_grid_the_later_one_is_surplus(shared):
+    path, study = shared
+    trials = [study.ask() for _ in range(3)]
+    for trial, point in zip(trials, (4, 4, 5), strict=True):
+        study._storage.set_trial_system_attr(trial._trial_id, "grid_id", point)
+        trial.set_user_attr(PROCESS, this_process())
+    assert [limits(path, study).is_surplus(trial) for trial in trials] == [False, True, False]
+
+
+def test_the_seconds_of_all_processes_and_calls_count(shared):
+    path, study = shared
+    study.optimize(lambda trial: time.sleep(0.2) or trial.suggest_float("x", 0, 1), n_trials=2)
+    assert limits(path, study, seconds=5.0).another_trial(0.0)
+    assert not limits(path, study, seconds=0.4).another_trial(0.0)
+    assert not limits(path, study, seconds=5.0).another_trial(6.0)
+
+
+def test_passwords_of_a_storage_are_not_shown():
+    url = "postgresql://ann:pa55%2Fword@db.org/s?sslpassword=k3y&application_name=x"
+    assert shown(url) == "postgresql://ann:***@db.org/s?application_name=x"
+    assert "pa55" not in without_secrets(f"{url} failed for pa55/word", url)
+    assert shown("studies/journal.log") == "studies/journal.log"
+    assert shown("no url://pa55") == "no url://***"
+
+
+def test_a_server_that_cannot_be_reached_is_one_error_without_the_password(in_process, outside, cache, tmp_path):
+    url = f"postgresql://ann:pa55word@/s?host={tmp_path}"
+    arguments = (*WORDS, "--storage", url, "--out", str(tmp_path / "studies"), "--trials", "1")
+    code, out, err = in_process(*arguments)
+    assert code == 1
+    assert "storage postgresql://ann:***@/s?host=" in err
+    assert len(err.strip().splitlines()) == 1
+    assert "pa55word" not in out + err + " ".join(sys.argv)
+
+
+@pytest.fixture(scope="module")
+def database():
+    if postgres.programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    pytest.importorskip("psycopg")
+    with postgres.server() as url:
+        yield url
+
+
+def test_a_wrong_password_is_one_error_without_it(database):
+    with pytest.raises(StoreError, match="password authentication failed") as error:
+        open_storage(database.replace(postgres.PASSWORD, "wr0ng"))
+    assert "wr0ng" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(database, sweep, outside, tmp_path):
+    script = (
+        "import sys, sweeps.storage as storage; storage.HEARTBEAT, storage.GRACE = 1, 3\n"
+        "from bench.cli.app import main\n"
+        "sys.argv[0] = 'bench'; main()"
+    )
+    common = [*WORDS, "--storage", database, "--trials", "8", "--set", "seconds=0.3", "--logger", "wandb"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path]), "WANDB_MODE": "offline"}
+    folders = [tmp_path / "one", tmp_path / "two"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *common, "--out", str(folder)],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for folder in folders
+    ]  # fmt: skip
+    made = sweep(trials=8, sampler="random", set={"seconds": 0.3}, storage=database)
+    try:
+        deadline = time.monotonic() + 120
+        running = []
+        while time.monotonic() < deadline and not running:
+            time.sleep(0.05)
+            trials = made.study.get_trials(states=[TrialState.RUNNING]) if len(made.ended()) >= 2 else []
+            running = [trial for trial in trials if f":{processes[0].pid}:" in trial.user_attrs.get(PROCESS, "")]
+        processes[0].send_signal(signal.SIGKILL)
+        processes[0].communicate()
+        output, _ = processes[1].communicate(timeout=120)
+    finally:
+        for process in processes:
+            process.kill()
+    assert processes[1].returncode == 0, output
+    trials = made.study.get_trials()
+    ended = made.ended()
+    assert len(ended) == 8
+    assert not [trial for trial in trials if trial.state in {TrialState.RUNNING, TrialState.WAITING}]
+    (killed,) = [trial for trial in trials if trial.state is TrialState.FAIL and not counts(trial)]
+    assert f":{processes[0].pid}:" in killed.user_attrs[PROCESS]
+    repeated = next(trial for trial in ended if trial.system_attrs.get("failed_trial") == killed.number)
+    assert repeated.params == killed.params or not killed.params
+    assert (folders[1] / made.name / "best.yaml").is_file()
+    # Nothing that a run leaves has the password: W&B's files, pages, configs, output.
+    assert postgres.PASSWORD not in output
+    for path in folders[1].rglob("*"):
+        assert not path.is_file() or postgres.PASSWORD.encode() not in path.read_bytes(), path
