@@ -35,10 +35,12 @@ class Backbone(nn.Module, ABC):
         version: Part of a record's identity; change it where values change and the code does not, as with a compiled
             library.
         prior_strength: N0, the number of labelled examples that the prior counts for, unless a task or config sets it.
+        revision: Commit of weights from the hub, for a record's provenance; empty for others.
     """
 
     kinds: ClassVar[frozenset[Kind]]
     version: ClassVar[str] = ""
+    revision: str = ""
 
     prior_strength: float
 

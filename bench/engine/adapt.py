@@ -47,13 +47,28 @@ class AdaptOptions:
     counted: bool = False
 
 
-@dataclass(frozen=True)
-class GroupResult:
-    """Predictions and costs of one group of episodes.
+@dataclass(frozen=True, kw_only=True)
+class GroupAnswers:
+    """Predictions of one group of episodes.
 
     Attributes:
         scores: ``[episode, item, way]`` on the CPU, see Method.predict; empty for generated texts.
         texts: Generated texts; empty for scores.
+        losses: Loss of each step, averaged over episodes.
+        notes: Further facts from the method, as in JSON.
+    """
+
+    scores: Tensor
+    texts: list[str]
+    losses: list[float]
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupResult(GroupAnswers):
+    """Predictions and costs of one group of episodes.
+
+    Attributes:
         adapt: Cost of the adapt stage, 0 for a method without a support set.
         query: Cost of the query stage.
         n_queries: Number of queries, padding left out.
@@ -67,12 +82,8 @@ class GroupResult:
         adapt_flops: Operations of the adapt stage; 0 unless counted.
         step_flops: Operations of one optimizer step; 0 unless counted.
         query_flops: Operations of the query stage; 0 unless counted.
-        losses: Loss of each step, averaged over episodes.
-        notes: Further facts from the method.
     """
 
-    scores: Tensor
-    texts: list[str]
     adapt: StageCost
     query: StageCost
     n_queries: int
@@ -86,8 +97,6 @@ class GroupResult:
     adapt_flops: int
     step_flops: int
     query_flops: int
-    losses: list[float]
-    notes: dict[str, Any]
 
 
 def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: AdaptOptions | None = None) -> GroupResult:

@@ -1,12 +1,16 @@
 """Answers of a method to the queries of a run's episodes, in a process that has no query labels."""
 
+import json
 from dataclasses import dataclass
 
+from pydantic_core import to_jsonable_python
+
 from bench.contracts import Backbone, Limits
-from bench.data.batches import episode_groups
+from bench.data.batches import EpisodeGroup, episode_groups
 from bench.data.payload import EpisodePayload
-from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, GroupAnswers, adapt_and_answer
 from bench.engine.frozen import kept_frozen
+from bench.engine.partial import Keeper, PartialFile
 from bench.engine.trainer import DeviceOptions
 from bench.spec.resolve import ResolvedRun
 
@@ -21,6 +25,8 @@ class AnswerRequest:
         limits: What the run's budget demands of the method itself.
         most_steps: Largest number of optimizer steps; None for the method's own number.
         devices: Device and precision.
+        partial: File from which the run goes on, and to which its predictions are written from time to time; None for
+            neither.
     """
 
     run: ResolvedRun
@@ -28,9 +34,25 @@ class AnswerRequest:
     limits: Limits
     most_steps: int | None
     devices: DeviceOptions
+    partial: PartialFile | None = None
 
 
-def answer_episodes(backbone: Backbone, request: AnswerRequest) -> list[GroupResult]:
+@dataclass(frozen=True)
+class RunAnswers:
+    """Predictions of a run.
+
+    Attributes:
+        groups: Those of each group of episodes, in the order of ``episode_groups``.
+        resumed: Number of groups that an earlier process had answered.
+        problem: Why the predictions could not be written while the run was unfinished; empty if they could.
+    """
+
+    groups: list[GroupAnswers]
+    resumed: int = 0
+    problem: str = ""
+
+
+def answer_episodes(backbone: Backbone, request: AnswerRequest) -> RunAnswers:
     """Adapt to each group of episodes and answer its queries.
 
     Args:
@@ -38,7 +60,7 @@ def answer_episodes(backbone: Backbone, request: AnswerRequest) -> list[GroupRes
         request: The episodes.
 
     Returns:
-        Predictions and costs of each group, in the order of ``episode_groups``.
+        Predictions of each group.
 
     Raises:
         BackboneChangedError: If the method changed the backbone.
@@ -46,5 +68,17 @@ def answer_episodes(backbone: Backbone, request: AnswerRequest) -> list[GroupRes
     """
     source = request.payload.source(backbone)
     groups = episode_groups(source, request.run, request.payload.episodes, request.limits)
-    with kept_frozen(backbone, request.run, request.devices):
-        return [adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps)) for group in groups]
+    with kept_frozen(backbone, request.run, request.devices) as check:
+        answers = request.partial.read() if request.partial is not None else []
+        resumed, keeper = len(answers), Keeper(request.partial, check)
+        for group in groups[resumed:]:
+            answers.append(_answered(group, request))
+            keeper.keep(answers)
+    return RunAnswers(answers, resumed, keeper.problem)
+
+
+def _answered(group: EpisodeGroup, request: AnswerRequest) -> GroupAnswers:
+    result = adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps))
+    # As in a file, so that notes of resumed groups equal those of others.
+    notes = json.loads(json.dumps(to_jsonable_python(result.notes)))
+    return GroupAnswers(scores=result.scores, texts=result.texts, losses=result.losses, notes=notes)

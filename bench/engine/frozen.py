@@ -1,6 +1,6 @@
 """Check that a method leaves its backbone as it was."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,7 +27,7 @@ class BackboneChangedError(BenchError):
 
 
 @contextmanager
-def frozen(backbone: Any, method: str) -> Iterator[None]:
+def frozen(backbone: Any, method: str) -> Iterator[Callable[[], None]]:
     """Require that the backbone is the same after the block as before.
 
     Version counters of tensors miss what is written through ``tensor.data``, so all weights are summed before and
@@ -37,23 +37,30 @@ def frozen(backbone: Any, method: str) -> Iterator[None]:
         backbone: The backbone; anything but a torch module passes.
         method: Name of the method, for the message.
 
+    Yields:
+        A function that makes the same check within the block.
+
     Raises:
         BackboneChangedError: A parameter or buffer was changed, added or removed, or a module was left in another mode.
     """
     before = _before(backbone)
-    yield
-    after = _state(backbone)
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    if changed:
-        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-        raise BackboneChangedError(
-            f"{method} must leave the frozen backbone as it was, and changed {', '.join(changed[:SHOWN])}{more}; "
-            "train a copy, or restore what you change before predict returns"
-        )
+
+    def check() -> None:
+        after = _state(backbone)
+        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if changed:
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+            raise BackboneChangedError(
+                f"{method} must leave the frozen backbone as it was, and changed {', '.join(changed[:SHOWN])}{more}; "
+                "train a copy, or restore what you change before predict returns"
+            )
+
+    yield check
+    check()
 
 
 @contextmanager
-def kept_frozen(backbone: Any, run: ResolvedRun, devices: DeviceOptions) -> Iterator[None]:
+def kept_frozen(backbone: Any, run: ResolvedRun, devices: DeviceOptions) -> Iterator[Callable[[], None]]:
     """Require that a run's method leaves its backbone as it is, in the precision of the run.
 
     Args:
@@ -61,12 +68,15 @@ def kept_frozen(backbone: Any, run: ResolvedRun, devices: DeviceOptions) -> Iter
         run: The run.
         devices: Device and precision.
 
+    Yields:
+        A function that makes the same check within the block.
+
     Raises:
         BackboneChangedError: As for ``frozen``.
     """
     to_precision_of(run, backbone, devices)
-    with frozen(backbone, run.method_at_site):
-        yield
+    with frozen(backbone, run.method_at_site) as check:
+        yield check
 
 
 def to_precision_of(run: ResolvedRun, backbone: Any, devices: DeviceOptions) -> None:

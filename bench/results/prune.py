@@ -3,10 +3,19 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from bench.contracts.errors import StoreError
 from bench.results.grouping import chosen_versions, records_by_version
 from bench.results.record import Record
 from bench.results.store import Store
-from bench.results.store_files import FOLDERS, OLD_PREDICTIONS, PREDICTIONS, PREDICTIONS_FILE, named
+from bench.results.store_files import (
+    FOLDERS,
+    OLD_PREDICTIONS,
+    PARTIAL,
+    PARTIAL_FILE,
+    PREDICTIONS,
+    PREDICTIONS_FILE,
+    named,
+)
 from bench.toolkit.durable import leftovers
 
 
@@ -21,7 +30,8 @@ def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[
         superseded: Whether records are among them that leaderboards leave out for a later version with as many
             episodes.
         failed: Whether records of failed runs are among them, which the next ``bench run`` makes again, and attempts
-            that were worse than the record of their run.
+            that were worse than the record of their run, and the predictions of unfinished runs, from which they
+            would go on.
 
     Yields:
         Path and reason.
@@ -30,6 +40,10 @@ def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[
     records = list(store) if store.paths() else []
     for path in unnamed(store, records):
         yield path, "no record names it"
+    ended = {record.id for record in records if record.status != "failed"}
+    for path in named(store.root / PARTIAL, PARTIAL_FILE):
+        if failed or path.stem in ended:
+            yield path, "predictions of an unfinished run"
     if failed:
         for path in store.attempts():
             yield path, "a failed attempt, whose run has a better record"
@@ -56,7 +70,9 @@ def unnamed(store: Store, records: Iterable[Record]) -> list[Path]:
         Paths in order; predictions of a record that cannot be read are not among them.
     """
     readable = {record.id: record for record in records}
-    kept = {record.predictions.name for record in readable.values() if record.predictions is not None}
+    attempts = [attempt for path in store.attempts() if (attempt := _readable(store, path)) is not None]
+    naming = [*readable.values(), *attempts]
+    kept = {record.predictions.name for record in naming if record.predictions is not None}
     damaged = {path.stem for path in store.paths()} - readable.keys()
     predictions = [
         path
@@ -65,6 +81,13 @@ def unnamed(store: Store, records: Iterable[Record]) -> list[Path]:
         if path.name not in kept and path.name.partition("-")[0] not in damaged
     ]
     return sorted(predictions + [path for folder in FOLDERS for path in leftovers(store.root / folder)])
+
+
+def _readable(store: Store, path: Path) -> Record | None:
+    try:
+        return store.read(path)
+    except StoreError:
+        return None
 
 
 def _superseded(records: Iterable[Record]) -> Iterator[Record]:

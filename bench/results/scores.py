@@ -19,7 +19,7 @@ from bench.stats.intervals import LEAST_EPISODES, Floats, Interval, mean_interva
 
 if TYPE_CHECKING:
     from bench.data.batches import EpisodeGroup
-    from bench.engine.adapt import GroupResult
+    from bench.engine.adapt import GroupAnswers
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def clusters(records: Sequence[Record]) -> list[int] | None:
     return [record.spec.seed for record in records for _ in record.episode_scores]
 
 
-def score_run(metric: Metric, results: Sequence["GroupResult"], groups: Sequence["EpisodeGroup"]) -> RunScore:
+def score_run(metric: Metric, results: Sequence["GroupAnswers"], groups: Sequence["EpisodeGroup"]) -> RunScore:
     """Score the predictions of all episodes of a run.
 
     Returns:
@@ -123,12 +123,12 @@ def score_run(metric: Metric, results: Sequence["GroupResult"], groups: Sequence
     return RunScore(metric.name, found, scores, predictions, metric.notes(episodes, values))
 
 
-def episodes_of(results: Sequence["GroupResult"], groups: Sequence["EpisodeGroup"]) -> list[EpisodePredictions]:
+def episodes_of(results: Sequence["GroupAnswers"], groups: Sequence["EpisodeGroup"]) -> list[EpisodePredictions]:
     """The predictions of each episode of some groups, with the references they are scored against."""
     return [each for result, group in zip(results, groups, strict=True) for each in _episodes(result, group)]
 
 
-def _episodes(result: "GroupResult", group: "EpisodeGroup") -> list[EpisodePredictions]:
+def _episodes(result: "GroupAnswers", group: "EpisodeGroup") -> list[EpisodePredictions]:
     """The predictions of each episode of a group, without padding."""
     kind = group.run.task.kind
     present = group.episodes.query >= 0

@@ -19,7 +19,7 @@ from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, SideFile, Status
 from bench.results.record_file import read_record
 from bench.results.record_text import record_text
-from bench.results.store_files import ATTEMPT, ATTEMPTS, FOLDERS, LOCKS, RECORD, named, predictions_path
+from bench.results.store_files import ATTEMPT, ATTEMPTS, FOLDERS, LOCKS, PARTIAL, RECORD, named, predictions_path
 from bench.toolkit.claims import claim
 from bench.toolkit.durable import ROOM, leftovers, make_folder, require_room, write_atomic
 
@@ -181,7 +181,7 @@ class Store:
                 digest = hashlib.sha256(content).hexdigest()
                 file = SideFile(name=f"{record.id}-{digest[:16]}.parquet", sha256=digest)
                 record = record.model_copy(update={"predictions": file})
-                if not self._holds(file):
+                if not self.holds(file):
                     made = self.predictions_path(file)
                     make_folder(made.parent)
                     write_atomic(made, content)
@@ -197,20 +197,71 @@ class Store:
             ) from error
         return record
 
+    def partial_path(self, record_id: str) -> Path:
+        """Path of the predictions of an unfinished run, see ``bench.engine.partial``.
+
+        Args:
+            record_id: Id of its record.
+
+        Returns:
+            The path, whether or not there is a file.
+        """
+        return self.root / PARTIAL / f"{record_id}.answers"
+
+    def remove_partial(self, record: Record) -> None:
+        """Delete the predictions of an unfinished run, once it has its record.
+
+        Args:
+            record: The record; nothing is deleted if it failed or could not be written.
+        """
+        if record.status != "failed" and self.path(record.id).exists():
+            with suppress(OSError):
+                self.partial_path(record.id).unlink(missing_ok=True)
+
     def _place(self, record: Record) -> Path:
         """Path of a new record: its own, or one among the attempts where a better one of the same run is there."""
-        path = self.path(record.id)
-        try:
-            kept = self.read(path) if path.exists() else None
-        except StoreError:  # a damaged record is replaced
-            return path
+        kept = self.kept(record.id)
         if kept is None or _QUALITY[record.status] >= _QUALITY[kept.status]:
-            return path
-        made = len(named(self.root / ATTEMPTS, re.compile(rf"{record.id}-\d+\.json")))
-        return self.root / ATTEMPTS / f"{record.id}-{made + 1}.json"
+            return self.path(record.id)
+        return self.next_attempt(record.id)
 
-    def _holds(self, file: SideFile) -> bool:
-        """Whether an undamaged file of predictions is there."""
+    def kept(self, record_id: str) -> Record | None:
+        """The record of a run.
+
+        Args:
+            record_id: Id of the record.
+
+        Returns:
+            The record; None if there is none, or one that is damaged and can be replaced.
+        """
+        path = self.path(record_id)
+        try:
+            return self.read(path) if path.exists() else None
+        except StoreError:
+            return None
+
+    def next_attempt(self, record_id: str) -> Path:
+        """Path of a further attempt of a run.
+
+        Args:
+            record_id: Id of its record.
+
+        Returns:
+            A path without a file.
+        """
+        made = named(self.root / ATTEMPTS, re.compile(rf"{record_id}-\d+\.json"))
+        last = max((int(path.stem.partition("-")[2]) for path in made), default=0)
+        return self.root / ATTEMPTS / f"{record_id}-{last + 1}.json"
+
+    def holds(self, file: SideFile) -> bool:
+        """Whether an undamaged file of predictions is there.
+
+        Args:
+            file: The side file.
+
+        Returns:
+            True if its content has the hash.
+        """
         try:
             return hashlib.sha256(self.predictions_path(file).read_bytes()).hexdigest() == file.sha256
         except OSError:
@@ -259,3 +310,16 @@ class Store:
         for problem in problems:
             warnings.warn(f"passed over: {problem}", BenchWarning, stacklevel=2)
         yield from records
+
+
+def evidence(record: Record) -> tuple[int, int, bool]:
+    """What decides between two results of one run, the larger first: status, scored episodes, costs measured alone.
+
+    Args:
+        record: A record.
+
+    Returns:
+        A key to compare by.
+    """
+    alone = record.costs is not None and not record.costs.company
+    return _QUALITY[record.status], len(record.episode_scores), alone

@@ -10,12 +10,15 @@ OLD_PREDICTIONS = "outcomes"
 """Folder of predictions in a store of the first edition; they are read there and written to the present folder."""
 ATTEMPTS = "attempts"
 """Folder of records of later attempts that were worse than the one that is kept."""
+PARTIAL = "partial"
+"""Folder of the predictions of unfinished runs."""
 LOCKS = ".locks"
 """Folder of the claims of runs in progress."""
-FOLDERS = ("", PREDICTIONS, OLD_PREDICTIONS, ATTEMPTS)
+FOLDERS = ("", PREDICTIONS, OLD_PREDICTIONS, ATTEMPTS, PARTIAL)
 """Folders of a store that are written to."""
 RECORD = re.compile(r"[0-9a-f]{16}\.json")
 ATTEMPT = re.compile(r"[0-9a-f]{16}-\d+\.json")
+PARTIAL_FILE = re.compile(r"[0-9a-f]{16}\.answers")
 PREDICTIONS_FILE = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.parquet")
 
 

@@ -206,6 +206,8 @@ class RunGroup:
     ) -> tuple[Record, QueryPredictions | None]:
         """Record and predictions of one run; an exception becomes a record with the reason."""
         facts = provenance(self.devices.device_name()) | method_facts(planned_run.run)
+        if self.backbone.revision:
+            facts["backbone_revision"] = self.backbone.revision
         began, single, earlier = time.monotonic(), None, None
         try:
             single = SingleRun(
@@ -221,6 +223,8 @@ class RunGroup:
                 encode_wall_seconds=encoded.wall_seconds,
                 notes=encoded.embeddings.notes_of(planned_run.run),
                 provenance=facts,
+                partial=self.report.store.partial_path(planned_run.id),
+                resume=not self.force,
             )
             earlier = self._earlier(planned_run.id)
             # Steps and score of a run with limits depend on the measurement, so that it is run again.
@@ -261,3 +265,4 @@ class RunGroup:
     def _keep(self, record: Record, predictions: QueryPredictions | None = None) -> None:
         self._records[record.id] = record
         self.report.keep(record, predictions)
+        self.report.store.remove_partial(record)

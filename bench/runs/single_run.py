@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
@@ -10,8 +11,9 @@ from bench.costs.host_lock import alone
 from bench.costs.protocol import CostResult, cost_request, measure_costs
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.payload import payload_of
-from bench.engine.adapt import GroupResult
-from bench.engine.answer import AnswerRequest, answer_episodes
+from bench.engine.adapt import GroupAnswers
+from bench.engine.answer import AnswerRequest, RunAnswers, answer_episodes
+from bench.engine.partial import PartialFile, partial_key
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
@@ -43,6 +45,8 @@ class SingleRun:
         encode_wall_seconds: Seconds that encoding took for the run's whole group.
         notes: Facts of the record that are known before the run.
         provenance: Where and how the record is made.
+        partial: File of the predictions of an unfinished run.
+        resume: Whether to go on from that file.
         costs: Measured costs, as soon as they are known; an interrupted run keeps them.
     """
 
@@ -58,6 +62,8 @@ class SingleRun:
     encode_wall_seconds: float
     notes: dict[str, Any]
     provenance: dict[str, Any]
+    partial: Path
+    resume: bool
     costs: Costs | None = field(default=None, init=False)
 
     def run(self) -> tuple[Record, QueryPredictions | None]:
@@ -153,7 +159,7 @@ class SingleRun:
         costs = measured.costs and measured.costs.model_copy(update={"process": self.worker.process})
         return replace(measured, costs=costs)
 
-    def _results(self, measured: CostResult) -> tuple[list[GroupResult], list[EpisodeGroup]]:
+    def _results(self, measured: CostResult) -> tuple[Sequence[GroupAnswers], list[EpisodeGroup]]:
         """Predictions of all episodes, each with as many steps as the measured one, made by the worker."""
         run, episodes, limits = (
             self.planned.run.with_config(measured.config),
@@ -164,9 +170,33 @@ class SingleRun:
         if len(episodes) == 1 and measured.result is not None and self.devices.devices == 1:
             return [measured.result], groups  # the only episode is the measured one
         payload = payload_of(self.source, episodes)
-        request = AnswerRequest(run, payload, limits, measured.most_steps, self.devices)
-        results: list[GroupResult] = self.worker.call(answer_episodes, request)
-        return results, groups
+        request = AnswerRequest(
+            run, payload, limits, measured.most_steps, self.devices, self._partial_file(measured, groups)
+        )
+        answers: RunAnswers = self.worker.call(answer_episodes, request)
+        if answers.problem:
+            self.notify(answers.problem)
+        if answers.resumed:
+            number = sum(map(len, groups[: answers.resumed]))
+            self.provenance = self.provenance | {"resumed_episodes": number}
+            self.notify(f"{number} of {len(episodes)} episodes were answered before an interrupt, and are taken up")
+        return answers.groups, groups
+
+    def _partial_file(self, measured: CostResult, groups: Sequence[EpisodeGroup]) -> PartialFile | None:
+        """File of predictions while the run is unfinished; none for a single group, and for several devices."""
+        if len(groups) == 1 or self.devices.devices != 1:
+            return None
+        key = partial_key(
+            self.planned.id,
+            self.devices.device_name(),
+            measured.config.model_dump_json(),
+            measured.most_steps,
+            self.budget.limits(),
+            [group.start for group in groups],
+        )
+        if not self.resume:
+            self.partial.unlink(missing_ok=True)
+        return PartialFile(self.partial, key)
 
 
 def _fitted(requested: MethodConfig, fitted: MethodConfig) -> dict[str, Any]:
