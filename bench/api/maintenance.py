@@ -1,16 +1,17 @@
 """Maintenance of a store, and checks of the machine."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contracts.errors import StoreError
+from bench.contracts.errors import StoreError, UsageError
 from bench.toolkit.files import user_path
 
 if TYPE_CHECKING:
     from bench.costs.finding import Finding
+    from bench.results.merge import Imported
 
 
 class Verification(list[str]):
@@ -47,6 +48,47 @@ def verify_records(store: str | PathLike[str] = "runs") -> Verification:
 
     records = Store(user_path(store))
     return Verification(problems(records), len(records.paths()), without_digest(records))
+
+
+def import_records(
+    *sources: str | PathLike[str],
+    store: str | PathLike[str] = "runs",
+    notify: Callable[[str], None] = lambda message: None,
+) -> "Imported":
+    """Copy the records of other stores, for example of other machines, that pass verification.
+
+    Of two results of one run, the one with more evidence is the store's record; the other is put among its attempts. A
+    second import of the same records changes nothing.
+
+    Args:
+        *sources: Folders of records.
+        store: Folder of records to copy to; it is created.
+        notify: Receiver of a line about a wait for a run in progress.
+
+    Returns:
+        Counts, and a line for each file that was refused.
+
+    Raises:
+        UsageError: If a source is not a folder, or is the store itself.
+        StoreError: If a source has no records, or the store cannot be written.
+
+    Example:
+        >>> bench.import_records("node1/runs", "node2/runs", store="runs")  # doctest: +SKIP
+    """
+    from bench.results.merge import Imported, import_store
+    from bench.results.store import Store
+
+    target, imported = Store(user_path(store)), Imported()
+    folders = [user_path(source) for source in sources]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"import needs folders of records, got {folder}")
+        if folder.resolve() == target.root.resolve():
+            raise UsageError(f"{folder} is the store itself; name another folder, or another store by --store")
+    target.prepare()
+    for folder in folders:
+        import_store(Store(folder), target, notify, imported)
+    return imported
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Any decoder language model of transformers, by hub id or local folder: ``hf:gpt2``, ``hf:/models/mine``."""
+"""Any decoder of transformers, by hub id or local folder: ``hf:gpt2``, ``hf:gpt2@REVISION``, ``hf:/models/mine``."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,8 @@ class CausalLM(LanguageBackbone):
         """Load a model.
 
         Args:
-            model: Folder with config, tokenizer and safetensors, or an id of the hub.
+            model: Folder with config, tokenizer and safetensors, or an id of the hub, ``NAME@REVISION`` for another
+                revision than ``main``.
 
         Raises:
             DataError: If it is not available or cannot be loaded.
@@ -70,6 +71,8 @@ class CausalLM(LanguageBackbone):
         self.name = str(model)
         local = user_path(model)
         self._folder = local if local.is_dir() else _from_hub(self.name)
+        if not local.is_dir():
+            self.revision = self._folder.name
         # Prompts are tokenised in data workers, which are forked: tokenizers' own threads must not be.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.model, self.tokenizer = load_decoder(self._folder, self.name)
@@ -313,8 +316,9 @@ class CausalLM(LanguageBackbone):
 
 
 def _from_hub(model: str) -> Path:
+    name, _, revision = model.partition("@")
     try:
-        return hub_folder(model, "model", "main", FILES)
+        return hub_folder(name, "model", revision or "main", FILES)
     except DataError as error:
         raise DataError(f"{error}; a local folder works too: hf:DIR with config, tokenizer and safetensors") from error
 

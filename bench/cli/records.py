@@ -1,4 +1,4 @@
-"""``bench records``: verify, prune and export a store."""
+"""``bench records``: verify, prune, import and export a store."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from bench import api
 from bench.cli.options import DEFAULT_STORE, StoreOption
 from bench.cli.output import say
 
-app = typer.Typer(help="Verify, prune or export records.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Verify, prune, import or export records.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -38,6 +38,20 @@ def prune(
     for file in found:
         say(f"{file.path}: {file.reason}")
     say(f"{len(found)} files {'would be deleted' if dry_run else 'deleted'}")
+
+
+@app.command("import")
+def import_(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of records, for example of other machines.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Copy records of other stores that pass verification; exit code 1 if one did not."""
+    imported = api.import_records(*folders, store=store, notify=lambda line: say(line, err=True))
+    for problem in imported.refused:
+        say(problem)
+    say(str(imported))
+    if imported.refused:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -28,17 +29,29 @@ def problems(store: Store) -> Iterator[str]:
     """
     if not store.paths():
         next(iter(store))
-    for path in store.paths():
-        try:
-            record = store.read(path)
-            predictions = store.predictions(record)
-        except StoreError as error:
-            yield str(error)
-            continue
-        if predictions is not None and (contradiction := _contradiction(record, predictions)):
-            yield f"{path} contradicts its predictions: {contradiction}; delete it to run again"
-        elif found := list(contradictions(record)):
-            yield f"{path} contradicts itself: {'; '.join(found)}; delete it to run again"
+    yield from filter(None, (problem_of(store, path) for path in store.paths()))
+
+
+def problem_of(store: Store, path: Path) -> str | None:
+    """Problem of one record.
+
+    Args:
+        store: Its store.
+        path: Its file.
+
+    Returns:
+        One line that names the file; None if the record is intact and agrees with its predictions and with itself.
+    """
+    try:
+        record = store.read(path)
+        predictions = store.predictions(record)
+    except StoreError as error:
+        return str(error)
+    if predictions is not None and (contradiction := _contradiction(record, predictions)):
+        return f"{path} contradicts its predictions: {contradiction}; delete it to run again"
+    if found := list(contradictions(record)):
+        return f"{path} contradicts itself: {'; '.join(found)}; delete it to run again"
+    return None
 
 
 def without_digest(store: Store) -> int:

@@ -67,7 +67,7 @@ class Rescue:
         except (StoreError, OSError) as other:
             advice = "run again with --rescue DIR, a folder on a disk with room"
             return record, self._once(f"{failed}, and are {_IN_MEMORY} ({other}); {advice}")
-        to_add = f"cp -r {quote(str(self._second.root))}/. {quote(str(self.store.root))}"
+        to_add = f"bench records import {quote(str(self._second.root))} --store {quote(str(self.store.root))}"
         line = f"{failed}; from now on they are kept in {self._second.root}; to add them later: {to_add}"
         return record, self._once(line)
 

@@ -15,7 +15,7 @@ from typing import Literal
 import datasets
 from datasets import Dataset
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from bench.contracts.errors import BenchWarning, DataError, StoreError, one_line
 from bench.toolkit.derived import derived_folder
@@ -204,7 +204,8 @@ def hub_folder(repository: str, kind: Literal["model", "dataset"], revision: str
                     allow_patterns=list(files),
                     local_files_only=reason is not None,
                 )
-        except (OSError, ValueError, HfHubHTTPError) as error:
+        # The client's transport library, and with it the errors of a broken network, differ by version.
+        except Exception as error:
             raise DataError(f"{repository} cannot be downloaded from the hub ({reason or one_line(error)})") from error
         return Path(folder)
 
@@ -234,7 +235,11 @@ def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: s
     """Reason for a failed request of a repository, after one try with a short timeout; None on success."""
     try:
         HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_TIMEOUT)
-    # The client's transport library, and with it the errors of a broken network, differ by version.
-    except Exception as error:
+    except RevisionNotFoundError:
+        return f"it has no revision {revision!r}"
+    except Exception as error:  # see there
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status in {401, 403} or isinstance(error, RepositoryNotFoundError):
+            return "it does not exist, or is private or gated: set HF_TOKEN to a token that may read it"
         return f"{type(error).__name__}: {one_line(error)}"
     return None
