@@ -1,5 +1,6 @@
 """Running suites and grids of runs, and planning them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from bench.api.plan_table import Plan
 from bench.api.results import Results
-from bench.contracts.errors import UsageError, did_you_mean
+from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import RunSpec, Suite
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 MeasureIn = Literal["subprocess", "inline"]
+MOST_WORKERS = 1024
 DESCRIBE_RUNS = (*RunOptions.model_fields, "method")
 """Parameters of ``run`` that describe runs."""
 
@@ -205,6 +207,10 @@ class Call:
         how = {name: value for name, value in arguments.items() if name not in {*DESCRIBE_RUNS, "suite"}}
         if how["tune_seconds"] is not None and not any(block.tune_all for block in suite.blocks):
             raise UsageError("tune_seconds limits the tuning of tune_all, which is missing")
+        if how["tune_seconds"] is not None and not 0 < how["tune_seconds"] < math.inf:
+            raise UsageError(f"tune_seconds needs a number of seconds above 0, got {how['tune_seconds']}")
+        if not 0 <= how["workers"] <= MOST_WORKERS:
+            raise UsageError(f"workers needs a number from 0 to {MOST_WORKERS}, got {shown(how['workers'])}")
         if how["measure_in"] not in (places := ("subprocess", "inline")):
             raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
         data, store = data_folder(how["data"]), user_path(how["store"])

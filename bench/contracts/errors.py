@@ -130,7 +130,7 @@ def did_you_mean(kind: str, name: str, known: Iterable[str], where: str = "") ->
         The error to raise.
     """
     place = f" {where}" if where else ""
-    return UsageError(f"no {kind} {name!r}{place}; {suggestion(name, known)}")
+    return UsageError(f"no {kind} {shown(name, 80)}{place}; {suggestion(name, known)}")
 
 
 def shown(value: Any, characters: int = 120) -> str:

@@ -15,6 +15,6 @@ def csv_cell(value: Any) -> Any:
     Returns:
         The text that a spreadsheet shows; anything but a text unchanged.
     """
-    if isinstance(value, str) and value.lstrip(" ").startswith(_STARTS) and value != "-":
+    if isinstance(value, str) and any(each.startswith(_STARTS) for each in (value, value.lstrip())) and value != "-":
         return f"'{value}"
     return value

@@ -112,7 +112,7 @@ def budget_of(limits: Mapping[str, Any], what: str) -> Budget:
 
 def _require_axis(axis: str, known: Sequence[str], what: str) -> None:
     if axis not in known:
-        raise UsageError(f"{what} has no axis {axis!r}; {suggestion(axis, known)}")
+        raise UsageError(f"{what} has no axis {shown(axis, 80)}; {suggestion(axis, known)}")
 
 
 class Match(BaseModel):
@@ -182,7 +182,7 @@ def parse_match(text: str) -> Match:
     for axis in axes:
         _require_axis(axis, MATCHABLE, "--match")
     if not method:
-        raise UsageError(f"--match needs METHOD or METHOD:AXIS,AXIS, such as faast:adapt_seconds; got {text!r}")
+        raise UsageError(f"--match needs METHOD or METHOD:AXIS,AXIS, such as faast:adapt_seconds; got {shown(text)}")
     return Match(method=method, axes=axes)
 
 

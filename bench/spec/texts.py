@@ -112,7 +112,7 @@ def _pairs(value: Any, form: str, name_pattern: str = r"\w+") -> list[tuple[str,
     for text in texts:
         for one in re.split(rf",(?={name_pattern}=)", text):
             name, equals, content = one.partition("=")
-            if not (equals and name.strip() and content):
+            if not (equals and re.fullmatch(r"[\w@.-]+", name.strip()) and content):
                 raise ValueError(f"needs {form}")
             pairs.append((name.strip(), content))
     return pairs
@@ -131,7 +131,9 @@ def _once(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     given: dict[str, str] = {}
     for name, text in pairs:
         if name in given:
-            raise ValueError(f"gives {name} twice, {given[name][:40]} and {text[:40]}; give it once")
+            raise ValueError(
+                f"gives {name} twice, {shown(given[name], 40)[1:-1]} and {shown(text, 40)[1:-1]}; give it once"
+            )
         given[name] = text
     return pairs
 

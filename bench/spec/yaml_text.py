@@ -143,7 +143,7 @@ class _Reader:
         number: float = math.inf
         with suppress(ValueError):  # of infinity, and of whole numbers with thousands of digits
             number = float(text) if kind == "float" else int(text, 0 if text[:2] in {"0o", "0x"} else 10)
-        if not math.isfinite(number) or (kind == "int" and abs(number) >= LARGEST):
+        if abs(number) >= LARGEST if isinstance(number, int) else not math.isfinite(number):
             raise self.fault(node, place, f"needs a finite number within 64 bits, got {shown(text, 40)}")
         return number
 
@@ -235,7 +235,7 @@ def yaml_text(fields: dict[str, Any]) -> str:
     Returns:
         The text.
     """
-    return yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(fields, Dumper=_Dumper, sort_keys=False)
 
 
 class _Dumper(yaml.SafeDumper):

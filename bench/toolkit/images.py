@@ -26,9 +26,6 @@ NOT_DECODED = frozenset({"EPS", "WMF", "FPX", "MIC", "GRIB", "BUFR", "HDF5", "MP
 SHOWN = 3
 """Number of rows at fault that a message names."""
 
-# The number of pixels is checked below, with an error in place of a warning.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
 
 def image_pool(name: str, dataset: Dataset, image: str, label: str) -> Pool:
     """A pool of the images in a data set, with lazy decoding; reading a broken image raises DataError with its row.
@@ -167,7 +164,8 @@ def _open(source: io.BytesIO | str, name: str) -> Image.Image:
         DataError: If it is unreadable.
     """
     try:
-        with Image.open(source, formats=image_formats()) as image:
+        # Pillow warns of damaged metadata, and of sizes that are checked here.
+        with warnings.catch_warnings(action="ignore"), Image.open(source, formats=image_formats()) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"it has {image.width} x {image.height} pixels, {MOST_PIXELS:,} are allowed")
             image.load()

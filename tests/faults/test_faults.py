@@ -71,7 +71,7 @@ def test_damaged_files_are_refused_in_one_line(cache, tmp_path, judge):
     judge(damage(tmp_path, files=130))
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+@pytest.mark.parametrize("reader", READERS)
 def test_any_input_is_read_or_refused_in_one_line(reader, judge):
     judge(fuzz(reader, examples=100))
 
@@ -84,6 +84,6 @@ def test_thousands_of_damaged_files_are_refused_in_one_line(cache, tmp_path, jud
 
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+@pytest.mark.parametrize("reader", READERS)
 def test_ten_minutes_of_inputs_are_read_or_refused_in_one_line(reader, judge):
     judge(fuzz(reader, seconds=float(os.environ.get("FUZZ_SECONDS", "600"))))
