@@ -27,8 +27,9 @@ from bench.data.episodes import Positions
 from bench.data.features import FeatureTable
 from bench.spec.suite import RunSpec
 from bench.toolkit.code_hash import code_hash
-from bench.toolkit.durable import leftovers, make_folder, write_atomic
+from bench.toolkit.durable import make_folder, write_atomic
 from bench.toolkit.files import cache_folder
+from bench.toolkit.temporary import leftovers
 from bench.toolkit.tensor_digest import tensor_digest
 from bench.toolkit.versions import PROTOCOL, library_versions
 

@@ -16,7 +16,7 @@ from bench.results.store_files import (
     PREDICTIONS_FILE,
     named,
 )
-from bench.toolkit.durable import leftovers
+from bench.toolkit.temporary import leftovers
 
 
 def superfluous(store: Store, superseded: bool, failed: bool) -> Iterator[tuple[Path, str]]:

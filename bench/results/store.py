@@ -21,7 +21,8 @@ from bench.results.record_file import read_record
 from bench.results.record_text import record_text
 from bench.results.store_files import ATTEMPT, ATTEMPTS, FOLDERS, LOCKS, PARTIAL, RECORD, named, predictions_path
 from bench.toolkit.claims import claim
-from bench.toolkit.durable import ROOM, leftovers, make_folder, require_room, write_atomic
+from bench.toolkit.durable import ROOM, make_folder, require_room, write_atomic
+from bench.toolkit.temporary import leftovers
 
 _QUALITY: dict[Status, int] = {"failed": 0, "skipped": 1, "over_budget": 2, "ok": 3}
 

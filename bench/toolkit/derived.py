@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench.contracts.errors import BenchWarning, StoreError
 from bench.toolkit.claims import claim
-from bench.toolkit.durable import atomic_folder, leftovers, make_folder, write_atomic
+from bench.toolkit.durable import atomic_folder, make_folder, write_atomic
 from bench.toolkit.files import digest
+from bench.toolkit.temporary import leftovers
 
 EARLIER = re.compile(r"\.converting-.+")
 """Names of temporary folders of earlier versions."""

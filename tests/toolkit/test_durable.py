@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.toolkit.durable import ABANDONED, atomic_folder, atomic_path, leftovers, make_folder, write_atomic
+from bench.toolkit.durable import atomic_folder, atomic_path, make_folder, write_atomic
+from bench.toolkit.temporary import ABANDONED, leftovers
 
 
 @pytest.fixture
