@@ -9,17 +9,16 @@ predictions. A worse result of the same run never replaces a better one: it is k
 
 import hashlib
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from bench.contracts.errors import BenchWarning, StoreError, UsageError
+from bench.contracts.errors import StoreError
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, SideFile, Status
-from bench.results.record_file import read_record
 from bench.results.record_text import record_text
-from bench.results.store_files import ATTEMPT, ATTEMPTS, FOLDERS, LOCKS, PARTIAL, RECORD, named, predictions_path
+from bench.results.store_files import ATTEMPTS, FOLDERS, LOCKS, PARTIAL, named
+from bench.results.store_reading import StoredRecords
 from bench.toolkit.claims import claim
 from bench.toolkit.durable import ROOM, make_folder, require_room, write_atomic
 from bench.toolkit.temporary import leftovers
@@ -27,55 +26,12 @@ from bench.toolkit.temporary import leftovers
 _QUALITY: dict[Status, int] = {"failed": 0, "skipped": 1, "over_budget": 2, "ok": 3}
 
 
-class Store:
-    """A folder of records, with their predictions in a folder inside.
+class Store(StoredRecords):
+    """A folder of records that is written to.
 
     Attributes:
         root: The folder.
     """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def path(self, record_id: str) -> Path:
-        """Path of a record.
-
-        Args:
-            record_id: Its id.
-
-        Returns:
-            The path, whether or not there is a file.
-        """
-        return self.root / f"{record_id}.json"
-
-    def read(self, path: Path) -> Record:
-        """Read one record; earlier schemas are migrated.
-
-        Args:
-            path: Its file.
-
-        Returns:
-            The record.
-
-        Raises:
-            StoreError: If the file is not a record of a known schema.
-        """
-        return read_record(path)
-
-    def finished(self, record_id: str) -> Record | None:
-        """The record of a run unless it failed: failed runs are run again.
-
-        Args:
-            record_id: Id of the record.
-
-        Returns:
-            The record, or None.
-        """
-        path = self.path(record_id)
-        if not path.exists():
-            return None
-        record = self.read(path)
-        return None if record.status == "failed" else record
 
     def prepare(self) -> None:
         """Create the folder, remove what killed programs left, and test that there is room, before any work.
@@ -92,45 +48,6 @@ class Store:
             raise StoreError(
                 f"no record can be written to {self.root}: {error.strerror}; free space or use --store DIR"
             ) from error
-
-    def predictions_path(self, file: SideFile) -> Path:
-        """Path of a file of predictions, in the folder of the first edition where only that has it.
-
-        Args:
-            file: The side file.
-
-        Returns:
-            The path.
-        """
-        return predictions_path(self.root, file)
-
-    def predictions(self, record: Record) -> QueryPredictions | None:
-        """Predictions of a run for each query.
-
-        Args:
-            record: The record.
-
-        Returns:
-            The predictions; None if the record has none.
-
-        Raises:
-            StoreError: If the file is missing or not the one that the record was written with.
-        """
-        if record.predictions is None:
-            return None
-        path = self.predictions_path(record.predictions)
-        try:
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != record.predictions.sha256:
-                raise ValueError("its contents were changed")
-            return QueryPredictions.from_bytes(record.metric, content)
-        except UsageError as error:
-            raise StoreError(f"{record.id}.json cannot be scored: {error}; install its package") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"{path} does not hold the predictions of {record.id} ({error}); "
-                f"delete {record.id}.json to run it again"
-            ) from None
 
     @contextmanager
     def claim(
@@ -226,21 +143,6 @@ class Store:
             return self.path(record.id)
         return self.next_attempt(record.id)
 
-    def kept(self, record_id: str) -> Record | None:
-        """The record of a run.
-
-        Args:
-            record_id: Id of the record.
-
-        Returns:
-            The record; None if there is none, or one that is damaged and can be replaced.
-        """
-        path = self.path(record_id)
-        try:
-            return self.read(path) if path.exists() else None
-        except StoreError:
-            return None
-
     def next_attempt(self, record_id: str) -> Path:
         """Path of a further attempt of a run.
 
@@ -267,50 +169,6 @@ class Store:
             return hashlib.sha256(self.predictions_path(file).read_bytes()).hexdigest() == file.sha256
         except OSError:
             return False
-
-    def paths(self) -> list[Path]:
-        """Files of all records, by id; other files in the folder are left out."""
-        return named(self.root, RECORD)
-
-    def attempts(self) -> list[Path]:
-        """Files of later attempts that were worse than the record of their run."""
-        return named(self.root / ATTEMPTS, ATTEMPT)
-
-    def scan(self) -> tuple[list[Record], list[str]]:
-        """All records that can be read.
-
-        Returns:
-            The records by id, and a line for each file that has a record's name and is none.
-
-        Raises:
-            StoreError: If there is no record's file, or none that can be read.
-        """
-        paths = self.paths()
-        if not paths:
-            raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
-        found, problems = list[Record](), list[str]()
-        for path in paths:
-            try:
-                found.append(self.read(path))
-            except StoreError as error:
-                problems.append(str(error))
-        if not found:
-            raise StoreError(problems[0])
-        return found, problems
-
-    def __iter__(self) -> Iterator[Record]:
-        """All records that can be read, by id; a warning names each file that cannot.
-
-        Yields:
-            One record after another.
-
-        Raises:
-            StoreError: If there is no record's file, or none that can be read.
-        """
-        records, problems = self.scan()
-        for problem in problems:
-            warnings.warn(f"passed over: {problem}", BenchWarning, stacklevel=2)
-        yield from records
 
 
 def evidence(record: Record) -> tuple[int, int, bool]:
