@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from bench.api.plan_table import Plan
 from bench.api.results import Results
+from bench.api.signatures import long_signature
 from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.options import RunOptions, read_suite
@@ -33,6 +34,7 @@ DESCRIBE_RUNS = (*RunOptions.model_fields, "method")
 """Parameters of ``run`` that describe runs."""
 
 
+@long_signature
 def run(
     suite: str | PathLike[str] | None = None,
     *,

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.signatures import long_signature
 from bench.contracts.errors import UsageError, one_line
 from bench.contracts.validation import validated
 from bench.runs.trackers import LightningTracker, make_trackers
@@ -52,6 +53,7 @@ class Study:
         return "\n".join([self.summary, *self.pareto])
 
 
+@long_signature
 def sweep(
     study: str | PathLike[str] | None = None,
     *,

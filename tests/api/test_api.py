@@ -95,6 +95,17 @@ def test_help_has_types_and_describes_every_parameter(function):
         assert function is bench.plan or f"        {parameter.name}: " in text
 
 
+@pytest.mark.parametrize("function", [bench.run, bench.plan, bench.sweep])
+def test_help_has_a_line_for_each_of_many_parameters(function):
+    text = pydoc.render_doc(function, renderer=pydoc.plaintext)
+    start = text.index(f"{function.__name__}(\n")
+    lines = text[start : text.index("\n) ->", start)].splitlines()[1:]
+    names = [line.strip().partition(":")[0].rstrip(",") for line in lines]
+    assert [name for name in names if name != "*"] == list(inspect.signature(function).parameters)
+    assert max(map(len, lines)) <= 120
+    assert "collections.abc" not in text[: text.index("\n) ->", start)]
+
+
 def test_every_public_name_is_in_the_documentation():
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     assert [name for name in bench.__all__ if f"::: bench.api.{name}\n" not in page] == []
