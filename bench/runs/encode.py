@@ -94,43 +94,42 @@ class EncodeCosts:
         worker: Where costs are measured.
         devices: Device, precision and batch size.
         notify: Called with a message while another process measures.
+        measured: Costs so far: of episodes by their size, of samples, and of one pass.
     """
 
     source: EpisodeSource
     worker: Worker
     devices: DeviceOptions
     notify: Callable[[str], None]
-    _by_size: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
-    _by_sample: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict, init=False)
-    _one_pass: StageCosts | None = field(default=None, init=False)
+    measured: dict[tuple[Any, ...], StageCosts] = field(default_factory=dict)
 
     def of_episode(self, run: PlannedRun) -> StageCosts:
         """Cost of encoding a run's first episode; 0 for a method that reads raw inputs."""
         if run.run.input_mode is not InputMode.FEATURES:
             return StageCosts()
-        size = (run.spec.shots, run.spec.queries, run.spec.ways)
-        if size not in self._by_size:
+        size = ("episode", run.spec.shots, run.spec.queries, run.spec.ways)
+        if size not in self.measured:
             first = run.episodes[:1]
             self.source.support.require(first.support)
             self.source.query.require(first.query)
             data = self.source.data
             items = sample([(data.support, first.support), (data.query, first.query)])
             # Texts are of different lengths; any image costs the same.
-            kind = size if isinstance(items.inputs[0]["input"], str) else (len(items.labels),)
-            if kind not in self._by_sample:
+            kind = ("sample", *(size if isinstance(items.inputs[0]["input"], str) else (len(items.labels),)))
+            if kind not in self.measured:
                 with alone(self.devices.device_name(), f"{run.spec.backbone} encodes", self.notify):
-                    self._by_sample[kind] = self.worker.call(encode_costs, items, self.devices)
-            cost = self._by_sample[kind]
+                    self.measured[kind] = self.worker.call(encode_costs, items, self.devices)
+            cost = self.measured[kind]
             n_items = sum(int((part != PADDING).sum()) for part in (first.support, first.query))
-            self._by_size[size] = scaled(cost, n_items / len(items.labels))
-        return self._by_size[size]
+            self.measured[size] = scaled(cost, n_items / len(items.labels))
+        return self.measured[size]
 
     def least(self, run: PlannedRun) -> StageCosts:
         """Cost that no method can avoid: encoding the episode, or one forward pass where inputs are read raw."""
         if run.run.input_mode is InputMode.FEATURES:
             return self.of_episode(run)
-        if self._one_pass is None:
+        if ("pass",) not in self.measured:
             raw = self.source.data.query.inputs[int(run.episodes.query[0, 0])]["input"]
             with alone(self.devices.device_name(), f"{run.spec.backbone} reads an input", self.notify):
-                self._one_pass = self.worker.call(one_pass, raw, run.run.task.window, self.devices)
-        return self._one_pass
+                self.measured["pass",] = self.worker.call(one_pass, raw, run.run.task.window, self.devices)
+        return self.measured["pass",]

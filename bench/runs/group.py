@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from bench import registry
 from bench.contracts import Backbone, StoreError, TaskData, UsageError
@@ -24,6 +25,8 @@ from bench.runs.limits import require_some_possible, resolved_budget
 from bench.runs.plan import PlanEntry, PlannedRun, planned
 from bench.runs.report import Report
 from bench.runs.single_run import SingleRun
+from bench.runs.waves import waves
+from bench.spec.costs import StageCosts
 from bench.spec.expand import refusal
 from bench.spec.suite import RunSpec
 
@@ -64,24 +67,32 @@ class RunGroup:
         if not pending:
             return
         worker = self.start_worker()
+        measured: dict[tuple[Any, ...], StageCosts] = {}
         try:
-            try:
-                encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report)
-                costs = EncodeCosts(encoded.source, worker, self.devices, self.report.reporter.problem)
-                pending = self._with_embeddings(pending, encoded.embeddings)
-                require_some_possible(pending, costs)
-            except UsageError:
-                raise
-            except Exception as error:  # other groups of runs are not affected
-                for run in pending:
-                    if (earlier := self._earlier(run.id)) is not None:
-                        self._known(self._kept(earlier, error))
-                    else:
-                        self._keep(run.failed(error, self.devices.device_name()))
-                return
-            self._claim_each(pending, lambda run: self._result(run, encoded, costs))
+            for wave in waves(pending):
+                self._run_together(wave, worker, measured)
         finally:
             worker.close()
+
+    def _run_together(
+        self, pending: list[PlannedRun], worker: Worker, measured: dict[tuple[Any, ...], StageCosts]
+    ) -> None:
+        """Encode the items of some runs, and execute these."""
+        try:
+            encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report)
+            costs = EncodeCosts(encoded.source, worker, self.devices, self.report.reporter.problem, measured)
+            pending = self._with_embeddings(pending, encoded.embeddings)
+            require_some_possible(pending, costs)
+        except UsageError:
+            raise
+        except Exception as error:  # other groups of runs are not affected
+            for run in pending:
+                if (earlier := self._earlier(run.id)) is not None:
+                    self._known(self._kept(earlier, error))
+                else:
+                    self._keep(run.failed(error, self.devices.device_name()))
+            return
+        self._claim_each(pending, lambda run: self._result(run, encoded, costs))
 
     def plan(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlanEntry]:
         """The runs of ``run`` with their status, without encoding, running or writing anything.

@@ -1,6 +1,6 @@
 """The runner: loads tasks, draws episodes and runs groups that share a task, a backbone and a precision."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -10,7 +10,7 @@ from bench import registry
 from bench.contracts import Backbone, TaskData, UsageError
 from bench.contracts.errors import one_line_error
 from bench.contracts.kinds import PromptStyle
-from bench.data.episodes import Episodes, draw_episodes, episode_spec
+from bench.data.episodes import Episodes, EpisodeSpec, draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import ForkedWorker, InlineWorker, Worker
 from bench.meters.memory import garbage_collection_frozen
@@ -19,6 +19,7 @@ from bench.runs.group import RunGroup
 from bench.runs.plan import PlanEntry
 from bench.runs.report import Report, Reporter
 from bench.runs.trackers import Tracker
+from bench.runs.waves import n_items
 from bench.spec.suite import RunSpec
 
 
@@ -134,7 +135,7 @@ class Runner:
         sources = {episode_spec(spec): loaded[spec.task, spec.prompt] for spec in ready}
         draws = {draw: draw_episodes(data, draw) for draw, data in sources.items()}
         self.reporter.plan(len(ready))
-        for (task, prompt, name, precision), together in groupby(ready, key=RunSpec.shared):
+        for (task, prompt, name, precision), together in _by_first_score(ready, draws):
             try:
                 backbone = registry.make_backbone(name)
                 start_worker = partial(self.isolate, name, backbone)
@@ -162,6 +163,15 @@ class Runner:
             except Exception as error:  # a task that cannot be read costs its own runs only
                 report.problem(_of_task(name, one_line_error(error)))
         return loaded
+
+
+def _by_first_score(
+    specs: list[RunSpec], draws: Mapping[EpisodeSpec, Episodes]
+) -> list[tuple[tuple[str, PromptStyle, str, str], list[RunSpec]]]:
+    """Runs by what they share, the group with the fewest items of a run first: its score is the first that is shown."""
+    groups = [(shared, list(together)) for shared, together in groupby(specs, key=RunSpec.shared)]
+    sizes = {draw: n_items([episodes]) for draw, episodes in draws.items()} if len(groups) > 1 else {}
+    return sorted(groups, key=lambda group: min(sizes.get(episode_spec(spec), 0) for spec in group[1]))
 
 
 def _of_task(name: str, message: str) -> str:
