@@ -30,6 +30,7 @@ lint: $(INSTALLED)
 perf: $(INSTALLED)
 	$(BIN)/pytest tests/perf/speed.py --benchmark-json $(VENV)/perf.json
 	$(BIN)/python -m tests.perf.report $(VENV)/perf.json docs/performance.md
+	$(BIN)/python -m tests.perf.commands $(VENV)/commands.json docs/performance.md
 
 # The contract suite on all methods; if it passes, the list of methods that passed it is written anew.
 contracts: $(INSTALLED)

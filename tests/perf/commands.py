@@ -1,0 +1,151 @@
+"""CPU time of commands on made-up stores, for docs/performance.md: ``python -m tests.perf.commands JSON PAGE``.
+
+The JSON file has rows of github-action-benchmark, ``customSmallerIsBetter``. CPU time is that of the process and of
+all that it started, which other programs on the machine change far less than the time on a clock.
+"""
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.engine.trainer import DeviceOptions
+from bench.meters.cpu import cpu_model
+from bench.results.predictions import QueryPredictions
+from bench.results.record import Record, run_id
+from bench.results.store import Store
+from bench.runs.group import RunGroup
+from bench.runs.report import Report
+from bench.runs.runner import Runner, same_process
+from bench.spec.expand import expand, refusal
+from bench.spec.suite import RunSpec, load_suite
+from bench.toolkit.versions import PROTOCOL
+from tests.helpers.places import ROOT
+from tests.helpers.records import COSTS
+from tests.helpers.runs import Notebook
+from tests.helpers.stores import fill
+
+BEGIN, END = "<!-- commands: begin -->", "<!-- commands: end -->"
+ROUNDS = 5
+"""Timed rounds of a command, after one that is not."""
+QUERIES = 2000
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the table.
+
+    Attributes:
+        what: What is timed.
+        words: Words of the command.
+        most: Seconds of CPU time that are promised.
+        code: Its exit code.
+    """
+
+    what: str
+    words: Sequence[str]
+    most: float
+    code: int = 0
+
+
+def one_test_set(folder: Path, n_records: int) -> Path:
+    """A store of methods that answer all queries of one test set, on two tasks."""
+    store, rng = Store(folder), np.random.default_rng(0)
+    for task in "tu":
+        hard = rng.random(QUERIES)
+        for number in range(n_records // 2):
+            skill = 0.5 + 0.4 * number / n_records
+            right = (0.7 * hard + 0.3 * rng.random(QUERIES) < skill).astype(float)
+            predictions = QueryPredictions.of("accuracy", [np.arange(QUERIES)], [right[:, None]])
+            spec = RunSpec(
+                task=task, backbone="b", method=f"m{number}", shots=5, seed=0, episodes=1, queries=None, ways=None
+            )
+            identity = {**spec.model_dump(), "device": "cpu", "protocol": PROTOCOL, "data": "1"}
+            scores = predictions.episode_scores()
+            record = Record(
+                id=run_id(identity), spec=spec, identity=identity, status="ok", value=scores[0], episode_scores=scores,
+                n_queries=QUERIES, costs=COSTS, shared_draws=False,
+            )  # fmt: skip
+            store.write(record, predictions)
+    return folder
+
+
+def recorded_suite(folder: Path, suite: str) -> Path:
+    """A store with a made-up record of each run of a suite, under the id that the run has here."""
+    store, rng = Store(folder), np.random.default_rng(0)
+    runner = Runner(store, DeviceOptions(), Notebook(), isolate=same_process)
+
+    def record(group: RunGroup, together: Sequence[tuple[RunSpec, object]]) -> None:
+        for run, _ in group._looked_up(together):
+            if (reason := refusal(run.spec)) is not None:
+                store.write(run.record(status="skipped", reason=reason))
+                continue
+            scores = list(rng.uniform(30, 90, run.spec.episodes))
+            value = float(np.mean(scores))
+            store.write(run.record(status="ok", value=value, episode_scores=scores, n_queries=100, costs=COSTS))
+
+    specs = [spec for block in load_suite(suite).blocks for spec in expand(block)]
+    runner._each_group(specs, Report(store, runner.reporter), record)
+    return folder
+
+
+def commands(folder: Path) -> Iterator[Command]:
+    """All rows, with their stores."""
+    store = str(fill(folder / "hundred", seeds=range(17)).root)
+    yield Command("`bench leaderboard`, 102 records of 20 episodes", ["leaderboard", "--store", store], 0.8)
+    yield Command("`bench compare`, the same", ["compare", "closed", "probe", "--store", store], 0.8)
+    yield Command("`bench check`, the same", ["check", "--baseline", store, "--store", store], 0.8)
+    page = ["leaderboard", "--store", store, "--format", "html", "--out", str(folder / "page.html")]
+    yield Command("the page, the same", page, 1.2)
+    for number, most in ((100, 1.5), (200, 2.0), (400, 4.0), (800, 12.0)):
+        words = ["leaderboard", "--store", str(one_test_set(folder / str(number), number))]
+        yield Command(f"`bench leaderboard`, {number} methods on {QUERIES:,} queries, half on each task", words, most)
+    typo = ["run", "--task", "digits", "--method", "fast", "--store", store]
+    yield Command("a wrong name in `bench run`", typo, 0.5, code=2)
+    words = ["run", "quickstart", "--logger", "none", "--store", str(recorded_suite(folder / "suite", "quickstart"))]
+    yield Command("`bench run quickstart`, all recorded", words, 3.0)
+
+
+def cpu_seconds(command: Command) -> float:
+    """CPU time of a command in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = subprocess.run(
+        [sys.executable, "-m", "bench", *command.words], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={**os.environ, "WANDB_MODE": "offline"},
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert answer.returncode == command.code, answer.stderr
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main(results: Path, page: Path) -> None:
+    """Time all commands, and write the rows to a JSON file and to a page."""
+    machine = f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+    lines = [
+        f"Machine: {machine}. Medians of {ROUNDS} rounds.", "", "| command | CPU s | at most |", "|---|---:|---:|"
+    ]  # fmt: skip
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for command in commands(Path(folder)):
+            cpu_seconds(command)
+            seconds = statistics.median(cpu_seconds(command) for _ in range(ROUNDS))
+            lines.append(f"| {command.what} | {seconds:.2f} | {command.most:g} |")
+            extra = f"{machine}; at most {command.most:g} s"
+            rows.append({"name": command.what, "unit": "s of CPU time", "value": round(seconds, 3), "extra": extra})
+    results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    table = "\n".join(lines)
+    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
