@@ -139,10 +139,11 @@ class TextTokenizer:
         written = [content for content in self._special if any(content in words for words in said)]
         if not written:
             return self._encoded(templated(self.tokenizer, self.name, conversation), template=True)
-        if len(written) > len(_STAND_INS):
-            raise DataError(f"a chat may write out {len(_STAND_INS)} special tokens at most, got {len(written)}")
+        free = [mark for mark in _STAND_INS if not any(mark in words for words in said)]
+        if len(written) > len(free):
+            raise DataError(f"a chat may write out {len(free)} special tokens at most, got {len(written)}")
         # Longer ones first: one may be the beginning of another.
-        stand_ins = dict(zip(sorted(written, key=len, reverse=True), _STAND_INS, strict=False))
+        stand_ins = dict(zip(sorted(written, key=len, reverse=True), free, strict=False))
         text = templated(self.tokenizer, self.name, conversation.replaced(stand_ins))
         return self._pieces(text, {mark: content for content, mark in stand_ins.items()})
 

@@ -86,6 +86,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: t.BloomConfig(**_IDS, **_SHORT_NAMES),
         r"\(bloom\) names no context length in its config.json; add max_position_embeddings",
     ),
+    "gemma3, both ways": (
+        lambda: t.Gemma3TextConfig(**_USUAL, **_HEADS, use_bidirectional_attention=True),
+        r"\(Gemma3ForCausalLM\) is not supported: hidden states depend on the tokens that follow",
+    ),
     "bert": (lambda: t.BertConfig(**_without("num_key_value_heads")), r"\(BertModel\) has no final norm"),
     "t5": (
         lambda: t.T5Config(d_model=32, num_layers=2, num_heads=4, vocab_size=VOCABULARY),
