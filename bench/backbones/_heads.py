@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 
 
@@ -68,10 +69,13 @@ def move_to_head(model: Any) -> None:
     if not isinstance(head, nn.Linear) or (cap, divisor, factor) == (None, None, None):
         return
     scale = 1.0
-    if cap is not None:
-        config.final_logit_softcapping = None
-    if divisor is not None:
-        scale, config.logits_scaling = scale / divisor, 1.0
+    try:
+        if cap is not None:
+            config.final_logit_softcapping = None
+        if divisor is not None:
+            scale, config.logits_scaling = scale / divisor, 1.0
+    except (AttributeError, StrictDataclassError):  # a field that has to be a number
+        return
     if factor is not None:
         scale, model.logit_scale = scale * float(factor), 1.0
     model.set_output_embeddings(ScaledHead(head, scale, cap))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -11,7 +12,10 @@ from bench.backbones._heads import move_to_head
 from bench.backbones._quiet import quiet_transformers
 from bench.contracts import DataError, UsageError
 
-_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ImportError, AttributeError, TypeError)
+_ERRORS = (
+    OSError, ValueError, KeyError, RuntimeError, SafetensorError, ImportError, AttributeError, TypeError,
+    ArithmeticError, StrictDataclassError,
+)  # fmt: skip
 """What transformers raises for files that do not fit, by way of JSON, configs and libraries that are not installed."""
 _SHOWN = 3
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -210,11 +211,14 @@ def generate(
     """
     texts = [""] * len(rows)
     settings = beam_search_config(model, max_new_tokens, BEAMS)
+    end = settings.eos_token_id
+    ends = set(end) if isinstance(end, list) else {end}
     for batch in by_length([BEAMS * (len(row) + max_new_tokens) for row in rows]):
         # Padding is on the left, so that all rows are continued from their last token.
         tokens = padded([rows[index] for index in batch], model.device, left=True)
         written = model.generate(input_ids=tokens.ids, attention_mask=tokens.mask, generation_config=settings)
         for index, row in zip(batch, written, strict=True):
-            text = decode(row[tokens.ids.shape[1] :].tolist())
+            # After its end a row is padded up to the longest of its batch.
+            text = decode(list(takewhile(lambda token: token not in ends, row[tokens.ids.shape[1] :].tolist())))
             texts[index] = text.strip("\n").partition("\n")[0].strip()
     return texts

@@ -98,8 +98,28 @@ def test_everything_is_what_a_plain_loop_gives(
         monkeypatch.setattr(_texts, "BEAMS", n_beams)
         for text, row, written in zip(texts, rows, backbone.generate(texts, NEW_TOKENS), strict=True):
             ids = plain.continued(row, NEW_TOKENS, n_beams, end=3)
+            ids = ids[: ids.index(3)] if 3 in ids else ids
             whole = kind.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
             assert written == whole.strip("\n").split("\n")[0].strip(), text
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_end_that_is_no_special_token_ends_a_text_in_any_batch(
+    pair: Pair, kinds: dict[str, TokenizerKind], monkeypatch: pytest.MonkeyPatch, several: bool
+) -> None:
+    """The rows of a batch that end first are padded with it."""
+    plain, kind = pair[1], kinds["byte_level"]
+    backbone = reading(pair[0], kind)
+    texts = prompts(kind)
+    first = [plain.continued(kind.rule(text), 2, 1, end=-1) for text in texts]
+    end = first[0][1]
+    monkeypatch.setattr(backbone.model.generation_config, "eos_token_id", [399, end] if several else end)
+    monkeypatch.setattr(_texts, "BEAMS", 1)
+    found = backbone.generate(texts, 6)
+    for text, written in zip(texts, found, strict=True):
+        said = plain.continued(kind.rule(text), 6, 1, end=end)
+        whole = kind.tokenizer.decode(said[: said.index(end)] if end in said else said)
+        assert written == whole.strip("\n").split("\n")[0].strip()
 
 
 def assert_scored(

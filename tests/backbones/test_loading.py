@@ -88,6 +88,23 @@ def test_weights_that_a_checkpoint_lacks_are_named(folder: Path, tmp_path: Path)
         CausalLM(made)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", {"vocab_size": "many"}),
+        ("config.json", {"hidden_size": -32}),
+        ("config.json", {"num_attention_heads": 0}),
+        ("config.json", {"model_type": 3}),
+        ("tokenizer_config.json", {"tokenizer_class": "NoSuchTokenizer", "added_tokens_decoder": {"a": 1}}),
+    ],
+)
+def test_damaged_settings_are_one_line(folder: Path, tmp_path: Path, file: str, content: dict[str, Any]) -> None:
+    made = changed(folder, tmp_path / "m", file, lambda given: given.update(content))
+    with pytest.raises(DataError, match="cannot be loaded as a causal language model") as caught:
+        CausalLM(made)
+    assert "\n" not in str(caught.value)
+
+
 def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -> None:
     own = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine", "AutoModelForCausalLM": "mine.Model"}}
     made = changed(folder, tmp_path / "m", "config.json", lambda config: config.update(own))
