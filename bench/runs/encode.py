@@ -107,11 +107,12 @@ class EncodeCosts:
         """Cost of encoding a run's first episode; 0 for a method that reads raw inputs."""
         if run.run.input_mode is not InputMode.FEATURES:
             return StageCosts()
+        # All episodes: costs are measured on the first, after a warm-up on another.
+        self.source.support.require(run.episodes.support)
+        self.source.query.require(run.episodes.query)
         size = ("episode", run.spec.shots, run.spec.queries, run.spec.ways)
         if size not in self.measured:
             first = run.episodes[:1]
-            self.source.support.require(first.support)
-            self.source.query.require(first.query)
             data = self.source.data
             items = sample([(data.support, first.support), (data.query, first.query)])
             # Texts are of different lengths; any image costs the same.

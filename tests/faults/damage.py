@@ -25,6 +25,7 @@ from bench.spec.yaml_text import read_yaml
 from bench.toolkit.derived import derived_folder
 from bench.toolkit.readout_files import Readout, read_readouts, write_readouts
 from sweeps.definition import sweep_spec
+from sweeps.journal import Journal
 from tasks.image_folder import ImageFolder
 from tasks.text_folder import TextFolder
 from tests.faults.mutation import mutated
@@ -169,6 +170,25 @@ def _read_readouts(root: Path) -> Any:
     return [(one.scorer.tolist(), one.out.tolist()) for one in read_readouts(root / "readouts.safetensors", 8)]
 
 
+OPERATIONS = [{"op_code": number % 9, "text": f"é {number}", "number": number / 3} for number in range(12)]
+
+
+def _journal(root: Path) -> Path:
+    Journal(root / "journal.log", notify=lambda line: None).append_logs(OPERATIONS)
+    return root / "journal.log"
+
+
+def _read_journal(root: Path) -> Any:
+    """All operations; an unfinished end is dropped with a line that says so, as a kill leaves it."""
+    for copy in root.glob("journal.log.*"):
+        copy.unlink()
+    said: list[str] = []
+    found = list(Journal(root / "journal.log", notify=said.append).read_logs(0))
+    if said and found == [{**one, **each} for one, each in zip(OPERATIONS, found, strict=False)]:
+        raise BenchError("its end was dropped")
+    return found
+
+
 KINDS: dict[str, Kind] = {
     "record": Kind(_record, _read_record, checked=True),
     "predictions": Kind(_predictions, _read_record, checked=True),
@@ -183,6 +203,7 @@ KINDS: dict[str, Kind] = {
     "text": Kind(_text_file, lambda root: TextFolder().load(root).revision),
     "Parquet of images": Kind(_image_table, lambda root: ImageFolder().load(root).revision),
     "image": Kind(_image_file, lambda root: ImageFolder().load(root).revision),
+    "journal": Kind(_journal, _read_journal, checked=True),
     "readouts": Kind(_readouts, _read_readouts, checked=True),
 }
 

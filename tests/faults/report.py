@@ -8,11 +8,16 @@ from pathlib import Path
 BEGIN, END = "<!-- campaigns: begin -->", "<!-- campaigns: end -->"
 TITLES = {
     "test_a_thousand_kills_lose_nothing": "Programs killed at random moments, with their measuring processes",
-    "test_three_thousand_damaged_files_are_refused_or_made_anew": "Damaged files of every kind",
+    "test_thousands_of_damaged_files_are_refused_in_one_line": "Damaged files of every kind",
+    "test_ten_minutes_of_inputs_are_read_or_refused_in_one_line[YAML]": "Generated YAML",
+    "test_ten_minutes_of_inputs_are_read_or_refused_in_one_line[values]": "Generated values, written and read as YAML",
+    "test_ten_minutes_of_inputs_are_read_or_refused_in_one_line[options]": "Generated texts of options",
+    "test_ten_minutes_of_inputs_are_read_or_refused_in_one_line[images]": "Generated images of all formats",
+    "test_ten_minutes_of_inputs_are_read_or_refused_in_one_line[names]": "Generated names in reports",
     "test_disks_of_every_size_lose_nothing_and_say_so": "Disks that fill up, each at another write",
     "test_processes_that_share_many_stores_lose_nothing": "Four processes on one store, one killed, one stopped",
 }
-TRIED = ("kills", "suites", "files", "refused", "disks", "full", "rounds", "killed")
+TRIED = ("kills", "suites", "damaged", "refused", "same", "accepted", "inputs", "disks", "full", "rounds", "killed")
 """Counts of what was tried; all others count what must not be."""
 
 
