@@ -20,8 +20,7 @@ from sweeps.workers import PROCESS, Workers, this_process
 from tests.helpers import postgres
 
 WORDS = [
-    "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--episodes", "3", "--logger", "none",
-    "--sampler", "random",
+    "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--episodes", "3", "--sampler", "random",
 ]  # fmt: skip
 
 
@@ -164,7 +163,7 @@ def test_passwords_of_a_storage_are_not_shown():
 
 def test_a_server_that_cannot_be_reached_is_one_error_without_the_password(in_process, outside, cache, tmp_path):
     url = f"postgresql://ann:pa55word@/s?host={tmp_path}"
-    arguments = (*WORDS, "--storage", url, "--out", str(tmp_path / "studies"), "--trials", "1")
+    arguments = (*WORDS, "--storage", url, "--out", str(tmp_path / "studies"), "--trials", "1", "--logger", "none")
     code, out, err = in_process(*arguments)
     assert code == 1
     assert "storage postgresql://ann:***@/s?host=" in err
