@@ -67,7 +67,7 @@ class Journal(BaseJournalBackend):
     """
 
     def __init__(self, path: Path, notify: Notify = to_standard_error) -> None:
-        """Open a journal, new or existing, and repair what an interrupted write left at its end.
+        """Open a journal, and repair what an interrupted write left at its end.
 
         Args:
             path: The file; its folder is created.
@@ -81,8 +81,9 @@ class Journal(BaseJournalBackend):
         with _one_line(path):
             make_folder(path.parent)
             with self.locked():
-                if not path.exists():
-                    write_atomic(path, b"")
+                if path.exists() and path.stat().st_size == 0:
+                    # No journal is empty: it is made with its first operation.
+                    notify(f"{path} is empty, and its study begins anew")
                 self._advance(opening=True)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
@@ -120,21 +121,30 @@ class Journal(BaseJournalBackend):
                 body = json.dumps(log, separators=(",", ":")).encode()
                 checksum = zlib.crc32(body, checksum)
                 content += body[:-1] + f',"sum":"{checksum:08x}"}}\n'.encode()
-            with self.path.open("r+b", buffering=0) as file:
-                file.seek(self._end.offset)
-                try:
-                    written = 0
-                    while written < len(content):
-                        written += file.write(content[written:]) or 0
-                    os.fsync(file.fileno())
-                except BaseException:
-                    with suppress(OSError):  # the next writer does it otherwise
-                        file.truncate(self._end.offset)
-                    raise
+            if self.path.exists():
+                self._append(content)
+            else:
+                write_atomic(self.path, content)
             self._end = Position(self._end.number + len(logs), self._end.offset + len(content), checksum, True)
+
+    def _append(self, content: bytes) -> None:
+        """Write behind the last operation; what was written is cut off again if not all can be."""
+        with self.path.open("r+b", buffering=0) as file:
+            file.seek(self._end.offset)
+            try:
+                written = 0
+                while written < len(content):
+                    written += file.write(content[written:]) or 0
+                os.fsync(file.fileno())
+            except BaseException:
+                with suppress(OSError):  # the next writer does it otherwise
+                    file.truncate(self._end.offset)
+                raise
 
     def _scan(self, position: Position) -> Iterator[tuple[dict[str, Any], Position]]:
         """Operations from a position on, each with the position behind it; an unfinished last line is left out."""
+        if not self.path.exists():
+            return
         with self.path.open("rb") as file:
             file.seek(position.offset)
             for line in file:
@@ -158,11 +168,12 @@ class Journal(BaseJournalBackend):
         except DamagedLineError:
             if not opening:
                 raise
-        with self.path.open("rb") as file:
-            file.seek(self._end.offset)
-            rest = file.read()
-        if rest:
-            self._repair(rest)
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._end.offset)
+                rest = file.read()
+            if rest:
+                self._repair(rest)
 
     def _repair(self, rest: bytes) -> None:
         """Drop what is no whole operation at the end, and keep a copy of the file as it was."""

@@ -89,7 +89,10 @@ class PartialFile:
             OSError: If the file cannot be written.
         """
         groups = [{"texts": each.texts, "losses": each.losses, "notes": each.notes} for each in answers]
-        tensors = {f"scores {number}": each.scores.contiguous() for number, each in enumerate(answers)}
+        tensors = {
+            f"scores {number}": each.scores.clone(memory_format=torch.contiguous_format)
+            for number, each in enumerate(answers)
+        }
         head = json.dumps({"key": self.key, "groups": groups}).encode()
         rest = head + b"\n" + save({**tensors, **_random_state()})
         make_folder(self.path.parent)

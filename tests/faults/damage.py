@@ -17,6 +17,8 @@ import torch
 from bench.contracts import Features
 from bench.contracts.errors import BenchError
 from bench.data.feature_cache import FeatureCache
+from bench.engine.adapt import GroupAnswers
+from bench.engine.partial import PartialFile
 from bench.results.store import Store
 from bench.spec.best_config import Best, read_configs
 from bench.spec.suite import load_suite, suite_paths
@@ -189,6 +191,20 @@ def _read_journal(root: Path) -> Any:
     return found
 
 
+def _partial(root: Path) -> Path:
+    scores = torch.rand(2, 3, 4)
+    file = PartialFile(root / "x.answers", "key")
+    file.write([GroupAnswers(scores=scores, texts=["a", "é"], losses=[0.5], notes={"shown": 3})] * 2)
+    return file.path
+
+
+def _read_partial(root: Path) -> Any:
+    groups = PartialFile(root / "x.answers", "key").read()
+    if not groups:
+        raise BenchError("made anew")
+    return [(group.scores.tolist(), group.texts, group.losses, group.notes) for group in groups]
+
+
 KINDS: dict[str, Kind] = {
     "record": Kind(_record, _read_record, checked=True),
     "predictions": Kind(_predictions, _read_record, checked=True),
@@ -204,6 +220,7 @@ KINDS: dict[str, Kind] = {
     "Parquet of images": Kind(_image_table, lambda root: ImageFolder().load(root).revision),
     "image": Kind(_image_file, lambda root: ImageFolder().load(root).revision),
     "journal": Kind(_journal, _read_journal, checked=True),
+    "unfinished run": Kind(_partial, _read_partial, checked=True),
     "readouts": Kind(_readouts, _read_readouts, checked=True),
 }
 

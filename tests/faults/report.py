@@ -16,6 +16,7 @@ TITLES = {
     "test_ten_minutes_of_inputs_are_read_or_refused_in_one_line[names]": "Generated names in reports",
     "test_disks_of_every_size_lose_nothing_and_say_so": "Disks that fill up, each at another write",
     "test_processes_that_share_many_stores_lose_nothing": "Four processes on one store, one killed, one stopped",
+    "test_processes_that_share_many_studies_lose_nothing": "Four processes on one study, one killed, one stopped",
 }
 TRIED = ("kills", "suites", "damaged", "refused", "same", "accepted", "inputs", "disks", "full", "rounds", "killed")
 """Counts of what was tried; all others count what must not be."""

@@ -11,6 +11,7 @@ from tests.faults.full_disk import PAGE, fill_disks, may_mount
 from tests.faults.fuzz import READERS, fuzz
 from tests.faults.kills import kill_often
 from tests.faults.sharing import share
+from tests.faults.sharing_study import share_study
 
 TRIED = {"kills", "suites", "disks", "full", "rounds", "killed", "damaged", "refused", "same", "accepted", "inputs"}
 """Counts of what was tried; all others count what must not be."""
@@ -48,6 +49,11 @@ def test_processes_that_share_a_store_lose_nothing(outside, cache, tmp_path, jud
     judge(share(tmp_path, rounds=1))
 
 
+@pytest.mark.slow
+def test_processes_that_share_a_study_lose_nothing(outside, cache, tmp_path, judge):
+    judge(share_study(tmp_path, rounds=1))
+
+
 @pytest.mark.campaign
 @pytest.mark.timeout(8 * 3600)
 def test_a_thousand_kills_lose_nothing(outside, tmp_path, judge):
@@ -65,6 +71,12 @@ def test_disks_of_every_size_lose_nothing_and_say_so(outside, cache, tmp_path, j
 @pytest.mark.timeout(3600)
 def test_processes_that_share_many_stores_lose_nothing(outside, cache, tmp_path, judge):
     judge(share(tmp_path, rounds=20))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+def test_processes_that_share_many_studies_lose_nothing(outside, cache, tmp_path, judge):
+    judge(share_study(tmp_path, rounds=20))
 
 
 def test_damaged_files_are_refused_in_one_line(cache, tmp_path, judge):

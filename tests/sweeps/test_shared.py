@@ -20,7 +20,8 @@ from sweeps.workers import PROCESS, Workers, this_process
 from tests.helpers import postgres
 
 WORDS = [
-    "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--episodes", "3", "--sampler", "random",
+    "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--episodes", "3",
+    "--sampler", "random",
 ]  # fmt: skip
 
 
