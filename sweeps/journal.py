@@ -4,27 +4,32 @@ Each line ends with a checksum of all operations up to its own, so that a change
 Optuna reads such a file too, and files that Optuna wrote without checksums are read here.
 """
 
-import json
 import os
-import re
 import socket
 import sys
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock, Timeout
 from optuna.storages.journal import BaseJournalBackend
 
 from bench.contracts import StoreError
 from bench.toolkit.durable import make_folder, write_atomic
+from sweeps.journal_lines import (
+    BEGINNING,
+    DamagedLineError,
+    Position,
+    damaged,
+    is_operation,
+    is_whole,
+    line_of,
+    read_line,
+    second_operation,
+)
 
-SUM = re.compile(rb',"sum":"([0-9a-f]{8})"\}$')
-BEGINNING = b'{"op_code"'
-"""First characters of every operation."""
 LOCK_NOTICE, LOCK_LIMIT = 5.0, 60.0
 """Seconds of waiting for the lock, which a writer holds for milliseconds, before a message and before an error."""
 Notify = Callable[[str], None]
@@ -37,26 +42,6 @@ def to_standard_error(message: str) -> None:
         message: One line.
     """
     print(f"bench: {message}", file=sys.stderr)
-
-
-class Position(NamedTuple):
-    """Place between two operations of a journal.
-
-    Attributes:
-        number: Number of operations before it.
-        offset: Number of bytes before it.
-        checksum: CRC-32 of all operations before it.
-        summed: Whether operations before it have checksums.
-    """
-
-    number: int = 0
-    offset: int = 0
-    checksum: int = 0
-    summed: bool = False
-
-
-class DamagedLineError(StoreError):
-    """A line of a journal that is not a whole operation, or not the one that was written."""
 
 
 class Journal(BaseJournalBackend):
@@ -118,9 +103,8 @@ class Journal(BaseJournalBackend):
             self._advance()
             checksum, content = self._end.checksum, b""
             for log in logs:
-                body = json.dumps(log, separators=(",", ":")).encode()
-                checksum = zlib.crc32(body, checksum)
-                content += body[:-1] + f',"sum":"{checksum:08x}"}}\n'.encode()
+                line, checksum = line_of(log, checksum)
+                content += line
             if self.path.exists():
                 self._append(content)
             else:
@@ -150,11 +134,8 @@ class Journal(BaseJournalBackend):
             for line in file:
                 if not line.endswith(b"\n"):
                     return
-                body, checksum = _checked(line[:-1], position, self.path)
-                position = Position(
-                    position.number + 1, position.offset + len(line), zlib.crc32(body, position.checksum), checksum
-                )
-                yield json.loads(body), position
+                operation, position = read_line(line, position, self.path)
+                yield operation, position
 
     def _advance(self, opening: bool = False) -> None:
         """Move to the end of the last whole operation, and cut off what is behind it; the lock is held.
@@ -179,15 +160,15 @@ class Journal(BaseJournalBackend):
         """Drop what is no whole operation at the end, and keep a copy of the file as it was."""
         line, _, behind = rest.partition(b"\n")
         content = self.path.read_bytes()[: self._end.offset]
-        if _is_whole(line, self._end, self.path):
+        if is_whole(line, self._end, self.path):
             content += line + b"\n"
             dropped = "nothing, as its last line lacked its end alone"
-        elif (start := _second_operation(line, self._end)) is not None:
+        elif (start := second_operation(line, self._end)) is not None:
             # Optuna's own backend writes its next operation behind an unfinished one, into the same line.
             content += rest[start:]
             dropped = f"an unfinished operation of {start} bytes"
-        elif any(_is_operation(later) for later in behind.splitlines()):
-            raise _damaged(self.path, self._end)
+        elif any(is_operation(later) for later in behind.splitlines()):
+            raise damaged(self.path, self._end)
         elif self._end.number == 0 and not rest.startswith(BEGINNING) and rest.strip(b"\0"):
             raise StoreError(f"{self.path} is no journal of a study; name another file by --storage")
         else:
@@ -252,53 +233,3 @@ def _one_line(path: Path) -> Iterator[None]:
             f"storage {path} cannot be used: {error.strerror or error}; free space or name another by --storage; ended "
             "trials are kept"
         ) from error
-
-
-def _checked(line: bytes, position: Position, path: Path) -> tuple[bytes, bool]:
-    """The operation of a line, without its checksum.
-
-    Returns:
-        The operation, and whether the line has a checksum.
-
-    Raises:
-        DamagedLineError: If it is not what was written there.
-    """
-    found = SUM.search(line)
-    body = line[: found.start()] + b"}" if found else line
-    right = _is_operation(body) and (
-        zlib.crc32(body, position.checksum) == int(found[1], 16) if found else not position.summed
-    )
-    if not right:
-        raise _damaged(path, position)
-    return body, found is not None
-
-
-def _damaged(path: Path, position: Position) -> DamagedLineError:
-    return DamagedLineError(
-        f"{path} is damaged in line {position.number + 1}, and not by an interrupted write; restore it from a copy, "
-        "or move it away to begin its studies anew"
-    )
-
-
-def _is_whole(line: bytes, position: Position, path: Path) -> bool:
-    try:
-        _checked(line, position, path)
-    except DamagedLineError:
-        return False
-    return True
-
-
-def _is_operation(line: bytes) -> bool:
-    """Whether a line is an operation of Optuna's."""
-    if not line.startswith(BEGINNING):
-        return False
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _second_operation(line: bytes, position: Position) -> int | None:
-    """Start of a whole operation behind an unfinished one, in journals without checksums; None where there is none."""
-    start = line.rfind(BEGINNING)
-    return start if start > 0 and not position.summed and _is_operation(line[start:]) else None

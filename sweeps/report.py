@@ -14,7 +14,8 @@ from bench.contracts import StoreError
 from bench.runs.trackers import LightningTracker
 from bench.spec.suite import task_slug
 from bench.toolkit.durable import write_atomic
-from sweeps.study import REASON, Sweep
+from sweeps.attempt import REASON
+from sweeps.study import Sweep
 
 LEAST = 4
 """Number of completed trials below which importances are meaningless."""

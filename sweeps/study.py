@@ -10,11 +10,9 @@ from pathlib import Path
 
 import optuna
 import torch
-from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import BenchError
-from bench.contracts.errors import one_line_error
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.identity import plugin_code
@@ -23,6 +21,7 @@ from bench.spec.tuning import Tuning
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.seeds import name_seed
 from bench.toolkit.versions import PROTOCOL, library_versions
+from sweeps.attempt import REASON, Attempt, counts
 from sweeps.definition import SweepSpec
 from sweeps.journal import Notify, to_standard_error
 from sweeps.migration import journal_of
@@ -30,27 +29,7 @@ from sweeps.sampling import DefaultFirst, grid_of, pruner_of, sampler_of
 from sweeps.shared_limits import SharedLimits
 from sweeps.storage import open_storage, storage_errors
 from sweeps.trials import Trials, TuningData
-from sweeps.workers import PROCESS, Workers, end_trial, this_process
-
-REASON = "reason"
-"""Attribute of a trial that failed by itself. A trial that was ended from outside has none, and does not count."""
-
-
-class FailedTrialError(Exception):
-    """A trial that failed by itself, or that is one more than its study has."""
-
-
-@dataclass
-class _Attempt:
-    """A trial of this process.
-
-    Attributes:
-        number: Its number, once it has begun.
-        interrupt: What ended it from outside.
-    """
-
-    number: int | None = None
-    interrupt: BaseException | None = None
+from sweeps.workers import Workers
 
 
 @dataclass
@@ -192,60 +171,9 @@ class Sweep:
         workers = Workers(self.where)
         limits = SharedLimits(study, workers, self.total, self.spec.seconds, counts, self.notify)
         began = time.monotonic()
-        callbacks = [lambda _, trial: self.on_trial(trial)]
         with garbage_collection_frozen(), workers.present(), storage_errors(self.where):
             while limits.another_trial(time.monotonic() - began):
-                self._attempt(study, limits, callbacks)
-
-    def _attempt(
-        self,
-        study: optuna.Study,
-        limits: SharedLimits,
-        callbacks: list[Callable[[optuna.Study, FrozenTrial], None]],
-    ) -> None:
-        """Run one trial."""
-        attempt = _Attempt()
-        try:
-            study.optimize(
-                lambda trial: self._objective(trial, limits, attempt),
-                n_trials=1,
-                catch=(FailedTrialError,),
-                callbacks=callbacks,
-            )
-        except Exception:
-            if attempt.interrupt is not None:
-                raise attempt.interrupt from None
-            # Another process may have taken this one for ended, after it was stopped, and repeats the trial.
-            if attempt.number is None or not study.get_trials(deepcopy=False)[attempt.number].state.is_finished():
-                raise
-
-    def _objective(self, trial: optuna.Trial, limits: SharedLimits, attempt: "_Attempt") -> float | list[float]:
-        attempt.number = trial.number
-        try:
-            trial.set_user_attr(PROCESS, this_process())
-            varied = {dimension.name: dimension.suggest(trial) for dimension in self.trials.space}
-            if limits.is_surplus(trial):
-                raise FailedTrialError("other processes began the last trials of the study")
-            config = self.trials.config(varied)
-
-            def report(ninths: int, score: float) -> None:
-                trial.report(score, ninths)
-                if trial.should_prune():
-                    raise optuna.TrialPruned
-
-            prunes = not isinstance(trial.study.pruner, NopPruner)
-            values = self.trials.values(config, report if prunes else None)
-        except (optuna.TrialPruned, FailedTrialError):
-            raise
-        except Exception as error:
-            trial.set_user_attr(REASON, one_line_error(error))
-            raise FailedTrialError from error
-        except BaseException as interrupt:
-            # A trial that is still marked as running would only fail at the next start of the study.
-            attempt.interrupt = interrupt
-            end_trial(trial.study, trial.study.get_trials()[trial.number])
-            raise
-        return values if len(values) > 1 else values[0]
+                Attempt(self.trials, limits, self.on_trial).run(study)
 
     def pareto_trials(self) -> list[FrozenTrial]:
         """The Pareto set of several objectives, or the best trial; the best by the first objective is first."""
@@ -282,20 +210,6 @@ class Sweep:
             study=self.name,
         )
         return Best(method=self.spec.method, config=self.spec.set | pareto[0].params, tuning=tuning)
-
-
-def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts as one of its study's.
-
-    Args:
-        trial: The trial.
-
-    Returns:
-        True if it has ended, and not from outside.
-    """
-    return trial.state in {TrialState.COMPLETE, TrialState.PRUNED} or (
-        trial.state is TrialState.FAIL and REASON in trial.user_attrs
-    )
 
 
 def _work(

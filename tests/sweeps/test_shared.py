@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 
 from bench.contracts import StoreError
 from sweeps import workers
+from sweeps.attempt import counts
 from sweeps.shared_limits import SharedLimits
 from sweeps.storage import open_storage, shown, without_secrets
-from sweeps.study import counts
 from sweeps.workers import PROCESS, Workers, this_process
 from tests.helpers import postgres
 
@@ -226,7 +226,8 @@ def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(
     (killed,) = [trial for trial in trials if trial.state is TrialState.FAIL and not counts(trial)]
     assert f":{processes[0].pid}:" in killed.user_attrs[PROCESS]
     repeated = next(trial for trial in ended if trial.system_attrs.get("failed_trial") == killed.number)
-    assert repeated.params == killed.params or not killed.params
+    # It may have been killed before it had all its values.
+    assert killed.params.items() <= repeated.params.items()
     assert (folders[1] / made.name / "best.yaml").is_file()
     # Nothing that a run leaves has the password: W&B's files, pages, configs, output.
     assert postgres.PASSWORD not in output
