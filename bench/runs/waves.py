@@ -38,7 +38,10 @@ def waves(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
     """
     if any(run.spec.budget.limits() or run.reference_id for run in runs):
         return [list(runs)]
-    first = min(runs, key=lambda run: n_items([run.episodes]))
+    least = min(runs, key=lambda run: n_items([run.episodes])).spec
+    # Of its seeds the first in order, whose measured costs the others share.
+    key = least.method, least.config, least.shots
+    first = next(run for run in runs if (run.spec.method, run.spec.config, run.spec.shots) == key)
     if n_items([first.episodes]) > WORTHWHILE * n_items([run.episodes for run in runs]):
         return [list(runs)]
     return [[first], [run for run in runs if run is not first]]

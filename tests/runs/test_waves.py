@@ -15,7 +15,7 @@ def drawn(support, query):
 
 
 def run(name, support, query, budget=None, reference_id=None):
-    spec = SimpleNamespace(method=name, budget=budget or Budget())
+    spec = SimpleNamespace(method=name, config={}, shots=1, budget=budget or Budget())
     return SimpleNamespace(spec=spec, episodes=drawn(support, query), reference_id=reference_id)
 
 
@@ -32,6 +32,11 @@ def test_items_count_once_and_padding_not_at_all():
 def test_the_run_with_the_fewest_items_is_encoded_before_the_others():
     runs = [run("faast", [[0, 1, 2]], [[0, 1]]), run("zero_shot", [[]], [[0, 1]]), run("knn", [[3, 4]], [[0, 1]])]
     assert names(waves(runs)) == [["zero_shot"], ["faast", "knn"]]
+
+
+def test_of_several_seeds_the_first_comes_first():
+    runs = [run("faast", [[0, 1]], [[0]]), run("faast", [[2]], [[0]]), run("knn", [[3, 4, 5]], [[0, 1]])]
+    assert waves(runs)[0] == [runs[0]]
 
 
 def test_runs_on_nearly_the_same_items_are_encoded_together():
