@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import BenchError
+from bench.engine.server_start import packed, start_tied
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.identity import plugin_code
@@ -144,7 +146,8 @@ class Sweep:
             self.tuning_data.devices,
             self.tuning_data.data_folder,
         )
-        processes = [context.Process(target=_work, args=(*task, worker)) for worker in range(1, self.workers + 1)]
+        calls = [packed(_work, *task, worker) for worker in range(1, self.workers + 1)]
+        processes = [context.Process(target=start_tied, args=(os.getpid(), call)) for call in calls]
         for process in processes:
             process.start()
         try:

@@ -1,21 +1,34 @@
-"""The first moment of a worker's server process. Imports nothing that takes time."""
+"""The first moment of a spawned process. Imports nothing that takes time."""
 
 import pickle
-from multiprocessing.connection import Connection
+from collections.abc import Callable
+from typing import Any
 
 from bench.engine.parent_death import end_forks_with_parent, end_with
 
 
-def start_server(connection: Connection, parent: int, arguments: bytes) -> None:
-    """Start of a worker's server process: from its first moment on it ends with its parent.
+def start_tied(parent: int, call: bytes, *first: Any) -> None:
+    """Call a function in a process that ends with its parent from its first moment on, and so do its forks.
 
     Args:
-        connection: First argument of ``serve``.
         parent: Process id of the parent.
-        arguments: Its other arguments, pickled, because reading them imports the libraries.
+        call: What ``packed`` returns; reading it imports the libraries.
+        *first: First arguments of the function, which only multiprocessing can pass on, such as connections.
     """
     end_with(parent)
     end_forks_with_parent()
-    from bench.engine.worker_server import serve
+    function, arguments = pickle.loads(call)
+    function(*first, *arguments)
 
-    serve(connection, *pickle.loads(arguments))
+
+def packed(function: Callable[..., None], *arguments: Any) -> bytes:
+    """A call for ``start_tied``.
+
+    Args:
+        function: The function, by its name in its module.
+        *arguments: Its last arguments, picklable.
+
+    Returns:
+        Both in pickled form.
+    """
+    return pickle.dumps((function, arguments))

@@ -18,8 +18,8 @@ import torch
 from bench.contracts import Backbone
 from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import ending_error, kernel_kills
-from bench.engine.server_start import start_server
-from bench.engine.worker_server import Failure
+from bench.engine.server_start import packed, start_tied
+from bench.engine.worker_server import Failure, serve
 
 TO_END = 5.0
 """Seconds within which a server that closed its connection ends."""
@@ -93,11 +93,8 @@ class ForkedWorker:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         # Not a daemon, which could have no data workers; it ends with this process all the same.
-        self._server = context.Process(
-            target=start_server,
-            args=(other, os.getpid(), pickle.dumps((self.make, torch.get_num_threads()))),
-            daemon=False,
-        )
+        call = packed(serve, self.make, torch.get_num_threads())
+        self._server = context.Process(target=start_tied, args=(os.getpid(), call, other), daemon=False)
         self._server.start()
         other.close()
         atexit.register(self.close)  # before Python waits for processes that are not daemons
