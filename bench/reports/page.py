@@ -20,7 +20,7 @@ from bench.reports.tables import labels, metrics, number, score
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.spec.axes import AXES
-from bench.toolkit.visible import shortened
+from bench.toolkit.visible import shortened, visible_json
 from bench.version import __version__
 
 Kind = Literal["text", "count", "number"]
@@ -246,7 +246,7 @@ def _latest(records: Iterable[Record]) -> str:
 def _in_script(data: _Data) -> str:
     """JSON that cannot end its script element; NaN and infinity are null."""
     # Episode scores are the largest part of a record, and not on the page.
-    text = data.model_dump_json(exclude={"records": {"__all__": {"episode_scores"}}})
+    text = visible_json(data.model_dump_json(exclude={"records": {"__all__": {"episode_scores"}}}))
     # JSON has these characters in strings only, where escapes keep the meaning.
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

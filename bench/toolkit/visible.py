@@ -39,6 +39,18 @@ def visible_lines(text: str) -> str:
     return _LINES.sub(_escape, text)
 
 
+def visible_json(text: str) -> str:
+    """JSON whose texts have escapes for what cannot be seen.
+
+    Args:
+        text: JSON.
+
+    Returns:
+        JSON with other texts, where these held such characters as they are.
+    """
+    return _LINES.sub(lambda found: f"\\{_escape(found)}", text)
+
+
 def shortened(text: str, most: int) -> str:
     """The beginning of a text.
 

@@ -52,7 +52,7 @@ def test_each_output_shows_a_hostile_name_as_text(text):
         "csv": tables.as_csv(found),
         "json": tables.as_json(found),
         "html": tables.as_html(found),
-        "page": made_page(hostile(text.replace("\ud800", ""))).partition('<script type="application/json"')[0],
+        "page": made_page(hostile(text.replace("\ud800", ""))).partition('<script type="application/octet')[0],
         "check": as_markdown([check]),
         "junit": as_junit([check]),
         "terminal": terminal_table([text], [[text]], text),
