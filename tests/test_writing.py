@@ -10,7 +10,7 @@ WRITES = {"write_text", "write_bytes", "to_parquet", "to_csv", "to_json", "write
 OPENS, MODES = {"open", "fdopen"}, {"w", "a", "x", "wb", "ab", "xb"}
 MAY = {
     "bench/toolkit/durable.py",  # itself
-    "bench/toolkit/claims.py",  # who has a lock, for as long as it is held
+    "bench/toolkit/work_lock.py",  # who has a lock, for as long as it is held
     "bench/meters/memory.py",  # a counter of the kernel
     "bench/engine/worker_server.py",  # a pipe
     "bench/cli/check.py",  # the file of a CI service that is added to

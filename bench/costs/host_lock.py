@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.toolkit.claims import claim
 from bench.toolkit.files import cache_folder
+from bench.toolkit.work_lock import work_lock
 
 FOLDER = "measuring"
 """Folder of the locks in the cache folder."""
@@ -30,7 +30,7 @@ def alone(device: str, what: str, notify: Callable[[str], None]) -> Iterator[Non
     lock = lock_file(device)
     with ExitStack() as stack:
         try:
-            stack.enter_context(claim(lock, what, notify))
+            stack.enter_context(work_lock(lock, what, notify))
         except OSError as error:
             notify(f"{lock} cannot be locked ({error}), so that other processes may measure at the same time")
         yield

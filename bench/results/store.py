@@ -19,9 +19,9 @@ from bench.results.record import Record, SideFile, Status
 from bench.results.record_text import record_text
 from bench.results.store_files import ATTEMPTS, FOLDERS, LOCKS, PARTIAL, named
 from bench.results.store_reading import StoredRecords
-from bench.toolkit.claims import claim
 from bench.toolkit.durable import ROOM, make_folder, require_room, write_atomic
 from bench.toolkit.temporary import leftovers
+from bench.toolkit.work_lock import work_lock
 
 _QUALITY: dict[Status, int] = {"failed": 0, "skipped": 1, "over_budget": 2, "ok": 3}
 
@@ -74,7 +74,7 @@ class Store(StoredRecords):
         with ExitStack() as stack:
             try:
                 lock = self.root / LOCKS / f"{record_id}.lock"
-                claimed = stack.enter_context(claim(lock, f"{what} ({record_id})", notify, wait))
+                claimed = stack.enter_context(work_lock(lock, f"{what} ({record_id})", notify, wait))
             except OSError as error:
                 raise StoreError(f"no run can be claimed in {self.root}: {error}; use --store DIR") from error
             yield claimed

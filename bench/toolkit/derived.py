@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.contracts.errors import BenchWarning, StoreError
-from bench.toolkit.claims import claim
 from bench.toolkit.durable import atomic_folder, make_folder, write_atomic
 from bench.toolkit.files import digest
 from bench.toolkit.temporary import leftovers
+from bench.toolkit.work_lock import work_lock
 
 EARLIER = re.compile(r"\.converting-.+")
 """Names of temporary folders of earlier versions."""
@@ -36,7 +36,7 @@ def derived_folder(folder: Path, what: str, make: Callable[[Path], None]) -> dic
     if not folder.exists() or isinstance(_verified(folder), str):
         try:
             make_folder(folder.parent)
-            with claim(folder.parent / ".locks" / f"{folder.name}.lock", what, _warn):
+            with work_lock(folder.parent / ".locks" / f"{folder.name}.lock", what, _warn):
                 _make(folder, what, make)
         except OSError as error:
             raise StoreError(

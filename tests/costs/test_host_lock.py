@@ -16,7 +16,7 @@ def _measure(held, order):
 
 
 def test_the_second_process_waits_and_says_for_whom(cache, monkeypatch):
-    monkeypatch.setattr("bench.toolkit.claims.SILENT", 0.1)
+    monkeypatch.setattr("bench.toolkit.work_lock.SILENT", 0.1)
     context = multiprocessing.get_context("spawn")
     held, order = context.Event(), context.Queue()
     other = context.Process(target=_measure, args=(held, order))

@@ -1,4 +1,4 @@
-"""Claims: one process at a time; the others say for whom they wait, and do not wait for one that is stopped."""
+"""Locks of work: one process at a time; the others say for whom they wait, and do not wait for one that is stopped."""
 
 import multiprocessing
 import os
@@ -8,21 +8,21 @@ import time
 
 import pytest
 
-from bench.toolkit import claims
-from bench.toolkit.claims import Holder, claim
+from bench.toolkit import work_lock as module
+from bench.toolkit.work_lock import Holder, work_lock
 
 
 def _hold(path, ready, seconds):
-    with claim(path, "digits faast"):
+    with work_lock(path, "digits faast"):
         ready.set()
         time.sleep(seconds)
 
 
 @pytest.fixture
 def held(tmp_path, monkeypatch):
-    """Starts a process that has a claim for some seconds."""
-    monkeypatch.setattr(claims, "SILENT", 0.1)
-    monkeypatch.setattr(claims, "POLL", 0.05)
+    """Starts a process that has a lock for some seconds."""
+    monkeypatch.setattr(module, "SILENT", 0.1)
+    monkeypatch.setattr(module, "POLL", 0.05)
     started = []
 
     def start(seconds):
@@ -42,9 +42,9 @@ def held(tmp_path, monkeypatch):
 
 def test_a_process_that_waits_says_once_for_whom(tmp_path, held):
     other, messages = held(0.6), []
-    with claim(tmp_path / "run.lock", "digits knn", messages.append, wait=False) as claimed:
+    with work_lock(tmp_path / "run.lock", "digits knn", messages.append, wait=False) as claimed:
         assert not claimed
-    with claim(tmp_path / "run.lock", "digits knn", messages.append) as claimed:
+    with work_lock(tmp_path / "run.lock", "digits knn", messages.append) as claimed:
         assert claimed
         assert Holder.read(tmp_path / "run.json").what == "digits knn"
     (message,) = messages
@@ -54,20 +54,20 @@ def test_a_process_that_waits_says_once_for_whom(tmp_path, held):
 def test_a_process_that_waits_goes_on_when_the_other_is_killed(tmp_path, held):
     other = held(60)
     os.kill(other.pid, signal.SIGKILL)
-    with claim(tmp_path / "run.lock", "digits knn") as claimed:
+    with work_lock(tmp_path / "run.lock", "digits knn") as claimed:
         assert claimed
 
 
 def test_a_process_that_is_stopped_for_a_minute_keeps_nobody_waiting(tmp_path, held, monkeypatch):
-    monkeypatch.setattr(claims, "STALLED", 0.5)
+    monkeypatch.setattr(module, "STALLED", 0.5)
     other, messages = held(60), []
     os.kill(other.pid, signal.SIGSTOP)
     began = time.monotonic()
-    with claim(tmp_path / "run.lock", "digits knn", messages.append) as claimed:
+    with work_lock(tmp_path / "run.lock", "digits knn", messages.append) as claimed:
         assert claimed
         assert time.monotonic() - began > 0.5
         # A third process waits for the one that went on, not for the stopped one.
-        with claim(tmp_path / "run.lock", "digits ridge", wait=False) as third:
+        with work_lock(tmp_path / "run.lock", "digits ridge", wait=False) as third:
             assert not third
     assert messages[1:] == [f"process {other.pid} is stopped or gone, and others go on without it"]
     os.kill(other.pid, signal.SIGCONT)

@@ -1,6 +1,6 @@
-"""Claims: one process at a time does a piece of work, and the others know which one they wait for.
+"""Locks of pieces of work: one process at a time does each, and the others know which one they wait for.
 
-A claim is a lock of the system, which ends with its process, and a file beside it that says who has it. A process that
+The lock is one of the system, which ends with its process; a file beside it says which process has it. A process that
 is stopped keeps its lock; after a minute the others go on without it.
 """
 
@@ -28,14 +28,14 @@ _STOPPED = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOM
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that has a claim.
+    """The process that has a lock.
 
     Attributes:
         what: The work.
         pid: Its process id.
         host: Its host.
         space: The space of process ids that ``pid`` belongs to, which differs between containers of one host.
-        since: Time of the claim.
+        since: Time since when it has the lock.
     """
 
     what: str
@@ -97,10 +97,10 @@ class Holder:
 
 
 @contextmanager
-def claim(
+def work_lock(
     path: Path, what: str, notify: Callable[[str], None] = lambda message: None, wait: bool = True
 ) -> Iterator[bool]:
-    """Keep other processes from the same work meanwhile. The system frees the claim of a process that ends.
+    """Keep other processes from the same work meanwhile. The system frees the lock of a process that ends.
 
     Args:
         path: File of the lock, in a folder that is created.
@@ -109,7 +109,7 @@ def claim(
         wait: Whether to wait for another process.
 
     Yields:
-        Whether this process has the claim; False only where it does not wait.
+        Whether this process has the lock; False only where it does not wait.
 
     Raises:
         OSError: If the lock cannot be made.
