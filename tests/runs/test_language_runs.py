@@ -131,7 +131,7 @@ def test_zero_shot_perplexity_is_that_of_plain_passes(runner: Runner, model: Pat
     assert 1 <= record.ci_low < record.value < record.ci_high
     assert record.n_queries == 3
     assert record.notes["scored_tokens"] == count
-    assert Record.model_validate_json(runner.store.path(record.id).read_text()) == record
+    assert runner.store.read(runner.store.path(record.id)) == record
     assert list(problems(runner.store)) == []  # the score follows from what is kept of each text
 
 
