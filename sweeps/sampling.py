@@ -1,14 +1,13 @@
 """Samplers and pruners of studies, made from their definition."""
 
-import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, PartialFixedSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial
+from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import GradientMethod, UsageError
 from sweeps.definition import SweepSpec
@@ -16,23 +15,31 @@ from sweeps.space import Dimension
 from sweeps.trials import RUNGS, Trials
 
 
-class DefaultFirst(PartialFixedSampler):
-    """Sampler that gives the first trial of a study the default config.
+class TrialSampler(BaseSampler):
+    """Sampler whose random numbers depend on the number of a trial, and whose first trial is the default config.
 
-    The number of a trial decides, so that of several processes that begin a study at once a single one has it.
+    Of several processes that begin a study at once, no two draw the same configs, and a single one has the default.
     """
 
-    def __init__(self, default: dict[str, Any], sampler: BaseSampler) -> None:
-        """Wrap a sampler.
+    def __init__(self, make: Callable[[int], BaseSampler], default: dict[str, Any] | None) -> None:
+        """Wrap a kind of sampler.
 
         Args:
-            default: Value of each dimension.
-            sampler: Sampler of all further trials.
+            make: Makes the sampler of a trial from its number.
+            default: Value of each dimension; None where the first trial is like the others.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            super().__init__(default, sampler)
-        self.sampler = sampler
+        self.make, self.default = make, default
+        self.sampler = make(0)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Make the sampler of a trial.
+
+        Args:
+            study: The study.
+            trial: A trial that has just begun.
+        """
+        self.sampler = self.make(trial.number)
+        self.sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Dimensions that are sampled together.
@@ -44,9 +51,22 @@ class DefaultFirst(PartialFixedSampler):
         Returns:
             Ranges by name; none of the first trial, which has fixed values.
         """
-        if _is_first(trial):
-            return super().infer_relative_search_space(study, trial)
-        return self.sampler.infer_relative_search_space(study, trial)
+        return {} if self._fixed(trial) else self.sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of the dimensions that are sampled together.
+
+        Args:
+            study: The study.
+            trial: The trial.
+            search_space: Their ranges.
+
+        Returns:
+            Values by name.
+        """
+        return {} if self._fixed(trial) else self.sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -62,8 +82,27 @@ class DefaultFirst(PartialFixedSampler):
         Returns:
             The value; the default for the first trial.
         """
-        made_by = super().sample_independent if _is_first(trial) else self.sampler.sample_independent
-        return made_by(study, trial, param_name, param_distribution)
+        if self.default is not None and self._fixed(trial):
+            return self.default[param_name]
+        return self.sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Pass the end of a trial on to its sampler.
+
+        Args:
+            study: The study.
+            trial: The trial.
+            state: Its state.
+            values: Its values.
+        """
+        # That of a grid would only stop the study by a count of its own.
+        if not isinstance(self.sampler, GridSampler):
+            self.sampler.after_trial(study, trial, state, values)
+
+    def _fixed(self, trial: FrozenTrial) -> bool:
+        return self.default is not None and _is_first(trial)
 
 
 def _is_first(trial: FrozenTrial) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import optuna
 import torch
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import BenchError
@@ -27,7 +28,7 @@ from sweeps.attempt import REASON, Attempt, counts
 from sweeps.definition import SweepSpec
 from sweeps.journal import Notify, to_standard_error
 from sweeps.migration import journal_of
-from sweeps.sampling import DefaultFirst, grid_of, pruner_of, sampler_of
+from sweeps.sampling import TrialSampler, grid_of, pruner_of, sampler_of
 from sweeps.shared_limits import SharedLimits
 from sweeps.storage import open_storage, storage_errors
 from sweeps.trials import Trials, TuningData
@@ -85,21 +86,15 @@ class Sweep:
         Raises:
             StoreError: If the storage cannot be used.
         """
-        return self._opened(worker=0)
+        return self._opened()
 
-    def _opened(self, worker: int) -> optuna.Study:
+    def _opened(self) -> optuna.Study:
         with storage_errors(self.where):
             storage = open_storage(self.where, self.notify)
-            begun = 0
-            if self.name in {each.study_name for each in storage.get_all_studies()}:
-                begun = len(optuna.load_study(study_name=self.name, storage=storage).get_trials(deepcopy=False))
-            # A continued study must not repeat its first draws.
-            seed = name_seed(self.name, worker, begun)
-            sampler = sampler_of(self.spec, self.trials.space, seed, self.workers)
             config = self.trials.config({})
             default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
-            if self.spec.sampler != "grid" and all(each.contains(default[each.name]) for each in self.trials.space):
-                sampler = DefaultFirst(default, sampler)
+            fits = all(dimension.contains(default[dimension.name]) for dimension in self.trials.space)
+            sampler = TrialSampler(self._sampler, default if fits and self.spec.sampler != "grid" else None)
             made = optuna.create_study(
                 study_name=self.name,
                 storage=storage,
@@ -110,6 +105,11 @@ class Sweep:
             )
             Workers(self.where).end_trials_of_ended(made)
         return made
+
+    def _sampler(self, number: int) -> BaseSampler:
+        """The sampler of a trial by its number; a grid numbers its points by the seed, so that all trials have one."""
+        seed = name_seed(self.name, 0 if self.spec.sampler == "grid" else number)
+        return sampler_of(self.spec, self.trials.space, seed, self.workers)
 
     @property
     def total(self) -> int:
@@ -146,7 +146,7 @@ class Sweep:
             self.tuning_data.devices,
             self.tuning_data.data_folder,
         )
-        calls = [packed(_work, *task, worker) for worker in range(1, self.workers + 1)]
+        calls = [packed(_work, *task) for _ in range(self.workers)]
         processes = [context.Process(target=start_tied, args=(os.getpid(), call)) for call in calls]
         for process in processes:
             process.start()
@@ -161,17 +161,13 @@ class Sweep:
             codes = ", ".join(str(process.exitcode) for process in processes)
             raise BenchError(f"workers ended early, by exit codes {codes}; the same command continues")
 
-    def work(self, worker: int = 0) -> None:
+    def work(self) -> None:
         """Run trials in this process until the study, over all its processes, has as many as it may or no time left.
-
-        Args:
-            worker: Number of the worker; 0 for the main process.
 
         Raises:
             StoreError: If the storage cannot be written.
         """
-        study = self._opened(worker) if worker else self.study
-        workers = Workers(self.where)
+        study, workers = self.study, Workers(self.where)
         limits = SharedLimits(study, workers, self.total, self.spec.seconds, counts, self.notify)
         began = time.monotonic()
         with garbage_collection_frozen(), workers.present(), storage_errors(self.where):
@@ -222,9 +218,8 @@ def _work(
     workers: int,
     devices: DeviceOptions,
     data: Path | None,
-    worker: int,
 ) -> None:
     """One worker, in a process of its own."""
     quiet_lightning()
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    Sweep(spec, TuningData.of(spec, data, devices), folder, storage, workers).work(worker)
+    Sweep(spec, TuningData.of(spec, data, devices), folder, storage, workers).work()
