@@ -17,6 +17,7 @@ from bench.results.predictions import QueryPredictions
 from bench.results.scores import RunScore, mean_score, row_score, score_run
 from bench.results.store import Store
 from bench.results.verify import problems
+from bench.stats.intervals import mean_interval
 from tests.helpers.records import made
 from tests.metrics.test_metrics import REFERENCES, WRITTEN
 
@@ -139,10 +140,13 @@ def test_record_board_compare_check_and_export_have_the_same_score(metric, sizes
     for seed in (0, 1):
         for method, skill in (("a", 0.8), ("b", 0.6)):
             given = predictions(metric, sizes, skill + seed / 20)
+            scores, value = given.episode_scores(), mean_score(given.episode_scores())
+            interval = mean_interval(np.array(scores), None, make_metric(metric).scale, len(given))
+            ends = (interval.low, interval.high) if interval else (value, value)
             record = made(
                 {"method": method, "seed": seed, "config": {}},
-                metric=metric, episode_scores=given.episode_scores(), n_queries=len(given), ci_low=0.0, ci_high=99.0,
-                value=mean_score(given.episode_scores()),
+                metric=metric, episode_scores=scores, n_queries=len(given), value=value, ci_low=ends[0],
+                ci_high=ends[1],
             )  # fmt: skip
             store.write(record, given)
             if method == "b":  # the baseline's "a" is the present "b"
