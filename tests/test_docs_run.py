@@ -198,6 +198,9 @@ def test_the_commands_of_a_page_succeed(bench, site, page):
             continue
         if "--baseline baseline" in line:
             shutil.copytree("runs", "baseline")
+        if line.startswith("bench records import"):
+            for folder in line.split()[3:]:
+                shutil.copytree("runs", folder)
         assert SHOWN.get(line, "") in " ".join(bench(line).split()), line
         if line == "bench new method soft_prototype --package my-plugins":
             install_tutorial(site)
