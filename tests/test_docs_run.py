@@ -35,7 +35,7 @@ ELSEWHERE = {
     "bench new metric brier_score": "likewise",
     "bench new backbone thumbnails": "likewise",
     "bench readout import gshbao/faast-gpt2-xl": "needs the hub: tests/readouts/test_command.py",
-    "bench sweep --task digits --method faast --trials 200 --storage postgresql://USER@HOST/DATABASE": "needs a server: "
+    "bench sweep --task digits --method faast --trials 200 --storage postgresql://USER@HOST/DATABASE": "needs a server: "  # noqa: E501
     "tests/sweeps/test_shared.py",
 }
 SHOWN = {"bench leaderboard --task my_words": "score: Brier score (lower is better)"}
