@@ -13,6 +13,7 @@ from datasets import Dataset
 from bench.contracts import DataError, Kind, Protocol, TaskData
 from bench.contracts.errors import one_line, shown
 from bench.toolkit.files import text_hash
+from bench.toolkit.json_names import unique_names
 from bench.toolkit.sources import read_parquet
 from tasks._folders import OwnItems, refuse
 from tasks._texts import require_texts
@@ -157,7 +158,7 @@ def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_unique)
+            row = json.loads(line, object_pairs_hook=unique_names)
             json.dumps(row, ensure_ascii=False).encode()  # not of lone surrogates, which no text can hold
         except (ValueError, RecursionError) as error:
             reason = f"{shown(line, 60)}: {one_line(error)}"
@@ -165,14 +166,6 @@ def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(row, dict):
             raise DataError(f"line {number} of {path} needs a JSON object, got {shown(line, 60)}")
         yield row
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, whose keys are all different."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is given twice")
-    return found
 
 
 def _table(name: str, rows: Sequence[dict[str, Any]]) -> Dataset:

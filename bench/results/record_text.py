@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from bench.results.record import Record
+from bench.toolkit.json_names import unique_names
 
 DIGEST = "digest"
 """Name of the field with the hash of all others."""
@@ -56,7 +57,7 @@ def record_content(text: str) -> dict[str, Any]:
         ValueError: For what is no object of JSON, for numbers that are not finite and for names given twice.
     """
     try:
-        content = json.loads(text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
+        content = json.loads(text, object_pairs_hook=unique_names, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("its nesting is too deep") from None
     if not isinstance(content, dict):
@@ -86,13 +87,6 @@ def record_schema() -> dict[str, Any]:
     description = "SHA-256 of all other fields, as JSON with sorted names and without spaces."
     schema["properties"][DIGEST] = {"description": description, "pattern": "^[0-9a-f]{64}$", "type": "string"}
     return schema
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name is given twice")
-    return found
 
 
 def _finite(text: str) -> float:

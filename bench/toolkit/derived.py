@@ -33,7 +33,8 @@ def derived_folder(folder: Path, what: str, make: Callable[[Path], None]) -> dic
         StoreError: If it cannot be written.
     """
     leftovers(folder.parent, EARLIER, remove=True)
-    if not folder.exists() or isinstance(_verified(folder), str):
+    found = _verified(folder)
+    if isinstance(found, str):
         try:
             make_folder(folder.parent)
             with work_lock(folder.parent / ".locks" / f"{folder.name}.lock", what, _warn):
@@ -42,7 +43,7 @@ def derived_folder(folder: Path, what: str, make: Callable[[Path], None]) -> dic
             raise StoreError(
                 f"{what} cannot be written to {folder.parent}: {error}; free space or set BENCH_CACHE"
             ) from error
-    found = _verified(folder)
+        found = _verified(folder)
     if isinstance(found, str):
         raise StoreError(f"{what} in {folder} cannot be used: {found}; check the disk")
     return found

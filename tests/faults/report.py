@@ -5,7 +5,8 @@ import sys
 from datetime import date
 from pathlib import Path
 
-BEGIN, END = "<!-- campaigns: begin -->", "<!-- campaigns: end -->"
+from tests.helpers.docs import replace_section
+
 TITLES = {
     "test_a_thousand_kills_lose_nothing": "Programs killed at random moments, with their measuring processes",
     "test_thousands_of_damaged_files_are_refused_in_one_line": "Damaged files of every kind",
@@ -37,10 +38,7 @@ def table(counts: list[dict[str, object]]) -> str:
 def main(results: Path, page: Path) -> None:
     """Replace the table of ``page``."""
     counts = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\nMade on {date.today()}.\n\n{table(counts)}\n{END}{after}", encoding="utf-8")
+    replace_section(page, "campaigns", f"Made on {date.today()}.\n\n{table(counts)}")
 
 
 if __name__ == "__main__":

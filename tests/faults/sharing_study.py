@@ -1,10 +1,9 @@
 """Four processes that share a study, of which one is killed and another stopped for a while."""
 
 import multiprocessing
-import os
 import random
-import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from bench.engine.trainer import DeviceOptions, quiet_lightning
 from sweeps.definition import sweep_spec
 from sweeps.study import Sweep
 from sweeps.trials import TuningData
+from tests.faults.disturbed import LIMIT, disturbed
 
-PROCESSES, TRIALS = 4, 12
-LIMIT = 300.0
-"""Seconds within which all processes must have ended."""
+TRIALS = 12
 
 
 def share_study(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
@@ -36,25 +34,7 @@ def share_study(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
     context.set_forkserver_preload(["sweeps.study"])
     for number in range(rounds):
         root = folder / str(number)
-        barrier, answers = context.Barrier(PROCESSES), context.Queue()
-        processes = [context.Process(target=_work, args=(root, barrier, answers)) for _ in range(PROCESSES)]
-        for process in processes:
-            process.start()
-        killed, stopped, *others = processes
-        while not list(root.glob("*/journal.log")) and killed.exitcode is None:
-            killed.join(0.05)
-        killed.join(moments.uniform(0, 1))
-        if killed.exitcode is None:
-            killed.kill()
-            found["killed"] += 1
-        os.kill(stopped.pid, signal.SIGSTOP)
-        stopped.join(moments.uniform(0, 1))
-        os.kill(stopped.pid, signal.SIGCONT)
-        for process in (stopped, *others):
-            process.join(LIMIT)
-            found["hangs"] += process.exitcode is None
-            found["tracebacks"] += process.exitcode not in (0, None)
-        answered = [answers.get() for process in (stopped, *others) if process.exitcode == 0]
+        answered = disturbed(context, _work, root, partial(_wait_for_trials, root, moments), moments, found)
         found["wrong"] += sum(answer != answered[0] for answer in answered)
         study = _sweep(root).study
         trials = study.get_trials()
@@ -75,6 +55,13 @@ def _sweep(root: Path) -> Sweep:
         }
     )  # fmt: skip
     return Sweep(spec, TuningData.of(spec, None, DeviceOptions(accelerator="cpu", batch_size=16)), root)
+
+
+def _wait_for_trials(root: Path, moments: random.Random, process: Any) -> None:
+    """Wait until the study has begun, and a moment more."""
+    while not list(root.glob("*/journal.log")) and process.exitcode is None:
+        process.join(0.05)
+    process.join(moments.uniform(0, 1))
 
 
 def _work(root: Path, barrier: Any, answers: Any) -> None:

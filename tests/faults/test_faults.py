@@ -10,11 +10,10 @@ from tests.faults.damage import damage
 from tests.faults.full_disk import PAGE, fill_disks, may_mount
 from tests.faults.fuzz import READERS, fuzz
 from tests.faults.kills import kill_often
+from tests.faults.report import TRIED
 from tests.faults.sharing import share
 from tests.faults.sharing_study import share_study
 
-TRIED = {"kills", "suites", "disks", "full", "rounds", "killed", "damaged", "refused", "same", "accepted", "inputs"}
-"""Counts of what was tried; all others count what must not be."""
 needs_mount = pytest.mark.skipif(not may_mount(), reason="needs the right to mount a disk in memory")
 
 

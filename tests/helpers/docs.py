@@ -33,3 +33,11 @@ def commands(page):
         # Ellipses, alternatives and optional parts are for the reader.
         if words.startswith("bench ") and not re.search(r"[|\[\]…]|\.\.\.|\bMETHOD\b|\bNAME\b|PLUGIN|SUITE", words):
             yield words
+
+
+def replace_section(page, name, text):
+    """Write a text between the marks ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` of a page."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

@@ -29,12 +29,12 @@ from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand, refusal
 from bench.spec.suite import RunSpec, load_suite
 from bench.toolkit.versions import PROTOCOL
+from tests.helpers.docs import replace_section
 from tests.helpers.places import ROOT
 from tests.helpers.records import COSTS
 from tests.helpers.runs import Notebook
 from tests.helpers.stores import fill
 
-BEGIN, END = "<!-- commands: begin -->", "<!-- commands: end -->"
 ROUNDS = 5
 """Timed rounds of a command, after one that is not."""
 QUERIES = 2000
@@ -142,9 +142,7 @@ def main(results: Path, page: Path) -> None:
             extra = f"{machine}; at most {command.most:g} s"
             rows.append({"name": command.what, "unit": "s of CPU time", "value": round(seconds, 3), "extra": extra})
     results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    table = "\n".join(lines)
-    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    replace_section(page, "commands", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+from tests.helpers.docs import replace_section
 
 
 def cost(run: dict[str, Any]) -> tuple[float, str]:
@@ -56,11 +56,7 @@ def section(runs: list[dict[str, Any]], machine: dict[str, Any]) -> str:
 def main(results: Path, page: Path) -> None:
     """Replace the measured section of ``page``."""
     content = json.loads(results.read_text(encoding="utf-8"))
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    measured = section(content["benchmarks"], content["machine_info"])
-    page.write_text(f"{before}{BEGIN}\n{measured}\n{END}{after}", encoding="utf-8")
+    replace_section(page, "measured", section(content["benchmarks"], content["machine_info"]))
 
 
 if __name__ == "__main__":
