@@ -37,7 +37,7 @@ class Reservoir:
     def draws(self, mask: Tensor) -> Tensor:
         """``[episode, item]`` random numbers, the same in whatever batches an episode's items come."""
         n_episodes, n_items = mask.shape
-        return torch.rand(n_items, n_episodes, generator=self._generator).mT.to(mask.device)
+        return torch.rand(n_items, n_episodes, generator=self._generator, dtype=torch.float32).mT.to(mask.device)
 
     def chosen(self, draw: Tensor, labels: Tensor, mask: Tensor, most: int) -> Tensor:
         """``[episode, most]``: where the items to keep stand, those of the lowest rank in their classes first.

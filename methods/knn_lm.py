@@ -24,7 +24,7 @@ from bench.contracts import (
     UsageError,
 )
 from bench.toolkit.hidden_states import whole_texts
-from bench.toolkit.hooks import input_hooks
+from bench.toolkit.hooks import input_hooks, without_autocast
 from methods._neighbours import NeighbourStore
 from methods._reservoir import Reservoir
 
@@ -143,10 +143,11 @@ class KnnLm(ForwardMethod):
 
     def mixture(self, logits: Tensor, keys: Tensor) -> Tensor:
         """Log-probabilities ``[..., token]`` from the model's logits and ``keys [..., dim]``, in float32."""
-        distances, tokens = self.store.nearest(keys.reshape(-1, keys.shape[-1]).float(), self.config.k)
+        with without_autocast(keys):
+            distances, tokens = self.store.nearest(keys.reshape(-1, keys.shape[-1]).float(), self.config.k)
         # Where an index has found no neighbour at all, nobody votes.
         votes = (-distances / self.config.tau).softmax(dim=-1).masked_fill(distances.isinf(), 0)
-        share = torch.tensor(self.config.lam, device=logits.device)
+        share = torch.tensor(self.config.lam, dtype=torch.float32, device=logits.device)
         neighbours = votes.new_zeros(len(votes), logits.shape[-1]).scatter_add_(1, tokens, votes)
         # The logarithm of a token that no neighbour has is -inf, and leaves the model's own share.
         neighbours = neighbours.log_().add_(share.log()).view_as(logits)

@@ -118,7 +118,7 @@ def score(
     if shared:
         ids = torch.tensor([rows[0].tokens[:shared]], device=device)
         context = run(input_ids=ids, use_cache=True).past_key_values
-    scores = torch.empty(len(flat))
+    scores = torch.empty(len(flat), dtype=torch.float32)
     size = max(1, min(MAX_BATCH, CACHE_TOKENS // len(rows[-1].tokens)))
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]

@@ -13,7 +13,7 @@ from bench.costs.warm import touch_weights
 from bench.data.episodes import PADDING, Positions
 from bench.data.payload import in_memory
 from bench.engine.encoding import encode
-from bench.engine.trainer import DeviceOptions
+from bench.engine.trainer import WEIGHTS, DeviceOptions
 from bench.meters.contention import watched
 from bench.meters.flops import FlopMeter
 from bench.meters.stage import StageCost, StageMeter
@@ -97,9 +97,9 @@ def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) 
     inputs = Dataset.from_dict({"input": [raw]})
     if not isinstance(backbone, LanguageBackbone):
         return encode_costs(backbone, Pool(inputs, np.zeros(1, dtype=np.int64)), devices)
-    device = devices.root_device()
-    backbone.to(device)
+    device, precision = devices.root_device(), devices.trainer().precision_plugin
     touch_weights(backbone)
+    backbone.to(device, WEIGHTS.get(devices.precision))
 
     def read() -> StageCost:
         meter = StageMeter()
@@ -109,7 +109,7 @@ def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) 
         meter.stop()
         return meter.cost
 
-    with torch.no_grad():
+    with torch.no_grad(), precision.forward_context():
         read()
         with FlopMeter() as counter:
             read()

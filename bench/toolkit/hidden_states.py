@@ -28,7 +28,7 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
-from bench.toolkit.hooks import gated_values, input_hooks, memory_layers
+from bench.toolkit.hooks import gated_values, input_hooks, memory_layers, without_autocast
 from bench.toolkit.readout_files import read_readouts
 
 
@@ -127,9 +127,10 @@ class HiddenStateMethod(ForwardMethod):
             keys = state[:, :-1].float()
             last = number == len(self.scorers)
             values = (following if last else state)[:, 1:].float()
-            if not last:
-                values = gated_values(keys, values, self.scorers[number])
-            memory.observe(keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real)
+            with without_autocast(state):
+                if not last:
+                    values = gated_values(keys, values, self.scorers[number])
+                memory.observe(keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real)
         self.notes["support_tokens"] += int(real.sum())
 
     def solve(self) -> None:
@@ -146,15 +147,17 @@ class HiddenStateMethod(ForwardMethod):
 
     def _middle(self, number: int) -> Any:
         def change(states: Tensor) -> Tensor:
-            answer = _read(self.memories[number], states)
-            added: Tensor = (answer @ self.outs[number].mT).to(states.dtype)
+            with without_autocast(states):
+                answer = _read(self.memories[number], states)
+                added: Tensor = (answer @ self.outs[number].mT).to(states.dtype)
             return states + added
 
         return change
 
     def _output(self, states: Tensor) -> Tensor:
         share = self.config.output_mix
-        mixed: Tensor = (1 - share) * states.float() + share * _read(self.memories[-1], states)
+        with without_autocast(states):
+            mixed: Tensor = (1 - share) * states.float() + share * _read(self.memories[-1], states)
         return mixed.to(states.dtype)
 
     def predict(self, query: Query) -> Answers:
