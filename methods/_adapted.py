@@ -1,4 +1,4 @@
-"""A copy of a backbone's networks with trainable adapters in it; the backbone itself stays as it is."""
+"""Copies of a backbone's modules with trainable adapters in them; the backbone itself stays as it is."""
 
 import copy
 import warnings
@@ -71,9 +71,16 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 
 def copied(backbone: Backbone) -> Backbone:
-    """The backbone with networks of its own and all else shared, such as a text tower kept beside them."""
+    """The backbone with modules of its own; the frozen weights are the same tensors, which lie in memory once.
+
+    All else is shared too, such as a text tower kept beside the modules.
+
+    Returns:
+        The copy.
+    """
     other = copy.copy(backbone)
-    other._modules = {name: copy.deepcopy(module) for name, module in backbone._modules.items()}
+    shared: dict[int, Any] = {id(weights): weights for weights in backbone.parameters()}
+    other._modules = {name: copy.deepcopy(module, shared) for name, module in backbone._modules.items()}
     return other.requires_grad_(False)
 
 
