@@ -108,7 +108,7 @@ def class_embeddings(data: TaskData, task: Task, backbone: Backbone) -> ClassEmb
     if task.kind not in CLASSIFICATION:
         return ClassEmbeddings(none)
     try:
-        values = backbone.class_embeddings(data.classes, task.prompts).float()
+        values = backbone.class_embeddings(data.classes, task.prompts).float().cpu()
     except NoClassEmbeddingsError as error:
         return ClassEmbeddings(none, missing=str(error))
     except UsageError as error:

@@ -6,11 +6,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import Tensor, nn
 
 from bench.contracts import BenchError, InputMode
-from bench.engine.trainer import HALF, DeviceOptions
+from bench.engine.trainer import WEIGHTS, DeviceOptions
 from bench.spec.resolve import ResolvedRun
 
 SHOWN = 3
@@ -87,8 +86,8 @@ def to_precision_of(run: ResolvedRun, backbone: Any, devices: DeviceOptions) -> 
         backbone: The backbone.
         devices: Device and precision.
     """
-    if run.input_mode is InputMode.INPUTS and devices.precision in HALF and isinstance(backbone, nn.Module):
-        HalfPrecision(HALF[devices.precision]).convert_module(backbone)
+    if run.input_mode is InputMode.INPUTS and devices.precision in WEIGHTS and isinstance(backbone, nn.Module):
+        backbone.to(WEIGHTS[devices.precision])
 
 
 def remember(backbone: Any) -> None:

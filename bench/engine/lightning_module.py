@@ -99,6 +99,14 @@ class GradientAdaptation(Adaptation):
         super().__init__(method)
         self.validated_at = -1
         self.losses: list[Tensor] = []
+        self._moved: tuple[Any, Any] = (None, None)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch on a device; one that comes at each step, such as a whole support set, is moved once."""
+        if self._moved[0] is not batch:
+            self._moved = (None, None)
+            self._moved = batch, super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return self._moved[1]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The method's optimizer, with its schedule by steps if it has one."""
@@ -126,6 +134,7 @@ class GradientAdaptation(Adaptation):
         """Validate the last weights and finish within the adapt stage, then end it."""
         if self.method.validate_every and self.validated_at < self.trainer.global_step:
             self._validate()
+        self._moved = (None, None)
         with torch.no_grad():
             self.method.finish()
         super().on_train_end()

@@ -5,37 +5,78 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from lightning import Trainer
+from lightning.fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from lightning.fabric.utilities import registry as lightning_registry
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.plugins.precision import HalfPrecision
-from torch import nn
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.accelerators import CUDAAccelerator
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning_utilities import apply_to_collection
+from torch import Tensor, nn
 
 from bench.contracts import Items, UsageError
 from bench.meters.cpu import cpu_model
 
 # Each trainer reads the metadata of all installed packages for callbacks of theirs, which takes longer than many a fit.
 lightning_registry.entry_points = cache(entry_points)  # type: ignore[attr-defined,assignment]
+# Lightning takes the numbers of processes that a cluster starts for ranks of one training, of which only the first
+# logs. Here each process runs on its own.
+rank_zero_only.rank = 0  # type: ignore[attr-defined]
 
-HALF: dict[str, Literal["bf16-true", "16-true"]] = {"bf16-true": "bf16-true", "16-true": "16-true"}
+WEIGHTS = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
+"""Types of the backbone's weights by precision; float32 in all others."""
 
 
-class _HalfPrecision(HalfPrecision):
-    """Lightning's half precision for the backbone alone; keys, labels and a method's parameters stay in float32."""
+class _WeightPrecision(Precision):
+    """Precision of the backbone's weights and inputs alone; keys, labels and a method's parameters stay in float32.
+
+    Lightning's own plugins convert the whole module, and set a default type that would round scores.
+    """
+
+    def __init__(self, precision: str) -> None:
+        self.precision = precision  # type: ignore[assignment]
+        self.dtype = WEIGHTS[precision]
 
     def convert_module(self, module: nn.Module) -> nn.Module:
-        """The module with its backbone, if it has one, in half precision."""
+        """The module with its backbone, if it has one, in this precision."""
         backbone = getattr(module, "backbone", None)
         if isinstance(backbone, nn.Module):
-            backbone.to(self._desired_input_dtype)
+            backbone.to(self.dtype)
         return module
 
     def convert_input(self, data: Any) -> Any:
         """A backbone's inputs in the precision of its weights; batches of items keep their precision."""
-        return data if isinstance(data, Items) else super().convert_input(data)
+        return data if isinstance(data, Items) else apply_to_collection(data, Tensor, self._converted)
+
+    def _converted(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+
+class _KeptCuda(CUDAAccelerator):
+    """CUDA with the allocator's memory and the workspaces of libraries kept from one trainer to the next.
+
+    Lightning empties both at the start and at the end of each, so that every measured stage would allocate anew.
+    """
+
+    def setup(self, trainer: Trainer) -> None:
+        """Nothing to empty."""
+
+    def teardown(self) -> None:
+        """Nothing to empty."""
+
+
+class _KeptOnDevice(SingleDeviceStrategy):
+    """One device, on which weights stay after a trainer has ended: they are moved there once per process."""
+
+    def teardown(self) -> None:
+        """Release the plugins; Lightning's own strategy moves the module to the CPU as well."""
+        self.precision_plugin.teardown()
+        self.checkpoint_io.teardown()
 
 
 @dataclass(frozen=True)
@@ -44,7 +85,8 @@ class DeviceOptions:
 
     Attributes:
         accelerator: Lightning's name of the accelerator.
-        devices: Number of devices.
+        devices: Number of devices of a run, which is 1.
+        index: Number of the GPU among those that CUDA_VISIBLE_DEVICES shows.
         precision: Lightning's name of the precision, used wherever the backbone runs. Methods on features stay in
             float32, because closed-form fits need it and cost little.
         workers: Number of data workers; 0 loads in the main process.
@@ -53,18 +95,34 @@ class DeviceOptions:
 
     accelerator: str = "auto"
     devices: int = 1
+    index: int = 0
     precision: str = "32-true"
     workers: int = 0
     batch_size: int = 32
 
-    def _precision(self, runs_backbone: bool) -> dict[str, Any]:
+    def __post_init__(self) -> None:
+        """Require one device.
+
+        Raises:
+            UsageError: For several.
+        """
+        if self.devices != 1:
+            raise UsageError(
+                f"a run uses one device, got --devices {self.devices}; to use several GPUs, start a process for each "
+                "on the same store, with CUDA_VISIBLE_DEVICES=0, CUDA_VISIBLE_DEVICES=1 and so on"
+            )
+
+    def _plugins(self, runs_backbone: bool) -> dict[str, Any]:
         precision = self.precision if runs_backbone else "32-true"
-        if precision in HALF:
-            return {"plugins": [_HalfPrecision(HALF[precision])]}
-        return {"precision": precision}
+        # Processes that SLURM or MPI starts are no ranks of one training.
+        if precision in WEIGHTS:
+            return {"plugins": [_WeightPrecision(precision), LightningEnvironment()]}
+        return {"plugins": [LightningEnvironment()], "precision": precision}
 
     def trainer(self, *, runs_backbone: bool = True, **options: Any) -> Trainer:
         """A Trainer without progress bar, summary and, by default, logger and checkpoints.
+
+        What it has moved to the device stays there.
 
         Args:
             runs_backbone: Whether the backbone runs; without it the precision is float32.
@@ -73,10 +131,12 @@ class DeviceOptions:
         Returns:
             The trainer, on this device and in this precision.
         """
+        device = self.root_device()
         return Trainer(
-            accelerator=self.accelerator,
-            devices=self.devices,
-            **self._precision(runs_backbone),
+            accelerator=_KeptCuda() if device.type == "cuda" else device.type,
+            devices=1,
+            strategy=_KeptOnDevice(device),
+            **self._plugins(runs_backbone),
             logger=options.pop("logger", False),
             enable_checkpointing=options.pop("enable_checkpointing", False),
             enable_progress_bar=False,
@@ -90,7 +150,7 @@ class DeviceOptions:
         return replace(self, precision=precision)
 
     def root_device(self) -> torch.device:
-        """The device that runs are computed on; the first of several.
+        """The device that runs are computed on.
 
         Returns:
             The device.
@@ -127,13 +187,37 @@ class DeviceOptions:
 @cache
 def _root_device(options: DeviceOptions) -> torch.device:
     try:
-        return options.trainer().strategy.root_device
+        # Lightning's own choice, with its own messages where there is none.
+        trainer = Trainer(
+            accelerator=options.accelerator, devices=1, logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, **options._plugins(runs_backbone=True),
+        )  # fmt: skip
+        device: torch.device = trainer.strategy.root_device
+        return _indexed(device, options)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
-            f"--accelerator {options.accelerator} --devices {options.devices} --precision {options.precision} "
-            f"cannot be used here: {reason}"
+            f"--accelerator {options.accelerator} --precision {options.precision} cannot be used here: {reason}"
         ) from None
+
+
+def _indexed(device: torch.device, options: DeviceOptions) -> torch.device:
+    """The device of the options' number.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: If there is none, or if the device does not have the precision.
+    """
+    if device.type == "cpu" and options.precision == "16-mixed":
+        raise ValueError("a CPU has no float16 beside float32; use bf16-mixed or 16-true")
+    if device.type == "mps" and options.precision == "64-true":
+        raise ValueError("MPS has no float64; use --accelerator cpu")
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if not 0 <= options.index < count:
+        raise ValueError(f"there are {count} devices, numbered from 0, got --device-index {options.index}")
+    return torch.device("cuda", options.index) if device.type == "cuda" else device
 
 
 def quiet_lightning() -> None:

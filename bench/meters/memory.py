@@ -63,7 +63,8 @@ class CudaMemory(MemoryMeter):
         self.device = device
 
     def start(self) -> None:
-        """Reset torch's peak counter."""
+        """Free what dead methods hold, and reset torch's peak counter."""
+        gc.collect()
         torch.cuda.reset_peak_memory_stats(self.device)
         self.baseline = torch.cuda.memory_allocated(self.device) / MIB
 

@@ -1,0 +1,41 @@
+"""Options of a run's device and precision."""
+
+import pytest
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.plugins.environments import LightningEnvironment
+
+from bench.contracts import UsageError
+from bench.engine.trainer import DeviceOptions
+
+
+def test_several_devices_are_refused_with_what_to_do_instead():
+    with pytest.raises(UsageError, match=r"one device, got --devices 2; .* CUDA_VISIBLE_DEVICES"):
+        DeviceOptions(devices=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"precision": "16-mixed"}, "use bf16-mixed or 16-true"), ({"index": 1}, "got --device-index 1")],
+)
+def test_what_a_cpu_does_not_have_is_refused(options, reason):
+    with pytest.raises(UsageError, match=reason):
+        DeviceOptions(accelerator="cpu", **options).device_name()
+
+
+def test_processes_that_a_cluster_starts_are_no_ranks_of_one_run(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "8")
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    monkeypatch.setenv("SLURM_JOB_NAME", "runs")
+    trainer = DeviceOptions(accelerator="cpu").trainer()
+    assert isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment)
+    assert (trainer.global_rank, trainer.world_size, rank_zero_only.rank) == (0, 1, 0)
+
+
+def test_weights_stay_where_a_trainer_has_moved_them(monkeypatch):
+    trainer = DeviceOptions(accelerator="cpu").trainer()
+    trainer.strategy.connect(torch.nn.Linear(1, 1))
+    moved = []
+    monkeypatch.setattr(torch.nn.Linear, "cpu", lambda layer: moved.append(layer))
+    trainer.strategy.teardown()
+    assert moved == []
