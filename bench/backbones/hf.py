@@ -79,10 +79,16 @@ class CausalLM(LanguageBackbone):
         self.config = self.model.config
         embedding = self.model.get_output_embeddings().weight
         self._tokens = TextTokenizer(self.tokenizer, self.name, len(self.model.get_input_embeddings().weight))
-        norm = self.final_norm
-        require_plain(self.model, norm, self.name)
-        self._positions = context_length(self.config, self.name)
-        self._scale = float(embedding.norm(dim=-1).mean()) / hidden_length(norm, self.width, self.name)
+        self._scale = float(embedding.norm(dim=-1).mean()) / hidden_length(self.final_norm, self.width, self.name)
+
+    def require_runnable(self) -> None:
+        """Require a context length, and that batches, a shared context and padding give what a plain pass gives.
+
+        Raises:
+            UsageError: If the config names no context length, or one way gives something else.
+        """
+        require_plain(self.model, self.final_norm, self.name)
+        _ = self.max_positions
 
     @property
     def final_norm(self) -> nn.Module:
@@ -115,10 +121,10 @@ class CausalLM(LanguageBackbone):
         files = sorted(path for pattern in FILES for path in self._folder.glob(pattern))
         return text_hash(POOLING, *(part for path in files for part in (path.name, weights_hash(path))))
 
-    @property
+    @cached_property
     def max_positions(self) -> int:
         """Largest number of tokens in one forward pass, from the config."""
-        return self._positions
+        return context_length(self.config, self.name)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text, special tokens before it included."""

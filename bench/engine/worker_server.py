@@ -1,8 +1,8 @@
 """The server side of a worker: a process that loads the backbone once and answers each call in a forked child.
 
-The server itself runs no model, but for the check of a language model when it is loaded. It keeps to one thread and
-uses no accelerator, because neither threads nor CUDA survive a fork. Requests and answers are plain pickled bytes, so
-that no tensor needs shared memory.
+The server itself runs no model. It keeps to one thread and uses no accelerator, because neither threads nor CUDA
+survive a fork; a pass of transformers starts CUDA's driver even on the CPU. Requests and answers are plain pickled
+bytes, so that no tensor needs shared memory.
 """
 
 import gc

@@ -15,6 +15,7 @@ from bench.registry.finding import (
 from bench.registry.making import (
     backbone_argument,
     backbone_class,
+    load_backbone,
     make_backbone,
     make_metric,
     make_task,
@@ -46,6 +47,7 @@ __all__ = [
     "config_fields",
     "find",
     "get",
+    "load_backbone",
     "make_backbone",
     "make_metric",
     "make_task",

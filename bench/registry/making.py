@@ -164,7 +164,24 @@ def backbone_class(name: str) -> "type[Backbone]":
 
 
 def make_backbone(name: str) -> "Backbone":
-    """Make a backbone, frozen and in evaluation mode.
+    """Make a backbone, frozen and in evaluation mode, and check that the harness can run it.
+
+    Args:
+        name: ``name`` or ``name:argument``.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        UsageError: For an unknown name, as for ``backbone_argument``, and as for ``Backbone.require_runnable``.
+    """
+    backbone = load_backbone(name)
+    backbone.require_runnable()
+    return backbone
+
+
+def load_backbone(name: str) -> "Backbone":
+    """Load a backbone, frozen and in evaluation mode, without running it.
 
     Args:
         name: ``name`` or ``name:argument``.

@@ -250,7 +250,7 @@ class RunGroup:
                 limits = planned_run.spec.budget.limits()
                 return planned_run.record(status="over_budget", reason=reason, limits=limits, provenance=facts), None
             if isinstance(error, BackboneChangedError) and costs.worker.process == "same":
-                self.backbone.load_state_dict(registry.make_backbone(planned_run.spec.backbone).state_dict())
+                self.backbone.load_state_dict(registry.load_backbone(planned_run.spec.backbone).state_dict())
             return planned_run.failed(error, self.devices.device_name()), None
         except BaseException:  # an interrupt, which Lightning may turn into an exit
             if earlier is not None:  # a score that is there is kept

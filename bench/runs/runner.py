@@ -33,7 +33,7 @@ def fresh_processes(name: str, backbone: Backbone) -> Worker:
     Returns:
         The worker.
     """
-    return ForkedWorker(partial(registry.make_backbone, name)).start()
+    return ForkedWorker(partial(registry.load_backbone, name)).start()
 
 
 def same_process(name: str, backbone: Backbone) -> Worker:
