@@ -12,6 +12,7 @@ from torch.optim import AdamW
 
 from bench.contracts import Backbone, UsageError
 from bench.toolkit.extras import import_extra
+from bench.toolkit.seeds import seeded
 
 PROJECTIONS = ("query", "key", "value", "out")
 CLIP_NORM = 1.0
@@ -124,9 +125,8 @@ def with_lora(backbone: Backbone, *, rank: int, alpha: float, dropout: float, se
     names = targets(adapted)
     peft = import_extra("peft")
     config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=names)
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    with seeded(seed, next(backbone.parameters()).device), warnings.catch_warnings():
         # A depthwise network has layers narrower than the rank; peft warns of each.
         warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
         peft.inject_adapter_in_model(config, adapted)
     return adapted

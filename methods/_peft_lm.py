@@ -4,10 +4,10 @@ import warnings
 from abc import abstractmethod
 from typing import ClassVar, cast
 
-import torch
 from transformers import PreTrainedModel
 
 from bench.contracts import Backbone, LanguageBackbone, ProblemShape, UsageError
+from bench.toolkit.seeds import seeded
 from methods._adapted import copied
 from methods._training_lm import LMFineTune, TrainingConfig
 
@@ -46,10 +46,9 @@ class PeftMethod(LMFineTune):
                 "choose a language backbone"
             )
         adapted = cast(LanguageBackbone, copied(backbone))
-        with torch.random.fork_rng(), warnings.catch_warnings():
+        with seeded(self.shape.seed, backbone.causal_lm.device), warnings.catch_warnings():
             # peft warns of settings that it then sets right by itself.
             warnings.simplefilter("ignore")
-            torch.manual_seed(self.shape.seed)
             self.insert(adapted)
         return adapted
 

@@ -25,6 +25,7 @@ from bench.contracts import (
     Query,
     Support,
 )
+from bench.toolkit.seeds import seeded
 from methods._adapted import ClippedAdamW
 
 TEXTS_AT_ONCE = 8
@@ -65,6 +66,9 @@ class LMFineTune(GradientMethod):
         super().__init__(config, backbone, shape)
         self.steps, self.batch_size = config.steps, config.batch_size or TEXTS_AT_ONCE
         self._step = 0
+        # Tokens on the device; to find where a prompt ends, the program waits for it.
+        self._windows: dict[str, list[Tensor]] = {}
+        self._examples: dict[tuple[str, str], tuple[Tensor, int]] = {}
 
     batch_size: int
 
@@ -81,8 +85,7 @@ class LMFineTune(GradientMethod):
         """Mean cross-entropy of the batch, see the class; what is random depends on the seed and step alone."""
         self.ready()
         self._step += 1
-        with torch.random.fork_rng():
-            torch.manual_seed(self.shape.seed + self._step)
+        with seeded(self.shape.seed + self._step, support.mask.device):
             return self.batch_loss(support)
 
     def batch_loss(self, support: Support) -> Tensor:
@@ -106,7 +109,9 @@ class LMFineTune(GradientMethod):
         """One window of each text, and 1, as nothing stands before its first token."""
         examples = []
         for text in support.inputs.episode(0):
-            rows = [row for row in self._rows(text, self.config.window) if len(row) > 1]
+            if text not in self._windows:
+                self._windows[text] = [row for row in self._rows(text, self.config.window) if len(row) > 1]
+            rows = self._windows[text]
             if not rows:
                 raise DataError(f"a text must have two tokens or more to learn from, got {text[:60]!r}")
             examples.append((rows[int(torch.randint(len(rows), ()))], 1))
@@ -117,13 +122,18 @@ class LMFineTune(GradientMethod):
         ending = self.shape.separator if self.shape.kind is Kind.TRANSLATION else ""
         examples = []
         for prompt, completion in zip(support.inputs.episode(0), support.completions(0), strict=True):
-            stem, whole = self._row(prompt), self._row(prompt + completion + ending)
-            shorter = min(len(stem), len(whole))
-            first = int((stem[:shorter] == whole[:shorter]).long().cumprod(0).sum())
-            if first == 0 or first == len(whole):
-                raise DataError(f"a completion needs a token or more, after one or more of prompt; got {completion!r}")
-            examples.append((whole, first))
+            if (prompt, completion) not in self._examples:
+                self._examples[prompt, completion] = self._example(prompt, completion, ending)
+            examples.append(self._examples[prompt, completion])
         return examples
+
+    def _example(self, prompt: str, completion: str, ending: str) -> tuple[Tensor, int]:
+        stem, whole = self._row(prompt), self._row(prompt + completion + ending)
+        shorter = min(len(stem), len(whole))
+        first = int((stem[:shorter] == whole[:shorter]).long().cumprod(0).sum())
+        if first == 0 or first == len(whole):
+            raise DataError(f"a completion needs a token or more, after one or more of prompt; got {completion!r}")
+        return whole, first
 
     def _rows(self, text: str, window: int | None) -> list[Tensor]:
         batches = self.reader.tokens([text], window)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
@@ -151,21 +151,26 @@ def score_windows(
         rows = [found[index] for index in batch]
         tokens = padded([row.ids for row in rows], device)
         hidden = run(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False).last_hidden_state
-        for row, states, ids in zip(rows, hidden, tokens.ids, strict=True):
-            size = len(row.ids)
-            sums[row.text, 0] += _negative_log_likelihood(
-                head, vocabulary, states[row.first - 1 : size - 1], ids[row.first : size]
-            )
-            sums[row.text, 1] += size - row.first
+        parts = [
+            _negative_log_likelihoods(head, vocabulary, states[row.first - 1 : size - 1], ids[row.first : size])
+            for row, states, ids in zip(rows, hidden, tokens.ids, strict=True)
+            for size in [len(row.ids)]
+        ]
+        # One copy, as each makes the program wait for the device.
+        found_sums = iter(torch.cat(parts).tolist())
+        for row, part in zip(rows, parts, strict=True):
+            sums[row.text, 0] += sum(islice(found_sums, len(part)))
+            sums[row.text, 1] += len(row.ids) - row.first
     return sums
 
 
-def _negative_log_likelihood(head: nn.Module, vocabulary: int, states: Tensor, targets: Tensor) -> float:
-    total = 0.0
+def _negative_log_likelihoods(head: nn.Module, vocabulary: int, states: Tensor, targets: Tensor) -> Tensor:
+    """Sums ``[part]`` over parts of a text, in float32; states are those of the tokens before the targets."""
     size = max(1, LOGITS_AT_ONCE // vocabulary)
-    for part, labels in zip(torch.split(states, size), torch.split(targets, size), strict=True):
-        total += float(nn.functional.cross_entropy(head(part).float(), labels, reduction="sum"))
-    return total
+    pairs = zip(torch.split(states, size), torch.split(targets, size), strict=True)
+    return torch.stack(
+        [nn.functional.cross_entropy(head(part).float(), labels, reduction="sum") for part, labels in pairs]
+    )
 
 
 def beam_search_config(model: Any, max_new_tokens: int, n_beams: int) -> GenerationConfig:

@@ -107,7 +107,7 @@ class NetworkBackbone(CosineBackbone):
         self.requires_grad_(False)
 
     def encode(self, batch: Any) -> Features:
-        keys = super().encode(batch).keys
+        keys = super().encode(batch).keys.to(next(self.net.parameters()))
         return Features(keys, normalize(self.net(keys), dim=-1))
 
 
