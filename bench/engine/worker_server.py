@@ -62,11 +62,16 @@ def serve(connection: Connection, make: Callable[[], Backbone | None], threads: 
     gc.collect()
     gc.freeze()
     while True:
+        # The caller may have ended at any moment, also with an answer unread.
         try:
             request = connection.recv_bytes()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
-        connection.send_bytes(broken or _served(request, backbone, threads))
+        answer = broken or _served(request, backbone, threads)
+        try:
+            connection.send_bytes(answer)
+        except ConnectionError:
+            return
         if not (broken or FORKS):
             return
 

@@ -1,10 +1,12 @@
 """Processes of their own: what comes back, and what is left when one ends."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from bench import registry
 from bench.contracts import DataError
 from bench.contracts.errors import ChildError
 from bench.engine import process_ending
+from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import OutOfMemoryError, WorkerEndedError, ending_error, ran_out_of_memory
 from bench.engine.worker import ForkedWorker
+from bench.engine.worker_server import serve
 from bench.runs.signals import Interrupted, interrupts
 
 HELD = []
@@ -179,6 +183,26 @@ def runs(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.skipif(not FORKS, reason="forks")
+def test_a_server_ends_in_silence_where_its_caller_left_an_answer_unread(capfd):
+    own, servers = multiprocessing.Pipe()
+    servers.send_bytes(b"an answer")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            own.close()
+            serve(servers, nothing, 1)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    servers.close()
+    own.close()
+    assert (os.waitpid(child, 0)[1], capfd.readouterr().err) == (0, "")
 
 
 def test_an_interrupt_leaves_no_process_behind():

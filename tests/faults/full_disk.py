@@ -47,7 +47,7 @@ def fill_disks(folder: Path, step: int = PAGE) -> Counter[str]:
         Counts: disks, and those that were full, and of what must not be, by name.
     """
     found = Counter[str]()
-    whole = program.run(folder / "whole", Notebook(), fresh=False)
+    whole = program.run(folder / "whole", Notebook())
     reference = {record.id: record.value for record in whole.records}
     size = PAGE
     while True:
@@ -55,7 +55,7 @@ def fill_disks(folder: Path, step: int = PAGE) -> Counter[str]:
         with disk(folder / "disk", size) as place:
             store, reporter, rescue = Store(place / "store"), Notebook(), Store(folder / f"rescue-{size}")
             try:
-                report = program.run(store.root, reporter, fresh=False, rescue=rescue.root)
+                report = program.run(store.root, reporter, rescue=rescue.root)
             except BenchError as error:
                 found["full"] += 1
                 found["unclear"] += "\n" in str(error) or "space" not in str(error)

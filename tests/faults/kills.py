@@ -1,96 +1,224 @@
 """A suite that is killed by SIGKILL at random moments and started again until it is complete."""
 
-import multiprocessing
+import io
 import os
 import random
+import re
 import shutil
 import signal
+import statistics
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import psutil
+from rich.console import Console
 
 from bench.results.prune import unnamed
 from bench.results.store import Store
 from bench.results.verify import problems
-from tests.faults import program
+from bench.runs.progress import RichReporter
+from bench.toolkit.temporary import TEMPORARY
+from tests.faults.preloaded import Command, Commands
 
-LIMIT = 300.0
-"""Seconds within which a program must end by itself."""
-GONE = 5.0
+WORDS = (
+    "run", "--task", "stripes", "--backbone", "pixels", "--method", "faast,linear_probe", "--set",
+    "linear_probe.steps=5", "--shots", "1", "--seeds", "0-1", "--episodes", "3", "--accelerator", "cpu", "--logger",
+    "csv",
+)  # fmt: skip
+"""The command, without its store."""
+RUNS = 4
+LIMIT = 900.0
+"""Seconds within which a command must end by itself, on a machine that does other things too."""
+GONE = 60.0
 """Seconds within which all processes of a killed program must have ended."""
-UNINTERRUPTED = 4
+UNINTERRUPTED = 8
 """Most kills of one store; then it is completed."""
+RECENT = 9
+"""Undisturbed runs whose median is the time that moments are drawn from; it changes with what else the machine does."""
+TABLE = "score: "
+"""Beginning of the first line below the table."""
+DONE = re.compile(r"\[\d+/\d+\] (.+)")
+EXPECTED = re.compile(
+    r"\d+ runs? (is|are) recorded already|logged to .*|bench: \d+ of \d+ episodes were answered before an interrupt, .*"
+)
+"""Lines that may stand before the table."""
 
 
-def kill_often(folder: Path, kills: int, seed: int = 0) -> Counter[str]:
+class Durations:
+    """Seconds that a start of the command takes, by the share of its runs that are still to be done."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
+
+    def add(self, seconds: float, left: float) -> None:
+        """Add a start that nothing interrupted."""
+        self._recent.append((seconds, left))
+
+    def expected(self, left: float) -> float:
+        """Expected seconds; half of those of a whole run are the start and what is not done run by run."""
+        whole = statistics.median(2 * seconds / (1 + share) for seconds, share in self._recent)
+        return whole * (1 + left) / 2
+
+
+def kill_often(site: Path, folder: Path, kills: int, fresh: int = 0, seed: int = 0) -> Counter[str]:
     """Kill a suite at random moments, and check after each kill what was acknowledged.
 
+    The moments are spread evenly over the expected time of what the killed command has still to do.
+
     Args:
+        site: Folder with the outside package.
         folder: An empty folder.
         kills: Number of kills.
+        fresh: Number of kills, among these, of commands in a fresh interpreter, the first one of a store each.
         seed: Seed of the moments.
 
     Returns:
-        Counts: kills and completed suites, and of what must not be, by name.
+        Counts: kills, by moment, and completed suites, and of what must not be, by name.
     """
-    moments, found = random.Random(seed), Counter[str]()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.program"])
-    reference, longest = _reference(context, folder / "reference")
+    draw, found, commands = random.Random(seed), Counter[str](), Commands(site)
+    commands.preload([*WORDS, "--store", folder / "store"], folder / "cache", folder / "output")
+    slow = _Suite(commands, folder / "fresh", {}, found)
+    slow_durations = Durations()
+    if fresh:
+        slow_durations.add(slow.complete(fresh=True), 1.0)
+    whole, durations = _Suite(commands, folder / "whole", {}, found), Durations()
+    commands.start(["--help"], folder / "cache", folder / "output").exit_code(LIMIT)  # the server has imported all
+    durations.add(whole.complete(), 1.0)
+    reference = whole.values()
+    assert len(reference) == RUNS
+    found["wrong"] += bool(fresh) and slow.values() != reference
+    moments = {False: _spread(kills - fresh, draw), True: _spread(fresh, draw)}
     number = 0
-    while found["kills"] < kills:
+    while any(moments.values()):
         number += 1
-        place = folder / str(number)
-        for _ in range(moments.randint(1, UNINTERRUPTED)):
-            process = _started(context, place)
-            process.join(moments.uniform(0, longest))
-            if process.exitcode is None:
-                found["kills"] += 1
-                _kill(process, found)
-            _check(place, found)
-            if process.exitcode == 0:
+        suite = _Suite(commands, folder / str(number), reference, found)
+        for _ in range(draw.randint(1, UNINTERRUPTED)):
+            # A fresh interpreter is the first of a store, so that its whole run is under way.
+            first = bool(moments[True]) and suite.left() == 1 and number % 2 == 1
+            if not moments[first]:
                 break
-        process = _started(context, place)
-        process.join(LIMIT)
-        found["hangs"] += process.exitcode is None
-        found["suites"] += 1
-        _check(place, found)
-        records = {record.id: record.value for record in Store(place / "store")}
-        found["wrong"] += records != reference
-        found["leftovers"] += len(unnamed(Store(place / "store"), Store(place / "store")))
-        shutil.rmtree(place)
+            expected = (slow_durations if first else durations).expected(suite.left())
+            killed = suite.kill_after(moments[first][-1] * expected, fresh=first)
+            if not killed:
+                break
+            moments[first].pop()
+        left = suite.left()
+        seconds = suite.complete()
+        durations.add(seconds, left)
+        suite.check_complete()
+        shutil.rmtree(suite.place)
     return found
 
 
-def _reference(context: Any, place: Path) -> tuple[dict[str, float | None], float]:
-    """Scores of a suite that nothing interrupts, and its seconds."""
-    began = time.monotonic()
-    process = _started(context, place)
-    process.join(LIMIT)
-    assert process.exitcode == 0, (place / "answers.errors").read_text()
-    records = {record.id: record.value for record in Store(place / "store")}
-    assert len(records) == len(program.specs())
-    return records, time.monotonic() - began
+def _spread(number: int, draw: random.Random) -> list[float]:
+    """Numbers between 0 and 1, one in each of as many equal parts, in random order."""
+    spread = [(part + draw.random()) / number for part in range(number)]
+    draw.shuffle(spread)
+    return spread
 
 
-def _started(context: Any, place: Path) -> Any:
-    place.mkdir(parents=True, exist_ok=True)
-    process = context.Process(target=program.main, args=(place / "store", place / "cache", place / "answers"))
-    process.start()
-    return process
+class _Suite:
+    """The suite on one store."""
+
+    def __init__(self, commands: Commands, place: Path, reference: dict[str, Any], found: Counter[str]) -> None:
+        self.commands, self.place, self.reference, self.found = commands, place, reference, found
+        self.store, self.output = Store(place / "store"), place / "output"
+        self.acknowledged: set[str] = set()
+        place.mkdir()
+
+    def values(self) -> dict[str, float | None]:
+        """Scores of the records, by id."""
+        return {record.id: record.value for record in self.store} if self.store.paths() else {}
+
+    def left(self) -> float:
+        """The share of runs without a record."""
+        return 1 - (len(self.store.paths()) / RUNS if self.store.root.exists() else 0)
+
+    def start(self, fresh: bool) -> Command:
+        """Start the command."""
+        self.output.write_bytes(b"")
+        return self.commands.start([*WORDS, "--store", self.store.root], self.place / "cache", self.output, fresh)
+
+    def complete(self, fresh: bool = False) -> float:
+        """Let the command come to its end; returns its seconds."""
+        began = time.monotonic()
+        command = self.start(fresh)
+        code = command.exit_code(LIMIT)
+        seconds = time.monotonic() - began
+        if code is None:
+            self.found["hangs"] += 1
+            _kill(command, self.found)
+        self.found["ended otherwise"] += code not in (0, None)
+        self.found["suites"] += 1
+        self._check()
+        return seconds
+
+    def kill_after(self, seconds: float, fresh: bool) -> bool:
+        """Kill the command after some seconds, unless it ends before."""
+        command = self.start(fresh)
+        code = command.exit_code(seconds)
+        if code is not None:
+            self.found["ended otherwise"] += code != 0
+            self._check()
+            return False
+        _kill(command, self.found)
+        self.found["kills"] += 1
+        self.found["kills of fresh interpreters"] += fresh
+        moment = {1.0: "before the first result", 0.0: "after the last result"}.get(self.left(), "between results")
+        self.found[f"kills {moment}"] += 1
+        self.found["kills within a write"] += bool(self._temporary())
+        self._check()
+        return True
+
+    def check_complete(self) -> None:
+        """Compare what a completed suite left with an undisturbed one."""
+        values = self.values()
+        self.found["wrong"] += any(values[id_] != self.reference.get(id_) for id_ in values)
+        self.found["lost"] += len(self.reference.keys() - values.keys())
+        self.found["leftovers"] += len(unnamed(self.store, self.store)) + len(self._temporary())
+
+    def _temporary(self) -> list[Path]:
+        return [path for path in self.place.rglob("*") if TEMPORARY.fullmatch(path.name)]
+
+    def _check(self) -> None:
+        """Compare the store with what was acknowledged, as a user saw it."""
+        lines = self.output.read_text(encoding="utf-8", errors="replace").split("\n")
+        whole = takewhile(lambda line: not line.startswith(TABLE), lines[:-1])
+        before_table = [line for line in whole if line and line[0] not in "┏┃┡│└├"]
+        done = [match[1] for line in before_table if (match := DONE.fullmatch(line))]
+        self.acknowledged.update(done)
+        missing = self.acknowledged - set(_shown(self.store))
+        self.found["lost"] += len(missing)
+        others = [line for line in before_table if not DONE.fullmatch(line) and not EXPECTED.fullmatch(line)]
+        self.found["tracebacks"] += sum(line.startswith("Traceback") for line in others)
+        self.found["other lines"] += len(others)
+        self.found["taken up"] += sum("are taken up" in line for line in before_table)
+        if missing or others:
+            print(self.place, missing, *others, sep="\n", flush=True)
+        if self.store.root.exists() and self.store.paths():
+            self.found["not verified"] += len(list(problems(self.store)))
 
 
-def _kill(process: Any, found: Counter[str]) -> None:
+def _shown(store: Store) -> Iterable[str]:
+    """Lines that acknowledge the records of a store, without their numbers."""
+    for record in store if store.root.exists() and store.paths() else ():
+        console = Console(file=io.StringIO(), width=240)
+        RichReporter(console).done(record)
+        yield console.file.getvalue().split("] ", 1)[1].rstrip("\n")  # type: ignore[attr-defined]
+
+
+def _kill(command: Command, found: Counter[str]) -> None:
     """Kill the program alone, and see its measuring processes end with it."""
     try:
-        children = psutil.Process(process.pid).children(recursive=True)
+        children = psutil.Process(command.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         children = []
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    os.kill(command.pid, signal.SIGKILL)
+    command.exit_code(LIMIT)
     _, alive = psutil.wait_procs([child for child in children if _measures(child)], timeout=GONE)
     found["orphans"] += len(alive)
     for child in alive:
@@ -103,21 +231,3 @@ def _measures(process: psutil.Process) -> bool:
         return "resource_tracker" not in " ".join(process.cmdline())
     except psutil.Error:
         return False
-
-
-def _check(place: Path, found: Counter[str]) -> None:
-    """Compare a store to what was acknowledged."""
-    store = Store(place / "store")
-    for id_, (status, value) in program.acknowledged(place / "answers").items():
-        try:
-            record = store.read(store.path(id_))
-        except Exception:
-            found["lost"] += 1
-        else:
-            found["wrong"] += (record.status, str(record.value)) != (status, value)
-    if store.root.exists() and store.paths():
-        found["not verified"] += len(list(problems(store)))
-    errors = place / "answers.errors"
-    if errors.exists():
-        found["tracebacks"] += errors.read_text(errors="replace").count("Traceback")
-        errors.unlink()

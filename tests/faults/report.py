@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -19,17 +21,36 @@ TITLES = {
     "test_processes_that_share_many_stores_lose_nothing": "Four processes on one store, one killed, one stopped",
     "test_processes_that_share_many_studies_lose_nothing": "Four processes on one study, one killed, one stopped",
 }
-TRIED = ("kills", "suites", "damaged", "refused", "same", "accepted", "inputs", "disks", "full", "rounds", "killed")
+TRIED = (
+    "kills", "kills of fresh interpreters", "kills before the first result", "kills between results",
+    "kills after the last result", "kills within a write", "suites", "taken up", "damaged", "refused", "same",
+    "accepted", "inputs", "disks", "full", "rounds", "killed",
+)  # fmt: skip
 """Counts of what was tried; all others count what must not be."""
 
 
-def table(counts: list[dict[str, object]]) -> str:
+def summed(lines: Iterable[str]) -> dict[str, Counter[str]]:
+    """Counts of each campaign, over all its parts.
+
+    Args:
+        lines: A JSON object each, of one part.
+
+    Returns:
+        Counts, zeros included, by the name of the campaign.
+    """
+    found = defaultdict[str, Counter[str]](Counter)
+    for part in map(json.loads, lines):
+        found[part.pop("campaign")].update(part)
+    return found
+
+
+def table(campaigns: Mapping[str, Counter[str]]) -> str:
     """The table as Markdown."""
     lines = ["| campaign | tried | lost, wrong, tracebacks, hangs |", "|---|---|---|"]
-    for count in counts:
-        title = TITLES.get(str(count["campaign"]), str(count["campaign"]))
+    for name, count in campaigns.items():
+        title = TITLES.get(name, name)
         tried = ", ".join(f"{count[name]:,} {name}" for name in TRIED if name in count)
-        others = ((name, number) for name, number in count.items() if name not in ("campaign", *TRIED))
+        others = ((name, number) for name, number in count.items() if name not in TRIED)
         harm = ", ".join(f"{number} {name}" for name, number in others)
         lines.append(f"| {title} | {tried} | {harm or '0'} |")
     return "\n".join(lines)
@@ -37,7 +58,7 @@ def table(counts: list[dict[str, object]]) -> str:
 
 def main(results: Path, page: Path) -> None:
     """Replace the table of ``page``."""
-    counts = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+    counts = summed(results.read_text(encoding="utf-8").splitlines())
     replace_section(page, "campaigns", f"Made on {date.today()}.\n\n{table(counts)}")
 
 

@@ -28,7 +28,7 @@ def share(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
     moments, found = random.Random(seed), Counter[str]()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.program"])
-    whole = program.run(folder / "whole", Notebook(), fresh=False)
+    whole = program.run(folder / "whole", Notebook())
     reference = {record.id: record.value for record in whole.records}
     for number in range(rounds):
         root = folder / str(number)
@@ -49,5 +49,5 @@ def _wait(moments: random.Random, process: Any) -> None:
 def _work(root: Path, barrier: Any, answers: Any) -> None:
     reporter = Notebook()
     barrier.wait(LIMIT)
-    report = program.run(root, reporter, fresh=False)
+    report = program.run(root, reporter)
     answers.put((reporter.ran, {record.id: record.value for record in report.records}))

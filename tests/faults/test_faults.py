@@ -32,7 +32,7 @@ def judge(request):
 
 @pytest.mark.slow
 def test_a_killed_program_loses_nothing(outside, tmp_path, judge):
-    judge(kill_often(tmp_path, kills=2))
+    judge(kill_often(outside, tmp_path, kills=2))
 
 
 @pytest.mark.slow
@@ -56,7 +56,8 @@ def test_processes_that_share_a_study_lose_nothing(outside, cache, tmp_path, jud
 @pytest.mark.campaign
 @pytest.mark.timeout(8 * 3600)
 def test_a_thousand_kills_lose_nothing(outside, tmp_path, judge):
-    judge(kill_often(tmp_path, kills=int(os.environ.get("KILLS", "1000"))))
+    kills, seed = int(os.environ.get("KILLS", "1000")), int(os.environ.get("SEED", "0"))
+    judge(kill_often(outside, tmp_path, kills=kills, fresh=-(-kills // 20), seed=seed))
 
 
 @pytest.mark.campaign
