@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Protocol, TaskData
 from bench.contracts.errors import one_line, shown
-from bench.toolkit.files import text_hash
+from bench.toolkit.files import require_regular, text_hash
 from bench.toolkit.json_names import unique_names
 from bench.toolkit.sources import read_parquet
 from tasks._folders import OwnItems, refuse
@@ -127,7 +127,7 @@ def _prompts(texts: Sequence[str]) -> Dataset:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return require_regular(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: {one_line(error)}; repair or remove it") from error
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench import registry
 from bench.contracts import DataError, Kind, LanguageBackbone, UsageError
 from bench.spec.aliases import TASK_ALIASES
-from bench.toolkit.files import text_hash, user_path
+from bench.toolkit.files import require_regular, text_hash, user_path
 
 SEPARATOR = "\n\n"
 """Separator between two texts of a window."""
@@ -68,7 +68,7 @@ def read_corpus(name: str, data: Path | None) -> Corpus:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return require_regular(path).read_text(encoding="utf-8").strip()
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} must be text in UTF-8, got an invalid byte at {error.start}; convert the file"

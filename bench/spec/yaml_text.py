@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import yaml
 
 from bench.contracts.errors import UsageError, one_line, shown
+from bench.toolkit.files import require_regular
 
 MOST_CHARACTERS = 1_000_000
 DEEPEST = 50
@@ -209,7 +210,7 @@ def read_yaml(path: Path, what: str, needed: str = "a mapping of fields") -> Yam
         UsageError: If the file is unreadable or holds no mapping.
     """
     try:
-        with path.open("rb") as file:  # a character takes four bytes at most
+        with require_regular(path).open("rb") as file:  # a character takes four bytes at most
             text = file.read(4 * MOST_CHARACTERS + 4).decode("utf-8-sig")
         content, lines = _parsed(text)
     except OSError as error:

@@ -1,8 +1,10 @@
 """Files: the cache directory, paths of users, package data, hashes."""
 
+import errno
 import hashlib
 import os
 import re
+import stat
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -57,6 +59,24 @@ def data_folder(path: str | os.PathLike[str] | None) -> Path | None:
     if not folder.is_dir():
         raise UsageError(f"--data needs a folder, got {path}")
     return folder
+
+
+def require_regular(path: Path) -> Path:
+    """Refuse what can keep its reader waiting: a pipe, a socket or a device.
+
+    Args:
+        path: A path that is about to be opened for reading.
+
+    Returns:
+        The path; a folder too, which opening refuses.
+
+    Raises:
+        OSError: If there is something that is neither a file nor a folder, or nothing.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "a file is needed, and this is a pipe, a socket or a device", str(path))
+    return path
 
 
 def package_file(module: str, path: str, install: str) -> Path:
@@ -169,7 +189,7 @@ def _state(path: Path) -> tuple[int, ...]:
 
 
 def _digest(path: Path, made: Any) -> str:
-    with path.open("rb") as file:
+    with require_regular(path).open("rb") as file:
         while block := file.read(_BLOCK):
             made.update(block)
     return str(made.hexdigest())

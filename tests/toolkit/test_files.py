@@ -10,10 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.contracts import DataError
-from bench.contracts.errors import BenchWarning
+from bench.contracts.errors import BenchError, BenchWarning
+from bench.readouts.corpus import read_corpus
+from bench.spec.best_config import read_configs
 from bench.toolkit import files, sources
 from bench.toolkit.files import cache_folder, is_damaged_download, user_path, weights_hash
 from bench.toolkit.sources import hub_folder, read_parquet
+from tasks.image_folder import ImageFolder
+from tasks.text_folder import TextFolder
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -85,3 +89,22 @@ def test_an_arrow_copy_follows_the_content_of_its_file_and_damage_of_it_is_repai
         copy.write_bytes(content)
     with pytest.warns(BenchWarning, match="the Arrow copy of rows .* is damaged .* made anew"):
         assert set(read_parquet("rows", [path])["value"]) == {2}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("best.yaml", lambda folder: read_configs([folder / "best.yaml"])),
+        ("x/0.txt", lambda folder: TextFolder().load(folder)),
+        ("x/0.png", lambda folder: ImageFolder().load(folder)),
+        ("0.txt", lambda folder: read_corpus(str(folder), None)),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path, name, read):
+    pipe = tmp_path / name
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    with pytest.raises(BenchError, match=rf"{name}.*a file is needed, and this is a pipe"):
+        read(tmp_path)
