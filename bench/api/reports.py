@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench.api.results import Comparison, Results
 from bench.contracts.errors import UsageError
 from bench.toolkit.files import data_folder, user_path
+from bench.toolkit.trust import trusting
 
 if TYPE_CHECKING:
     from bench.reports.check import Check
@@ -45,6 +46,7 @@ def compare(
     costs: bool = False,
     accelerator: str = "auto",
     data: str | PathLike[str] | None = None,
+    trust: bool = False,
 ) -> Comparison:
     """Compare two methods of a store wherever both have scores on the same episodes.
 
@@ -58,6 +60,7 @@ def compare(
         costs: Measure the costs of both anew, in turn: A B A B, in fresh processes.
         accelerator: Lightning accelerator to measure costs on.
         data: Folder of local data sets to measure costs on; by default each task's own source.
+        trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
 
     Returns:
         Differences ``a - b`` with 95% intervals and tests, adjusted by Holm; with ``costs`` also ratios of costs.
@@ -75,7 +78,8 @@ def compare(
     found = Results(Store(user_path(store)), store).compare(a, b, task=task, shots=shots, tuned=tuned)
     if not costs:
         return found
-    return Comparison(a, b, found, _costs(found, user_path(store), accelerator, data_folder(data)))
+    with trusting(trust):
+        return Comparison(a, b, found, _costs(found, user_path(store), accelerator, data_folder(data)))
 
 
 def _costs(found: Comparison, store: Path, accelerator: str, data: Path | None) -> "list[CostComparison]":

@@ -19,6 +19,7 @@ from bench.spec.yaml_text import read_yaml
 from bench.toolkit.durable import make_folder
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
+from bench.toolkit.trust import trusting
 
 if TYPE_CHECKING:
     from sweeps.definition import SweepSpec
@@ -81,6 +82,7 @@ def sweep(
     accelerator: str = "auto",
     data: str | PathLike[str] | None = None,
     out: str | PathLike[str] = "studies",
+    trust: bool = False,
     logger: str = "wandb",
 ) -> Study:
     """Tune a method by a validation score on support data, and write the best config.
@@ -113,6 +115,7 @@ def sweep(
         accelerator: Lightning accelerator.
         data: Folder of local data sets; by default each task's own source.
         out: Folder of studies; it is created.
+        trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
         logger: Tracker of trials: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a key.
 
     Returns:
@@ -142,9 +145,10 @@ def sweep(
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     devices.device_name()
-    sweep_study = Sweep(spec, TuningData.of(spec, data_folder(data), devices), out, storage, workers)
-    with interrupts():
-        sweep_study.run()
+    with trusting(trust):
+        sweep_study = Sweep(spec, TuningData.of(spec, data_folder(data), devices), out, storage, workers)
+        with interrupts():
+            sweep_study.run()
     best, folder = sweep_study.best(), out / sweep_study.name
     make_folder(folder)
     best.write(folder / "best.yaml")

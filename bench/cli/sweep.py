@@ -8,7 +8,6 @@ import typer
 from bench import api
 from bench.cli.options import LISTED, DataOption, LoggerOption, TrustOption
 from bench.cli.output import say
-from bench.toolkit.trust import trusting
 
 
 def sweep(
@@ -59,9 +58,7 @@ def sweep(
 
     The same command continues a study that was interrupted; with more --trials it continues one that has ended.
     """
-    arguments = {name: value for name, value in locals().items() if name not in {"set_", "trust"}} | {"set": set_}
-    with trusting(trust):
-        found = api.sweep(**arguments)
+    found = api.sweep(**{name: value for name, value in locals().items() if name != "set_"}, set=set_)
     say(str(found))
     for hint in found.hints:
         say(hint, err=True)

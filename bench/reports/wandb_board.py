@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.reports.rows import FRONTS, Row
+from bench.results.csv_cells import csv_cell
 from bench.runs.trackers import WandbTracker
 
 
@@ -42,5 +43,6 @@ def _table(rows: Sequence[Row]) -> Any:
     texts = {"shots", "runs"}
     cells = [row.model_dump() for row in rows]
     columns: list[str | int] = list(cells[0])
-    data = [[str(value) if name in texts else value for name, value in row.items()] for row in cells]
+    # W&B's page also writes the table as CSV.
+    data = [[csv_cell(str(value) if name in texts else value) for name, value in row.items()] for row in cells]
     return wandb.Table(columns=columns, data=data)

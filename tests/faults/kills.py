@@ -1,6 +1,7 @@
 """A suite that is killed by SIGKILL at random moments and started again until it is complete."""
 
 import io
+import math
 import os
 import random
 import re
@@ -64,7 +65,9 @@ class Durations:
         return whole * (1 + left) / 2
 
 
-def kill_often(site: Path, folder: Path, kills: int, fresh: int = 0, seed: int = 0) -> Counter[str]:
+def kill_often(
+    site: Path, folder: Path, kills: int, fresh: int = 0, seed: int = 0, seconds: float = math.inf
+) -> Counter[str]:
     """Kill a suite at random moments, and check after each kill what was acknowledged.
 
     The moments are spread evenly over the expected time of what the killed command has still to do.
@@ -75,25 +78,26 @@ def kill_often(site: Path, folder: Path, kills: int, fresh: int = 0, seed: int =
         kills: Number of kills.
         fresh: Number of kills, among these, of commands in a fresh interpreter, the first one of a store each.
         seed: Seed of the moments.
+        seconds: Begin no further store after this time.
 
     Returns:
         Counts: kills, by moment, and completed suites, and of what must not be, by name.
     """
-    draw, found, commands = random.Random(seed), Counter[str](), Commands(site)
-    commands.preload([*WORDS, "--store", folder / "store"], folder / "cache", folder / "output")
-    slow = _Suite(commands, folder / "fresh", {}, found)
-    slow_durations = Durations()
-    if fresh:
-        slow_durations.add(slow.complete(fresh=True), 1.0)
-    whole, durations = _Suite(commands, folder / "whole", {}, found), Durations()
-    commands.start(["--help"], folder / "cache", folder / "output").exit_code(LIMIT)  # the server has imported all
-    durations.add(whole.complete(), 1.0)
+    ends, draw, found = time.monotonic() + seconds, random.Random(seed), Counter[str]()
+    commands = Commands(site)
+    durations = {True: Durations(), False: Durations()}
+    slow, whole = (_Suite(commands, folder / name, {}, found) for name in ("fresh", "whole"))
+    began = time.monotonic()
+    commands.preload(slow.words, slow.cache, slow.output)
+    durations[True].add(time.monotonic() - began, 1.0)
+    commands.start(["--help"], whole.cache, whole.output).exit_code(LIMIT)  # until the server has imported all
+    durations[False].add(whole.complete(), 1.0)
     reference = whole.values()
     assert len(reference) == RUNS
-    found["wrong"] += bool(fresh) and slow.values() != reference
+    found["wrong"] += slow.values() != reference
     moments = {False: _spread(kills - fresh, draw), True: _spread(fresh, draw)}
     number = 0
-    while any(moments.values()):
+    while any(moments.values()) and time.monotonic() < ends:
         number += 1
         suite = _Suite(commands, folder / str(number), reference, found)
         for _ in range(draw.randint(1, UNINTERRUPTED)):
@@ -101,16 +105,14 @@ def kill_often(site: Path, folder: Path, kills: int, fresh: int = 0, seed: int =
             first = bool(moments[True]) and suite.left() == 1 and number % 2 == 1
             if not moments[first]:
                 break
-            expected = (slow_durations if first else durations).expected(suite.left())
-            killed = suite.kill_after(moments[first][-1] * expected, fresh=first)
-            if not killed:
+            if not suite.kill_after(moments[first][-1] * durations[first].expected(suite.left()), first):
                 break
             moments[first].pop()
         left = suite.left()
-        seconds = suite.complete()
-        durations.add(seconds, left)
+        durations[False].add(suite.complete(), left)
         suite.check_complete()
         shutil.rmtree(suite.place)
+        print(dict(found), flush=True)
     return found
 
 
@@ -126,7 +128,8 @@ class _Suite:
 
     def __init__(self, commands: Commands, place: Path, reference: dict[str, Any], found: Counter[str]) -> None:
         self.commands, self.place, self.reference, self.found = commands, place, reference, found
-        self.store, self.output = Store(place / "store"), place / "output"
+        self.store, self.cache, self.output = Store(place / "store"), place / "cache", place / "output"
+        self.words = [*WORDS, "--store", self.store.root]
         self.acknowledged: set[str] = set()
         place.mkdir()
 
@@ -141,7 +144,7 @@ class _Suite:
     def start(self, fresh: bool) -> Command:
         """Start the command."""
         self.output.write_bytes(b"")
-        return self.commands.start([*WORDS, "--store", self.store.root], self.place / "cache", self.output, fresh)
+        return self.commands.start(self.words, self.cache, self.output, fresh)
 
     def complete(self, fresh: bool = False) -> float:
         """Let the command come to its end; returns its seconds."""
