@@ -10,10 +10,9 @@ import signal
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import psutil
 from rich.console import Console
@@ -25,18 +24,22 @@ from bench.runs.progress import RichReporter
 from bench.toolkit.temporary import TEMPORARY
 from tests.faults.preloaded import Command, Commands
 
+METHODS = ("faast", "linear_probe")
+"""A store has the runs of one of these, in closed form or in steps."""
+RUNS = 2
+"""Runs of a method."""
 WORDS = (
-    "run", "--task", "stripes", "--backbone", "pixels", "--method", "faast,linear_probe", "--set",
-    "linear_probe.steps=5", "--shots", "1", "--seeds", "0-1", "--episodes", "3", "--accelerator", "cpu", "--logger",
-    "csv",
+    "run", "--task", "stripes", "--backbone", "pixels", "--set", "linear_probe.steps=5", "--shots", "1", "--seeds",
+    "0-1", "--episodes", "2", "--accelerator", "cpu", "--logger", "csv",
 )  # fmt: skip
-"""The command, without its store."""
-RUNS = 4
+"""The command, without its methods and its store."""
 LIMIT = 900.0
 """Seconds within which a command must end by itself, on a machine that does other things too."""
 GONE = 60.0
 """Seconds within which all processes of a killed program must have ended."""
-UNINTERRUPTED = 8
+START = 0.3
+"""Share of a whole run's time that a start takes which finds all runs recorded."""
+UNINTERRUPTED = 10
 """Most kills of one store; then it is completed."""
 RECENT = 9
 """Undisturbed runs whose median is the time that moments are drawn from; it changes with what else the machine does."""
@@ -60,9 +63,13 @@ class Durations:
         self._recent.append((seconds, left))
 
     def expected(self, left: float) -> float:
-        """Expected seconds; half of those of a whole run are the start and what is not done run by run."""
-        whole = statistics.median(2 * seconds / (1 + share) for seconds, share in self._recent)
-        return whole * (1 + left) / 2
+        """Expected seconds."""
+        return statistics.median(seconds / _share(share) for seconds, share in self._recent) * _share(left)
+
+
+def _share(left: float) -> float:
+    """Share of a whole run's time that a start takes, by the share of runs that are still to be done."""
+    return START + (1 - START) * left
 
 
 def kill_often(
@@ -84,25 +91,25 @@ def kill_often(
         Counts: kills, by moment, and completed suites, and of what must not be, by name.
     """
     ends, draw, found = time.monotonic() + seconds, random.Random(seed), Counter[str]()
-    commands = Commands(site)
-    durations = {True: Durations(), False: Durations()}
-    slow, whole = (_Suite(commands, folder / name, {}, found) for name in ("fresh", "whole"))
+    commands, durations = Commands(site), {True: Durations(), False: Durations()}
+    slow = _Suite(commands, folder / "fresh", METHODS, found)
     began = time.monotonic()
     commands.preload(slow.words, slow.cache, slow.output)
     durations[True].add(time.monotonic() - began, 1.0)
-    commands.start(["--help"], whole.cache, whole.output).exit_code(LIMIT)  # until the server has imported all
-    durations[False].add(whole.complete(), 1.0)
-    reference = whole.values()
-    assert len(reference) == RUNS
-    found["wrong"] += slow.values() != reference
+    commands.start(["--help"], slow.cache, slow.output).exit_code(LIMIT)  # until the server has imported all
+    for method in METHODS:
+        durations[False].add(_Suite(commands, folder / method, (method,), found).complete(), 1.0)
+    reference = slow.values()
+    assert len(reference) == RUNS * len(METHODS)
     moments = {False: _spread(kills - fresh, draw), True: _spread(fresh, draw)}
     number = 0
     while any(moments.values()) and time.monotonic() < ends:
         number += 1
-        suite = _Suite(commands, folder / str(number), reference, found)
+        suite = _Suite(commands, folder / str(number), METHODS[number % 2 : number % 2 + 1], found)
         for _ in range(draw.randint(1, UNINTERRUPTED)):
             # A fresh interpreter is the first of a store, so that its whole run is under way.
-            first = bool(moments[True]) and suite.left() == 1 and number % 2 == 1
+            turn = number % 3 == 1 or not moments[False]
+            first = bool(moments[True]) and suite.left() == 1 and turn
             if not moments[first]:
                 break
             if not suite.kill_after(moments[first][-1] * durations[first].expected(suite.left()), first):
@@ -110,7 +117,7 @@ def kill_often(
             moments[first].pop()
         left = suite.left()
         durations[False].add(suite.complete(), left)
-        suite.check_complete()
+        suite.compare(reference)
         shutil.rmtree(suite.place)
         print(dict(found), flush=True)
     return found
@@ -126,20 +133,22 @@ def _spread(number: int, draw: random.Random) -> list[float]:
 class _Suite:
     """The suite on one store."""
 
-    def __init__(self, commands: Commands, place: Path, reference: dict[str, Any], found: Counter[str]) -> None:
-        self.commands, self.place, self.reference, self.found = commands, place, reference, found
+    def __init__(self, commands: Commands, place: Path, methods: Sequence[str], found: Counter[str]) -> None:
+        self.commands, self.place, self.methods, self.found = commands, place, methods, found
         self.store, self.cache, self.output = Store(place / "store"), place / "cache", place / "output"
-        self.words = [*WORDS, "--store", self.store.root]
+        self.words = [*WORDS, "--method", ",".join(methods), "--store", self.store.root]
         self.acknowledged: set[str] = set()
         place.mkdir()
 
-    def values(self) -> dict[str, float | None]:
-        """Scores of the records, by id."""
-        return {record.id: record.value for record in self.store} if self.store.paths() else {}
+    def values(self) -> dict[tuple[str, str], float | None]:
+        """Scores of the records, by method and id."""
+        records = self.store if self.store.paths() else ()
+        return {(record.spec.method, record.id): record.value for record in records}
 
     def left(self) -> float:
         """The share of runs without a record."""
-        return 1 - (len(self.store.paths()) / RUNS if self.store.root.exists() else 0)
+        done = len(self.store.paths()) if self.store.root.exists() else 0
+        return 1 - done / RUNS / len(self.methods)
 
     def start(self, fresh: bool) -> Command:
         """Start the command."""
@@ -177,11 +186,11 @@ class _Suite:
         self._check()
         return True
 
-    def check_complete(self) -> None:
+    def compare(self, reference: dict[tuple[str, str], float | None]) -> None:
         """Compare what a completed suite left with an undisturbed one."""
-        values = self.values()
-        self.found["wrong"] += any(values[id_] != self.reference.get(id_) for id_ in values)
-        self.found["lost"] += len(self.reference.keys() - values.keys())
+        values, expected = self.values(), {key: score for key, score in reference.items() if key[0] in self.methods}
+        self.found["wrong"] += any(score != expected.get(key) for key, score in values.items())
+        self.found["lost"] += len(expected.keys() - values.keys())
         self.found["leftovers"] += len(unnamed(self.store, self.store)) + len(self._temporary())
 
     def _temporary(self) -> list[Path]:

@@ -57,8 +57,8 @@ def test_processes_that_share_a_study_lose_nothing(outside, cache, tmp_path, jud
 @pytest.mark.timeout(8 * 3600)
 def test_a_thousand_kills_lose_nothing(outside, tmp_path, judge):
     kills, seed = int(os.environ.get("KILLS", "1000")), int(os.environ.get("SEED", "0"))
-    seconds = float(os.environ.get("KILL_SECONDS", "inf"))
-    judge(kill_often(outside, tmp_path, kills, fresh=-(-kills // 20), seed=seed, seconds=seconds))
+    fresh, seconds = int(os.environ.get("FRESH", kills // 20)), float(os.environ.get("KILL_SECONDS", "inf"))
+    judge(kill_often(outside, tmp_path, kills, fresh, seed, seconds))
 
 
 @pytest.mark.campaign
