@@ -21,7 +21,8 @@ class NeighbourStore(nn.Module):
     """Keys ``[item, dim]``, each with a token id; finds the nearest by squared L2 distance.
 
     probes: cells of the index that are looked through for a query. Distances are exact either way; from
-    ``EXACT_BELOW`` keys on, a neighbour in another cell can be missed. An index lives on the CPU.
+    ``EXACT_BELOW`` keys on, a neighbour in another cell can be missed. An accelerator compares all keys: an index is on
+    the CPU, where each search would wait for copies, and no meter of the device would see it.
     """
 
     def __init__(self, key_dim: int, probes: int, reservoir: Reservoir | None = None) -> None:
@@ -56,7 +57,7 @@ class NeighbourStore(nn.Module):
         keys, tokens, _ = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
         self._batches.clear()
         self.tokens = tokens
-        if len(keys) < EXACT_BELOW:
+        if len(keys) < EXACT_BELOW or keys.device.type != "cpu":
             self.keys = keys
         else:
             self._index = _inverted_file(keys.cpu(), self.probes)

@@ -24,7 +24,8 @@ from bench.contracts import (
     UsageError,
 )
 from bench.toolkit.hidden_states import whole_texts
-from bench.toolkit.hooks import input_hooks, without_autocast
+from bench.toolkit.hooks import input_hooks
+from bench.toolkit.precision import without_autocast
 from methods._neighbours import NeighbourStore
 from methods._reservoir import Reservoir
 

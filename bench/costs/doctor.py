@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bench.costs.doctor_isolation import frozen_backbone, label_isolation
-from bench.costs.doctor_machine import company, fresh_processes
+from bench.costs.doctor_machine import company, device_in_children, fresh_processes
 from bench.costs.finding import Finding
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
@@ -173,6 +173,7 @@ def findings(options: DeviceOptions) -> Iterator[Finding]:
     yield from memory(device)
     yield from operations(device)
     yield from fresh_processes()
+    yield from device_in_children(options)
     yield from label_isolation()
     yield from frozen_backbone()
 

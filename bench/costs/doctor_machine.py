@@ -10,14 +10,19 @@ import psutil
 import torch
 from torch import nn
 
+from bench.contracts import BenchError
+from bench.contracts.errors import ChildError
 from bench.costs.finding import Finding
 from bench.costs.warm import touch_weights
+from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import ForkedWorker
 from bench.meters.contention import ContentionMeter
 from bench.meters.memory import MIB
 from bench.meters.stage import StageMeter
 from bench.spec.conditions import OTHERS_SHARE
 
+SUMMED = 1000
+"""Ones that a process adds up on the device."""
 WATCHED = 1.0
 """Seconds that other processes are watched."""
 NAMED = 3
@@ -86,6 +91,39 @@ def fresh_processes() -> Iterator[Finding]:
         worker.close()
     yield Finding("processes of two measurements and this one", 3, len(pids), "", 0.0)
     yield Finding(f"{WEIGHTS} MiB of frozen weights, read once warm", 0.0, charged, "MiB", 0.0, LEFT)
+
+
+def device_in_children(options: DeviceOptions) -> Iterator[Finding]:
+    """Check that two forked processes can use the GPU beside this one, as measurements do.
+
+    Where the driver allows one process alone, as in the compute mode EXCLUSIVE_PROCESS, none can.
+
+    Args:
+        options: Device of the runs.
+
+    Yields:
+        Number of processes of two that computed on the GPU; nothing for other devices.
+    """
+    if options.device_kind() != "cuda":
+        return
+    torch.ones(1, device=options.root_device()).sum().item()
+    worker, sums, note = ForkedWorker(_no_weights), 0.0, ""
+    try:
+        for _ in range(2):
+            sums += worker.call(_computed, options) == SUMMED
+    except (BenchError, ChildError, MemoryError, torch.OutOfMemoryError) as error:
+        note = f"{error}; see nvidia-smi -q -d COMPUTE"
+    finally:
+        worker.close()
+    yield Finding("processes of two that can use the GPU beside this one", 2, sums, "", 0.0, note=note)
+
+
+def _no_weights() -> None:
+    return None
+
+
+def _computed(_: object, options: DeviceOptions) -> float:
+    return float(torch.ones(SUMMED, device=options.root_device()).sum())
 
 
 def _pid(_: object) -> int:

@@ -153,8 +153,7 @@ class FeatureCache:
             raise ValueError("its positions are not one for each item")
         if len(positions) and not 0 <= positions.min() <= positions.max() < len(table.row):
             raise ValueError(f"its positions lie outside of the {len(table.row)} items of the pool")
-        pairs = ((shard["keys"], table.keys), (shard["prior"], table.prior))
-        if len(table.keys) and any(here.shape[1] != known.shape[1] for here, known in pairs):
+        if not table.fits(Features(shard["keys"], shard["prior"])):
             raise ValueError("its features have another width than those of other files")
         return shard
 

@@ -22,16 +22,44 @@ class FeatureTable:
     Attributes:
         split: "support" or "query".
         row: ``[pool]``, row of each item in ``keys`` and ``prior``, -1 without features.
-        keys: ``[row, dim_k]``.
-        prior: ``[row, dim_v]``.
         broken: Errors of the items that could not be encoded, by position.
     """
 
     split: str
     row: Positions
-    keys: Tensor = field(default_factory=lambda: torch.empty(0, 0))
-    prior: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     broken: dict[int, BenchError] = field(default_factory=dict)
+    _parts: list[Features] = field(default_factory=list, init=False)
+
+    @property
+    def keys(self) -> Tensor:
+        """``[row, dim_k]``."""
+        return self._joined().keys
+
+    @property
+    def prior(self) -> Tensor:
+        """``[row, dim_v]``."""
+        return self._joined().prior
+
+    def _joined(self) -> Features:
+        """All features in one piece, made when they are read, so that a pool of many shards is copied once."""
+        if not self._parts:
+            return Features(torch.empty(0, 0), torch.empty(0, 0))
+        if len(self._parts) > 1:
+            keys, prior = (torch.cat([getattr(part, name) for part in self._parts]) for name in ("keys", "prior"))
+            self._parts = [Features(keys, prior)]
+        return self._parts[0]
+
+    def fits(self, features: Features) -> bool:
+        """Whether features are as wide as those of the table.
+
+        Args:
+            features: The features.
+
+        Returns:
+            True also for an empty table.
+        """
+        there = self._parts[0] if self._parts else features
+        return there.keys.shape[1:] == features.keys.shape[1:] and there.prior.shape[1:] == features.prior.shape[1:]
 
     def missing(self, positions: Positions) -> Positions:
         """Positions without features.
@@ -56,12 +84,11 @@ class FeatureTable:
         for position in positions[~finite]:
             self.broken[int(position)] = NumericalError("its features must be finite numbers, got NaN or infinity")
         fresh = finite & (self.row[positions] < 0)
-        self.row[positions[fresh]] = len(self.keys) + np.arange(int(fresh.sum()))
-        chosen = torch.from_numpy(np.flatnonzero(fresh))
-        if not len(self.keys):
-            self.keys, self.prior = features.keys[:0], features.prior[:0]
-        self.keys = torch.cat([self.keys, features.keys[chosen]])
-        self.prior = torch.cat([self.prior, features.prior[chosen]])
+        self.row[positions[fresh]] = sum(len(part.keys) for part in self._parts) + np.arange(int(fresh.sum()))
+        if not fresh.all():
+            chosen = torch.from_numpy(np.flatnonzero(fresh))
+            features = Features(features.keys[chosen], features.prior[chosen])
+        self._parts.append(features)
 
     def require(self, positions: Positions) -> None:
         """Require features of all positions.
@@ -100,5 +127,5 @@ class FeatureTable:
         self.require(positions)
         rows = torch.from_numpy(np.where(positions >= 0, self.row[np.maximum(positions, 0)], -1))
         present = (rows >= 0).unsqueeze(-1)
-        rows = rows.clamp(min=0)
-        return self.keys[rows] * present, self.prior[rows] * present
+        rows, joined = rows.clamp(min=0), self._joined()
+        return joined.keys[rows] * present, joined.prior[rows] * present

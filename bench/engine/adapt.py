@@ -114,8 +114,12 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         OverBudgetError: If a method that cannot stop early exceeds the budget.
     """
     options = options or AdaptOptions()
-    method = group.run.make_method(group.source.backbone, group.problem_shape())
-    runs_backbone = method.input_mode_for(method.shape.kind, type(method.backbone)) is InputMode.INPUTS
+    backbone, shape = group.source.backbone, group.problem_shape()
+    runs_backbone = group.run.input_mode is InputMode.INPUTS
+    if runs_backbone:
+        # Before the method is made: what it computes then, such as a start from some states, is always the same.
+        backbone.to(devices.root_device())
+    method = group.run.make_method(backbone, shape)
     module: Adaptation
     if isinstance(method, GradientMethod):
         module = GradientAdaptation(method)
@@ -163,8 +167,14 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         step_flops=_per_step(module.flops_at_steps),
         query_flops=query_flops,
         losses=torch.stack(module.losses).tolist() if isinstance(module, GradientAdaptation) and module.losses else [],
-        notes=dict(method.notes),
+        notes=method.notes | _device_note(devices, runs_backbone),
     )
+
+
+def _device_note(devices: DeviceOptions, runs_backbone: bool) -> dict[str, str]:
+    """Which device the record does not name: closed forms are not computed on a device without float64."""
+    device, root = devices.working_device(runs_backbone), devices.root_device()
+    return {} if device == root else {"computed": f"on the CPU, as {root.type} has no float64"}
 
 
 def _optimizer_bytes(optimizer: Any) -> int:

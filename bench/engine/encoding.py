@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningModule
+from lightning_utilities import apply_to_collection
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
@@ -22,6 +23,8 @@ from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost, StageMeter
 from bench.toolkit.ordering import length_order
 
+ON_GPU = 256
+"""Images per batch on a GPU."""
 ITEMS_PER_SHARD = 4096
 """Number of items after which encoded features are saved."""
 
@@ -70,31 +73,39 @@ class _Encoder(LightningModule):
         super().__init__()
         self.backbone, self.meter, self.advance, self.in_this_thread = backbone, meter, advance, in_this_thread
         self.broken: dict[int, BenchError] = {}
+        self.parts: list[tuple[list[int], Tensor, Tensor]] = []
+        self.features: Features | None = None
 
     def on_before_batch_transfer(
         self, batch: tuple[list[int], Any, dict[int, BenchError]], dataloader_idx: int
     ) -> tuple[list[int], Any, dict[int, BenchError]]:
         positions, inputs, broken = batch
-        return positions, pickle.loads(inputs) if isinstance(inputs, bytes) else inputs, broken
+        inputs = pickle.loads(inputs) if isinstance(inputs, bytes) else inputs
+        if self.device.type == "cuda":
+            # Lightning copies from pinned memory while the device goes on with the batch before.
+            inputs = apply_to_collection(inputs, Tensor, Tensor.pin_memory)
+        return positions, inputs, broken
 
     def on_predict_start(self) -> None:
         self.meter.start(self.device)
 
     def on_predict_end(self) -> None:
+        if self.parts:
+            # Copied once, as each copy waits for the device.
+            keys, prior = (torch.cat([part[1] for part in self.parts]), torch.cat([part[2] for part in self.parts]))
+            self.features = Features(keys.cpu(), prior.cpu())
         self.meter.stop()
 
-    def predict_step(
-        self, batch: tuple[list[int], Any, dict[int, BenchError]], index: int
-    ) -> tuple[list[int], Tensor, Tensor] | None:
+    def predict_step(self, batch: tuple[list[int], Any, dict[int, BenchError]], index: int) -> None:
         positions, inputs, broken = batch
         self.broken.update(broken)
         self.advance(len(positions) + len(broken))
         if not positions:
-            return None
+            return
         # With gradients enabled a backbone stays in its caller's thread; no gradient is needed.
         with torch.enable_grad() if self.in_this_thread else nullcontext():
             features = self.backbone.encode(inputs)
-        return positions, features.keys.float().cpu(), features.prior.float().cpu()
+        self.parts.append((positions, features.keys.float(), features.prior.float()))
 
 
 def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int]:
@@ -146,18 +157,28 @@ def encode(
     encoder = _Encoder(backbone, StageMeter(), advance, in_this_thread)
     loader = DataLoader(
         _Prepared(backbone, pool, positions.tolist()),
-        batch_size=devices.batch_size,
+        batch_size=batch_size(backbone, devices),
         num_workers=devices.workers,
         collate_fn=_Collate(backbone, packed=devices.workers > 0),
         worker_init_fn=EndsWith(),
     )
-    batches: list[Any] = devices.trainer().predict(encoder, loader) or []
-    parts = [batch for batch in batches if batch is not None]
-    if not parts:
-        return Encoded(np.empty(0, dtype=np.int64), None, encoder.broken, encoder.meter.cost)
-    encoded = np.concatenate([np.asarray(part[0], dtype=np.int64) for part in parts])
-    features = Features(torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts]))
-    return Encoded(encoded, features, encoder.broken, encoder.meter.cost)
+    devices.trainer().predict(encoder, loader, return_predictions=False)
+    encoded = np.asarray([position for part in encoder.parts for position in part[0]], dtype=np.int64)
+    return Encoded(encoded, encoder.features, encoder.broken, encoder.meter.cost)
+
+
+def batch_size(backbone: Backbone, devices: DeviceOptions) -> int:
+    """Items per batch of encoding.
+
+    Args:
+        backbone: The frozen backbone.
+        devices: Device and batch size.
+
+    Returns:
+        The options' number; of images on a GPU, which small batches leave idle, ON_GPU at least.
+    """
+    images = Kind.IMAGE_CLASSIFICATION in backbone.kinds and devices.device_kind() != "cpu"
+    return max(ON_GPU, devices.batch_size) if images else devices.batch_size
 
 
 def encode_missing(
@@ -203,4 +224,8 @@ def encode_missing(
                 cache.save(done.positions[usable], Features(done.features.keys[kept], done.features.prior[kept]))
         except StoreError as error:
             warn(str(error))
+    if len(missing):
+        # Costs are measured in other processes, which need the device's memory.
+        backbone.cpu()
+        torch.cuda.empty_cache()
     return seconds

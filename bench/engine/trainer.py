@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from bench.contracts import Items, UsageError
 from bench.meters.cpu import cpu_model
+from bench.toolkit.precision import has_float64
 
 # Each trainer reads the metadata of all installed packages for callbacks of theirs, which takes longer than many a fit.
 lightning_registry.entry_points = cache(entry_points)  # type: ignore[attr-defined,assignment]
@@ -84,9 +85,9 @@ class DeviceOptions:
     """Accelerator, precision and data loading.
 
     Attributes:
-        accelerator: Lightning's name of the accelerator.
+        accelerator: Lightning's name of the accelerator; ``cuda:1`` for the second of the GPUs that
+            CUDA_VISIBLE_DEVICES shows.
         devices: Number of devices of a run, which is 1.
-        index: Number of the GPU among those that CUDA_VISIBLE_DEVICES shows.
         precision: Lightning's name of the precision, used wherever the backbone runs. Methods on features stay in
             float32, because closed-form fits need it and cost little.
         workers: Number of data workers; 0 loads in the main process.
@@ -95,7 +96,6 @@ class DeviceOptions:
 
     accelerator: str = "auto"
     devices: int = 1
-    index: int = 0
     precision: str = "32-true"
     workers: int = 0
     batch_size: int = 32
@@ -109,7 +109,7 @@ class DeviceOptions:
         if self.devices != 1:
             raise UsageError(
                 f"a run uses one device, got --devices {self.devices}; to use several GPUs, start a process for each "
-                "on the same store, with CUDA_VISIBLE_DEVICES=0, CUDA_VISIBLE_DEVICES=1 and so on"
+                "on the same store, with --accelerator cuda:0, cuda:1 and so on, or with CUDA_VISIBLE_DEVICES"
             )
 
     def _plugins(self, runs_backbone: bool) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class DeviceOptions:
         Returns:
             The trainer, on this device and in this precision.
         """
-        device = self.root_device()
+        device = self.working_device(runs_backbone)
         return Trainer(
             accelerator=_KeptCuda() if device.type == "cuda" else device.type,
             devices=1,
@@ -160,6 +160,18 @@ class DeviceOptions:
         """
         return _root_device(self)
 
+    def working_device(self, runs_backbone: bool) -> torch.device:
+        """The device of one run.
+
+        Args:
+            runs_backbone: Whether the run's method runs the backbone.
+
+        Returns:
+            The root device; the CPU for methods on features where that has no float64, which closed forms need.
+        """
+        device = self.root_device()
+        return device if runs_backbone or has_float64(device) else torch.device("cpu")
+
     def device_kind(self) -> str:
         """Kind of the device that runs are computed on: "cpu", "cuda" or "mps".
 
@@ -186,14 +198,16 @@ class DeviceOptions:
 
 @cache
 def _root_device(options: DeviceOptions) -> torch.device:
+    kind, _, number = options.accelerator.partition(":")
     try:
         # Lightning's own choice, with its own messages where there is none.
         trainer = Trainer(
-            accelerator=options.accelerator, devices=1, logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, **options._plugins(runs_backbone=True),
+            accelerator=kind, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, **options._plugins(runs_backbone=True),
         )  # fmt: skip
         device: torch.device = trainer.strategy.root_device
-        return _indexed(device, options)
+        _require_precision(device, options.precision)
+        return _numbered(device, number)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
@@ -201,23 +215,21 @@ def _root_device(options: DeviceOptions) -> torch.device:
         ) from None
 
 
-def _indexed(device: torch.device, options: DeviceOptions) -> torch.device:
-    """The device of the options' number.
-
-    Returns:
-        The device.
-
-    Raises:
-        ValueError: If there is none, or if the device does not have the precision.
-    """
-    if device.type == "cpu" and options.precision == "16-mixed":
+def _require_precision(device: torch.device, precision: str) -> None:
+    if device.type == "cpu" and precision == "16-mixed":
         raise ValueError("a CPU has no float16 beside float32; use bf16-mixed or 16-true")
-    if device.type == "mps" and options.precision == "64-true":
-        raise ValueError("MPS has no float64; use --accelerator cpu")
-    count = torch.cuda.device_count() if device.type == "cuda" else 1
-    if not 0 <= options.index < count:
-        raise ValueError(f"there are {count} devices, numbered from 0, got --device-index {options.index}")
-    return torch.device("cuda", options.index) if device.type == "cuda" else device
+    if not has_float64(device) and precision == "64-true":
+        raise ValueError(f"{device.type} has no float64; use --accelerator cpu")
+
+
+def _numbered(device: torch.device, number: str) -> torch.device:
+    """The device with a number of the user's, if there is one."""
+    if not number:
+        return device
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if not number.isdecimal() or int(number) >= count:
+        raise ValueError(f"{count} GPUs can be chosen by a number from 0 on, got {number!r}")
+    return torch.device("cuda", int(number))
 
 
 def quiet_lightning() -> None:

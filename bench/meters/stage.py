@@ -19,6 +19,8 @@ def now(device: torch.device) -> float:
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
     return time.perf_counter()
 
 

@@ -28,7 +28,8 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
-from bench.toolkit.hooks import gated_values, input_hooks, memory_layers, without_autocast
+from bench.toolkit.hooks import gated_values, input_hooks, memory_layers
+from bench.toolkit.precision import has_float64, without_autocast
 from bench.toolkit.readout_files import read_readouts
 
 
@@ -130,13 +131,21 @@ class HiddenStateMethod(ForwardMethod):
             with without_autocast(state):
                 if not last:
                     values = gated_values(keys, values, self.scorers[number])
-                memory.observe(keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real)
+                pairs = [keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real]
+                if not has_float64(ids.device):
+                    self.notes["closed_forms"] = f"on the CPU, as {ids.device.type} has no float64"
+                    memory.cpu()
+                    pairs = [tensor.cpu() for tensor in pairs]
+                memory.observe(*pairs)
         self.notes["support_tokens"] += int(real.sum())
 
     def solve(self) -> None:
         """Finish every memory."""
+        device = next(self.backbone.parameters()).device
         for memory in self.memories:
             memory.solve()
+            if not has_float64(device):
+                memory.to(device)
 
     @contextmanager
     def hooks_active(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ Methods use them to answer, ``bench readout`` to train.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -36,21 +36,6 @@ def memory_layers(n_blocks: int, n_memories: int) -> list[int]:
         ``[memory]``, ascending.
     """
     return [int(n_blocks / (n_memories + 1) * (number + 1)) for number in range(n_memories)]
-
-
-def without_autocast(states: Tensor) -> AbstractContextManager[Any]:
-    """Context in which operations on the device of hidden states keep to the types of their operands.
-
-    Mixed precision is for the network: products in a memory stay in float32 and float64.
-
-    Args:
-        states: Hidden states.
-
-    Returns:
-        The context.
-    """
-    kind = states.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 @contextmanager

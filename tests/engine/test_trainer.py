@@ -10,17 +10,20 @@ from bench.engine.trainer import DeviceOptions
 
 
 def test_several_devices_are_refused_with_what_to_do_instead():
-    with pytest.raises(UsageError, match=r"one device, got --devices 2; .* CUDA_VISIBLE_DEVICES"):
+    with pytest.raises(UsageError, match=r"one device, got --devices 2; .* --accelerator cuda:0, cuda:1"):
         DeviceOptions(devices=2)
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [({"precision": "16-mixed"}, "use bf16-mixed or 16-true"), ({"index": 1}, "got --device-index 1")],
+    [
+        ({"precision": "16-mixed"}, "use bf16-mixed or 16-true"),
+        ({"accelerator": "cpu:1"}, "0 GPUs can be chosen by a number from 0 on, got '1'"),
+    ],
 )
 def test_what_a_cpu_does_not_have_is_refused(options, reason):
     with pytest.raises(UsageError, match=reason):
-        DeviceOptions(accelerator="cpu", **options).device_name()
+        DeviceOptions(**{"accelerator": "cpu"} | options).device_name()
 
 
 def test_processes_that_a_cluster_starts_are_no_ranks_of_one_run(monkeypatch):
