@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := .venv-peers
 
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast lint perf faults contracts calibration results docs install
+.PHONY: quickstart test test-fast lint perf peers faults contracts calibration results docs install
 
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
@@ -30,7 +31,13 @@ lint: $(INSTALLED)
 perf: $(INSTALLED)
 	$(BIN)/pytest tests/perf/speed.py --benchmark-json $(VENV)/perf.json
 	$(BIN)/python -m tests.perf.report $(VENV)/perf.json docs/performance.md
+	$(BIN)/python -m tests.perf.roofline $(VENV)/limits.json docs/performance.md
 	$(BIN)/python -m tests.perf.commands $(VENV)/commands.json docs/performance.md
+
+# The same work by other programs, side by side, for docs/performance.md; they are in an environment of their own, which sees
+# .venv's packages: `make peers DATA=DIR`, some twenty minutes on a machine that does nothing else.
+peers: $(PEERS)/.installed
+	$(PEERS)/bin/python -m tests.peers $(VENV)/peers.json docs/performance.md $(if $(DATA),--data $(DATA))
 
 # The contract suite on all methods; if it passes, the list of methods that passed it is written anew.
 contracts: $(INSTALLED)
@@ -54,6 +61,12 @@ docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 install: $(INSTALLED)
+
+$(PEERS)/.installed: $(INSTALLED) tests/peers/requirements.txt
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m tests.peers.environment $(BIN)/python
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement tests/peers/requirements.txt
+	touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt bench/weights.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer, got " + sys.version)'

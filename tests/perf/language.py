@@ -33,7 +33,7 @@ def texts(count: int, characters: int) -> list[str]:
     return [text[: characters // (1 + number % 3)] for number, text in enumerate(found[:count])]
 
 
-def _forward(run: Callable[..., Any], rows: list[list[int]]) -> None:
+def forward(run: Callable[..., Any], rows: list[list[int]]) -> None:
     """The network alone on rows of like length together, as ``LanguageBackbone.tokens`` batches them."""
     for batch in by_length([len(row) for row in rows]):
         tokens = padded([rows[index] for index in batch], torch.device("cpu"))
@@ -51,7 +51,7 @@ def scoring(count: int = 24) -> Case:
         against="bare `model.forward` on the same tokens, sorted by length",
         promise=0.85,
         ours=lambda: backbone.loglikelihood_rolling(cut, WINDOW, None),
-        other=lambda: _forward(backbone.model, rows),
+        other=lambda: forward(backbone.model, rows),
     )
 
 
@@ -117,7 +117,7 @@ def adapting(count: int = 24) -> Case:
     mask = torch.ones(1, n_pairs, dtype=torch.bool)
 
     def other() -> None:
-        _forward(backbone.model.base_model, rows)
+        forward(backbone.model.base_model, rows)
         memory = FastWeights(1, backbone.width, backbone.width, n_items=n_pairs, alpha=1.0)
         memory.observe(keys, values, mask)
         memory.solve()

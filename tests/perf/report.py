@@ -1,6 +1,7 @@
 """Writes the measured section of docs/performance.md from pytest-benchmark's JSON."""
 
 import json
+import os
 import platform
 import sys
 from itertools import groupby
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from bench.meters.cpu import cpu_model
 from tests.helpers.docs import replace_section
 
 
@@ -33,6 +35,14 @@ def row(what: str, ways: dict[str, dict[str, Any]]) -> str:
     times = f"{our_cost} | {other_cost}"
     ratio = f"{most / least:.1f}x | {info['promise']:g}x"
     return f"| {what} | {info['against']} | {times} | {ratio} | {error} | {memory} |"
+
+
+def machine() -> str:
+    """The machine in words, for a page."""
+    return (
+        f"{cpu_model()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch "
+        f"{torch.__version__.partition('+')[0]}, Python {platform.python_version()}, {platform.system()}"
+    )
 
 
 def section(runs: list[dict[str, Any]], machine: dict[str, Any]) -> str:
