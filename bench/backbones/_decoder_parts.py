@@ -100,7 +100,7 @@ def hidden_length(norm: Any, width: int, name: str) -> float:
         The length.
 
     Raises:
-        UsageError: If the norm scales by neither its weight nor one more than that.
+        UsageError: If the norm scales by neither its weight nor one more than that, or all to 0.
     """
     weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
     shift = torch.zeros(width) if bias is None else bias
@@ -112,5 +112,7 @@ def hidden_length(norm: Any, width: int, name: str) -> float:
     for gain in gains:
         if torch.allclose(scaled, gain.float(), rtol=1e-2, atol=1e-3 * float(gain.abs().max())):
             square = gain.square().sum() + (0 if bias is None else bias.square().sum())
+            if not square:
+                raise UsageError(f"{name} ({type(norm).__name__}) scales all hidden states to 0; its file is damaged")
             return float(square.sqrt())
     raise UsageError(f"{name} ({type(norm).__name__}) scales hidden states in a way that is not known")

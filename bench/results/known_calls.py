@@ -82,10 +82,10 @@ class KnownCall:
         """
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
-            if content["key"] != self.key or content["environment"] != self.environment:
+            if content != self._content(content["ids"]):
                 return None
             found = [self.store.finished(id_) for id_ in content["ids"]]
-        except (OSError, ValueError, KeyError, TypeError, StoreError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, StoreError):
             return None
         return [record for record in found if record is not None] if all(found) else None
 
@@ -97,10 +97,14 @@ class KnownCall:
         """
         if any(record.status == "failed" for record in records) or _environment() != self.environment:
             return
-        content = {"key": self.key, "environment": self.environment, "ids": [record.id for record in records]}
+        content = self._content([record.id for record in records])
         with suppress(OSError):  # a store that cannot be written to is read more slowly, and no worse
             make_folder(self.path.parent)
             write_atomic(self.path, json.dumps(content, indent=1))
+
+    def _content(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Content of the file: the key has all facts and the ids, so that a damaged file is not used."""
+        return {"key": _hash(json.dumps([self.key, self.environment, ids])), "ids": ids}
 
 
 def _is_packaged(block: Block) -> bool:

@@ -96,6 +96,7 @@ def test_weights_that_a_checkpoint_lacks_are_named(folder: Path, tmp_path: Path)
         ("config.json", {"num_attention_heads": 0}),
         ("config.json", {"model_type": 3}),
         ("tokenizer_config.json", {"tokenizer_class": "NoSuchTokenizer", "added_tokens_decoder": {"a": 1}}),
+        ("tokenizer.json", {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a", "b"]]}}),
     ],
 )
 def test_damaged_settings_are_one_line(folder: Path, tmp_path: Path, file: str, content: dict[str, Any]) -> None:
@@ -103,6 +104,24 @@ def test_damaged_settings_are_one_line(folder: Path, tmp_path: Path, file: str, 
     with pytest.raises(DataError, match="cannot be loaded as a causal language model") as caught:
         CausalLM(made)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_generation_config_is_not_passed_over(folder: Path, tmp_path: Path) -> None:
+    made = tmp_path / "m"
+    shutil.copytree(folder, made)
+    (made / "generation_config.json").write_text('{"eos_token_id": [0, ')
+    with pytest.raises(DataError, match="cannot be loaded as a causal language model"):
+        CausalLM(made)
+
+
+def test_a_norm_of_zeros_is_refused(folder: Path, tmp_path: Path) -> None:
+    made = tmp_path / "m"
+    shutil.copytree(folder, made)
+    weights = load_file(made / "model.safetensors")
+    (norm,) = (name for name in weights if name in {"model.norm.weight", "transformer.ln_f.weight"})
+    save_file(weights | {norm: weights[norm] * 0}, made / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UsageError, match="scales all hidden states to 0"):
+        CausalLM(made)
 
 
 def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -> None:

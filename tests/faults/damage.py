@@ -1,6 +1,7 @@
 """Damaged files of every kind that the program reads: each is read as it was, refused in one line, or made anew."""
 
 import hashlib
+import json
 import random
 import time
 import traceback
@@ -14,11 +15,15 @@ import datasets
 import numpy as np
 import torch
 
+from bench.backbones.hf import CausalLM
+from bench.backbones.open_clip import OpenClip
 from bench.contracts import Features
 from bench.contracts.errors import BenchError
 from bench.data.feature_cache import FeatureCache
 from bench.engine.adapt import GroupAnswers
 from bench.engine.partial import PartialFile
+from bench.readouts.corpus import read_corpus
+from bench.results.known_calls import KnownCall
 from bench.results.store import Store
 from bench.spec.best_config import Best, read_configs
 from bench.spec.suite import load_suite, suite_paths
@@ -31,8 +36,10 @@ from sweeps.journal import Journal
 from tasks.image_folder import ImageFolder
 from tasks.text_folder import TextFolder
 from tests.faults.mutation import mutated
+from tests.helpers.architectures import SUPPORTED, save_architecture
 from tests.helpers.images import noise, png, write_folders
-from tests.helpers.records import answered, record
+from tests.helpers.records import answered, made, record
+from tests.helpers.tiny_clip import save
 
 SLOW = 5.0
 """Seconds after which reading counts as a hang, on a machine that does other things too."""
@@ -205,6 +212,46 @@ def _read_partial(root: Path) -> Any:
     return [(group.scores.tolist(), group.texts, group.losses, group.notes) for group in groups]
 
 
+def _model(file: str) -> Callable[[Path], Path]:
+    def make(root: Path) -> Path:
+        return save_architecture(SUPPORTED["llama"](), root / "model") / file
+
+    return make
+
+
+def _read_model(root: Path) -> Any:
+    backbone = CausalLM(root / "model")
+    backbone.require_runnable()
+    return backbone.fingerprint
+
+
+def _checkpoint(root: Path) -> Path:
+    return save(root / "clip.pt", "tiny-vit")
+
+
+def _call(root: Path) -> KnownCall:
+    return KnownCall(Store(root), "0" * 64, "1" * 64)
+
+
+def _known_call(root: Path) -> Path:
+    call = _call(root)
+    ids = [call.store.write(made({"seed": seed})).id for seed in range(3)]
+    call.path.parent.mkdir()
+    call.path.write_text(json.dumps(call._content(ids), indent=1), encoding="utf-8")
+    return call.path
+
+
+def _read_known_call(root: Path) -> Any:
+    if (records := _call(root).records()) is None:
+        raise BenchError("planned anew")
+    return [record.id for record in records]
+
+
+def _corpus(root: Path) -> Path:
+    (root / "0.txt").write_text("A corpus with é and 日本.\n" * 20, encoding="utf-8")
+    return root / "0.txt"
+
+
 KINDS: dict[str, Kind] = {
     "record": Kind(_record, _read_record, checked=True),
     "predictions": Kind(_predictions, _read_record, checked=True),
@@ -222,6 +269,14 @@ KINDS: dict[str, Kind] = {
     "journal": Kind(_journal, _read_journal, checked=True),
     "unfinished run": Kind(_partial, _read_partial, checked=True),
     "readouts": Kind(_readouts, _read_readouts, checked=True),
+    "model's config": Kind(_model("config.json"), _read_model),
+    "model's tokens": Kind(_model("generation_config.json"), _read_model),
+    "model's tokenizer": Kind(_model("tokenizer.json"), _read_model),
+    "model's settings of the tokenizer": Kind(_model("tokenizer_config.json"), _read_model),
+    "model's weights": Kind(_model("model.safetensors"), _read_model),
+    "checkpoint of CLIP": Kind(_checkpoint, lambda root: OpenClip(f"tiny-vit/{root}/clip.pt").fingerprint),
+    "known calls": Kind(_known_call, _read_known_call, checked=True),
+    "corpus": Kind(_corpus, lambda root: read_corpus(str(root), None)),
 }
 
 

@@ -1,5 +1,7 @@
 """Calls whose runs are all recorded: known again without planning, and only where no id can have changed."""
 
+import json
+
 import pytest
 
 from bench.results.known_calls import KnownCall
@@ -93,6 +95,14 @@ def test_a_call_is_planned_where_a_file_that_a_field_names_changed(tmp_path):
     assert found(store, with_file) == [0]
     file.write_text("after!")
     assert found(store, with_file) is None
+
+
+def test_a_call_is_planned_where_its_file_was_changed(known):
+    (path,) = (known.root / ".calls").iterdir()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ids": [known.paths()[0].stem]}))
+    assert found(known) is None
+    path.write_text("[" * 100_000)
+    assert found(known) is None
 
 
 def test_a_call_with_a_failed_run_is_not_kept(tmp_path):
