@@ -174,7 +174,7 @@ def fuzz(name: str, seconds: float = 0.0, examples: int = AT_ONCE) -> dict[str, 
         examples: Examples of one seed.
 
     Returns:
-        The number of ``inputs``.
+        Numbers of ``inputs`` and of whole ``minutes``.
     """
     reader, inputs = READERS[name]
     began, rounds = time.monotonic(), 0
@@ -182,4 +182,4 @@ def fuzz(name: str, seconds: float = 0.0, examples: int = AT_ONCE) -> dict[str, 
     while rounds == 0 or time.monotonic() - began < seconds:
         seeded(rounds)(chosen(given(*inputs)(reader)))()
         rounds += 1
-    return {"inputs": rounds * examples}
+    return {"inputs": rounds * examples, "minutes": int(time.monotonic() - began) // 60}

@@ -24,7 +24,7 @@ TITLES = {
 TRIED = (
     "kills", "kills of fresh interpreters", "kills before the first result", "kills between results",
     "kills after the last result", "kills within a write", "suites", "taken up", "damaged", "refused", "same",
-    "accepted", "inputs", "disks", "full", "rounds", "killed",
+    "accepted", "inputs", "minutes", "disks", "full", "rounds", "killed",
 )  # fmt: skip
 """Counts of what was tried; all others count what must not be."""
 
