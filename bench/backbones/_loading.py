@@ -47,7 +47,7 @@ def load_decoder(folder: Path, name: str) -> tuple[Any, Any]:
             )
             if (folder / GENERATION_CONFIG_NAME).exists():
                 # The model's own loading passes over a damaged file, and with it the tokens that end an answer.
-                GenerationConfig.from_pretrained(folder)  # type: ignore[no-untyped-call]
+                GenerationConfig.from_pretrained(folder)
     except UsageError:
         raise
     # Damaged files raise almost any exception: of JSON, of configs, of tokenizers, of libraries that are not installed.

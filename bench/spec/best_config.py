@@ -15,7 +15,9 @@ from bench.toolkit.durable import write_atomic
 from bench.toolkit.files import text_hash
 
 FIRST_LINE = "# A config found by 'bench sweep'; give values of your own by 'bench run --set'.\n"
-"""The first line of a config that a sweep wrote; one without it has no digest."""
+"""The first line of a config that a sweep wrote."""
+_TRACES = ("'bench sweep'", "'bench run --set'", "# Digest of the lines above")
+"""Parts of the lines around a config; one without any of them is of the first edition, and has no digest."""
 _WRITTEN = re.compile(r"(?P<lines>.*\n)# Digest of the lines above: (?P<digest>[0-9a-f]{16})\n", re.DOTALL)
 
 
@@ -66,7 +68,7 @@ def read_configs(paths: Sequence[Path]) -> dict[str, Best]:
     for path in paths:
         content = read_yaml(path, "config")
         # A file that lost its end, or was changed, may still be YAML, and would claim a search that did not find it.
-        if content.text.startswith(FIRST_LINE):
+        if any(trace in content.text for trace in _TRACES):
             written = _WRITTEN.fullmatch(content.text)
             if written is None or _digest(written["lines"]) != written["digest"]:
                 raise UsageError(

@@ -301,7 +301,7 @@ def damage(root: Path, files: int, seed: int = 0) -> dict[str, int]:
         for _ in range(-(-files // len(KINDS))):
             path.write_bytes(mutated(whole, draw))
             found["damaged"] += 1
-            began = time.perf_counter()
+            began, kept = time.perf_counter(), False
             try:
                 read = kind.read(folder)
             except BenchError as error:
@@ -310,10 +310,14 @@ def damage(root: Path, files: int, seed: int = 0) -> dict[str, int]:
             except Exception:
                 found["tracebacks"] += 1
                 traceback.print_exc()
-                (root / f"{name.replace(' ', '-')}-{found['damaged']}").write_bytes(path.read_bytes())
+                kept = True
             else:
                 same = read == undamaged
-                found["same" if same else "wrong" if kind.checked else "accepted"] += 1
+                kept = kind.checked and not same
+                found["same" if same else "wrong" if kept else "accepted"] += 1
+            if kept:
+                (root / f"{folder.name}-{found['damaged']}").write_bytes(path.read_bytes())
+                print(f"{name}: file {found['damaged']}", flush=True)
             found["hangs"] += time.perf_counter() - began > SLOW
             path.write_bytes(whole)
     return dict(found)

@@ -102,6 +102,8 @@ def test_a_config_that_lost_its_end_or_was_changed_is_refused(tmp_path):
         path.write_bytes(whole[:end])
         with pytest.raises(UsageError):
             read_configs([path])
-    path.write_bytes(whole.replace(b"k: 3", b"k: 4"))
-    with pytest.raises(UsageError, match=r"not as its sweep wrote it: .* give values of your own by --set"):
-        read_configs([path])
+    changed = whole.replace(b"k: 3", b"k: 4")
+    for content in (changed, changed.replace(b"A config found", b"A con"), changed.partition(b"\n")[2]):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=r"not as its sweep wrote it: .* give values of your own by --set"):
+            read_configs([path])
