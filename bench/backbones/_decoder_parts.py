@@ -103,15 +103,16 @@ def hidden_length(norm: Any, width: int, name: str) -> float:
         UsageError: If the norm scales by neither its weight nor one more than that, or all to 0.
     """
     weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
-    shift = torch.zeros(width) if bias is None else bias
+    shift = torch.zeros(width) if bias is None else bias.float()
     # Coordinates of 1 and -1 in turn have mean 0 and variance 1: what comes out is the scale itself.
     unit = torch.ones(width)
     unit[1::2] = -1
-    scaled = (norm(unit.view(1, 1, -1)).view(-1) - shift) * unit
-    gains: list[Tensor] = [torch.ones(width)] if weight is None else [weight, 1 + weight]
+    given = unit if weight is None else unit.to(weight.dtype)
+    scaled = (norm(given.view(1, 1, -1)).view(-1).float() - shift) * unit
+    gains: list[Tensor] = [torch.ones(width)] if weight is None else [weight.float(), 1 + weight.float()]
     for gain in gains:
-        if torch.allclose(scaled, gain.float(), rtol=1e-2, atol=1e-3 * float(gain.abs().max())):
-            square = gain.square().sum() + (0 if bias is None else bias.square().sum())
+        if torch.allclose(scaled, gain, rtol=1e-2, atol=1e-3 * float(gain.abs().max())):
+            square = gain.square().sum() + (0 if bias is None else bias.float().square().sum())
             if not square:
                 raise UsageError(f"{name} ({type(norm).__name__}) scales all hidden states to 0; its file is damaged")
             return float(square.sqrt())

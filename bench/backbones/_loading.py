@@ -14,8 +14,35 @@ from bench.contracts import DataError, UsageError
 _SHOWN = 3
 
 
-def load_decoder(folder: Path, name: str) -> tuple[Any, Any]:
-    """Load a frozen decoder in float32 and its tokenizer.
+DTYPES: dict[str, Any] = {
+    "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto",
+}  # fmt: skip
+"""Types in which weights are loaded; ``auto`` for that of the files."""
+
+
+def split_dtype(argument: str) -> tuple[str, str]:
+    """The model and the type of its weights.
+
+    Args:
+        argument: ``MODEL`` or ``MODEL,dtype=TYPE``.
+
+    Returns:
+        Both; float32 by default.
+
+    Raises:
+        UsageError: For another option or type.
+    """
+    model, comma, option = argument.rpartition(",")
+    if not comma or "=" not in option:
+        return argument, "float32"
+    key, _, dtype = option.partition("=")
+    if key != "dtype" or dtype not in DTYPES:
+        raise UsageError(f"hf:MODEL takes the option dtype={'|'.join(DTYPES)}, got {option!r}")
+    return model, dtype
+
+
+def load_decoder(folder: Path, name: str, dtype: str = "float32") -> tuple[Any, Any]:
+    """Load a frozen decoder and its tokenizer.
 
     Nothing of the model's own settings for generation is kept but the ids of its tokens; what it does to its logits is
     moved into its output layer; no code that comes with it is run.
@@ -23,6 +50,7 @@ def load_decoder(folder: Path, name: str) -> tuple[Any, Any]:
     Args:
         folder: Folder with config, tokenizer and safetensors.
         name: Name of the model, for messages.
+        dtype: Type of its weights in memory, of DTYPES.
 
     Returns:
         The model and the tokenizer.
@@ -43,7 +71,7 @@ def load_decoder(folder: Path, name: str) -> tuple[Any, Any]:
                 )
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+                folder, dtype=DTYPES[dtype], trust_remote_code=False, output_loading_info=True
             )
             if (folder / GENERATION_CONFIG_NAME).exists():
                 # The model's own loading passes over a damaged file, and with it the tokens that end an answer.

@@ -1,4 +1,7 @@
-"""Any decoder of transformers, by hub id or local folder: ``hf:gpt2``, ``hf:gpt2@REVISION``, ``hf:/models/mine``."""
+"""Any decoder of transformers, by hub id or local folder: ``hf:gpt2``, ``hf:gpt2@REVISION``, ``hf:/models/mine``.
+
+``hf:MODEL,dtype=bfloat16`` (or float16, or auto for the type of the files) loads weights in half of the memory.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +17,7 @@ from bench.backbones._answers import answer_tokens, mean_rows, require_different
 from bench.backbones._decoder_check import require_plain
 from bench.backbones._decoder_parts import blocks, context_length, final_norm, hidden_length
 from bench.backbones._heads import ScaledHead
-from bench.backbones._loading import load_decoder
+from bench.backbones._loading import load_decoder, split_dtype
 from bench.backbones._scoring import plan, score
 from bench.backbones._texts import by_length, generate, padded, rolling_windows, score_windows, windows
 from bench.backbones._tokenizing import TextTokenizer
@@ -45,7 +48,7 @@ class CausalLM(LanguageBackbone):
     its logit.
 
     Attributes:
-        model: Model of transformers, frozen, in float32.
+        model: Model of transformers, frozen; weights are float32 unless its name says otherwise.
         name: Folder or hub id, for messages.
         tokenizer: Its tokenizer.
     """
@@ -61,7 +64,7 @@ class CausalLM(LanguageBackbone):
 
         Args:
             model: Folder with config, tokenizer and safetensors, or an id of the hub, ``NAME@REVISION`` for another
-                revision than ``main``.
+                revision than ``main``; then ``,dtype=TYPE`` for weights of another type than float32.
 
         Raises:
             DataError: If it is not available or cannot be loaded.
@@ -69,17 +72,21 @@ class CausalLM(LanguageBackbone):
         """
         super().__init__()
         self.name = str(model)
-        local = user_path(model)
-        self._folder = local if local.is_dir() else _from_hub(self.name)
+        given, dtype = (self.name, "float32") if user_path(model).is_dir() else split_dtype(self.name)
+        local = user_path(given)
+        self._folder = local if local.is_dir() else _from_hub(given)
         if not local.is_dir():
             self.revision = self._folder.name
         # Prompts are tokenised in data workers, which are forked: tokenizers' own threads must not be.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        self.model, self.tokenizer = load_decoder(self._folder, self.name)
+        self.model, self.tokenizer = load_decoder(self._folder, self.name, dtype)
         self.config = self.model.config
         embedding = self.model.get_output_embeddings().weight
         self._tokens = TextTokenizer(self.tokenizer, self.name, len(self.model.get_input_embeddings().weight))
-        self._scale = float(embedding.norm(dim=-1).mean()) / hidden_length(self.final_norm, self.width, self.name)
+        self._dtype = self.model.dtype
+        self._scale = float(embedding.float().norm(dim=-1).mean()) / hidden_length(
+            self.final_norm, self.width, self.name
+        )
 
     def require_runnable(self) -> None:
         """Require a context length, and that batches, a shared context and padding give what a plain pass gives.
@@ -119,7 +126,8 @@ class CausalLM(LanguageBackbone):
     def fingerprint(self) -> str:
         """Hash of weights, config, tokenizer and the computation of features."""
         files = sorted(path for pattern in FILES for path in self._folder.glob(pattern))
-        return text_hash(POOLING, *(part for path in files for part in (path.name, weights_hash(path))))
+        pooling = POOLING if self._dtype == torch.float32 else f"{POOLING}; weights in {self._dtype}"
+        return text_hash(pooling, *(part for path in files for part in (path.name, weights_hash(path))))
 
     @cached_property
     def max_positions(self) -> int:

@@ -96,16 +96,17 @@ class _Encoder(LightningModule):
             self.features = Features(keys.cpu(), prior.cpu())
         self.meter.stop()
 
-    def predict_step(self, batch: tuple[list[int], Any, dict[int, BenchError]], index: int) -> None:
+    def predict_step(self, batch: tuple[list[int], Any, dict[int, BenchError]], index: int) -> int:
         positions, inputs, broken = batch
         self.broken.update(broken)
         self.advance(len(positions) + len(broken))
         if not positions:
-            return
+            return 0
         # With gradients enabled a backbone stays in its caller's thread; no gradient is needed.
         with torch.enable_grad() if self.in_this_thread else nullcontext():
             features = self.backbone.encode(inputs)
         self.parts.append((positions, features.keys.float(), features.prior.float()))
+        return len(positions)
 
 
 def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int]:

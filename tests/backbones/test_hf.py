@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from bench import registry
 from bench.backbones.hf import PLUGIN, CausalLM
 from bench.contracts import Classes, DataError, LanguageBackbone, UsageError
 from bench.testing.doubles import FakeLanguageModel
@@ -190,7 +191,7 @@ def test_logits_that_are_not_a_product_are_refused(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", capped)
     with pytest.raises(UsageError, match="hidden state times output embedding"):
-        PLUGIN(folder)
+        PLUGIN(folder).require_runnable()
 
 
 def test_models_that_cannot_be_had_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,3 +214,15 @@ def test_a_broken_weights_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be loaded") as caught:
         PLUGIN(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_are_loaded_in_the_type_of_the_name(tmp_path):
+    folder = save_model(tmp_path / "model", "llama")
+    full, half = (registry.make_backbone(f"hf:{folder}{more}") for more in ("", ",dtype=bfloat16"))
+    assert (full.model.dtype, half.model.dtype) == (torch.float32, torch.bfloat16)
+    assert full.fingerprint != half.fingerprint
+    expected, found = (each.loglikelihood("", ["Word: happy\nSentiment:"], [" good", " bad"]) for each in (full, half))
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, expected, atol=0.1)
+    with pytest.raises(UsageError, match=r"takes the option dtype=float32\|bfloat16\|float16\|auto, got 'dtype=int8'"):
+        registry.make_backbone(f"hf:{folder},dtype=int8")

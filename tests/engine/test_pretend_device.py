@@ -1,0 +1,62 @@
+"""Methods and backbones on a pretend accelerator: scores of the CPU, and bounded copies and waits.
+
+The device is pretended in a process of its own, which it would never leave; see tests/helpers/pretend_program.py.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench.contracts import InputMode
+from tests.helpers.adaptation import own_methods
+from tests.helpers.places import ROOT
+
+pytestmark = pytest.mark.slow
+CLOSE = 1e-5
+"""Largest difference, as a share of the largest score: sums in another order."""
+STEPS = 2
+"""Steps between the two runs that ``bytes_of_steps`` and ``waits_of_steps`` compare."""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.pretend_program"], cwd=ROOT, capture_output=True, text=True, check=False,
+        env=os.environ | {"BENCH_CACHE": str(tmp_path_factory.mktemp("cache"))},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_every_method_and_backbone_answers_as_on_the_cpu(rows):
+    assert [row["case"] + row["error"] for row in rows if "error" in row] == []
+    assert [row for row in rows if row["difference"] > CLOSE or not row.get("same_texts", True)] == []
+    assert {row["case"].split()[0] for row in rows} == own_methods().keys() | {"encode"}
+
+
+def test_a_support_set_is_moved_once_and_not_at_each_step(rows):
+    trained = [row for row in rows if row.get("trained") and row["reads"] == InputMode.FEATURES]
+    assert len(trained) >= 4
+    assert [row for row in trained if row["bytes_of_steps"]] == []
+
+
+def test_waits_do_not_grow_with_the_examples_of_a_step(rows):
+    trained = [row for row in rows if row.get("trained")]
+    assert [row for row in trained if row["waits_of_steps"] > 6 * STEPS] == []
+
+
+def test_waits_do_not_grow_with_the_queries(rows):
+    # Beam search waits in transformers at each token that it writes; what else there is depends on padding.
+    most = {True: 4.0, False: 0.5}
+    assert [row for row in rows if row.get("waits_per_query", 0) > most["translation" in row["case"]]] == []
+
+
+def test_without_float64_closed_forms_are_computed_on_the_cpu_and_the_record_says_so(rows):
+    without = [row for row in rows if "without float64" in row["case"]]
+    assert [row for row in without if row["reads"] == InputMode.FEATURES and not row["notes"]] == []
+    inside = [row for row in without if row["case"].startswith(("faast@hidden_states", "hebbian@hidden_states"))]
+    assert inside
+    assert all(row["notes"] == ["on the CPU, as pretend has no float64"] for row in inside)

@@ -1,0 +1,123 @@
+"""Scores of every method at each precision, on a tiny language model; ``python -m tests.helpers.precisions PAGE``.
+
+It writes the table of docs/precision.md: the largest change of a score from float32.
+"""
+
+import copy
+import gc
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import registry
+from bench.contracts import Backbone, Classes, InputMode, Kind, Pool
+from bench.engine.encoding import encode
+from bench.engine.trainer import WEIGHTS, DeviceOptions, quiet_lightning
+from bench.testing.problems import Problem, episodes_of, language_problem, problem
+from bench.testing.tiny_models import save_model
+from tests.helpers.adaptation import Case, Group, adapted, own_methods, short_config
+from tests.helpers.docs import replace_section
+
+FULL = "32-true"
+PRECISIONS = ("64-true", "bf16-mixed", "bf16-true", "16-true")
+"""Those that a CPU has; it refuses 16-mixed."""
+NAMES = (" good", " bad", " happy", " awful")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of two instances of a method, one after the other."""
+
+    first: Tensor
+    second: Tensor
+
+
+def cases(backbone: Backbone, devices: DeviceOptions) -> Iterator[Case]:
+    """Every method that serves a language model, on texts with classes and, where it does, on texts to model."""
+    one = episodes_of(problem(n_episodes=2, n_way=len(NAMES), n_shot=3, n_query=3), slice(0, 1))
+    texts = replace(one, shape=replace(one.shape, kind=Kind.TEXT_CLASSIFICATION))
+    with_features = encoded(texts, backbone, devices)
+    for name, method in own_methods().items():
+        if Kind.TEXT_CLASSIFICATION in method.kinds:
+            given = with_features if method.reads is InputMode.FEATURES else texts
+            yield Case(name, method, short_config(method), backbone, given)
+        if Kind.LANGUAGE_MODELLING in method.kinds:
+            yield Case(
+                f"{name} on texts", method, short_config(method), backbone, language_problem(Kind.LANGUAGE_MODELLING)
+            )
+
+
+def encoded(given: Problem, backbone: Backbone, devices: DeviceOptions) -> Problem:
+    """The problem with features of its texts at the precision of the options."""
+    values = backbone.class_embeddings(NAMES, ["{label}"]).float().cpu().unsqueeze(0)
+    classes = Classes(values, (NAMES,))
+
+    def with_features(items: Any) -> Any:
+        pool = Pool.of_texts(items.inputs.episode(0))
+        found = encode(backbone, pool, np.arange(len(pool.labels)), devices).features
+        assert found is not None
+        return replace(items, keys=found.keys[None], prior=found.prior[None], classes=classes)
+
+    shape = replace(given.shape, key_dim=values.shape[-1], value_dim=values.shape[-1])
+    return Problem(with_features(given.support), with_features(given.query), shape)
+
+
+def scores(folder: Path, precision: str) -> dict[str, Scores]:
+    """Scores of every method at a precision, each from two instances on the same backbone."""
+    devices = DeviceOptions(accelerator="cpu", precision=precision)
+    found: dict[str, Scores] = {}
+    loaded = registry.make_backbone(f"hf:{folder}")
+    for case in cases(copy.deepcopy(loaded), devices):
+        # Each method's run begins with weights in its precision, as of a backbone that was just loaded.
+        backbone = copy.deepcopy(loaded)
+        if case.method.reads is InputMode.INPUTS:
+            backbone.to(WEIGHTS.get(precision))
+        run = partial(adapted, Group(replace(case, backbone=backbone)), devices)
+        found[case.name] = Scores(run().scores, run().scores)
+    return found
+
+
+def all_scores() -> dict[str, dict[str, Scores]]:
+    """Scores by precision and method."""
+    quiet_lightning()
+    with TemporaryDirectory() as folder:
+        save_model(Path(folder), "llama", context=256)
+        gc.collect()
+        gc.freeze()  # the meters collect before each stage: half a second with all loaded objects
+        try:
+            return {precision: scores(Path(folder), precision) for precision in (FULL, *PRECISIONS)}
+        finally:
+            gc.unfreeze()
+
+
+def change(found: Tensor, expected: Tensor) -> float:
+    """Largest change of a score; of summed negative log-likelihoods, per token."""
+    if found.shape[-1] == 2:
+        found, expected = (each[..., 0] / each[..., 1] for each in (found, expected))
+    return float((found - expected).abs().max())
+
+
+def table(found: dict[str, dict[str, Scores]]) -> str:
+    """The largest changes as Markdown."""
+    lines = [
+        f"Tiny Llama with random weights, on a CPU, torch {torch.__version__.partition('+')[0]}.",
+        "",
+        f"| method | {' | '.join(PRECISIONS)} |",
+        f"|---|{'---:|' * len(PRECISIONS)}",
+    ]
+    for name, full in found[FULL].items():
+        changes = [change(found[precision][name].first, full.first) for precision in PRECISIONS]
+        lines.append(f"| {name} | {' | '.join(f'{each:.1g}' for each in changes)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    replace_section(Path(sys.argv[1]), "precision", table(all_scores()))
