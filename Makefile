@@ -14,11 +14,10 @@ SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
 quickstart: $(INSTALLED)
 	$(BIN)/bench run quickstart
 
-# What measures time or memory comes first, alone; the rest side by side, and the notebook last.
+# What measures time or memory comes first, alone; the notebook and the rest side by side.
 test: $(INSTALLED)
 	$(PYTEST) -m alone
-	$(PYTEST) -m "not alone and not campaign" $(SIDE_BY_SIDE) --durations 20
-	$(PYTEST) --nbmake --nbmake-timeout 600 docs/notebook.ipynb
+	$(PYTEST) -m "not alone and not campaign" $(SIDE_BY_SIDE) --durations 20 --nbmake docs/notebook.ipynb tests
 
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not alone and not campaign" $(SIDE_BY_SIDE)

@@ -1,5 +1,6 @@
 """Fixtures for all tests: the outside package, the embedded backbones, a cache of the test's own, the command."""
 
+import multiprocessing
 import os
 import shutil
 from functools import partial
@@ -19,6 +20,7 @@ from bench import registry
 from bench.toolkit.files import cache_folder
 from tests.helpers.command import bench
 from tests.helpers.packages import install
+from tests.helpers.preloaded import GET_CONTEXT, context, spawning_by
 
 TESTS = Path(__file__).parent
 
@@ -40,8 +42,28 @@ def outside_site(tmp_path_factory):
     return site
 
 
+@pytest.fixture(scope="session", autouse=True)
+def preloaded_processes():
+    """Processes that tests and the program spawn find the libraries imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multiprocessing, "get_context", spawning_by(context))
+        yield
+
+
 @pytest.fixture
-def outside(outside_site, monkeypatch):
+def spawning(monkeypatch):
+    """Processes are spawned as outside of tests, and import the libraries."""
+    monkeypatch.setattr(multiprocessing, "get_context", GET_CONTEXT)
+
+
+@pytest.fixture
+def brief_costs(monkeypatch):
+    """Costs are measured as often as is required, and not again for three seconds where they vary."""
+    monkeypatch.setattr("bench.costs.repeats.REFINING", 0.0)
+
+
+@pytest.fixture
+def outside(outside_site, brief_costs, monkeypatch):
     """The outside package's plugins, beside the project's own."""
     monkeypatch.syspath_prepend(str(outside_site))
     registry.find.cache_clear()
@@ -65,7 +87,7 @@ def efficientnet_lite0():
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path, brief_costs, monkeypatch):
     """A feature cache of the test's own."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"

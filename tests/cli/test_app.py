@@ -17,6 +17,7 @@ import pytest
 from bench import registry
 from bench.costs.doctor import Finding
 from bench.plugin import Plugin
+from tests.helpers import preloaded
 from tests.helpers.command import one_line, shell, without_progress
 from tests.helpers.records import record
 from tests.helpers.tables import compact
@@ -49,7 +50,7 @@ def test_help_is_there_at_once():
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        answer = shell("--help")
+        answer = subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, timeout=60)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert answer.returncode == 0
@@ -374,18 +375,17 @@ def interrupted(clean, outside_site, number):
     ]  # fmt: skip
     words += ["--set", "lying.seconds=60", "--episodes", "1", "--logger", "none"]
     environment = {**os.environ, "PYTHONPATH": str(outside_site)}
-    command = [sys.executable, "-m", "bench", *words]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    process = preloaded.Program("bench", *words, env=environment)
     deadline = time.monotonic() + 200
     while not list((clean / "runs").glob("*.json")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.1)
     time.sleep(1.0)
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    ended = process.wait(60)
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
-    return process.returncode, err
+    return ended.returncode, ended.stderr
 
 
 @pytest.mark.slow

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from bench.contracts import Kind
+from tests.helpers import preloaded
 from tests.helpers.command import one_line, shell
 from tests.helpers.packages import install
 from tests.helpers.places import ROOT
@@ -27,10 +27,8 @@ def with_path(site):
 
 
 def run(*words, cwd=None, env=None):
-    """A module in a process of its own, which must succeed; its output."""
-    ended = subprocess.run(
-        [sys.executable, "-m", *map(str, words)], cwd=cwd, env=env, capture_output=True, text=True, check=False
-    )
+    """The output of a module in a process of its own, which must succeed; in another checkout, with its packages."""
+    ended = preloaded.run(*words, own=cwd is None, cwd=cwd, env=env)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

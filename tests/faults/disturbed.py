@@ -26,10 +26,11 @@ def disturbed(
         moments: Draws how long another process works before it goes on after a stop.
         found: Receives counts: killed, hangs and tracebacks.
     """
-    barrier, answers = context.Barrier(PROCESSES), context.Queue()
+    barrier, answers = context.Barrier(PROCESSES + 1), context.Queue()
     processes = [context.Process(target=work, args=(argument, barrier, answers)) for _ in range(PROCESSES)]
     for process in processes:
         process.start()
+    barrier.wait(LIMIT)  # a process that is killed before it comes to the barrier would keep the others there
     killed, stopped, *others = processes
     wait(killed)
     if killed.exitcode is None:

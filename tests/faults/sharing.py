@@ -1,6 +1,5 @@
 """Four processes that share a store, of which one is killed and another stopped for a while."""
 
-import multiprocessing
 import random
 from collections import Counter
 from functools import partial
@@ -11,6 +10,7 @@ from bench.results.store import Store
 from bench.results.verify import problems
 from tests.faults import program
 from tests.faults.disturbed import LIMIT, disturbed
+from tests.helpers import preloaded
 from tests.helpers.runs import Notebook
 
 
@@ -26,8 +26,7 @@ def share(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
         Counts: rounds, and of what must not be, by name.
     """
     moments, found = random.Random(seed), Counter[str]()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.program"])
+    context = preloaded.context()
     whole = program.run(folder / "whole", Notebook())
     reference = {record.id: record.value for record in whole.records}
     for number in range(rounds):

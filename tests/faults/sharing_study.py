@@ -1,6 +1,5 @@
 """Four processes that share a study, of which one is killed and another stopped for a while."""
 
-import multiprocessing
 import random
 from collections import Counter
 from functools import partial
@@ -14,6 +13,7 @@ from sweeps.definition import sweep_spec
 from sweeps.study import Sweep
 from sweeps.trials import TuningData
 from tests.faults.disturbed import LIMIT, disturbed
+from tests.helpers import preloaded
 
 TRIALS = 12
 
@@ -30,8 +30,7 @@ def share_study(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
         Counts: rounds, killed processes, and of what must not be, by name.
     """
     moments, found = random.Random(seed), Counter[str]()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sweeps.study"])
+    context = preloaded.context()
     for number in range(rounds):
         root = folder / str(number)
         answered = disturbed(context, _work, root, partial(_wait_for_trials, root, moments), moments, found)

@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
 import sys
 
 import pytest
 
 from bench.cli.app import main
+from tests.helpers import preloaded
 
 PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already")
 
@@ -27,11 +27,8 @@ def one_line(answer, code):
 
 
 def shell(*words, **environment):
-    """The command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, words)],
-        capture_output=True, text=True, env={**os.environ, **environment}, timeout=300, check=False,
-    )  # fmt: skip
+    """The command in a process of its own, which finds the libraries imported."""
+    return preloaded.run("bench", *words, env={**os.environ, **environment})
 
 
 def bench(

@@ -32,6 +32,7 @@ def small(task):
 
     class Small(task):
         protocol = Protocol(episodes=2, queries=3, ways=task.protocol.ways)
+        max_new_tokens = 4
 
         def load(self, data):
             rng = np.random.default_rng(0)

@@ -30,7 +30,7 @@ def test_a_method_finds_no_query_labels_in_its_process(tmp_path):
 
 @pytest.mark.parametrize("isolate", [fresh_processes, same_process])
 def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path, isolate):
-    block = {"task": "digits", "backbone": "efficientnet_lite0", "episodes": 2, "queries": 1}
+    block = {"task": "digits", "backbone": "efficientnet_lite0", "ways": 2, "episodes": 2, "queries": 1}
     found = records(tmp_path, isolate, methods=["vandal", "zero_shot"], **block)
     assert found["vandal"].status == "failed"
     assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason

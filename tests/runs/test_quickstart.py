@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.helpers.command import shell
+
 SUITE = """
 name: small
 blocks:
@@ -36,8 +38,8 @@ CACHED_SECONDS = 3
 """What the quickstart promises when all is recorded; of the processor, so that a busy machine does not matter."""
 
 
-def bench(*words):
-    """The command in a process of its own; W&B keeps its files on disk as for a user without a key."""
+def start(*words):
+    """The command as a user starts it; W&B keeps its files on disk as for a user without a key."""
     return subprocess.run(
         [sys.executable, "-m", "bench", *map(str, words)],
         capture_output=True, text=True, timeout=500, check=False, env={**os.environ, "WANDB_MODE": "offline"},
@@ -56,7 +58,7 @@ def quickstart(tmp_path_factory, smollm2):
     folder = tmp_path_factory.mktemp("quickstart")
     (folder / "small.yaml").write_text(SUITE)
     words = ("run", folder / "small.yaml", "--store", folder / "store")
-    return bench(*words), words, folder / "store"
+    return shell(*words, WANDB_MODE="offline"), words, folder / "store"
 
 
 def records(store):
@@ -102,7 +104,7 @@ def test_a_second_time_it_is_served_from_the_records(quickstart):
     before = {path: path.stat().st_mtime_ns for path in store.glob("*.json")}
     logged = len(list((store / "wandb").glob("offline-run-*")))
     began = processor_seconds()
-    again = bench(*words)
+    again = start(*words)
     seconds = processor_seconds() - began
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -10,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bench.costs import repeats
 from bench.data import batches
 from bench.engine import answer, partial
 from bench.engine.adapt import GroupAnswers
@@ -18,6 +18,7 @@ from bench.engine.partial import Keeper, PartialFile, partial_key
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
 from bench.runs.runner import Runner, same_process
+from tests.helpers import preloaded
 from tests.helpers.runs import Notebook, grid
 
 EPISODES = 8
@@ -161,21 +162,20 @@ def test_a_method_that_changes_its_backbone_leaves_no_predictions_to_go_on_from(
     assert not file.path.exists()
 
 
+def keep_after_each_group():
+    """What the fixture ``runner`` sets, in another process."""
+    partial.EVERY, partial.SHARE, batches.KEY_ENTRIES_AT_ONCE, repeats.PATIENCE = 0, 0, 1, 0
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on(runner, outside, tmp_path):
-    script = (
-        "import sys, bench.engine.partial as partial, bench.data.batches as batches, bench.costs.repeats as repeats\n"
-        "partial.EVERY, partial.SHARE, batches.KEY_ENTRIES_AT_ONCE, repeats.PATIENCE = 0, 0, 1, 0\n"
-        "from bench.cli.app import main\n"
-        "sys.argv[0] = 'bench'; main()"
-    )
     words = [
         "run", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--shots", "3", "--seeds", "0",
         "--episodes", str(EPISODES), "--set", "planted.seconds=0.2", "--logger", "none", "--measure-in", "inline",
         "--accelerator", "cpu", "--store", str(runner.store.root),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path])}
-    process = subprocess.Popen([sys.executable, "-c", script, *words], env=environment)
+    process = preloaded.Program("bench", *words, env=environment, setup=keep_after_each_group)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not partials(runner):
         time.sleep(0.05)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,12 +11,12 @@ import pytest
 from optuna.trial import TrialState
 
 from bench.contracts import StoreError
-from sweeps import workers
+from sweeps import storage, workers
 from sweeps.attempt import counts
 from sweeps.shared_limits import SharedLimits
 from sweeps.storage import open_storage, shown, without_secrets
 from sweeps.workers import PROCESS, Workers, this_process
-from tests.helpers import postgres
+from tests.helpers import postgres, preloaded
 
 WORDS = [
     "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--episodes", "3",
@@ -187,23 +186,20 @@ def test_a_wrong_password_is_one_error_without_it(database):
     assert "wr0ng" not in str(error.value)
 
 
+def beat_often():
+    """A process of its own tells the server each second that it lives."""
+    storage.HEARTBEAT, storage.GRACE = 1, 3
+
+
 @pytest.mark.slow
 def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(database, sweep, outside, tmp_path):
-    script = (
-        "import sys, sweeps.storage as storage; storage.HEARTBEAT, storage.GRACE = 1, 3\n"
-        "from bench.cli.app import main\n"
-        "sys.argv[0] = 'bench'; main()"
-    )
     common = [*WORDS, "--storage", database, "--trials", "8", "--set", "seconds=0.3", "--logger", "wandb"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path]), "WANDB_MODE": "offline"}
     folders = [tmp_path / "one", tmp_path / "two"]
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, *common, "--out", str(folder)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        preloaded.Program("bench", *common, "--out", str(folder), env=environment, setup=beat_often)
         for folder in folders
-    ]  # fmt: skip
+    ]
     made = sweep(trials=8, sampler="random", set={"seconds": 0.3}, storage=database)
     try:
         deadline = time.monotonic() + 120
@@ -213,12 +209,12 @@ def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(
             trials = made.study.get_trials(states=[TrialState.RUNNING]) if len(made.ended()) >= 2 else []
             running = [trial for trial in trials if f":{processes[0].pid}:" in trial.user_attrs.get(PROCESS, "")]
         processes[0].send_signal(signal.SIGKILL)
-        processes[0].communicate()
-        output, _ = processes[1].communicate(timeout=120)
+        ended = processes[1].wait(120)
+        output = ended.stdout + ended.stderr
     finally:
         for process in processes:
-            process.kill()
-    assert processes[1].returncode == 0, output
+            process.end()
+    assert ended.returncode == 0, output
     trials = made.study.get_trials()
     ended = made.ended()
     assert len(ended) == 8

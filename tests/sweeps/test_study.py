@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -16,6 +15,7 @@ from bench.contracts import BenchError, StoreError, UsageError
 from sweeps.report import figures
 from sweeps.sampling import grid_of
 from sweeps.storage import open_storage
+from tests.helpers import preloaded
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
@@ -100,7 +100,7 @@ def test_killed_and_gone_on_with(sweep, tmp_path, outside, in_process):
         "--set", "seconds=0.2", "--sampler", "random", "--logger", "none", "--out", str(tmp_path / "studies"),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path])}
-    process = subprocess.Popen([sys.executable, "-m", "bench", *words], env=environment)
+    process = preloaded.Program("bench", *words, env=environment)
     made = sweep(trials=5, sampler="random", set={"seconds": 0.2})
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (Path(made.where).exists() and len(made.ended()) >= 2):

@@ -1,9 +1,8 @@
 """The contract suite on a method with two sites: a test at each of them, or one line that says how."""
 
-import subprocess
-import sys
-
 import pytest
+
+from tests.helpers import preloaded
 
 MODULE = """
 import pytest
@@ -40,6 +39,6 @@ def test_a_method_with_two_sites_is_tested_at_each(tmp_path, suite, end):
     module = tmp_path / "test_hebbian_twice.py"
     module.write_text(MODULE)
     words = ["-q", "-p", "no:cacheprovider", f"{module}::{suite}", "-k", "config_describes"]
-    done = subprocess.run([sys.executable, "-m", "pytest", *words], capture_output=True, text=True, check=False)
+    done = preloaded.run("pytest", *words)
     assert end in done.stdout, done.stdout
     assert "Traceback" not in done.stdout

@@ -3,14 +3,13 @@
 import json
 import pickle
 import re
-import subprocess
-import sys
 
 import pytest
 
 from bench import registry
 from bench.contracts import MultiSiteMethod, Site, UsageError
 from bench.toolkit.memory_method import MemoryMethod
+from tests.helpers import preloaded
 from tests.helpers.packages import install
 from tests.helpers.places import ROOT
 
@@ -53,8 +52,7 @@ def installed(example, monkeypatch):
 
 
 def test_the_example_keeps_the_contract_at_both_sites(installed):
-    words = [sys.executable, "-m", "bench.testing", "methods", "outer_product"]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    ended = preloaded.run("bench.testing", "methods", "outer_product")
     assert ended.returncode == 0, ended.stdout[-2000:]
     assert registry.names_by_site("outer_product") == ["outer_product", "outer_product@hidden_states"]
 
