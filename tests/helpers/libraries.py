@@ -1,12 +1,22 @@
-"""The libraries of a run, imported by the process that tests/helpers/preloaded.py forks; it keeps to one thread."""
+"""What a run imports, for the process that tests/helpers/preloaded.py forks; it keeps to one thread."""
 
 import atexit
 import gc
 import os
 import sys
+from importlib import import_module
 
+MODULES = (
+    "datasets", "lightning.pytorch", "optuna", "pandas", "peft", "plotly", "pyarrow", "pytest", "sklearn.linear_model",
+    "timm", "torchvision", "transformers", "wandb",
+    "bench.api", "bench.backbones.efficientnet_lite0", "bench.backbones.hf", "bench.cli.app",
+    "bench.engine.worker_server", "bench.runs.runner", "bench.testing.method_contract", "sweeps.study",
+)  # fmt: skip
 PATH = [place for place in sys.path if place]
 """Where this interpreter finds modules, but for the current folder."""
+
+for name in MODULES:
+    import_module(name)
 
 PID = os.getpid()
 # At its end, libraries would report what the frozen garbage below keeps; forks run their own functions of atexit only.
