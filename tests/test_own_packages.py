@@ -1,12 +1,12 @@
 """A user's modules named tasks, methods or sweeps hide no plugin, and stay the user's."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 
 from bench import own_packages, registry
+from tests.helpers import preloaded
 from tests.helpers.places import ROOT
 
 FOREIGN = "raise RuntimeError('a module of the user was imported')\n"
@@ -24,16 +24,14 @@ def elsewhere(tmp_path):
 
 @pytest.mark.slow
 def test_the_program_works_in_a_folder_with_such_modules(elsewhere, outside_site):
+    """Programs of which no module of the project is imported yet; the processes that they spawn start anew."""
     paths = [elsewhere, outside_site, ROOT]
     environment = {
         **os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "BENCH_CACHE": str(elsewhere / "cache"),
     }  # fmt: skip
 
     def bench(*words):
-        ended = subprocess.run(
-            [sys.executable, "-m", "bench", *words], cwd=elsewhere, env=environment, capture_output=True, text=True,
-            timeout=300, check=False,
-        )  # fmt: skip
+        ended = preloaded.run("bench", *words, cwd=elsewhere, env=environment, own=False, spawn=True)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 

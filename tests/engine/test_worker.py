@@ -3,12 +3,9 @@
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 import traceback
 from functools import partial
-from pathlib import Path
 
 import psutil
 import pytest
@@ -23,6 +20,8 @@ from bench.engine.process_ending import OutOfMemoryError, WorkerEndedError, endi
 from bench.engine.worker import ForkedWorker
 from bench.engine.worker_server import serve
 from bench.runs.signals import Interrupted, interrupts
+from tests.helpers import preloaded
+from tests.helpers.places import ROOT
 
 HELD = []
 
@@ -160,15 +159,10 @@ if __name__ == "__main__":
     [("killed", -signal.SIGKILL, 4), ("killed at once", -signal.SIGKILL, 1), ("exits", 0, 1)],
 )
 def test_a_server_its_child_and_their_forks_end_with_the_caller(tmp_path, how, status, processes):
-    script = tmp_path / "abandoning.py"
-    script.write_text(ABANDONING)
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    output = tmp_path / "output"
-    with output.open("w") as file:  # a pipe would be read until the server ends, too
-        ran = subprocess.run([sys.executable, script, how], cwd=root, env=environment, stdout=file, timeout=120)
-    assert ran.returncode == status
-    started = [int(pid) for pid in output.read_text().split()]
+    (tmp_path / "abandoning.py").write_text(ABANDONING)
+    ran = preloaded.run("abandoning", how, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, spawn=True)
+    assert ran.returncode == status, ran.stderr
+    started = [int(pid) for pid in ran.stdout.split()]
     assert len(started) == processes
     # The libraries that a server imports first take longer than this.
     deadline = time.monotonic() + 2

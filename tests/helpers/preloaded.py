@@ -83,7 +83,7 @@ class Program:
         pid: Its process id.
     """
 
-    def __init__(self, module, *words, cwd=None, env=None, setup=None, own=True):
+    def __init__(self, module, *words, cwd=None, env=None, setup=None, own=True, spawn=False):
         """Start the program.
 
         Args:
@@ -93,13 +93,14 @@ class Program:
             env: Its environment.
             setup: A picklable function that is called before the module runs.
             own: Whether this checkout's packages may be imported already; another checkout has its own.
+            spawn: Whether what the program starts are new interpreters instead of forks.
         """
         self.folder = tempfile.TemporaryDirectory()
         self.files = [Path(self.folder.name) / name for name in ("stdout", "stderr")]
         self.process = context().Process(
             target=_program,
             args=(module, [str(word) for word in words], str(cwd or Path.cwd()), dict(env or os.environ), self.files,
-                  setup, own),
+                  setup, own, spawn),
         )  # fmt: skip
         self.process.start()
         self.pid = self.process.pid
@@ -133,7 +134,7 @@ def run(module, *words, **options):
     return Program(module, *words, **options).wait()
 
 
-def _program(module, words, cwd, environment, files, setup, own):
+def _program(module, words, cwd, environment, files, setup, own, spawn):
     from tests.helpers.libraries import PATH
 
     for number, file in zip((1, 2), files, strict=True):
@@ -143,8 +144,9 @@ def _program(module, words, cwd, environment, files, setup, own):
     os.environ.update(environment)
     more = environment.get("PYTHONPATH", "")
     sys.path[:] = [cwd, *filter(None, more.split(os.pathsep)), *PATH]
-    fork_from_here()
-    subprocess.run = _run
+    if not spawn:
+        fork_from_here()
+        subprocess.run = _run
     if not own:
         for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
             del sys.modules[name]

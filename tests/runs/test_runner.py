@@ -43,6 +43,7 @@ def finished(outside_site, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(outside_site))
         patch.setenv("BENCH_CACHE", str(folder / "cache"))
+        patch.setattr("bench.costs.repeats.REFINING", 0.0)
         registry.find.cache_clear()
         runner = runner_in(folder)
         yield runner, runner.run(grid())
