@@ -25,6 +25,12 @@ from tests.helpers.preloaded import GET_CONTEXT, context, spawning_by
 TESTS = Path(__file__).parent
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no worker is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def outside_site(tmp_path_factory):
     """A folder with the outside package installed in it, as pip installs any package."""

@@ -190,6 +190,7 @@ def test_what_is_tested_elsewhere_is_in_the_documentation():
     assert set(ELSEWHERE) <= {line for page in PAGES for line in commands(page)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=lambda page: page.name)
 def test_the_commands_of_a_page_succeed(bench, site, page):
     name = page.relative_to(ROOT).as_posix()

@@ -231,6 +231,7 @@ def test_a_file_that_is_no_checkpoint_of_the_model_is_one_line(content: str, tmp
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
 def test_a_run_goes_from_the_name_on_the_command_line_to_its_records(

@@ -23,6 +23,7 @@ from bench.runs.signals import Interrupted, interrupts
 from tests.helpers import preloaded
 from tests.helpers.places import ROOT
 
+pytestmark = pytest.mark.slow
 HELD = []
 
 

@@ -153,6 +153,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
     registry.find.cache_clear()
 
 
+@pytest.mark.slow
 def test_all_kinds_of_methods_run_on_a_chat(runner: Runner, folder: Path) -> None:
     chosen = {"backbone": f"hf:{folder}", "methods": METHODS, "shots": [1], "set": {"lora": {"steps": 1}}}
     plain_block, chat_block = (
@@ -166,6 +167,7 @@ def test_all_kinds_of_methods_run_on_a_chat(runner: Runner, folder: Path) -> Non
     assert {row.task for row in shown} == {"tiny_words", "tiny_words [prompt=chat]"}
 
 
+@pytest.mark.slow
 def test_without_a_template_every_method_says_so(runner: Runner, tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model", "llama")
     block = {"task": "tiny_words", "prompt": "chat", "backbone": f"hf:{folder}", "methods": METHODS, "shots": [1]}

@@ -10,7 +10,7 @@ from bench.runs.runner import Runner, fresh_processes, same_process
 from bench.toolkit.code_hash import code_hash
 from tests.helpers.runs import Notebook, grid
 
-pytestmark = pytest.mark.usefixtures("outside", "cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
 
 def records(folder, isolate, **block):

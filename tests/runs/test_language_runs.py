@@ -159,6 +159,7 @@ def test_a_changed_file_of_readouts_makes_another_run(runner: Runner, model: Pat
     assert found[0].value != found[1].value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
 def test_half_precision_comes_near_full(runner: Runner, model: Path, precision: str) -> None:
     methods = ["zero_shot", "faast", "in_context"]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.command import shell
 
+pytestmark = pytest.mark.slow
 SUITE = """
 name: small
 blocks:

@@ -117,6 +117,7 @@ def test_editing_a_method_makes_its_records_another_runs(runner, outside_site):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_same_seed_same_scores_whatever_the_workers_the_methods_and_the_batches(outside, cache, tmp_path, monkeypatch):
     quiet_lightning()
     answers = []

@@ -32,6 +32,7 @@ def _run(root, barrier, answers):
     answers.put((os.getpid(), reporter.ran, reporter.problems, {one.id for one in report.records}))
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work_and_both_have_all_of_it(outside, cache, tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(2), context.Queue()
@@ -119,6 +120,7 @@ def _work(root, runs):
     Runner(Store(root), DeviceOptions(accelerator="cpu", batch_size=16), reporter, isolate=same_process).run(many())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [2, 4, 7])
 def test_a_program_that_is_killed_leaves_a_store_that_verifies_and_goes_on(outside, cache, tmp_path, after):
     store = Store(tmp_path / "store")

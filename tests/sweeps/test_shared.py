@@ -193,21 +193,22 @@ def beat_often():
 
 @pytest.mark.slow
 def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(database, sweep, outside, tmp_path):
-    common = [*WORDS, "--storage", database, "--trials", "8", "--set", "seconds=0.3", "--logger", "wandb"]
+    common = [*WORDS, "--storage", database, "--trials", "12", "--set", "seconds=0.3", "--logger", "wandb"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path]), "WANDB_MODE": "offline"}
     folders = [tmp_path / "one", tmp_path / "two"]
     processes = [
         preloaded.Program("bench", *common, "--out", str(folder), env=environment, setup=beat_often)
         for folder in folders
     ]
-    made = sweep(trials=8, sampler="random", set={"seconds": 0.3}, storage=database)
+    made = sweep(trials=12, sampler="random", set={"seconds": 0.3}, storage=database)
     try:
         deadline = time.monotonic() + 120
         running = []
         while time.monotonic() < deadline and not running:
             time.sleep(0.05)
-            trials = made.study.get_trials(states=[TrialState.RUNNING]) if len(made.ended()) >= 2 else []
+            trials = made.study.get_trials(states=[TrialState.RUNNING]) if made.ended() else []
             running = [trial for trial in trials if f":{processes[0].pid}:" in trial.user_attrs.get(PROCESS, "")]
+        assert running, "the first process was never seen at work"
         processes[0].send_signal(signal.SIGKILL)
         ended = processes[1].wait(120)
         output = ended.stdout + ended.stderr
@@ -217,7 +218,7 @@ def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(
     assert ended.returncode == 0, output
     trials = made.study.get_trials()
     ended = made.ended()
-    assert len(ended) == 8
+    assert len(ended) == 12
     assert not [trial for trial in trials if trial.state in {TrialState.RUNNING, TrialState.WAITING}]
     (killed,) = [trial for trial in trials if trial.state is TrialState.FAIL and not counts(trial)]
     assert f":{processes[0].pid}:" in killed.user_attrs[PROCESS]

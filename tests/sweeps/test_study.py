@@ -18,6 +18,7 @@ from sweeps.storage import open_storage
 from tests.helpers import preloaded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
 def test_finds_a_planted_optimum(sweep, sampler):
     fixed = {} if sampler == "tpe" else {"mode": "right"}
@@ -63,6 +64,7 @@ def test_another_definition_is_another_study(sweep):
     assert sweep(trials=3).name == sweep(trials=30).name
 
 
+@pytest.mark.slow
 def test_two_workers_share_one_journal(sweep):
     made = sweep(trials=7, workers=2, sampler="random", set={"seconds": 0.3})
     made.run()
@@ -94,6 +96,7 @@ def test_a_storage_that_cannot_be_used_is_reported(where):
         open_storage(where)
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_with(sweep, tmp_path, outside, in_process):
     words = [
         "sweep", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--trials", "5", "--episodes", "3",

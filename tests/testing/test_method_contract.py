@@ -10,6 +10,7 @@ from bench.testing.method_contract import MethodContract
 from bench.testing.problems import problem
 
 
+@pytest.mark.slow
 class TestEveryMethod(MethodContract):
     @pytest.fixture(params=[name for base in registry.find("methods") for name in registry.names_by_site(base)])
     def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:

@@ -25,6 +25,7 @@ class TestWhole(MethodContract):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suite", "end"),
     [

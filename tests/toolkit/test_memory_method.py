@@ -51,12 +51,14 @@ def installed(example, monkeypatch):
     registry.find.cache_clear()
 
 
+@pytest.mark.slow
 def test_the_example_keeps_the_contract_at_both_sites(installed):
     ended = preloaded.run("bench.testing", "methods", "outer_product")
     assert ended.returncode == 0, ended.stdout[-2000:]
     assert registry.names_by_site("outer_product") == ["outer_product", "outer_product@hidden_states"]
 
 
+@pytest.mark.slow
 def test_the_example_runs_at_both_sites_with_costs_in_fresh_processes(installed, in_process, tmp_path, cache):
     """Its classes are made from one file and reach the worker, which finds them by name."""
     code, _, err = in_process(
