@@ -131,11 +131,15 @@ def test_a_call_can_have_data_workers(fresh):
 
 
 ABANDONING = """
-import os, signal, sys, threading
+import os, signal, sys, threading, time
 
 
 def end():
-    print(*(child.pid for child in psutil.Process(worker._server.pid).children(recursive=True)), flush=True)
+    server, started = psutil.Process(worker._server.pid), []
+    while len(started) < 3:
+        started = server.children(recursive=True)
+        time.sleep(0.05)
+    print(*(child.pid for child in started), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -150,7 +154,7 @@ if __name__ == "__main__":
         os.kill(os.getpid(), signal.SIGKILL)
     worker.call(who, 1)
     if sys.argv[1] == "killed":
-        threading.Timer(0.5, end).start()
+        threading.Thread(target=end).start()
         worker.call(sleep_in_forks, 60)
 """
 
