@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ class Journal(BaseJournalBackend):
                     # No journal is empty: it is made with its first operation.
                     notify(f"{path} is empty, and its study begins anew")
                 self._advance(opening=True)
+                if path.exists() and self._end.number < (written := self._note().written):
+                    notify(f"{path} has {self._end.number} operations of the {written} that were written to it")
+                    self._write_note()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Operations from a number on.
@@ -110,6 +114,7 @@ class Journal(BaseJournalBackend):
             else:
                 write_atomic(self.path, content)
             self._end = Position(self._end.number + len(logs), self._end.offset + len(content), checksum, True)
+            self._write_note()
 
     def _append(self, content: bytes) -> None:
         """Write behind the last operation; what was written is cut off again if not all can be."""
@@ -192,14 +197,13 @@ class Journal(BaseJournalBackend):
         Raises:
             StoreError: If another process holds the lock for a minute.
         """
-        path = self.path.with_name(f".{self.path.name}.lock")
-        lock, began, noticed = FileLock(path), time.monotonic(), False
+        lock, began, noticed = FileLock(self._lock_path), time.monotonic(), False
         while True:
             try:
                 lock.acquire(timeout=LOCK_LIMIT if noticed else LOCK_NOTICE)
                 break
             except Timeout:
-                owner = _owner(path)
+                owner = self._note().owner
                 if noticed:
                     raise StoreError(
                         f"{self.path} has been locked by {owner} for {time.monotonic() - began:.0f} s; continue or end "
@@ -208,19 +212,41 @@ class Journal(BaseJournalBackend):
                 self.notify(f"waiting for {owner}, which writes to {self.path}")
                 noticed = True
         try:
-            with suppress(OSError):  # for messages alone
-                path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            self._write_note(self._note().written)
             yield
         finally:
             lock.release()
 
+    @property
+    def _lock_path(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.lock")
 
-def _owner(path: Path) -> str:
-    """The process that a lock file names."""
-    try:
-        return path.read_text(encoding="utf-8") or "another process"
-    except (OSError, ValueError):
-        return "another process"
+    def _note(self) -> "Note":
+        """What the last writer noted in the lock file."""
+        with suppress(OSError, ValueError):
+            owner, _, written = self._lock_path.read_text(encoding="utf-8").partition("\n")
+            return Note(owner or Note.owner, int(written or 0))
+        return Note()
+
+    def _write_note(self, written: int | None = None) -> None:
+        """Note this process and a number of written operations, by default all up to the end; for messages alone."""
+        number = self._end.number if written is None else written
+        with suppress(OSError):
+            text = f"process {os.getpid()} on {socket.gethostname()}\n{number}\n"
+            self._lock_path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note in the file of the lock.
+
+    Attributes:
+        owner: The process that held it last.
+        written: Number of operations that were written by then: a file that lost some after a whole line has fewer.
+    """
+
+    owner: str = "another process"
+    written: int = 0
 
 
 @contextmanager

@@ -188,11 +188,16 @@ def _journal(root: Path) -> Path:
 
 
 def _read_journal(root: Path) -> Any:
-    """All operations; an unfinished end is dropped with a line that says so, as a kill leaves it."""
+    """All operations; an end that was lost is dropped with a line that says so, as a kill leaves it."""
     for copy in root.glob("journal.log.*"):
         copy.unlink()
     said: list[str] = []
-    found = list(Journal(root / "journal.log", notify=said.append).read_logs(0))
+    lock = root / ".journal.log.lock"
+    noted = lock.read_bytes()
+    try:
+        found = list(Journal(root / "journal.log", notify=said.append).read_logs(0))
+    finally:
+        lock.write_bytes(noted)
     if said and found == [{**one, **each} for one, each in zip(OPERATIONS, found, strict=False)]:
         raise BenchError("its end was dropped")
     return found

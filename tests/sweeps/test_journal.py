@@ -54,6 +54,7 @@ def test_a_journal_cut_anywhere_goes_on_without_its_unfinished_operation_and_a_c
     copy = path.with_name("journal.log.damaged-1")
     for cut in random.Random(0).sample(range(1, len(whole)), 25):
         path.write_bytes(whole[:cut])
+        path.with_name(".journal.log.lock").unlink()  # it notes an operation after it is written
         copy.unlink(missing_ok=True)
         lines.clear()
         storage = open_storage(str(path), lines.append)
@@ -72,6 +73,15 @@ def test_a_journal_cut_anywhere_goes_on_without_its_unfinished_operation_and_a_c
         assert before == expected[: len(before)]
         go_on(study, 1)
         assert values(path)[:-1] == before
+
+
+def test_operations_that_were_lost_after_a_whole_line_are_counted_once(written, lines):
+    path, whole, _ = written
+    operations = whole.splitlines(keepends=True)
+    path.write_bytes(b"".join(operations[:-3]))
+    for _ in range(2):
+        open_storage(str(path), lines.append)
+    assert lines == [f"{path} has {len(operations) - 3} operations of the {len(operations)} that were written to it"]
 
 
 @pytest.mark.parametrize(
