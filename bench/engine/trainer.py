@@ -239,6 +239,7 @@ def quiet_lightning() -> None:
     for message in (
         ".*does not have many workers.*",
         ".*configure_optimizers` returned `None`.*",
+        ".*predict returned None.*",
         ".*is smaller than the logging interval.*",
         ".*GPU available but not used.*",
         ".*worker processes in total.*",

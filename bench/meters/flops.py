@@ -1,4 +1,4 @@
-"""Meter of floating-point operations: torch's own formulas, and formulas for the factorisations that torch leaves out.
+"""Meter of floating-point operations: torch's own formulas, and formulas for what torch leaves out or refuses.
 
 A closed-form fit is a factorisation, so that a counter of matrix products alone would report it as free. The counts
 are those of the textbook algorithms (Golub and Van Loan, Matrix Computations, 4th edition), each multiplication and
@@ -60,7 +60,18 @@ def _distances(first: Shape, second: Shape, *_: Any, **__: Any) -> int:
     return 3 * prod(first) * second[-2]
 
 
-FACTORISATIONS: dict[Any, Callable[..., int]] = {
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    """Scores and their product with the values. Of grouped queries each head counts; torch's formula refuses them."""
+    return 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def _attention_backward(_: Shape, query: Shape, key: Shape, value: Shape, *__: Any, **___: Any) -> int:
+    """Scores again, and the gradients of scores, queries, keys and values."""
+    return 2 * prod(query[:-1]) * key[-2] * (3 * query[-1] + 2 * value[-1])
+
+
+_ATTENTION = ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
+FORMULAS: dict[Any, Callable[..., int]] = {
     aten.linalg_cholesky_ex: _cholesky,
     aten._linalg_eigh: _eigh,
     aten._linalg_svd: _svd,
@@ -71,6 +82,8 @@ FACTORISATIONS: dict[Any, Callable[..., int]] = {
     aten.linalg_inv_ex: _inverse,
     aten.cholesky_solve: _cholesky_solve,
     aten._cdist_forward: _distances,
+    **{getattr(aten, f"_scaled_dot_product_{kind}"): _attention for kind in _ATTENTION},
+    **{getattr(aten, f"_scaled_dot_product_{kind}_backward"): _attention_backward for kind in _ATTENTION},
 }
 """Formulas by operation: shapes of the arguments in, number of operations out."""
 
@@ -88,7 +101,7 @@ class FlopMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
-        self._formulas = FlopCounterMode(display=False, custom_mapping=FACTORISATIONS).flop_registry
+        self._formulas = FlopCounterMode(display=False, custom_mapping=FORMULAS).flop_registry
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -43,7 +43,7 @@ def test_a_meter_that_sees_only_the_end_is_found(monkeypatch):
 
 
 def test_a_counter_that_misses_factorisations_is_found(monkeypatch):
-    monkeypatch.setattr("bench.meters.flops.FACTORISATIONS", {})
+    monkeypatch.setattr("bench.meters.flops.FORMULAS", {})
     product, factor = doctor.operations(CPU)
     assert product.passed
     assert not factor.passed

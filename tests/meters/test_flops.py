@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.meters.flops import FlopMeter
+from bench.meters.flops import FORMULAS, FlopMeter
 from methods._fast_weights import FastWeights
 
 A = torch.randn(2, 40, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -41,6 +42,29 @@ def test_factorisations_are_counted_like_products(run, flops, inference):
 
 def test_a_pseudo_inverse_is_not_free():
     assert counted(lambda: torch.linalg.pinv(TALL.clone())) > 2 * 6 * 40 * 10**2
+
+
+def attention(queries, keys):
+    """One pass and its gradients, with this many heads of queries and of keys."""
+    query, key, value = (
+        torch.randn(2, heads, 12, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        for heads in (queries, keys, keys)
+    )
+    scaled_dot_product_attention(query, key, value, enable_gqa=queries != keys).sum().backward()
+
+
+def test_attention_counts_as_torch_counts_it_and_each_head_of_grouped_queries():
+    with FlopCounterMode(display=False) as torchs:
+        attention(6, 6)
+    assert counted(lambda: attention(6, 6)) == torchs.get_total_flops() == 7 * 2 * 2 * 6 * 12 * 12 * 8
+    assert counted(lambda: attention(6, 2)) == torchs.get_total_flops()
+
+
+@pytest.mark.parametrize("kind", ["flash", "efficient", "cudnn"])
+def test_kernels_of_gpus_count_grouped_queries(kind):
+    query, key = torch.Size([2, 6, 12, 8]), torch.Size([2, 2, 20, 8])
+    formula = FORMULAS[getattr(torch.ops.aten, f"_scaled_dot_product_{kind}_attention")]
+    assert formula(query, key, key) == 2 * 2 * 2 * 6 * 12 * 20 * 8
 
 
 def test_backward_passes_count():
