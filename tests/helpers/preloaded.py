@@ -118,7 +118,7 @@ class Program:
             self.process.kill()
         self.process.join()
 
-    def wait(self, timeout=300.0):
+    def wait(self, timeout=500.0):
         """Its exit code and outputs, when it has ended."""
         deadline = time.monotonic() + timeout
         self.process.join(timeout)
