@@ -26,7 +26,7 @@ from bench.testing.problems import problem
 from methods.lora import Lora, LoraConfig
 from tests.helpers.runs import Notebook
 
-pytestmark = pytest.mark.usefixtures("outside", "cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from tests.helpers.runs import Notebook
 
-pytestmark = pytest.mark.usefixtures("outside", "cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
 
 def run(folder, **changes):

@@ -8,6 +8,8 @@ from bench.costs.in_turn import LEAST_PAIRS, break_even_interval, log_ratio_inte
 from bench.engine.worker import ForkedWorker
 from bench.reports import cost_ratios
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_interval_of_a_ratio_covers_it():
     rng = np.random.default_rng(0)

@@ -11,6 +11,8 @@ from tests.helpers.command import shell
 from tests.helpers.records import rewrite
 from tests.helpers.tables import compact
 
+pytestmark = pytest.mark.slow
+
 LABEL = "Brier score in squared distance (lower is better)"
 RUN = [
     "run",

@@ -13,6 +13,8 @@ from bench.contracts import DataError, UsageError
 from bench.toolkit.readout_files import READOUT, SCORER
 from tests.helpers.readouts import CPU, method_with, session, some_windows
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_loss_falls_and_the_backbone_stays(folder: Path, tmp_path: Path) -> None:
     ready = session(folder, tmp_path / "out.safetensors", steps=40)

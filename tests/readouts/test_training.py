@@ -14,6 +14,8 @@ from bench.toolkit.hooks import gated_values
 from bench.toolkit.readout_files import Readout, write_readouts
 from tests.helpers.readouts import WIDTH, method_with, model_folder, some_windows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["gpt2", "llama", "qwen2"])
 def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CausalLM:

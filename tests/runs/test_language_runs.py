@@ -29,6 +29,8 @@ from bench.testing.tiny_models import save_model
 from bench.toolkit.readout_files import READOUT, SCORER
 from tests.helpers.tables import compact
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     f"Word: {word}\nSentiment: {mood}\nvery {mood}, indeed\n" for word, mood in zip("abcdef", "xyzxyz", strict=True)
 ]
@@ -159,7 +161,6 @@ def test_a_changed_file_of_readouts_makes_another_run(runner: Runner, model: Pat
     assert found[0].value != found[1].value
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
 def test_half_precision_comes_near_full(runner: Runner, model: Path, precision: str) -> None:
     methods = ["zero_shot", "faast", "in_context"]

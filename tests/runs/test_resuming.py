@@ -21,6 +21,8 @@ from bench.runs.runner import Runner, same_process
 from tests.helpers import preloaded
 from tests.helpers.runs import Notebook, grid
 
+pytestmark = pytest.mark.slow
+
 EPISODES = 8
 
 
@@ -167,7 +169,6 @@ def keep_after_each_group():
     partial.EVERY, partial.SHARE, batches.KEY_ENTRIES_AT_ONCE, repeats.PATIENCE = 0, 0, 1, 0
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on(runner, outside, tmp_path):
     words = [
         "run", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--shots", "3", "--seeds", "0",

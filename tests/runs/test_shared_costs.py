@@ -8,7 +8,7 @@ from bench.runs import single_run
 from bench.runs.runner import Runner, same_process
 from tests.helpers.runs import Notebook, grid
 
-pytestmark = pytest.mark.usefixtures("outside", "cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from bench import registry
 from bench.runs.runner import same_process
 from tests.helpers.stand_ins import small, stand_in
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--logger", "none", "--measure-in", "inline", "--accelerator", "cpu")
 
 
