@@ -164,8 +164,8 @@ class _Suite:
         command = self.start(fresh)
         code = command.exit_code(LIMIT)
         seconds = time.monotonic() - began
+        self.found["hangs"] += code is None
         if code is None:
-            self.found["hangs"] += 1
             _kill(command, self.found)
         self.found["ended otherwise"] += code not in (0, None)
         self.found["suites"] += 1
@@ -211,7 +211,7 @@ class _Suite:
         others = [line for line in before_table if not DONE.fullmatch(line) and not EXPECTED.fullmatch(line)]
         self.found["tracebacks"] += sum(line.startswith("Traceback") for line in others)
         self.found["other lines"] += len(others)
-        self.found["taken up"] += sum("are taken up" in line for line in before_table)
+        self.found["unfinished runs taken up"] += sum("are taken up" in line for line in before_table)
         if missing or others:
             print(self.place, missing, *others, sep="\n", flush=True)
         if self.store.root.exists() and self.store.paths():

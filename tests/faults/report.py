@@ -23,8 +23,8 @@ TITLES = {
 }
 TRIED = (
     "kills", "kills of fresh interpreters", "kills before the first result", "kills between results",
-    "kills after the last result", "kills within a write", "suites", "taken up", "damaged", "refused", "same",
-    "accepted", "inputs", "minutes", "disks", "full", "rounds", "killed",
+    "kills after the last result", "kills within a write", "suites", "unfinished runs taken up", "damaged", "refused",
+    "same", "accepted", "inputs", "minutes", "disks", "full", "rounds", "killed",
 )  # fmt: skip
 """Counts of what was tried; all others count what must not be."""
 
