@@ -54,7 +54,8 @@ def train(
     every: Annotated[int, typer.Option("--checkpoint-every", min=1, help="Steps between checkpoints.")] = 50,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     precision: Annotated[
-        TrainingPrecision | None, typer.Option(help="By default bf16-mixed on a GPU, 32-true elsewhere.")
+        TrainingPrecision | None,
+        typer.Option(help="By default bf16-mixed on a GPU with bfloat16, 32-true elsewhere."),
     ] = None,
     data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
     logger: LoggerOption = "wandb",
@@ -70,7 +71,7 @@ def train(
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     if precision is None:
-        precision = TrainingPrecision.FLOAT32 if devices.device_kind() in {"cpu", "mps"} else TrainingPrecision.BFLOAT16
+        precision = TrainingPrecision.BFLOAT16 if devices.computes_bfloat16() else TrainingPrecision.FLOAT32
     devices = devices.with_precision(precision.value)
     devices.device_name()
     recipe = Recipe(steps, memories, window, batch, lr, warmup, alpha=alpha, seed=seed)

@@ -18,7 +18,7 @@ from bench.contracts import Backbone, BenchError, DataError, Features, Kind, Poo
 from bench.data.episodes import Positions
 from bench.data.feature_cache import FeatureCache
 from bench.data.features import FeatureTable
-from bench.engine.parent_death import EndsWith
+from bench.engine.parent_death import FORKS, EndsWith
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost, StageMeter
 from bench.toolkit.ordering import length_order
@@ -160,6 +160,8 @@ def encode(
         _Prepared(backbone, pool, positions.tolist()),
         batch_size=batch_size(backbone, devices),
         num_workers=devices.workers,
+        # Python 3.14 would send the backbone, with weights on a device, to each worker.
+        multiprocessing_context="fork" if devices.workers and FORKS else None,
         collate_fn=_Collate(backbone, packed=devices.workers > 0),
         worker_init_fn=EndsWith(),
     )

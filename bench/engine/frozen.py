@@ -15,6 +15,8 @@ from bench.spec.resolve import ResolvedRun
 SHOWN = 3
 """Number of changed tensors that a message names."""
 
+HASHING = ("cpu", "cuda")
+"""Kinds of devices on which torch hashes tensors."""
 WORD = 8
 """Bytes that are summed at once."""
 _LOADED: WeakKeyDictionary[nn.Module, dict[str, Any]] = WeakKeyDictionary()
@@ -128,7 +130,8 @@ def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
 def _checksums(tensor: Tensor) -> tuple[int, ...]:
     """Two sums over the bits of a tensor, by exclusive or and by addition: each misses changes that the other sees."""
     # Sums of integers are exact, so that neither the number of threads nor the device makes a difference.
-    octets = tensor.detach().contiguous().flatten().view(torch.uint8)
+    tensor = tensor.detach() if tensor.device.type in HASHING else tensor.detach().cpu()
+    octets = tensor.contiguous().flatten().view(torch.uint8)
     if octets.storage_offset() % WORD:
         octets = octets.clone()
     whole = octets.numel() // WORD * WORD

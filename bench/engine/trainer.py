@@ -172,6 +172,11 @@ class DeviceOptions:
         device = self.root_device()
         return device if runs_backbone or has_float64(device) else torch.device("cpu")
 
+    def computes_bfloat16(self) -> bool:
+        """Whether the device is a GPU that computes in bfloat16 itself; older ones emulate it."""
+        device = self.root_device()
+        return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
     def device_kind(self) -> str:
         """Kind of the device that runs are computed on: "cpu", "cuda" or "mps".
 
