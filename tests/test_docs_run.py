@@ -19,6 +19,7 @@ from bench.runs.runner import same_process
 from bench.spec.expand import expand
 from tests.helpers.docs import PAGES, ROOT, commands, split
 from tests.helpers.packages import install
+from tests.helpers.preloaded import run_python
 from tests.helpers.stand_ins import PER_CLASS, small, stand_in
 
 AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
@@ -91,6 +92,7 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.cli.test.subprocess.run", run_python)
     monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice
     # The states of methods on tiny models are in another proportion than on those of the documentation.
     monkeypatch.setattr("bench.spec.budget.TOLERANCE", 1.0)

@@ -134,6 +134,16 @@ def run(module, *words, **options):
     return Program(module, *words, **options).wait()
 
 
+def run_python(command, **options):
+    """``subprocess.run``, by Program where it would start Python anew with the outputs of this process."""
+    if command[:2] != [sys.executable, "-m"] or options != {"check": False}:
+        return RUN(command, **options)
+    ended = run(*command[2:])
+    sys.stdout.write(ended.stdout)
+    sys.stderr.write(ended.stderr)
+    return ended
+
+
 def _program(module, words, cwd, environment, files, setup, own, spawn):
     from tests.helpers.libraries import PATH
 
