@@ -5,13 +5,16 @@ all that it started, which other programs on the machine change far less than th
 """
 
 import json
+import math
 import os
 import platform
+import re
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,7 @@ from bench.runs.report import Report
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand, refusal
 from bench.spec.suite import RunSpec, load_suite
+from bench.toolkit.files import cache_folder
 from bench.toolkit.versions import PROTOCOL
 from tests.helpers.docs import replace_section
 from tests.helpers.places import ROOT
@@ -38,6 +42,8 @@ from tests.helpers.stores import fill
 ROUNDS = 5
 """Timed rounds of a command, after one that is not."""
 QUERIES = 2000
+FINISHED = re.compile(r"\[\d+/\d+\] ")
+"""Beginning of the line of a finished run on standard error."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,43 @@ def cpu_seconds(command: Command) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def wall_clock(words: Sequence[str], cache: Path) -> tuple[float, float]:
+    """Seconds on the clock to the first finished run of ``bench run`` and to the end of all, with an empty cache.
+
+    Converting the embedded model is a part of installing: the folder of converted models is the user's own.
+
+    Args:
+        words: Words of the command.
+        cache: A folder to make for cached features and data.
+
+    Returns:
+        Both times.
+    """
+    cache.mkdir()
+    (cache / "models").symlink_to(cache_folder() / "models", target_is_directory=True)
+    began, first = time.perf_counter(), math.nan
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", *words], cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env={**os.environ, "WANDB_MODE": "offline", "BENCH_CACHE": str(cache)},
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if math.isnan(first) and FINISHED.match(line):
+                first = time.perf_counter() - began
+    assert process.returncode == 0, "".join(lines)
+    return first, time.perf_counter() - began
+
+
+def quickstart(folder: Path) -> Iterator[tuple[str, float, float]]:
+    """What a newcomer waits for: names, seconds and promises of two rows."""
+    words = ["run", "quickstart", "--logger", "none", "--store", str(folder / "cold")]
+    first, whole = wall_clock(words, folder / "cache")
+    yield "`bench run quickstart`, nothing cached, to the first score", first, 15.0
+    yield "`bench run quickstart`, nothing cached, as a whole", whole, 150.0
+
+
 def main(results: Path, page: Path) -> None:
     """Time all commands, and write the rows to a JSON file and to a page."""
     machine = f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
@@ -141,6 +184,11 @@ def main(results: Path, page: Path) -> None:
             lines.append(f"| {command.what} | {seconds:.2f} | {command.most:g} |")
             extra = f"{machine}; at most {command.most:g} s"
             rows.append({"name": command.what, "unit": "s of CPU time", "value": round(seconds, 3), "extra": extra})
+        lines += ["", "| on the clock, one round | s | at most |", "|---|---:|---:|"]
+        for what, seconds, most in quickstart(Path(folder)):
+            lines.append(f"| {what} | {seconds:.1f} | {most:g} |")
+            extra = f"{machine}; at most {most:g} s"
+            rows.append({"name": what, "unit": "s", "value": round(seconds, 1), "extra": extra})
     results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     replace_section(page, "commands", "\n".join(lines))
 
