@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from bench.api.execution import EXECUTORS, make_executor, require_fitting, share_of
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.api.signatures import long_signature
@@ -59,6 +60,11 @@ def run(
     tune_seconds: float | None = None,
     accelerator: str = "auto",
     devices: int = 1,
+    executor: str = "local",
+    jobs: int = 1,
+    address: str | None = None,
+    gpus_per_run: float = 0.0,
+    shard: str | None = None,
     workers: int = 0,
     data: str | PathLike[str] | None = None,
     store: str | PathLike[str] = "runs",
@@ -99,6 +105,11 @@ def run(
         tune_seconds: Start no further trial of a method after this many seconds.
         accelerator: Lightning accelerator.
         devices: Number of devices.
+        executor: Where runs are executed: "local" on this machine, "ray" on a Ray cluster (docs/cluster.md).
+        jobs: Processes of the local executor, which execute one run each at a time.
+        address: Address of a Ray cluster; by default one is started on this machine.
+        gpus_per_run: GPUs of a run on a Ray cluster, or a share of one.
+        shard: ``I/N``: execute only the I-th of N shares of the runs, for arrays of jobs without an executor.
         workers: Processes that read and decode data.
         data: Folder of local data sets; by default each task's own source.
         store: Folder of records; it is created.
@@ -215,6 +226,9 @@ class Call:
             raise UsageError(f"workers needs a number from 0 to {MOST_WORKERS}, got {shown(how['workers'])}")
         if how["measure_in"] not in (places := ("subprocess", "inline")):
             raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
+        if how["executor"] not in EXECUTORS:
+            raise did_you_mean("executor", str(how["executor"]), EXECUTORS)
+        require_fitting(how)
         data, store = data_folder(how["data"]), user_path(how["store"])
         return cls(suite, how, data, store, make_trackers(how["logger"], store, suite.name))
 
@@ -261,7 +275,7 @@ class Call:
         from bench.results.known_calls import KnownCall
         from bench.results.store import Store
 
-        if self.data is not None or self.how["force"] or self.how["remeasure"]:
+        if self.data is not None or self.how["force"] or self.how["remeasure"] or self.how["shard"]:
             return None
         return KnownCall.of(
             self.suite, Store(self.store), {name: self.how[name] for name in ("accelerator", "devices")}
@@ -280,13 +294,15 @@ class Call:
         return runner.Runner(
             Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate,
             self.how["remeasure"], None if self.how["rescue"] is None else user_path(self.how["rescue"]),
+            make_executor(self.how),
         )  # fmt: skip
 
     def _specs(self) -> list[tuple[RunSpec, int | None]]:
         """The runs of all blocks, each with the number of trials of its tuning."""
         from bench.spec.expand import expand
 
-        return [(spec, block.tune_all) for block in self.suite.blocks for spec in expand(block)]
+        specs = [(spec, block.tune_all) for block in self.suite.blocks for spec in expand(block)]
+        return specs if self.how["shard"] is None else share_of(specs, self.how["shard"])
 
     def _tuned(self, specs: list[tuple[RunSpec, int | None]], runner: "Runner") -> list[RunSpec]:
         """The runs, tuned where the suite has a number of trials."""

@@ -56,6 +56,17 @@ def run(
     ] = None,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     devices: Annotated[int, typer.Option(help="Number of devices.")] = 1,
+    executor: Annotated[
+        str, typer.Option(help="Where runs are executed: local, or ray for a Ray cluster (docs/cluster.md).")
+    ] = "local",
+    jobs: Annotated[int, typer.Option(help="Processes of the local executor.")] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster; by default one is started on this machine.")
+    ] = None,
+    gpus_per_run: Annotated[float, typer.Option(help="GPUs of a run on a Ray cluster, or a share of one.")] = 0.0,
+    shard: Annotated[
+        str | None, typer.Option(help="I/N: only the I-th of N shares of the runs, for arrays of jobs.")
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="Lightning precision of the backbone; by default 32-true.")
     ] = None,

@@ -237,6 +237,41 @@ def _numbered(device: torch.device, number: str) -> torch.device:
     return torch.device("cuda", int(number))
 
 
+@dataclass(frozen=True)
+class KnownDevice(DeviceOptions):
+    """Options of a device that other processes use, with its kind and model as they found them.
+
+    Attributes:
+        kind: Kind of the device.
+        model: Model of the device.
+    """
+
+    kind: str = ""
+    model: str = ""
+
+    @classmethod
+    def of(cls, options: DeviceOptions, kind: str, model: str) -> Self:
+        """Options with a known device.
+
+        Args:
+            options: The options.
+            kind: Kind of the device.
+            model: Model of the device.
+
+        Returns:
+            The options of both.
+        """
+        return cls(**vars(options), kind=kind, model=model)
+
+    def device_kind(self) -> str:
+        """The known kind."""
+        return self.kind
+
+    def device_name(self) -> str:
+        """The known model."""
+        return self.model
+
+
 def quiet_lightning() -> None:
     """Silence Lightning's messages at the start of a trainer; a run makes many trainers."""
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):

@@ -56,7 +56,7 @@ def serve(connection: Connection, make: Callable[[], Backbone | None], threads: 
             remember(backbone)
             DeviceOptions(accelerator="cpu").trainer()  # what the first trainer of a process makes, forks need not
     except BaseException as error:
-        broken = _failure(error)
+        broken = failure_bytes(error)
     # The meters collect garbage before each stage: half a second with all loaded objects, some ms without. Freezing
     # also keeps a collection from writing to, and so copying, memory that forked children share.
     gc.collect()
@@ -81,7 +81,7 @@ def _served(request: bytes, backbone: Any, threads: int) -> bytes:
         # Unpickling imports plugins; here it does so once for all calls.
         function, arguments = pickle.loads(request)
     except BaseException as error:
-        return _failure(error)
+        return failure_bytes(error)
     del request
     if FORKS:
         return _forked(function, backbone, arguments, threads)
@@ -119,11 +119,18 @@ def _answer(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
     try:
         return pickle.dumps(function(backbone, *arguments))
     except BaseException as error:
-        return _failure(error)
+        return failure_bytes(error)
 
 
-def _failure(error: BaseException) -> bytes:
-    """An error in pickled form: itself where the caller can act on it, a ChildError where it is a defect."""
+def failure_bytes(error: BaseException) -> bytes:
+    """An error in pickled form: itself where the caller can act on it, a ChildError where it is a defect.
+
+    Args:
+        error: The error.
+
+    Returns:
+        A pickled Failure.
+    """
     sent = error
     if ran_out_of_memory(error) and not isinstance(error, MemoryError | torch.OutOfMemoryError | BenchError):
         sent = OutOfMemoryError(one_line_error(error))

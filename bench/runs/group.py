@@ -43,6 +43,7 @@ class RunGroup:
         force: Run again what is recorded.
         report: Receives records and problems.
         remeasure: Measure again, alone, the costs that were measured in company.
+        check_budgets: Refuse to begin where no limited run can keep its budget; a single run of many is over it.
     """
 
     data: TaskData
@@ -52,6 +53,7 @@ class RunGroup:
     force: bool
     report: Report
     remeasure: bool = False
+    check_budgets: bool = True
     _records: dict[str, Record] = field(default_factory=dict, init=False)
 
     def run(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> None:
@@ -63,7 +65,7 @@ class RunGroup:
         Raises:
             UsageError: If no limited run can keep its budget.
         """
-        pending = self._served(self._not_recorded(specs))
+        pending = self.pending(specs)
         if not pending:
             return
         worker = self.start_worker()
@@ -74,6 +76,17 @@ class RunGroup:
         finally:
             worker.close()
 
+    def pending(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlannedRun]:
+        """The runs that have to be executed; finished ones are reported, those of no use are recorded as skipped.
+
+        Args:
+            specs: Runs with their episodes.
+
+        Returns:
+            Planned runs.
+        """
+        return self._served(self._not_recorded(specs))
+
     def _run_together(
         self, pending: list[PlannedRun], worker: Worker, measured: dict[tuple[Any, ...], StageCosts]
     ) -> None:
@@ -82,7 +95,8 @@ class RunGroup:
             encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report)
             costs = EncodeCosts(encoded.source, worker, self.devices, self.report.reporter.problem, measured)
             pending = self._with_embeddings(pending, encoded.embeddings)
-            require_some_possible(pending, costs)
+            if self.check_budgets:
+                require_some_possible(pending, costs)
         except UsageError:
             raise
         except Exception as error:  # other groups of runs are not affected

@@ -11,16 +11,20 @@ from bench.contracts import Backbone, TaskData, UsageError
 from bench.contracts.errors import one_line_error
 from bench.contracts.kinds import PromptStyle
 from bench.data.episodes import Episodes, EpisodeSpec, draw_episodes, episode_spec
-from bench.engine.trainer import DeviceOptions
+from bench.engine.trainer import DeviceOptions, KnownDevice
 from bench.engine.worker import ForkedWorker, InlineWorker, Worker
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.store import Store
+from bench.results.store_files import PARTIAL
+from bench.runs.executors import Executor, UnitOptions
+from bench.runs.executors.driver import Driver
 from bench.runs.group import RunGroup
-from bench.runs.plan import PlanEntry
+from bench.runs.plan import PlanEntry, PlannedRun
 from bench.runs.report import Report, Reporter
 from bench.runs.trackers import Tracker
 from bench.runs.waves import n_items
 from bench.spec.suite import RunSpec
+from bench.toolkit.trust import trusted
 
 
 def fresh_processes(name: str, backbone: Backbone) -> Worker:
@@ -63,6 +67,7 @@ class Runner:
         isolate: Makes the worker that measures costs, from a backbone's name and instance.
         remeasure: Measure again, alone, the recorded costs that were measured in company.
         rescue: Folder for results that the store cannot keep; by default one among the system's temporary files.
+        executor: Executes the runs in other processes; None for this one.
     """
 
     store: Store
@@ -74,6 +79,7 @@ class Runner:
     isolate: Callable[[str, Backbone], Worker] = fresh_processes
     remeasure: bool = False
     rescue: Path | None = None
+    executor: Executor | None = None
 
     def run(self, specs: Iterable[RunSpec]) -> Report:
         """Execute the runs without a finished record.
@@ -97,8 +103,29 @@ class Runner:
             self.store.prepare()
             report.rescued.prepare()
 
-        self._each_group(specs, report, RunGroup.run, prepare)
+        if self.executor is None:
+            self._each_group(specs, report, self.devices, RunGroup.run, prepare)
+        else:
+            self._run_elsewhere(self.executor, specs, report, prepare)
         return report
+
+    def _run_elsewhere(
+        self, executor: Executor, specs: Iterable[RunSpec], report: Report, prepare: Callable[[], None]
+    ) -> None:
+        """Plan the runs here, and let an executor execute those that are not recorded."""
+        shares_disk = executor.name == "local"
+        partial = self.store.root.absolute() / PARTIAL if shares_disk and not self.force else None
+        executor.start(UnitOptions(self.devices, self.isolate, self.data, partial, self.remeasure, trust=trusted()))
+        try:
+            device = KnownDevice.of(self.devices, *executor.device())
+            runs = list[PlannedRun]()
+            self._each_group(
+                specs, report, device, lambda group, together: runs.extend(group.pending(together)), prepare
+            )
+            # Each record is new, known, or of no use to the task: none waits for another.
+            Driver(executor, device.device_name(), report, self.force, self.remeasure).run(runs, list(report.records))
+        finally:
+            executor.close()
 
     def plan(self, specs: Iterable[RunSpec]) -> tuple[list[PlanEntry], list[str]]:
         """The runs of ``run`` with their status, without encoding, running or writing anything.
@@ -113,13 +140,14 @@ class Runner:
             UsageError: For too many shots or a missing device.
         """
         report, entries = Report(self.store, self.reporter), list[PlanEntry]()
-        self._each_group(specs, report, lambda group, together: entries.extend(group.plan(together)))
+        self._each_group(specs, report, self.devices, lambda group, together: entries.extend(group.plan(together)))
         return entries, report.problems
 
     def _each_group(
         self,
         specs: Iterable[RunSpec],
         report: Report,
+        device: DeviceOptions,
         visit: Callable[[RunGroup, list[tuple[RunSpec, Episodes]]], None],
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
@@ -127,7 +155,7 @@ class Runner:
         # Runs that are the budget of others come first.
         specs = sorted(specs, key=lambda spec: (*spec.shared(), spec.match is not None))
         for precision in {spec.precision for spec in specs}:
-            self.devices.with_precision(precision).device_name()
+            device.with_precision(precision).device_name()
         prepare()
         loaded = self._load({(spec.task, spec.prompt) for spec in specs}, report)
         ready = [spec for spec in specs if (spec.task, spec.prompt) in loaded]
@@ -139,7 +167,7 @@ class Runner:
             try:
                 backbone = registry.make_backbone(name)
                 start_worker = partial(self.isolate, name, backbone)
-                devices = self.devices.with_precision(precision)
+                devices = device.with_precision(precision)
                 group = RunGroup(
                     loaded[task, prompt], backbone, start_worker, devices, self.force, report, self.remeasure
                 )

@@ -27,9 +27,11 @@ class SharedCosts:
 
     Attributes:
         store: Where earlier records are looked up, once.
+        in_company: Whether records count whose costs were measured in company: those of the same call do.
     """
 
     store: Store
+    in_company: bool = False
     _made: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
     _stored: dict[str, Record] | None = field(default=None, init=False)
 
@@ -81,7 +83,9 @@ class SharedCosts:
                 except StoreError:
                     continue  # damaged files are reported where their runs are looked up
                 costs = record.costs
-                if record.status == "ok" and costs is not None and costs.conditions is not None and not costs.company:
+                if record.status != "ok" or costs is None or costs.conditions is None:
+                    continue
+                if self.in_company or not costs.company:
                     self._stored[_key(record.identity, record.limits, _there(costs))] = record
         return self._stored
 
@@ -97,6 +101,17 @@ def _there(costs: Costs) -> tuple[str, ...]:
     return costs.conditions.host, costs.device, str(costs.conditions.threads), costs.process
 
 
+def cost_key(identity: dict[str, Any]) -> str:
+    """What a run's costs depend on, without its limits and without the place where they are measured.
+
+    Args:
+        identity: Identity of the run.
+
+    Returns:
+        A text that is equal for runs that may share their costs.
+    """
+    return json.dumps({name: value for name, value in identity.items() if name not in FREE}, sort_keys=True)
+
+
 def _key(identity: dict[str, Any], limits: dict[str, float], place: tuple[str, ...]) -> str:
-    depends_on = {name: value for name, value in identity.items() if name not in FREE}
-    return json.dumps([depends_on, limits, place], sort_keys=True)
+    return json.dumps([cost_key(identity), limits, place], sort_keys=True)

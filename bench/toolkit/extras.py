@@ -13,6 +13,7 @@ EXTRAS = {
     "cmaes": "sweeps",
     "sqlalchemy": "sweeps",
     "psycopg": "postgresql",
+    "ray": "ray",
 }
 """Extras by the top-level module that needs them; pyproject.toml declares the same."""
 

@@ -30,6 +30,11 @@ def trusting(trusts: bool) -> Iterator[None]:
                 os.environ[VARIABLE] = earlier
 
 
+def trusted() -> bool:
+    """Whether the user's files are trusted now."""
+    return os.environ.get(VARIABLE) == "1"
+
+
 def require_trust(path: Path, what: str, instead: str) -> None:
     """Require that the user trusts a file.
 
@@ -41,7 +46,7 @@ def require_trust(path: Path, what: str, instead: str) -> None:
     Raises:
         UsageError: If the user does not; the message names the risk.
     """
-    if os.environ.get(VARIABLE) != "1":
+    if not trusted():
         raise UsageError(
             f"{path} is {what}: loading it runs code that is in the file, with your permissions; use {instead}, "
             "or --trust if you know where it is from"

@@ -1,0 +1,92 @@
+"""Choice of an executor, and shares of a suite for arrays of jobs."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.contracts.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    from bench.runs.executors import Executor
+    from bench.spec.suite import RunSpec
+
+EXECUTORS = ("local", "ray")
+"""Values of ``--executor``."""
+MOST_SHARES = 100_000
+
+
+def require_fitting(how: Mapping[str, Any]) -> None:
+    """Require that options of one executor are not used with the other.
+
+    Args:
+        how: The arguments of ``bench.run`` by name.
+
+    Raises:
+        UsageError: If they are.
+    """
+    ray = how["executor"] == "ray"
+    for name, default in (("address", None), ("gpus_per_run", 0.0)):
+        if not ray and how[name] != default:
+            raise UsageError(f"{name.replace('_', '-')} is an option of --executor ray, got --executor local")
+    if ray and how["jobs"] != 1:
+        raise UsageError("jobs is an option of --executor local; a Ray cluster has as many as its processors allow")
+    if how["shard"] is not None:
+        _read_shard(how["shard"])
+
+
+def make_executor(how: Mapping[str, Any]) -> "Executor | None":
+    """The executor of a call.
+
+    Args:
+        how: The arguments of ``bench.run`` by name.
+
+    Returns:
+        The executor; None to execute runs in this process.
+
+    Raises:
+        UsageError: For a wrong number, or if Ray is not installed.
+    """
+    if how["executor"] == "ray":
+        from bench.runs.executors.ray_cluster import RayExecutor
+
+        return RayExecutor(how["address"], how["gpus_per_run"])
+    if how["jobs"] == 1:
+        return None
+    from bench.runs.executors.local import LocalExecutor
+
+    return LocalExecutor(how["jobs"])
+
+
+def share_of(specs: Sequence[tuple["RunSpec", int | None]], shard: str) -> list[tuple["RunSpec", int | None]]:
+    """A share of a suite's runs. Runs that differ in their seed alone stay together, because they share their costs.
+
+    Args:
+        specs: All runs, each with the number of trials of its tuning.
+        shard: ``I/N``, the share and the number of shares.
+
+    Returns:
+        The runs of the share. A run that others are matched to is in every share that needs it.
+
+    Raises:
+        UsageError: For another text.
+    """
+    share, shares = _read_shard(shard)
+    keys: dict[str, int] = {}
+    for spec, _ in specs:
+        keys.setdefault(_without_seed(spec), len(keys))
+    chosen = [(spec, trials) for spec, trials in specs if keys[_without_seed(spec)] % shares == share - 1]
+    needed = {reference.model_dump_json() for spec, _ in chosen if (reference := spec.reference()) is not None}
+    there = {spec.model_dump_json() for spec, _ in chosen}
+    return [each for each in specs if each[0].model_dump_json() in there | needed]
+
+
+def _without_seed(spec: "RunSpec") -> str:
+    return spec.model_dump_json(exclude={"seed"})
+
+
+def _read_shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(text).strip())
+    share, shares = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= share <= shares <= MOST_SHARES:
+        raise UsageError(f"shard needs I/N with I from 1 to N, such as 2/8, got {shown(text)}")
+    return share, shares

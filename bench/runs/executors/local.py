@@ -1,0 +1,159 @@
+"""Executor on this machine: several processes, each of which executes one unit at a time."""
+
+import multiprocessing
+import os
+import pickle
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch
+
+from bench import own_packages
+from bench.contracts import UsageError
+from bench.engine.process_ending import ending_error, kernel_kills
+from bench.engine.server_start import packed, start_tied
+from bench.engine.trainer import quiet_lightning
+from bench.engine.worker_server import Failure, failure_bytes
+from bench.runs.executors.interface import LostWorker
+from bench.runs.executors.unit import Unit, UnitOptions, UnitResult, UnitRunner
+
+MOST_JOBS = 1024
+TO_END = 5.0
+"""Seconds within which a process that was told to end does."""
+
+
+@dataclass
+class _Job:
+    """A process and the unit that it executes."""
+
+    process: Any
+    connection: Connection
+    kills: int
+    unit: Unit | None = None
+    last: tuple[Any, ...] = ()
+
+
+class LocalExecutor:
+    """Several processes of this machine.
+
+    Attributes:
+        jobs: Their number.
+    """
+
+    name = "local"
+
+    def __init__(self, jobs: int) -> None:
+        """Prepare the executor; processes are started when units are submitted.
+
+        Args:
+            jobs: Number of processes.
+
+        Raises:
+            UsageError: If there cannot be so many.
+        """
+        if not 1 <= jobs <= MOST_JOBS:
+            raise UsageError(f"jobs needs a number from 1 to {MOST_JOBS}, got {jobs}")
+        self.jobs = jobs
+        self._options: UnitOptions | None = None
+        self._started: list[_Job] = []
+
+    def start(self, options: UnitOptions) -> None:
+        """Keep what all units share; see Executor."""
+        self._options = options
+
+    def device(self) -> tuple[str, str]:
+        """Kind and model of this machine's device; see Executor."""
+        assert self._options is not None
+        return self._options.devices.device_kind(), self._options.devices.device_name()
+
+    def has_room(self) -> bool:
+        """Whether a process is free or can still be started."""
+        return sum(job.unit is not None for job in self._started) < self.jobs
+
+    def submit(self, unit: Unit) -> None:
+        """Execute a unit in a free process, if possible one that has its task and backbone loaded."""
+        free = [job for job in self._started if job.unit is None]
+        same = [job for job in free if job.last == unit.spec.shared()]
+        job = same[0] if same else self._begin() if len(self._started) < self.jobs else free[0]
+        job.unit, job.last = unit, unit.spec.shared()
+        job.connection.send_bytes(pickle.dumps(unit))
+
+    def _begin(self) -> _Job:
+        context = multiprocessing.get_context("spawn")
+        connection, other = context.Pipe()
+        call = packed(serve_units, self._options, torch.get_num_threads())
+        # Not a daemon, which could start no process that measures; it ends with this process all the same.
+        process = context.Process(target=start_tied, args=(os.getpid(), call, other), daemon=False)
+        process.start()
+        other.close()
+        self._started.append(job := _Job(process, connection, kernel_kills()))
+        return job
+
+    def finished(self, seconds: float) -> list[tuple[Unit, UnitResult | LostWorker]]:
+        """Outcomes of units, those of processes that ended among them; see Executor."""
+        busy = {job.connection: job for job in self._started if job.unit is not None}
+        outcomes: list[tuple[Unit, UnitResult | LostWorker]] = []
+        for connection in wait(list(busy), seconds):
+            job = busy[connection]  # type: ignore[index]
+            unit, job.unit = job.unit, None
+            assert unit is not None
+            try:
+                answer = pickle.loads(job.connection.recv_bytes())
+            except (EOFError, ConnectionError):
+                outcomes.append((unit, self._lost(job)))
+                continue
+            if isinstance(answer, Failure):
+                raise answer.error
+            outcomes.append((unit, answer))
+        return outcomes
+
+    def _lost(self, job: _Job) -> LostWorker:
+        job.process.join(TO_END)
+        if (exitcode := job.process.exitcode) is None:
+            error: Exception | str = "it closed its connection and went on"
+        else:
+            error = ending_error(exitcode, job.kills)
+        self._end(job)
+        return LostWorker(str(error))
+
+    def _end(self, job: _Job) -> None:
+        job.connection.close()
+        job.process.terminate()
+        job.process.join(TO_END)
+        if job.process.is_alive():
+            job.process.kill()
+            job.process.join()
+        self._started.remove(job)
+
+    def close(self) -> None:
+        """End all processes and their units."""
+        for job in list(self._started):
+            self._end(job)
+
+
+def serve_units(connection: Connection, options: UnitOptions, threads: int) -> None:
+    """Execute units until the connection closes.
+
+    Args:
+        connection: Receives pickled units, and sends pickled results.
+        options: What all units share.
+        threads: Number of torch's threads.
+    """
+    own_packages.put_first()
+    quiet_lightning()
+    torch.set_num_threads(threads)
+    runner = UnitRunner(options)
+    try:
+        while True:
+            try:
+                unit = pickle.loads(connection.recv_bytes())
+            except EOFError:
+                return
+            try:
+                answer = pickle.dumps(runner.execute(unit))
+            except Exception as error:
+                answer = failure_bytes(error)
+            connection.send_bytes(answer)
+    finally:
+        runner.close()

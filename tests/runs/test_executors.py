@@ -1,0 +1,156 @@
+"""Executors: the same records as in one process, whatever ends meanwhile."""
+
+import os
+import signal
+from itertools import chain
+
+import psutil
+import pytest
+
+from bench.api.execution import share_of
+from bench.contracts import UsageError
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import Store
+from bench.runs.executors import LostWorker, UnitResult
+from bench.runs.executors.driver import TRIES, Driver
+from bench.runs.executors.local import LocalExecutor
+from bench.runs.runner import Runner, fresh_processes, same_process
+from tests.helpers.runs import Notebook, grid
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
+FEW = {"methods": ["faast", "knn"], "shots": [1], "seeds": [0, 1], "set": {}, "episodes": 3}
+
+
+def run(folder, executor=None, specs=None, isolate=same_process, **options):
+    quiet_lightning()
+    runner = Runner(
+        Store(folder), DeviceOptions(accelerator="cpu"), Notebook(), isolate=isolate, executor=executor, **options
+    )
+    return runner.run(specs or grid(**FEW))
+
+
+def results(folder):
+    """What must not depend on where a run was executed."""
+    return {
+        record.id: (record.status, record.value, record.episode_scores, record.predictions, record.identity)
+        for record in Store(folder)
+    }
+
+
+class Killing(LocalExecutor):
+    """An executor whose first workers are killed as soon as they have a unit."""
+
+    def __init__(self, jobs, kills):
+        super().__init__(jobs)
+        self.kills = kills
+
+    def submit(self, unit):
+        super().submit(unit)
+        if self.kills:
+            self.kills -= 1
+            os.kill(next(job.process.pid for job in self._started if job.unit is unit), signal.SIGKILL)
+
+
+def test_two_processes_give_the_records_of_one_also_when_a_worker_is_killed(tmp_path):
+    run(tmp_path / "one")
+    executor = Killing(2, kills=1)
+    report = run(tmp_path / "two", executor)
+    assert results(tmp_path / "two") == results(tmp_path / "one")
+    assert len(report.records) == 4
+    assert [line.partition(":")[0] for line in report.reporter.problems] == ["stripes faast is executed again"]
+    # Seeds share their costs, wherever they are executed.
+    shared = [record.costs.measured_for for record in report.records]
+    assert sum(map(bool, shared)) == 2
+    assert executor._started == []
+    again = run(tmp_path / "two", LocalExecutor(2))
+    assert again.reporter.ran == []
+    assert len(again.records) == 4
+
+
+def test_a_run_that_always_ends_its_worker_is_a_failed_record_and_harms_no_other(tmp_path):
+    specs = [spec for spec in grid(**FEW) if spec.seed == 0]
+    report = run(tmp_path, Killing(1, kills=TRIES), specs)
+    status = {record.spec.method: record for record in report.records}
+    assert status["faast"].status == "failed"
+    assert f"its worker ended {TRIES} times before it answered" in status["faast"].reason
+    assert status["knn"].status == "ok"
+
+
+def test_a_matched_run_has_the_budget_of_its_reference(tmp_path):
+    specs = grid(**FEW | {"match": "knn:state_mb", "seeds": [0]})
+    run(tmp_path / "one", specs=specs)
+    run(tmp_path / "two", LocalExecutor(2), specs)
+    assert results(tmp_path / "two") == results(tmp_path / "one")
+    assert {record.limits.get("state_mb") for record in Store(tmp_path / "two")} == {
+        record.limits.get("state_mb") for record in Store(tmp_path / "one")
+    }
+
+
+def test_an_interrupted_program_leaves_no_process_and_failed_records(tmp_path):
+    class Interrupting(LocalExecutor):
+        def finished(self, seconds):
+            raise KeyboardInterrupt
+
+    executor = Interrupting(2)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, executor)
+    assert executor._started == []
+    assert [child for child in psutil.Process().children() if "serve_units" in " ".join(child.cmdline())] == []
+    found = list(Store(tmp_path))
+    assert {record.status for record in found} == {"failed"}
+    assert all("run again to complete it" in record.reason for record in found)
+    assert all(record.status == "ok" for record in run(tmp_path).records)
+
+
+def test_shares_are_the_whole_suite_and_keep_seeds_together():
+    specs = [(spec, None) for spec in grid()]
+    shares = [share_of(specs, f"{number}/3") for number in (1, 2, 3)]
+    assert sorted(map(str, chain(*shares))) == sorted(map(str, specs))
+    for share in shares:
+        assert len(share) % 2 == 0
+        assert len({(spec.method, spec.shots) for spec, _ in share}) == len(share) / 2
+    with pytest.raises(UsageError, match="shard needs I/N with I from 1 to N, such as 2/8, got '9/8'"):
+        share_of(specs, "9/8")
+    matched = [(spec, None) for spec in grid(**FEW | {"match": "knn:state_mb"})]
+    for number in (1, 2):
+        assert {spec.method for spec, _ in share_of(matched, f"{number}/2")} >= {"knn"}
+
+
+@pytest.mark.parametrize("isolate", [fresh_processes])
+def test_measuring_processes_of_workers_end_with_the_driver(tmp_path, isolate):
+    report = run(tmp_path, LocalExecutor(2), isolate=isolate)
+    assert {record.costs.process for record in report.records} == {"fresh"}
+    assert {record.status for record in report.records} == {"ok"}
+    assert not any("spawn_main" in " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
+
+
+def test_a_result_under_another_id_is_kept_and_said(tmp_path):
+    report = run(tmp_path / "one", specs=grid(**FEW)[:1])
+    record = report.records[0]
+
+    class Elsewhere:
+        name = "ray"
+
+        def has_room(self):
+            return True
+
+        def submit(self, unit):
+            self.unit = unit
+
+        def finished(self, seconds):
+            other = record.model_copy(update={"id": "0" * 16, "predictions": None})
+            return [(self.unit, UnitResult(other))]
+
+        def close(self):
+            pass
+
+    class Planned:
+        spec, id, identity, reference_id = record.spec, record.id, record.identity, None
+
+    report.records.clear()
+    report.store = Store(tmp_path / "two")
+    report.store.prepare()
+    Driver(Elsewhere(), "cpu", report).run([Planned()], [])
+    assert [kept.id for kept in report.records] == ["0" * 16]
+    assert "was executed with other libraries, data or weights than this program has" in report.problems[0]
+    assert isinstance(LostWorker("x"), LostWorker)
