@@ -8,8 +8,8 @@ both encode the same item. A damaged shard is deleted, and its items are encoded
 import hashlib
 import json
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from bench.toolkit.files import cache_folder
 from bench.toolkit.temporary import leftovers
 from bench.toolkit.tensor_digest import tensor_digest
 from bench.toolkit.versions import PROTOCOL, library_versions
+from bench.toolkit.work_lock import work_lock
 
 FORMAT = 2
 """Version of the layout of the shards."""
@@ -92,6 +93,22 @@ class FeatureCache:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             warn(f"damaged features in {self.folder} are encoded anew ({problems[0]}{more})")
         return table
+
+    @contextmanager
+    def claimed(self, what: str, notify: Callable[[str], None]) -> Iterator[None]:
+        """Keep other processes from encoding items of this pool meanwhile, so that none is encoded twice.
+
+        Args:
+            what: What is encoded, for processes that wait.
+            notify: Called with one line about the process that this one waits for.
+
+        Yields:
+            Once no other process encodes. Where no lock can be made, as on a full disk, at once.
+        """
+        with ExitStack() as stack:
+            with suppress(OSError):
+                stack.enter_context(work_lock(self.folder.with_suffix(".lock"), what, notify))
+            yield
 
     def save(self, positions: Positions, features: Features) -> None:
         """Write one shard atomically.

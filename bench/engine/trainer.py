@@ -200,6 +200,19 @@ class DeviceOptions:
         device = self.root_device()
         return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
+    def device_id(self) -> str:
+        """Model of the device and, of a GPU, its own number: what one process can use alone.
+
+        Returns:
+            The text.
+
+        Raises:
+            UsageError: The device or the precision cannot be used here.
+        """
+        device = self.root_device()
+        number = f" {torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else ""
+        return f"{self.device_name()}{number}"
+
 
 @cache
 def _root_device(options: DeviceOptions) -> torch.device:

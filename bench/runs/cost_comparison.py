@@ -107,7 +107,7 @@ class _Pair:
 
         both = [request(run, record) for run, record in zip(runs, (first, second), strict=True)]
         what = f"{first.spec.task} {first.spec.method} and {second.spec.method}"
-        with alone(self.devices.device_name(), what, self.report.reporter.problem):
+        with alone(self.devices.device_id(), what, self.report.reporter.problem):
             return measure_in_turn(self.worker, *both)
 
     def _planned(self, spec: RunSpec) -> PlannedRun:

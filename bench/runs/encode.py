@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.contracts import Backbone, InputMode, TaskData
 from bench.costs.encoding import encode_costs, one_pass, sample, scaled
-from bench.costs.host_lock import alone
+from bench.costs.host_lock import alone, beside_others
 from bench.data.batches import EpisodeSource
 from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import PADDING
@@ -21,6 +21,9 @@ from bench.runs.plan import PlannedRun
 from bench.runs.report import Report
 from bench.spec.costs import StageCosts
 from bench.spec.resolve import ResolvedRun
+
+NONE = np.empty(0, dtype=np.int64)
+"""Positions of a group that reads no features."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,16 @@ def encode_group(
     for split, pool in (("support", data.support), ("query", data.query)):
         cache = pool_cache(backbone, data.revision, spec, split, devices.device_kind())
         table = tables[split] = cache.load(split, len(pool.labels), report.reporter.problem)
-        positions = [getattr(run.episodes, split).ravel() for run in reading]
-        wanted = table.missing(np.unique(np.concatenate(positions))) if positions else np.empty(0, dtype=np.int64)
-        if len(wanted):
-            advance = report.reporter.encoding(f"{spec.task} {split}", len(wanted))
-            wall += encode_missing(backbone, pool, table, wanted, cache, devices, advance, report.problem)
+        positions = np.unique(np.concatenate([getattr(run.episodes, split).ravel() for run in reading] or [NONE]))
+        if not len(table.missing(positions)):
+            continue
+        what = f"{spec.backbone} encodes {spec.task} {split}"
+        with cache.claimed(what, report.reporter.problem), beside_others(devices.device_id(), what, report.problem):
+            # Another process may have encoded them meanwhile.
+            table = tables[split] = cache.load(split, len(pool.labels), report.reporter.problem)
+            if len(wanted := table.missing(positions)):
+                advance = report.reporter.encoding(f"{spec.task} {split}", len(wanted))
+                wall += encode_missing(backbone, pool, table, wanted, cache, devices, advance, report.problem)
     source = EpisodeSource(data, backbone, embeddings.values, tables["support"], tables["query"])
     return EncodedGroup(source, wall, embeddings)
 
@@ -118,7 +126,7 @@ class EncodeCosts:
             # Texts are of different lengths; any image costs the same.
             kind = ("sample", *(size if isinstance(items.inputs[0]["input"], str) else (len(items.labels),)))
             if kind not in self.measured:
-                with alone(self.devices.device_name(), f"{run.spec.backbone} encodes", self.notify):
+                with alone(self.devices.device_id(), f"{run.spec.backbone} encodes", self.notify):
                     self.measured[kind] = self.worker.call(encode_costs, items, self.devices)
             cost = self.measured[kind]
             n_items = sum(int((part != PADDING).sum()) for part in (first.support, first.query))
@@ -131,6 +139,6 @@ class EncodeCosts:
             return self.of_episode(run)
         if ("pass",) not in self.measured:
             raw = self.source.data.query.inputs[int(run.episodes.query[0, 0])]["input"]
-            with alone(self.devices.device_name(), f"{run.spec.backbone} reads an input", self.notify):
+            with alone(self.devices.device_id(), f"{run.spec.backbone} reads an input", self.notify):
                 self.measured["pass",] = self.worker.call(one_pass, raw, run.run.task.window, self.devices)
         return self.measured["pass",]

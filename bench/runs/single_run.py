@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import limits_of
-from bench.costs.host_lock import alone
+from bench.costs.host_lock import alone, beside_others
 from bench.costs.protocol import CostResult, cost_request, measure_costs
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.payload import payload_of
@@ -151,7 +151,7 @@ class SingleRun:
     def _measure_alone(self) -> CostResult:
         """Costs measured by the worker while no other process measures on the device."""
         spec, encode = self.planned.spec, self.encode()
-        with alone(self.devices.device_name(), f"{spec.task} {spec.method} {spec.shots} shots", self.notify):
+        with alone(self.devices.device_id(), f"{spec.task} {spec.method} {spec.shots} shots", self.notify):
             request = cost_request(
                 self.planned.run, self.source, self.planned.episodes, self.budget, encode, self.devices, self.worker
             )
@@ -173,7 +173,9 @@ class SingleRun:
         request = AnswerRequest(
             run, payload, limits, measured.most_steps, self.devices, self._partial_file(measured, groups)
         )
-        answers: RunAnswers = self.worker.call(answer_episodes, request)
+        what = f"the answers of {run.spec.task} {run.spec.method} {run.spec.shots} shots"
+        with beside_others(self.devices.device_id(), what, self.notify):
+            answers: RunAnswers = self.worker.call(answer_episodes, request)
         if answers.problem:
             self.notify(answers.problem)
         if answers.resumed:

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 
-from bench.costs.host_lock import alone, lock_file
+from bench.costs.host_lock import alone, beside_others, lock_file
 
 
 def _measure(held, order):
@@ -41,3 +41,36 @@ def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(tmp_path, monk
         pass
     assert len(messages) == 1
     assert str(lock_file("cpu")) in messages[0]
+
+
+def _compute(began, device, seconds, ready=None, go=None):
+    if ready:
+        ready.set()
+        go.wait()
+    with beside_others(device, "answers", print):
+        began.set()
+        time.sleep(seconds)
+
+
+def test_a_measurement_waits_for_what_others_compute_and_keeps_them_waiting(cache, monkeypatch):
+    monkeypatch.setattr("bench.toolkit.work_lock.SILENT", 0.1)
+    context = multiprocessing.get_context("spawn")
+    began, waiting, ready, go = (context.Event() for _ in range(4))
+    late = context.Process(target=_compute, args=(waiting, "cpu", 0.0, ready, go))
+    late.start()
+    assert ready.wait(60)
+    other = context.Process(target=_compute, args=(began, "cpu", 1.5))
+    other.start()
+    assert began.wait(60)
+    messages = []
+    # Two that compute do not wait for each other.
+    with beside_others("cpu", "answers", messages.append):
+        assert messages == []
+    with alone("cpu", "lexicon knn", messages.append):
+        assert messages[0].startswith(f"waiting for answers, by process {other.pid}")
+        go.set()
+        assert not waiting.wait(1)
+    assert waiting.wait(60)
+    for process in (other, late):
+        process.join()
+    assert list(lock_file("cpu").with_suffix(".others").iterdir()) == []
