@@ -33,7 +33,7 @@ class Executor(Protocol):
             options: What all units share.
 
         Raises:
-            UsageError: If the executor cannot be used as it was asked for.
+            UsageError: If the executor cannot be used with its arguments.
         """
 
     def device(self) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from bench.runs.executors.unit import Unit, UnitOptions, UnitResult, UnitRunner
 
 MOST_JOBS = 1024
 TO_END = 5.0
-"""Seconds within which a process that was told to end does."""
+"""Seconds within which a process ends after its connection was closed."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class LocalExecutor:
             jobs: Number of processes.
 
         Raises:
-            UsageError: If there cannot be so many.
+            UsageError: For a number out of range.
         """
         if not 1 <= jobs <= MOST_JOBS:
             raise UsageError(f"jobs needs a number from 1 to {MOST_JOBS}, got {jobs}")
