@@ -23,7 +23,7 @@ from tests.perf.language import forward, model
 PEER = "lm-evaluation-harness 0.4.13"
 PROMPT, ANSWERS = "Review: {text}\nSentiment:", (" negative", " positive")
 BATCHES = {"32-true": ("float32", 32), "bf16-true": ("bfloat16", 32)}
-"""The peer's name of a precision, and the batch size at which it is fastest here."""
+"""The peer's name of a precision, and its batch size for short prompts, which was not tuned."""
 WINDOW = 1024
 ROLLING_BATCH = 4
 SHOTS = 5

@@ -25,8 +25,7 @@ LR, EPOCHS, BATCH = 0.1, 10, 64
 def theirs(train: Split, test: Split) -> Tensor:
     """CLIP_benchmark's own training and inference; ``evaluate`` around them insists on a GPU.
 
-    ``cuda()`` does nothing on a machine without one, and features are loaded in this process, which is faster than
-    workers for rows that are in memory.
+    ``cuda()`` does nothing on a machine without one, and features, which are in memory, are loaded in this process.
     """
     from clip_benchmark.metrics import linear_probe as clip_benchmark
 
