@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -65,13 +66,33 @@ class Moments:
 
 @dataclass(frozen=True)
 class Part:
-    """Some episodes: moments of all their items, of those not held out, the items held out, and all items kept."""
+    """Some episodes: moments of all their items, and all items kept. What is held out is computed when it is read.
+
+    moments: moments of keys, labels and mask. streamed: whether only a part of the items is kept.
+    """
 
     episodes: slice
     everything: Moments
-    training: Moments
-    held_out: Sample
     sample: Sample
+    moments: Callable[[Tensor, Tensor, Tensor], Moments]
+    streamed: bool
+
+    @cached_property
+    def _held(self) -> Tensor:
+        return self.sample.held_out(self.everything.count.long(), HELD_OUT_PARTS)
+
+    @property
+    def held_out(self) -> Sample:
+        """The items held out."""
+        return self.sample.where(self._held)
+
+    @cached_property
+    def training(self) -> Moments:
+        """Moments of the items that are not held out."""
+        sample = self.sample
+        if self.streamed:
+            return self.everything - self.moments(sample.keys, sample.labels, self._held)
+        return self.moments(sample.keys, sample.labels, sample.mask & ~self._held)
 
 
 class Observed:
@@ -120,9 +141,4 @@ class Observed:
             everything = self._moments(sample.keys, sample.labels, sample.mask)
         else:
             everything = self._sums.episodes(episodes)
-        held = sample.held_out(everything.count.long(), HELD_OUT_PARTS)
-        if self._sums is None:
-            training = self._moments(sample.keys, sample.labels, sample.mask & ~held)
-        else:
-            training = everything - self._moments(sample.keys, sample.labels, held)
-        return Part(episodes, everything, training, sample.where(held), sample)
+        return Part(episodes, everything, sample, self._moments, self._sums is not None)

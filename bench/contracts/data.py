@@ -90,8 +90,11 @@ class Items:
             A copy.
         """
         moved: dict[str, Any] = {
-            name: value.to(device) for name, value in self.__dict__.items() if isinstance(value, Tensor)
+            name: value.to(device)
+            for name, value in self.__dict__.items()
+            if isinstance(value, Tensor) and name != "prior"
         }
+        moved["prior"] = moved["keys"] if self.prior is self.keys else self.prior.to(device)
         return replace(
             self, classes=replace(self.classes, class_embeddings=self.classes.class_embeddings.to(device)), **moved
         )

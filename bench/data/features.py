@@ -45,8 +45,9 @@ class FeatureTable:
         if not self._parts:
             return Features(torch.empty(0, 0), torch.empty(0, 0))
         if len(self._parts) > 1:
-            keys, prior = (torch.cat([getattr(part, name) for part in self._parts]) for name in ("keys", "prior"))
-            self._parts = [Features(keys, prior)]
+            keys = torch.cat([part.keys for part in self._parts])
+            same = all(part.prior is part.keys for part in self._parts)
+            self._parts = [Features(keys, keys if same else torch.cat([part.prior for part in self._parts]))]
         return self._parts[0]
 
     def fits(self, features: Features) -> bool:
@@ -88,7 +89,9 @@ class FeatureTable:
         if not fresh.all():
             chosen = torch.from_numpy(np.flatnonzero(fresh))
             features = Features(features.keys[chosen], features.prior[chosen])
-        self._parts.append(features)
+        # A backbone like CLIP, whose prior is its key: one tensor, so that it is stored, sent and moved once.
+        same = features.prior.shape == features.keys.shape and bool((features.prior == features.keys).all())
+        self._parts.append(Features(features.keys, features.keys) if same else features)
 
     def require(self, positions: Positions) -> None:
         """Require features of all positions.
@@ -118,7 +121,8 @@ class FeatureTable:
             positions: ``[episode, item]``, positions in the pool, -1 where padded.
 
         Returns:
-            Keys ``[episode, item, dim_k]`` and priors ``[episode, item, dim_v]``, 0 where padded.
+            Keys ``[episode, item, dim_k]`` and priors ``[episode, item, dim_v]``, 0 where padded; one tensor where
+            the table's are one.
 
         Raises:
             DataError: If an item could not be read or was never encoded.
@@ -126,6 +130,12 @@ class FeatureTable:
         """
         self.require(positions)
         rows = torch.from_numpy(np.where(positions >= 0, self.row[np.maximum(positions, 0)], -1))
-        present = (rows >= 0).unsqueeze(-1)
-        rows, joined = rows.clamp(min=0), self._joined()
-        return joined.keys[rows] * present, joined.prior[rows] * present
+        padded = rows < 0
+        rows, joined, some = rows.clamp(min=0), self._joined(), bool(padded.any())
+
+        def taken(features: Tensor) -> Tensor:
+            found = features[rows]
+            return found.masked_fill_(padded.unsqueeze(-1), 0.0) if some else found
+
+        keys = taken(joined.keys)
+        return keys, keys if joined.prior is joined.keys else taken(joined.prior)

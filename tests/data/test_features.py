@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.contracts import DataError, Features, NumericalError, StoreError
+from bench.contracts import Classes, DataError, Features, Inputs, NumericalError, Query, StoreError
 from bench.data.feature_cache import FeatureCache
 from bench.data.features import FeatureTable
 
@@ -219,3 +219,24 @@ def test_an_item_that_nobody_encoded_is_never_taken_for_zeros():
     grown.add(np.array([0]), features([0]))
     with pytest.raises(DataError, match="support item 6: it was never encoded"):
         grown.gather(np.array([[0, 6]]))
+
+
+def test_priors_that_are_the_keys_are_kept_gathered_and_moved_once(tmp_path):
+    cache = FeatureCache(tmp_path, IDENTITY)
+    for positions in ([1, 3], [5]):
+        keys = features(positions).keys
+        cache.save(np.asarray(positions), Features(keys, keys.clone()))
+    loaded = load(cache)
+    assert loaded.prior is loaded.keys
+    keys, prior = loaded.gather(np.array([[5, 1, -1]]))
+    assert prior is keys
+    assert torch.equal(keys[0], torch.stack([*features([5, 1]).keys, torch.zeros(4)]))
+    classes = Classes(torch.zeros(1, 1, 4), (("a",),))
+    query = Query(keys, prior, torch.ones(1, 3, dtype=torch.bool), classes, Inputs(np.zeros((1, 3)), list))
+    moved = query.to(torch.device("meta"))
+    assert moved.prior is moved.keys
+    assert moved.keys.device.type == moved.mask.device.type == "meta"
+    # One part with priors of its own is enough for two tensors.
+    loaded.add(np.array([7]), Features(features([7]).keys, -features([7]).keys))
+    keys, prior = loaded.gather(np.array([[7, 5]]))
+    assert torch.equal(prior, torch.stack([-keys[0, 0], keys[0, 1]])[None])
