@@ -131,8 +131,8 @@ def test_a_result_under_another_id_is_kept_and_said(tmp_path):
     class Elsewhere:
         name = "ray"
 
-        def has_room(self):
-            return True
+        def room(self):
+            return 1
 
         def submit(self, unit):
             self.unit = unit

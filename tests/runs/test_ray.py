@@ -58,6 +58,16 @@ def test_a_suite_on_three_nodes_one_killed_is_complete_and_equal(tmp_path, clust
     assert len(list(Store(tmp_path / "ray"))) == len(specs)
 
 
+@pytest.mark.campaign
+def test_two_thousand_runs_on_three_nodes_one_killed_are_complete_and_equal(tmp_path, cluster):
+    specs = grid(methods=["faast", "knn", "nearest_mean", "zero_shot"], seeds=list(range(286)), set={}, episodes=1)
+    assert len(specs) >= 2000
+    run(tmp_path / "one", specs=specs)
+    run(tmp_path / "ray", Losing(cluster), specs)
+    assert len(cluster.worker_nodes) == 1
+    assert results(tmp_path / "ray") == results(tmp_path / "one")
+
+
 def test_a_cluster_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"no Ray cluster can be used at 127\.0\.0\.1:1: .*refused"):
         run(tmp_path, RayExecutor("127.0.0.1:1"))

@@ -1,5 +1,6 @@
 """Driver of an executor: hands out the runs that are not recorded, and is alone in writing records and trackers."""
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,6 +27,16 @@ class WorkerLostError(BenchError):
 
 
 @dataclass
+class _Waiting:
+    """A run to execute, with its id and the key of its costs, which take some time to compute."""
+
+    planned: PlannedRun
+    id: str
+    key: str
+    lost: int = 0
+
+
+@dataclass
 class Driver:
     """Executes planned runs by an executor.
 
@@ -42,8 +53,7 @@ class Driver:
     report: Report
     force: bool = False
     remeasure: bool = False
-    _running: dict[str, tuple[PlannedRun, ExitStack]] = field(default_factory=dict, init=False)
-    _lost: dict[str, int] = field(default_factory=dict, init=False)
+    _running: dict[str, tuple[_Waiting, ExitStack]] = field(default_factory=dict, init=False)
     _records: dict[str, Record] = field(default_factory=dict, init=False)
     _with_costs: dict[str, dict[str, Record]] = field(default_factory=dict, init=False)
 
@@ -62,88 +72,92 @@ class Driver:
                 self._remember(record, alone=True)
         for record in recorded:
             self._remember(record)
-        waiting = list(runs)
+        waiting = {planned.id: _Waiting(planned, planned.id, cost_key(planned.identity)) for planned in runs}
         try:
             while waiting or self._running:
-                waiting = self._hand_out(waiting)
-                outcomes = self.executor.finished(POLL) if self._running else []
-                for unit, outcome in outcomes:
-                    planned, claim = self._running.pop(unit.id)
+                self._hand_out(waiting)
+                if waiting and not self._running:
+                    time.sleep(POLL)  # all that is left is executed by another program
+                    continue
+                for unit, outcome in self.executor.finished(POLL):
+                    run, claim = self._running.pop(unit.id)
                     with claim:
                         if isinstance(outcome, UnitResult):
-                            self._keep(planned, outcome)
-                        elif self._again(planned, outcome):
-                            waiting.insert(0, planned)
+                            self._keep(run.planned, outcome)
+                        elif self._again(run, outcome):
+                            waiting[run.id] = run
         except BaseException:
-            for planned, claim in self._running.values():
+            for run, claim in self._running.values():
                 with claim:
                     reason = "interrupted while it was executed elsewhere; run again to complete it"
-                    self._finish(
-                        planned, planned.record(status="failed", reason=reason, provenance=provenance(self.device))
-                    )
+                    facts = provenance(self.device)
+                    self._finish(run.planned, run.planned.record(status="failed", reason=reason, provenance=facts))
             raise
         finally:
             self.executor.close()
 
-    def _hand_out(self, waiting: list[PlannedRun]) -> list[PlannedRun]:
-        """Submit the runs that can begin, and return the others."""
-        later = []
-        ids = {planned.id for planned in waiting} | self._running.keys()
-        measuring = {cost_key(planned.identity) for planned, _ in self._running.values()}
-        for planned in waiting:
-            key = cost_key(planned.identity)
+    def _hand_out(self, waiting: dict[str, _Waiting]) -> None:
+        """Submit the runs that can begin, and remove them from those that wait."""
+        measuring = {run.key for run, _ in self._running.values()}
+        room = self.executor.room()
+        for run in list(waiting.values()):
+            if room <= 0:
+                return
             # Costs are measured once for all seeds, and a matched run has to be recorded before its followers begin.
-            follows = planned.reference_id in ids or (key in measuring and key not in self._with_costs)
-            if follows or not self.executor.has_room() or not self._submitted(planned):
-                later.append(planned)
-            elif planned.id in self._running:
-                measuring.add(key)
-        return later
+            if run.planned.reference_id in waiting or run.planned.reference_id in self._running:
+                continue
+            if run.key in measuring and run.key not in self._with_costs:
+                continue
+            if self._submitted(run):
+                del waiting[run.id]
+            if run.id in self._running:
+                measuring.add(run.key)
+                room -= 1
 
-    def _submitted(self, planned: PlannedRun) -> bool:
+    def _submitted(self, run: _Waiting) -> bool:
         """Whether a run is under way or finished now; False while another program executes it."""
+        spec = run.planned.spec
+        what = f"{task_text(spec)} {spec.method} {spec.shots} shots, seed {spec.seed}"
         with ExitStack() as stack:
-            spec = planned.spec
-            what = f"{task_text(spec)} {spec.method} {spec.shots} shots, seed {spec.seed}"
             try:
-                claimed = stack.enter_context(self.report.store.claim(planned.id, what, wait=False))
-                finished = self._finished(planned) if claimed else None
+                claimed = stack.enter_context(self.report.store.claim(run.id, what, wait=False))
+                finished = self._finished(run) if claimed else None
             except StoreError:  # the record will say so
                 claimed, finished = True, None
             if not claimed:
                 return False
             if finished is not None:
-                self._records[planned.id] = finished
+                self._remember(finished)
                 self.report.known(finished)
                 return True
-            self.executor.submit(unit := self._unit(planned))
-            self._running[unit.id] = planned, stack.pop_all()
+            self.executor.submit(self._unit(run))
+            self._running[run.id] = run, stack.pop_all()
         return True
 
-    def _finished(self, planned: PlannedRun) -> Record | None:
+    def _finished(self, run: _Waiting) -> Record | None:
         """The record of a run, where another program has finished it meanwhile."""
         if self.force or self.remeasure:
             return None
-        return self.report.store.finished(planned.id)
+        return self.report.store.finished(run.id)
 
-    def _unit(self, planned: PlannedRun) -> Unit:
-        recorded = dict(self._with_costs.get(cost_key(planned.identity), {}))
-        if planned.reference_id in self._records:
-            recorded[planned.reference_id] = self._records[planned.reference_id]
-        if self.remeasure and planned.id in self._records:
-            recorded[planned.id] = self._records[planned.id]
-        elif not self.remeasure:
-            recorded.pop(planned.id, None)
-        return Unit(planned.spec, planned.id, tuple(recorded.values()))
+    def _unit(self, run: _Waiting) -> Unit:
+        recorded = dict(self._with_costs.get(run.key, {}))
+        reference = run.planned.reference_id
+        if reference is not None and reference in self._records:
+            recorded[reference] = self._records[reference]
+        if self.remeasure and run.id in self._records:
+            recorded[run.id] = self._records[run.id]
+        return Unit(run.planned.spec, run.id, tuple(recorded.values()))
 
-    def _again(self, planned: PlannedRun, lost: LostWorker) -> bool:
+    def _again(self, run: _Waiting, lost: LostWorker) -> bool:
         """Whether a run whose worker was lost is handed out once more; otherwise it is recorded as failed."""
-        times = self._lost[planned.id] = self._lost.get(planned.id, 0) + 1
-        if times < TRIES:
-            self.report.reporter.problem(f"{planned.spec.task} {planned.spec.method} is executed again: {lost.reason}")
+        run.lost += 1
+        if run.lost < TRIES:
+            spec = run.planned.spec
+            self.report.reporter.problem(f"{spec.task} {spec.method} is executed again: {lost.reason}")
             return True
         error = WorkerLostError(f"its worker ended {TRIES} times before it answered: {lost.reason}")
-        self._finish(planned, planned.failed(error, self.device))
+        self._finish(run.planned, run.planned.failed(error, self.device))
         return False
 
     def _keep(self, planned: PlannedRun, result: UnitResult) -> None:

@@ -43,8 +43,8 @@ class Executor(Protocol):
             UsageError: If the device cannot be used there.
         """
 
-    def has_room(self) -> bool:
-        """Whether a further unit would begin now or soon."""
+    def room(self) -> int:
+        """Number of further units that would begin now or soon."""
 
     def submit(self, unit: Unit) -> None:
         """Execute a unit.

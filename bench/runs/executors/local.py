@@ -67,9 +67,9 @@ class LocalExecutor:
         assert self._options is not None
         return self._options.devices.device_kind(), self._options.devices.device_name()
 
-    def has_room(self) -> bool:
-        """Whether a process is free or can still be started."""
-        return sum(job.unit is not None for job in self._started) < self.jobs
+    def room(self) -> int:
+        """Number of processes that are free or can still be started."""
+        return self.jobs - sum(job.unit is not None for job in self._started)
 
     def submit(self, unit: Unit) -> None:
         """Execute a unit in a free process, if possible one that has its task and backbone loaded."""

@@ -83,13 +83,13 @@ class RayExecutor:
         kind, name = answer
         return kind, name
 
-    def has_room(self) -> bool:
-        """Whether the cluster has fewer units than AHEAD for each that it can execute at once."""
+    def room(self) -> int:
+        """Units that are missing to AHEAD for each that the cluster can execute at once."""
         total = self._ray.cluster_resources()
         places = total.get("CPU", 1.0)
         if self.gpus_per_run:
             places = min(places, total.get("GPU", 0.0) / self.gpus_per_run)
-        return len(self._running) < AHEAD * max(1, int(places))
+        return AHEAD * max(1, int(places)) - len(self._running)
 
     def submit(self, unit: Unit) -> None:
         """Hand a unit to Ray; see Executor."""
