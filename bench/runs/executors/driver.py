@@ -79,7 +79,7 @@ class Driver:
                 if waiting and not self._running:
                     time.sleep(POLL)  # all that is left is executed by another program
                     continue
-                for unit, outcome in self.executor.finished(POLL):
+                for unit, outcome in self.executor.finished(POLL) if self._running else []:
                     run, claim = self._running.pop(unit.id)
                     with claim:
                         if isinstance(outcome, UnitResult):
