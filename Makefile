@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := .venv-peers
 
-WORKERS ?= 2
+# Tests wait for processes as long as they compute: three share two cores.
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest
 # Reading all other test files takes as long as these tests do.
 ALONE = $(shell grep -rl --include='*.py' 'mark\.alone' tests)
