@@ -36,12 +36,16 @@ class Plan(Sequence["PlanEntry"]):
         return len(self.entries)
 
     def summary(self) -> str:
-        """Number of runs by status, and of those that are tuned first, in one line."""
+        """Number of runs by status, of those that are tuned first, and the seconds expected, in one line."""
         counts = Counter(entry.status for entry in self.entries)
         parts = [f"{number} {status}" for status, number in sorted(counts.items())]
         text = f"{len(self)} runs: {', '.join(parts) or 'none'}"
         if self.n_tuned:
             text += f"; {self.n_tuned} are tuned first: trials are not counted, and status is that of the untuned run"
+        known = [entry.expected_seconds for entry in self.entries if entry.expected_seconds is not None]
+        if known:
+            text += f"; {len(known)} of those to run take {sum(known):.3g} s by recorded costs"
+            text += ", starts and encoding not counted"
         return text
 
     def _cells(self) -> list[list[str]]:

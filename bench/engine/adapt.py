@@ -39,12 +39,14 @@ class AdaptOptions:
         budget: Limits that are held during the call.
         closing_seconds: Part of the time limit that is reserved for the work after the last step.
         counted: Whether to count floating-point operations, which makes the call slower.
+        measured: Whether memory is measured, which makes the call slower too.
     """
 
     most_steps: int | None = None
     budget: Budget = field(default_factory=Budget)
     closing_seconds: float = 0.0
     counted: bool = False
+    measured: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
     budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
     callbacks: list[Any] = [budget_callback] if options.budget.held() else []
     trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks, **duration)
+    module.adapting.measures_memory = module.answering.measures_memory = options.measured
     module.counter = FlopMeter() if options.counted else None
     with module.counter or nullcontext():
         if method.uses_support:

@@ -78,7 +78,7 @@ def answer_episodes(backbone: Backbone, request: AnswerRequest) -> RunAnswers:
 
 
 def _answered(group: EpisodeGroup, request: AnswerRequest) -> GroupAnswers:
-    result = adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps))
+    result = adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps, measured=False))
     # As in a file, so that notes of resumed groups equal those of others.
     notes = json.loads(json.dumps(to_jsonable_python(result.notes)))
     return GroupAnswers(scores=result.scores, texts=result.texts, losses=result.losses, notes=notes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.meters.memory import memory_meter
+from bench.meters.memory import MemoryMeter, UnmeasuredMemory, memory_meter
 
 
 def now(device: torch.device) -> float:
@@ -46,6 +46,7 @@ class StageMeter:
 
     Attributes:
         memory: The memory meter, from the start on.
+        measures_memory: Whether memory is measured.
         cost: The measured cost, from the end on.
     """
 
@@ -56,6 +57,7 @@ class StageMeter:
             after: An earlier stage whose results are still in use; its memory baseline is the baseline of this one.
         """
         self.after = after
+        self.measures_memory = True
 
     def start(self, device: torch.device) -> None:
         """Begin the stage.
@@ -65,7 +67,7 @@ class StageMeter:
         """
         self.device = device
         # Memory first, so that the clock does not count the work of the memory meter.
-        self.memory = memory_meter(device)
+        self.memory: MemoryMeter = memory_meter(device) if self.measures_memory else UnmeasuredMemory()
         self.memory.start()
         if self.after is not None:
             self.memory.baseline = self.after.memory.baseline

@@ -126,7 +126,8 @@ class RunGroup:
             if (reason := refusal(run.spec) or embeddings.refusal(run.run)) is not None:
                 entries.append(PlanEntry(run.spec, run.id, "skipped", reason))
             else:
-                entries.append(PlanEntry(run.spec, run.id, "to run"))
+                expected = self.report.shared_costs.expected(run)
+                entries.append(PlanEntry(run.spec, run.id, "to run", expected_seconds=expected))
         return entries
 
     def _looked_up(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> Iterator[tuple[PlannedRun, Record | None]]:

@@ -79,12 +79,15 @@ class PlanEntry:
         id: Id of its record.
         status: "recorded", "to run", or "skipped" where the method does not serve the task.
         reason: Why it is skipped.
+        expected_seconds: Seconds of adapting and answering, from recorded costs of a run like it; None if there are
+            none, and where nothing is to run.
     """
 
     spec: RunSpec
     id: str
     status: Literal["recorded", "to run", "skipped"]
     reason: str = ""
+    expected_seconds: float | None = None
 
 
 def planned(

@@ -2,6 +2,8 @@
 
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +36,7 @@ class SharedCosts:
     in_company: bool = False
     _made: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
     _stored: dict[str, Record] | None = field(default=None, init=False)
+    _like: dict[str, Costs] | None = field(default=None, init=False)
 
     def find(self, run: PlannedRun, budget: Budget, device: str, process: str, stored: bool) -> CostResult | None:
         """Costs that were measured for a run like this one on this host.
@@ -61,6 +64,24 @@ class SharedCosts:
         steps = costs.steps if budget.limits() and costs.steps else None
         return CostResult(costs, run.run.config.model_copy(update=fitted), steps, ())
 
+    def expected(self, run: PlannedRun) -> float | None:
+        """Seconds that the episodes of a run will take, from recorded costs of a run like it.
+
+        Args:
+            run: The run.
+
+        Returns:
+            Adapting and answering for all its episodes; None without such a record. Starts, encoding and repeated
+            measurements are not in it.
+        """
+        if self._like is None:
+            self._like = {}
+            for record in self._readable():
+                if record.status == "ok" and record.costs is not None:
+                    self._like[cost_key(record.identity)] = record.costs
+        costs = self._like.get(cost_key(run.identity))
+        return None if costs is None else (costs.adapt.seconds + costs.query.seconds) * len(run.episodes)
+
     def add(self, run: PlannedRun, budget: Budget, device: str, process: str, measured: CostResult) -> None:
         """Keep costs that were measured for a run.
 
@@ -77,17 +98,19 @@ class SharedCosts:
         """Records with costs that were measured alone, by what their costs depend on."""
         if self._stored is None:
             self._stored = {}
-            for path in self.store.paths():
-                try:
-                    record = self.store.read(path)
-                except StoreError:
-                    continue  # damaged files are reported where their runs are looked up
+            for record in self._readable():
                 costs = record.costs
                 if record.status != "ok" or costs is None or costs.conditions is None:
                     continue
                 if self.in_company or not costs.company:
                     self._stored[_key(record.identity, record.limits, _there(costs))] = record
         return self._stored
+
+    def _readable(self) -> Iterator[Record]:
+        """Records of the store; damaged files are reported where their runs are looked up."""
+        for path in self.store.paths():
+            with suppress(StoreError):
+                yield self.store.read(path)
 
 
 def _here(device: str, process: str) -> tuple[str, ...]:

@@ -225,6 +225,15 @@ def test_a_plan_says_what_is_recorded_to_run_and_skipped(place):
     assert "<td>to run</td>" in planned._repr_html_()
     assert sorted(place.rglob("*")) == before
     assert {entry.status for entry in bench.plan(method="knn", shots=1, force=True, **SMALL)} == {"to run"}
+    # Another seed costs what the recorded one did.
+    (costs,) = (record.costs for record in bench.load("runs").records)
+    seeds = bench.plan(method="knn", shots=1, **SMALL | {"seeds": [0, 1]})
+    expected = seeds[1].expected_seconds
+    assert expected == pytest.approx(SMALL["episodes"] * (costs.adapt.seconds + costs.query.seconds))
+    assert seeds.summary() == (
+        f"2 runs: 1 recorded, 1 to run; 1 of those to run take {expected:.3g} s by recorded costs, "
+        "starts and encoding not counted"
+    )
 
 
 def test_a_plan_says_that_runs_are_tuned_first(place):
