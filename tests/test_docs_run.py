@@ -38,6 +38,8 @@ ELSEWHERE = {
     "bench readout import gshbao/faast-gpt2-xl": "needs the hub: tests/readouts/test_command.py",
     "bench sweep --task digits --method faast --trials 200 --storage postgresql://USER@HOST/DATABASE": "needs a server: "  # noqa: E501
     "tests/sweeps/test_shared.py",
+    "bench run --task digits --method faast,knn --shots 1 --seeds 0,1 --episodes 2 --jobs 2": "runs in processes that "
+    "know nothing of smaller data: tests/runs/test_executors.py",
     "bench run quickstart --executor ray": "starts a cluster: tests/runs/test_ray.py",
     "bench run quickstart --executor ray --address auto --gpus-per-run 1": "likewise",
 }

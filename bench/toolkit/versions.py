@@ -1,7 +1,6 @@
 """Versions that determine values: of the harness's protocol and of numerical libraries."""
 
 from collections.abc import Sequence
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PROTOCOL = 3
@@ -38,13 +37,10 @@ def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
     Returns:
         Versions by name; libraries that are not installed are left out.
     """
-    return {name: found for name in names if (found := _version(name))}
-
-
-@cache
-def _version(name: str) -> str:
-    """Version of an installed library, read once in a process; empty for others."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

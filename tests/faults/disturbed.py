@@ -5,6 +5,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 PROCESSES = 4
@@ -36,9 +37,10 @@ def disturbed(
     if killed.exitcode is None:
         killed.kill()
         found["killed"] += 1
-    os.kill(stopped.pid, signal.SIGSTOP)
-    stopped.join(moments.uniform(0, 1))
-    os.kill(stopped.pid, signal.SIGCONT)
+    with suppress(ProcessLookupError):  # it may have ended already
+        os.kill(stopped.pid, signal.SIGSTOP)
+        stopped.join(moments.uniform(0, 1))
+        os.kill(stopped.pid, signal.SIGCONT)
     for process in (stopped, *others):
         process.join(LIMIT)
         found["hangs"] += process.exitcode is None
