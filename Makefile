@@ -5,8 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := .venv-peers
 
-# Tests wait for processes as long as they compute: three share two cores.
-WORKERS ?= 3
+WORKERS ?= 2
 PYTEST := $(BIN)/pytest
 # Reading all other test files takes as long as these tests do.
 ALONE = $(shell grep -rl --include='*.py' 'mark\.alone' tests)
