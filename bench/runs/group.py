@@ -16,7 +16,6 @@ from bench.engine.frozen import BackboneChangedError
 from bench.engine.process_ending import ran_out_of_memory
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
-from bench.results.grouping import task_text
 from bench.results.predictions import QueryPredictions
 from bench.results.provenance import method_facts, provenance
 from bench.results.record import Record
@@ -218,10 +217,9 @@ class RunGroup:
     @contextmanager
     def _claimed(self, run: PlannedRun, wait: bool) -> Iterator[bool]:
         """Claim a run. In a store that can no longer be written no process can, and the run goes on without."""
-        what = f"{task_text(run.spec)} {run.spec.method} {run.spec.shots} shots, seed {run.spec.seed}"
         with ExitStack() as stack:
             try:
-                claim = self.report.store.claim(run.id, what, self.report.reporter.problem, wait)
+                claim = self.report.store.claim(run.id, run.title, self.report.reporter.problem, wait)
                 claimed = stack.enter_context(claim)
             except StoreError:  # the record will say so
                 claimed = True

@@ -8,6 +8,7 @@ from bench.contracts import Backbone, BenchError, TaskData
 from bench.contracts.errors import ChildError, one_line_error
 from bench.data.episodes import Episodes
 from bench.engine.trainer import DeviceOptions
+from bench.results.grouping import task_text
 from bench.results.identity import run_identity
 from bench.results.provenance import provenance
 from bench.results.record import Record, run_id
@@ -41,6 +42,11 @@ class PlannedRun:
     def id(self) -> str:
         """Id of the record."""
         return run_id(self.identity)
+
+    @property
+    def title(self) -> str:
+        """The run in words, for other processes that wait for it."""
+        return f"{task_text(self.spec)} {self.spec.method} {self.spec.shots} shots, seed {self.spec.seed}"
 
     def record(self, **result: Any) -> Record:
         """A record of this run.

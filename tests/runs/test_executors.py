@@ -146,6 +146,7 @@ def test_a_result_under_another_id_is_kept_and_said(tmp_path):
 
     class Planned:
         spec, id, identity, reference_id = record.spec, record.id, record.identity, None
+        title = "a run"
 
     report.records.clear()
     report.store = Store(tmp_path / "two")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from bench.contracts import StoreError
 from bench.contracts.errors import BenchError
-from bench.results.grouping import task_text
 from bench.results.provenance import provenance
 from bench.results.record import Record
 from bench.runs.executors.interface import Executor, LostWorker
@@ -116,11 +115,9 @@ class Driver:
 
     def _submitted(self, run: _Waiting) -> bool:
         """Whether a run is under way or finished now; False while another program executes it."""
-        spec = run.planned.spec
-        what = f"{task_text(spec)} {spec.method} {spec.shots} shots, seed {spec.seed}"
         with ExitStack() as stack:
             try:
-                claimed = stack.enter_context(self.report.store.claim(run.id, what, wait=False))
+                claimed = stack.enter_context(self.report.store.claim(run.id, run.planned.title, wait=False))
                 finished = self._finished(run) if claimed else None
             except StoreError:  # the record will say so
                 claimed, finished = True, None
