@@ -23,6 +23,9 @@ STOPPED_LIMIT = 60.0
 """Seconds after which a stopped process (SIGSTOP) counts as ended; its trial is repeated even if it goes on."""
 NAMELESS_LIMIT = 10.0
 """Seconds after which a trial without the name of its process, which it gets first of all, counts as ended."""
+CLOCK_CORRECTION = 60.0
+"""Seconds by which the start time of one process may differ between two readings: the system adds the time since it
+booted to a boot time that follows corrections of the clock."""
 
 
 def this_process() -> str:
@@ -78,14 +81,15 @@ class Workers:
         if process is None:
             age = (datetime.now() - trial.datetime_start).total_seconds() if trial.datetime_start else 0.0
             return age > NAMELESS_LIMIT or self._lasts(trial, NAMELESS_LIMIT)
-        if process == this_process():
+        found = _found(process)
+        if found is not None and found.pid == os.getpid():
             return True
         path = self._path(process)
-        if _is_here(process) and _is_stopped(process):
+        if found is not None and _is_stopped(found):
             return self._lasts(trial, STOPPED_LIMIT)
         self._since.pop(trial.number, None)
         if path is None:
-            return _is_here(process) and not _exists(process)
+            return _is_here(process) and found is None
         return not _is_held(path)
 
     def _lasts(self, trial: FrozenTrial, limit: float) -> bool:
@@ -129,22 +133,19 @@ def _is_here(process: str) -> bool:
 
 
 def _found(process: str) -> psutil.Process | None:
-    """A process of this host by its name; None if it has ended."""
+    """A process of this host by its name; None if it has ended or is of another host."""
+    if not _is_here(process):
+        return None
     _, number, began = process.rsplit(":", 2)
     try:
         found = psutil.Process(int(number))
-        return found if found.create_time() == float(began) else None
+        return found if abs(found.create_time() - float(began)) < CLOCK_CORRECTION else None
     except (psutil.Error, ValueError):
         return None
 
 
-def _exists(process: str) -> bool:
-    return _found(process) is not None
-
-
-def _is_stopped(process: str) -> bool:
+def _is_stopped(process: psutil.Process) -> bool:
     try:
-        found = _found(process)
-        return found is not None and found.status() == psutil.STATUS_STOPPED
+        return bool(process.status() == psutil.STATUS_STOPPED)
     except psutil.Error:
         return False

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -59,6 +60,7 @@ def begin_a_trial_elsewhere(path, stop=False):
     assert os.read(reading, 1) == b"."
     if stop:
         os.kill(child, signal.SIGSTOP)
+        os.waitpid(child, os.WUNTRACED)  # the signal is answered a moment later
     return child
 
 
@@ -94,6 +96,19 @@ def test_a_trial_of_a_stopped_process_is_waited_for_no_longer_than_a_minute(shar
         assert states(study) == [TrialState.RUNNING]
         monkeypatch.setattr(workers, "STOPPED_LIMIT", -1.0)
         processes.end_trials_of_ended(study)
+        assert states(study) == [TrialState.FAIL, TrialState.WAITING]
+    finally:
+        end(child)
+
+
+def test_a_process_is_known_after_a_correction_of_the_clock(shared, monkeypatch):
+    path, study = shared
+    child = begin_a_trial_elsewhere(path, stop=True)
+    try:
+        boot_time = psutil.boot_time()
+        monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: boot_time + 1)
+        monkeypatch.setattr(workers, "STOPPED_LIMIT", -1.0)
+        Workers(path).end_trials_of_ended(study)
         assert states(study) == [TrialState.FAIL, TrialState.WAITING]
     finally:
         end(child)
