@@ -11,7 +11,7 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import StoreError
-from bench.runs.trackers import LightningTracker
+from bench.runs.trackers import LightningTracker, log_facts
 from bench.spec.suite import task_slug
 from bench.toolkit.durable import write_atomic
 from sweeps.attempt import REASON
@@ -146,7 +146,7 @@ def track(sweep: Sweep, tracker: LightningTracker) -> None:
     group = task_slug(sweep.spec.task, sweep.spec.prompt)
     metric = {"metric": sweep.trials.metric.name, "unit": sweep.trials.metric.label}
     with tracker.open(sweep.name[-8:] + "-study", sweep.name, group, "sweep") as logger:
-        logger.log_hyperparams({**sweep.spec.model_dump(mode="json"), **metric, "validation": sweep.trials.validation})
+        log_facts(logger, {**sweep.spec.model_dump(mode="json"), **metric, "validation": sweep.trials.validation})
         for trial in sweep.ended():
             numbers = {name: value for name, value in trial.params.items() if isinstance(value, int | float)}
             metrics = {f"config/{name}": float(value) for name, value in numbers.items()}

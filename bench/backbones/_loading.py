@@ -10,6 +10,7 @@ from transformers.utils import GENERATION_CONFIG_NAME
 from bench.backbones._heads import move_to_head
 from bench.backbones._quiet import quiet_transformers
 from bench.contracts import DataError, UsageError
+from bench.toolkit.files import require_regular
 
 _SHOWN = 3
 
@@ -62,6 +63,9 @@ def load_decoder(folder: Path, name: str, dtype: str = "float32") -> tuple[Any, 
     if not list(folder.glob("*.safetensors")):
         raise DataError(f"{name} needs weights as *.safetensors, found none in {folder}")
     try:
+        for file in folder.iterdir():
+            if file.exists():
+                require_regular(file)  # transformers would wait at a pipe
         with quiet_transformers():
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             if config.is_encoder_decoder:

@@ -10,7 +10,7 @@ import typer
 
 from bench.cli.options import LoggerOption
 from bench.cli.output import say
-from bench.runs.trackers import CsvTracker, LightningTracker, make_trackers
+from bench.runs.trackers import CsvTracker, LightningTracker, log_facts, make_trackers
 from bench.toolkit.files import data_folder, user_path
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _logging(session: "Session", trackers: tuple[LightningTracker, ...]) -> Iter
     with ExitStack() as stack:
         try:
             made = stack.enter_context(tracker.open(*place))
-            made.log_hyperparams(session.identity)
+            log_facts(made, session.identity)
         except Exception as error:
             say(f"{tracker.name} cannot be used, losses go to a CSV file: {one_line(error)}", err=True)
             tracker = CsvTracker(session.out.parent)

@@ -2,6 +2,7 @@
 
 import io
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,13 +44,43 @@ class TrainingResult:
     losses: list[float]
 
 
-class _DurableCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are whole and on the disk, whenever the program or the power ends."""
+class Checkpoints(TorchCheckpointIO):
+    """Checkpoints that are whole and on the disk, whenever the program or the power ends, and checked when read."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint; see CheckpointIO.
+
+        Args:
+            checkpoint: The checkpoint.
+            path: Its file.
+            storage_options: Not used.
+        """
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_atomic(Path(path), content.getvalue())
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint; see CheckpointIO.
+
+        Args:
+            path: Its file.
+            *args: Not used: tensors come to the CPU, and nothing but tensors and numbers is read.
+            **kwargs: Not used.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
+                if (damaged := archive.testzip()) is not None:
+                    raise ValueError(f"{damaged} has another checksum")
+            checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a broken archive or pickle can raise anything
+            raise DataError(f"{path} cannot be resumed ({one_line(error)}); delete it to start again") from None
+        return checkpoint
 
 
 class Session:
@@ -144,7 +175,7 @@ class Session:
             max_steps=recipe.steps,
             max_epochs=-1,
         )
-        trainer.strategy.checkpoint_io = _DurableCheckpoints()
+        trainer.strategy.checkpoint_io = Checkpoints()
         batches = Batches(self.windows, recipe.batch, recipe.steps, recipe.seed, first)
         began = time.perf_counter()
         trainer.fit(module, batches, ckpt_path=self.checkpoint if first else None)
@@ -166,11 +197,11 @@ class Session:
             raise UsageError(
                 f"{path} is a checkpoint of an unfinished training; continue it with --resume or delete it"
             )
+        checkpoint = Checkpoints().load_checkpoint(path)
         try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             identity, steps = checkpoint["readouts"]["identity"], int(checkpoint["global_step"])
-        except Exception as error:  # a broken pickle can raise anything
-            raise DataError(f"{path} cannot be resumed ({one_line(error)}); delete it to start again") from None
+        except (KeyError, TypeError, ValueError):
+            raise DataError(f"{path} is no checkpoint of readouts; delete it to start again") from None
         for name, value in self.identity.items():
             if identity.get(name) != value:
                 raise UsageError(

@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.toolkit.trust import trusting
-from tests.helpers.tiny_clip import VISION, save, tiny
+from tests.helpers.tiny_clip import VISION, save, save_scripted, tiny
 
 NAMES, PROMPTS = ("cat", "dog", "long-tailed macaque"), ("A photo of a {label}.", "art of the {label}.")
 
@@ -124,12 +123,8 @@ def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
 
 
 def test_a_scripted_archive_loads_like_the_weights_in_it(tmp_path: Path, images: list[Image.Image]) -> None:
-    name, path = "tiny-resnet-quickgelu", tmp_path / "openai.pt"
-    model = tiny(name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        example = (torch.zeros(1, 3, 64, 64), open_clip.tokenize("a"))
-        torch.jit.save(torch.jit.trace(model, example, check_trace=False), str(path))  # type: ignore[no-untyped-call]
+    name = "tiny-resnet-quickgelu"
+    path, model = save_scripted(tmp_path / "openai.pt", name), tiny(name)
     with pytest.raises(UsageError, match=r"openai\.pt is a TorchScript archive: loading it runs code .* or --trust"):
         PLUGIN(f"{name}/{path}")
     with trusting(True):

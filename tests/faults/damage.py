@@ -14,6 +14,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from torch.utils._pytree import tree_map
 
 from bench.backbones.hf import CausalLM
 from bench.backbones.open_clip import OpenClip
@@ -23,6 +24,7 @@ from bench.data.feature_cache import FeatureCache
 from bench.engine.adapt import GroupAnswers
 from bench.engine.partial import PartialFile
 from bench.readouts.corpus import read_corpus
+from bench.readouts.session import Checkpoints
 from bench.results.known_calls import KnownCall
 from bench.results.store import Store
 from bench.spec.best_config import Best, read_configs
@@ -31,6 +33,7 @@ from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.derived import derived_folder
 from bench.toolkit.readout_files import Readout, read_readouts, write_readouts
+from bench.toolkit.trust import trusting
 from sweeps.definition import sweep_spec
 from sweeps.journal import Journal
 from tasks.image_folder import ImageFolder
@@ -39,7 +42,7 @@ from tests.faults.mutation import mutated
 from tests.helpers.architectures import SUPPORTED, save_architecture
 from tests.helpers.images import noise, png, write_folders
 from tests.helpers.records import answered, made, record
-from tests.helpers.tiny_clip import save
+from tests.helpers.tiny_clip import save, save_scripted
 
 SLOW = 5.0
 """Seconds after which reading counts as a hang, on a machine that does other things too."""
@@ -234,6 +237,30 @@ def _checkpoint(root: Path) -> Path:
     return save(root / "clip.pt", "tiny-vit")
 
 
+def _scripted(root: Path) -> Path:
+    return save_scripted(root / "clip.pt", "tiny-vit")
+
+
+def _read_scripted(root: Path) -> Any:
+    with trusting(True):
+        return OpenClip(f"tiny-vit/{root}/clip.pt").fingerprint
+
+
+def _training(root: Path) -> Path:
+    """A checkpoint of an unfinished training, as Lightning lays it out."""
+    state = {"readouts.0.scorer": torch.randn(1, 16), "readouts.0.out": torch.randn(8, 8)}
+    moments = {number: {"step": torch.tensor(3.0), "exp_avg": torch.randn(8, 8)} for number in range(2)}
+    kept = {"identity": {"backbone": "b", "steps": 6}, "losses": [3.0, 2.5, 2.0]}
+    checkpoint = {"global_step": 3, "state_dict": state, "optimizer_states": [{"state": moments}], "readouts": kept}
+    Checkpoints().save_checkpoint(checkpoint, root / "out.ckpt")
+    return root / "out.ckpt"
+
+
+def _read_training(root: Path) -> Any:
+    found = Checkpoints().load_checkpoint(root / "out.ckpt")
+    return tree_map(lambda each: each.tolist() if isinstance(each, torch.Tensor) else each, found)
+
+
 def _call(root: Path) -> KnownCall:
     return KnownCall(Store(root), "0" * 64, "1" * 64)
 
@@ -280,6 +307,8 @@ KINDS: dict[str, Kind] = {
     "model's settings of the tokenizer": Kind(_model("tokenizer_config.json"), _read_model),
     "model's weights": Kind(_model("model.safetensors"), _read_model),
     "checkpoint of CLIP": Kind(_checkpoint, lambda root: OpenClip(f"tiny-vit/{root}/clip.pt").fingerprint),
+    "TorchScript archive of CLIP": Kind(_scripted, _read_scripted),
+    "checkpoint of readouts": Kind(_training, _read_training, checked=True),
     "known calls": Kind(_known_call, _read_known_call, checked=True),
     "corpus": Kind(_corpus, lambda root: read_corpus(str(root), None)),
 }

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -39,4 +40,14 @@ def tiny(name: str, seed: int = 0) -> Any:
 def save(path: Path, name: str, seed: int = 0) -> Path:
     """Its weights as a checkpoint file."""
     torch.save(tiny(name, seed).state_dict(), path)
+    return path
+
+
+def save_scripted(path: Path, name: str) -> Path:
+    """The same weights as a TorchScript archive, as OpenAI published CLIP."""
+    size = VISION[name]["image_size"]
+    example = (torch.zeros(1, 3, size, size), open_clip.tokenize("a"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(tiny(name), example, check_trace=False), str(path))  # type: ignore[no-untyped-call]
     return path

@@ -105,6 +105,20 @@ def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyles
     assert printed.err == ""
 
 
+def test_texts_of_a_record_neither_steer_a_terminal_nor_become_formulas(keyless):
+    hostile = {"task": "=1+1", "method": "@m", "config": {"\x1b[2J": ["=cmd|' /C calc'!A0", {"a": "+1"}], "b": -1}}
+    tracker = WandbTracker(keyless / "store", group="=g")
+    failed = made(hostile, status="failed", reason="\x9b2J", value=None, episode_scores=[])
+    tracker(failed.model_copy(update={"provenance": {"x": "\u202ea"}}))
+    (seen,) = runs(keyless / "store")
+    assert seen["config"]["config"] == {"\\x1b[2J": ["'=cmd|' /C calc'!A0", {"a": "'+1"}], "b": -1}
+    assert seen["config"]["reason"] == r"\x9b2J"
+    assert seen["config"]["provenance"] == {"x": r"\u202ea"}
+    assert seen["config"]["method"] == seen["run"].job_type == "'@m"
+    assert set(seen["run"].tags) == {"'=1+1", "'@m", "failed"}
+    assert seen["run"].run_group == "'=g"
+
+
 def test_the_numbers_have_their_units_in_their_names():
     given = record(limits={"steps": 9})
     assert (

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.backbones._loading import load_decoder
 from bench.contracts import DataError
 from bench.contracts.errors import BenchError, BenchWarning
 from bench.readouts.corpus import read_corpus
@@ -91,6 +92,11 @@ def test_an_arrow_copy_follows_the_content_of_its_file_and_damage_of_it_is_repai
         assert set(read_parquet("rows", [path])["value"]) == {2}
 
 
+def load_decoder_of_weights(folder):
+    (folder / "model.safetensors").write_bytes(b"")
+    load_decoder(folder, str(folder))
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
@@ -100,11 +106,13 @@ def test_an_arrow_copy_follows_the_content_of_its_file_and_damage_of_it_is_repai
         ("x/0.txt", lambda folder: TextFolder().load(folder)),
         ("x/0.png", lambda folder: ImageFolder().load(folder)),
         ("0.txt", lambda folder: read_corpus(str(folder), None)),
+        ("config.json", load_decoder_of_weights),
     ],
 )
 def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path, name, read):
     pipe = tmp_path / name
     pipe.parent.mkdir(exist_ok=True)
     os.mkfifo(pipe)
-    with pytest.raises(BenchError, match=rf"{name}.*a file is needed, and this is a pipe"):
+    with pytest.raises(BenchError, match="a file is needed, and this is a pipe") as refused:
         read(tmp_path)
+    assert str(pipe) in str(refused.value)

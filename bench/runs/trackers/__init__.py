@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contracts.errors import did_you_mean
 from bench.runs.trackers.interface import LightningTracker, Tracker
 from bench.runs.trackers.loggers import CsvTracker, LoggerTracker, MlflowTracker, TensorBoardTracker
-from bench.runs.trackers.record_log import display_name, metrics
+from bench.runs.trackers.record_log import display_name, log_facts, metrics
 from bench.runs.trackers.wandb_tracker import WandbTracker
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Tracker",
     "WandbTracker",
     "display_name",
+    "log_facts",
     "make_trackers",
     "metrics",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.contracts.errors import UsageError
 from bench.results.record import Record
 from bench.runs.trackers.interface import PROJECT
-from bench.runs.trackers.record_log import display_name, log_record
+from bench.runs.trackers.record_log import display_name, log_record, shown
 from bench.spec.suite import RunSpec, task_slug
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class LoggerTracker(ABC):
         """
         spec = record.spec
         group = self.group or task_slug(spec.task, spec.prompt)
-        logger = self._logger(record.id, display_name(spec), {"group": group, "status": record.status})
+        logger = self._logger(record.id, display_name(spec), shown({"group": group, "status": record.status}))
         log_record(logger, record)
         logger.finalize("success" if record.status == "ok" else "failed")
 
@@ -78,7 +78,7 @@ class LoggerTracker(ABC):
         Yields:
             The logger.
         """
-        logger = self._logger(id_, name, {"group": group, "job_type": job_type})
+        logger = self._logger(id_, shown(name), shown({"group": group, "job_type": job_type}))
         status = "failed"
         try:
             yield logger

@@ -1,8 +1,10 @@
 """Log of a record in a tracker: its facts, its numbers and the curve of its loss."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench import registry
+from bench.results.csv_cells import csv_cell
 from bench.results.record import Record
 from bench.spec.axes import AXES
 from bench.spec.suite import RunSpec, task_slug
@@ -20,7 +22,33 @@ def display_name(spec: RunSpec) -> str:
     Returns:
         Task, method, shots and seed.
     """
-    return f"{task_slug(spec.task, spec.prompt)}-{spec.method}-{spec.shots}shot-seed{spec.seed}"
+    return str(csv_cell(f"{task_slug(spec.task, spec.prompt)}-{spec.method}-{spec.shots}shot-seed{spec.seed}"))
+
+
+def shown(value: Any) -> Any:
+    """A value whose texts are text wherever a tracker shows or exports them: no terminal's control, no formula.
+
+    Args:
+        value: Texts, numbers, lists and mappings.
+
+    Returns:
+        The same value with other texts, keys included, where these hold what cannot be seen or would be computed.
+    """
+    if isinstance(value, Mapping):
+        return {shown(name): shown(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(each) for each in value]
+    return csv_cell(value)
+
+
+def log_facts(logger: "Logger", facts: Mapping[str, Any]) -> None:
+    """Log what a run is, as its config.
+
+    Args:
+        logger: Any of Lightning's loggers.
+        facts: Facts by name.
+    """
+    logger.log_hyperparams(shown(facts))
 
 
 def log_record(logger: "Logger", record: Record) -> None:
@@ -39,7 +67,7 @@ def log_record(logger: "Logger", record: Record) -> None:
     if record.value is not None:
         metric = registry.make_metric(record.metric)
         facts |= {"metric": metric.name, "unit": metric.label, "higher_is_better": metric.higher_is_better}
-    logger.log_hyperparams({**record.identity, **facts, "provenance": record.provenance})
+    log_facts(logger, {**record.identity, **facts, "provenance": record.provenance})
     for step, loss in record.notes.get("loss_curve", []):
         logger.log_metrics({"train/loss": loss}, step=step)
     logger.log_metrics(metrics(record), step=record.costs.steps + 1 if record.costs else 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from bench.results.record import Record
 from bench.runs.trackers.interface import PROJECT
-from bench.runs.trackers.record_log import display_name, log_record
+from bench.runs.trackers.record_log import display_name, log_record, shown
 from bench.spec.suite import RunSpec, task_slug
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ class WandbTracker:
             # W&B's service keeps the working directory of its first use, where a later relative path would end.
             save_dir=self.folder.absolute(),
             id=id_,
-            name=name,
+            name=shown(name),
             resume="allow" if self.mode == "online" else None,
             settings=wandb.Settings(mode=self.mode, silent=True, console="off", disable_git=True),
-            **options,
+            **{option: shown(value) for option, value in options.items()},
         )
 
     @contextmanager
