@@ -17,6 +17,7 @@ import pytest
 from bench import registry
 from bench.runs.runner import same_process
 from bench.spec.expand import expand
+from sweeps.tuned import TuneAll
 from tests.helpers.docs import PAGES, ROOT, commands, split
 from tests.helpers.packages import install
 from tests.helpers.preloaded import run_python
@@ -84,6 +85,11 @@ def cut_down(expand):
     return few
 
 
+def fewer_trials(tune):
+    """Tuning of a suite with few trials, as FEWER has them on the command line."""
+    return lambda self, runs: tune(self, [(spec, trials and min(trials, 3)) for spec, trials in runs])
+
+
 @pytest.fixture
 def bench(tmp_path, monkeypatch, in_process, cache):
     """``bench ...`` on stand-ins, in a folder of its own."""
@@ -97,6 +103,7 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
     monkeypatch.setattr("bench.cli.test.subprocess.run", run_python)
+    monkeypatch.setattr(TuneAll, "__call__", fewer_trials(TuneAll.__call__))
     monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice
     # The states of methods on tiny models are in another proportion than on those of the documentation.
     monkeypatch.setattr("bench.spec.budget.TOLERANCE", 1.0)
