@@ -68,8 +68,8 @@ class MethodContract:
 
     Fixtures to override:
         method: The class of the method, at one site.
-        config: Fields of its config, by default 4 steps at a learning rate of 0.1 where the config has them. A second
-            subclass with another config tests another setting.
+        config: Fields of its config, by default 4 steps or epochs at a learning rate of 0.1 where the config has
+            them. A second subclass with another config tests another setting.
         backbone: The frozen backbone, by default a small stand-in for the inputs that the method reads.
         language_backbone: The language model in tasks without classes, by default ``backbone`` or, where that is none,
             a decoder with random weights.
@@ -94,7 +94,7 @@ class MethodContract:
     def config(self, method: type[AnyMethod]) -> dict[str, Any]:
         """Fields of the config: few steps, large enough to change scores."""
         fields = method.Config.model_fields
-        short = {"steps": 4, "lr": 0.1} if "steps" in fields else {}
+        short = {"steps": 4, "epochs": 4, "lr": 0.1} if fields.keys() & {"steps", "epochs"} else {}
         return {name: value for name, value in short.items() if name in fields}
 
     @pytest.fixture

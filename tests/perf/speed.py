@@ -8,14 +8,18 @@ import torch
 
 from bench.engine.trainer import quiet_lightning
 from bench.meters.memory import garbage_collection_frozen, memory_meter
-from tests.perf import cases, language, trials
+from tests.perf import cases, closed_forms, language, trials
 from tests.perf.cases import Case
 
 ROUNDS = ((0.5, 20), (5.0, 5), (float("inf"), 3))
 """Seconds that a way takes at most, and how often it is then timed."""
 
 
-@pytest.fixture(scope="module", params=(*cases.CASES, *trials.CASES, *language.CASES), ids=lambda make: make.__name__)
+@pytest.fixture(
+    scope="module",
+    params=(*cases.CASES, *closed_forms.CASES, *trials.CASES, *language.CASES),
+    ids=lambda make: make.__name__,
+)
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     """A case, made once for both ways."""
     quiet_lightning()
