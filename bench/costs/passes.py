@@ -179,13 +179,16 @@ def stages_known(results: Sequence[GroupResult]) -> bool:
 
 
 def _warm_up(backbone: Backbone, request: PassRequest) -> float:
-    """Read the weights if they are used, and make a pass that does not count.
+    """Read the weights or the features that are used, and make a pass that does not count.
 
     Returns:
         Seconds of the pass after its last optimizer step.
     """
     if request.run.input_mode is InputMode.INPUTS:
         touch_weights(backbone)
+    else:
+        for table in {id(payload.support): payload.support for payload in request.payloads}.values():
+            table.touch()
     options = AdaptOptions(min(COUNTED_STEPS, request.most_steps or COUNTED_STEPS))
     if request.whole:
         return adapt_and_answer(_group(backbone, request, request.warm_up), request.devices, options).closing_seconds

@@ -110,7 +110,7 @@ def cost_request(
     # A fork costs a GPU's context each time, which is worth it only where there are too few episodes.
     forked = forks and (devices.device_kind() == "cpu" or len(episodes) <= LEAST)
     n_payloads = min(len(episodes), 1 + (AT_ONCE if forked else MOST_SHORT))
-    payloads = tuple(payload_of(source, episodes[number : number + 1]) for number in range(n_payloads))
+    payloads = tuple(payload_of(source, episodes[number : number + 1], run.input_mode) for number in range(n_payloads))
     return CostRequest(run, payloads, budget, encode, devices, forked, len(episodes) == 1)
 
 

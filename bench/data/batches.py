@@ -104,7 +104,7 @@ class EpisodeGroup:
             n_episodes=len(self),
             n_way=self.classes.n_way,
             n_support=self.episodes.support.shape[1],
-            key_dim=self.source.query.keys.shape[-1] if run.input_mode is InputMode.FEATURES else 0,
+            key_dim=self.source.query.key_dim if run.input_mode is InputMode.FEATURES else 0,
             value_dim=self.classes.class_embeddings.shape[-1],
             prior_strength=run.prior_strength,
             separator=run.task.separator,
@@ -175,7 +175,7 @@ class EpisodeGroup:
             if self.classes.class_embeddings.shape[-1] == 0:  # nothing that priors could be compared with
                 prior = prior[..., :0]
         else:  # a table without any encoded item has no widths of its own
-            keys = torch.zeros(*positions.shape, self.source.query.keys.shape[-1])
+            keys = torch.zeros(*positions.shape, self.source.query.key_dim)
             prior = torch.zeros(*positions.shape, self.classes.class_embeddings.shape[-1])
         return {
             "keys": keys,
@@ -206,7 +206,7 @@ def episode_groups(
     """
     size = 1
     if run.input_mode is InputMode.FEATURES:
-        per_episode = episodes.support.shape[1] * source.query.keys.shape[-1]
+        per_episode = episodes.support.shape[1] * source.query.key_dim
         size = max(1, min(run.method.episodes_at_once, KEY_ENTRIES_AT_ONCE // max(1, per_episode)))
     return [
         EpisodeGroup(source, run, episodes[start : start + size], start, limits)

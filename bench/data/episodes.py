@@ -71,7 +71,8 @@ class Episodes:
 
 
 def _by_class(labels: Positions, n_classes: int) -> list[Positions]:
-    return [np.flatnonzero(labels == label) for label in range(n_classes)]
+    ends = np.cumsum(np.bincount(labels, minlength=n_classes))[:-1]
+    return np.split(np.argsort(labels, kind="stable"), ends)
 
 
 def _check(pools: dict[str, list[Positions]], draw: EpisodeSpec, classes: tuple[str, ...]) -> None:

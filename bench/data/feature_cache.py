@@ -42,7 +42,7 @@ SHARD = re.compile(r"[0-9a-f]{24}\.safetensors")
 """Names of shards; other files in the folder are not read."""
 Shard = dict[str, Tensor]
 _LAYOUT = {"positions": (torch.int64, 1), "keys": (torch.float32, 2), "prior": (torch.float32, 2)}
-"""Type and number of dimensions of each tensor of a shard."""
+"""Type and number of dimensions of each tensor of a shard; without ``prior`` where priors are the keys."""
 
 
 class FeatureCache:
@@ -88,7 +88,7 @@ class FeatureCache:
                 problems.append(f"{path.name}: {one_line(error)}")
                 self._delete(path)
             else:
-                table.add(shard["positions"].numpy(), Features(shard["keys"], shard["prior"]))
+                table.add(shard["positions"].numpy(), _features(shard), path)
         if problems:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             warn(f"damaged features in {self.folder} are encoded anew ({problems[0]}{more})")
@@ -110,26 +110,28 @@ class FeatureCache:
                 stack.enter_context(work_lock(self.folder.with_suffix(".lock"), what, notify))
             yield
 
-    def save(self, positions: Positions, features: Features) -> None:
+    def save(self, positions: Positions, features: Features) -> Path:
         """Write one shard atomically.
 
         Args:
             positions: ``[item]``, positions in the pool.
-            features: Their features in the same order.
+            features: Their features in the same order, all of them finite.
+
+        Returns:
+            The file.
 
         Raises:
             StoreError: If the shard cannot be written.
         """
-        tensors = {
-            "positions": torch.from_numpy(positions),
-            "keys": features.keys.contiguous(),
-            "prior": features.prior.contiguous(),
-        }
-        name = hashlib.sha256(positions.tobytes()).hexdigest()[:24]
+        tensors = {"positions": torch.from_numpy(positions), "keys": features.keys.contiguous()}
+        if features.prior is not features.keys:
+            tensors["prior"] = features.prior.contiguous()
+        path = self.folder / f"{hashlib.sha256(positions.tobytes()).hexdigest()[:24]}.safetensors"
         try:
             make_folder(self.folder)
             content = save(tensors, {"identity": self.identity, "checksum": tensor_digest(tensors)})
-            write_atomic(self.folder / f"{name}.safetensors", content)
+            write_atomic(path, content)
+            return path
         except OSError as error:
             raise StoreError(
                 f"features cannot be written to {self.folder}: {error}; free space or set BENCH_CACHE"
@@ -161,7 +163,7 @@ class FeatureCache:
             raise ValueError(one_line(error)) from error
         if about.get("identity") != self.identity:
             raise ValueError("it has the features of another pool")
-        if {name: (tensor.dtype, tensor.ndim) for name, tensor in shard.items()} != _LAYOUT:
+        if {"prior": _LAYOUT["prior"]} | {name: (each.dtype, each.ndim) for name, each in shard.items()} != _LAYOUT:
             raise ValueError("it has other tensors than positions, keys and prior")
         if about.get("checksum") != tensor_digest(shard):
             raise ValueError("its checksum is wrong")
@@ -170,7 +172,7 @@ class FeatureCache:
             raise ValueError("its positions are not one for each item")
         if len(positions) and not 0 <= positions.min() <= positions.max() < len(table.row):
             raise ValueError(f"its positions lie outside of the {len(table.row)} items of the pool")
-        if not table.fits(Features(shard["keys"], shard["prior"])):
+        if not table.fits(_features(shard)):
             raise ValueError("its features have another width than those of other files")
         return shard
 
@@ -214,6 +216,11 @@ def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str, dev
         "protocol": PROTOCOL,
     }
     return FeatureCache(cache_folder(), identity)
+
+
+def _features(shard: Shard) -> Features:
+    """The features of a shard, one tensor where priors are the keys."""
+    return Features(shard["keys"], shard.get("prior", shard["keys"]))
 
 
 @cache

@@ -2,7 +2,8 @@
 
 The process that adapts a method and answers queries gets a payload and a backbone, and nothing else of the task. Its
 queries have no labels and no reference texts; their numbers are those of their first appearance in the shuffled
-episodes, and images come without file names, because places in a pool and names of folders give classes away.
+episodes, and images come without file names, because places in a pool and names of folders give classes away. Methods
+on features get no raw inputs, and a large support set comes as the files of the cache that have its features.
 """
 
 from collections.abc import Callable
@@ -14,12 +15,15 @@ import pyarrow as pa
 from datasets import Dataset
 from torch import Tensor
 
-from bench.contracts import Backbone, DataError, Features, Pool, TaskData
+from bench.contracts import Backbone, DataError, Features, InputMode, Pool, TaskData
 from bench.data.batches import EpisodeSource
 from bench.data.episodes import PADDING, Episodes, Positions
 from bench.data.features import FeatureTable
 from bench.toolkit.images import STORED
 from bench.toolkit.sources import quiet_datasets
+
+SENT = 2**26
+"""Bytes of support features up to which they are sent (64 MiB); of more, files of the cache are named."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class EpisodePayload:
     """Episodes with the items they use, small enough to be sent to another process.
 
     Attributes:
-        data: Pools of the items of these episodes alone; query labels are 0 and query targets are missing.
+        data: Pools of the items of these episodes alone; query labels are 0 and query targets are missing, and so are
+            the raw inputs of methods on features.
         support_rows: ``[pool]``, row of each position of the task's support pool in ``data.support``, -1 where unused.
         class_embeddings: ``[class, dim_v]`` for every class of the task.
         support: Features of the support items, by their position in the task's support pool.
@@ -50,12 +55,13 @@ class EpisodePayload:
         )
 
 
-def payload_of(source: EpisodeSource, episodes: Episodes) -> EpisodePayload:
+def payload_of(source: EpisodeSource, episodes: Episodes, reads: InputMode = InputMode.INPUTS) -> EpisodePayload:
     """The payload of some episodes.
 
     Args:
         source: Encoded pools of the task.
         episodes: The episodes.
+        reads: What the method reads; raw inputs are sent to those alone that read them.
 
     Returns:
         The episodes and their items, without query labels, query targets and file names of queries.
@@ -65,15 +71,21 @@ def payload_of(source: EpisodeSource, episodes: Episodes) -> EpisodePayload:
     """
     used, numbers = _by_first_appearance(episodes.query)
     query = source.data.query
-    query_pool = Pool(without_names(in_memory(query.inputs, used)), np.zeros(len(used), dtype=np.int64))
+    sent = reads is InputMode.INPUTS
+    query_inputs = without_names(in_memory(query.inputs, used)) if sent else _withheld(len(used))
     own = np.unique(episodes.support[episodes.support != PADDING])
-    support_pool, support_rows = _support_part(source.data.support, own)
+    support_pool, support_rows = _support_part(source.data.support, own, sent)
     unlabelled = replace(episodes, query=numbers, query_labels=np.where(episodes.query == PADDING, PADDING, 0))
     return EpisodePayload(
-        TaskData(support_pool, query_pool, source.data.classes, source.data.revision),
+        TaskData(
+            support_pool,
+            Pool(query_inputs, np.zeros(len(used), dtype=np.int64)),
+            source.data.classes,
+            source.data.revision,
+        ),
         support_rows,
         source.class_embeddings,
-        _features(source.support, own, own, len(source.data.support.labels)),
+        _support_features(source.support, own),
         _features(source.query, used, np.arange(len(used)), len(used)),
         unlabelled,
     )
@@ -145,19 +157,36 @@ def _by_first_appearance(positions: Positions) -> tuple[Positions, Positions]:
     return distinct[order], numbers
 
 
-def _support_part(pool: Pool, own: Positions) -> tuple[Pool, Positions]:
+def _withheld(n_items: int) -> Dataset:
+    """Inputs of items that are known by their features alone."""
+    return Dataset.from_dict({"input": np.zeros(n_items, dtype=np.int8)}).with_transform(_refused)
+
+
+def _refused(rows: dict[str, object]) -> dict[str, object]:
+    raise DataError("a method on features gets no raw inputs; declare reads = InputMode.INPUTS to read them")
+
+
+def _support_part(pool: Pool, own: Positions, sent: bool) -> tuple[Pool, Positions]:
     """The items of a support pool at some positions, and the row of each position among them."""
     rows = np.full(len(pool.labels), PADDING, dtype=np.int64)
     rows[own] = np.arange(len(own))
     kept = own if len(own) else np.zeros(1, dtype=np.int64)  # a pool needs an item, even an unused one
     targets = None if pool.targets is None else [pool.targets[position] for position in kept]
-    return Pool(in_memory(pool.inputs, kept), pool.labels[kept], targets), rows
+    inputs = in_memory(pool.inputs, kept) if sent else _withheld(len(kept))
+    return Pool(inputs, pool.labels[kept], targets), rows
+
+
+def _support_features(table: FeatureTable, own: Positions) -> FeatureTable:
+    """The features at some positions: the table itself where they are many and another process can map them."""
+    if table.mapped and 4 * len(own) * table.key_dim > SENT:
+        return table
+    return _features(table, own, own, len(table.row))
 
 
 def _features(table: FeatureTable, positions: Positions, names: Positions, n_items: int) -> FeatureTable:
     """The features at some positions under other names; empty where some have none, as in runs on raw inputs."""
     part = FeatureTable(table.split, np.full(n_items, PADDING, dtype=np.int64))
-    if table.keys.numel() and len(positions) and (table.row[positions] >= 0).all():
+    if len(table) and len(positions) and (table.row[positions] >= 0).all():
         keys, prior = table.gather(positions[None])
         part.add(names, Features(keys[0], prior[0]))
     return part

@@ -196,7 +196,8 @@ def encode_missing(
 ) -> float:
     """Encode the items that a table lacks, and add them to the table and to the cache.
 
-    The features are saved after every ITEMS_PER_SHARD items, so that an interrupted pass loses little.
+    The features are saved after every ITEMS_PER_SHARD items, so that an interrupted pass loses little. Saved features
+    take no memory.
 
     Args:
         backbone: The frozen backbone.
@@ -221,10 +222,9 @@ def encode_missing(
             continue
         table.add(done.positions, done.features)
         usable = table.row[done.positions] >= 0
-        kept = torch.from_numpy(usable)
         try:
             if usable.any():
-                cache.save(done.positions[usable], Features(done.features.keys[kept], done.features.prior[kept]))
+                table.stored(cache.save(done.positions[usable], table.last()))
         except StoreError as error:
             warn(str(error))
     if len(missing):

@@ -169,7 +169,7 @@ class SingleRun:
         groups = episode_groups(self.source, run, episodes, limits)
         if len(episodes) == 1 and measured.result is not None and self.devices.devices == 1:
             return [measured.result], groups  # the only episode is the measured one
-        payload = payload_of(self.source, episodes)
+        payload = payload_of(self.source, episodes, run.input_mode)
         request = AnswerRequest(
             run, payload, limits, measured.most_steps, self.devices, self._partial_file(measured, groups)
         )

@@ -18,5 +18,5 @@ def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
     made = xxhash.xxh3_128()
     for name, tensor in sorted(tensors.items()):
         made.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        made.update(tensor.contiguous().numpy().tobytes())
+        made.update(tensor.contiguous().numpy().reshape(-1).view("u1").data)
     return made.hexdigest()

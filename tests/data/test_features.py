@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import pickle
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_an_item_that_comes_twice_keeps_its_first_features(tmp_path):
     grown.add(np.array([2, 3]), features([2, 3], salt=100))
     keys, _ = grown.gather(np.array([[1, 2, 3]]))
     assert torch.equal(keys[0], torch.cat([features([1, 2]).keys, features([3], salt=100).keys]))
-    assert len(grown.keys) == 3
+    assert len(grown) == 3
 
 
 @pytest.mark.parametrize("field", sorted(IDENTITY))
@@ -225,9 +226,8 @@ def test_priors_that_are_the_keys_are_kept_gathered_and_moved_once(tmp_path):
     cache = FeatureCache(tmp_path, IDENTITY)
     for positions in ([1, 3], [5]):
         keys = features(positions).keys
-        cache.save(np.asarray(positions), Features(keys, keys.clone()))
+        cache.save(np.asarray(positions), Features(keys, keys.clone() if len(positions) == 1 else keys))
     loaded = load(cache)
-    assert loaded.prior is loaded.keys
     keys, prior = loaded.gather(np.array([[5, 1, -1]]))
     assert prior is keys
     assert torch.equal(keys[0], torch.stack([*features([5, 1]).keys, torch.zeros(4)]))
@@ -240,3 +240,26 @@ def test_priors_that_are_the_keys_are_kept_gathered_and_moved_once(tmp_path):
     loaded.add(np.array([7]), Features(features([7]).keys, -features([7]).keys))
     keys, prior = loaded.gather(np.array([[7, 5]]))
     assert torch.equal(prior, torch.stack([-keys[0, 0], keys[0, 1]])[None])
+
+
+def test_features_on_the_disk_are_mapped_when_they_are_read_and_sent_by_name(tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path, IDENTITY)
+    keys = torch.randn(1000, 64)
+    grown = table(1000)
+    for part in np.split(np.random.default_rng(0).permutation(1000), 4):
+        grown.add(part, Features(keys[part], keys[part]))
+        grown.stored(cache.save(part, grown.last()))
+    sent = pickle.dumps(grown)
+    assert len(sent) < keys.nbytes / 10
+    monkeypatch.setattr(torch, "cat", None)  # the parts stay apart
+    for mapped in (grown, load(cache, 1000), pickle.loads(sent)):
+        assert mapped.mapped
+        wanted = np.random.default_rng(1).integers(-1, 1000, (3, 500))
+        found, prior = mapped.gather(wanted)
+        assert prior is found
+        assert torch.equal(found, keys[wanted] * torch.from_numpy(wanted >= 0).unsqueeze(-1))
+    for path in cache.folder.iterdir():
+        path.unlink()
+    grown.gather(wanted)  # what is mapped stays
+    with pytest.raises(StoreError, match="run again to encode them anew"):
+        pickle.loads(sent).gather(wanted)

@@ -4,11 +4,14 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bench import registry
+from bench.contracts import DataError, Features, InputMode
 from bench.data.batches import EpisodeSource
 from bench.data.episodes import EpisodeSpec, draw_episodes
+from bench.data.feature_cache import FeatureCache
 from bench.data.features import FeatureTable
 from bench.data.payload import payload_of
 
@@ -58,3 +61,25 @@ def test_items_are_those_of_the_episodes(source):
     ):
         for number, position in zip(numbers.ravel().tolist(), positions.ravel().tolist(), strict=True):
             assert np.array_equal(found[number]["input"], expected[position]["input"])
+
+
+def test_methods_on_features_get_no_raw_inputs_and_large_support_sets_by_the_names_of_files(
+    source, tmp_path, monkeypatch
+):
+    episodes = draw_episodes(source.data, EpisodeSpec("image_folder", 0, 1, None, 5, None))
+    for table in (source.support, source.query):
+        cache = FeatureCache(tmp_path, {"split": table.split})
+        keys = torch.randn(len(table.row), 8)
+        table.add(np.arange(len(keys)), Features(keys, keys))
+        table.stored(cache.save(np.arange(len(keys)), table.last()))
+    few = payload_of(source, episodes, InputMode.FEATURES)
+    monkeypatch.setattr("bench.data.payload.SENT", 0)
+    many = payload_of(source, episodes, InputMode.FEATURES)
+    assert (few.support.mapped, many.support.mapped, many.query.mapped) == (False, True, False)
+    for payload in (few, pickle.loads(pickle.dumps(many))):
+        assert torch.equal(
+            payload.support.gather(payload.episodes.support)[0], source.support.gather(episodes.support)[0]
+        )
+        for pool in (payload.data.support, payload.data.query):
+            with pytest.raises(DataError, match="gets no raw inputs"):
+                pool.inputs[0]

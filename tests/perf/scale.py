@@ -83,13 +83,13 @@ def synthetic(n_items: int, ways: int) -> tuple[EpisodeSource, Episodes]:
 
 def product(source: EpisodeSource, device: torch.device) -> float:
     """Seconds of one float64 ``K^T K`` over the support keys, streamed: the least that a closed form does."""
-    keys = source.support.keys
 
     def once() -> float:
         total = torch.zeros(DIM, DIM, dtype=torch.float64, device=device)
         began = time.perf_counter()
-        for start in range(0, len(keys), 4096):
-            part = keys[start : start + 4096].to(device).double()
+        for start in range(0, len(source.support), 4096):
+            rows = np.arange(start, min(start + 4096, len(source.support)))
+            part = source.support.gather(rows)[0].to(device).double()
             total += part.mT @ part
         if device.type == "cuda":
             torch.cuda.synchronize(device)
