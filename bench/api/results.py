@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.contracts.errors import StoreError, did_you_mean
 from bench.contracts.validation import validated
 from bench.spec.suite import Names, ShotsList
+from bench.toolkit.collection import without_collection
 from bench.toolkit.durable import write_atomic
 from bench.toolkit.files import user_path
 
@@ -178,9 +179,13 @@ class Results(Sequence["Record"]):
         Raises:
             UsageError: If ``break_even`` names a method without a row.
         """
+        from bench.reports.known_boards import KnownBoards
         from bench.reports.rows import against, rows
+        from bench.results.index import LEAST_RECORDS
 
-        made = rows(self.records, self._predictions())
+        large = len(self.records) >= LEAST_RECORDS and not self._in_memory
+        with without_collection():
+            made = rows(self.records, self._predictions(), KnownBoards(self.store) if large else None)
         if break_even is None:
             return made
         if break_even not in (known := {row.method for row in made}):

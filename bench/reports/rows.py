@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, create_model, field_validator
 
 from bench import registry
 from bench.contracts.site import name_at_site
+from bench.reports.known_boards import KnownBoards
 from bench.reports.standings import Entry, standings
 from bench.results.grouping import (
     budget_text,
@@ -256,23 +257,24 @@ def _no_outcomes(record: Record) -> None:
     """For records without a store."""
 
 
-def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find) -> list[Row]:
+def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find, known: KnownBoards | None) -> list[Row]:
     """The same rows, those with a score in tiers where there are others to compare with; groups: their records."""
     entries = {
         number: Entry(f"{row.method} [{row.config}]" if row.config else row.method, sort_score(row), group)
         for number, (row, group) in enumerate(zip(made, groups, strict=True))
         if row.status == "ok" and row.value is not None
     }
-    found = standings(entries, find)
+    found = standings(entries, find, known)
     return [
         row.model_copy(update=found[number].model_dump()) if number in found else row for number, row in enumerate(made)
     ]
 
 
-def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
+def rows(records: Iterable[Record], find: Find = _no_outcomes, known: KnownBoards | None = None) -> list[Row]:
     """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden.
 
-    find: looks up the predictions of a record, by which methods with few episodes are compared.
+    find: looks up the predictions of a record, by which methods with few episodes are compared. known: boards of the
+    store, whose standings are computed once.
 
     Returns:
         The rows.
@@ -282,7 +284,7 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes) -> list[Row]:
     name = table_names(group[0] for group in groups)
     made = [_row(group, others, name(group[0])) for group, others in found]
     return sorted(
-        mark_pareto(_with_tiers(made, groups, find)),
+        mark_pareto(_with_tiers(made, groups, find, known)),
         key=lambda row: (
             row.task,
             row.backbone,

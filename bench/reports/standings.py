@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.reports.known_boards import KnownBoards
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.results.row_sample import Find, draw_key
@@ -47,7 +48,7 @@ class Standing(BaseModel):
     too_few: str
 
 
-def standings(entries: Mapping[int, Entry], find: Find) -> dict[int, Standing]:
+def standings(entries: Mapping[int, Entry], find: Find, known: KnownBoards | None = None) -> dict[int, Standing]:
     """Standings of rows among those of the same episodes, metric, backbone and number of shots.
 
     A method without a support set has one score, and is a rival at every number of shots.
@@ -55,24 +56,56 @@ def standings(entries: Mapping[int, Entry], find: Find) -> dict[int, Standing]:
     Args:
         entries: Rows with a score, by any number.
         find: Looks up the predictions of a record.
+        known: Boards whose standings need not be computed.
 
     Returns:
         The standing of each row that has rivals, by its number.
     """
-    boards: dict[tuple[Any, ...], dict[Shots, list[int]]] = {}
+    found: dict[int, dict[Shots, Standing]] = {}
+    boards = _boards(entries)
+    for (_, shots), standing in zip(boards, _on_boards(list(boards.items()), find, known), strict=True):
+        for number, each in standing.items():
+            found.setdefault(number, {})[shots] = each
+    return {number: _joined(by_shots) for number, by_shots in found.items()}
+
+
+def _boards(entries: Mapping[int, Entry]) -> dict[tuple[Any, Shots], dict[int, Entry]]:
+    """Rows that are compared with each other, by what they have in common and their number of shots."""
+    groups: dict[tuple[Any, ...], dict[Shots, list[int]]] = {}
     for number, entry in entries.items():
         first = entry.records[0]
         key = first.spec.backbone, first.metric, *draw_key(first)
-        boards.setdefault(key, {}).setdefault(first.spec.shots, []).append(number)
-    found: dict[int, dict[Shots, Standing]] = {}
-    for by_shots in boards.values():
+        groups.setdefault(key, {}).setdefault(first.spec.shots, []).append(number)
+    found = {}
+    for key, by_shots in groups.items():
         always = by_shots.pop(0, [])
         for shots, numbers in sorted((by_shots or {0: []}).items(), key=lambda item: shots_rank(item[0])):
             board = {number: entries[number] for number in [*numbers, *always]}
             if len(board) > 1:
-                for number, standing in _on_board(board, find).items():
-                    found.setdefault(number, {})[shots] = standing
-    return {number: _joined(by_shots) for number, by_shots in found.items()}
+                found[key, shots] = board
+    return found
+
+
+def _on_boards(
+    boards: Sequence[tuple[tuple[Any, Shots], Mapping[int, Entry]]], find: Find, known: KnownBoards | None
+) -> list[dict[int, Standing]]:
+    """Standings on each board, those of known boards without a test."""
+    if known is None:
+        return [_on_board(board, find) for _, board in boards]
+    rows = {repr(key): [(each.name, each.sort_score, each.records) for each in board.values()] for key, board in boards}
+    given = {name: known.stamp(board) for name, board in rows.items()}
+    kept, made, found = known.find(given), {}, []
+    records = list[Record]()
+    for key, board in boards:
+        if (name := repr(key)) in kept:
+            found.append({number: Standing(**each) for number, each in zip(board, kept[name], strict=True)})
+            continue
+        standing = _on_board(board, find)
+        made[name] = given[name], [standing[number].model_dump() for number in board]
+        records += [record for entry in board.values() for record in entry.records]
+        found.append(standing)
+    known.keep(made, records)
+    return found
 
 
 def _on_board(board: Mapping[int, Entry], find: Find) -> dict[int, Standing]:

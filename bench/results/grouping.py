@@ -2,9 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 from bench.contracts.errors import did_you_mean
@@ -124,14 +123,14 @@ def run_key(record: Record) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _row_key(record: Record) -> tuple[Any, ...]:
-    return (*run_key(record), data_of(record), record.status, record.metric)
-
-
 def _version(record: Record) -> str:
     """Key of a version of a run (code, weights, data, libraries): identity without seed and number of episodes."""
-    kept = {name: value for name, value in record.identity.items() if name not in {"seed", "episodes"}}
-    return json.dumps(kept, sort_keys=True)
+    return json.dumps(_versioned(record), sort_keys=True)
+
+
+def _versioned(record: Record) -> dict[str, Any]:
+    """Identity without seed and number of episodes."""
+    return {name: value for name, value in record.identity.items() if name not in {"seed", "episodes"}}
 
 
 def _age(group: list[Record], now: str) -> tuple[int, bool, str]:
@@ -171,21 +170,27 @@ def chosen_versions(records: Iterable[Record]) -> list[tuple[list[Record], list[
     Returns:
         Chosen and other records of each run.
     """
+    return [(chosen, others) for _, chosen, others in _by_run(records)]
+
+
+def _by_run(records: Iterable[Record]) -> Iterator[tuple[tuple[Any, ...], list[Record], list[Record]]]:
+    """Key, chosen records and others of each run."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     by_run: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         by_run.setdefault(run_key(record), []).append(record)
-    found = []
-    for together in by_run.values():
+    for key, together in by_run.items():
         for of_one in _data_sets(together, _latest(together, now)):
             chosen = max(_grouped(_latest(of_one, now), lambda record: record.spec.episodes), key=_evidence)
             ids = {record.id for record in chosen}
-            found.append((chosen, [record for record in of_one if record.id not in ids]))
-    return found
+            yield key, chosen, [record for record in of_one if record.id not in ids]
 
 
 def _latest(records: list[Record], now: str) -> list[Record]:
     """Records of the latest version."""
+    first = _versioned(records[0])
+    if all(_versioned(record) == first for record in records[1:]):  # most often, and found without making texts
+        return records
     versions = _grouped(records, _version)
     # The installed version is looked up only where there is a choice: that reads versions of all libraries.
     return versions[0] if len(versions) == 1 else max(versions, key=lambda group: _age(group, now))
@@ -304,9 +309,11 @@ def pooled_with_others(records: Iterable[Record]) -> list[tuple[list[Record], in
     Returns:
         A list of records, by seed, and a number for each row.
     """
-    versions = chosen_versions(records)
-    others = {(run_key(chosen[0]), data_of(chosen[0])): len(more) for chosen, more in versions}
-    shown = [record for chosen, _ in versions for record in chosen]
-    ordered = sorted(shown, key=lambda record: (_row_key(record), record.spec.seed))
-    rows = [list(group) for _, group in groupby(ordered, key=_row_key)]
-    return [(row, others[run_key(row[0]), data_of(row[0])]) for row in rows]
+    rows: dict[tuple[Any, ...], list[Record]] = {}
+    hidden: dict[tuple[Any, ...], int] = {}
+    for key, chosen, others in _by_run(records):
+        for record in chosen:
+            row = (*key, data_of(record), record.status, record.metric)
+            rows.setdefault(row, []).append(record)
+            hidden[row] = len(others)
+    return [(sorted(rows[row], key=lambda record: record.spec.seed), hidden[row]) for row in sorted(rows)]

@@ -84,10 +84,9 @@ class KnownCall:
             content = json.loads(self.path.read_text(encoding="utf-8"))
             if content != self._content(content["ids"]):
                 return None
-            found = [self.store.finished(id_) for id_ in content["ids"]]
+            return self.store.all_finished(content["ids"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError, StoreError):
             return None
-        return [record for record in found if record is not None] if all(found) else None
 
     def keep(self, records: Sequence[Record]) -> None:
         """Keep the ids of the call's runs, unless one failed or a source file was changed meanwhile.

@@ -2,10 +2,12 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.contracts.errors import BenchWarning, StoreError, UsageError
+from bench.results.index import stamp, stamps
+from bench.results.indexed_records import read_records
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, SideFile
 from bench.results.record_file import read_record
@@ -61,6 +63,31 @@ class StoredRecords:
             return None
         record = self.read(path)
         return None if record.status == "failed" else record
+
+    def all_finished(self, record_ids: Sequence[str]) -> list[Record] | None:
+        """The records of some runs, unless one of them failed or has none.
+
+        Args:
+            record_ids: Ids of the records.
+
+        Returns:
+            The records, in order, or None.
+
+        Raises:
+            StoreError: If a file is not a record of a known schema.
+        """
+        files = {path.name: known for path in map(self.path, record_ids) if (known := stamp(path)) is not None}
+        if len(files) < len(set(record_ids)):
+            return None
+        read = read_records(self.root, files)
+        found = list[Record]()
+        for record in (read[self.path(each).name] for each in record_ids):
+            if isinstance(record, StoreError):
+                raise record
+            if record.status == "failed":
+                return None
+            found.append(record)
+        return found
 
     def predictions_path(self, file: SideFile) -> Path:
         """Path of a file of predictions, in the folder of the first edition where only that has it.
@@ -133,15 +160,12 @@ class StoredRecords:
         Raises:
             StoreError: If there is no record's file, or none that can be read.
         """
-        paths = self.paths()
-        if not paths:
+        files = stamps(self.root, RECORD)
+        if not files:
             raise StoreError(f"no records in {self.root}; run 'bench run' first, or use --store DIR")
-        found, problems = list[Record](), list[str]()
-        for path in paths:
-            try:
-                found.append(self.read(path))
-            except StoreError as error:
-                problems.append(str(error))
+        read = read_records(self.root, files, whole=True).values()
+        found = [record for record in read if isinstance(record, Record)]
+        problems = [str(error) for error in read if isinstance(error, StoreError)]
         if not found:
             raise StoreError(problems[0])
         return found, problems

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -106,11 +105,11 @@ class SharedCosts:
                     self._stored[_key(record.identity, record.limits, _there(costs))] = record
         return self._stored
 
-    def _readable(self) -> Iterator[Record]:
+    def _readable(self) -> list[Record]:
         """Records of the store; damaged files are reported where their runs are looked up."""
-        for path in self.store.paths():
-            with suppress(StoreError):
-                yield self.store.read(path)
+        with suppress(StoreError):
+            return self.store.scan()[0]
+        return []
 
 
 def _here(device: str, process: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class _Limits(BaseModel):
 
     def limits(self) -> dict[str, float]:
         """Limits by axis."""
-        return self.model_dump(exclude_none=True)
+        return {axis: limit for axis, limit in vars(self).items() if limit is not None}
 
     def held(self) -> dict[str, float]:
         """The limits that are held while a run is in progress, by axis."""
