@@ -17,6 +17,7 @@ from bench.api.reports import Checked, check, compare, load, update_baseline
 from bench.api.results import Comparison, Results
 from bench.api.runs import plan, run
 from bench.api.studies import Study, sweep
+from bench.api.wrong_answers import Errors, errors
 
 __all__ = [
     "Checked",
@@ -24,6 +25,7 @@ __all__ = [
     "Deleted",
     "Diagnosis",
     "Entry",
+    "Errors",
     "FolderCheck",
     "Plan",
     "Results",
@@ -32,6 +34,7 @@ __all__ = [
     "check",
     "compare",
     "doctor",
+    "errors",
     "export_records",
     "import_records",
     "load",

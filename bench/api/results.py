@@ -39,7 +39,19 @@ class _Selection(BaseModel):
     shots: ShotsList = []
 
 
-def _format(table: dict[str, Made], name: str) -> Made:
+def chosen_format(table: dict[str, Made], name: str) -> Made:
+    """The writer of a format.
+
+    Args:
+        table: Writers by the name of their format.
+        name: Name of the format.
+
+    Returns:
+        Its writer.
+
+    Raises:
+        UsageError: For another format, with the closest known one.
+    """
     if name not in table:
         raise did_you_mean("format", name, table)
     return table[name]
@@ -86,7 +98,7 @@ class Comparison(Sequence["Difference"]):
         """
         from bench.reports.compare_tables import FORMATS
 
-        text = _format(FORMATS, format)(self.differences, self.a, self.b)
+        text = chosen_format(FORMATS, format)(self.differences, self.a, self.b)
         if self.costs:
             from bench.reports import cost_ratios
 
@@ -232,7 +244,7 @@ class Results(Sequence["Record"]):
             return page(rows, self.records)
 
         formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
-        return _format(formats, format)(self.rows(break_even))
+        return chosen_format(formats, format)(self.rows(break_even))
 
     def page(self, path: str | PathLike[str], break_even: str | None = None) -> Path:
         """Write the leaderboard as one HTML page that works offline.

@@ -13,6 +13,7 @@ from bench.cli import new, readout, records, weights
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
+from bench.cli.errors import errors
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.output import say_error
@@ -37,6 +38,7 @@ app.command("list")(list_)
 app.command()(run)
 app.command()(leaderboard)
 app.command()(compare)
+app.command()(errors)
 app.command()(check)
 app.command("sweep")(sweep)
 app.command()(doctor)

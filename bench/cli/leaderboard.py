@@ -1,6 +1,5 @@
 """``bench leaderboard``: the records of a store as a table or a page."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +8,7 @@ import typer
 from bench import api
 from bench.api.results import Format
 from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
-from bench.cli.output import say, say_error
-from bench.contracts.errors import StoreError, UsageError
-from bench.toolkit.durable import write_atomic
-from bench.toolkit.files import user_path
+from bench.cli.output import deliver, require_readable, say, say_error
 
 
 def leaderboard(
@@ -30,8 +26,7 @@ def leaderboard(
     """Print the leaderboard of a store."""
     from bench.reports.company import ratio_warning
 
-    if format_ == "html" and out is None and sys.stdout.isatty():
-        raise UsageError("an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe")
+    require_readable(format_, out)
     results = api.load(store).of_task(task or ())
     text = results.table(format_, break_even)
     if break_even and (warning := ratio_warning(results.rows(break_even))):
@@ -43,10 +38,4 @@ def leaderboard(
         tracker = WandbTracker(results.store)
         log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even))
         say(tracker.hint() or "logged to W&B", err=True)
-    if out is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        write_atomic(user_path(out), text)
-    except OSError as error:
-        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error
+    deliver(text, out)

@@ -1,7 +1,13 @@
 """Lines of the command on the terminal."""
 
+import sys
+from pathlib import Path
+
 import typer
 
+from bench.contracts.errors import StoreError, UsageError
+from bench.toolkit.durable import write_atomic
+from bench.toolkit.files import user_path
 from bench.toolkit.visible import shortened, visible, visible_lines
 
 LONGEST = 4000
@@ -25,3 +31,36 @@ def say_error(message: object) -> None:
         message: An error or a text, without prefix.
     """
     typer.echo(f"bench: {visible(shortened(str(message), LONGEST))}", err=True)
+
+
+def require_readable(format_: str, out: Path | None) -> None:
+    """Refuse a page for a terminal, before any work.
+
+    Args:
+        format_: The format.
+        out: File of ``--out``; None for standard output.
+
+    Raises:
+        UsageError: For HTML on a terminal.
+    """
+    if format_ == "html" and out is None and sys.stdout.isatty():
+        raise UsageError("an HTML page cannot be read in a terminal: --format html needs --out FILE, or a pipe")
+
+
+def deliver(text: str, out: Path | None) -> None:
+    """Print a report, or write it to a file.
+
+    Args:
+        text: The report.
+        out: File of ``--out``; None for standard output.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        write_atomic(user_path(out), text)
+    except OSError as error:
+        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error

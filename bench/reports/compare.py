@@ -1,15 +1,15 @@
 """Paired differences of two methods, one for each task and number of shots."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench import registry
 from bench.contracts import Metric
-from bench.contracts.errors import UsageError, did_you_mean
-from bench.contracts.site import Site, name_at_site
-from bench.results.grouping import budget_text, method_text, of_tasks, pooled, shots_rank, table_names, task_text
+from bench.contracts.errors import UsageError
+from bench.contracts.site import name_at_site
+from bench.reports.named_rows import named_rows, row_name
+from bench.results.grouping import of_tasks, pooled, shots_rank, table_names, task_text
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import items_text, missing_items, paired, shared_text
@@ -89,8 +89,8 @@ def differences(
     groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
     name = table_names(group[0] for group in groups)
     made: dict[tuple[Any, ...], tuple[Shots, list[Record], list[Record], Paired]] = {}
-    for own in _named(groups, a):
-        for other in _named(groups, b):
+    for own in named_rows(groups, a):
+        for other in named_rows(groups, b):
             spec = own[0].spec
             at_shots = _shots(spec.shots, other[0].spec.shots)
             wanted = at_shots is not None and (not shots or at_shots in shots) and task_text(spec) in shown
@@ -145,28 +145,6 @@ def _tuned(groups: list[list[Record]]) -> list[list[Record]]:
     return [group for group in groups if group[0].spec.tuning or place(group) not in searched]
 
 
-def _named(groups: list[list[Record]], name: str) -> list[list[Record]]:
-    """The rows of a method by its name, alone or with its settings as tables print them."""
-    for name_of in (
-        _name,
-        lambda record: method_text(record.spec),
-        lambda record: name_at_site(record.spec.method, record.spec.config),
-    ):
-        if found := [group for group in groups if name_of(group[0]) == name]:
-            return found
-    # NAME@SITE, or a name of the first edition, where tables leave the site out because it is the default.
-    base, site = registry.method_name(name) if re.fullmatch(r"\w+(@\w+)?", name) else (name, None)
-    if found := [group for group in groups if site and group[0].spec.method == base and _site(group[0]) == site]:
-        return found
-    raise did_you_mean("method", name, {_name(group[0]) for group in groups}, "with scores in the store")
-
-
-def _site(record: Record) -> str:
-    """Where the method of a scored record stood; records of the first edition say it by their metric."""
-    default = Site.FEATURES if record.metric == "accuracy" else Site.HIDDEN_STATES
-    return str(record.spec.config.get("site") or record.identity.get("site") or default)
-
-
 def _shots(one: Shots, other: Shots) -> Shots | None:
     """The number of shots that two rows are compared at; None where they differ."""
     if one == 0 or other == 0:
@@ -176,10 +154,5 @@ def _shots(one: Shots, other: Shots) -> Shots | None:
 
 def _several(task: str, groups: list[list[Record]]) -> UsageError:
     """The error for a name that means several rows of a task."""
-    names = dict.fromkeys(_name(group[0]) for group in groups)
+    names = dict.fromkeys(row_name(group[0]) for group in groups)
     return UsageError(f"{task} has several rows to compare; name two of them: {', '.join(map(repr, names))}")
-
-
-def _name(record: Record) -> str:
-    """A row's method with settings and budget, as users name it."""
-    return f"{method_text(record.spec)} {budget_text(record.spec)}".rstrip()

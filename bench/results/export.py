@@ -13,6 +13,7 @@ from bench.contracts.errors import StoreError, UsageError
 from bench.results.csv_cells import csv_cell
 from bench.results.grouping import budget_text
 from bench.results.identity import protocol_of
+from bench.results.predictions import CLASS_COLUMNS
 from bench.results.record import Record
 from bench.results.store import Store
 from bench.spec.axes import AXES
@@ -67,7 +68,9 @@ def runs(store: Store) -> pa.Table:
 
 
 def queries(store: Store) -> pa.Table:
-    """Table of queries; a field that a metric does not have is empty.
+    """Table of queries; a field that a metric does not have is empty, and classes where there are none.
+
+    A query is identified by ``task`` and ``query``, its position in the task's query pool.
 
     Args:
         store: The records.
@@ -88,6 +91,8 @@ def queries(store: Store) -> pa.Table:
         columns |= {"episode": pa.array(found.episode), "query": pa.array(found.query)}
         own = dict(zip(found.scorer.fields, found.values.T, strict=True))
         columns |= {name: pa.array(own[name]) if name in own else pa.nulls(len(found), pa.float64()) for name in fields}
+        classes = found.classes.names if found.classes is not None else ([None] * len(found),) * 2
+        columns |= {name: pa.array(row, pa.string()) for name, row in zip(CLASS_COLUMNS, classes, strict=True)}
         tables.append(pa.table(columns))
     if not tables:
         raise StoreError(f"no record in {store.root} has predictions; delete the records to run again")

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,37 @@ from bench import registry
 from bench.contracts.metric import Metric
 from bench.stats.intervals import Floats
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Integers = NDArray[np.int64]
+CLASS_COLUMNS = ("true_class", "predicted_class")
+"""Columns of a file of classification, after those of the metric: names of classes."""
+
+
+@dataclass(frozen=True)
+class ClassPredictions:
+    """The right and the predicted class of each query of a run.
+
+    Attributes:
+        classes: Names of classes.
+        true: ``[query]``, positions in ``classes``.
+        predicted: ``[query]``, positions in ``classes``; of equal scores the first class.
+    """
+
+    classes: tuple[str, ...]
+    true: Integers
+    predicted: Integers
+
+    @property
+    def names(self) -> tuple[list[str], list[str]]:
+        """Names of the right and of the predicted class of each query."""
+        return [self.classes[place] for place in self.true], [self.classes[place] for place in self.predicted]
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """``[query]``, whether the predicted class is not the right one."""
+        return np.asarray(self.true != self.predicted)
 
 
 @dataclass(frozen=True)
@@ -23,27 +54,37 @@ class QueryPredictions:
         episode: ``[query]``, number of the episode within the run.
         query: ``[query]``, positions in the task's query pool.
         values: ``[query, field]``, in the order of the metric's fields.
+        classes: The right and the predicted class of each query; None in tasks without classes, and in files of earlier
+            programs.
     """
 
     metric: str
     episode: Integers
     query: Integers
     values: Floats
+    classes: ClassPredictions | None = None
 
     @classmethod
-    def of(cls, metric: str, queries: Sequence[Integers], values: Sequence[Floats]) -> "QueryPredictions":
+    def of(
+        cls,
+        metric: str,
+        queries: Sequence[Integers],
+        values: Sequence[Floats],
+        classes: ClassPredictions | None = None,
+    ) -> "QueryPredictions":
         """Join the queries of episodes.
 
         Args:
             metric: Name of the metric.
             queries: ``[query]`` positions in the query pool, for each episode.
             values: ``[query, field]``, for each episode.
+            classes: Classes of the queries of all episodes, in order.
 
         Returns:
             The predictions of all episodes.
         """
         episode = np.repeat(np.arange(len(queries)), [len(part) for part in queries])
-        return cls(metric, episode, np.concatenate(queries), np.concatenate(values).astype(np.float64))
+        return cls(metric, episode, np.concatenate(queries), np.concatenate(values).astype(np.float64), classes)
 
     def __len__(self) -> int:
         return len(self.query)
@@ -79,6 +120,10 @@ class QueryPredictions:
         columns = {"episode": pa.array(self.episode, pa.int32()), "query": pa.array(self.query, pa.int64())}
         for (name, type_), column in zip(self.scorer.fields.items(), self.values.T, strict=True):
             columns[name] = pa.array(column).cast(type_)
+        if self.classes is not None:
+            names = pa.array(self.classes.classes, pa.string())
+            for name, places in zip(CLASS_COLUMNS, (self.classes.true, self.classes.predicted), strict=True):
+                columns[name] = pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), names)
         sink = io.BytesIO()
         pq.write_table(pa.table(columns), sink, compression="zstd")
         return sink.getvalue()
@@ -106,7 +151,21 @@ class QueryPredictions:
         except pa.ArrowException as error:
             raise ValueError(str(error)) from error
         columns = ["episode", "query", *registry.make_metric(metric).fields]
+        classes = None
+        if table.column_names == [*columns, *CLASS_COLUMNS]:
+            classes = _read_classes(*(table.column(name) for name in CLASS_COLUMNS))
+            table = table.select(columns)
         if table.column_names != columns:
             raise ValueError(f"needs the columns {', '.join(columns)}, got {', '.join(table.column_names)}")
         episode, query, *values = (np.asarray(column, dtype=np.float64) for column in table.columns)
-        return cls(metric, episode.astype(np.int64), query.astype(np.int64), np.column_stack(values))
+        return cls(metric, episode.astype(np.int64), query.astype(np.int64), np.column_stack(values), classes)
+
+
+def _read_classes(true: "pa.ChunkedArray", predicted: "pa.ChunkedArray") -> ClassPredictions:
+    """The classes of a file; only those that are the right or the predicted one of a query."""
+    import pyarrow as pa
+
+    encoded = pa.chunked_array([*true.cast(pa.string()).chunks, *predicted.cast(pa.string()).chunks])
+    joined = encoded.combine_chunks().dictionary_encode()
+    places = np.asarray(joined.indices, dtype=np.int64)
+    return ClassPredictions(tuple(joined.dictionary.to_pylist()), places[: len(true)], places[len(true) :])

@@ -13,7 +13,7 @@ import numpy as np
 from bench import registry
 from bench.contracts.kinds import CLASSIFICATION, Kind
 from bench.contracts.metric import EpisodePredictions, Metric
-from bench.results.predictions import QueryPredictions
+from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.results.record import Record
 from bench.stats.intervals import LEAST_EPISODES, Floats, Interval, mean_interval
 
@@ -112,7 +112,7 @@ def score_run(metric: Metric, results: Sequence["GroupAnswers"], groups: Sequenc
     episodes = episodes_of(results, groups)
     values = [metric.query_values(episode) for episode in episodes]
     queries = [row[row >= 0] for group in groups for row in group.episodes.query]
-    predictions = QueryPredictions.of(metric.name, queries, values)
+    predictions = QueryPredictions.of(metric.name, queries, values, _classes(episodes, groups))
     scores = [metric.episode_score(each) for each in values]
     # Episodes may share queries, which an interval over all of them would take for different ones.
     if len(values) == 1:
@@ -121,6 +121,16 @@ def score_run(metric: Metric, results: Sequence["GroupAnswers"], groups: Sequenc
         interval = mean_interval(np.array(scores), None, metric.scale, len(predictions))
     found = Score(mean_score(scores), interval)
     return RunScore(metric.name, found, scores, predictions, metric.notes(episodes, values))
+
+
+def _classes(episodes: Sequence[EpisodePredictions], groups: Sequence["EpisodeGroup"]) -> ClassPredictions | None:
+    """The right and the predicted class of each query; None in tasks without classes."""
+    if groups[0].run.task.kind not in CLASSIFICATION:
+        return None
+    ways = [row for group in groups for row in group.episodes.classes]
+    true = [row[each.labels] for row, each in zip(ways, episodes, strict=True)]
+    predicted = [row[each.scores.argmax(axis=-1)] for row, each in zip(ways, episodes, strict=True)]
+    return ClassPredictions(groups[0].source.data.classes, np.concatenate(true), np.concatenate(predicted))
 
 
 def episodes_of(results: Sequence["GroupAnswers"], groups: Sequence["EpisodeGroup"]) -> list[EpisodePredictions]:

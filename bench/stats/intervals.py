@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TypeVar
 
 import numpy as np
@@ -203,3 +204,19 @@ def parts_interval(parts: Floats, score: Callable[[Floats], Floats], scale: Scal
     else:
         error = float(without.std() * (n - 1) ** 0.5)
     return scale.interval(estimate, error, t_quantile(1 - ALPHA / 2, n - 1), len(parts))
+
+
+def share_low(found: NDArray[np.int64], total: NDArray[np.int64]) -> Floats:
+    """Lower end of Wilson's 95% interval of a share, by which shares of small and large numbers can be ordered.
+
+    Args:
+        found: ``[item]``, number of cases.
+        total: ``[item]``, number of trials, 1 or more.
+
+    Returns:
+        ``[item]``, between 0 and the share.
+    """
+    square = NormalDist().inv_cdf(1 - ALPHA / 2) ** 2
+    share = found / total
+    spread = np.sqrt(square * (share * (1 - share) / total + square / (4 * total**2)))
+    return np.asarray((share + square / (2 * total) - spread) / (1 + square / total))

@@ -4,9 +4,12 @@ import csv
 import json
 import re
 
+import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.results.prune import unnamed
 from bench.results.record_text import record_schema
 from bench.results.store import Store
@@ -149,9 +152,15 @@ def test_export_has_a_row_for_each_run(records, store, tmp_path, suffix):
 def test_export_of_queries(records, store, tmp_path):
     written = store.write(record(), answered())
     store.write(made())
-    assert records("export", "--out", "all.parquet", "--queries")[1] == "wrote 6 rows to all.parquet\n"
+    classes = ClassPredictions(("cat", "dog"), np.array([0, 1]), np.array([0, 0]))
+    store.write(made({"method": "n"}), QueryPredictions.of("accuracy", [np.array([1, 2])], [[[1], [0]]], classes))
+    assert records("export", "--out", "all.parquet", "--queries")[1] == "wrote 8 rows to all.parquet\n"
     table = pq.read_table(tmp_path / "all.parquet")
-    assert set(table["id"].to_pylist()) == {written.id}
+    own = table.filter(pc.equal(table["method"], "n"))
+    assert own["true_class"].to_pylist() == ["cat", "dog"]
+    assert own["predicted_class"].to_pylist() == ["cat", "cat"]
+    table = table.filter(pc.equal(table["id"], written.id))
+    assert table["true_class"].null_count == 6
     assert table["right"].to_pylist() == [1, 1, 1, 1, 0, 0]
     assert table["query"].to_pylist() == [4, 5, 6, 4, 7, 8]
     assert table["nll"].null_count == 6

@@ -1,5 +1,6 @@
 """Per-query predictions: as files, and as scores."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.registry import make_metric
-from bench.results.predictions import QueryPredictions
+from bench.results.predictions import ClassPredictions, QueryPredictions
 
 EXAMPLES = {
     "accuracy": QueryPredictions.of(
@@ -30,11 +31,29 @@ def test_a_file_reads_back_to_the_last_digit_and_is_the_same_each_time(metric):
     assert pq.read_table(io.BytesIO(content)).column_names == ["episode", "query", *make_metric(metric).fields]
 
 
+def test_a_file_of_classification_has_the_right_and_the_predicted_classes_by_name():
+    given = ClassPredictions(("a", "b", "unused", "c"), np.array([0, 1, 3, 0]), np.array([0, 0, 3, 1]))
+    written = dataclasses.replace(EXAMPLES["accuracy"], classes=given)
+    content = written.to_bytes()
+    assert content == written.to_bytes()
+    table = pq.read_table(io.BytesIO(content))
+    assert table.column_names == ["episode", "query", "right", "true_class", "predicted_class"]
+    assert table["true_class"].to_pylist() == ["a", "b", "c", "a"]
+    back = QueryPredictions.from_bytes("accuracy", content)
+    assert back.classes.names == given.names
+    assert back.classes.wrong.tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(back.values, written.values)
+
+
 def test_many_queries_take_little_room():
     rng = np.random.default_rng(0)
     right = rng.random((600, 75, 1)) < 0.7
     queries = np.stack([np.sort(rng.choice(12_000, 75, replace=False)) for _ in range(600)])
     assert len(QueryPredictions.of("accuracy", list(queries), list(right)).to_bytes()) < 150_000
+    true = rng.integers(0, 10, right.size)
+    predicted = np.where(right.ravel(), true, rng.integers(0, 10, right.size))
+    classes = ClassPredictions(tuple("abcdefghij"), true, predicted)
+    assert len(QueryPredictions.of("accuracy", list(queries), list(right), classes).to_bytes()) < 200_000
 
 
 def test_scores_by_episode():

@@ -34,7 +34,10 @@ def group(kind: Kind, queries: list[list[int]], labels: list[list[int]], **texts
     """A group of episodes, of which only what scoring reads is there."""
     return SimpleNamespace(
         run=SimpleNamespace(task=SimpleNamespace(kind=kind)),
-        episodes=SimpleNamespace(query=np.array(queries), query_labels=np.array(labels)),
+        episodes=SimpleNamespace(
+            query=np.array(queries), query_labels=np.array(labels), classes=np.array([[2, 0, 1]] * len(queries))
+        ),
+        source=SimpleNamespace(data=SimpleNamespace(classes=("a", "b", "c"))),
         query_texts=lambda: texts["texts"],
         query_targets=lambda: texts["targets"],
     )
@@ -73,6 +76,8 @@ def test_padding_is_no_query() -> None:
     assert found.score.value == pytest.approx(np.mean([50, 200 / 3]))
     assert found.predictions.query.tolist() == [7, 8, 4, 5, 6]
     assert found.predictions.values[:, 0].tolist() == [1, 0, 1, 1, 0]
+    # The classes of an episode are numbers of the task's classes.
+    assert found.predictions.classes.names == (list("cbcac"), list("cacab"))
 
 
 def test_perplexity_is_of_all_scored_tokens_together_not_a_mean_over_texts() -> None:
