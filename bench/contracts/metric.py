@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.contracts.kinds import Kind
 from bench.stats.intervals import Floats, Interval, Scale, parts_interval
 from bench.stats.paired import Paired, compare_parts
+from bench.stats.paired_many import Places, Tests
 
 FieldType = Literal["bool", "int64", "float64"]
 """Types of columns of per-query predictions, by their Parquet names."""
@@ -146,6 +147,20 @@ class Metric(ABC):
             Scores, difference, interval and p-value.
         """
         return compare_parts(a, b, present, self.score)
+
+    def compare_pairs(self, tables: Floats, present: NDArray[np.bool_], first: Places, second: Places) -> Tests | None:
+        """Compare many pairs of methods at once, each as by ``compare``; by default they are compared one by one.
+
+        Args:
+            tables: ``[method, query, episode, part]``, 0 where a query is not in an episode.
+            present: ``[query, episode]``, which queries each episode has.
+            first: ``[pair]``, the first method of each pair.
+            second: ``[pair]``, the second one.
+
+        Returns:
+            The tests, or None.
+        """
+        return None
 
     def notes(self, episodes: Sequence[EpisodePredictions], values: Sequence[Floats]) -> dict[str, Any]:
         """Further facts for the record of a run, such as a signature; by default none.

@@ -8,6 +8,7 @@ from bench.contracts.kinds import CLASSIFICATION
 from bench.contracts.metric import EpisodePredictions, Metric
 from bench.stats.intervals import Floats, Interval
 from bench.stats.paired import Paired, compare_answers, compare_shares
+from bench.stats.paired_many import Places, Tests, answer_tests, unit_tests
 
 
 class Accuracy(Metric):
@@ -65,9 +66,23 @@ class Accuracy(Metric):
         """
         if present.shape[1] == 1:
             return compare_answers(a[:, 0, 0], b[:, 0, 0])
-        weights = 100 * len(present) / present.shape[1] / present.sum(axis=0)
-        shares = [(side[..., 0] * weights).sum(axis=1) for side in (a, b)]
-        return compare_shares(shares[0], shares[1])
+        return compare_shares(*_shares(np.stack([a, b]), present))
+
+    def compare_pairs(self, tables: Floats, present: NDArray[np.bool_], first: Places, second: Places) -> Tests:
+        """The same of many pairs.
+
+        Returns:
+            The tests.
+        """
+        if present.shape[1] == 1:
+            return answer_tests(tables[:, :, 0, 0], first, second)
+        return unit_tests(_shares(tables, present), first, second)
+
+
+def _shares(tables: Floats, present: NDArray[np.bool_]) -> Floats:
+    """Share of each query in the mean over episodes of their accuracies, ``[method, query]``."""
+    weights = 100 * len(present) / present.shape[1] / present.sum(axis=0)
+    return np.asarray((tables[..., 0] * weights).sum(axis=-1))
 
 
 PLUGIN = Accuracy

@@ -170,7 +170,7 @@ class Samples:
             ``[query, episode, part]`` of each, and ``[query, episode]``, which queries each episode has; None where
             predictions were not kept.
         """
-        first, second = self._queries(own, episodes), self._queries(other, episodes)
+        first, second = self.queries(own, episodes), self.queries(other, episodes)
         if first is None or second is None:
             return None
         (layout, own_parts, own_table), (other_layout, other_parts, other_table) = first, second
@@ -183,7 +183,16 @@ class Samples:
     def _set(self, names: tuple[Episode, ...]) -> EpisodeSet:
         return self._episodes.setdefault(names, EpisodeSet(names))
 
-    def _queries(self, row: RowSample, episodes: EpisodeSet) -> tuple[Layout, Floats, Floats] | None:
+    def queries(self, row: RowSample, episodes: EpisodeSet) -> tuple[Layout, Floats, Floats] | None:
+        """Queries of a row in some of its episodes.
+
+        Args:
+            row: The row.
+            episodes: The episodes.
+
+        Returns:
+            Their layout, their parts ``[item, part]`` and the table of these; None where predictions were not kept.
+        """
         if episodes not in row.queries:
             row.queries[episodes] = self._read_queries(row, episodes)
         return row.queries[episodes]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Generic
 
 import numpy as np
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from bench.contracts.metric import Metric
 from bench.results.record import Record
 from bench.results.row_sample import Episode, Find, RowSample, Samples, episode_names
+from bench.results.row_tests import tests_of_all
 from bench.results.scores import mean_score
-from bench.stats.intervals import LEAST_EPISODES, Floats, Name
+from bench.stats.intervals import ALPHA, LEAST_EPISODES, Floats, Name
 from bench.stats.paired import Paired, compare_episodes, holm
 
 
@@ -95,21 +95,34 @@ def compare_all(groups: Mapping[Name, Sequence[Record]], find: Find) -> Comparis
     Returns:
         The significant pairs, or why there are none.
     """
-    samples = Samples(find)
-    rows = {name: samples.row(records) for name, records in groups.items()}
-    pairs = {(a, b): _paired(rows[a], rows[b], samples) for a, b in combinations(rows, 2)}
-    made = {pair: each for pair, each in pairs.items() if each is not None}
-    adjusted = holm([each.p_value for each in made.values()])
-    apart = {frozenset(pair) for (pair, each), p in zip(made.items(), adjusted, strict=True) if each.is_significant(p)}
-    too_few = all(each.has_too_few(len(made)) for each in made.values())
-    hint = None
-    if too_few:
-        needs = {pair: missing_items(each, groups[pair[0]], len(made)) for pair, each in made.items()}
-        known = {pair: need for pair, need in needs.items() if need is not None}
-        if known:
-            pair = min(known, key=lambda pair: known[pair][0])
-            hint = items_text(*known[pair]), pair
+    samples, names = Samples(find), list(groups)
+    rows = [samples.row(records) for records in groups.values()]
+    found = tests_of_all(rows, samples)
+    for pair in np.flatnonzero(np.isnan(found.p_values)):
+        alone = _paired(rows[found.first[pair]], rows[found.second[pair]], samples)
+        if alone is not None:
+            found.keep(pair, alone.p_value, alone.interval.excludes_zero(), alone.least_p)
+    made = np.flatnonzero(~np.isnan(found.p_values))
+    adjusted: Floats = np.array(holm(found.p_values[made].tolist()))
+    pairs = [(names[a], names[b]) for a, b in zip(found.first[made], found.second[made], strict=True)]
+    differ = np.flatnonzero((adjusted < ALPHA) & found.excludes_zero[made])
+    apart = {frozenset(pairs[pair]) for pair in differ}
+    too_few = bool((found.least_p[made] * len(made) >= ALPHA).all())
+    hint = _hint(dict(zip(names, rows, strict=True)), pairs, samples) if too_few else None
     return Comparisons(apart, too_few, hint)
+
+
+def _hint(
+    rows: Mapping[Name, RowSample], pairs: Sequence[tuple[Name, Name]], samples: Samples
+) -> tuple[str, tuple[Name, Name]] | None:
+    """The pair that needs the fewest further items to differ significantly, and their number."""
+    fewest: tuple[tuple[int, str], tuple[Name, Name]] | None = None
+    for a, b in pairs:
+        found = _paired(rows[a], rows[b], samples)
+        need = None if found is None else missing_items(found, rows[a].records, len(pairs))
+        if need is not None and (fewest is None or need[0] < fewest[0][0]):
+            fewest = need, (a, b)
+    return None if fewest is None else (items_text(*fewest[0]), fewest[1])
 
 
 def missing_items(found: Paired, records: Sequence[Record], n_tests: int = 1) -> tuple[int, str] | None:

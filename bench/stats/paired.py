@@ -119,7 +119,7 @@ def _rank_biserial(differences: Floats) -> float:
 
 
 @lru_cache(maxsize=16)
-def _swaps(n_units: int) -> Floats:
+def swaps(n_units: int) -> Floats:
     """All ways to swap the methods in some units, ``[swap, unit]`` of 0 and 1; the first unit stays, by symmetry."""
     numbers = np.arange(2 ** max(0, n_units - 1))[:, None]
     return (numbers >> np.arange(n_units - 1, -1, -1) & 1).astype(np.float64)
@@ -131,7 +131,7 @@ def _share_as_large(swapped: Floats, difference: float) -> float:
     return float((np.abs(swapped) >= least).mean())
 
 
-def _least_p(n_units: int) -> float:
+def least_p(n_units: int) -> float:
     """Smallest p-value of a test by swaps or signs."""
     return float(2.0 ** (1 - n_units))
 
@@ -140,7 +140,7 @@ def _students(found: Mean) -> tuple[Interval, float]:
     """Interval of a mean difference by Student's t, and its p-value; no p-value is below that of a test of signs."""
     if found.error <= 1e-12 * max(1.0, abs(found.value)):
         changed = abs(found.value) > 1e-9
-        return Interval(found.value, found.value), _least_p(found.n_units) if changed else 1.0
+        return Interval(found.value, found.value), least_p(found.n_units) if changed else 1.0
     reach = found.quantile * found.error
     p_value = 2 * t_tail(abs(found.value) / found.error, found.df)
     return Interval(found.value - reach, found.value + reach), p_value
@@ -155,8 +155,8 @@ def _paired(a: Floats, b: Floats, clusters: Sequence[int] | None, unit: Literal[
     if found.n_units != len(a):
         test = "Student's t over seeds"
     elif len(changed := differences[differences != 0]) <= EXACT_UNITS:
-        swapped = (1 - 2 * _swaps(len(changed))) @ changed / len(a)
-        test, p_value, least = "exact swaps", _share_as_large(swapped, found.value), _least_p(len(a))
+        swapped = (1 - 2 * swaps(len(changed))) @ changed / len(a)
+        test, p_value, least = "exact swaps", _share_as_large(swapped, found.value), least_p(len(a))
     return Paired(
         float(a.mean()), float(b.mean()), float((a - b).mean()), interval, p_value, least, test, unit, len(a),
         _rank_biserial(differences), found.spread or None, found.n_units,
@@ -211,7 +211,7 @@ def compare_answers(a: Floats, b: Floats) -> Paired:
     # The standard error of differences of 1, 0 and -1, by whole numbers: n times their squared deviations.
     found = Mean(100 * more / n, 100 * ((changed * n - more**2) / (n - 1)) ** 0.5 / n, n - 1, n)
     return Paired(
-        100 * right_a / n, 100 * right_b / n, found.value, _students(found)[0], sign_test(only_a, changed), _least_p(n),
+        100 * right_a / n, 100 * right_b / n, found.value, _students(found)[0], sign_test(only_a, changed), least_p(n),
         "McNemar", "queries", n, more / changed if changed else 0.0, found.spread or None, n,
     )  # fmt: skip
 
@@ -253,9 +253,9 @@ def compare_parts(a: Floats, b: Floats, present: NDArray[np.bool_], score: Calla
     test, least = "jackknife t", 0.0
     changed = (a != b).any(axis=(1, 2))
     if changed.sum() <= EXACT_UNITS:
-        moved = np.tensordot(_swaps(int(changed.sum())), (b - a)[changed], axes=1)
+        moved = np.tensordot(swaps(int(changed.sum())), (b - a)[changed], axes=1)
         swapped = mean_score(sums[0] + moved, total) - mean_score(sums[1] - moved, total)
-        test, p_value, least = "exact swaps", _share_as_large(swapped, difference), _least_p(n_queries)
+        test, p_value, least = "exact swaps", _share_as_large(swapped, difference), least_p(n_queries)
     own = score(a.sum(axis=1)) - score(b.sum(axis=1))
     return Paired(
         scores[0], scores[1], difference, interval, p_value, least, test, "queries", n_queries,

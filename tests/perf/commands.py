@@ -33,6 +33,7 @@ from bench.spec.expand import expand, refusal
 from bench.spec.suite import RunSpec, load_suite
 from bench.toolkit.files import cache_folder
 from bench.toolkit.versions import PROTOCOL
+from tests.helpers.big_store import big_store
 from tests.helpers.docs import replace_section
 from tests.helpers.places import ROOT
 from tests.helpers.records import COSTS
@@ -42,6 +43,12 @@ from tests.helpers.stores import fill
 ROUNDS = 5
 """Timed rounds of a command, after one that is not."""
 QUERIES = 2000
+QUIET = ["--logger", "none"]
+MANY = """
+name: many
+blocks: [{task: digits, methods: [faast, knn, ridge, nearest_mean], shots: [1, 2, 3, 4, 5], seeds: 0-499, episodes: 5}]
+"""
+"""A suite of 10,000 runs."""
 FINISHED = re.compile(r"\[\d+/\d+\] ")
 """Beginning of the line of a finished run on standard error."""
 
@@ -100,7 +107,7 @@ def recorded_suite(folder: Path, suite: str) -> Path:
             store.write(run.record(status="ok", value=value, episode_scores=scores, n_queries=100, costs=COSTS))
 
     specs = [spec for block in load_suite(suite).blocks for spec in expand(block)]
-    runner._each_group(specs, Report(store, runner.reporter), record)
+    runner._each_group(specs, Report(store, runner.reporter), runner.devices, record)
     return folder
 
 
@@ -115,8 +122,19 @@ def commands(folder: Path) -> Iterator[Command]:
     for number, most in ((100, 1.5), (200, 2.0), (400, 4.0), (800, 12.0)):
         words = ["leaderboard", "--store", str(one_test_set(folder / str(number), number))]
         yield Command(f"`bench leaderboard`, {number} methods on {QUERIES:,} queries, half on each task", words, most)
+    big = big_store(folder / "big", 10_000).root
+    for what, words, most in (
+        ("`bench leaderboard --format json`", ["leaderboard", "--format", "json"], 2.0),
+        ("the page", ["leaderboard", "--format", "html", "--out", str(folder / "big.html")], 5.0),
+        ("`bench records verify`", ["records", "verify"], 20.0),
+    ):
+        yield Command(f"{what}, 10,000 records", [*words, "--store", str(big)], most)
     typo = ["run", "--task", "digits", "--method", "fast", "--store", store]
     yield Command("a wrong name in `bench run`", typo, 0.5, code=2)
+    suite = folder / "many.yaml"
+    suite.write_text(MANY, encoding="utf-8")
+    many = recorded_suite(folder / "many", str(suite))
+    yield Command("`bench run`, 10,000 runs, all recorded", ["run", str(suite), *QUIET, "--store", str(many)], 3.0)
     words = ["run", "quickstart", "--logger", "none", "--store", str(recorded_suite(folder / "suite", "quickstart"))]
     yield Command("`bench run quickstart`, all recorded", words, 3.0)
 
@@ -164,6 +182,10 @@ def wall_clock(words: Sequence[str], cache: Path) -> tuple[float, float]:
 
 def quickstart(folder: Path) -> Iterator[tuple[str, float, float]]:
     """What a newcomer waits for: names, seconds and promises of two rows."""
+    suite = folder / "many.yaml"
+    suite.write_text(MANY, encoding="utf-8")
+    many = recorded_suite(folder / "many", str(suite))
+    yield Command("`bench run`, 10,000 runs, all recorded", ["run", str(suite), *QUIET, "--store", str(many)], 3.0)
     words = ["run", "quickstart", "--logger", "none", "--store", str(folder / "cold")]
     first, whole = wall_clock(words, folder / "cache")
     yield "`bench run quickstart`, nothing cached, to the first score", first, 15.0
