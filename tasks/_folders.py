@@ -13,11 +13,12 @@ from datasets import Dataset
 
 from bench.contracts import DataError, Pool, Task, TaskData
 from bench.contracts.errors import one_line
-from bench.toolkit.columns import integer_labels, require_columns
+from bench.toolkit.columns import integer_labels
 from bench.toolkit.files import file_hash, text_hash
 from bench.toolkit.splits import stratified_halves
 from tasks._copies import distinct, look_alike, require_apart
-from tasks._splits import files_by_split, folders_by_split
+from tasks._splits import files_by_split, folders_by_split, named_splits
+from tasks._tables import TABLES, read_columns, table_rows
 
 SHOWN = 3
 """Number of files at fault that a message names."""
@@ -48,22 +49,35 @@ class OwnItems(Task):
     folder for each class, named by the class. Where there are ``train`` and ``test`` (folders of class folders, or
     files such as ``train.parquet`` or ``train-00000-of-00002.parquet``; ``training``, ``eval``, in any case), these are
     the support and the query pool, and a validation split beside them is not read; else each class is halved into the
-    two pools, without copies. An item in both pools is an error.
+    two pools, without copies. An item in both pools is an error. Tables of a split are all of one format.
 
     Attributes:
         name: The task's name.
         items: The noun for the items in messages: ``images``.
         layout: The possible files in ``DIR``, for messages.
-        tables: Suffixes of tables.
         column: Column of the items in a table; the labels are in ``label``.
+        columns: Both columns with their names in the user's tables.
+        splits: Names of the support and of the query split, or of one that is halved; none for the usual names.
     """
 
     citation = "the user's own data, under its own licence"
     name: ClassVar[str]
     items: ClassVar[str]
     layout: ClassVar[str]
-    tables: ClassVar[frozenset[str]]
     column: ClassVar[str]
+
+    def __init__(self, columns: str = "") -> None:
+        """Name the columns of tables, and the splits.
+
+        Args:
+            columns: ``text=NAME+label=NAME+splits=NAME/NAME`` for data with other names, as ``--columns
+                text=NAME,label=NAME`` and ``--splits NAME,NAME`` write it.
+
+        Raises:
+            UsageError: For anything else.
+        """
+        self.columns = read_columns(self.name, columns, (self.column, "label"), ("splits",))
+        self.splits = tuple(filter(None, self.columns.pop("splits", "").split("/")))
 
     def shown(self, raw: Any) -> str:
         """An item in a message.
@@ -89,21 +103,6 @@ class OwnItems(Task):
 
         Returns:
             A data set of the column ``input`` alone.
-        """
-
-    @abstractmethod
-    def rows(self, name: str, files: Sequence[Path]) -> Dataset:
-        """Rows of tables.
-
-        Args:
-            name: Name of the data, for messages.
-            files: The tables.
-
-        Returns:
-            All rows.
-
-        Raises:
-            DataError: If a table is unreadable.
         """
 
     @abstractmethod
@@ -142,34 +141,75 @@ class OwnItems(Task):
         Raises:
             DataError: For a layout or a file that cannot be used.
         """
-        if data is None:
-            raise DataError(
-                f"{self.name} reads your own {self.items}: give --data DIR or BENCH_DATA with {self.layout}"
-            )
-        root = data / self.name if (data / self.name).is_dir() else data
-        splits = self._read(root)
+        root = self.root(data)
+        splits = self.read(root)
         if "train" in splits:
             return self._as_split(splits["train"], splits["test"])
         return self._as_halves(splits["all"], root)
 
-    def _read(self, root: Path) -> dict[str, Labelled]:
-        """The items under ``train`` and ``test``, or under ``all``."""
-        files = [entry for entry in _visible(root) if entry.is_file() and entry.suffix.lower() in self.tables]
+    def root(self, data: Path | None) -> Path:
+        """The folder that is read.
+
+        Args:
+            data: Folder of local data sets.
+
+        Returns:
+            ``DIR/NAME`` if there is such a folder, else ``DIR``.
+
+        Raises:
+            DataError: Without one.
+        """
+        return own_folder(self.name, self.items, self.layout, data)
+
+    def read(self, root: Path) -> dict[str, Labelled]:
+        """Read items.
+
+        Args:
+            root: Folder of the data.
+
+        Returns:
+            The items under "train" and "test", or under "all".
+
+        Raises:
+            DataError: For a layout or a file that cannot be used.
+        """
+        files = [entry for entry in visible(root) if entry.is_file() and entry.suffix.lower() in TABLES]
         if files:
-            tables = files_by_split(self.name, root, files)
-            if tables is None:
-                return {"all": self._from_tables(self.name, files)}
-            return {split: self._from_tables(f"{self.name} {split}", found) for split, found in tables.items()}
-        folders = [entry for entry in _visible(root) if entry.is_dir()]
+            return self.of_tables(root, files)
+        folders = [entry for entry in visible(root) if entry.is_dir()]
         if not folders:
-            kinds = " or ".join(sorted(ending.removeprefix(".") for ending in self.tables))
+            kinds = " or ".join(sorted(ending.removeprefix(".") for ending in TABLES))
             raise DataError(
                 f"{self.name} found neither class folders nor {kinds} files in {root}; it needs {self.layout}"
             )
+        if self.splits:
+            chosen = named_splits(self.name, root, self.splits, folders)
+            return {split: self._from_folder(found[0]) for split, found in chosen.items()}
         splits = folders_by_split(self.name, root, folders)
         if splits is None:
             return {"all": self._from_folder(root)}
         return {split: self._from_folder(folder) for split, folder in splits.items()}
+
+    def of_tables(self, root: Path, files: Sequence[Path]) -> dict[str, Labelled]:
+        """Read items of tables.
+
+        Args:
+            root: Folder of the data, for messages.
+            files: The tables of all splits.
+
+        Returns:
+            The items under "train" and "test", or under "all".
+
+        Raises:
+            DataError: For splits or a file that cannot be used.
+        """
+        if self.splits:
+            tables: dict[str, list[Path]] | None = named_splits(self.name, root, self.splits, files)
+        else:
+            tables = files_by_split(self.name, root, files)
+        if tables is None:
+            return {"all": self._from_tables(self.name, files)}
+        return {split: self._from_tables(f"{self.name} {split}", found) for split, found in tables.items()}
 
     def _from_folder(self, folder: Path) -> Labelled:
         """Items of a folder of class folders; underscores in a folder's name become spaces. Hidden files are ignored.
@@ -180,7 +220,7 @@ class OwnItems(Task):
         Raises:
             DataError: For other files, with their number and the first few, and for a class without items.
         """
-        entries, known = _visible(folder), self.suffixes()
+        entries, known = visible(folder), self.suffixes()
         stray = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in known]
         refuse(stray, f"{self.items} in {folder} are in no class folder; move them into one")
         classes = [entry for entry in entries if entry.is_dir()]
@@ -189,7 +229,7 @@ class OwnItems(Task):
                 f"{self.name} needs class folders that a reader can tell apart, got "
                 f"{' and '.join(map(ascii, alike))} in {folder}; join or rename them"
             )
-        files = {entry: _visible(entry) for entry in classes}
+        files = {entry: visible(entry) for entry in classes}
         named = [folder, *classes, *(file for row in files.values() for file in row)]
         odd = [path for path in named if not _is_unicode(path)]
         refuse(odd, "names are no UTF-8; rename these")
@@ -207,7 +247,7 @@ class OwnItems(Task):
         )
 
     def _from_tables(self, name: str, files: Sequence[Path]) -> Labelled:
-        """Items of tables; ``label`` holds names, or 0, 1, 2 ...
+        """Items of tables; ``label`` holds names or numbers.
 
         Returns:
             The items.
@@ -215,8 +255,7 @@ class OwnItems(Task):
         Raises:
             DataError: For other columns, and for labels without a name or out of range.
         """
-        rows = self.rows(name, files)
-        require_columns(name, rows, self.column, "label")
+        rows = table_rows(name, files, self.columns)
         labels, classes = _named(name, rows)
         items = self.of_rows(name, rows, files[0].parent)
         revision = text_hash(*map(file_hash, files), *map(_content, self.files_beside(items)))
@@ -262,6 +301,26 @@ class OwnItems(Task):
         return classes
 
 
+def own_folder(name: str, items: str, layout: str, data: Path | None) -> Path:
+    """The folder of a user's own data for a task.
+
+    Args:
+        name: Name of the task.
+        items: The noun for its items in messages.
+        layout: The possible files, for messages.
+        data: Folder of local data sets.
+
+    Returns:
+        ``DIR/NAME`` if there is such a folder, else ``DIR``.
+
+    Raises:
+        DataError: Without a folder.
+    """
+    if data is None:
+        raise DataError(f"{name} reads your own {items}: give --data DIR or BENCH_DATA with {layout}")
+    return data / name if (data / name).is_dir() else data
+
+
 def refuse(paths: Sequence[Path], what: str) -> None:
     """Refuse files.
 
@@ -300,17 +359,18 @@ def _named(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
         found, positions = np.unique(np.asarray([_class_name(text) for text in texts]), return_inverse=True)
         return positions.astype(np.int64), tuple(str(text) for text in found)
     labels = integer_labels(name, rows["label"])
-    if isinstance(feature, datasets.ClassLabel):
-        names = tuple(feature.names)
-    else:
-        names = tuple(str(number) for number in range(len(np.unique(labels))))
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
+    names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+    wrong = np.flatnonzero((labels < 0) | (labels >= (np.inf if names is None else len(names))))
     if len(wrong):
+        known = "of 0 or more" if names is None else f"in 0..{len(names) - 1}"
         raise DataError(
-            f"{name} needs labels in 0..{len(names) - 1}, without gaps; {len(wrong)} rows have others, "
-            f"the first is row {wrong[0]} with {labels[wrong[0]]}"
+            f"{name} needs labels {known}; {len(wrong)} rows have others, the first is row {wrong[0]} with "
+            f"{labels[wrong[0]]}"
         )
-    return labels, names
+    if names is not None:
+        return labels, names
+    numbers, positions = np.unique(labels, return_inverse=True)
+    return positions.astype(np.int64), tuple(map(str, numbers))
 
 
 def _content(path: Path) -> str:
@@ -320,5 +380,13 @@ def _content(path: Path) -> str:
         raise DataError(f"{path} cannot be read: {one_line(error)}; repair or remove it") from error
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """The entries of a folder without hidden ones.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Its entries by name.
+    """
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

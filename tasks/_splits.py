@@ -72,6 +72,30 @@ def files_by_split(task: str, root: Path, files: Sequence[Path]) -> dict[str, li
     return _by_split(task, root, stems)
 
 
+def named_splits(task: str, root: Path, names: Sequence[str], paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """The files or folders of splits that a user names.
+
+    Args:
+        task: Name of the task, for messages.
+        root: Folder of the data, for messages.
+        names: The support and the query split, or one split for both.
+        paths: Files, which may be shards, or folders.
+
+    Returns:
+        Paths by "train" and "test", or by "all".
+
+    Raises:
+        DataError: For a name that no path has, and for missing shards.
+    """
+    found = {name: [path for path in paths if name in (_stem(path), path.name, path.parent.name)] for name in names}
+    for name, files in found.items():
+        if not files:
+            known = ", ".join(sorted({_stem(path) for path in paths})[:5]) or "none"
+            raise DataError(f"{task} has no split {name!r} in {root}; there are {known}")
+        _require_shards(task, files)
+    return dict(zip(("train", "test") if len(names) > 1 else ("all",), found.values(), strict=True))
+
+
 def _by_split(task: str, root: Path, names: dict[Path, str]) -> dict[str, list[Path]]:
     """Paths by the split that their names mean; validation is left out."""
     unknown = [path.name for path, name in names.items() if split_of(name) is None]

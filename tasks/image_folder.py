@@ -1,4 +1,4 @@
-"""Your own images under --data DIR, in a folder for each class or in Parquet files."""
+"""Your own images under --data DIR, in a folder for each class or in Parquet, CSV or JSON-lines files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +8,14 @@ from PIL import Image
 
 from bench.contracts import Kind, Protocol
 from bench.toolkit.images import encoded_images, files_of, image_files, image_formats
-from bench.toolkit.sources import read_parquet
 from tasks._folders import OwnItems
 
 
 class ImageFolder(OwnItems):
     """Classification of a user's own images: see OwnItems for the folders.
 
-    Parquet files have the columns ``image`` (as ``datasets`` stores images, by bytes or by a path that starts from the
-    folder of the Parquet file) and ``label``. Images are decoded lazily.
+    Tables have the columns ``image``, by a path that starts from the folder of the table, or in Parquet files also by
+    bytes, as ``datasets`` stores images, and ``label``. Images are decoded lazily.
     """
 
     kind = Kind.IMAGE_CLASSIFICATION
@@ -24,8 +23,10 @@ class ImageFolder(OwnItems):
     protocol = Protocol(episodes=600, queries=20)
     name = "image_folder"
     items = "images"
-    layout = "DIR/CLASS/*.jpg, DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg, or DIR/*.parquet"
-    tables = frozenset({".parquet"})
+    layout = (
+        "DIR/CLASS/*.jpg, DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg, or DIR/train.FORMAT and DIR/test.FORMAT with "
+        "the columns image and label (parquet, csv or jsonl)"
+    )
     column = "image"
 
     def suffixes(self) -> set[str]:
@@ -36,10 +37,6 @@ class ImageFolder(OwnItems):
     def of_files(self, paths: Sequence[Path]) -> Dataset:
         """Images, opened lazily; see OwnItems."""
         return image_files(paths)
-
-    def rows(self, name: str, files: Sequence[Path]) -> Dataset:
-        """The rows of Parquet files; see OwnItems."""
-        return read_parquet(name, files)
 
     def of_rows(self, name: str, rows: Dataset, folder: Path) -> Dataset:
         """Images, decoded lazily; see OwnItems."""

@@ -40,6 +40,8 @@ def run(
     suite: str | PathLike[str] | None = None,
     *,
     task: str | Sequence[str] | None = None,
+    columns: Mapping[str, str] | str | Sequence[str] | None = None,
+    splits: str | Sequence[str] | None = None,
     method: str | Sequence[str] | None = None,
     methods: str | Sequence[str] | None = None,
     prompt: str | None = None,
@@ -84,6 +86,10 @@ def run(
     Args:
         suite: Name or YAML file of a suite, in place of ``task``, ``method`` and the other options that describe runs.
         task: Names of tasks; ``bench list tasks``.
+        columns: Columns that a task of your own data reads, with their names there, such as
+            ``{"text": "review", "label": "stars"}`` or ``"text=review,label=stars"``.
+        splits: Names of the support and of the query split of your own data, such as ``["train", "test"]``; or of one
+            split that is halved.
         method: Names of methods; ``bench list methods``.
         methods: The same as ``method``.
         prompt: Prompts: "plain", or "chat" by the model's chat template; by default "plain".

@@ -17,6 +17,14 @@ def run(
         str | None, typer.Argument(help="A suite's name or YAML file; or use --task and --method.")
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help=f"Tasks: {LISTED}.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns of your own data by their names there: text=review,label=stars."),
+    ] = None,
+    splits: Annotated[
+        list[str] | None,
+        typer.Option(help="Support and query split of your own data: train,test; or one that is halved."),
+    ] = None,
     method: Annotated[list[str] | None, typer.Option(help=f"Methods: {LISTED}.")] = None,
     prompt: Annotated[
         str | None,

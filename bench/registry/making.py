@@ -70,7 +70,9 @@ def task_argument(name: str) -> tuple[str, ...]:
     except TypeError:
         if arguments:
             raise UsageError(f"task {plugin} takes no argument: use {plugin}, got {name!r}") from None
-        raise UsageError(f"task {plugin} needs an argument: use {plugin}:ARGUMENT; {_known_variants(plugin)}") from None
+        found = get("tasks", plugin)
+        hint = _known_variants(plugin) if found.variants() else found.summary()
+        raise UsageError(f"task {plugin} needs an argument: use {plugin}:ARGUMENT; {hint}") from None
     is_default = any(parameters.parameters[name].default == value for name, value in bound.items())
     return () if is_default else arguments
 

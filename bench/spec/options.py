@@ -12,7 +12,7 @@ from bench.contracts.validation import validated
 from bench.spec.best_config import read_configs
 from bench.spec.names import check_names
 from bench.spec.suite import Block, Grid, Names, Suite, load_suite
-from bench.spec.texts import read_fields, read_limits, read_ranges
+from bench.spec.texts import read_columns, read_fields, read_limits, read_ranges
 from bench.toolkit.files import user_path
 
 
@@ -28,10 +28,14 @@ class RunOptions(Grid):
 
     Attributes:
         task: Names of tasks; each becomes a block.
+        columns: Columns of tables that the tasks read, with their names there, such as ``text=review,label=stars``.
+        splits: Names of the support and of the query split, such as ``train,test``; or of one split that is halved.
         config: Files from ``bench sweep``, each a method with its config.
     """
 
     task: Names = Field(default=[])
+    columns: Annotated[dict[str, str], BeforeValidator(read_columns)] = Field(default={})
+    splits: Names = Field(default=[], max_length=2)
     methods: Names = Field(default=[])
     config: Annotated[list[Path], BeforeValidator(_paths)] = Field(default=[])
 
@@ -58,7 +62,16 @@ class RunOptions(Grid):
             "set": {**self.set, **{name: best.config for name, best in found.items()}},
             "tuning": {name: best.tuning for name, best in found.items()},
         }
-        return [Block(task=task, **fields) for task in self.task]
+        return [Block(task=self._with_columns(task), **fields) for task in self.task]
+
+    def _with_columns(self, task: str) -> str:
+        """The name of a task with the columns and splits as its argument, which is part of a run's identity."""
+        parts = [f"{name}={value}" for name, value in self.columns.items()]
+        if self.splits:
+            parts.append(f"splits={'/'.join(self.splits)}")
+        if odd := [part for part in parts if "+" in part]:
+            raise UsageError(f"columns and splits need names without '+', got {odd[0]}; rename it in the data")
+        return "+".join([task, *parts] if ":" in task or not parts else [f"{task}:{parts[0]}", *parts[1:]])
 
 
 class SweepOptions(BaseModel):

@@ -156,6 +156,23 @@ def read_fields(value: Any) -> Any:
     return {name: _value(name, text) for name, text in pairs}
 
 
+def read_columns(value: Any) -> Any:
+    """Names of columns from ``"text=review,label=stars"``, as they are.
+
+    Args:
+        value: A mapping, which is returned as it is, or texts.
+
+    Returns:
+        Names in the data by column.
+
+    Raises:
+        ValueError: For a text of another form.
+    """
+    if isinstance(value, Mapping):
+        return value
+    return dict(_once(_pairs(value, "COLUMN=NAME, such as text=review,label=stars")))
+
+
 def read_settings(value: Any) -> Any:
     """Fields by method from ``["faast.alpha=0.8"]``; values are read as YAML.
 

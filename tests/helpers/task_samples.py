@@ -14,6 +14,7 @@ from tasks._texts import PublishedTexts
 from tasks._translation import LANGUAGES, Translation
 from tasks.image_folder import ImageFolder
 from tasks.mini_imagenet import CLASSES, MiniImageNet
+from tasks.text_file import TextFile
 from tasks.text_folder import TextFolder
 from tasks.wikitext103 import WikiText103
 from tests.helpers.images import png, write_folders
@@ -39,6 +40,10 @@ def write_sample(task: Task, folder: Path) -> Path | None:
         for split in ("train", "test"):
             texts = [f"{split} {number}" for number in range(2 * PER_CLASS)]
             write_rows(folder / f"{split}.parquet", texts, [0, 1] * PER_CLASS)
+        return folder
+    if isinstance(task, TextFile):
+        for split in ("train", "test"):
+            write_rows(folder / f"{split}.parquet", [f"Text {number} of {split}." for number in range(3)], [0] * 3)
         return folder
     if isinstance(source := getattr(task, "source", None), Source):
         for number, choices in enumerate(source.splits):

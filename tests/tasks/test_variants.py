@@ -41,6 +41,7 @@ def test_variants_are_read_without_importing_the_task(name: str) -> None:
         ("iwslt2017:", "no variant ''; its variants are iwslt2017:de-en, "),
         ("iwslt2017", "needs an argument: use iwslt2017:ARGUMENT; its variants are iwslt2017:de-en, iwslt2017:en-de, "),
         ("iwslt:de-en", "did you mean 'iwslt2017:de-en'?"),
+        ("hub", "task hub needs an argument: use hub:ARGUMENT; Texts of any data set on the hub, by its id"),
         ("digits:large", "task digits takes no argument: use digits, got 'digits:large'"),
     ],
 )
