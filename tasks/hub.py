@@ -1,11 +1,11 @@
 """Texts of any data set on the hub, by its id: hub:ORG/NAME, with --columns text=NAME,label=NAME."""
 
 from tasks._hub_tables import HubItems
-from tasks.text_folder import TextFolder
+from tasks._own_texts import OwnTexts
 
 
-class HubTexts(HubItems, TextFolder):
-    """Classification of texts; see HubItems for the data set and TextFolder for the prompts."""
+class HubTexts(HubItems, OwnTexts):
+    """Classification of texts; see HubItems for the data set and OwnTexts for the prompts."""
 
     name = "hub"
 
