@@ -9,16 +9,15 @@ from bench.contracts import (
     AssociativeConfig,
     AssociativeMethod,
     Backbone,
-    Classes,
     LeaveOneOut,
     ProblemShape,
     Support,
     Tune,
 )
 from methods._fast_weights import ALPHA, FastWeights, Solver
-from methods._held_out import Sample
+from methods._held_out import Sample, StreamedSample
 from methods._left_out import FastWeightsLeftOut, most_likely
-from methods._moments import class_indicator
+from methods._moments import adds_by_class, class_indicator, class_sizes
 from methods._prior_strength import PRIOR_STRENGTHS, Auto, Count, with_own_prior_strengths
 
 Exponent = Annotated[float, Field(ge=0, le=4)]
@@ -58,7 +57,9 @@ class FaastOnFeatures(AssociativeMethod):
     def __init__(self, config: FaastOnFeaturesConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self._auto = "auto" in {config.prior_strength, config.alpha}
-        self._observed: tuple[Tensor, Sample, Classes] | None = None
+        self._sample = StreamedSample(shape.n_way)
+        self._batches: list[Sample] = []
+        self._sizes: Tensor | int = 0
         if config.prior_strength == "auto":
             with_own_prior_strengths(self)
 
@@ -76,33 +77,41 @@ class FaastOnFeatures(AssociativeMethod):
 
     def observe(self, support: Support) -> None:
         """Pass the batch on to the memory; what is chosen by leaving examples out needs these themselves."""
-        super().observe(support)
+        if self.memory.streams and adds_by_class(support.keys, self.shape.n_way):
+            class_values = None if self.stores_labels else support.classes.class_embeddings
+            self.memory.observe_labels(support.keys, support.labels, support.mask, class_values)
+            self.count += support.mask.sum(dim=1)
+        else:
+            super().observe(support)
         if not self._auto:
             return
-        sizes = class_indicator(support.labels, support.mask, self.shape.n_way).sum(dim=1).long()
+        self._sizes = self._sizes + class_sizes(support.labels, support.mask, self.shape.n_way).long()
+        self._classes = support.classes
         kept = Sample.of(support, self.shape.seed)
-        if self._observed is not None:
-            sizes, kept = sizes + self._observed[0], Sample.joined([self._observed[1], kept])
-        self._observed = sizes, kept.lowest(self.shape.n_way) if self.memory.streams else kept, support.classes
+        if self.memory.streams:
+            self._sample.add(kept)
+        else:
+            self._batches.append(kept)
 
     def solve(self) -> None:
         """Choose what is ``auto``, then compile the pairs."""
-        if self._observed is not None:
+        if self._sample or self._batches:
             self._choose(self.left_out())
-            self._observed = None
+            self._sample, self._batches, self._sizes = StreamedSample(self.shape.n_way), [], 0
         super().solve()
 
     def left_out(self) -> FastWeightsLeftOut:
         """Answers for the examples observed, each left out; before ``solve``, and only where something is ``auto``."""
-        if self._observed is None:
+        if not (self._sample or self._batches):
             raise ValueError("examples are kept to be left out only where alpha or prior_strength is auto")
-        sizes, sample, classes = self._observed
+        assert isinstance(self._sizes, Tensor)
+        sample, classes = self._sample.lowest() if self._sample else Sample.joined(self._batches), self._classes
         stored = class_indicator(sample.labels, sample.mask, self.shape.n_way)
         if not self.stores_labels:
             stored = stored @ classes.class_embeddings.double()
         class_embeddings = classes.class_embeddings if self.stores_labels else None
         return FastWeightsLeftOut(
-            *self.memory.spectrum(), sample, stored, sizes, self.backbone, classes, class_embeddings
+            *self.memory.spectrum(), sample, stored, self._sizes, self.backbone, classes, class_embeddings
         )
 
     def _choose(self, left_out: FastWeightsLeftOut) -> None:

@@ -44,6 +44,7 @@ class FastWeights(Memory):
         # What observe gathers is neither state nor to be cast with it, hence no buffers.
         self._count: Tensor | None = None
         self._sums = KeySums()
+        self._class_values: Tensor | None = None
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self.register_buffer("weights", torch.zeros(n_episodes, value_dim, 0))
         self.register_buffer("basis", torch.zeros(n_episodes, 0, key_dim))
@@ -63,10 +64,25 @@ class FastWeights(Memory):
             return
         self._sums.add(keys, values)
 
+    def observe_labels(self, keys: Tensor, labels: Tensor, mask: Tensor, class_values: Tensor | None) -> None:
+        """Add the batch to the sums as ``observe`` does with a value of each class; only where sums are streamed.
+
+        labels: ``[episode, item]``. class_values: ``[episode, way, dim_v]``; None where values are one-hot labels.
+        """
+        count = mask.sum(dim=1)
+        self._count = count if self._count is None else self._count + count
+        self._class_values = class_values
+        n_way = self.weights.shape[1] if class_values is None else class_values.shape[1]
+        self._sums.add_grouped(without_padding(keys, mask), labels, n_way)
+
+    def _cross(self) -> Tensor:
+        cross = self._sums.cross
+        return cross if self._class_values is None else cross @ self._class_values.double()
+
     def spectrum(self) -> tuple[Spectrum, Tensor]:
         """The spectrum of what was observed, and ``K^T V [E, d, v]``. Raises ValueError before the first pair."""
         if self._sums or not self._pairs:
-            return Spectrum.of_gram(self._sums.gram), self._sums.cross
+            return Spectrum.of_gram(self._sums.gram), self._cross()
         keys, values = (joined(parts).double() for parts in zip(*self._pairs, strict=True))
         fewer = keys.shape[1] < keys.shape[2]
         return Spectrum.of_rows(keys) if fewer else Spectrum.of_gram(keys.mT @ keys), keys.mT @ values
@@ -79,7 +95,7 @@ class FastWeights(Memory):
         rtol = self._count.clamp(min=1).double() ** -self.alpha
         basis: Tensor | None = None
         if self._sums:
-            weights = primal_weights(self._sums.gram, self._sums.cross, rtol)
+            weights = primal_weights(self._sums.gram, self._cross(), rtol)
         else:
             keys, values = (joined(parts) for parts in zip(*self._pairs, strict=True))
             if self.solver == "pinv":

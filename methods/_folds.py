@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.contracts import ProblemShape
 from methods._held_out import Sample
-from methods._moments import class_indicator
+from methods._moments import class_sizes
 
 MOST_FOLDS = 5
 """Most parts that the support set is cut into."""
@@ -47,7 +47,7 @@ class Folds:
         self.count = count
         self.fold = sample.rank(n_way) % max(1, count)
         self.training = torch.cat([sample.mask, *(sample.mask & (self.fold != part) for part in range(count))])
-        sizes = class_indicator(sample.labels, sample.mask, n_way).sum(dim=1)
+        sizes = class_sizes(sample.labels, sample.mask, n_way)
         self.counts = sample.mask & (sizes.gather(1, sample.labels) > 1)
 
     def copies(self, tensor: Tensor) -> Tensor:

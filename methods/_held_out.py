@@ -1,6 +1,6 @@
 """Labelled items set aside to choose hyper-parameters by: the same ones in any order and any batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -12,6 +12,8 @@ from bench.contracts import Items, Support
 
 MOST_PER_CLASS = 32
 """Items of a class that are set aside where the support set streams by, so that memory does not grow with it."""
+MOST_ITEMS = 4096
+"""Items that are set aside in all, where classes are more than 128: one of each at least."""
 _ODD = 0x9E3779B97F4A7C15
 _BITS = 2**64
 
@@ -43,6 +45,11 @@ def rank_in_class(draw: Tensor, labels: Tensor, mask: Tensor, n_way: int) -> Ten
     return torch.empty_like(place).scatter_(1, order, place)
 
 
+def most_per_class(n_way: int) -> int:
+    """Items of each of ``n_way`` classes that are set aside: ``MOST_PER_CLASS``, fewer where classes are many."""
+    return max(1, min(MOST_PER_CLASS, MOST_ITEMS // n_way))
+
+
 def n_held_out(sizes: Tensor, parts: int, most: int = MOST_PER_CLASS) -> Tensor:
     """How many of ``sizes`` items to hold out: one in ``parts`` but at least one, and none of a single item."""
     wanted = (sizes // parts).clamp(min=1, max=most)
@@ -53,7 +60,8 @@ def n_held_out(sizes: Tensor, parts: int, most: int = MOST_PER_CLASS) -> Tensor:
 class Sample:
     """Some labelled items of each episode.
 
-    keys ``[episode, item, dim_k]`` and prior ``[episode, item, dim_v]`` are 0 where mask is False.
+    keys ``[episode, item, dim_k]`` and prior ``[episode, item, dim_v]`` are 0 where mask is False; they are one tensor
+    where those of the support set are.
     """
 
     keys: Tensor
@@ -64,14 +72,22 @@ class Sample:
 
     @classmethod
     def of(cls, support: Support, seed: int) -> Self:
-        """All items of a batch."""
+        """All items of a batch, which is not copied unless some of it is padding."""
+        sample = cls(support.keys, support.prior, support.labels, support.mask, draws(support, seed))
+        if bool(support.mask.all()):
+            return sample
         padding = ~support.mask.unsqueeze(-1)
-        keys, prior = support.keys.masked_fill(padding, 0), support.prior.masked_fill(padding, 0)
-        return cls(keys, prior, support.labels, support.mask, draws(support, seed))
+        return sample._with_features(lambda features: features.masked_fill(padding, 0))
 
     def part(self, items: slice) -> Self:
         """Some items of every episode."""
-        return type(self)(*(tensor[:, items] for tensor in self.tensors()))
+        rest = replace(self, labels=self.labels[:, items], mask=self.mask[:, items], draw=self.draw[:, items])
+        return rest._with_features(lambda features: features[:, items])
+
+    def _with_features(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """A copy with keys and priors changed, which stay one tensor where they are."""
+        keys = change(self.keys)
+        return replace(self, keys=keys, prior=keys if self.prior is self.keys else change(self.prior))
 
     def shuffled(self) -> Self:
         """The items in the order of their draws, padding last."""
@@ -93,30 +109,66 @@ class Sample:
 
     def _at(self, index: Tensor) -> Self:
         mask = self.mask.gather(1, index)
-        keys, prior = (
-            tensor.gather(1, index.unsqueeze(-1).expand(-1, -1, tensor.shape[-1])).masked_fill(~mask.unsqueeze(-1), 0)
-            for tensor in (self.keys, self.prior)
-        )
-        return type(self)(keys, prior, self.labels.gather(1, index).where(mask, 0), mask, self.draw.gather(1, index))
+        padding, whole = ~mask.unsqueeze(-1), bool(mask.all())
+
+        def features(tensor: Tensor) -> Tensor:
+            found = tensor.gather(1, index.unsqueeze(-1).expand(-1, -1, tensor.shape[-1]))
+            return found if whole else found.masked_fill(padding, 0)
+
+        labels, draw = self.labels.gather(1, index).where(mask, 0), self.draw.gather(1, index)
+        return replace(self, labels=labels, mask=mask, draw=draw)._with_features(features)
 
     @classmethod
     def joined(cls, samples: Sequence[Self]) -> Self:
-        """All items of samples of the same episodes."""
-        return cls(*(torch.cat(each, dim=1) for each in zip(*(sample.tensors() for sample in samples), strict=True)))
+        """All items of samples of the same episodes; the sample itself where there is but one."""
+        if len(samples) == 1:
+            return samples[0]
+        keys, prior, labels, mask, draw = zip(*(sample.tensors() for sample in samples), strict=True)
+        same = all(sample.prior is sample.keys for sample in samples)
+        joined = torch.cat(keys, dim=1)
+        rest = (torch.cat(each, dim=1) for each in (labels, mask, draw))
+        return cls(joined, joined if same else torch.cat(prior, dim=1), *rest)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The fields in order."""
         return self.keys, self.prior, self.labels, self.mask, self.draw
 
     def lowest(self, n_way: int) -> Self:
-        """At most ``MOST_PER_CLASS`` items of each class, those with the lowest draws."""
-        return self.where(self.rank(n_way) < MOST_PER_CLASS)
+        """At most ``most_per_class`` items of each class, those with the lowest draws."""
+        return self.where(self.rank(n_way) < most_per_class(n_way))
 
     def rank(self, n_way: int) -> Tensor:
         """``[episode, item]``, see rank_in_class."""
         return rank_in_class(self.draw, self.labels, self.mask, n_way)
 
-    def held_out(self, sizes: Tensor, parts: int, most: int = MOST_PER_CLASS) -> Tensor:
+    def held_out(self, sizes: Tensor, parts: int, most: int | None = None) -> Tensor:
         """``[episode, item]``: whether to hold an item out, given the support set's class ``sizes [episode, way]``."""
+        most = most_per_class(sizes.shape[1]) if most is None else most
         wanted = n_held_out(sizes, parts, most).gather(1, self.labels)
         return (self.rank(sizes.shape[1]) < wanted) & self.mask
+
+
+class StreamedSample:
+    """``Sample.lowest`` of a support set that streams by, in time proportional to it."""
+
+    def __init__(self, n_way: int) -> None:
+        """Start without items.
+
+        Args:
+            n_way: Number of classes.
+        """
+        self.n_way = n_way
+        self._kept: list[Sample] = []
+
+    def add(self, batch: Sample) -> None:
+        """Take in a batch, and forget what is no longer among the lowest when that is half of what is kept."""
+        self._kept.append(batch.lowest(self.n_way))
+        if sum(sample.mask.shape[1] for sample in self._kept) > 2 * most_per_class(self.n_way) * self.n_way:
+            self._kept = [self.lowest()]
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def lowest(self) -> Sample:
+        """The sample of all batches so far, one at least."""
+        return self._kept[0] if len(self._kept) == 1 else Sample.joined(self._kept).lowest(self.n_way)

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from bench.contracts import ProblemShape, Support
 from bench.toolkit.least_squares import Spectrum
-from methods._held_out import Sample
+from methods._held_out import Sample, StreamedSample
 
 NUMBERS_AT_ONCE = 2**24
 """Feature entries held in float64 at a time (128 MiB)."""
+MANY_CLASSES = 128
+"""Number of classes above which a CPU adds up items by class instead of multiplying with one-hot labels."""
 HELD_OUT_PARTS = 5
 """Inverse of the share of each class that is held out where a hyper-parameter is chosen."""
 
@@ -20,6 +23,36 @@ HELD_OUT_PARTS = 5
 def class_indicator(labels: Tensor, mask: Tensor, n_way: int) -> Tensor:
     """One-hot ``[episode, item, way]`` in float64, rows of 0 where ``mask`` is False."""
     return one_hot(labels, n_way).double() * mask.unsqueeze(-1)
+
+
+def class_sizes(labels: Tensor, mask: Tensor, n_way: int) -> Tensor:
+    """``[episode, way]``, number of items of each class, in float64; of labels and mask ``[episode, item]``."""
+    return mask.new_zeros(len(labels), n_way, dtype=torch.float64).scatter_add_(1, labels, mask.double())
+
+
+def class_sums(rows: Tensor, labels: Tensor, mask: Tensor, n_way: int) -> Tensor:
+    """``L^T H [episode, way, dim]``, sums of the rows of each class.
+
+    Args:
+        rows: H ``[episode, item, dim]`` in float64, 0 where there is no item.
+        labels: ``[episode, item]``.
+        mask: ``[episode, item]``.
+        n_way: Number of classes.
+
+    Returns:
+        The sums. Where classes are many, a product with one-hot labels would take as long as ``H^T H``.
+    """
+    if not adds_by_class(rows, n_way):
+        return class_indicator(labels, mask, n_way).mT @ rows
+    n_episodes, _, dim = rows.shape
+    first = n_way * torch.arange(n_episodes, device=rows.device).unsqueeze(1)
+    sums = rows.new_zeros(n_episodes * n_way, dim)
+    return sums.index_add_(0, (first + labels).flatten(), rows.reshape(-1, dim)).view(n_episodes, n_way, dim)
+
+
+def adds_by_class(rows: Tensor, n_way: int) -> bool:
+    """Whether ``class_sums`` adds rows one by one: on a CPU alone, where the order of a sum is always the same."""
+    return n_way > MANY_CLASSES and rows.device.type == "cpu"
 
 
 @dataclass(frozen=True)
@@ -36,10 +69,13 @@ class Moments:
     indicator: Tensor | None
 
     @classmethod
-    def of(cls, rows: Tensor, indicator: Tensor, *, summed: bool) -> "Moments":
+    def of(cls, rows: Tensor, labels: Tensor, mask: Tensor, n_way: int, *, summed: bool) -> "Moments":
         """Moments of float64 rows that are 0 where there is no item."""
-        second = rows.mT @ rows if summed else rows
-        return cls(indicator.sum(dim=1), rows.mT @ indicator, second, None if summed else indicator)
+        count, second = class_sizes(labels, mask, n_way), rows.mT @ rows if summed else rows
+        if summed and adds_by_class(rows, n_way):
+            return cls(count, class_sums(rows, labels, mask, n_way).mT, second, None)
+        indicator = class_indicator(labels, mask, n_way)
+        return cls(count, rows.mT @ indicator, second, None if summed else indicator)
 
     def __add__(self, other: "Moments") -> "Moments":
         return Moments(self.count + other.count, self.cross + other.cross, self.second + other.second, None)
@@ -106,6 +142,7 @@ class Observed:
         self.streams = shape.n_support >= width
         self._sums: Moments | None = None
         self._batches: list[Sample] = []
+        self._sample = StreamedSample(shape.n_way)
 
     def observe(self, support: Support) -> None:
         """Take in one batch."""
@@ -119,17 +156,18 @@ class Observed:
             sums = self._moments(batch.keys[:, part], batch.labels[:, part], batch.mask[:, part])
             self._sums = sums if self._sums is None else self._sums + sums
         # Of items that are only to be held out, as many are kept as can be chosen.
-        self._batches = [Sample.joined([*self._batches, batch]).lowest(self.shape.n_way)]
+        self._sample.add(batch)
 
     def _moments(self, keys: Tensor, labels: Tensor, mask: Tensor) -> Moments:
-        rows = self.expand(keys).double() * mask.unsqueeze(-1)
-        return Moments.of(rows, class_indicator(labels, mask, self.shape.n_way), summed=self.streams)
+        rows = self.expand(keys).double()
+        rows = rows if bool(mask.all()) else rows * mask.unsqueeze(-1)
+        return Moments.of(rows, labels, mask, self.shape.n_way, summed=self.streams)
 
     def parts(self) -> Iterator[Part]:
         """All that was observed, as many episodes at a time as memory allows."""
-        if not self._batches:
+        if not (self._batches or self._sample):
             return
-        sample = Sample.joined(self._batches)
+        sample = self._sample.lowest() if self.streams else Sample.joined(self._batches)
         n_episodes, n_items = sample.labels.shape
         step = max(1, NUMBERS_AT_ONCE // (self.width * (self.width if self.streams else max(1, n_items))))
         for start in range(0, n_episodes, step):

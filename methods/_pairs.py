@@ -10,7 +10,14 @@ from bench.contracts import Memory
 from methods._reservoir import Reservoir
 
 SCORES_AT_ONCE = 2**24
-"""Query-item scores held at a time (64 MiB of float32), however many queries and items there are."""
+"""Query-item scores held at a time on a CPU (64 MiB of float32), however many queries and items there are."""
+ON_ACCELERATOR = 2**28
+"""The same on an accelerator, which would read all keys for every few queries (1 GiB)."""
+
+
+def scores_at_once(device: torch.device) -> int:
+    """Query-item scores to hold at a time on a device."""
+    return SCORES_AT_ONCE if device.type == "cpu" else ON_ACCELERATOR
 
 
 def without_padding(tensor: Tensor, mask: Tensor) -> Tensor:
@@ -37,17 +44,55 @@ def _at(tensor: Tensor, index: Tensor) -> Tensor:
     return tensor[rows, index]
 
 
+class Filled:
+    """Tensors ``[episode, item, ...]`` that are filled batch by batch, without a second copy when they are complete.
+
+    Attributes:
+        n_items: Items that will come.
+    """
+
+    def __init__(self, n_items: int) -> None:
+        self.n_items, self._filled = n_items, 0
+        self._tensors: tuple[Tensor, ...] = ()
+
+    def add(self, batch: tuple[Tensor, ...]) -> None:
+        """Add a batch; a first one of all items is kept as it is. Padding may make it more than was to come."""
+        n_items = batch[0].shape[1]
+        if self._tensors and self._filled + n_items > self._tensors[0].shape[1]:
+            self._tensors = tuple(
+                torch.cat(pair, dim=1) for pair in zip(self.tensors(), batch, strict=True)
+            )  # fmt: skip
+            self._filled += n_items
+            return
+        if not self._tensors:
+            whole = n_items >= self.n_items
+            self._tensors = batch if whole else tuple(
+                part.new_empty(len(part), self.n_items, *part.shape[2:]) for part in batch
+            )  # fmt: skip
+        for tensor, part in zip(self._tensors, batch, strict=True):
+            if tensor is not part:
+                tensor[:, self._filled : self._filled + n_items] = part
+        self._filled += n_items
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that was added."""
+        return tuple(tensor[:, : self._filled] for tensor in self._tensors)
+
+
 class StoredPairs(Memory):
     """Keeps keys ``[episode, item, dim_k]``, values ``[episode, item, dim_v]`` and mask ``[episode, item]``.
 
     Padding is stored as 0. Its state grows with the items and a read costs time in proportion to them, unless a
-    reservoir bounds it.
+    reservoir bounds it. n_items: pairs that an episode will give, where that is known; they are then held once.
     """
 
-    def __init__(self, n_episodes: int, key_dim: int, value_dim: int, reservoir: Reservoir | None = None) -> None:
+    def __init__(
+        self, n_episodes: int, key_dim: int, value_dim: int, reservoir: Reservoir | None = None, n_items: int = 0
+    ) -> None:
         super().__init__()
         self._reservoir = reservoir or Reservoir(None, n_way=1, seed=0)
         self._batches: list[tuple[Tensor, ...]] = []
+        self._filled = Filled(n_items)
         self._draws: Tensor | None = None
         self.register_buffer("keys", torch.zeros(n_episodes, 0, key_dim))
         self.register_buffer("values", torch.zeros(n_episodes, 0, value_dim))
@@ -68,6 +113,9 @@ class StoredPairs(Memory):
         batch: tuple[Tensor, ...] = (without_padding(keys, mask), without_padding(values, mask), mask)
         batch = batch if draws is None else (*batch, draws)
         most = self._most()
+        if most is None and self._filled.n_items:
+            self._filled.add(batch)
+            return
         if most is None:
             self._batches.append(batch)
             return
@@ -84,10 +132,12 @@ class StoredPairs(Memory):
 
     def solve(self) -> None:
         """Join the batches."""
-        if self._batches:
-            self.keys, self.values, self.mask, *rest = (joined(parts) for parts in zip(*self._batches, strict=True))
+        kept = self._filled.tensors() or tuple(joined(parts) for parts in zip(*self._batches, strict=True))
+        if kept:
+            self.keys, self.values, self.mask, *rest = kept
             self._draws = rest[0] if rest else None
             self._batches.clear()
+            self._filled = Filled(self._filled.n_items)
 
     def forget_draws(self) -> None:
         """From now on, answer with all pairs."""
@@ -102,7 +152,7 @@ class StoredPairs(Memory):
             ``[episode, item, dim_v]``.
         """
         stored = max(1, self.keys.shape[0] * self.keys.shape[1])
-        size = max(1, SCORES_AT_ONCE // stored)
+        size = max(1, scores_at_once(keys.device) // stored)
         allowed = self.mask.unsqueeze(1)
         if left_out is None or self._draws is None:
             return torch.cat([self.answer(part, allowed) for part in torch.split(keys, size, dim=1)], dim=1)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from bench.contracts import AssociativeConfig, AssociativeMethod, Backbone, Classes, ProblemShape, Query, Support, Tune
 from methods._choice import chosen
-from methods._held_out import Sample
-from methods._moments import class_indicator
+from methods._held_out import Sample, StreamedSample
+from methods._moments import class_sizes
 from methods._pairs import StoredPairs
 from methods._reservoir import COUNTER, Reservoir
 
@@ -72,7 +72,8 @@ class StoredPairsMethod(AssociativeMethod):
         super().__init__(config, backbone, shape)
         # Without class embeddings there is no prior, and so nothing to choose.
         self._auto = config.prior_strength == "auto" and shape.value_dim > 0
-        self._sample: tuple[Sample, Tensor, Classes] | None = None
+        self._sample = StreamedSample(shape.n_way)
+        self._sizes: Tensor | float = 0.0
         if self._auto:
             with_own_prior_strengths(self)
 
@@ -87,17 +88,17 @@ class StoredPairsMethod(AssociativeMethod):
         self.memory.observe(support.keys, self.stored_values(support), support.mask, support.labels, batch.draw)
         self.count += support.mask.sum(dim=1)
         if self._auto:
-            sizes = class_indicator(support.labels, support.mask, self.shape.n_way).sum(dim=1)
-            if self._sample is not None:
-                batch, sizes = Sample.joined([self._sample[0], batch]), sizes + self._sample[1]
-            self._sample = batch.lowest(self.shape.n_way), sizes, support.classes
+            self._sample.add(batch)
+            self._sizes += class_sizes(support.labels, support.mask, self.shape.n_way)
+            self._classes = support.classes
 
     def solve(self) -> None:
         """Join the batches, then choose N0 where it is ``auto``."""
         super().solve()
-        if self._sample is not None:
-            self._choose(*self._sample)
-            self._sample = None
+        if self._sample:
+            assert isinstance(self._sizes, Tensor)
+            self._choose(self._sample.lowest(), self._sizes, self._classes)
+            self._sample, self._sizes = StreamedSample(self.shape.n_way), 0.0
         self.memory.forget_draws()
 
     def recalled(self, keys: Tensor, classes: Classes, left_out: Tensor | None = None) -> Tensor:

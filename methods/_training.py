@@ -28,7 +28,7 @@ class FullSupportMethod(GradientMethod):
     So it can start from the examples and hold some of them out.
     """
 
-    batch_size = None
+    batch_size: int | None = None
     _step = 0
 
     def loss(self, support: Support) -> Tensor:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from bench.contracts import Backbone, Classes, EmbeddingUse, MethodConfig, ProblemShape, Query, Support, Tune
 from bench.toolkit.least_squares import pseudo_inverse_factors
 from methods._folds import Folds, fold_count
-from methods._held_out import Sample
+from methods._held_out import Sample, draws
 from methods._pairs import without_padding
 from methods._prior import PriorConfig, PriorTerm, use_of_prior
 from methods._training import FullSupportMethod
@@ -23,7 +23,12 @@ from methods._training import FullSupportMethod
 class LinearProbeConfig(PriorConfig):
     """Hyper-parameters of the linear probe."""
 
-    steps: int = Field(default=100, ge=1, le=1_000_000, description="Optimizer steps, each on all examples.")
+    steps: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Optimizer steps, each on all examples; from 100,000 examples on, each on 16,384 of them.",
+    )
     lr: Annotated[float, Tune(1e-2, 1.0, log=True)] = Field(
         default=1.0,
         gt=0,
@@ -36,6 +41,12 @@ class LinearProbeConfig(PriorConfig):
         le=100,
         description="L2 penalty: half of this times the squared norm of an episode's weights.",
     )
+
+
+MANY = 100_000
+"""Examples of an episode from which on steps take minibatches, in shuffled epochs."""
+MINIBATCH = 2**14
+"""Examples of a minibatch."""
 
 
 class _NesterovMomentum(LRScheduler):
@@ -61,6 +72,9 @@ class LinearProbe(FullSupportMethod):
     gradient descent never leaves, in N numbers per class and not d: the same steps, up to rounding. And variables
     are divided by the square root of their step size, so that the rate is 1 for all episodes.
 
+    From ``MANY`` examples on, each step sees a minibatch, so that memory does not grow with the examples; the first one
+    gives the centre and the step sizes.
+
     By default there is no prior in the logits; see PriorTerm. To choose its weight, further probes are trained beside
     the first, each without one of five parts of every class (as many parts as there are shots, if fewer): each item is
     scored by the probe without it.
@@ -80,6 +94,7 @@ class LinearProbe(FullSupportMethod):
         self.prior_term = PriorTerm(config, backbone, shape)
         self._n_folds = fold_count(shape) if self.prior_term.searched else 0
         n_episodes, n_way = shape.n_episodes * (1 + self._n_folds), shape.n_way
+        self.batch_size = MINIBATCH if shape.n_support >= MANY else None
         self._rank = min(shape.n_support, shape.key_dim)
         # The objective is convex, so there is nothing that a random start could break the symmetry of.
         self.inside = nn.Parameter(torch.zeros(n_episodes, n_way, self._rank))
@@ -108,8 +123,18 @@ class LinearProbe(FullSupportMethod):
         """Entries of W and the bias, whatever basis they are trained in."""
         return self.weight.numel() + self.bias.numel()
 
+    def loss(self, support: Support) -> Tensor:
+        """The loss of this step, summed over episodes; minibatches are looked at at each step."""
+        if self.batch_size is not None and self._step > 0:
+            with torch.no_grad():
+                self._look_at(support)
+        return super().loss(support)
+
     def begin(self, support: Support) -> None:
         """Centre the keys, find a basis of their span and the step sizes."""
+        if self.batch_size is not None:
+            self._begin_minibatches(support)
+            return
         self._support = support = self._without_folds(support)
         keys = self._keys()
         count = support.mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
@@ -127,12 +152,42 @@ class LinearProbe(FullSupportMethod):
             coordinates = (keys - _mean(keys, support.mask)) * support.mask.unsqueeze(-1)
             # No less than the largest eigenvalue, and not much more where that one stands out.
             largest = torch.linalg.matrix_norm(coordinates.mT @ coordinates, keepdim=True)
-        # The Hessian of a softmax is at most 1/2; the bias is a key of length 1 that centred keys do not mix with.
-        curvature = largest / (2 * count) + self.config.weight_decay
-        self._scale = (self.config.lr / curvature.clamp(min=1e-12)).sqrt().to(support.keys.dtype)
+        self._scale = self._step_sizes(largest, count).to(support.keys.dtype)
         self._rows = (self._scale * coordinates).to(support.keys.dtype).mT.contiguous()
         self._share = (support.mask / count.squeeze(-1)).to(support.keys.dtype)
         self._labels = support.labels
+
+    def _step_sizes(self, largest: Tensor, count: Tensor) -> Tensor:
+        """Square roots of the step sizes, from the largest eigenvalue of the scatter of ``count`` centred keys."""
+        # The Hessian of a softmax is at most 1/2; the bias is a key of length 1 that centred keys do not mix with.
+        curvature = largest / (2 * count) + self.config.weight_decay
+        return (self.config.lr / curvature.clamp(min=1e-12)).sqrt()
+
+    def _begin_minibatches(self, support: Support) -> None:
+        """Centre and step sizes from the first minibatch, which also gives the items that weigh a prior."""
+        keys, mask = without_padding(support.keys, support.mask).double(), support.mask
+        self._centre = _mean(keys, mask)
+        centred = (keys - self._centre) * mask.unsqueeze(-1)
+        largest = torch.linalg.matrix_norm(centred.mT @ centred, keepdim=True)
+        scale = self._step_sizes(largest, mask.sum(dim=1).clamp(min=1).view(-1, 1, 1))
+        self._scale = scale.to(support.keys.dtype).repeat(1 + self._n_folds, 1, 1)
+        if self.prior_term.used:
+            sample = Sample.of(support, self.shape.seed)
+            self._sample, self._classes = sample.lowest(self.shape.n_way), support.classes
+        self._look_at(support)
+
+    def _look_at(self, support: Support) -> None:
+        """A minibatch for the first probe of each episode, and without one fold for each of the others."""
+        copies, mask = (1 + self._n_folds, 1, 1), support.mask
+        keys = without_padding(support.keys, mask) - self._centre.to(support.keys.dtype)
+        self._rows = (self._scale * keys.repeat(copies)).mT
+        fold = self._fold_of(draws(support, self.shape.seed))
+        training = torch.cat([mask, *(mask & (fold != part) for part in range(self._n_folds))])
+        self._share = training / training.sum(dim=1, keepdim=True).clamp(min=1).to(support.keys.dtype)
+        self._labels = support.labels.repeat(copies[:2])
+
+    def _fold_of(self, draw: Tensor) -> Tensor:
+        return draw % max(1, self._n_folds)
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Penalised mean cross-entropy over each episode's items, summed over episodes."""
@@ -148,11 +203,15 @@ class LinearProbe(FullSupportMethod):
 
     def finish(self) -> None:
         """W and bias for keys as they come."""
-        keys, mask = self._keys(), self._support.mask
         weight = (self._scale * self.inside).double().mT
-        if self._rank < self.shape.key_dim:
-            weight = keys.mT @ (self._centring.mT @ ((self._vectors * self._inverse) @ weight))
-        bias = self._bias_scale * self.offset.double().mT - _mean(keys, mask) @ weight
+        if self.batch_size is not None:
+            centre = self._centre.repeat(1 + self._n_folds, 1, 1)
+        else:
+            keys = self._keys()
+            centre = _mean(keys, self._support.mask)
+            if self._rank < self.shape.key_dim:
+                weight = keys.mT @ (self._centring.mT @ ((self._vectors * self._inverse) @ weight))
+        bias = self._bias_scale * self.offset.double().mT - centre @ weight
         n_episodes = self.shape.n_episodes
         if self.prior_term.used:
             self._fit_prior(weight.to(self.weight.dtype), bias.to(self.bias.dtype))
@@ -174,9 +233,14 @@ class LinearProbe(FullSupportMethod):
             torch.baddbmm(b, sample.keys, w)
             for b, w in zip(torch.split(bias, n_episodes), torch.split(weight, n_episodes), strict=True)
         )
-        left_out = self._folds.out_of_fold(others) if others else None
-        count = sample.mask.sum(dim=1)
-        self.prior_term.fit(slice(None), sample, self._classes, count, scores, left_out, self._folds.counts)
+        if self.batch_size is None:
+            left_out = self._folds.out_of_fold(others) if others else None
+            count, counts = sample.mask.sum(dim=1), self._folds.counts
+        else:
+            fold = self._fold_of(sample.draw)[None, :, :, None].expand(1, *scores.shape)
+            left_out = torch.stack(others).gather(0, fold)[0] if others else None
+            count, counts = sample.mask.new_full((n_episodes,), self.shape.n_support, dtype=torch.long), sample.mask
+        self.prior_term.fit(slice(None), sample, self._classes, count, scores, left_out, counts)
         self.notes |= self.prior_term.notes()
 
     def _keys(self) -> Tensor:

@@ -9,7 +9,6 @@ from torch.nn.functional import normalize
 
 from bench.contracts import (
     Backbone,
-    Classes,
     EmbeddingUse,
     ForwardMethod,
     MethodConfig,
@@ -18,8 +17,8 @@ from bench.contracts import (
     Support,
     Tune,
 )
-from methods._held_out import Sample
-from methods._moments import class_indicator
+from methods._held_out import Sample, StreamedSample
+from methods._moments import class_indicator, class_sizes, class_sums
 from methods._pairs import without_padding
 from methods._prior import PriorConfig, PriorTerm, use_of_prior
 
@@ -55,7 +54,7 @@ class NearestMean(ForwardMethod):
         self._sums: Tensor | None = None
         self._kept: list[Support] = []
         self._sizes = torch.zeros(shape.n_episodes, shape.n_way, dtype=torch.float64)
-        self._sample: tuple[Sample, Classes] | None = None
+        self._sample = StreamedSample(shape.n_way)
         self.prior_term = PriorTerm(config, backbone, shape)
         self.register_buffer("centre", torch.zeros(shape.n_episodes, 1, shape.key_dim if config.centre else 0))
         self.register_buffer("means", torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
@@ -76,9 +75,8 @@ class NearestMean(ForwardMethod):
     def observe(self, support: Support) -> None:
         """Add the batch to the class sums, or keep it if the centre has to come first."""
         if self.prior_term.used:
-            batch = Sample.of(support, self.shape.seed)
-            before = [] if self._sample is None else [self._sample[0]]
-            self._sample = Sample.joined([*before, batch]).lowest(self.shape.n_way), support.classes
+            self._sample.add(Sample.of(support, self.shape.seed))
+            self._classes = support.classes
         if self.config.centre:
             self._kept.append(support)
         else:
@@ -108,9 +106,9 @@ class NearestMean(ForwardMethod):
         return (self._scaled(keys) @ self.means.mT).masked_fill(~self.seen.unsqueeze(1), -1.0)
 
     def _fit_prior(self, sums: Tensor) -> None:
-        if self._sample is None:
+        if not self._sample:
             return
-        sample, classes = self._sample
+        sample, classes = self._sample.lowest(), self._classes
         scores = self._cosines(sample.keys)
         others: Tensor | None = None
         mask: Tensor | None = None
@@ -122,14 +120,14 @@ class NearestMean(ForwardMethod):
             mask = sample.mask & (self._sizes.gather(1, sample.labels) > 1)
         self.prior_term.fit(slice(None), sample, classes, self._sizes.sum(dim=1), scores, others, mask)
         self.notes |= self.prior_term.notes()
-        self._sample = None
+        self._sample = StreamedSample(self.shape.n_way)
 
     def _add(self, support: Support) -> None:
         keys = self._scaled(without_padding(support.keys, support.mask)).double()
-        indicator = class_indicator(support.labels, support.mask, self.shape.n_way)
-        self.seen |= indicator.any(dim=1)
-        self._sizes = self._sizes.to(indicator.device) + indicator.sum(dim=1)
-        sums = indicator.mT @ keys
+        sizes = class_sizes(support.labels, support.mask, self.shape.n_way)
+        self.seen |= sizes > 0
+        self._sizes = self._sizes.to(sizes.device) + sizes
+        sums = class_sums(keys, support.labels, support.mask, self.shape.n_way)
         self._sums = sums if self._sums is None else self._sums + sums
 
     def _scaled(self, keys: Tensor) -> Tensor:

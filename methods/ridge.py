@@ -208,7 +208,8 @@ class RidgeTrials(LeaveOneOut[RidgeOnFeaturesConfig]):
         sample = Sample.of(support, shape.seed)
         indicator = class_indicator(sample.labels, sample.mask, shape.n_way)
         keys, sizes = sample.keys.double(), indicator.sum(dim=1)
-        moments = Moments.of(keys, indicator, summed=keys.shape[1] >= keys.shape[2])
+        summed = keys.shape[1] >= keys.shape[2]
+        moments = Moments.of(keys, sample.labels, sample.mask, shape.n_way, summed=summed)
         self._left_out = LeftOut.of(moments.spectrum(), moments.cross, keys, indicator)
         self.labels, self.mask = sample.labels, sample.mask & (sizes.gather(1, sample.labels) > 1)
 

@@ -7,9 +7,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.contracts import Memory, MultiSiteMethod, Tune
+from bench.contracts import Memory, MultiSiteMethod, Support, Tune
 from bench.toolkit.hidden_states import HiddenStateConfig, HiddenStateMethod
-from methods._pairs import StoredPairs
+from methods._block_pairs import MANY, BlockPairs, Reduction, by_class
 from methods._prior_strength import StoredPairsConfig, StoredPairsMethod
 from methods._reservoir import Reservoir
 
@@ -27,14 +27,28 @@ class SoftmaxOnFeaturesConfig(StoredPairsConfig):
     )
 
 
-class SoftmaxPairs(StoredPairs):
-    """Answers with the mean of the stored values, weighted by ``softmax(scale * x K^T)``; 0 if nothing is stored."""
+class SoftmaxPairs(BlockPairs):
+    """Answers with the mean of the stored values, weighted by ``softmax(scale * x K^T)``; 0 if nothing is stored.
+
+    n_way: where values are labels ``[episode, item, 1]`` that stand for one-hot values; 0 for values as they are.
+    """
 
     def __init__(
-        self, n_episodes: int, key_dim: int, value_dim: int, scale: float, reservoir: Reservoir | None = None
-    ) -> None:
-        super().__init__(n_episodes, key_dim, value_dim, reservoir)
-        self.scale = scale
+        self, n_episodes: int, key_dim: int, value_dim: int, scale: float, reservoir: Reservoir | None = None,
+        n_items: int = 0, n_way: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(n_episodes, key_dim, 1 if n_way else value_dim, reservoir, n_items)
+        self.scale, self.n_way = scale, n_way
+        if n_way:
+            self.values = self.values.long()
+
+    def in_blocks(self) -> bool:
+        """Whether pairs are read block by block, as labels always are."""
+        return bool(self.n_way) or super().in_blocks()
+
+    def reduction(self, episode: int, n_queries: int) -> "Attention":
+        """The weighted mean over all blocks so far."""
+        return Attention(self, episode, n_queries)
 
     def answer(self, keys: Tensor, allowed: Tensor) -> Tensor:
         """``[episode, item, dim_v]``, the weighted mean."""
@@ -44,10 +58,43 @@ class SoftmaxPairs(StoredPairs):
         return scores.softmax(dim=-1) @ self.values
 
 
+class Attention(Reduction):
+    """``softmax(scores) V`` of one episode, with weights relative to the greatest score so far (Milakov and
+    Gimelshein 2018, arXiv 1805.02867).
+    """
+
+    def __init__(self, memory: SoftmaxPairs, episode: int, n_queries: int) -> None:
+        self.memory, self.episode = memory, episode
+        keys = memory.keys
+        self.greatest = keys.new_full((n_queries, 1), torch.finfo(keys.dtype).min)
+        self.total = keys.new_zeros(n_queries, 1)
+        self.sums = keys.new_zeros(n_queries, memory.n_way or memory.values.shape[2])
+
+    def add(self, scores: Tensor, block: slice, excluded: Tensor | None) -> None:
+        """Add the block's values, and scale those before where it has a greater score."""
+        scores.mul_(self.memory.scale)
+        if excluded is not None:
+            scores.masked_fill_(excluded, torch.finfo(scores.dtype).min)
+        greatest = torch.maximum(self.greatest, scores.amax(dim=1, keepdim=True))
+        weights = scores.sub_(greatest).exp_()
+        if excluded is not None:
+            weights.masked_fill_(excluded, 0)
+        before = (self.greatest - greatest).exp()
+        values, n_way = self.memory.values[self.episode, block], self.memory.n_way
+        new = by_class(weights, values.squeeze(-1), n_way) if n_way else weights @ values
+        self.total = self.total * before + weights.sum(dim=1, keepdim=True)
+        self.sums, self.greatest = self.sums * before + new, greatest
+
+    def result(self) -> Tensor:
+        """``[query, dim_v]``; 0 without a pair."""
+        return self.sums / self.total.clamp(min=torch.finfo(self.total.dtype).tiny)
+
+
 class SoftmaxOnFeatures(StoredPairsMethod):
     """FAAST's baseline: all pairs are read at every query, at a cost that grows with the support set.
 
-    See StoredPairsMethod for the choice of N0.
+    See StoredPairsMethod for the choice of N0. From ``methods._block_pairs.MANY`` items on, labels are kept in place of
+    values.
     """
 
     linear_in_values = True
@@ -58,8 +105,15 @@ class SoftmaxOnFeatures(StoredPairsMethod):
 
     def make_memory(self) -> SoftmaxPairs:
         """An empty store that attends with the configured scale."""
-        shape = self.shape
-        return SoftmaxPairs(shape.n_episodes, shape.key_dim, self.memory_dim, self.config.scale, self.reservoir())
+        shape, n_way = self.shape, 0
+        if shape.n_support >= MANY:
+            self.stores_labels, n_way = True, shape.n_way
+        sizes = shape.n_episodes, shape.key_dim, self.memory_dim
+        return SoftmaxPairs(*sizes, self.config.scale, self.reservoir(), shape.n_support, n_way)
+
+    def stored_values(self, support: Support) -> Tensor:
+        """``[episode, item, dim]``: values, or labels in their place."""
+        return support.labels.unsqueeze(-1) if self.memory.n_way else super().stored_values(support)
 
 
 class SoftmaxOnHiddenStatesConfig(HiddenStateConfig):
@@ -82,9 +136,9 @@ class CosinePairs(SoftmaxPairs):
         """Keep the real pairs, their keys at unit length; tokens have no classes."""
         super().observe(normalize(keys[mask], dim=-1)[None], values[mask][None], mask[mask][None])
 
-    def answer(self, keys: Tensor, allowed: Tensor) -> Tensor:
+    def read(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
         """``[1, item, dim_v]``: the mean of the stored values, weighted by ``softmax(scale * cosine)``."""
-        return super().answer(normalize(keys, dim=-1), allowed)
+        return super().read(normalize(keys, dim=-1), left_out)
 
 
 class SoftmaxOnHiddenStates(HiddenStateMethod):

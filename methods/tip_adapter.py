@@ -1,6 +1,6 @@
 """Tip-Adapter: zero-shot logits plus the votes of a key-value cache, without training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.contracts import Backbone, Classes, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
+from methods._block_pairs import BlockPairs, Reduction, by_class
 from methods._choice import chosen
-from methods._held_out import Sample
-from methods._moments import class_indicator
-from methods._pairs import StoredPairs
+from methods._held_out import Sample, StreamedSample
+from methods._moments import class_indicator, class_sizes
 from methods._reservoir import Reservoir
 
 Auto = Literal["auto"]
@@ -65,10 +65,16 @@ def votes(affinity: Tensor, indicator: Tensor, beta: Tensor | float) -> Tensor:
     return (beta * (affinity - 1)).exp() @ indicator
 
 
+def sharpnesses(config: TipAdapterConfig) -> tuple[float, ...]:
+    """The betas to choose from, the given or published one first."""
+    beta = start(config)[1]
+    return (beta, *BETAS) if config.beta == "auto" else (beta,)
+
+
 def searched(
     config: TipAdapterConfig,
     zero_shot: Tensor,
-    cached: Callable[[Tensor], Tensor],
+    cached: Callable[[float], Tensor],
     sample: Sample,
     mask: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -81,16 +87,15 @@ def searched(
     Args:
         config: The method's config.
         zero_shot: ``[episode, item, way]``, zero-shot logits of the sample.
-        cached: From beta ``[episode, 1, 1]`` to votes ``[episode, item, way]`` of pairs other than the item's own.
+        cached: From beta to votes ``[episode, item, way]`` of pairs other than the item's own.
         sample: The items.
         mask: ``[episode, item]``, where such votes mean something.
 
     Returns:
         ``[episode, 1, 1]`` each.
     """
-    alpha, beta = start(config)
+    alpha, betas = start(config)[0], sharpnesses(config)
     alphas = (alpha, *ALPHAS) if config.alpha == "auto" else (alpha,)
-    betas = (beta, *BETAS) if config.beta == "auto" else (beta,)
     if config.prior == "none":
         alphas = alphas[:1]
     settings = list(product(betas, alphas))
@@ -98,7 +103,7 @@ def searched(
 
     def candidates() -> Any:
         for beta in betas:
-            found = cached(beta * episode)
+            found = cached(beta)
             for alpha in alphas:
                 yield found if config.prior == "none" else zero_shot + alpha * found
 
@@ -109,15 +114,17 @@ def searched(
     return found[..., 1], found[..., 0]
 
 
-class Cache(StoredPairs):
+class Cache(BlockPairs):
     """Keys with labels ``[episode, item, 1]`` as values, answering with the votes for each class.
 
     Attributes:
         beta: ``[episode, 1, 1]``, sharpness of the votes.
     """
 
-    def __init__(self, n_episodes: int, key_dim: int, n_way: int, reservoir: Reservoir | None = None) -> None:
-        super().__init__(n_episodes, key_dim, 1, reservoir)
+    def __init__(
+        self, n_episodes: int, key_dim: int, n_way: int, reservoir: Reservoir | None = None, n_items: int = 0
+    ) -> None:
+        super().__init__(n_episodes, key_dim, 1, reservoir, n_items)
         self.n_way = n_way
         self.values = self.values.long()
         self.register_buffer("beta", torch.ones(n_episodes, 1, 1))
@@ -126,12 +133,47 @@ class Cache(StoredPairs):
 
     def sizes(self) -> Tensor:
         """``[episode, way]``, number of pairs of each class."""
-        return class_indicator(self.values.squeeze(-1), self.mask, self.n_way).sum(dim=1)
+        return class_sizes(self.values.squeeze(-1), self.mask, self.n_way)
+
+    def read(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """Votes ``[episode, item, way]``, with one indicator of the labels for all queries."""
+        if not self.in_blocks():
+            self._indicator = class_indicator(self.values.squeeze(-1), self.mask, self.n_way).to(keys.dtype)
+        return super().read(keys, left_out)
+
+    def read_each(self, keys: Tensor, left_out: Tensor, betas: Sequence[float]) -> Iterator[Tensor]:
+        """Votes ``[episode, item, way]`` for each of several betas, from one pass over the blocks."""
+        found = self.read_in_blocks(keys, left_out, lambda episode, n_queries: Votes(self, episode, n_queries, betas))
+        return iter(found.view(*keys.shape[:2], len(betas), self.n_way).unbind(dim=2))
+
+    def reduction(self, episode: int, n_queries: int) -> "Votes":
+        """The votes of all blocks so far."""
+        return Votes(self, episode, n_queries, [float(self.beta[episode])])
 
     def answer(self, keys: Tensor, allowed: Tensor) -> Tensor:
         """``[episode, item, way]``."""
-        indicator = class_indicator(self.values.squeeze(-1), self.mask, self.n_way).to(keys.dtype)
-        return votes((keys @ self.keys.mT).masked_fill(~allowed, -torch.inf), indicator, self.beta)
+        return votes((keys @ self.keys.mT).masked_fill(~allowed, -torch.inf), self._indicator, self.beta)
+
+
+class Votes(Reduction):
+    """Votes for each class of one episode, one beta after the other."""
+
+    def __init__(self, cache: Cache, episode: int, n_queries: int, betas: Sequence[float]) -> None:
+        self.cache, self.episode, self.betas = cache, episode, betas
+        self.sums = cache.keys.new_zeros(n_queries, len(betas), cache.n_way)
+
+    def add(self, scores: Tensor, block: slice, excluded: Tensor | None) -> None:
+        """Add the votes of the block."""
+        scores.sub_(1)
+        if excluded is not None:
+            scores.masked_fill_(excluded, -torch.inf)
+        labels = self.cache.values[self.episode, block].squeeze(-1)
+        for place, beta in enumerate(self.betas):
+            self.sums[:, place] += by_class((beta * scores).exp_(), labels, self.cache.n_way)
+
+    def result(self) -> Tensor:
+        """``[query, beta * way]``."""
+        return self.sums.flatten(1)
 
 
 class TipAdapter(ForwardMethod):
@@ -152,9 +194,10 @@ class TipAdapter(ForwardMethod):
 
     def __init__(self, config: TipAdapterConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
-        self.cache = Cache(shape.n_episodes, shape.key_dim, shape.n_way, Reservoir.of(shape, SETTING_BYTES))
+        sizes = shape.n_episodes, shape.key_dim, shape.n_way
+        self.cache = Cache(*sizes, Reservoir.of(shape, SETTING_BYTES), shape.n_support)
         self.register_buffer("alpha", torch.ones(shape.n_episodes, 1, 1))
-        self._sample: tuple[Sample, Classes] | None = None
+        self._sample = StreamedSample(shape.n_way)
 
     alpha: Tensor
     """``[episode, 1, 1]``, weight of the cache."""
@@ -163,28 +206,33 @@ class TipAdapter(ForwardMethod):
         """Keep keys and labels."""
         batch = Sample.of(support, self.shape.seed)
         self.cache.observe(support.keys, support.labels.unsqueeze(-1), support.mask, support.labels, batch.draw)
-        before = [] if self._sample is None else [self._sample[0]]
-        self._sample = Sample.joined([*before, batch]).lowest(self.shape.n_way), support.classes
+        self._sample.add(batch)
+        self._classes = support.classes
 
     def solve(self) -> None:
         """Join the batches, and search what is not given."""
         self.cache.solve()
-        if self._sample is None:
+        if not self._sample:
             return
-        sample, classes = self._sample
+        sample, classes = self._sample.lowest(), self._classes
         sizes = self.cache.sizes()
         own = one_hot(sample.labels, self.shape.n_way) / (sizes - 1).clamp(min=1).unsqueeze(1)
         mask = sample.mask & (sizes.gather(1, sample.labels) > 1)
 
-        def cached(beta: Tensor) -> Tensor:
-            self.cache.beta = beta
-            return (1 + own).to(beta.dtype) * self.cache.read(sample.keys, sample.draw)
+        each = None
+        if self.cache.in_blocks():
+            each = self.cache.read_each(sample.keys, sample.draw, sharpnesses(self.config))
+
+        def cached(beta: float) -> Tensor:
+            self.cache.beta = torch.full_like(self.cache.beta, beta)
+            found = self.cache.read(sample.keys, sample.draw) if each is None else next(each)
+            return (1 + own).to(found.dtype) * found
 
         zero_shot = self.backbone.class_logits(sample.prior, classes)
         self.alpha, self.cache.beta = searched(self.config, zero_shot, cached, sample, mask)
         self.notes |= chosen_settings(self.config, self.alpha, self.cache.beta)
         self.cache.forget_draws()
-        self._sample = None
+        self._sample = StreamedSample(self.shape.n_way)
 
     def predict(self, query: Query) -> Tensor:
         """Logits ``[episode, item, way]``."""

@@ -116,7 +116,7 @@ class TipAdapterF(FullSupportMethod):
             zip(torch.split(self.trained.data, n_episodes), torch.split(self._pairs, n_episodes), strict=True)
         )[1:]
 
-        def cached(beta: Tensor) -> Tensor:
+        def cached(beta: float) -> Tensor:
             return self._folds.out_of_fold([votes(items.keys @ each.mT, own, beta) for each, own in caches])
 
         zero_shot = self._zero_shot[:n_episodes]

@@ -216,14 +216,36 @@ class KeySums:
             keys: ``[E, N, d]``, padding being rows of 0.
             values: ``[E, N, v]``, padding being rows of 0.
         """
-        if self._lower is None or self._cross is None:
-            n_episodes, _, dim = keys.shape
+        n_episodes, _, dim = keys.shape
+        if self._lower is None:
             self._lower = keys.new_zeros(n_episodes, dim, dim, dtype=torch.float64)
+        if self._cross is None:
             self._cross = keys.new_zeros(n_episodes, dim, values.shape[2], dtype=torch.float64)
         for start in range(0, keys.shape[1], ROWS_AT_ONCE):
             part = keys[:, start : start + ROWS_AT_ONCE].double()
             add_gram(self._lower, part)
             self._cross.baddbmm_(part.mT, values[:, start : start + ROWS_AT_ONCE].double())
+
+    def add_grouped(self, keys: Tensor, groups: Tensor, n_groups: int) -> None:
+        """Add pairs whose values are one-hot: sums of keys by group, for which no product is computed.
+
+        Args:
+            keys: ``[E, N, d]``, padding being rows of 0.
+            groups: ``[E, N]``, 0 to ``n_groups - 1``, anything for padding.
+            n_groups: Width v of the values.
+        """
+        n_episodes, _, dim = keys.shape
+        if self._lower is None:
+            self._lower = keys.new_zeros(n_episodes, dim, dim, dtype=torch.float64)
+        if self._cross is None:
+            self._cross = keys.new_zeros(n_episodes, n_groups, dim, dtype=torch.float64).mT
+        sums = self._cross.mT.view(-1, dim)
+        first = n_groups * torch.arange(n_episodes, device=groups.device).unsqueeze(1)
+        for start in range(0, keys.shape[1], ROWS_AT_ONCE):
+            part = keys[:, start : start + ROWS_AT_ONCE].double()
+            add_gram(self._lower, part)
+            places = first + groups[:, start : start + ROWS_AT_ONCE]
+            sums.index_add_(0, places.flatten(), part.reshape(-1, dim))
 
     def __bool__(self) -> bool:
         return self._lower is not None
