@@ -3,6 +3,7 @@
 import ast
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,7 +100,11 @@ class Plugin:
     def _parsed(self) -> ast.Module:
         path = self.path()
         try:
-            return ast.parse(path.read_text(encoding="utf-8"))
+            return _tree(path, path.stat().st_mtime_ns)
+        except OSError as error:
+            raise UsageError(
+                f"plugin {self.name!r} of {self.origin} cannot be read: {path}: {error.strerror}"
+            ) from None
         except (SyntaxError, UnicodeDecodeError) as error:
             raise UsageError(f"plugin {self.name!r} of {self.origin} is no Python: {path}: {error}") from None
 
@@ -123,6 +128,12 @@ class Plugin:
                 f"{self.module} is no plugin: it needs a module-level name {self.attribute!r} that holds the class"
             )
         return getattr(module, self.attribute)
+
+
+@cache
+def _tree(path: Path, changed: int) -> ast.Module:
+    """The syntax of a file as it was at a time of change."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _assignments(body: list[ast.stmt]) -> dict[str, ast.expr]:

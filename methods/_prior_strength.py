@@ -64,6 +64,7 @@ class StoredPairsMethod(AssociativeMethod):
     pairs. With one example per class nothing can be said of an answer without it, and the value stays.
     """
 
+    family = "memory"
     Config = StoredPairsConfig
     config: StoredPairsConfig
     memory: StoredPairs

@@ -67,6 +67,7 @@ class InContext(ForwardMethod):
     Config = InContextConfig
     config: InContextConfig
     kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
+    family = "context"
     needs_language_model = kinds
     reads = InputMode.INPUTS
     episodes_at_once = 1

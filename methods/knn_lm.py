@@ -63,6 +63,7 @@ class KnnLm(ForwardMethod):
     """
 
     kinds = LANGUAGE
+    family = "memory"
     needs_language_model = LANGUAGE
     reads = InputMode.INPUTS
     episodes_at_once = 1

@@ -147,6 +147,7 @@ class SoftmaxOnHiddenStates(HiddenStateMethod):
     It stores a key and a value per token of support text, and reads all of them at each token of a query.
     """
 
+    family = "memory"
     Config = SoftmaxOnHiddenStatesConfig
     config: SoftmaxOnHiddenStatesConfig
     source = SOURCE

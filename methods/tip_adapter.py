@@ -186,6 +186,7 @@ class TipAdapter(ForwardMethod):
     Its state is the support set and a query costs time in proportion to it.
     """
 
+    family = "memory"
     Config = TipAdapterConfig
     config: TipAdapterConfig
     source = (

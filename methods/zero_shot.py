@@ -18,6 +18,7 @@ class ZeroShot(ForwardMethod):
     """Scores of the zero-shot prior: the answers of a language model, the class logits of an encoder's prior."""
 
     kinds = frozenset(Kind)
+    family = "none"
     needs_language_model = LANGUAGE - CLASSIFICATION
     uses_support = False
     source = (

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench import own_packages, registry
-from bench.contracts import UsageError
+from bench.contracts import Kind, UsageError
 from bench.registry import finding
 
 GROUPS = ("methods", "tasks", "backbones", "metrics")
@@ -128,3 +128,42 @@ def test_fields_of_a_config_are_read_without_importing_the_method(name):
 def test_fields_that_the_source_does_not_show_are_not_known(entry, module):
     entry("methods", "made", module("made_module", "from pydantic import create_model\nPLUGIN = create_model('X')\n"))
     assert registry.config_fields("made") is None
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_the_source_declares_is_what_the_class_has(group):
+    for name, plugin in registry.find(group).items():
+        loaded = plugin.load()
+        sites = [loaded.at(site) for site in loaded.sites()] if group == "methods" and plugin.sites() else [loaded]
+        kinds = [{each.kind} if group == "tasks" else each.kinds for each in sites]
+        assert registry.kinds_of(group, plugin) == frozenset().union(*kinds), name
+        if group == "methods":
+            assert {registry.family_of(plugin)} == {each.family for each in sites}, name
+
+
+def test_a_memory_at_both_sites_serves_the_kinds_of_both(module, entry):
+    name = module(
+        "a_memory",
+        "from bench.toolkit.memory_method import MemoryMethod\n"
+        "class Kept(MemoryMethod):\n    source = 'a paper'\n    family = 'memory'\n"
+        "    @staticmethod\n    def make_memory(config, shape): ...\nPLUGIN = Kept\n",
+    )
+    entry("methods", "kept", f"{name}:PLUGIN")
+    plugin = registry.get("methods", "kept")
+    found = plugin.load()
+    assert registry.kinds_of("methods", plugin) == frozenset(Kind)
+    assert registry.family_of(plugin) == found.features.family == found.hidden_states.family == "memory"
+
+
+def test_kinds_that_only_the_class_has_are_read_from_it_on_request(module, entry):
+    name = module(
+        "odd_kinds",
+        "from bench.contracts import ForwardMethod, Kind\n"
+        "class Odd(ForwardMethod):\n    kinds = frozenset(each for each in Kind if 'text' in each)\n"
+        "    family = 'memory'\nPLUGIN = Odd\n",
+    )
+    entry("methods", "odd", f"{name}:PLUGIN")
+    plugin = registry.get("methods", "odd")
+    assert registry.kinds_of("methods", plugin) == frozenset()
+    assert registry.kinds_of("methods", plugin, imports=True) == {"text_classification"}
+    assert registry.family_of(plugin) == "memory"

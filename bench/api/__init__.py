@@ -1,5 +1,6 @@
 """Python API, exported by ``bench``; the command line is a thin layer on it."""
 
+from bench.api.descriptions import Description, FieldDescription, show
 from bench.api.listing import Entry, available
 from bench.api.maintenance import (
     Deleted,
@@ -23,9 +24,11 @@ __all__ = [
     "Checked",
     "Comparison",
     "Deleted",
+    "Description",
     "Diagnosis",
     "Entry",
     "Errors",
+    "FieldDescription",
     "FolderCheck",
     "Plan",
     "Results",
@@ -42,6 +45,7 @@ __all__ = [
     "prune_records",
     "record_schema",
     "run",
+    "show",
     "sweep",
     "update_baseline",
     "verify_records",

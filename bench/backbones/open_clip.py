@@ -37,6 +37,7 @@ class OpenClip(Backbone):
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.IMAGE_CLASSIFICATION})
+    citation = "weights, licence and size are the named checkpoint's; Radford et al. 2021, CLIP, arXiv 2103.00020"
     prior_strength = 400.0
     visual: nn.Module
     _text: Any

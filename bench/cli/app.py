@@ -18,6 +18,7 @@ from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.output import say_error
 from bench.cli.run import run
+from bench.cli.show import show
 from bench.cli.sweep import sweep
 from bench.cli.test import run_contract
 from bench.contracts.errors import BenchError, BenchWarning, UsageError
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 
 app.command("list")(list_)
+app.command()(show)
 app.command()(run)
 app.command()(leaderboard)
 app.command()(compare)

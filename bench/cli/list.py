@@ -10,6 +10,7 @@ import typer
 from bench import api
 from bench.api.listing import Listed
 from bench.cli.output import say
+from bench.contracts.kinds import FAMILIES
 from bench.plugin import OWN
 
 What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # type: ignore[misc]
@@ -17,12 +18,17 @@ What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # typ
 
 def list_(
     what: Annotated[What, typer.Argument(help="Kind of the names.")],
+    kind: Annotated[str | None, typer.Option(help="Only what serves this kind of task: language_modelling.")] = None,
+    family: Annotated[
+        str | None, typer.Option(help=f"Only methods of this family: {', '.join(FAMILIES)} (docs/choosing.md).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List methods, tasks, backbones, metrics or suites."""
-    entries = api.available(cast(Listed, what.value))
+    """List methods, tasks, backbones, metrics or suites; ``bench show NAME`` describes one."""
+    entries = api.available(cast(Listed, what.value), kind=kind, family=family)
     if as_json:
-        left_out = set() if what == "methods" else {"sites"}
+        left_out = set() if what == "methods" else {"sites", "family"}
+        left_out |= {"kinds"} if what == "suites" else set()
         fields = [{name: value for name, value in asdict(entry).items() if name not in left_out} for entry in entries]
         typer.echo(json.dumps(fields, indent=1))
         return

@@ -36,10 +36,12 @@ class Backbone(nn.Module, ABC):
             library.
         prior_strength: N0, the number of labelled examples that the prior counts for, unless a task or config sets it.
         revision: Commit of weights from the hub, for a record's provenance; empty for others.
+        citation: The paper, where weights come from, their licence and size.
     """
 
     kinds: ClassVar[frozenset[Kind]]
     version: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
     revision: str = ""
 
     prior_strength: float

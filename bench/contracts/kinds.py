@@ -60,3 +60,14 @@ Precision = Literal["32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed",
 
 PromptStyle = Literal["plain", "chat"]
 """Style of the prompts of a task: the task's own, or turns of a chat."""
+
+Family = Literal["closed_form", "gradient", "memory", "context", "none"]
+"""Family of a method, by what adapting is and what it costs."""
+FAMILIES: dict[Family, str] = {
+    "closed_form": "sums or one linear solve over the support set, without gradient descent; adapting is fast",
+    "gradient": "training by gradient descent; adapting costs its steps",
+    "memory": "the examples are kept; adapting is storing them, and each query is compared with all of them",
+    "context": "the examples stand before each query; adapting costs little, and each query costs their tokens",
+    "none": "no examples are used; adapting costs nothing",
+}
+"""What each family costs."""

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from bench.contracts.backbone import AnswerProtocol, Answers, Backbone
 from bench.contracts.config import MethodConfig
 from bench.contracts.data import Query, Support
-from bench.contracts.kinds import CLASSIFICATION, EmbeddingUse, InputMode, Kind
+from bench.contracts.kinds import CLASSIFICATION, EmbeddingUse, Family, InputMode, Kind
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class Method(nn.Module, ABC):
         episodes_at_once: Largest number of episodes of one instance; 1 for methods that run the backbone.
         transductive: True for a method whose answer to a query depends on the other queries of its batch; tables mark
             its rows, since it uses more than the support set.
+        family: What adapting is and what it costs, for lists of methods: "closed_form" unless a class declares another.
         Config: Class of the config.
         version: Part of a record's identity; change it where values change and the code does not, as with a compiled
             library.
@@ -153,6 +154,7 @@ class Method(nn.Module, ABC):
     uses_support: ClassVar[bool] = True
     episodes_at_once: ClassVar[int] = 64
     transductive: ClassVar[bool] = False
+    family: ClassVar[Family] = "closed_form"
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     version: ClassVar[str] = ""
     source: ClassVar[str]
@@ -279,6 +281,7 @@ class GradientMethod(Method):
         validate_every: Steps between two calls of ``validate``; None for a method whose last weights count.
     """
 
+    family: ClassVar[Family] = "gradient"
     steps: int
     batch_size: int | None
     sized_by: ClassVar[str | None] = None

@@ -5,6 +5,7 @@ A plugin is a module with a ``PLUGIN`` class. Names are listed without importing
 """
 
 from bench.registry.config_fields import config_fields
+from bench.registry.declared import family_of, kinds_of
 from bench.registry.finding import (
     FOLDERS,
     Group,
@@ -45,8 +46,10 @@ __all__ = [
     "backbone_argument",
     "backbone_class",
     "config_fields",
+    "family_of",
     "find",
     "get",
+    "kinds_of",
     "load_backbone",
     "make_backbone",
     "make_metric",

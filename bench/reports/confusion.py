@@ -47,7 +47,7 @@ class Confusion:
         return cls(tuple(classes), counts)
 
     def pairs(self) -> list[tuple[str, str, int, int]]:
-        """Confused pairs, the most frequent first: right and predicted class, answers, all answers of the right class."""
+        """Confused pairs, the most frequent first: right class, predicted class, answers, all of the right class."""
         totals = self.counts.sum(axis=1)
         wrong = self.counts - np.diag(np.diag(self.counts))
         order = np.argsort(-wrong, axis=None, kind="stable")

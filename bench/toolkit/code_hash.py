@@ -9,10 +9,14 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
+from bench.contracts.kinds import FAMILIES
+
 PLUGIN_PACKAGES = ("methods", "tasks", "bench.backbones", "bench.metrics")
 """Packages of plugin code. The rest of this project is covered by PROTOCOL in ``bench.toolkit.versions``."""
 _REFERENCES = {"citation", "source"}
 """Class attributes that hold a reference to the literature where they are a text of several words."""
+_FAMILY = "family"
+"""Class attribute that lists of methods show where it is one of ``FAMILIES``."""
 _HELP = {"description", "help"}
 """Keyword arguments that hold help texts."""
 _LOG_CALLS = {"critical", "debug", "error", "exception", "info", "log", "warn", "warning"}
@@ -25,8 +29,8 @@ def code_hash(module: str) -> str:
 
     Modules of ``PLUGIN_PACKAGES`` and of the module's own package are followed through their imports, those of the
     harness and of libraries are not. Not part of the hash: comments, layout, docstrings and other bare strings, the
-    texts of errors, assertions, warnings and log messages, help texts, references to the literature, type annotations
-    of functions, imports of unused names, and the names of modules.
+    texts of errors, assertions, warnings and log messages, help texts, references to the literature, families of
+    methods, type annotations of functions, imports of unused names, and the names of modules.
 
     Args:
         module: Dotted name of the module; it is read, not imported.
@@ -217,12 +221,12 @@ def _is_for_types(node: ast.AST) -> bool:
 
 
 def _is_reference(node: ast.stmt) -> bool:
-    """Whether a statement of a class only defines a reference to the literature."""
+    """Whether a statement of a class only defines a reference to the literature, or the family of a method."""
     match node:
         case ast.Assign([ast.Name(name)], ast.Constant(str(text))) | ast.AnnAssign(
             ast.Name(name), _, ast.Constant(str(text))
         ):
-            return name in _REFERENCES and " " in text
+            return (name in _REFERENCES and " " in text) or (name == _FAMILY and text in FAMILIES)
     return False
 
 

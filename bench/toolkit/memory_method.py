@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import create_model
 
 from bench.contracts import AssociativeConfig, AssociativeMethod, Memory, Method, MethodConfig, MultiSiteMethod, Site
+from bench.contracts.kinds import Family
 from bench.toolkit.hidden_states import HiddenStateConfig, HiddenStateMethod
 
 
@@ -37,12 +38,14 @@ class MemoryMethod(MultiSiteMethod):
         source: The paper.
         version: See ``Method.version``.
         linear_in_values: See ``AssociativeMethod.linear_in_values``.
+        family: See ``Method.family``.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     source: ClassVar[str]
     version: ClassVar[str] = ""
     linear_in_values: ClassVar[bool] = False
+    family: ClassVar[Family] = "closed_form"
 
     @staticmethod
     def make_memory(config: Any, shape: MemoryShape) -> Memory:
@@ -101,5 +104,6 @@ def _named(made: type[Method], family: type[MemoryMethod], site: Site) -> type[M
     """Name a class as the attribute of its family, by which other processes import it."""
     made.__name__, made.__qualname__ = family.__name__, f"{family.__qualname__}.{site}"
     made.__module__, made.__doc__ = family.__module__, family.__doc__
+    made.family = family.family
     made.Config.__qualname__ = f"{made.__qualname__}.Config"
     return made

@@ -93,6 +93,7 @@ def package(tmp_path, monkeypatch):
         ("import logging\nfrom math import log\n", "from math import log\nimport logging\n"),
         ("    from hashed_plugins._types import Numbers", "    from hashed_plugins._types import Others"),
         ("\n\n\nclass", "\nclass"),
+        ("    power: int = 2", '    family = "memory"\n    power: int = 2'),
     ],
 )
 def test_rewording_changes_nothing(package, old, new):
@@ -111,6 +112,7 @@ def test_rewording_changes_nothing(package, old, new):
         ("if not items", "if len(items) < 2"),
         ("DataError(f", "ValueError(f"),
         ('citation = "Somebody 1999, A Paper"', 'citation = "x"'),
+        ("    power: int = 2", '    family = "llama"\n    power: int = 2'),
     ],
 )
 def test_another_computation_is_another_hash(package, old, new):
