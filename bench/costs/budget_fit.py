@@ -1,11 +1,16 @@
 """Fitting a run to its budget: limits of the method, number of parameters, number of steps."""
 
+from typing import get_args
+
+from pydantic.fields import FieldInfo
+
 from bench.contracts import Backbone, GradientMethod, Limits, MethodConfig, ProblemShape
 from bench.data.episodes import PADDING, Episodes
 from bench.engine.adapt import GroupResult
 from bench.meters.memory import MIB
 from bench.spec.budget import Budget, Violation
 from bench.spec.costs import StageCosts
+from bench.toolkit.sizing import largest_size
 
 
 def limits_of(budget: Budget) -> Limits:
@@ -29,12 +34,21 @@ def fit_parameters(
         The config, and the violation where even the smallest size exceeds the limit.
     """
     field = str(method.sized_by)
-    per_unit = method(config.model_copy(update={field: 1}), backbone, shape).trainable_params()
-    fitting = limit // per_unit
+
+    def count(size: int) -> int:
+        return method(config.model_copy(update={field: size}), backbone, shape).trainable_params()
+
+    fitting = largest_size(count, limit, _largest(type(config).model_fields[field]))
     if fitting == 0:
-        return config, Violation("trainable_params", limit, per_unit)
-    most = next(bound.le for bound in type(config).model_fields[field].metadata if hasattr(bound, "le"))
-    return config.model_copy(update={field: min(fitting, most)}), None
+        return config, Violation("trainable_params", limit, count(1))
+    return config.model_copy(update={field: fitting}), None
+
+
+def _largest(field: FieldInfo) -> int:
+    """The upper bound of a field, or of the number that it may be."""
+    kinds = [bound for kind in get_args(field.annotation) for bound in getattr(kind, "__metadata__", ())]
+    bounds = [*field.metadata, *(bound for kind in kinds for bound in getattr(kind, "metadata", ()))]
+    return next(int(bound.le) for bound in bounds if hasattr(bound, "le"))
 
 
 def fit_steps(budget: Budget, counted: GroupResult, encode: StageCosts, episodes: Episodes) -> int | None:

@@ -210,7 +210,7 @@ def test_demonstrations_are_run_once_for_all_queries(decoder: CausalLM, monkeypa
     monkeypatch.setattr(decoder.model.base_model, "forward", counted)
     queries = [f"Word: w{number}\nSentiment:" for number in range(40)]
     method.predict(texts.query(queries, texts.NAMES))
-    context = decoder.count_tokens(method._texts)
+    context = decoder.count_tokens(method._given.texts)
     longest = max(decoder.count_tokens([query + name for query in queries for name in texts.NAMES]))
     assert sum(lengths) <= sum(context) + len(queries) * len(texts.NAMES) * longest
     assert lengths[0] >= sum(context)
@@ -320,7 +320,7 @@ def test_support_prompts_are_scored_after_demonstrations_without_themselves(give
         assert len(each) + text.count(SEPARATOR) == 12
     plain = FakeLanguageModel()
     leaning = torch.cat([probabilities(plain, text, given, each) for text, each in seen]).mean(dim=0)
-    found = probabilities(plain, "".join(method._texts[item] for item in method._orders[0]), given, stems[:1])
+    found = probabilities(plain, "".join(method._given.texts[item] for item in method._orders[0]), given, stems[:1])
     query = replace(given.query, **{
         name: getattr(given.support, name)[:, :1] for name in ("keys", "prior", "mask")
     }, inputs=replace(given.support.inputs, positions=given.support.inputs.positions[:, :1]))  # fmt: skip
