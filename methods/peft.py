@@ -143,7 +143,8 @@ class Peft(PeftMethod):
                 layer.weight = nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
         try:
             config = made(**fields)
-            tuner = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](network, config, ADAPTER)
+            tuners = cast(dict[Any, Any], PEFT_TYPE_TO_TUNER_MAPPING)
+            tuner = tuners[config.peft_type](network, config, ADAPTER)
             # Some fail in their first pass alone.
             word = torch.zeros(1, 1, dtype=torch.long, device=network.device)
             network.base_model(input_ids=word, use_cache=False)
@@ -172,7 +173,8 @@ class Peft(PeftMethod):
                    if ".lora_E" not in place]  # fmt: skip
         weight = self._tuner.peft_config[ADAPTER].orth_reg_weight
         excess = [torch.linalg.norm(each - torch.eye(len(each)).to(each)) for each in squares]
-        return loss + weight * torch.stack(excess).mean()
+        penalty: Tensor = weight * torch.stack(excess).mean()
+        return loss + penalty
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """AdamW on a cosine; AdaLoRA takes directions away after each step."""
