@@ -140,7 +140,7 @@ class Peft(PeftMethod):
             fields["target_modules"] = [place for place, _ in layers]
         if variant.own_weights:
             for _, layer in layers:
-                layer.weight = nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
+                layer.weight = nn.Parameter(cast(Tensor, layer.weight).detach().clone(), requires_grad=False)
         try:
             config = made(**fields)
             tuners = cast(dict[Any, Any], PEFT_TYPE_TO_TUNER_MAPPING)
