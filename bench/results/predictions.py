@@ -121,8 +121,10 @@ class QueryPredictions:
         for (name, type_), column in zip(self.scorer.fields.items(), self.values.T, strict=True):
             columns[name] = pa.array(column).cast(type_)
         if self.classes is not None:
-            names = pa.array(self.classes.classes, pa.string())
-            for name, places in zip(CLASS_COLUMNS, (self.classes.true, self.classes.predicted), strict=True):
+            # In the order of their first use, as they are read: predictions that are read and written keep their hash.
+            used = pa.array(np.concatenate([self.classes.true, self.classes.predicted])).dictionary_encode()
+            names = pa.array([self.classes.classes[place] for place in used.dictionary.to_pylist()], pa.string())
+            for name, places in zip(CLASS_COLUMNS, np.split(np.asarray(used.indices), 2), strict=True):
                 columns[name] = pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), names)
         sink = io.BytesIO()
         pq.write_table(pa.table(columns), sink, compression="zstd")

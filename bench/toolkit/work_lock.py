@@ -23,6 +23,8 @@ STALLED = 60.0
 """Seconds after which a process that is stopped no longer keeps others waiting."""
 POLL = 0.5
 """Seconds between two looks at the process that others wait for."""
+_call = ""
+"""Name of the call of the program that this process works for together with others; empty for a process of its own."""
 _STOPPED = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE}
 
 
@@ -36,6 +38,7 @@ class Holder:
         host: Its host.
         space: The space of process ids that ``pid`` belongs to, which differs between containers of one host.
         since: Time since when it has the lock.
+        call: The call that it works for together with others; empty for a process of its own.
     """
 
     what: str
@@ -43,6 +46,7 @@ class Holder:
     host: str
     space: str
     since: str
+    call: str = ""
 
     @classmethod
     def own(cls, what: str) -> "Holder":
@@ -55,7 +59,7 @@ class Holder:
             The holder.
         """
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        return cls(what, os.getpid(), socket.gethostname(), _space(), now)
+        return cls(what, os.getpid(), socket.gethostname(), _space(), now, _call)
 
     @classmethod
     def read(cls, path: Path) -> "Holder | None":
@@ -96,6 +100,16 @@ class Holder:
         return f"{self.what}, by process {self.pid} on {self.host} since {self.since}"
 
 
+def work_for(call: str) -> None:
+    """Make this process one of several that work for a call of the program: their waits for each other are not shown.
+
+    Args:
+        call: Any name that all of them have.
+    """
+    global _call
+    _call = call
+
+
 @contextmanager
 def work_lock(
     path: Path, what: str, notify: Callable[[str], None] = lambda message: None, wait: bool = True
@@ -134,7 +148,8 @@ def _wait(lock: FileLock, note: Path, notify: Callable[[str], None]) -> None:
     shown, idle_since = None, time.monotonic()
     while not lock.is_locked:
         holder = Holder.read(note)
-        if holder != shown:
+        # That workers of one call take turns is no news; one without a note has only just begun.
+        if holder != shown and not (_call and (holder is None or holder.call == _call)):
             notify(f"waiting for {holder or 'another process'}")
             shown = holder
         if holder is None or holder.works():

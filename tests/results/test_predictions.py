@@ -41,6 +41,7 @@ def test_a_file_of_classification_has_the_right_and_the_predicted_classes_by_nam
     assert table["true_class"].to_pylist() == ["a", "b", "c", "a"]
     back = QueryPredictions.from_bytes("accuracy", content)
     assert back.classes.names == given.names
+    assert back.to_bytes() == content
     assert back.classes.wrong.tolist() == [False, True, False, True]
     np.testing.assert_array_equal(back.values, written.values)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from itertools import chain
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from bench.api.execution import share_of
 from bench.contracts import UsageError
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
-from bench.runs.executors import LostWorker, UnitResult
+from bench.runs.executors import Refused, UnitResult
 from bench.runs.executors.driver import TRIES, Driver
 from bench.runs.executors.local import LocalExecutor
 from bench.runs.runner import Runner, fresh_processes, same_process
@@ -65,6 +66,29 @@ def test_two_processes_give_the_records_of_one_also_when_a_worker_is_killed(tmp_
     again = run(tmp_path / "two", LocalExecutor(2))
     assert again.reporter.ran == []
     assert len(again.records) == 4
+
+
+class KillingIdle(LocalExecutor):
+    """An executor whose first worker is killed when it has nothing to do."""
+
+    killed = False
+
+    def submit(self, unit):
+        for job in self._started:
+            if job.unit is None and not self.killed:
+                self.killed = True
+                os.kill(job.process.pid, signal.SIGKILL)
+                job.process.join()
+        super().submit(unit)
+
+
+def test_a_worker_that_is_killed_between_two_runs_is_replaced(tmp_path):
+    specs = grid(**FEW | {"seeds": [0]})
+    executor = KillingIdle(1)
+    report = run(tmp_path, executor, specs)
+    assert executor.killed
+    assert {record.status for record in report.records} == {"ok"}
+    assert [line.partition(":")[0] for line in report.reporter.problems] == ["stripes knn is executed again"]
 
 
 def test_a_run_that_always_ends_its_worker_is_a_failed_record_and_harms_no_other(tmp_path):
@@ -124,34 +148,55 @@ def test_measuring_processes_of_workers_end_with_the_driver(tmp_path, isolate):
     assert not any("spawn_main" in " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
 
 
-def test_a_result_under_another_id_is_kept_and_said(tmp_path):
-    report = run(tmp_path / "one", specs=grid(**FEW)[:1])
-    record = report.records[0]
+class Elsewhere:
+    """An executor with a given outcome of each run, all of them at once."""
 
-    class Elsewhere:
-        name = "ray"
+    name = "ray"
 
-        def room(self):
-            return 1
+    def __init__(self, *outcomes):
+        self.outcomes, self.units = outcomes, []
 
-        def submit(self, unit):
-            self.unit = unit
+    def room(self):
+        return len(self.outcomes) - len(self.units)
 
-        def finished(self, seconds):
-            other = record.model_copy(update={"id": "0" * 16, "predictions": None})
-            return [(self.unit, UnitResult(other))]
+    def submit(self, unit):
+        self.units.append(unit)
 
-        def close(self):
-            pass
+    def finished(self, seconds):
+        return list(zip(self.units, self.outcomes, strict=True))
 
-    class Planned:
-        spec, id, identity, reference_id = record.spec, record.id, record.identity, None
-        title = "a run"
+    def close(self):
+        pass
 
-    report.records.clear()
-    report.store = Store(tmp_path / "two")
+
+def planned(record):
+    """The run of a record, as planned."""
+    facts = {"spec": record.spec, "id": record.id, "identity": record.identity, "reference_id": None, "title": "a run"}
+    return SimpleNamespace(**facts, record=lambda **changes: record.model_copy(update=changes))
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A report with an empty store, and records of two runs that were executed before."""
+    report = run(tmp_path / "one", specs=grid(**FEW | {"seeds": [0]}))
+    records, report.records, report.store = list(report.records), [], Store(tmp_path / "two")
     report.store.prepare()
-    Driver(Elsewhere(), "cpu", report).run([Planned()], [])
+    return report, records
+
+
+def test_a_result_under_another_id_is_kept_and_said(made):
+    report, (record, _) = made
+    other = record.model_copy(update={"id": "0" * 16, "predictions": None})
+    Driver(Elsewhere(UnitResult(other)), "cpu", report).run([planned(record)], [])
     assert [kept.id for kept in report.records] == ["0" * 16]
     assert "was executed with other libraries, data or weights than this program has" in report.problems[0]
-    assert isinstance(LostWorker("x"), LostWorker)
+
+
+def test_a_run_that_ends_the_call_does_so_after_the_results_that_came_with_it(made):
+    report, (wrong, right) = made
+    executor = Elsewhere(
+        Refused(UsageError("no such device")), UnitResult(right.model_copy(update={"predictions": None}))
+    )
+    with pytest.raises(UsageError, match="no such device"):
+        Driver(executor, "cpu", report).run([planned(wrong), planned(right)], [])
+    assert [(kept.id, kept.status) for kept in report.records] == [(right.id, "ok"), (wrong.id, "failed")]

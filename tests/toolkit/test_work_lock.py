@@ -51,6 +51,19 @@ def test_a_process_that_waits_says_once_for_whom(tmp_path, held):
     assert message.startswith(f"waiting for digits faast, by process {other.pid} on {socket.gethostname()} since 20")
 
 
+def test_workers_of_one_call_wait_for_each_other_in_silence(tmp_path, held, monkeypatch):
+    monkeypatch.setattr(module, "_call", "one call")
+    held(0.4)
+    messages = []
+    with work_lock(tmp_path / "run.lock", "digits knn", messages.append) as claimed:
+        assert claimed
+    assert messages == []
+    held(0.4)
+    monkeypatch.setattr(module, "_call", "another call")
+    with work_lock(tmp_path / "run.lock", "digits knn", messages.append):
+        assert len(messages) == 1
+
+
 def test_a_process_that_waits_goes_on_when_the_other_is_killed(tmp_path, held):
     other = held(60)
     os.kill(other.pid, signal.SIGKILL)

@@ -9,7 +9,7 @@ from bench.contracts import StoreError
 from bench.contracts.errors import BenchError
 from bench.results.provenance import provenance
 from bench.results.record import Record
-from bench.runs.executors.interface import Executor, LostWorker
+from bench.runs.executors.interface import Executor, LostWorker, Refused
 from bench.runs.executors.unit import Unit, UnitResult
 from bench.runs.plan import PlannedRun
 from bench.runs.report import Report
@@ -78,13 +78,13 @@ class Driver:
                 if waiting and not self._running:
                     time.sleep(POLL)  # all that is left is executed by another program
                     continue
-                for unit, outcome in self.executor.finished(POLL) if self._running else []:
-                    run, claim = self._running.pop(unit.id)
-                    with claim:
-                        if isinstance(outcome, UnitResult):
-                            self._keep(run.planned, outcome)
-                        elif self._again(run, outcome):
-                            waiting[run.id] = run
+                outcomes = self.executor.finished(POLL) if self._running else []
+                for unit, outcome in outcomes:
+                    if not isinstance(outcome, Refused):
+                        self._take(unit.id, outcome, waiting)
+                # What ends the call comes after everything that was computed.
+                for refused in (outcome for _, outcome in outcomes if isinstance(outcome, Refused)):
+                    raise refused.error
         except BaseException:
             for run, claim in self._running.values():
                 with claim:
@@ -112,6 +112,15 @@ class Driver:
             if run.id in self._running:
                 measuring.add(run.key)
                 room -= 1
+
+    def _take(self, id_: str, outcome: object, waiting: dict[str, _Waiting]) -> None:
+        """Record the outcome of a run, or put the run back among those that wait."""
+        run, claim = self._running.pop(id_)
+        with claim:
+            if isinstance(outcome, UnitResult):
+                self._keep(run.planned, outcome)
+            elif isinstance(outcome, LostWorker) and self._again(run, outcome):
+                waiting[run.id] = run
 
     def _submitted(self, run: _Waiting) -> bool:
         """Whether a run is under way or finished now; False while another program executes it."""

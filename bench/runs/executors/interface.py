@@ -1,9 +1,10 @@
 """Executor: the interface of what executes units of work."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from bench.runs.executors.unit import Unit, UnitOptions, UnitResult
+from bench.engine.trainer import DeviceOptions
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,59 @@ class LostWorker:
     reason: str
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Outcome of a unit that ends the call, because what it describes cannot be executed.
+
+    Attributes:
+        error: The error.
+    """
+
+    error: BaseException
+
+
+class Work(Protocol):
+    """A unit of work, which is sent to a worker: a run, or a trial of a sweep."""
+
+    @property
+    def id(self) -> str:
+        """Name of the unit, unique in its call."""
+
+    def kept(self) -> Hashable:
+        """What a worker has loaded after the unit, and need not load for another unit with the same."""
+
+
+class WorkRunner(Protocol):
+    """Executes the units of a call, one after the other, in a worker."""
+
+    def execute(self, unit: Any) -> object:
+        """Execute a unit.
+
+        Args:
+            unit: The unit.
+
+        Returns:
+            What is sent back.
+
+        Raises:
+            UsageError: If the unit cannot be executed as it is described.
+        """
+
+    def close(self) -> None:
+        """Release everything that is kept for further units."""
+
+
+class WorkOptions(Protocol):
+    """What all units of a call share; it is sent to each worker."""
+
+    @property
+    def devices(self) -> DeviceOptions:
+        """Device of the units."""
+
+    def runner(self) -> WorkRunner:
+        """Make what executes units, in a worker."""
+
+
 class Executor(Protocol):
     """Executes units in other processes.
 
@@ -26,7 +80,7 @@ class Executor(Protocol):
 
     name: str
 
-    def start(self, options: UnitOptions) -> None:
+    def start(self, options: WorkOptions) -> None:
         """Get ready to execute units.
 
         Args:
@@ -46,21 +100,21 @@ class Executor(Protocol):
     def room(self) -> int:
         """Number of further units that would begin now or soon."""
 
-    def submit(self, unit: Unit) -> None:
+    def submit(self, unit: Work) -> None:
         """Execute a unit.
 
         Args:
             unit: The unit.
         """
 
-    def finished(self, seconds: float) -> list[tuple[Unit, UnitResult | LostWorker]]:
+    def finished(self, seconds: float) -> list[tuple[Work, object]]:
         """Outcomes that were not returned before.
 
         Args:
             seconds: Time to wait for the first of them.
 
         Returns:
-            Units with their outcomes; none if there are none in time.
+            Units, each with what its runner sent back, a LostWorker or a Refused; none if there are none in time.
         """
 
     def close(self) -> None:

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import pickle
+from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -15,8 +17,7 @@ from bench.engine.process_ending import ending_error, kernel_kills
 from bench.engine.server_start import packed, start_tied
 from bench.engine.trainer import quiet_lightning
 from bench.engine.worker_server import Failure, failure_bytes
-from bench.runs.executors.interface import LostWorker
-from bench.runs.executors.unit import Unit, UnitOptions, UnitResult, UnitRunner
+from bench.runs.executors.interface import LostWorker, Refused, Work, WorkOptions
 
 MOST_JOBS = 1024
 TO_END = 5.0
@@ -30,8 +31,8 @@ class _Job:
     process: Any
     connection: Connection
     kills: int
-    unit: Unit | None = None
-    last: tuple[Any, ...] = ()
+    unit: Work | None = None
+    last: Hashable = None
 
 
 class LocalExecutor:
@@ -55,10 +56,10 @@ class LocalExecutor:
         if not 1 <= jobs <= MOST_JOBS:
             raise UsageError(f"jobs needs a number from 1 to {MOST_JOBS}, got {jobs}")
         self.jobs = jobs
-        self._options: UnitOptions | None = None
+        self._options: WorkOptions | None = None
         self._started: list[_Job] = []
 
-    def start(self, options: UnitOptions) -> None:
+    def start(self, options: WorkOptions) -> None:
         """Keep what all units share; see Executor."""
         self._options = options
 
@@ -71,13 +72,15 @@ class LocalExecutor:
         """Number of processes that are free or can still be started."""
         return self.jobs - sum(job.unit is not None for job in self._started)
 
-    def submit(self, unit: Unit) -> None:
+    def submit(self, unit: Work) -> None:
         """Execute a unit in a free process, if possible one that has its task and backbone loaded."""
         free = [job for job in self._started if job.unit is None]
-        same = [job for job in free if job.last == unit.spec.shared()]
+        same = [job for job in free if job.last == unit.kept()]
         job = same[0] if same else self._begin() if len(self._started) < self.jobs else free[0]
-        job.unit, job.last = unit, unit.spec.shared()
-        job.connection.send_bytes(pickle.dumps(unit))
+        job.unit, job.last = unit, unit.kept()
+        # A process that ended while it was free is found by ``finished``, as one that ends while it works.
+        with suppress(ConnectionError):
+            job.connection.send_bytes(pickle.dumps(unit))
 
     def _begin(self) -> _Job:
         context = multiprocessing.get_context("spawn")
@@ -90,10 +93,10 @@ class LocalExecutor:
         self._started.append(job := _Job(process, connection, kernel_kills()))
         return job
 
-    def finished(self, seconds: float) -> list[tuple[Unit, UnitResult | LostWorker]]:
+    def finished(self, seconds: float) -> list[tuple[Work, object]]:
         """Outcomes of units, those of processes that ended among them; see Executor."""
         busy = {job.connection: job for job in self._started if job.unit is not None}
-        outcomes: list[tuple[Unit, UnitResult | LostWorker]] = []
+        outcomes: list[tuple[Work, object]] = []
         for connection in wait(list(busy), seconds):
             job = busy[connection]  # type: ignore[index]
             unit, job.unit = job.unit, None
@@ -103,9 +106,7 @@ class LocalExecutor:
             except (EOFError, ConnectionError):
                 outcomes.append((unit, self._lost(job)))
                 continue
-            if isinstance(answer, Failure):
-                raise answer.error
-            outcomes.append((unit, answer))
+            outcomes.append((unit, Refused(answer.error) if isinstance(answer, Failure) else answer))
         return outcomes
 
     def _lost(self, job: _Job) -> LostWorker:
@@ -132,7 +133,7 @@ class LocalExecutor:
             self._end(job)
 
 
-def serve_units(connection: Connection, options: UnitOptions, threads: int) -> None:
+def serve_units(connection: Connection, options: WorkOptions, threads: int) -> None:
     """Execute units until the connection closes.
 
     Args:
@@ -143,7 +144,7 @@ def serve_units(connection: Connection, options: UnitOptions, threads: int) -> N
     own_packages.put_first()
     quiet_lightning()
     torch.set_num_threads(threads)
-    runner = UnitRunner(options)
+    runner = options.runner()
     try:
         while True:
             try:

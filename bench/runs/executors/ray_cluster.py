@@ -8,8 +8,7 @@ from bench.contracts import UsageError
 from bench.contracts.errors import one_line_error
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.engine.worker_server import Failure, failure_bytes
-from bench.runs.executors.interface import LostWorker
-from bench.runs.executors.unit import Unit, UnitOptions, UnitResult, UnitRunner
+from bench.runs.executors.interface import LostWorker, Refused, Work, WorkOptions, WorkRunner
 from bench.toolkit.extras import import_extra
 
 AHEAD = 2
@@ -18,7 +17,7 @@ TO_ANSWER = 10.0
 """Seconds within which the address of a cluster has to accept a connection."""
 RETRIES = 3
 """Times that Ray executes a unit again whose worker or node was lost."""
-_RUNNERS: dict[bytes, UnitRunner] = {}
+_RUNNERS: dict[bytes, WorkRunner] = {}
 """Of a worker process: what executes the units of a call. Ray gives further tasks to the same processes."""
 
 
@@ -48,9 +47,9 @@ class RayExecutor:
         self._ray: Any = import_extra("ray")
         self._connected = False
         self._options = b""
-        self._running: dict[Any, Unit] = {}
+        self._running: dict[Any, Work] = {}
 
-    def start(self, options: UnitOptions) -> None:
+    def start(self, options: WorkOptions) -> None:
         """Connect to the cluster, or start one on this machine; see Executor."""
         self._options = pickle.dumps(options)
         if not self._ray.is_initialized():
@@ -91,14 +90,14 @@ class RayExecutor:
             places = min(places, total.get("GPU", 0.0) / self.gpus_per_run)
         return AHEAD * max(1, int(places)) - len(self._running)
 
-    def submit(self, unit: Unit) -> None:
+    def submit(self, unit: Work) -> None:
         """Hand a unit to Ray; see Executor."""
         self._running[self._task(execute_bytes).remote(self._options, pickle.dumps(unit))] = unit
 
-    def finished(self, seconds: float) -> list[tuple[Unit, UnitResult | LostWorker]]:
+    def finished(self, seconds: float) -> list[tuple[Work, object]]:
         """Outcomes of units; see Executor."""
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
-        outcomes: list[tuple[Unit, UnitResult | LostWorker]] = []
+        outcomes: list[tuple[Work, object]] = []
         for reference in ready:
             unit = self._running.pop(reference)
             try:
@@ -106,9 +105,7 @@ class RayExecutor:
             except self._ray.exceptions.RayError as error:
                 outcomes.append((unit, LostWorker(one_line_error(error))))
                 continue
-            if isinstance(answer, Failure):
-                raise answer.error
-            outcomes.append((unit, answer))
+            outcomes.append((unit, Refused(answer.error) if isinstance(answer, Failure) else answer))
         return outcomes
 
     def close(self) -> None:
@@ -136,7 +133,7 @@ def execute_bytes(options: bytes, unit: bytes) -> bytes:
         for earlier in _RUNNERS.values():
             earlier.close()
         _RUNNERS.clear()
-        _RUNNERS[options] = UnitRunner(pickle.loads(options))
+        _RUNNERS[options] = pickle.loads(options).runner()
     try:
         return pickle.dumps(_RUNNERS[options].execute(pickle.loads(unit)))
     except Exception as error:

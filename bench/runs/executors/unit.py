@@ -1,7 +1,8 @@
 """Units of work: one run each, with the records that its budget and costs are taken from."""
 
 import tempfile
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from bench.runs.group import RunGroup
 from bench.runs.report import Report
 from bench.spec.suite import RunSpec
 from bench.toolkit.trust import trusting
+from bench.toolkit.work_lock import work_for
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Unit:
     id: str
     recorded: tuple[Record, ...] = ()
 
+    def kept(self) -> Hashable:
+        """Task and backbone, see Work."""
+        return self.spec.shared()
+
 
 @dataclass(frozen=True)
 class UnitOptions:
@@ -49,6 +55,7 @@ class UnitOptions:
         partial: Folder in which predictions of unfinished runs are kept, where driver and workers share a disk.
         remeasure: Measure again the costs of a unit whose own record is among the recorded ones.
         trust: Load weights from files that run code when they are loaded.
+        call: Name of the call, for workers that wait for each other.
     """
 
     devices: DeviceOptions
@@ -57,6 +64,12 @@ class UnitOptions:
     partial: Path | None = None
     remeasure: bool = False
     trust: bool = False
+    call: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def runner(self) -> "UnitRunner":
+        """What executes units; see WorkOptions."""
+        work_for(self.call)
+        return UnitRunner(self)
 
 
 @dataclass(frozen=True)
