@@ -63,6 +63,7 @@ class RetrievedContext(ForwardMethod):
     Config = RetrievedContextConfig
     config: RetrievedContextConfig
     kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
+    family = "context"
     needs_language_model = kinds
     reads = InputMode.INPUTS
     episodes_at_once = 1

@@ -241,7 +241,7 @@ class Results(Sequence["Record"]):
         def as_page(rows: "Sequence[Row]") -> str:
             from bench.reports.page import page  # plotly and jinja2, which no other format needs
 
-            return page(rows, self.records)
+            return page(rows, self.records, self._predictions())
 
         formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
         return chosen_format(formats, format)(self.rows(break_even))

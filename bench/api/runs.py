@@ -24,6 +24,7 @@ from bench.toolkit.visible import visible
 
 if TYPE_CHECKING:
     from bench.results.known_calls import KnownCall
+    from bench.runs.fitting import Defaults
     from bench.runs.report import Reporter
     from bench.runs.runner import Runner
 
@@ -254,8 +255,8 @@ class Call:
                 return Results(recorded, self.store)
             with interrupts():
                 # torch, transformers and Lightning take seconds to import; the bar is shown meanwhile.
-                specs = self._specs()
-                runner = self._runner(reporter)
+                specs, defaults = self._specs()
+                runner = self._runner(reporter, defaults)
                 report = runner.run(self._tuned(specs, runner))
         if call is not None and not report.problems and len(report.records) == len(specs):
             call.keep(report.records)
@@ -271,8 +272,8 @@ class Call:
         from bench.runs.progress import RichReporter
 
         with RichReporter(Console(stderr=True, quiet=not self.how["progress"])) as reporter:
-            specs = self._specs()
-            entries, problems = self._runner(reporter).plan([spec for spec, _ in specs])
+            specs, defaults = self._specs()
+            entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
         # A method without a support set has nothing to tune.
         return Plan(entries, problems, sum(trials is not None and spec.shots != 0 for spec, trials in specs))
 
@@ -287,7 +288,7 @@ class Call:
             self.suite, Store(self.store), {name: self.how[name] for name in ("accelerator", "devices")}
         )
 
-    def _runner(self, reporter: "Reporter") -> "Runner":
+    def _runner(self, reporter: "Reporter", defaults: "Defaults") -> "Runner":
         from bench.engine.trainer import DeviceOptions, quiet_lightning
         from bench.results.store import Store
         from bench.runs import runner
@@ -300,15 +301,17 @@ class Call:
         return runner.Runner(
             Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate,
             self.how["remeasure"], None if self.how["rescue"] is None else user_path(self.how["rescue"]),
-            make_executor(self.how),
+            make_executor(self.how), defaults,
         )  # fmt: skip
 
-    def _specs(self) -> list[tuple[RunSpec, int | None]]:
-        """The runs of all blocks, each with the number of trials of its tuning."""
+    def _specs(self) -> tuple[list[tuple[RunSpec, int | None]], "Defaults"]:
+        """The runs of all blocks, each with the number of trials of its tuning, and those whose numbers may shrink."""
+        from bench.runs.fitting import Defaults
         from bench.spec.expand import expand
 
-        specs = [(spec, block.tune_all) for block in self.suite.blocks for spec in expand(block)]
-        return specs if self.how["shard"] is None else share_of(specs, self.how["shard"])
+        runs = [(block, spec) for block in self.suite.blocks for spec in expand(block)]
+        specs = [(spec, block.tune_all) for block, spec in runs]
+        return specs if self.how["shard"] is None else share_of(specs, self.how["shard"]), Defaults.of(runs)
 
     def _tuned(self, specs: list[tuple[RunSpec, int | None]], runner: "Runner") -> list[RunSpec]:
         """The runs, tuned where the suite has a number of trials."""

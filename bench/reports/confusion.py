@@ -46,6 +46,10 @@ class Confusion:
             np.add.at(counts, (own[each.true], own[each.predicted]), 1)
         return cls(tuple(classes), counts)
 
+    def sparse(self) -> list[list[int]]:
+        """Right class, predicted class and answers, where there are any."""
+        return [[int(t), int(p), int(self.counts[t, p])] for t, p in np.argwhere(self.counts)]
+
     def pairs(self) -> list[tuple[str, str, int, int]]:
         """Confused pairs, the most frequent first: right class, predicted class, answers, all of the right class."""
         totals = self.counts.sum(axis=1)

@@ -2,8 +2,9 @@
 
 import base64
 import gzip
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -14,16 +15,21 @@ from plotly.offline import get_plotlyjs
 from pydantic import BaseModel, ConfigDict
 
 from bench import registry
+from bench.contracts.errors import BenchWarning, StoreError
 from bench.reports.company import legend, sign
+from bench.reports.confusion import Confusion
 from bench.reports.rows import FRONTS, LONGEST, Row
 from bench.reports.tables import labels, metrics, number, score
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
+from bench.results.row_sample import Find
 from bench.spec.axes import AXES
-from bench.toolkit.visible import shortened, visible_json
+from bench.toolkit.visible import shortened, visible, visible_json
 from bench.version import __version__
 
 Kind = Literal["text", "count", "number"]
+MOST_MATRICES = 200
+"""Largest number of records of a page with confusion matrices: the predictions of more take long to read."""
 
 
 @dataclass(frozen=True)
@@ -147,23 +153,34 @@ _COST_DATA = tuple(
 )
 
 
+class _ConfusionData(BaseModel):
+    """A confusion matrix for the page's scripts: classes, and ``[true, predicted, answers]`` where there are any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    classes: tuple[str, ...]
+    counts: list[list[int]]
+
+
 class _Data(BaseModel):
-    """Data for the page's scripts: rows in the order of the table, and their records by id."""
+    """Data for the page's scripts: rows in the order of the table, their records by id, and matrices by row."""
 
     model_config = ConfigDict(frozen=True)
 
     rows: tuple[Row, ...]
     records: dict[str, Record]
     metrics: dict[str, _MetricData]
+    confusions: dict[int, _ConfusionData] = {}
     costs: tuple[_CostData, ...] = _COST_DATA
 
 
-def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
+def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = None) -> str:
     """Render the page; equal rows and records give the same page to the byte.
 
     Args:
         rows: Rows of the leaderboard.
         records: Records; those of the rows at least.
+        find: Looks up the predictions of a record, for confusion matrices; None for a page without them.
 
     Returns:
         The HTML text.
@@ -192,11 +209,32 @@ def page(rows: Sequence[Row], records: Sequence[Record]) -> str:
         company=legend(rows),
         finished=_latest(pooled.values()),
         data=_in_script(
-            _Data(rows=tuple(rows), records=pooled, metrics={name: _MetricData.of(name) for name in metrics(rows)})
+            _Data(
+                rows=tuple(rows),
+                records=pooled,
+                metrics={name: _MetricData.of(name) for name in metrics(rows)},
+                confusions={} if find is None or len(pooled) > MOST_MATRICES else _confusions(rows, pooled, find),
+            )
         ),
         plotly=_packed_plotly(),
     )
     return text
+
+
+def _confusions(rows: Sequence[Row], records: Mapping[str, Record], find: Find) -> dict[int, _ConfusionData]:
+    """The confusion matrices of rows whose records have predicted classes."""
+    found = {}
+    for place, row in enumerate(rows):
+        try:
+            kept = [find(records[one]) for one in row.runs]
+        except StoreError as error:
+            warnings.warn(f"the page has no confusion matrix of {row.method}: {error}", BenchWarning, stacklevel=2)
+            continue
+        matrix = Confusion.of([each.classes for each in kept if each is not None and each.classes is not None])
+        if matrix is not None:
+            names = tuple(visible(shortened(name.strip(), LONGEST)) for name in matrix.classes)
+            found[place] = _ConfusionData(classes=names, counts=matrix.sparse())
+    return found
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:

@@ -1,7 +1,7 @@
 """The runner: loads tasks, draws episodes and runs groups that share a task, a backbone and a precision."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ from bench.results.store import Store
 from bench.results.store_files import PARTIAL
 from bench.runs.executors import Executor, UnitOptions
 from bench.runs.executors.driver import Driver
+from bench.runs.fitting import Defaults, draw_key, warnings_of
 from bench.runs.group import RunGroup
 from bench.runs.plan import PlanEntry, PlannedRun
 from bench.runs.report import Report, Reporter
@@ -68,6 +69,7 @@ class Runner:
         remeasure: Measure again, alone, the recorded costs that were measured in company.
         rescue: Folder for results that the store cannot keep; by default one among the system's temporary files.
         executor: Executes the runs in other processes; None for this one.
+        defaults: Runs whose numbers of queries or episodes shrink where the data are smaller.
     """
 
     store: Store
@@ -80,6 +82,7 @@ class Runner:
     remeasure: bool = False
     rescue: Path | None = None
     executor: Executor | None = None
+    defaults: Defaults = field(default_factory=Defaults)
 
     def run(self, specs: Iterable[RunSpec]) -> Report:
         """Execute the runs without a finished record.
@@ -158,10 +161,12 @@ class Runner:
             device.with_precision(precision).device_name()
         prepare()
         loaded = self._load({(spec.task, spec.prompt) for spec in specs}, report)
-        ready = [spec for spec in specs if (spec.task, spec.prompt) in loaded]
+        ready = self._fitted([spec for spec in specs if (spec.task, spec.prompt) in loaded], loaded)
         # Episodes depend on the task and not on the method, so methods share them.
         sources = {episode_spec(spec): loaded[spec.task, spec.prompt] for spec in ready}
         draws = {draw: draw_episodes(data, draw) for draw, data in sources.items()}
+        for line in warnings_of(ready, {draw_key(spec): draws[episode_spec(spec)] for spec in ready}):
+            self.reporter.problem(line)
         self.reporter.plan(len(ready))
         for (task, prompt, name, precision), together in _by_first_score(ready, draws):
             try:
@@ -177,6 +182,16 @@ class Runner:
                 raise
             except Exception as error:  # a backbone that cannot be loaded costs its own runs only
                 report.problem(f"{task} on {name}: {one_line_error(error)}")
+
+    def _fitted(self, specs: Sequence[RunSpec], loaded: Mapping[tuple[str, PromptStyle], TaskData]) -> list[RunSpec]:
+        """The runs with default numbers that fit the data of their tasks."""
+        made = list[RunSpec]()
+        for (task, prompt), together in groupby(specs, key=lambda spec: (spec.task, spec.prompt)):
+            fitted, line = self.defaults.fitted(list(together), loaded[task, prompt])
+            made += fitted
+            if line:
+                self.reporter.problem(f"{task}: {line}")
+        return made
 
     def _load(self, tasks: set[tuple[str, PromptStyle]], report: Report) -> dict[tuple[str, PromptStyle], TaskData]:
         """The data of each task in each prompt style."""

@@ -67,5 +67,5 @@ def board():
     ]  # fmt: skip
 
 
-def made_page(records):
-    return page(rows(records), records)
+def made_page(records, find=None):
+    return page(rows(records), records, find)

@@ -5,10 +5,12 @@ import re
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from bench.reports.page import page
 from bench.reports.rows import rows
+from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.results.store import Store
 from tests.helpers.pages import HOSTILE, board, hostile, made_page, scored
 from tests.helpers.records import made
@@ -78,6 +80,21 @@ def test_no_content_becomes_markup():
     (row,) = [row for row in data(attacked)["rows"] if row["status"] == "failed"]
     assert row["method"] == f"m{HOSTILE}"
     assert data(attacked)["records"][row["runs"][0]]["notes"] == {HOSTILE: [HOSTILE]}
+
+
+def test_a_row_has_its_confusion_matrix_over_seeds(monkeypatch):
+    records = [scored("cheap", 70.0), scored("cheap", 72.0, seed=1), scored("fair", 80.0)]
+    classes = ClassPredictions((HOSTILE, "dog"), np.array([0, 1, 1]), np.array([0, 0, 1]))
+    kept = QueryPredictions.of("accuracy", [np.arange(3)], [np.array([[1.0], [0.0], [1.0]])], classes)
+    found = {record.id: kept for record in records[:2]}
+    made = page(rows(records), records, lambda record: found.get(record.id))
+    assert HOSTILE not in made
+    assert HOSTILE not in Elements(made).text
+    place = next(number for number, row in enumerate(data(made)["rows"]) if row["method"] == "cheap")
+    matrix = {"classes": [HOSTILE, "dog"], "counts": [[0, 0, 2], [1, 0, 2], [1, 1, 2]]}
+    assert data(made)["confusions"] == {str(place): matrix}
+    monkeypatch.setattr("bench.reports.page.MOST_MATRICES", 2)
+    assert data(page(rows(records), records, lambda record: found.get(record.id)))["confusions"] == {}
 
 
 def test_a_number_that_json_does_not_know_is_null():

@@ -3,9 +3,11 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.spec.tuning import Tuning
 from tests.helpers.pages import HOSTILE, board, hostile, made_page, scored
 
@@ -53,9 +55,9 @@ def visit(browser, tmp_path):
     """Opens a page of some records; in the end nothing was requested but its file, and the console is empty."""
     contexts, requested, said = [], [], []
 
-    def visit(records, **options):
+    def visit(records, find=None, **options):
         path = tmp_path / f"{len(contexts)}.html"
-        path.write_text(made_page(records), encoding="utf-8")
+        path.write_text(made_page(records, find), encoding="utf-8")
         contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options))
         page = contexts[-1].new_page()
         page.on("request", lambda request: requested.append(request.url))
@@ -270,6 +272,16 @@ def test_a_row_opens_by_mouse_with_all_that_its_records_say(visit):
     expect(facts).to_contain_text(records[0].costs.device)
     page.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def test_a_row_of_classification_opens_with_its_confusion_matrix(visit):
+    classes = ClassPredictions((HOSTILE, "dog"), np.array([0, 1, 1]), np.array([0, 0, 1]))
+    kept = QueryPredictions.of("accuracy", [np.arange(3)], [np.array([[1.0], [0.0], [1.0]])], classes)
+    page = visit([scored("cheap", 70.0)], lambda record: kept)
+    page.get_by_role("button", name="cheap").click()
+    matrix = page.locator("dialog .confusion")
+    expect(matrix.locator("thead th")).to_have_text(["", HOSTILE, "dog"])
+    expect(matrix.locator("tbody td")).to_have_text(["1", "0", "1", "1"])
 
 
 def test_limits_and_what_exceeded_them(visit):

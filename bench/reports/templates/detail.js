@@ -49,6 +49,27 @@ function limitsOf({ limits, violations }) {
   return grid("Limits", ["axis", "limit", "measured", "kept"], lines);
 }
 
+const MOST_CLASSES = 15;
+
+/** The confusion matrix of a row, or its most frequent confusions where it would be too wide; nothing without one. */
+function confusionOf(index) {
+  const found = confusions[index];
+  if (!found) return [];
+  const { classes, counts } = found;
+  const totals = classes.map((_, right) => counts.reduce((sum, [own, , number]) => sum + (own === right ? number : 0), 0));
+  if (classes.length > MOST_CLASSES) {
+    const wrong = counts.filter(([right, given]) => right !== given).toSorted((one, other) => other[2] - one[2]);
+    const lines = wrong.slice(0, MOST_CLASSES).map(([right, given, number]) => [`${classes[right]} as ${classes[given]}`, `${number} of ${totals[right]}`]);
+    return [grid("Most frequent confusions", ["label as prediction", "answers"], lines)];
+  }
+  const numbers = classes.map(() => classes.map(() => 0));
+  for (const [right, given, number] of counts) numbers[right][given] = number;
+  const made = grid("Answers by class (rows: labels, columns: predictions)", ["", ...classes],
+    classes.map((name, right) => [name, ...numbers[right].map(String)]));
+  made.classList.add("confusion");
+  return [made];
+}
+
 function recordOf(id, open) {
   const record = records[id];
   const title = element("summary", {},
@@ -88,6 +109,7 @@ function showDetail(index) {
           element("span", { class: `status ${row.status}` }, row.status.replace("_", " ")))),
       close),
     element("dl", { class: "facts" }, ...facts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))),
+    ...confusionOf(index),
     element("h3", {}, row.runs.length === 1 ? "1 run" : `${row.runs.length} runs`),
     ...row.runs.map((id, position) => recordOf(id, position === 0)));
   dialog.showModal();

@@ -1,6 +1,6 @@
 /* The results, the filter, and the formats of numbers. */
 
-const { rows, records, metrics, costs: axes } = JSON.parse(document.getElementById("data").textContent);
+const { rows, records, metrics, confusions, costs: axes } = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const settingOf = (row) => `${row.task}\n${row.backbone}`;
 const settings = [...new Set(rows.map(settingOf))];
