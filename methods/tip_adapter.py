@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.contracts import Backbone, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, EmbeddingUse, ForwardMethod, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._block_pairs import BlockPairs, Reduction, by_class
 from methods._choice import chosen
 from methods._held_out import Sample, StreamedSample
@@ -43,6 +43,18 @@ class TipAdapterConfig(MethodConfig):
         description="Sharpness: a vote is exp(-beta * (1 - cosine)); auto: the best from 0.3 to 50 when each example "
         "is left out.",
     )
+
+
+def use_of_embeddings(config: MethodConfig) -> EmbeddingUse:
+    """What the cache does with class embeddings: with labels in their place zero-shot logits are equal, and it decides.
+
+    Args:
+        config: The method's config.
+
+    Returns:
+        The use.
+    """
+    return EmbeddingUse.UNUSED if getattr(config, "prior", None) == "none" else EmbeddingUse.LABELS_INSTEAD
 
 
 def start(config: TipAdapterConfig) -> tuple[float, float]:
@@ -202,6 +214,11 @@ class TipAdapter(ForwardMethod):
 
     alpha: Tensor
     """``[episode, 1, 1]``, weight of the cache."""
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """See use_of_embeddings."""
+        return use_of_embeddings(config)
 
     def observe(self, support: Support) -> None:
         """Keep keys and labels."""

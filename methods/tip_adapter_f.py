@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-from bench.contracts import Backbone, Classes, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, EmbeddingUse, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._folds import Folds, fold_count
 from methods._held_out import Sample
 from methods._moments import class_indicator
 from methods._pairs import SCORES_AT_ONCE
 from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
-from methods.tip_adapter import TipAdapterConfig, chosen_settings, searched, start, votes
+from methods.tip_adapter import TipAdapterConfig, chosen_settings, searched, start, use_of_embeddings, votes
 
 
 class TipAdapterFConfig(TipAdapterConfig):
@@ -70,6 +70,11 @@ class TipAdapterF(FullSupportMethod):
     mask: Tensor
     alpha: Tensor
     beta: Tensor
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """See ``methods.tip_adapter.use_of_embeddings``."""
+        return use_of_embeddings(config)
 
     def state_bytes(self) -> int:
         """Bytes of the cache; the caches that were trained to search with are not needed to answer."""

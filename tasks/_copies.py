@@ -1,4 +1,4 @@
-"""Copies of items: the same pixels, or the same text but for white space and Unicode form."""
+"""Copies of items: the same pixels or numbers, or the same text but for white space and Unicode form."""
 
 import hashlib
 import unicodedata
@@ -34,10 +34,10 @@ def contents(name: str, items: str, *pools: Pool) -> list[list[str]]:
     Args:
         name: Name of the task, for messages.
         items: What its items are, in messages.
-        *pools: Images or texts.
+        *pools: Images, texts or vectors.
 
     Returns:
-        Normal texts, or hashes of pixels, of each pool.
+        Normal texts, or hashes of pixels or numbers, of each pool.
 
     Raises:
         DataError: For items that cannot be read, with their number and the first few.
@@ -66,7 +66,9 @@ def _content(raw: Any) -> str:
         if raw.mode == "P":  # its bytes are places in a palette of its own
             raw = raw.convert("RGBA")
         return hashlib.sha256(f"{raw.mode} {raw.size}".encode() + raw.tobytes()).hexdigest()
-    return normal_text(raw)
+    if isinstance(raw, str):
+        return normal_text(raw)
+    return hashlib.sha256(np.asarray(raw, dtype=np.float32).tobytes()).hexdigest()
 
 
 def require_apart(name: str, items: str, support: Pool, query: Pool, shown: Callable[[Any], str]) -> None:

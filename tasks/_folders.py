@@ -256,7 +256,7 @@ class OwnItems(Task):
             DataError: For other columns, and for labels without a name or out of range.
         """
         rows = table_rows(name, files, self.columns)
-        labels, classes = _named(name, rows)
+        labels, classes = named_labels(name, rows)
         items = self.of_rows(name, rows, files[0].parent)
         revision = text_hash(*map(file_hash, files), *map(_content, self.files_beside(items)))
         return Labelled(items, labels, classes, revision)
@@ -349,7 +349,19 @@ def _is_unicode(path: Path) -> bool:
     return True
 
 
-def _named(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
+def named_labels(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of rows as positions, with the names of classes.
+
+    Args:
+        name: Name of the data, for messages.
+        rows: Rows with the column ``label``: names, or numbers.
+
+    Returns:
+        Positions ``[row]`` and names.
+
+    Raises:
+        DataError: For a row without a label, and for numbers that have no name.
+    """
     feature = rows.features["label"]
     if isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string"):
         texts = list(rows["label"])

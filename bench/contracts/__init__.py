@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bench.contracts.backbone import AnswerProtocol, Answers, Backbone, Features, LanguageBackbone, Tokens
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
+    from bench.contracts.encoder import EncoderBackbone, features_of
     from bench.contracts.errors import (
         BenchError,
         DataError,
@@ -45,6 +46,7 @@ _MODULES = {
     "CLASSIFICATION": "kinds",
     "Classes": "data",
     "DataError": "errors",
+    "EncoderBackbone": "encoder",
     "EpisodePredictions": "metric",
     "Features": "backbone",
     "FieldType": "metric",
@@ -78,6 +80,7 @@ _MODULES = {
     "Tune": "config",
     "NoClassEmbeddingsError": "errors",
     "UsageError": "errors",
+    "features_of": "encoder",
 }
 """The module of this package that defines each name."""
 
@@ -94,6 +97,7 @@ __all__ = [
     "Classes",
     "DataError",
     "EmbeddingUse",
+    "EncoderBackbone",
     "EpisodePredictions",
     "Features",
     "FieldType",
@@ -125,6 +129,7 @@ __all__ = [
     "Tokens",
     "Tune",
     "UsageError",
+    "features_of",
 ]
 
 

@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 from bench.contracts.backbone import Backbone
 from bench.contracts.config import AssociativeConfig, MethodConfig
 from bench.contracts.data import Query, Support
+from bench.contracts.kinds import EmbeddingUse
 from bench.contracts.method import ForwardMethod, ProblemShape
 
 
@@ -75,6 +76,18 @@ class AssociativeMethod(ForwardMethod):
         self.register_buffer("count", torch.zeros(shape.n_episodes, dtype=torch.long))
 
     count: Tensor
+
+    @classmethod
+    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
+        """Values to store and mix, for which one-hot labels do as well.
+
+        Args:
+            config: The config.
+
+        Returns:
+            The use.
+        """
+        return EmbeddingUse.LABELS_INSTEAD
 
     @abstractmethod
     def make_memory(self) -> Memory:

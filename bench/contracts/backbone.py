@@ -17,7 +17,7 @@ class Features:
 
     Attributes:
         keys: ``[item, dim_k]``, L2-normalised.
-        prior: ``[item, dim_v]``, in the space of the class embeddings.
+        prior: ``[item, dim_v]``, in the space of the class embeddings; of width 0 on a backbone without any.
     """
 
     keys: Tensor
@@ -37,11 +37,14 @@ class Backbone(nn.Module, ABC):
         prior_strength: N0, the number of labelled examples that the prior counts for, unless a task or config sets it.
         revision: Commit of weights from the hub, for a record's provenance; empty for others.
         citation: The paper, where weights come from, their licence and size.
+        has_prior: Whether the backbone has a text encoder, and so class embeddings and a zero-shot prior; one without
+            is an ``EncoderBackbone``.
     """
 
     kinds: ClassVar[frozenset[Kind]]
     version: ClassVar[str] = ""
     citation: ClassVar[str] = ""
+    has_prior: ClassVar[bool] = True
     revision: str = ""
 
     prior_strength: float

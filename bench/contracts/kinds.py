@@ -9,11 +9,12 @@ class Kind(StrEnum):
 
     IMAGE_CLASSIFICATION = "image_classification"
     TEXT_CLASSIFICATION = "text_classification"
+    VECTOR_CLASSIFICATION = "vector_classification"
     LANGUAGE_MODELLING = "language_modelling"
     TRANSLATION = "translation"
 
 
-CLASSIFICATION = frozenset({Kind.IMAGE_CLASSIFICATION, Kind.TEXT_CLASSIFICATION})
+CLASSIFICATION = frozenset({Kind.IMAGE_CLASSIFICATION, Kind.TEXT_CLASSIFICATION, Kind.VECTOR_CLASSIFICATION})
 """Kinds with a key and a prior for each item, and one class as the answer."""
 LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TRANSLATION})
 """Kinds that a language model answers from a prompt."""
@@ -22,6 +23,7 @@ LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TR
 DEFAULT_METRICS = {
     Kind.IMAGE_CLASSIFICATION: "accuracy",
     Kind.TEXT_CLASSIFICATION: "accuracy",
+    Kind.VECTOR_CLASSIFICATION: "accuracy",
     Kind.LANGUAGE_MODELLING: "perplexity",
     Kind.TRANSLATION: "bleu",
 }
@@ -47,11 +49,14 @@ class EmbeddingUse(StrEnum):
         REQUIRED: Its answers are made of them; without them its runs are skipped.
         OPTIONAL: A part of its answers is made of them. The part is left out where there are none, or only means of
             several tokens, and the record says so.
+        LABELS_INSTEAD: It takes them for the values of classes, and one-hot labels do as well: a backbone without a
+            text encoder has these and a prior that is the same for every class, and the record says so.
         UNUSED: It works with keys and labels alone.
     """
 
     REQUIRED = "required"
     OPTIONAL = "optional"
+    LABELS_INSTEAD = "labels_instead"
     UNUSED = "unused"
 
 

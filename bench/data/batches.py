@@ -39,7 +39,8 @@ class EpisodeSource:
     Attributes:
         data: The task's pools and class names.
         backbone: The frozen backbone.
-        class_embeddings: ``[class, dim_v]`` for every class of the task.
+        class_embeddings: ``[class, dim_v]`` for every class of the task; None for one-hot labels of the classes of each
+            episode in their place, with a prior that is the same for all of them.
         support: Features of the support pool.
         query: Features of the query pool.
         support_rows: ``[position]``, row in ``data.support`` of each position that episodes name; None where positions
@@ -48,7 +49,7 @@ class EpisodeSource:
 
     data: TaskData
     backbone: Backbone
-    class_embeddings: Tensor
+    class_embeddings: Tensor | None
     support: FeatureTable
     query: FeatureTable
     support_rows: Positions | None = None
@@ -73,7 +74,9 @@ class EpisodeGroup:
         self.start, self.limits = start, limits or Limits()
         index = torch.from_numpy(episodes.classes)
         names = tuple(tuple(source.data.classes[label] for label in row) for row in episodes.classes)
-        self.classes = Classes(class_embeddings=source.class_embeddings[index], names=names)
+        given = source.class_embeddings
+        labels = torch.eye(index.shape[1]).expand(len(index), -1, -1)
+        self.classes = Classes(class_embeddings=labels if given is None else given[index], names=names)
 
     def __len__(self) -> int:
         return len(self.episodes)
@@ -177,6 +180,9 @@ class EpisodeGroup:
         else:  # a table without any encoded item has no widths of its own
             keys = torch.zeros(*positions.shape, self.source.query.key_dim)
             prior = torch.zeros(*positions.shape, self.classes.class_embeddings.shape[-1])
+        if self.source.class_embeddings is None:
+            n_way = self.classes.n_way
+            prior = torch.full((*positions.shape, n_way), n_way**-0.5)
         return {
             "keys": keys,
             "prior": prior,

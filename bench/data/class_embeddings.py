@@ -19,6 +19,9 @@ from bench.contracts import (
 )
 from bench.spec.resolve import ResolvedRun
 
+NO_PRIOR = "no prior (the backbone has no text encoder)"
+"""What the record of a run says beside what stands for class embeddings."""
+
 
 @dataclass(frozen=True)
 class ClassEmbeddings:
@@ -29,12 +32,14 @@ class ClassEmbeddings:
         note: What they stand for where they are not those of whole names.
         missing: Why there are none; None if there are, or if the task needs none.
         readable: Whether the backbone reads the task's prompts; if not, no method on features can run.
+        has_prior: See ``Backbone.has_prior``.
     """
 
     values: Tensor
     note: str | None = None
     missing: str | None = None
     readable: bool = True
+    has_prior: bool = True
 
     def refusal(self, run: ResolvedRun) -> str | None:
         """Reason for skipping a run.
@@ -47,11 +52,11 @@ class ClassEmbeddings:
         """
         if run.input_mode is InputMode.FEATURES and not self.readable:
             return self.missing
-        if self.missing is None or self._use(run) is not EmbeddingUse.REQUIRED:
+        if self.missing is None or self._use(run) not in _needed(self.has_prior):
             return None
-        return f"{self.missing}; {_without(run)} need no embedding of an answer"
+        return f"{self.missing}; {_without(run, self.has_prior)} need no class embeddings"
 
-    def of_run(self, run: ResolvedRun) -> Tensor:
+    def of_run(self, run: ResolvedRun) -> Tensor | None:
         """Class embeddings for a run.
 
         Args:
@@ -59,8 +64,10 @@ class ClassEmbeddings:
 
         Returns:
             ``[class, dim_v]``; of width 0 for a method that can do without, where they stand for something else than
-            whole names.
+            whole names; None for one that takes one-hot labels instead, where the backbone has no text encoder.
         """
+        if self._labels_instead(run):
+            return None
         return self.values[:, :0] if self._left_out(run) else self.values
 
     def notes_of(self, run: ResolvedRun) -> dict[str, str]:
@@ -72,6 +79,10 @@ class ClassEmbeddings:
         Returns:
             The note under its name.
         """
+        if self._labels_instead(run):
+            return {"class_embeddings": f"one-hot labels, {NO_PRIOR}"}
+        if self._left_out(run) and not self.has_prior:
+            return {"class_embeddings": f"none, {NO_PRIOR}"}
         if self._left_out(run):
             return {"class_embeddings": "none, and no zero-shot prior: answers of several or no tokens"}
         if self.note is None or self._use(run) is EmbeddingUse.UNUSED:
@@ -82,9 +93,12 @@ class ClassEmbeddings:
         as_usual = self.note is None and self.missing is None
         return not as_usual and self._use(run) is EmbeddingUse.OPTIONAL
 
-    @staticmethod
-    def _use(run: ResolvedRun) -> EmbeddingUse:
-        if run.input_mode is not InputMode.FEATURES:
+    def _labels_instead(self, run: ResolvedRun) -> bool:
+        return not self.has_prior and self._use(run) is EmbeddingUse.LABELS_INSTEAD
+
+    def _use(self, run: ResolvedRun) -> EmbeddingUse:
+        # A language model scores answers itself; an adapted image encoder compares features with class embeddings.
+        if run.input_mode is not InputMode.FEATURES and self.has_prior:
             return EmbeddingUse.UNUSED
         return run.method.embedding_use(run.config)
 
@@ -110,7 +124,7 @@ def class_embeddings(data: TaskData, task: Task, backbone: Backbone) -> ClassEmb
     try:
         values = backbone.class_embeddings(data.classes, task.prompts).float().cpu()
     except NoClassEmbeddingsError as error:
-        return ClassEmbeddings(none, missing=str(error))
+        return ClassEmbeddings(none, missing=str(error), has_prior=backbone.has_prior)
     except UsageError as error:
         if isinstance(backbone, LanguageBackbone):
             return ClassEmbeddings(none, missing=str(error), readable=False)
@@ -118,7 +132,14 @@ def class_embeddings(data: TaskData, task: Task, backbone: Backbone) -> ClassEmb
     return ClassEmbeddings(values, backbone.class_embeddings_note(data.classes, task.prompts))
 
 
-def _without(run: ResolvedRun) -> str:
+def _needed(has_prior: bool) -> frozenset[EmbeddingUse]:
+    """Uses that a run is skipped for where there are no class embeddings."""
+    required = frozenset({EmbeddingUse.REQUIRED})
+    # Labels have no place beside the prior of a language model, which lacks embeddings for these answers alone.
+    return required | {EmbeddingUse.LABELS_INSTEAD} if has_prior else required
+
+
+def _without(run: ResolvedRun, has_prior: bool) -> str:
     """Methods that serve the task of a run and need no class embeddings with their default configs."""
     kind, backbone = run.task.kind, registry.backbone_class(run.spec.backbone)
     found = []
@@ -126,7 +147,7 @@ def _without(run: ResolvedRun) -> str:
         method = registry.resolve_method(name, kind, {}).method
         reads_inputs = method.input_mode_for(kind, backbone) is InputMode.INPUTS
         if kind in method.kinds and (
-            reads_inputs or method.embedding_use(method.Config()) is not EmbeddingUse.REQUIRED
+            (reads_inputs and has_prior) or method.embedding_use(method.Config()) not in _needed(has_prior)
         ):
             found.append(name)
     return ", ".join(found)

@@ -34,7 +34,7 @@ class EpisodePayload:
         data: Pools of the items of these episodes alone; query labels are 0 and query targets are missing, and so are
             the raw inputs of methods on features.
         support_rows: ``[pool]``, row of each position of the task's support pool in ``data.support``, -1 where unused.
-        class_embeddings: ``[class, dim_v]`` for every class of the task.
+        class_embeddings: ``[class, dim_v]`` for every class of the task; None for one-hot labels.
         support: Features of the support items, by their position in the task's support pool.
         query: Features of the query items, by their row in ``data.query``.
         episodes: The episodes; support positions are those of the task's pool, query positions are rows of
@@ -43,7 +43,7 @@ class EpisodePayload:
 
     data: TaskData
     support_rows: Positions
-    class_embeddings: Tensor
+    class_embeddings: Tensor | None
     support: FeatureTable
     query: FeatureTable
     episodes: Episodes

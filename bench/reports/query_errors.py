@@ -229,9 +229,14 @@ def _query_error(
 ) -> QueryError:
     """A query with its text or image."""
     raw = loaded.query.inputs[query]["input"]
-    image = None if isinstance(raw, str) else raw
     label = loaded.classes[int(loaded.query.labels[query])].strip()
-    item = _text(raw) if isinstance(raw, str) else _image_name(raw, query, data)
+    image = None
+    if isinstance(raw, str):
+        item = _text(raw)
+    elif isinstance(raw, list | np.ndarray):
+        item = f"row {query}: [{', '.join(f'{number:.3g}' for number in raw[:3])}, ...]"
+    else:
+        item, image = _image_name(raw, query, data), raw
     return QueryError(query, item, label, dict(given.most_common()), wrong, answers, image)
 
 

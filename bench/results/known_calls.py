@@ -58,8 +58,8 @@ class KnownCall:
             options: Further options that an id follows from, by name.
 
         Returns:
-            The call; None where its ids may change otherwise: plugins of other packages, backbones with an argument,
-            which names a folder or a model of a hub, and methods that are tuned first.
+            The call; None where its ids may change otherwise: plugins of other packages, names with an argument that
+            may be a folder or a model of a hub, and methods that are tuned first.
         """
         if not all(map(_is_packaged, suite.blocks)):
             return None
@@ -118,7 +118,9 @@ def _is_packaged(block: Block) -> bool:
         own = all(registry.get(group, name).origin == OWN for group, name in names)
     except UsageError:
         return False
-    return own and ":" not in (block.backbone or "") and not block.tune_all
+    # Of a task with variants the argument is one of them, of another it may name a file.
+    with_path = ":" in block.task and not registry.get("tasks", block.task).variants()
+    return own and ":" not in (block.backbone or "") and not with_path and not block.tune_all
 
 
 def _files(values: Iterable[Any]) -> list[Path]:

@@ -13,6 +13,7 @@ from bench.spec.suite import Block, RunSpec, Shots
 DEFAULT_BACKBONE = {
     Kind.IMAGE_CLASSIFICATION: "efficientnet_lite0",
     Kind.TEXT_CLASSIFICATION: "smollm2_135m",
+    Kind.VECTOR_CLASSIFICATION: "vectors",
     Kind.LANGUAGE_MODELLING: "smollm2_135m",
     Kind.TRANSLATION: "smollm2_135m",
 }

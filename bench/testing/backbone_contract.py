@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.contracts import Backbone, Classes, DataError, Features, Kind
+from bench.contracts import Backbone, Classes, DataError, Features, Kind, NoClassEmbeddingsError
 
 RTOL, ATOL = 1e-4, 1e-5
 """Float32 rounding of features, which batches of another size may change."""
@@ -39,7 +39,7 @@ class BackboneContract:
 
     Fixtures to override:
         backbone: An instance; the suite freezes it as the harness does.
-        inputs: Three different raw inputs or more, by default images, or prompts for a backbone that reads no images.
+        inputs: Three different raw inputs or more, by default images, vectors or prompts.
         unreadable: A raw input that is an error.
         names: Class names, by default three objects, or two answers for a backbone that reads no images.
         prompts: Texts that a class name is inserted into.
@@ -60,11 +60,13 @@ class BackboneContract:
         return Kind.IMAGE_CLASSIFICATION in backbone.kinds
 
     @pytest.fixture
-    def inputs(self, reads_images: bool) -> Sequence[Any]:
-        """Raw inputs that differ: images of noise, or prompts of different lengths."""
+    def inputs(self, reads_images: bool, backbone: Backbone) -> Sequence[Any]:
+        """Raw inputs that differ: images of noise, vectors of noise, or prompts of different lengths."""
+        rng = np.random.default_rng(0)
+        if Kind.VECTOR_CLASSIFICATION in backbone.kinds:
+            return list(rng.standard_normal((3, 8)).astype(np.float32))
         if not reads_images:
             return ["Word: happy\nSentiment:", "Word: x\nSentiment:", "Word: a much longer one\nSentiment:"]
-        rng = np.random.default_rng(0)
         return [Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)) for _ in range(3)]
 
     @pytest.fixture
@@ -90,6 +92,8 @@ class BackboneContract:
     @pytest.fixture
     def classes(self, backbone: Backbone, names: tuple[str, ...], prompts: tuple[str, ...]) -> Classes:
         """The classes of one episode."""
+        if not backbone.has_prior:
+            return Classes(torch.eye(len(names))[None], (names,))
         return Classes(backbone.class_embeddings(names, prompts)[None].float(), (names,))
 
     def test_declares_itself(self, backbone: Backbone) -> None:
@@ -105,6 +109,13 @@ class BackboneContract:
             assert len(tensor) == len(inputs)
             assert tensor.dtype == torch.float32
             assert tensor.isfinite().all()
+
+    def test_says_whether_it_has_a_prior(self, backbone: Backbone, names: tuple[str, ...], features: Features) -> None:
+        assert bool(features.prior.shape[1]) == backbone.has_prior
+        if not backbone.has_prior:
+            assert backbone.prior_strength == 0
+            with pytest.raises(NoClassEmbeddingsError):
+                backbone.class_embeddings(names, ["{label}"])
 
     def test_keys_have_unit_length_and_differ(self, features: Features) -> None:
         assert_close(features.keys.norm(dim=-1), torch.ones(len(features.keys)))
@@ -143,6 +154,8 @@ class BackboneContract:
     def test_classes_are_embedded_in_the_space_of_the_prior(
         self, backbone: Backbone, names: tuple[str, ...], prompts: tuple[str, ...], features: Features
     ) -> None:
+        if not backbone.has_prior:
+            pytest.skip("has no class embeddings")
         embeddings = backbone.class_embeddings(names, prompts)
         assert embeddings.shape == (len(names), features.prior.shape[1])
         assert embeddings.isfinite().all()
@@ -152,11 +165,12 @@ class BackboneContract:
 
     def test_answers_are_scored_each_by_itself(self, backbone: Backbone, classes: Classes, features: Features) -> None:
         """The zero-shot prior, as ``[episode, item, dim]`` and cut in two."""
-        scores = backbone.class_logits(features.prior[None], classes)
-        assert scores.shape == (1, len(features.prior), classes.n_way)
+        answers = features.prior if backbone.has_prior else mixtures(classes, len(features.keys))
+        scores = backbone.class_logits(answers[None], classes)
+        assert scores.shape == (1, len(answers), classes.n_way)
         assert scores.isfinite().all()
         assert not torch.equal(scores[0, 0], scores[0, 1]), "the prior scores different inputs alike"
-        parts = [backbone.class_logits(part[None], classes) for part in (features.prior[:1], features.prior[1:])]
+        parts = [backbone.class_logits(part[None], classes) for part in (answers[:1], answers[1:])]
         assert_close(torch.cat(parts, dim=1), scores)
 
     def test_episodes_have_their_own_classes(self, backbone: Backbone, classes: Classes, features: Features) -> None:
@@ -164,8 +178,23 @@ class BackboneContract:
             torch.cat([classes.class_embeddings, classes.class_embeddings.flip(1)]),
             (*classes.names, classes.names[0][::-1]),
         )
-        scores = backbone.class_logits(features.prior.expand(2, -1, -1), both)
+        answers = features.prior if backbone.has_prior else mixtures(classes, len(features.keys))
+        scores = backbone.class_logits(answers.expand(2, -1, -1), both)
         assert_close(scores[1].flip(-1), scores[0])
+
+
+def mixtures(classes: Classes, count: int) -> Tensor:
+    """Answers of a memory on a backbone without a prior: mixtures of the classes' one-hot labels.
+
+    Args:
+        classes: The classes of one episode.
+        count: Number of answers.
+
+    Returns:
+        ``[item, way]``.
+    """
+    shares = torch.rand(count, classes.n_way, generator=torch.Generator().manual_seed(0))
+    return shares @ classes.class_embeddings[0]
 
 
 def all_differ(rows: Tensor) -> bool:

@@ -32,6 +32,7 @@ from bench.testing.problems import (
     padded,
     problem,
     repeated,
+    with_labels,
     without_embeddings,
 )
 
@@ -167,20 +168,21 @@ class MethodContract:
     def test_works_without_class_embeddings_where_it_says_so(
         self, method: type[AnyMethod], config: dict[str, Any], backbone: Backbone, given: Problem
     ) -> None:
-        """Answers of several tokens have none: what the support set says must do, and labels must count."""
+        """What the support set says must do, and labels must count: answers of several tokens may have none."""
         if method.reads is InputMode.INPUTS:
             pytest.skip("reads inputs")
         use = method.embedding_use(method.Config(**config))
         if use is EmbeddingUse.REQUIRED:
             pytest.skip("needs them")
         answers = Answers(method, config, backbone)
-        without = answers(without_embeddings(given))
+        reduced = with_labels if use is EmbeddingUse.LABELS_INSTEAD else without_embeddings
+        without = answers(reduced(given))
         assert without.isfinite().all()
         if use is EmbeddingUse.UNUSED:
             assert torch.equal(without, answers(given)), "override embedding_use to say that it is optional"
         labels = ((given.support.labels + 1) % given.shape.n_way).where(given.support.mask, 0)
         other = replace(given, support=replace(given.support, labels=labels))
-        assert not torch.allclose(answers(without_embeddings(other)), without, rtol=RTOL, atol=ATOL)
+        assert not torch.allclose(answers(reduced(other)), without, rtol=RTOL, atol=ATOL)
 
     def test_is_deterministic(self, answers: "Answers", given: Problem) -> None:
         assert torch.equal(answers(given), answers(given))

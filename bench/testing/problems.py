@@ -115,6 +115,26 @@ def without_embeddings(given: Problem) -> Problem:
     return Problem(support, query, replace(given.shape, value_dim=0))
 
 
+def with_labels(given: Problem) -> Problem:
+    """A problem on a backbone without a text encoder: one-hot labels for class embeddings, the same prior for all.
+
+    Args:
+        given: The problem.
+
+    Returns:
+        A copy.
+    """
+    n_episodes, n_way = given.query.n_episodes, given.shape.n_way
+    classes = Classes(torch.eye(n_way).expand(n_episodes, -1, -1), given.query.classes.names)
+
+    def same(items: Items) -> Tensor:
+        return torch.full((*items.mask.shape, n_way), n_way**-0.5)
+
+    support = replace(given.support, prior=same(given.support), classes=classes)
+    query = replace(given.query, prior=same(given.query), classes=classes)
+    return Problem(support, query, replace(given.shape, value_dim=n_way, prior_strength=0.0))
+
+
 def prompts(positions: Sequence[int]) -> list[str]:
     """Raw inputs: distinct prompts.
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -112,10 +113,15 @@ class TaskContract:
             assert np.issubdtype(pool.labels.dtype, np.integer)
             assert np.unique(pool.labels).tolist() == classes
 
-    def test_inputs_are_images_or_texts(self, task: Task, loaded: TaskData) -> None:
-        wanted = Image.Image if task.kind is Kind.IMAGE_CLASSIFICATION else str
+    def test_inputs_are_images_texts_or_vectors(self, task: Task, loaded: TaskData) -> None:
+        wanted: type | tuple[type, ...] = str
+        if task.kind is Kind.IMAGE_CLASSIFICATION:
+            wanted = Image.Image
+        elif task.kind is Kind.VECTOR_CLASSIFICATION:
+            wanted = (list, np.ndarray)
         for pool in _pools(loaded):
-            for item in pool.inputs[: min(COMPARED, len(pool.inputs))]["input"]:
+            for position in range(min(COMPARED, len(pool.inputs))):
+                item = pool.inputs[position]["input"]
                 assert isinstance(item, wanted)
                 assert not isinstance(item, str) or item.strip()
 
@@ -170,8 +176,15 @@ def _items(pool: Pool) -> Iterable[tuple[str, str]]:
     targets = pool.targets or [""] * len(pool.inputs)
     for row, target in zip(pool.inputs, targets, strict=True):
         item = row["input"]
-        content = item.encode() if isinstance(item, str) else f"{item.mode} {item.size} ".encode() + item.tobytes()
-        yield hashlib.sha256(content).hexdigest(), target
+        yield hashlib.sha256(_content(item)).hexdigest(), target
+
+
+def _content(item: Any) -> bytes:
+    if isinstance(item, str):
+        return item.encode()
+    if isinstance(item, Image.Image):
+        return f"{item.mode} {item.size} ".encode() + item.tobytes()
+    return np.asarray(item, dtype=np.float32).tobytes()
 
 
 def _assert_same(found: TaskData, expected: TaskData) -> None:

@@ -39,6 +39,7 @@ def small(task):
             classes = {
                 Kind.IMAGE_CLASSIFICATION: tuple(f"thing {number}" for number in range(20)),
                 Kind.TEXT_CLASSIFICATION: (" negative", " positive"),
+                Kind.VECTOR_CLASSIFICATION: ("left", "right"),
             }.get(self.kind, ("text",))
             pools = []
             for split in range(2):
@@ -47,6 +48,10 @@ def small(task):
                     pictures = [picture(1000 * split + number) for number in range(len(labels))]
                     inputs = Dataset.from_dict({"input": pictures}, features=Features({"input": Image()}))
                     pools.append(Pool(inputs, labels))
+                    continue
+                if self.kind is Kind.VECTOR_CLASSIFICATION:
+                    vectors = rng.standard_normal((len(labels), 8))
+                    pools.append(Pool(Dataset.from_dict({"input": vectors}), labels))
                     continue
                 texts = [sentence(rng, 40 if self.kind is Kind.LANGUAGE_MODELLING else 6) for _ in labels]
                 if self.kind is Kind.TEXT_CLASSIFICATION:
@@ -70,8 +75,11 @@ class Pictured(NetworkBackbone):
 
 def stand_in(name):
     """A tiny backbone of the kind that ``name`` is."""
-    if registry.backbone_class(name).kinds == Pictured.kinds:
+    kinds = registry.backbone_class(name).kinds
+    if kinds == Pictured.kinds:
         return Pictured()
+    if Kind.VECTOR_CLASSIFICATION in kinds:
+        return registry.backbone_class(name)()
     return decoder()
 
 

@@ -16,6 +16,7 @@ from tasks.image_folder import ImageFolder
 from tasks.mini_imagenet import CLASSES, MiniImageNet
 from tasks.text_file import TextFile
 from tasks.text_folder import TextFolder
+from tasks.vectors import Vectors
 from tasks.wikitext103 import WikiText103
 from tests.helpers.images import png, write_folders
 from tests.helpers.text_rows import write_rows
@@ -36,6 +37,13 @@ def write_sample(task: Task, folder: Path) -> Path | None:
     """
     if isinstance(task, ImageFolder):
         return write_folders(folder, {"cat": 4, "dog": 4})
+    if isinstance(task, Vectors):
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed, split in enumerate(("train", "test")):
+            vectors = np.random.default_rng(seed).standard_normal((2 * PER_CLASS, 8))
+            rows = {"vector": vectors, "label": [0, 1] * PER_CLASS}
+            Dataset.from_dict(rows).to_parquet(folder / f"{split}.parquet")
+        return folder
     if isinstance(task, TextFolder):
         for split in ("train", "test"):
             texts = [f"{split} {number}" for number in range(2 * PER_CLASS)]

@@ -240,7 +240,7 @@ def test_answers_without_an_embedding_serve_methods_that_need_none(runner, tmp_p
         assert "answers must have different tokens" in reason
         assert "\n" not in reason
         assert {"gda", "in_context", "knn", "linear_probe", "nearest_mean", "ridge", "zero_shot"} <= set(
-            reason.partition("; ")[2].removesuffix(" need no embedding of an answer").split(", ")
+            reason.partition("; ")[2].removesuffix(" need no class embeddings").split(", ")
         )
     assert not report.failed
 

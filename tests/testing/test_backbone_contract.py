@@ -25,6 +25,12 @@ class TestOpenClip(BackboneContract):
         return OpenClip(f"{request.param}/{save(tmp_path_factory.mktemp('clip') / 'weights.pt', request.param)}")
 
 
+class TestVectors(BackboneContract):
+    @pytest.fixture(scope="class")
+    def backbone(self) -> Backbone:
+        return registry.make_backbone("vectors")
+
+
 class TestOutside(BackboneContract):
     @pytest.fixture
     def backbone(self, outside: Path) -> Backbone:
@@ -46,4 +52,4 @@ class TestSmolLM2(LanguageBackboneContract):
 
 
 def test_every_backbone_is_tested() -> None:
-    assert set(registry.find("backbones")) == {"hf", "open_clip", "efficientnet_lite0", "smollm2_135m"}
+    assert set(registry.find("backbones")) == {"hf", "open_clip", "efficientnet_lite0", "smollm2_135m", "vectors"}
