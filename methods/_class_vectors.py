@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from bench.contracts import Backbone, Classes, EmbeddingUse, MethodConfig, ProblemShape, Query, Support, Tune
 from methods._cosines import SCALE
 from methods._held_out import Sample
-from methods._moments import class_indicator
+from methods._moments import class_sums
 from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
 
 LENGTH = 10.0
@@ -87,8 +87,7 @@ class ClassVectors(FullSupportMethod):
         """Start at class embeddings, or at class means of the keys."""
         self._items = items = self.shuffled(support)
         if self._by_keys:
-            indicator = class_indicator(items.labels, items.mask, self.shape.n_way).to(items.keys.dtype)
-            sums = indicator.mT @ items.keys
+            sums = class_sums(items.keys.double(), items.labels, items.mask, self.shape.n_way).to(items.keys.dtype)
             # Any direction will do for a class without examples, but length 0 has no gradient.
             given, self._lengths = sums.where(sums.any(dim=-1, keepdim=True), 1.0), None
         else:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.contracts import Support
 from methods._class_vectors import Probe, ProbeConfig
-from methods._moments import class_indicator
+from methods._moments import class_sizes, class_sums
 
 
 class ClapConfig(ProbeConfig):
@@ -36,9 +36,11 @@ class Clap(Probe):
         """Start, and weigh classes by the probabilities of right answers."""
         super().begin(support)
         items = self._items
-        probability = self.scores(items, self._vectors(), support.classes).softmax(dim=-1)
-        indicator = class_indicator(items.labels, items.mask, self.shape.n_way).to(probability.dtype)
-        self.weights = (indicator * probability).sum(dim=1) / indicator.sum(dim=1).clamp(min=1)
+        scores = self.scores(items, self._vectors(), support.classes)
+        right = scores.softmax(dim=-1).gather(-1, items.labels.unsqueeze(-1)) * items.mask.unsqueeze(-1)
+        sizes = class_sizes(items.labels, items.mask, self.shape.n_way).clamp(min=1)
+        sums = class_sums(right.double(), items.labels, items.mask, self.shape.n_way).squeeze(-1)
+        self.weights = (sums / sizes).to(scores.dtype)
         self._rho = torch.zeros_like(self.weights)
 
     weights: Tensor

@@ -14,6 +14,8 @@ from tests.perf.cases import DIM, WAY, Case
 EPISODES, SHOTS = 600, 5
 METHODS: dict[str, dict[str, Any]] = {
     "proker": {"beta": 1.0, "lam": 0.1},
+    "ape": {"alpha": 1.0, "beta": 1.0, "gamma": 0.1},
+    "lda": {},
 }
 """Methods with configs in which nothing is searched, as in FAAST's own."""
 
