@@ -132,6 +132,8 @@ class Method(nn.Module, ABC):
         kinds: Kinds of task that the method serves; runs on other kinds are skipped, with this as the reason.
         needs_language_model: Kinds of task that the method serves on a language model alone; runs on another backbone,
             such as a text encoder, are skipped.
+        needs_network: True for a method that runs a language model's own modules, besides scoring and generation, and
+            serves no language modelling; the contract suite tests it on a small decoder in place of a stand-in.
         reads: Form of the items in tasks of classification.
         uses_support: False for a method that answers without examples and receives queries alone.
         episodes_at_once: Largest number of episodes of one instance; 1 for methods that run the backbone.
@@ -150,6 +152,7 @@ class Method(nn.Module, ABC):
 
     kinds: ClassVar[frozenset[Kind]] = CLASSIFICATION
     needs_language_model: ClassVar[frozenset[Kind]] = frozenset()
+    needs_network: ClassVar[bool] = False
     reads: ClassVar[InputMode] = InputMode.FEATURES
     uses_support: ClassVar[bool] = True
     episodes_at_once: ClassVar[int] = 64

@@ -124,7 +124,8 @@ def backbone_for(method: type[Method]) -> Backbone:
         return CosineBackbone()
     if Kind.IMAGE_CLASSIFICATION in method.kinds:
         return NetworkBackbone()
-    return tiny_language_model() if Kind.LANGUAGE_MODELLING in method.kinds else FakeLanguageModel()
+    runs_network = method.needs_network or Kind.LANGUAGE_MODELLING in method.kinds
+    return tiny_language_model() if runs_network else FakeLanguageModel()
 
 
 @cache

@@ -34,6 +34,7 @@ REFUSED = {
     ("mpt, alibi", "ia3"): "ia3 knows where to stand in models of",
     ("cohere, scaled logits", "ia3"): "ia3 knows where to stand in models of",
     ("opt", "knn_lm"): "knn_lm needs the feed-forward part of a block",
+    ("opt", "icv"): "icv needs the feed-forward part of a block",
 }
 """What peft or a method does not know, with the message."""
 

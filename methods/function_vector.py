@@ -1,0 +1,163 @@
+"""Function vectors: outputs of the attention heads that carry a task, added to the state at the end of a prompt."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.contracts import Backbone, ProblemShape
+from bench.toolkit.hooks import input_hooks
+from methods._block_parts import attention_outputs
+from methods._end_vectors import EndVectorConfig, EndVectorMethod
+from methods._prompt_ends import ROWS_AT_ONCE, end_inputs, output_layer, repeated, shared_length, token_ids
+
+
+class FunctionVectorConfig(EndVectorConfig):
+    """Hyper-parameters of function vectors; numbers of prompts, trials, demonstrations and heads are published."""
+
+    demonstrations: int | None = Field(default=10, ge=1, description="Demonstrations in a prompt, at most.")
+    prompts: int = Field(
+        default=100, ge=1, le=10_000, description="Prompts over which outputs of heads are averaged, at most."
+    )
+    trials: int = Field(
+        default=25, ge=1, le=10_000, description="Prompts with shuffled answers by which heads are compared, at most."
+    )
+    heads: int = Field(
+        default=10, ge=1, le=10_000, description="Heads whose outputs are summed, at most a quarter of all."
+    )
+    layer: int | None = Field(
+        default=None, ge=0, le=1000, description="Block after which the vector is added, from 0; by default a third."
+    )
+
+
+class FunctionVector(EndVectorMethod):
+    """The mean outputs of the heads with the largest indirect effect, summed, added after a block a third of the way.
+
+    A head's mean output is taken at the last token of prompts, each of demonstrations and a query, all of them support
+    items; an item is the query of one prompt at most. Its indirect effect is how much the probability of the right
+    answer (its first token) rises, in prompts whose demonstrations have shuffled answers, when the head's output at
+    the last token is that mean.
+
+    The heads and the vector are chosen on support items alone, nothing else is searched.
+    """
+
+    Config = FunctionVectorConfig
+    config: FunctionVectorConfig
+    source = "Todd et al. 2023, Function Vectors in Large Language Models, arXiv 2310.15213"
+
+    def __init__(self, config: FunctionVectorConfig, backbone: Backbone, shape: ProblemShape) -> None:
+        super().__init__(config, backbone, shape)
+        self._projections = tuple(attention_outputs(self.backbone, "function_vector"))
+        network: Any = self.backbone.causal_lm
+        self._n_heads = int(network.config.num_attention_heads)
+
+    def change(self, states: Tensor, vector: Tensor) -> Tensor:
+        """The states plus the vector."""
+        return states + self.config.strength * vector
+
+    def found(self, order: Sequence[int]) -> tuple[int, Tensor]:
+        """The block, and the sum over the heads that matter most."""
+        count = len(self.backbone.blocks)
+        layer = count // 3 if self.config.layer is None else self.require_layer(self.config.layer)
+        generator = self.shape.generator()
+        means = self.mean_outputs([self._drawn(order, query, generator) for query in order[: self.config.prompts]])
+        effects = torch.stack([
+            self.effects(*self._drawn(order, query, generator, shuffled=True), means)
+            for query in order[: self.config.trials]
+        ]).mean(dim=0)  # fmt: skip
+        best = effects.flatten().topk(min(self.config.heads, max(1, effects.numel() // 4))).indices.tolist()
+        heads = [divmod(place, self._n_heads) for place in best]
+        self.notes["heads"] = " ".join(f"{block}.{head}" for block, head in sorted(heads))
+        return layer, self.summed(means, heads)
+
+    def _drawn(
+        self, order: Sequence[int], query: int, generator: torch.Generator, shuffled: bool = False
+    ) -> tuple[str, str, str]:
+        """A context of demonstrations in random order before a support item, the item's prompt, and its answer."""
+        given = self._given
+        others = [order[place] for place in torch.randperm(len(order), generator=generator).tolist()]
+        others.remove(query)
+        others = others[: self.config.demonstrations]
+        prompt, answer = given.prompts[query], given.names[given.labels[query]]
+        context, kept = given.context(others, [prompt + answer], 0)
+        if shuffled:
+            others = others[len(others) - kept :]
+            places = torch.randperm(kept, generator=generator).tolist()
+            labels = [given.labels[others[place]] for place in places]
+            wrong = [given.prompts[item] + given.names[label] for item, label in zip(others, labels, strict=True)]
+            context = "".join(text + self.shape.separator for text in wrong)
+        return context, prompt, answer
+
+    def mean_outputs(self, drawn: Sequence[tuple[str, str, str]]) -> Tensor:
+        """``[block, head, dim]``, inputs of the output projections at the last tokens of prompts, averaged."""
+        texts = [context + prompt for context, prompt, _ in drawn]
+        means = end_inputs(self.backbone, "", texts, self._projections).mean(dim=0)
+        return means.view(len(means), self._n_heads, -1)
+
+    def effects(self, context: str, prompt: str, answer: str, means: Tensor) -> Tensor:
+        """Indirect effects of all heads in one prompt.
+
+        All tokens but the last are run once: what is changed at the last token changes nothing before it.
+
+        Args:
+            context: Demonstrations with shuffled answers.
+            prompt: The query's prompt.
+            answer: Its answer.
+            means: ``[block, head, dim]``.
+
+        Returns:
+            ``[block, head]``, rises of the probability of the answer's first token.
+        """
+        stem, whole = token_ids(self.backbone, context + prompt), token_ids(self.backbone, context + prompt + answer)
+        first = shared_length([stem, whole])
+        decoder, cache = self.backbone.decoder, None
+        if first > 1:
+            cache = decoder(input_ids=whole[None, : first - 1], use_cache=True).past_key_values
+        # The first row is the prompt as it is.
+        places = [None, *((block, head) for block in range(means.shape[0]) for head in range(means.shape[1]))]
+        found = []
+        for start in range(0, len(places), ROWS_AT_ONCE):
+            part = places[start : start + ROWS_AT_ONCE]
+
+            hooks = [
+                (module, self._patching([place if place and place[0] == number else None for place in part], means))
+                for number, module in enumerate(self._projections)
+            ]
+            run = {"past_key_values": repeated(cache, len(part)), "use_cache": True} if cache else {"use_cache": False}
+            with input_hooks(hooks):
+                states = decoder(input_ids=whole[first - 1].expand(len(part), 1), **run).last_hidden_state
+            found.append(output_layer(self.backbone)(states[:, -1]).float().softmax(dim=-1)[:, whole[first]])
+        rises = torch.cat(found)
+        return (rises[1:] - rises[0]).view(means.shape[:2])
+
+    def _patching(self, places: Sequence[tuple[int, int] | None], means: Tensor) -> Callable[[Tensor], Tensor]:
+        """What puts the mean of a head in place of its output at the last position of each row."""
+
+        def change(states: Tensor) -> Tensor:
+            made = states.clone()
+            heads = made[:, -1].view(len(places), self._n_heads, -1)
+            for row, place in enumerate(places):
+                if place is not None:
+                    heads[row, place[1]] = means[place].to(made)
+            return made
+
+        return change
+
+    def summed(self, means: Tensor, heads: Sequence[tuple[int, int]]) -> Tensor:
+        """``[width]``, outputs of heads through their output projections, without their biases."""
+        total = torch.zeros(self.backbone.width, device=means.device)
+        for block, module in enumerate(self._projections):
+            chosen = torch.zeros_like(means[block])
+            for of_block, head in heads:
+                if of_block == block:
+                    chosen[head] = means[block, head]
+            weight = next(module.parameters())
+            given = torch.stack([chosen.flatten(), torch.zeros_like(chosen.flatten())]).to(weight.dtype)
+            out = module(given).float()
+            total += out[0] - out[1]
+        return total
+
+
+PLUGIN = FunctionVector
