@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from torch import nn
 
 from bench.contracts import LanguageBackbone, UsageError
-from methods.knn_lm import FEED_FORWARD
 
+FEED_FORWARD = ("mlp", "feed_forward", "ffn")
+"""What decoders call the feed-forward part of a block."""
 ATTENTION = ("self_attn", "attn", "attention", "self_attention")
 """What decoders call the attention of a block."""
 ATTENTION_OUTPUT = ("o_proj", "c_proj", "dense", "out_proj")
