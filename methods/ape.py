@@ -94,6 +94,7 @@ class Ape(ForwardMethod):
     Its state is the support set on the chosen channels, and a query costs time in proportion to it.
     """
 
+    family = "memory"
     Config = ApeConfig
     config: ApeConfig
     source = "Zhu et al. 2023, Not All Features Matter (APE), arXiv 2304.01195"

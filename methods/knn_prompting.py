@@ -53,6 +53,7 @@ class KnnPrompting(ForwardMethod):
 
     Config = KnnPromptingConfig
     config: KnnPromptingConfig
+    family = "memory"
     kinds = frozenset({Kind.TEXT_CLASSIFICATION})
     needs_language_model = kinds
     needs_network = True
