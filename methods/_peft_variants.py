@@ -59,7 +59,7 @@ class Variant:
     Attributes:
         config: Name of its class of configs in peft; empty for ``bitfit``, which needs no tuner.
         fields: Fields of the config by the sizes.
-        lr: Default rate.
+        lr: Default rate; None for that of the method.
         ranked: Whether the rank changes its number of parameters.
         own_weights: Whether it changes the weights that it adapts when it is inserted.
         bounded: Whether the rank is at most the smallest width of the layers; a larger one is cut to it.
@@ -68,7 +68,7 @@ class Variant:
 
     config: str
     fields: Callable[[Sizes], dict[str, Any]]
-    lr: float = 1e-3
+    lr: float | None = None
     ranked: bool = True
     own_weights: bool = False
     bounded: bool = False
