@@ -53,23 +53,33 @@ class SharedLimits:
             Whether to run another trial.
         """
         began = time.monotonic()
-        while True:
-            self.workers.end_trials_of_ended(self.study)
-            trials = self.study.get_trials(deepcopy=False)
-            running = [trial for trial in trials if trial.state is TrialState.RUNNING]
-            ended = [trial for trial in trials if self.counts(trial)]
-            if len(ended) < self.total and not self._time_is_up(ended, running, elapsed + time.monotonic() - began):
-                if len(ended) + len(running) < self.total:
-                    return True
-            elif len(ended) >= self.total:
-                return False
-            if not running:
-                return False
+        while (needed := self.look(elapsed + time.monotonic() - began)) is None:
             if not self._noticed and time.monotonic() - began > WAIT_NOTICE:
                 self._noticed = True
+                running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
                 names = ", ".join(sorted({str(trial.user_attrs.get(PROCESS, "a process")) for trial in running}))
                 self.notify(f"waiting for the last {len(running)} trials of the study, of {names}")
             time.sleep(POLL)
+        return needed
+
+    def look(self, elapsed: float) -> bool | None:
+        """Whether the study needs another trial.
+
+        Args:
+            elapsed: Seconds since this process began to work on the study.
+
+        Returns:
+            None where that depends on how trials end that run now.
+        """
+        self.workers.end_trials_of_ended(self.study)
+        trials = self.study.get_trials(deepcopy=False)
+        running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+        ended = [trial for trial in trials if self.counts(trial)]
+        if len(ended) >= self.total:
+            return False
+        if len(ended) + len(running) < self.total and not self._time_is_up(ended, running, elapsed):
+            return True
+        return None if running else False
 
     def _time_is_up(self, ended: list[FrozenTrial], running: list[FrozenTrial], elapsed: float) -> bool:
         if self.seconds is None:

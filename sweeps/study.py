@@ -12,6 +12,7 @@ from pathlib import Path
 import optuna
 import torch
 from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import BenchError
@@ -19,6 +20,7 @@ from bench.engine.server_start import packed, start_tied
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.identity import plugin_code
+from bench.runs.executors import Executor
 from bench.spec.best_config import Best
 from bench.spec.tuning import Tuning
 from bench.toolkit.code_hash import code_hash
@@ -26,6 +28,7 @@ from bench.toolkit.seeds import name_seed
 from bench.toolkit.versions import PROTOCOL, library_versions
 from sweeps.attempt import REASON, Attempt, counts
 from sweeps.definition import SweepSpec
+from sweeps.driver import TrialDriver
 from sweeps.journal import Notify, to_standard_error
 from sweeps.migration import journal_of
 from sweeps.sampling import TrialSampler, grid_of, pruner_of, sampler_of
@@ -47,6 +50,7 @@ class Sweep:
         workers: Number of processes that this one starts for the study.
         on_trial: Called with each ended trial of this process.
         notify: Receiver of a line about a repair or a wait.
+        executor: Evaluates the trials in other processes, started; None for this one and its workers.
         trials: Evaluation of configs.
         name: Name of the study.
     """
@@ -58,6 +62,7 @@ class Sweep:
     workers: int = 1
     on_trial: Callable[[FrozenTrial], None] = lambda trial: None
     notify: Notify = to_standard_error
+    executor: Executor | None = None
 
     def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -69,10 +74,13 @@ class Sweep:
             "code": plugin_code(run.task, run.backbone, self.trials.resolved.method_at_site),
             "trials": code_hash("sweeps.trials"),
             "libraries": library_versions(),
-            "device": self.tuning_data.devices.device_kind(),
+            "device": self._device_kind(),
             "protocol": PROTOCOL,
         }
         self.name = self.spec.name(identity)
+
+    def _device_kind(self) -> str:
+        return self.tuning_data.devices.device_kind() if self.executor is None else self.executor.device()[0]
 
     @cached_property
     def where(self) -> str:
@@ -88,16 +96,19 @@ class Sweep:
         """
         return self._opened()
 
+    @cached_property
+    def _storage(self) -> BaseStorage:
+        return open_storage(self.where, self.notify)
+
     def _opened(self) -> optuna.Study:
         with storage_errors(self.where):
-            storage = open_storage(self.where, self.notify)
             config = self.trials.config({})
             default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
             fits = all(dimension.contains(default[dimension.name]) for dimension in self.trials.space)
             sampler = TrialSampler(self._sampler, default if fits and self.spec.sampler != "grid" else None)
             made = optuna.create_study(
                 study_name=self.name,
-                storage=storage,
+                storage=self._storage,
                 directions=self.trials.directions(),
                 sampler=sampler,
                 pruner=pruner_of(self.spec, self.trials),
@@ -109,7 +120,8 @@ class Sweep:
     def _sampler(self, number: int) -> BaseSampler:
         """The sampler of a trial by its number; a grid numbers its points by the seed, so that all trials have one."""
         seed = name_seed(self.name, 0 if self.spec.sampler == "grid" else number)
-        return sampler_of(self.spec, self.trials.space, seed, self.workers)
+        at_once = self.workers if self.executor is None else self.executor.places()
+        return sampler_of(self.spec, self.trials.space, seed, at_once)
 
     @property
     def total(self) -> int:
@@ -133,6 +145,9 @@ class Sweep:
             StoreError: If the storage cannot be written.
         """
         if len(self.ended()) >= self.total:
+            return
+        if self.executor is not None:
+            self._hand_out(self.executor)
             return
         if self.workers == 1:
             self.work()
@@ -167,12 +182,21 @@ class Sweep:
         Raises:
             StoreError: If the storage cannot be written.
         """
-        study, workers = self.study, Workers(self.where)
-        limits = SharedLimits(study, workers, self.total, self.spec.seconds, counts, self.notify)
+        study, limits = self.study, self._limits()
         began = time.monotonic()
-        with garbage_collection_frozen(), workers.present(), storage_errors(self.where):
+        with garbage_collection_frozen(), limits.workers.present(), storage_errors(self.where):
             while limits.another_trial(time.monotonic() - began):
                 Attempt(self.trials, limits, self.on_trial).run(study)
+
+    def _hand_out(self, executor: Executor) -> None:
+        """Run the missing trials by an executor."""
+        limits = self._limits()
+        driver = TrialDriver(self.trials, self.study, self._storage, limits, executor, self.on_trial, self.notify)
+        with limits.workers.present(), storage_errors(self.where):
+            driver.run()
+
+    def _limits(self) -> SharedLimits:
+        return SharedLimits(self.study, Workers(self.where), self.total, self.spec.seconds, counts, self.notify)
 
     def pareto_trials(self) -> list[FrozenTrial]:
         """The Pareto set of several objectives, or the best trial; the best by the first objective is first."""

@@ -39,6 +39,10 @@ class Workers:
     A process holds a lock beside the journal as long as it works on it. The kernel frees the lock of a killed process,
     that of another host or container too, where they share the file system. In a database, a process of this host
     is looked up by its number, and others count as ended when they gave no sign of life for a while.
+
+    Attributes:
+        journal: Path of the journal; None for a database.
+        own: Numbers of the trials that this process has under way.
     """
 
     def __init__(self, storage: str) -> None:
@@ -49,6 +53,7 @@ class Workers:
         """
         self.journal = None if is_url(storage) else Path(storage)
         self._since: dict[int, float] = {}
+        self.own: set[int] = set()
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -67,7 +72,8 @@ class Workers:
         """Mark the trials of ended processes as failed, and queue their configs again.
 
         Args:
-            study: The study. This process runs no trial of it; one that it could not end, on a full disk, is ended too.
+            study: The study. A trial of this process that is not under way, because a full disk kept it from ending it,
+                is ended too.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -83,7 +89,7 @@ class Workers:
             return age > NAMELESS_LIMIT or self._lasts(trial, NAMELESS_LIMIT)
         found = _found(process)
         if found is not None and found.pid == os.getpid():
-            return True
+            return trial.number not in self.own
         path = self._path(process)
         if found is not None and _is_stopped(found):
             return self._lasts(trial, STOPPED_LIMIT)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.contracts.errors import UsageError, shown
+from bench.contracts.errors import UsageError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from bench.runs.executors import Executor
@@ -16,21 +16,23 @@ MOST_SHARES = 100_000
 
 
 def require_fitting(how: Mapping[str, Any]) -> None:
-    """Require that options of one executor are not used with the other.
+    """Require a known executor, and that options of one are not used with the other.
 
     Args:
-        how: The arguments of ``bench.run`` by name.
+        how: The arguments of ``bench.run`` or ``bench.sweep`` by name.
 
     Raises:
-        UsageError: If they are.
+        UsageError: For anything else.
     """
+    if how["executor"] not in EXECUTORS:
+        raise did_you_mean("executor", str(how["executor"]), EXECUTORS)
     ray = how["executor"] == "ray"
     for name, default in (("address", None), ("gpus_per_run", 0.0)):
         if not ray and how[name] != default:
             raise UsageError(f"{name.replace('_', '-')} is an option of --executor ray, got --executor local")
     if ray and how["jobs"] != 1:
         raise UsageError("jobs is an option of --executor local; a Ray cluster has as many as its processors allow")
-    if how["shard"] is not None:
+    if how.get("shard") is not None:
         _read_shard(how["shard"])
 
 
@@ -38,10 +40,10 @@ def make_executor(how: Mapping[str, Any]) -> "Executor | None":
     """The executor of a call.
 
     Args:
-        how: The arguments of ``bench.run`` by name.
+        how: The arguments of ``bench.run`` or ``bench.sweep`` by name.
 
     Returns:
-        The executor; None to execute runs in this process.
+        The executor; None to execute everything in this process.
 
     Raises:
         UsageError: For a wrong number, or if Ray is not installed.

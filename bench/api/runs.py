@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from bench.api.execution import EXECUTORS, make_executor, require_fitting, share_of
+from bench.api.execution import make_executor, require_fitting, share_of
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.api.signatures import long_signature
@@ -233,8 +233,6 @@ class Call:
             raise UsageError(f"workers needs a number from 0 to {MOST_WORKERS}, got {shown(how['workers'])}")
         if how["measure_in"] not in (places := ("subprocess", "inline")):
             raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
-        if how["executor"] not in EXECUTORS:
-            raise did_you_mean("executor", str(how["executor"]), EXECUTORS)
         require_fitting(how)
         data, store = data_folder(how["data"]), user_path(how["store"])
         return cls(suite, how, data, store, make_trackers(how["logger"], store, suite.name))

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.execution import make_executor, require_fitting
 from bench.api.signatures import long_signature
 from bench.contracts.errors import UsageError, one_line
 from bench.contracts.validation import validated
@@ -19,7 +21,7 @@ from bench.spec.yaml_text import read_yaml
 from bench.toolkit.durable import make_folder
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
-from bench.toolkit.trust import trusting
+from bench.toolkit.trust import trusted, trusting
 
 if TYPE_CHECKING:
     from sweeps.definition import SweepSpec
@@ -79,6 +81,10 @@ def sweep(
     precision: str | None = None,
     storage: str | None = None,
     workers: int = 1,
+    executor: str = "local",
+    jobs: int = 1,
+    address: str | None = None,
+    gpus_per_run: float = 0.0,
     accelerator: str = "auto",
     data: str | PathLike[str] | None = None,
     out: str | PathLike[str] = "studies",
@@ -111,7 +117,11 @@ def sweep(
         seconds: Start no further trial after this many seconds.
         precision: Lightning precision of the backbone; by default "32-true".
         storage: Journal file, or URL of a database such as PostgreSQL; by default a journal in the study's folder.
-        workers: Processes that share the study.
+        workers: Processes that share the study by its storage.
+        executor: Where trials are evaluated: "local" on this machine, "ray" on a Ray cluster (docs/cluster.md).
+        jobs: Processes of the local executor; this one alone writes to the storage.
+        address: Address of a Ray cluster; by default one is started on this machine.
+        gpus_per_run: GPUs of a trial on a Ray cluster, or a share of one.
         accelerator: Lightning accelerator.
         data: Folder of local data sets; by default each task's own source.
         out: Folder of studies; it is created.
@@ -129,6 +139,10 @@ def sweep(
         >>> study = bench.sweep(task="digits", method="faast", shots=5, trials=20)  # doctest: +SKIP
         >>> bench.run(task="digits", config=study.folder / "best.yaml", shots=5)  # doctest: +SKIP
     """
+    how = {"executor": executor, "jobs": jobs, "address": address, "gpus_per_run": gpus_per_run}
+    require_fitting(how)
+    if workers > 1 and (jobs > 1 or executor == "ray"):
+        raise UsageError("workers share a study by its storage, and jobs get their trials from one process; give one")
     spec, out = _spec(locals()), user_path(out)
     storage = _place(storage) if storage else None
     from bench.engine.trainer import DeviceOptions, quiet_lightning
@@ -137,16 +151,24 @@ def sweep(
     from sweeps.storage import without_secrets
     from sweeps.study import Sweep
     from sweeps.trials import TuningData
+    from sweeps.units import TrialOptions
 
     if storage is not None:
         # Trackers keep the command line.
         sys.argv = [without_secrets(word, storage) for word in sys.argv]
     trackers = make_trackers(logger, out)
     quiet_lightning()
-    devices = DeviceOptions(accelerator=accelerator)
-    devices.device_name()
-    with trusting(trust):
-        sweep_study = Sweep(spec, TuningData.of(spec, data_folder(data), devices), out, storage, workers)
+    devices, folder = DeviceOptions(accelerator=accelerator), data_folder(data)
+    made = make_executor(how)
+    with trusting(trust), ExitStack() as stack:
+        if made is None:
+            devices.device_name()
+        else:
+            stack.callback(made.close)
+            made.start(TrialOptions(spec, devices, folder, trusted()))
+            if made.device()[0] != "cpu" and executor == "ray":
+                devices = DeviceOptions(accelerator="cpu")  # a head node may have no device of the workers' kind
+        sweep_study = Sweep(spec, TuningData.of(spec, folder, devices), out, storage, workers, executor=made)
         with interrupts():
             sweep_study.run()
     best, folder = sweep_study.best(), out / sweep_study.name

@@ -47,6 +47,14 @@ def sweep(
         str | None, typer.Option(help="Journal file, or URL of a database; by default a journal in --out.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the study.")] = 1,
+    executor: Annotated[
+        str, typer.Option(help="Where trials are evaluated: local, or ray for a Ray cluster (docs/cluster.md).")
+    ] = "local",
+    jobs: Annotated[int, typer.Option(min=1, help="Processes of the local executor.")] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster; by default one is started on this machine.")
+    ] = None,
+    gpus_per_run: Annotated[float, typer.Option(help="GPUs of a trial on a Ray cluster, or a share of one.")] = 0.0,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="Lightning precision of the backbone.")] = None,
     data: DataOption = None,

@@ -1,7 +1,10 @@
 """Versions that determine values: of the harness's protocol and of numerical libraries."""
 
+import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PROTOCOL = 3
 """Version of the harness as far as it determines values: a part of every record's identity and feature cache's key.
@@ -37,10 +40,24 @@ def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
     Returns:
         Versions by name; libraries that are not installed are left out.
     """
-    found = {}
-    for name in names:
+    return {name: found for name in names if (found := _version(name, _folders()))}
+
+
+def _folders() -> tuple[tuple[str, int], ...]:
+    """Where distributions are looked for, each with the time of its last change, which an installation makes."""
+    found = []
+    for folder in sys.path:
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+            found.append((folder, Path(folder or ".").stat().st_mtime_ns))
+        except OSError:  # it may be made later
+            found.append((folder, 0))
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _version(name: str, folders: tuple[tuple[str, int], ...]) -> str:
+    """Version of an installed library, read once for one state of the folders; empty for others."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -6,6 +6,7 @@ from bench.engine.trainer import DeviceOptions, quiet_lightning
 from sweeps.definition import sweep_spec
 from sweeps.study import Sweep
 from sweeps.trials import TuningData
+from sweeps.units import TrialOptions
 
 
 @pytest.fixture
@@ -13,9 +14,11 @@ def sweep(outside, cache, tmp_path):
     """Makes a sweep of a method on stripes, in a folder of the test's own."""
     quiet_lightning()
 
-    def make(workers=1, storage=None, **fields):
+    def make(workers=1, storage=None, executor=None, **fields):
         spec = sweep_spec({"task": "stripes", "backbone": "pixels", "method": "planted", "episodes": 3, **fields})
         tuning_data = TuningData.of(spec, None, DeviceOptions(accelerator="cpu", batch_size=16))
-        return Sweep(spec, tuning_data, tmp_path / "studies", storage, workers)
+        if executor is not None:
+            executor.start(TrialOptions(spec, tuning_data.devices))
+        return Sweep(spec, tuning_data, tmp_path / "studies", storage, workers, executor=executor)
 
     return make

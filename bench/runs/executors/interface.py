@@ -97,6 +97,9 @@ class Executor(Protocol):
             UsageError: If the device cannot be used there.
         """
 
+    def places(self) -> int:
+        """Number of units that are executed at once."""
+
     def room(self) -> int:
         """Number of further units that would begin now or soon."""
 

@@ -68,6 +68,10 @@ class LocalExecutor:
         assert self._options is not None
         return self._options.devices.device_kind(), self._options.devices.device_name()
 
+    def places(self) -> int:
+        """Number of processes; see Executor."""
+        return self.jobs
+
     def room(self) -> int:
         """Number of processes that are free or can still be started."""
         return self.jobs - sum(job.unit is not None for job in self._started)

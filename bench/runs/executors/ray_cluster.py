@@ -82,13 +82,17 @@ class RayExecutor:
         kind, name = answer
         return kind, name
 
-    def room(self) -> int:
-        """Units that are missing to AHEAD for each that the cluster can execute at once."""
+    def places(self) -> int:
+        """Units that the cluster can execute at once; see Executor."""
         total = self._ray.cluster_resources()
         places = total.get("CPU", 1.0)
         if self.gpus_per_run:
             places = min(places, total.get("GPU", 0.0) / self.gpus_per_run)
-        return AHEAD * max(1, int(places)) - len(self._running)
+        return max(1, int(places))
+
+    def room(self) -> int:
+        """Units that are missing to AHEAD for each that the cluster can execute at once."""
+        return AHEAD * self.places() - len(self._running)
 
     def submit(self, unit: Work) -> None:
         """Hand a unit to Ray; see Executor."""

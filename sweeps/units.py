@@ -1,0 +1,121 @@
+"""Trials as units of work of an executor: a config, or one rung of its steps, evaluated in another process."""
+
+import uuid
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.contracts import MethodConfig
+from bench.contracts.errors import one_line_error
+from bench.engine.trainer import DeviceOptions
+from bench.meters.memory import garbage_collection_frozen
+from bench.toolkit.trust import trusting
+from bench.toolkit.work_lock import work_for
+from sweeps.definition import SweepSpec
+from sweeps.trials import Trials, TuningData
+
+
+@dataclass(frozen=True)
+class TrialUnit:
+    """A trial, or one of its rungs.
+
+    Attributes:
+        id: Number of the trial and of the rung.
+        varied: Values of the dimensions.
+        ninths: Ninths of the steps to take on the first fold; None for the values of the objectives.
+    """
+
+    id: str
+    varied: Mapping[str, Any]
+    ninths: int | None = None
+
+    def kept(self) -> Hashable:
+        """Data and backbone of the study, see Work."""
+        return "study"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a worker sends back.
+
+    Attributes:
+        values: Values of the objectives, or the intermediate score of a rung alone.
+        reason: Why the trial failed; empty where it did not.
+    """
+
+    values: tuple[float, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """What all trials of a study share.
+
+    Attributes:
+        spec: Definition of the study.
+        devices: Device of the trials.
+        data: Folder of local data sets; None for the task's own source.
+        trust: Load weights from files that run code when they are loaded.
+        call: Name of the call, for workers that wait for each other.
+    """
+
+    spec: SweepSpec
+    devices: DeviceOptions
+    data: Path | None = None
+    trust: bool = False
+    call: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def runner(self) -> "TrialRunner":
+        """What evaluates trials; see WorkOptions."""
+        work_for(self.call)
+        return TrialRunner(self)
+
+
+class TrialRunner:
+    """Evaluates trials one after the other in this process.
+
+    Attributes:
+        options: What they share.
+    """
+
+    def __init__(self, options: TrialOptions) -> None:
+        self.options = options
+        self._trials: _RungTrials | None = None
+
+    def execute(self, unit: TrialUnit) -> TrialResult:
+        """Evaluate a trial or a rung.
+
+        Args:
+            unit: The unit.
+
+        Returns:
+            Its values, or why it failed.
+
+        Raises:
+            UsageError: If the study cannot be run here.
+            DataError: If data or weights are missing here.
+        """
+        with trusting(self.options.trust), garbage_collection_frozen():
+            if self._trials is None:
+                spec = self.options.spec
+                self._trials = _RungTrials(spec, TuningData.of(spec, self.options.data, self.options.devices))
+            trials = self._trials
+            try:
+                config = trials.config(unit.varied)
+                values = trials.values(config) if unit.ninths is None else [trials.rung(config, unit.ninths)]
+            except Exception as error:  # a trial that fails is a failed trial
+                return TrialResult(reason=one_line_error(error))
+        return TrialResult(tuple(values))
+
+    def close(self) -> None:
+        """Release data and backbone."""
+        self._trials = None
+
+
+class _RungTrials(Trials):
+    """Trials whose rungs are evaluated one by one."""
+
+    def rung(self, config: MethodConfig, ninths: int) -> float:
+        """The first objective on the first fold, after a number of ninths of the steps."""
+        return self._scored(config, self.folds[0], ninths)[self.spec.objectives[0]]
