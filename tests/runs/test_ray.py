@@ -1,13 +1,20 @@
 """A Ray cluster of three nodes on this machine: complete and equal to one process, with a node killed on the way."""
 
+import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from bench.contracts import UsageError
+from bench.engine.trainer import DeviceOptions
 from bench.results.store import Store
 from bench.runs.executors.ray_cluster import RayExecutor
+from sweeps.definition import sweep_spec
+from sweeps.study import Sweep
+from sweeps.trials import TuningData
+from sweeps.units import TrialOptions
 from tests.helpers.runs import grid
 from tests.runs.test_executors import results, run
 
@@ -56,6 +63,50 @@ def test_a_suite_on_three_nodes_one_killed_is_complete_and_equal(tmp_path, clust
     # A second call, as after the driver's end, has nothing left to do.
     assert run(tmp_path / "ray", RayExecutor(cluster.address), specs).reporter.ran == []
     assert len(list(Store(tmp_path / "ray"))) == len(specs)
+
+
+def drive(address, folder, specs):
+    """A driver in a process of its own."""
+    run(folder, RayExecutor(address), specs)
+
+
+def test_a_driver_that_is_killed_and_started_again_completes_its_suite_with_nothing_twice(tmp_path, cluster):
+    specs = grid(methods=["faast", "knn", "nearest_mean"], shots=[1], seeds=[0, 1], set={}, episodes=3)
+    store = Store(tmp_path / "ray")
+    driver = multiprocessing.get_context("spawn").Process(target=drive, args=(cluster.address, store.root, specs))
+    driver.start()
+    deadline = time.monotonic() + 120
+    while not store.paths() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    driver.kill()
+    driver.join()
+    before = results(store.root)
+    assert 0 < len(before) < len(specs)
+    report = run(store.root, RayExecutor(cluster.address), specs)
+    assert len(report.reporter.ran) == len(specs) - len(before)
+    assert results(store.root) == results(run(tmp_path / "one", specs=specs).store.root)
+    assert results(store.root).items() >= before.items()
+    assert store.attempts() == []
+
+
+def test_trials_of_a_sweep_on_three_nodes_are_those_of_one_process(tmp_path, cluster):
+    fields = {
+        "task": "stripes",
+        "backbone": "pixels",
+        "method": "planted",
+        "episodes": 3,
+        "sampler": "random",
+        "trials": 5,
+    }
+    spec, devices = sweep_spec(fields), DeviceOptions(accelerator="cpu", batch_size=16)
+    executor, found = RayExecutor(cluster.address), []
+    executor.start(TrialOptions(spec, devices))
+    for place, each in (("ray", executor), ("one", None)):
+        sweep = Sweep(spec, TuningData.of(spec, None, devices), tmp_path / place, executor=each)
+        sweep.run()
+        found.append([(trial.number, trial.params, trial.values) for trial in sweep.ended()])
+    assert len(found[0]) == 5
+    assert found[0] == found[1]
 
 
 @pytest.mark.campaign
