@@ -14,6 +14,8 @@ from methods._prior_strength import StoredPairsConfig, StoredPairsMethod
 from methods._reservoir import Reservoir
 
 SOURCE = "Vaswani et al. 2017, Attention Is All You Need, arXiv 1706.03762, as in FAAST, arXiv 2605.04651 (baseline)"
+STILL = 1e-6
+"""Move of a query, as a share of its length, below which further steps change nothing."""
 
 
 class SoftmaxOnFeaturesConfig(StoredPairsConfig):
@@ -25,26 +27,49 @@ class SoftmaxOnFeaturesConfig(StoredPairsConfig):
         le=1e4,
         description="What similarities are multiplied by; the published value is CLIP's 100.",
     )
+    steps: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Softmaxes a query goes through. All but the last replace it with the mean of the stored keys, as "
+        "in a modern Hopfield network; 1 is published for the memory.",
+    )
 
 
 class SoftmaxPairs(BlockPairs):
     """Answers with the mean of the stored values, weighted by ``softmax(scale * x K^T)``; 0 if nothing is stored.
 
     n_way: where values are labels ``[episode, item, 1]`` that stand for one-hot values; 0 for values as they are.
+    steps: softmaxes a query goes through; all but the last replace it with the weighted mean of the keys, ``x <- K^T
+    softmax(scale K x)``, until none moves by more than ``STILL`` of its length (Ramsauer et al. 2020, 2008.02217).
     """
 
     def __init__(
         self, n_episodes: int, key_dim: int, value_dim: int, scale: float, reservoir: Reservoir | None = None,
-        n_items: int = 0, n_way: int = 0,
+        n_items: int = 0, n_way: int = 0, steps: int = 1,
     ) -> None:  # fmt: skip
         super().__init__(n_episodes, key_dim, 1 if n_way else value_dim, reservoir, n_items)
-        self.scale, self.n_way = scale, n_way
+        self.scale, self.n_way, self.steps = scale, n_way, steps
         if n_way:
             self.values = self.values.long()
 
     def in_blocks(self) -> bool:
         """Whether pairs are read block by block, as labels always are."""
         return bool(self.n_way) or super().in_blocks()
+
+    def read(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """Answer ``keys [episode, item, dim_k]``; see StoredPairs.read."""
+        for _ in range(self.steps - 1):
+            before, keys = keys, self._of_keys().read(keys, left_out)
+            if bool(((keys - before).norm(dim=-1) <= STILL * keys.norm(dim=-1)).all()):
+                break
+        return super().read(keys, left_out)
+
+    def _of_keys(self) -> "SoftmaxPairs":
+        """The same pairs with keys for values, as a memory of one step."""
+        same = SoftmaxPairs(0, self.keys.shape[2], self.keys.shape[2], self.scale)
+        same.keys, same.values, same.mask, same._draws = self.keys, self.keys, self.mask, self._draws
+        return same
 
     def reduction(self, episode: int, n_queries: int) -> "Attention":
         """The weighted mean over all blocks so far."""
@@ -109,7 +134,7 @@ class SoftmaxOnFeatures(StoredPairsMethod):
         if shape.n_support >= MANY:
             self.stores_labels, n_way = True, shape.n_way
         sizes = shape.n_episodes, shape.key_dim, self.memory_dim
-        return SoftmaxPairs(*sizes, self.config.scale, self.reservoir(), shape.n_support, n_way)
+        return SoftmaxPairs(*sizes, self.config.scale, self.reservoir(), shape.n_support, n_way, self.config.steps)
 
     def stored_values(self, support: Support) -> Tensor:
         """``[episode, item, dim]``: values, or labels in their place."""

@@ -47,6 +47,7 @@ class Svm(ForwardMethod):
     Its weight is chosen by machines that are fitted without one of five parts of every class each.
     """
 
+    family = "gradient"
     Config = SvmConfig
     config: SvmConfig
     version: ClassVar[str] = f"scikit-learn {sklearn.__version__}"

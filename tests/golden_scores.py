@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from bench import registry
-from bench.contracts import Kind, Method, ProblemShape
+from bench.contracts import GradientMethod, Kind, Method, ProblemShape
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
 from bench.runs.runner import Runner, same_process
@@ -73,8 +73,8 @@ def cases() -> dict[str, Callable[[], list[float]]]:
 
 
 def short(cls: type[Method]) -> dict[str, Any]:
-    """Few steps where steps are taken, so that rounding does not grow."""
-    return {"steps": 4} if "steps" in cls.Config.model_fields else {}
+    """Few steps of training, so that rounding does not grow."""
+    return {"steps": 4} if "steps" in cls.Config.model_fields and issubclass(cls, GradientMethod) else {}
 
 
 def classification(name: str, given: str) -> list[float]:
