@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.reports.rows import Row, sort_score
+from bench.reports.rows import Row, scorer
 from bench.stats.ranks import Overview, rank_over_tasks
 
 
@@ -20,6 +20,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     Returns:
         The ranks; None for fewer than two tasks or two methods.
     """
+    sort_score = scorer()
     cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
     for row in rows:
         if row.status == "ok" and row.value is not None and row.shots != 0:

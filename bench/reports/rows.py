@@ -1,8 +1,9 @@
 """One row per task, backbone, method, config and number of shots; seeds are pooled."""
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, create_model, field_validator
@@ -171,9 +172,10 @@ def _cost_device(row: Row) -> str:
     return row.device.partition("; ")[0]
 
 
-def sort_score(row: Row) -> float:
-    """The score, larger for better."""
-    return 0.0 if row.value is None else registry.make_metric(row.metric).sort_score(row.value)
+def scorer() -> Callable[[Row], float]:
+    """A function from a row to its score, larger for better, that looks up each metric once."""
+    metric = cache(registry.make_metric)
+    return lambda row: 0.0 if row.value is None else metric(row.metric).sort_score(row.value)
 
 
 FRONTS = {axis.front: axis for axis in AXES if axis.front}
@@ -182,6 +184,7 @@ FRONTS = {axis.front: axis for axis in AXES if axis.front}
 
 def mark_pareto(given: list[Row]) -> list[Row]:
     """The same rows, those on a Pareto front of score against cost marked."""
+    sort_score = scorer()
     entries = [_Scored(row, _comparable(row), _cost_device(row), sort_score(row)) for row in given if _has_score(row)]
     rivals: dict[tuple[Any, ...], list[_Scored]] = {}
     at_shots: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
@@ -259,6 +262,7 @@ def _no_outcomes(record: Record) -> None:
 
 def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find, known: KnownBoards | None) -> list[Row]:
     """The same rows, those with a score in tiers where there are others to compare with; groups: their records."""
+    sort_score = scorer()
     entries = {
         number: Entry(f"{row.method} [{row.config}]" if row.config else row.method, sort_score(row), group)
         for number, (row, group) in enumerate(zip(made, groups, strict=True))
@@ -283,6 +287,7 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes, known: KnownBoard
     groups = [group for group, _ in found]
     name = table_names(group[0] for group in groups)
     made = [_row(group, others, name(group[0])) for group, others in found]
+    sort_score = scorer()
     return sorted(
         mark_pareto(_with_tiers(made, groups, find, known)),
         key=lambda row: (
