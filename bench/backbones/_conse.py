@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from torchvision.models import EfficientNet_B0_Weights  # type: ignore[import-untyped]
+from torchvision.models import EfficientNet_B0_Weights
 from transformers import AutoModel, AutoTokenizer
 
 from bench.backbones._prompts import ensemble

@@ -9,6 +9,24 @@ from bench.contracts import DataError
 from bench.contracts.errors import one_line
 
 _DEEP_STEP = 257  # 65535 / 255: PIL clips 16-bit grey at 255 where it should scale
+LONGEST = 16
+"""An image longer than this many times its width is cut to it: scaled to fit, a 1 x 4,000 line takes a gigabyte."""
+
+
+def shortened(image: Image.Image) -> Image.Image:
+    """The middle of an image that is too long and thin; any other image unchanged.
+
+    Args:
+        image: The image.
+
+    Returns:
+        An image of at most 16 to 1.
+    """
+    limit = LONGEST * min(image.size)
+    if max(image.size) <= limit:
+        return image
+    left, top = max(0, (image.width - limit) // 2), max(0, (image.height - limit) // 2)
+    return image.crop((left, top, left + min(image.width, limit), top + min(image.height, limit)))
 
 
 def to_rgb(raw: Any) -> Image.Image:

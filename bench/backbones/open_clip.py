@@ -7,19 +7,16 @@ from typing import Any, ClassVar
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from bench.backbones._images import to_rgb
+from bench.backbones._images import shortened, to_rgb
 from bench.backbones._open_clip_weights import FORMS, Choice, load
 from bench.backbones._prompts import ensemble
 from bench.contracts import Backbone, Classes, Features, Kind, UsageError
 from bench.toolkit.files import text_hash, weights_hash
 
 TRANSFORM = "to RGB, at most 16 to 1, then open_clip's own; unit length; version 1"
-LONGEST = 16
-"""An image longer than this many times its width is cut to it: scaled to fit, a 1 x 4,000 line takes a gigabyte."""
 PROMPTS_AT_ONCE = 128
 
 
@@ -86,7 +83,7 @@ class OpenClip(Backbone):
         Raises:
             DataError: If the image is unreadable.
         """
-        prepared: Tensor = self._transform(_shortened(to_rgb(raw)))
+        prepared: Tensor = self._transform(shortened(to_rgb(raw)))
         return prepared
 
     def collate(self, prepared: Sequence[Tensor]) -> Tensor:
@@ -131,15 +128,6 @@ class OpenClip(Backbone):
         """Cosine of answer and class embedding, times the model's own scale (100 for CLIP)."""
         scores: Tensor = self._scale * normalize(answer, dim=-1) @ normalize(classes.class_embeddings, dim=-1).mT
         return scores
-
-
-def _shortened(image: Image.Image) -> Image.Image:
-    """The middle of an image that is too long and thin; any other image unchanged."""
-    limit = LONGEST * min(image.size)
-    if max(image.size) <= limit:
-        return image
-    left, top = max(0, (image.width - limit) // 2), max(0, (image.height - limit) // 2)
-    return image.crop((left, top, left + min(image.width, limit), top + min(image.height, limit)))
 
 
 PLUGIN = OpenClip

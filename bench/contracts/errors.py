@@ -14,7 +14,8 @@ from typing import Any
 LIBRARIES = frozenset(
     {
         "PIL", "datasets", "faiss", "lightning", "lightning_utilities", "numpy", "open_clip", "pandas", "peft",
-        "pyarrow", "pydantic", "scipy", "sklearn", "timm", "tokenizers", "torch", "torchvision", "transformers",
+        "pyarrow", "pydantic", "scipy", "sentence_transformers", "sklearn", "timm", "tokenizers", "torch",
+        "torchvision", "transformers",
     }
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ EXTRAS = {
     "peft": "peft",
     "faiss": "faiss",
     "open_clip": "open_clip",
+    "sentence_transformers": "st",
     "optuna": "sweeps",
     "cmaes": "sweeps",
     "sqlalchemy": "sweeps",

@@ -15,6 +15,8 @@ CHANGE_NO_VALUE = {
     "scikit-learn", "vaderSentiment",
     # Not used for a value: scores are counted, intervals are of the standard formulas.
     "scipy",
+    # A part of the fingerprint of backbones that use it.
+    "sentence-transformers",
 }  # fmt: skip
 
 
