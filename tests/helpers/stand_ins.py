@@ -10,7 +10,7 @@ from PIL import Image as Pictures
 
 from bench import registry
 from bench.backbones.hf import CausalLM
-from bench.contracts import Kind, Pool, Protocol, TaskData
+from bench.contracts import Kind, LanguageBackbone, Pool, Protocol, TaskData
 from bench.testing.doubles import NetworkBackbone
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 
@@ -80,6 +80,8 @@ def stand_in(name):
         return Pictured()
     if Kind.VECTOR_CLASSIFICATION in kinds:
         return registry.backbone_class(name)()
+    if not issubclass(registry.backbone_class(name), LanguageBackbone):
+        return NetworkBackbone()
     return decoder()
 
 
