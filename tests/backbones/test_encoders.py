@@ -199,7 +199,7 @@ def test_fingerprints_follow_the_weights_and_not_the_place(tmp_path: Path, encod
     assert registry.make_backbone(name).fingerprint != first
 
 
-def test_poolings_are_told_apart_and_long_texts_are_cut(tmp_path: Path) -> None:
+def test_poolings_differ_and_long_texts_are_cut(tmp_path: Path) -> None:
     name, _ = of_texts(tmp_path, "roberta")
     mean, first = (registry.make_backbone(f"{name},pooling={pooling}") for pooling in ("mean", "cls"))
     assert mean.fingerprint != first.fingerprint
