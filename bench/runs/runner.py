@@ -24,6 +24,7 @@ from bench.runs.plan import PlanEntry, PlannedRun
 from bench.runs.report import Report, Reporter
 from bench.runs.trackers import Tracker
 from bench.runs.waves import n_items
+from bench.spec.expand import refusal
 from bench.spec.suite import RunSpec
 from bench.toolkit.trust import trusted
 
@@ -165,7 +166,10 @@ class Runner:
         # Episodes depend on the task and not on the method, so methods share them.
         sources = {episode_spec(spec): loaded[spec.task, spec.prompt] for spec in ready}
         draws = {draw: draw_episodes(data, draw) for draw, data in sources.items()}
-        for line in warnings_of(ready, {draw_key(spec): draws[episode_spec(spec)] for spec in ready}):
+        for line in warnings_of(
+            [spec for spec in ready if refusal(spec) is None],
+            {draw_key(spec): draws[episode_spec(spec)] for spec in ready},
+        ):
             self.reporter.problem(line)
         self.reporter.plan(len(ready))
         for (task, prompt, name, precision), together in _by_first_score(ready, draws):
