@@ -12,6 +12,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from bench import registry
 from bench.contracts import Limits
 from bench.testing.doubles import CosineBackbone
 from bench.testing.driver import adapted
@@ -191,3 +192,12 @@ def test_the_prior_s_weight_is_that_of_scores_of_items_left_out(cls: Any, config
         )
         assert right > before + gain, field
         assert "chosen_prior_weight" in method.notes
+
+
+@pytest.mark.parametrize(
+    "name", ["proker", "ape", "ape_t", "lda", "logistic_regression", "svm", "zs_lp", "taskres", "projector"]
+)
+def test_episodes_without_examples_have_finite_scores(name: str) -> None:
+    given, cls = problem(sizes=[0, 12, 5]), registry.method_class(name)
+    short = {field: 3 for field in ("steps", "epochs") if field in cls.Config.model_fields}
+    assert adapted(cls, given, **short).predict(given.query).isfinite().all()  # type: ignore[type-var]
