@@ -34,6 +34,7 @@ perf: $(INSTALLED)
 	$(BIN)/python -m tests.perf.report $(VENV)/perf.json docs/performance.md
 	$(BIN)/python -m tests.perf.roofline $(VENV)/limits.json docs/performance.md
 	$(BIN)/python -m tests.perf.commands $(VENV)/commands.json docs/performance.md
+	$(BIN)/python -m tests.perf.scale $(VENV)/scale.json docs/performance.md --accelerator cpu
 
 # The same work by other programs, side by side, for docs/performance.md; they are in an environment of their own, which sees
 # .venv's packages: `make peers DATA=DIR`, some twenty minutes on a machine that does nothing else.

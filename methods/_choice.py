@@ -8,6 +8,8 @@ from torch import Tensor
 
 SHARPNESS = tuple(10 ** (halves / 2) for halves in range(-6, 4))
 """Factors of scores, from a thousandth to some thirty."""
+ENTRIES_AT_ONCE = 2**18
+"""Scores that are sharpened at a time (2 MiB in float64)."""
 Criterion = Literal["likelihood", "accuracy"]
 
 
@@ -25,18 +27,26 @@ def log_likelihoods(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     Returns:
         ``[episode, item]`` in float64.
     """
-    scores = scores.double()
-    right = scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    # Some items at a time, whose scores stay in a cache for all factors.
+    step = max(1, ENTRIES_AT_ONCE // max(1, scores.shape[0] * scores.shape[2]))
+    parts = zip(torch.split(scores, step, dim=1), torch.split(labels, step, dim=1), strict=True)
+    sharpened = torch.cat([_sharpened(*part) for part in parts], dim=2)
     best: Tensor | None = None
-    # One after the other: all of them together would be ten times the memory.
-    for sharpness in SHARPNESS:
-        each = (sharpness * right - (sharpness * scores).logsumexp(dim=-1)).masked_fill(~mask, 0)
+    for each in sharpened.masked_fill(~mask, 0):
         if best is None:
             best = each
         better = each.sum(dim=1, keepdim=True) > best.sum(dim=1, keepdim=True)
         best = torch.where(better, each, best)
     assert best is not None
     return best
+
+
+def _sharpened(scores: Tensor, labels: Tensor) -> Tensor:
+    """``[factor, episode, item]``, log-likelihoods of the labels with scores times each factor."""
+    scores = scores.double()
+    right = scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    # One after the other: all of them together would be ten times the memory.
+    return torch.stack([sharp * right - (sharp * scores).logsumexp(dim=-1) for sharp in SHARPNESS])
 
 
 def chosen(candidates: Iterable[Tensor], labels: Tensor, mask: Tensor, by: Criterion) -> Tensor:
