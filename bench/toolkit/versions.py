@@ -1,7 +1,7 @@
 """Versions that determine values: of the harness's protocol and of numerical libraries."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,7 +40,8 @@ def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
     Returns:
         Versions by name; libraries that are not installed are left out.
     """
-    return {name: found for name in names if (found := _version(name, _folders()))}
+    folders = _folders()
+    return {name: found for name in names if (found := _version(name, folders, version))}
 
 
 def _folders() -> tuple[tuple[str, int], ...]:
@@ -55,9 +56,9 @@ def _folders() -> tuple[tuple[str, int], ...]:
 
 
 @lru_cache(maxsize=256)
-def _version(name: str, folders: tuple[tuple[str, int], ...]) -> str:
+def _version(name: str, folders: tuple[tuple[str, int], ...], read: Callable[[str], str]) -> str:
     """Version of an installed library, read once for one state of the folders; empty for others."""
     try:
-        return version(name)
+        return read(name)
     except PackageNotFoundError:
         return ""

@@ -102,9 +102,10 @@ def _shard(root: Path) -> Path:
 def _read_shard(root: Path) -> Any:
     """Features of the intact shards: none of a damaged one, which is made anew."""
     table = FeatureCache(root, {"task": "t"}).load("support", 6, lambda message: None)
-    if len(table.keys) == 0:
+    if len(table) == 0:
         raise BenchError("made anew")
-    return table.row.tolist(), hashlib.sha256(table.keys.numpy().tobytes()).hexdigest()
+    keys, prior = table.gather(np.flatnonzero(table.row >= 0)[None])
+    return table.row.tolist(), *(hashlib.sha256(each.numpy().tobytes()).hexdigest() for each in (keys, prior))
 
 
 def _derive(root: Path) -> dict[str, str]:

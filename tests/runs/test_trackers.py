@@ -30,6 +30,8 @@ def messages(path):
             at += left
             continue
         _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        if at + 7 + length > len(data):
+            return  # it is being written
         assert kind in {FULL, FIRST, MIDDLE, LAST}
         parts.append(data[at + 7 : at + 7 + length])
         at += 7 + length
