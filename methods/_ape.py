@@ -162,6 +162,11 @@ class ClassSource:
         self._sums = sums if self._sums is None else self._sums + sums
         self._classes = classes
 
+    @property
+    def observed(self) -> bool:
+        """Whether there was any batch; without one there are no class vectors."""
+        return self._sums is not None
+
     def vectors(self) -> Tensor:
         """``[episode, way, dim_k]`` of length 1; 0 for a class of which nothing is known."""
         assert self._sums is not None

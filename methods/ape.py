@@ -137,8 +137,12 @@ class Ape(ForwardMethod):
 
     def solve(self) -> None:
         """Choose channels, weigh the examples, and search what is not given."""
-        cache, vectors = self.cache, self._class_source.vectors()
+        cache = self.cache
         cache.solve()
+        if not self._class_source.observed:  # an empty cache, beside which zero-shot logits answer alone
+            cache.keys = at_channels(cache.keys, self.channels)
+            return
+        vectors = self._class_source.vectors()
         self.channels = best_channels(vectors, self._n_channels, self.config.similarity)
         cache.keys = at_channels(cache.keys, self.channels)
         surprise = _surprise(cache.keys, at_channels(vectors, self.channels).to(cache.keys.dtype), cache)
