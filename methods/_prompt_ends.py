@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,17 +19,37 @@ Hooks = Callable[[Tensor], AbstractContextManager[None]]
 """From the position of the last token of the prompt of each row ``[row]`` to a context in which states are changed."""
 
 
-def token_ids(backbone: LanguageBackbone, text: str) -> Tensor:
-    """``[position]``, the tokens of a text on the device of the weights. Raises DataError if it does not fit."""
-    batches = [zip(each.ids, each.mask, strict=True) for each in backbone.tokens([text])]
-    rows: list[Tensor] = [ids[mask.bool()] for batch in batches for ids, mask in batch]
-    if len(rows) > 1:
-        raise DataError(
-            f"a prompt must fit {backbone.context_length} tokens of the model, got {sum(map(len, rows))}: "
-            f"{text[:60]!r}; use fewer demonstrations, shorter texts or a backbone that reads more"
-        )
-    (found,) = rows
-    return found
+def token_ids(backbone: LanguageBackbone, texts: Sequence[str]) -> list[Tensor]:
+    """Tokens of texts, for comparison and for batches of a method's own.
+
+    Args:
+        backbone: The model.
+        texts: One text or more.
+
+    Returns:
+        ``[position]`` for each text, on the CPU.
+
+    Raises:
+        DataError: If a text does not fit the model.
+    """
+    parts: list[Tensor] = []
+    for text in texts:
+        batches = list(backbone.tokens([text]))
+        if sum(len(batch.ids) for batch in batches) > 1:
+            raise DataError(
+                f"a prompt must fit {backbone.context_length} tokens of the model, got "
+                f"{backbone.count_tokens([text])[0]}: {text[:60]!r}; use fewer demonstrations, shorter texts or a "
+                "backbone that reads more"
+            )
+        parts += [batches[0].ids[0], batches[0].mask[0]]
+    # One copy for all texts, as each makes the program wait for the device.
+    found = torch.split(torch.cat(parts).cpu(), [len(part) for part in parts])
+    return [ids[mask.bool()] for ids, mask in zip(found[::2], found[1::2], strict=True)]
+
+
+def weights_device(backbone: LanguageBackbone) -> torch.device:
+    """The device that a model's inputs belong on."""
+    return next(backbone.parameters()).device
 
 
 def shared_length(rows: Sequence[Tensor]) -> int:
@@ -49,15 +70,15 @@ def repeated(cache: Any, times: int) -> Any:
 
 def _runs(backbone: LanguageBackbone, context: str, prompts: Sequence[str]) -> Iterator[tuple[dict[str, Any], Tensor]]:
     """Arguments of the decoder for batches of prompts after a context, and the positions of their last tokens."""
-    rows = [token_ids(backbone, context + prompt) for prompt in prompts]
+    rows = token_ids(backbone, [context + prompt for prompt in prompts])
     shared = min(shared_length(rows), min(map(len, rows)) - 1) if context else 0
-    device, cache = rows[0].device, None
+    device, cache = weights_device(backbone), None
     if shared:
-        cache = backbone.decoder(input_ids=rows[0][None, :shared], use_cache=True).past_key_values
+        cache = backbone.decoder(input_ids=rows[0][None, :shared].to(device), use_cache=True).past_key_values
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = rows[start : start + ROWS_AT_ONCE]
         lengths = torch.tensor([len(row) for row in part], device=device)
-        ids = pad_sequence([row[shared:] for row in part], batch_first=True)
+        ids = pad_sequence([row[shared:] for row in part], batch_first=True).to(device)
         mask = (torch.arange(shared + ids.shape[1], device=device) < lengths[:, None]).long()
         before = None if cache is None else repeated(cache, len(part))
         run = {"input_ids": ids, "attention_mask": mask, "past_key_values": before, "use_cache": cache is not None}
@@ -162,9 +183,9 @@ def answers_with(backbone: LanguageBackbone, prompts: Sequence[str], names: Sequ
     """
     rows: dict[tuple[int, ...], int] = {}
     readings: list[tuple[int, int, Tensor]] = []
+    found = iter(token_ids(backbone, [prompt + ending for prompt in prompts for ending in ("", *names)]))
     for prompt in prompts:
-        stem = token_ids(backbone, prompt)
-        joined = [token_ids(backbone, prompt + name) for name in names]
+        stem, *joined = islice(found, 1 + len(names))
         first = shared_length([stem, *joined])
         if first == 0 or first == min(map(len, joined)):
             raise DataError(f"an answer needs a token or more, after one or more of prompt; got {prompt[:60]!r}")
@@ -173,7 +194,7 @@ def answers_with(backbone: LanguageBackbone, prompts: Sequence[str], names: Sequ
             readings.append((row, first, whole[first:]))
     starts = {row: first for row, first, _ in readings}
     order = sorted(rows.items(), key=lambda item: len(item[0]))
-    head, scores, device = output_layer(backbone), torch.empty(len(readings)), readings[0][2].device
+    head, scores, device = output_layer(backbone), torch.empty(len(readings)), weights_device(backbone)
     by_row: dict[int, list[int]] = {}
     for number, (row, _, _) in enumerate(readings):
         by_row.setdefault(row, []).append(number)
@@ -185,9 +206,14 @@ def answers_with(backbone: LanguageBackbone, prompts: Sequence[str], names: Sequ
         last = torch.tensor([starts[row] - 1 for _, row in part], device=device)
         with hooks(last):
             states = backbone.decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-        for place, (_, row) in enumerate(part):
-            for number in by_row[row]:
-                _, first, targets = readings[number]
-                read = head(states[place, first - 1 : first - 1 + len(targets)]).float().log_softmax(dim=-1)
-                scores[number] = read.gather(1, targets[:, None]).sum()
+        numbers = [(place, number) for place, (_, row) in enumerate(part) for number in by_row[row]]
+        wanted = [readings[number][2] for _, number in numbers]
+        sums = []
+        on_device = torch.split(torch.cat(wanted).to(device), [len(targets) for targets in wanted])
+        for (place, number), targets in zip(numbers, on_device, strict=True):
+            first = readings[number][1]
+            read = head(states[place, first - 1 : first - 1 + len(targets)]).float().log_softmax(dim=-1)
+            sums.append(read.gather(1, targets[:, None]).sum())
+        # One copy, as each makes the program wait for the device.
+        scores[[number for _, number in numbers]] = torch.stack(sums).cpu()
     return scores.view(len(prompts), len(names))

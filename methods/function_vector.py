@@ -11,7 +11,15 @@ from bench.contracts import Backbone, ProblemShape
 from bench.toolkit.hooks import input_hooks
 from methods._block_parts import attention_outputs
 from methods._end_vectors import EndVectorConfig, EndVectorMethod
-from methods._prompt_ends import ROWS_AT_ONCE, end_inputs, output_layer, repeated, shared_length, token_ids
+from methods._prompt_ends import (
+    ROWS_AT_ONCE,
+    end_inputs,
+    output_layer,
+    repeated,
+    shared_length,
+    token_ids,
+    weights_device,
+)
 
 
 class FunctionVectorConfig(EndVectorConfig):
@@ -110,11 +118,12 @@ class FunctionVector(EndVectorMethod):
         Returns:
             ``[block, head]``, rises of the probability of the answer's first token.
         """
-        stem, whole = token_ids(self.backbone, context + prompt), token_ids(self.backbone, context + prompt + answer)
+        stem, whole = token_ids(self.backbone, [context + prompt, context + prompt + answer])
         first = shared_length([stem, whole])
+        ids, answered = whole[:first].to(weights_device(self.backbone)), int(whole[first])
         decoder, cache = self.backbone.decoder, None
         if first > 1:
-            cache = decoder(input_ids=whole[None, : first - 1], use_cache=True).past_key_values
+            cache = decoder(input_ids=ids[None, :-1], use_cache=True).past_key_values
         # The first row is the prompt as it is.
         places = [None, *((block, head) for block in range(means.shape[0]) for head in range(means.shape[1]))]
         found = []
@@ -127,8 +136,8 @@ class FunctionVector(EndVectorMethod):
             ]
             run = {"past_key_values": repeated(cache, len(part)), "use_cache": True} if cache else {"use_cache": False}
             with input_hooks(hooks):
-                states = decoder(input_ids=whole[first - 1].expand(len(part), 1), **run).last_hidden_state
-            found.append(output_layer(self.backbone)(states[:, -1]).float().softmax(dim=-1)[:, whole[first]])
+                states = decoder(input_ids=ids[-1].expand(len(part), 1), **run).last_hidden_state
+            found.append(output_layer(self.backbone)(states[:, -1]).float().softmax(dim=-1)[:, answered])
         rises = torch.cat(found)
         return (rises[1:] - rises[0]).view(means.shape[:2])
 

@@ -23,6 +23,7 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
+from bench.toolkit.precision import has_float64
 from methods._block_parts import feed_forwards
 from methods._prompt_ends import after_blocks, end_inputs
 
@@ -81,7 +82,11 @@ class Icv(ForwardMethod):
         """The mean and the first principal component of each block's differences."""
         if self._differences:
             differences = torch.cat(self._differences)
-            self.vectors = torch.stack([direction(each) for each in differences.unbind(dim=1)])
+            device = differences.device
+            if not has_float64(device):
+                self.notes["closed_forms"] = f"on the CPU, as {device.type} has no float64"
+                differences = differences.cpu()
+            self.vectors = torch.stack([direction(each) for each in differences.unbind(dim=1)]).to(device)
             self._differences = []
 
     def predict(self, query: Query) -> Answers:

@@ -20,6 +20,7 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
+from bench.toolkit.precision import has_float64
 from methods._demonstrations import Demonstrations
 from methods._prompt_ends import next_tokens
 
@@ -149,15 +150,19 @@ class KnnPrompting(ForwardMethod):
             queries: ``[query, token]`` log-probabilities.
 
         Returns:
-            ``[query, anchor]`` in nats.
+            ``[query, anchor]`` in nats, on the CPU where the device has no float64.
         """
-        anchors = self.probabilities.double()
+        tokens, anchors = self.tokens.long(), self.probabilities
+        if not has_float64(queries.device):
+            self.notes["closed_forms"] = f"on the CPU, as {queries.device.type} has no float64"
+            tokens, anchors, queries = tokens.cpu(), anchors.cpu(), queries.cpu()
+        anchors = anchors.double()
         rest = (1 - anchors.sum(dim=1)).clamp(min=0)
         # Of whole distributions the rest is rounding.
         rest = rest.where(torch.tensor(anchors.shape[1] < queries.shape[1], device=rest.device), 0)
         found = []
         for query in queries.double():
-            own = query[self.tokens.long()]
+            own = query[tokens]
             left = (1 - own.exp().sum(dim=1)).clamp(min=TINY)
             terms = torch.xlogy(anchors, anchors.clamp(min=TINY)) - anchors * own
             found.append(terms.sum(dim=1) + torch.xlogy(rest, rest.clamp(min=TINY)) - rest * left.log())
@@ -172,7 +177,7 @@ class KnnPrompting(ForwardMethod):
         if not prompts:
             return scores
         divergences = self.divergences(next_tokens(self.backbone, self._context, prompts))
-        near = divergences.argsort(dim=1, stable=True)[:, : self.config.k]
+        near = divergences.argsort(dim=1, stable=True)[:, : self.config.k].to(self.labels.device)
         voted = torch.nn.functional.one_hot(self.labels[near].long(), query.classes.n_way).to(scores)
         # The nearest vote of a class adds less than a vote, and more the nearer it is.
         place = torch.arange(1, near.shape[1] + 1, device=near.device).to(scores)

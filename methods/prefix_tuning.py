@@ -194,10 +194,11 @@ class PrefixTuning(SoftPromptMethod):
             row, first = self._example(given.prompts[item], self._answers[item], ending)
             text = given.prompts[item] + self._answers[item] + ending
             context, _ = given.context([other for other in self._order if other != item], [text], 0)
-            whole, count = token_ids(self.backbone, context + text), len(row) - first
-            if not torch.equal(whole[-count:], row[first:]):
+            (whole,), count = token_ids(self.backbone, [context + text]), len(row) - first
+            if not torch.equal(whole[-count:], row[first:].cpu()):
                 raise DataError(f"loss=distil needs answers with the same tokens in any context, got {text[:60]!r}")
-            states = self.backbone.decoder(input_ids=whole[None], use_cache=False).last_hidden_state[0, -count - 1 : -1]
+            ids = whole[None].to(row.device)
+            states = self.backbone.decoder(input_ids=ids, use_cache=False).last_hidden_state[0, -count - 1 : -1]
             self._taught[item] = row, first, output_layer(self.backbone)(states).float().log_softmax(dim=-1)
         return self._taught[item]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from bench.contracts import Answers, Backbone, DataError, Kind, ProblemShape, Query, Support, Tune
 from methods._adapters import AdapterConfig, AdapterMethod
 from methods._demonstrations import Demonstrations
-from methods._prompt_ends import shared_length, token_ids
+from methods._prompt_ends import shared_length, token_ids, weights_device
 
 
 class TestTimeTrainingConfig(AdapterConfig):
@@ -77,12 +77,14 @@ class TestTimeTraining(AdapterMethod):
         tasks = [self.task(item) for item in items]
         ids = pad_sequence([row for row, _ in tasks], batch_first=True)
         wanted = pad_sequence([learnt for _, learnt in tasks], batch_first=True)[:, 1:]
-        lengths = torch.tensor([len(row) for row, _ in tasks], device=ids.device)
-        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
-        network: Any = self.reader.causal_lm
-        hidden = network.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        lengths = torch.tensor([len(row) for row, _ in tasks])
+        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        network, device = cast(Any, self.reader.causal_lm), weights_device(self.reader)
+        run = {"input_ids": ids.to(device), "attention_mask": mask.to(device), "use_cache": False}
+        hidden = network.base_model(**run).last_hidden_state
+        # Chosen by a mask on the CPU, as one on the device makes the program wait for it.
         logits = network.get_output_embeddings()(hidden[:, :-1][wanted])
-        return cross_entropy(logits.float(), ids[:, 1:][wanted])
+        return cross_entropy(logits.float(), ids[:, 1:][wanted].to(device))
 
     def begin(self, support: Support) -> None:
         """Keep the whole support set, and choose the demonstrations of queries.
@@ -108,7 +110,7 @@ class TestTimeTraining(AdapterMethod):
             others: Items before it; by default others at random.
 
         Returns:
-            Token ids ``[position]``, and which of them are to be learnt.
+            Token ids ``[position]``, and which of them are to be learnt, both on the CPU.
         """
         given = self._given
         if others is None:
@@ -118,18 +120,16 @@ class TestTimeTraining(AdapterMethod):
         last = given.prompts[item] + self._answer(item) + ending
         _, kept = given.context(others, [last], 0)
         others = list(others)[len(others) - kept :]
-        whole = token_ids(self.reader, "".join(given.texts[each] for each in others) + last)
-        learnt = torch.zeros(len(whole), dtype=torch.bool, device=whole.device)
-        before = ""
+        before, bounds = "", []
         for place, each in enumerate([*others, item]):
             stem = before + given.prompts[each]
             if each == item or (place > 0 and self.config.loss == "all"):
-                first, end = (
-                    shared_length([token_ids(self.reader, text), whole])
-                    for text in (stem, stem + self._answer(each) + ending)
-                )
-                learnt[max(1, first) : end] = True
+                bounds += [stem, stem + self._answer(each) + ending]
             before += given.texts[each]
+        whole, *parts = token_ids(self.reader, ["".join(given.texts[each] for each in others) + last, *bounds])
+        learnt = torch.zeros(len(whole), dtype=torch.bool)
+        for start, end in zip(parts[::2], parts[1::2], strict=True):
+            learnt[max(1, shared_length([start, whole])) : shared_length([end, whole])] = True
         if not learnt.any():
             raise DataError(f"a completion needs a token or more after its prompt, got {self._answer(item)!r}")
         return whole, learnt
