@@ -26,7 +26,7 @@ from bench.contracts import (
 )
 from bench.contracts.errors import BenchWarning
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
-from bench.data.class_embeddings import class_embeddings
+from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import Episodes, episode_spec
 from bench.data.feature_cache import pool_cache
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
@@ -86,12 +86,24 @@ class TuningData:
         support = SupportData.load(registry.make_task(spec.task, spec.prompt), data)
         return cls(spec.task, support, registry.make_backbone(name), devices, data)
 
-    def source(self, run: ResolvedRun, sets: Episodes) -> EpisodeSource:
+    def embeddings(self, run: ResolvedRun) -> ClassEmbeddings:
+        """Class embeddings of the task.
+
+        Args:
+            run: A run of the task.
+
+        Returns:
+            The embeddings, or the reason why there are none.
+        """
+        return class_embeddings(self.data.as_task(), run.task, self.backbone)
+
+    def source(self, run: ResolvedRun, sets: Episodes, embeddings: ClassEmbeddings) -> EpisodeSource:
         """Encoded pools for the support sets; both pools are the support pool.
 
         Args:
             run: The run that is tuned.
             sets: Its support sets.
+            embeddings: Class embeddings of its task.
 
         Returns:
             The source of batches.
@@ -100,7 +112,6 @@ class TuningData:
             NothingToTuneError: If the method needs class embeddings and the task has none.
         """
         spec, task = run.spec, self.data.as_task()
-        embeddings = class_embeddings(task, run.task, self.backbone)
         if (reason := embeddings.refusal(run)) is not None:
             raise NothingToTuneError(f"{spec.method} cannot be tuned on {spec.task}: {reason}")
         cache = pool_cache(self.backbone, self.data.revision, spec, "support", self.devices.device_kind())
@@ -172,7 +183,8 @@ class Trials:
         if "likelihood" in spec.objectives and self.kind not in CLASSIFICATION:
             raise UsageError(f"the objective likelihood needs classes; {spec.task} is {self.kind}: use score")
         self.sets = support_sets(tuning_data.data, episode_spec(self.run))
-        self.source = tuning_data.source(self.resolved, self.sets)
+        self.embeddings = tuning_data.embeddings(self.resolved)
+        self.source = tuning_data.source(self.resolved, self.sets, self.embeddings)
         self.validation = self._validation()
 
     def _validation(self) -> str:
@@ -239,7 +251,12 @@ class Trials:
 
         Returns:
             A value for each objective.
+
+        Raises:
+            UsageError: For a config whose run would be skipped, such as one with a prior where there is none.
         """
+        if (reason := self.embeddings.refusal(self.resolved.with_config(config))) is not None:
+            raise UsageError(reason)
         objectives: Sequence[Objective] = self.spec.objectives
         found: dict[str, float] = {}
         if {"score", "likelihood"} & set(objectives):

@@ -159,3 +159,16 @@ def test_methods_are_compared_by_one_command(
 def test_a_name_of_a_file_that_is_not_there_is_one_line(tmp_path: Path, in_process: Any) -> None:
     answer = in_process("run", "--task", f"vectors:{tmp_path}/x.npz", "--method", "knn", "--store", tmp_path / "runs")
     assert "x.npz cannot be read" in one_line(answer, 1)
+
+
+def test_a_search_never_chooses_a_prior_that_is_not_there(tmp_path: Path, cache: Path) -> None:
+    (write(tmp_path / "data", parquet) / "train.parquet").rename(tmp_path / "data" / "all.parquet")
+    (tmp_path / "data" / "test.parquet").unlink()
+    bench.sweep(
+        task="vectors:vector=embedding", method="nearest_mean", shots=2, trials=8, sampler="grid",
+        data=tmp_path / "data", out=tmp_path / "studies", logger="none",
+    )  # fmt: skip
+    (best,) = (tmp_path / "studies").rglob("best.yaml")
+    assert "prior: mix" not in best.read_text()
+    (report,) = (tmp_path / "studies").rglob("report.html")
+    assert "failed: no prior: the backbone has no text encoder" in report.read_text()
