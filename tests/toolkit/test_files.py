@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import socket
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -90,6 +92,19 @@ def test_an_arrow_copy_follows_the_content_of_its_file_and_damage_of_it_is_repai
         copy.write_bytes(content)
     with pytest.warns(BenchWarning, match="the Arrow copy of rows .* is damaged .* made anew"):
         assert set(read_parquet("rows", [path])["value"]) == {2}
+
+
+def test_a_local_table_is_read_without_a_word_to_the_hub(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **options: asked.append(place) or [])
+    monkeypatch.setattr("bench.toolkit.sources.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    datasets.Dataset.from_dict({"value": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
+    assert list(read_parquet("rows", [tmp_path / "rows.parquet"])["value"]) == [1, 2]
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_parquet("rows", [tmp_path / "damaged.parquet"])
+    assert asked == []
 
 
 def load_decoder_of_weights(folder):
