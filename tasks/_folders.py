@@ -17,8 +17,8 @@ from bench.toolkit.columns import integer_labels
 from bench.toolkit.files import file_hash, text_hash
 from bench.toolkit.splits import stratified_halves
 from tasks._copies import distinct, look_alike, require_apart
-from tasks._splits import files_by_split, folders_by_split, named_splits
-from tasks._tables import TABLES, read_columns, table_rows
+from tasks._splits import folders_by_split, named_splits, tables_by_split
+from tasks._tables import TABLES, TableOptions, table_rows
 
 SHOWN = 3
 """Number of files at fault that a message names."""
@@ -56,8 +56,7 @@ class OwnItems(Task):
         items: The noun for the items in messages: ``images``.
         layout: The possible files in ``DIR``, for messages.
         column: Column of the items in a table; the labels are in ``label``.
-        columns: Both columns with their names in the user's tables.
-        splits: Names of the support and of the query split, or of one that is halved; none for the usual names.
+        options: Both columns with their names in the user's tables, and the splits.
     """
 
     citation = "the user's own data, under its own licence"
@@ -76,8 +75,7 @@ class OwnItems(Task):
         Raises:
             UsageError: For anything else.
         """
-        self.columns = read_columns(self.name, columns, (self.column, "label"), ("splits",))
-        self.splits = tuple(filter(None, self.columns.pop("splits", "").split("/")))
+        self.options = TableOptions.read(self.name, columns, (self.column, "label"))
 
     def shown(self, raw: Any) -> str:
         """An item in a message.
@@ -182,8 +180,8 @@ class OwnItems(Task):
             raise DataError(
                 f"{self.name} found neither class folders nor {kinds} files in {root}; it needs {self.layout}"
             )
-        if self.splits:
-            chosen = named_splits(self.name, root, self.splits, folders)
+        if self.options.splits:
+            chosen = named_splits(self.name, root, self.options.splits, folders)
             return {split: self._from_folder(found[0]) for split, found in chosen.items()}
         splits = folders_by_split(self.name, root, folders)
         if splits is None:
@@ -203,13 +201,11 @@ class OwnItems(Task):
         Raises:
             DataError: For splits or a file that cannot be used.
         """
-        if self.splits:
-            tables: dict[str, list[Path]] | None = named_splits(self.name, root, self.splits, files)
-        else:
-            tables = files_by_split(self.name, root, files)
-        if tables is None:
-            return {"all": self._from_tables(self.name, files)}
-        return {split: self._from_tables(f"{self.name} {split}", found) for split, found in tables.items()}
+        found = tables_by_split(self.name, root, files, self.options.splits)
+        return {
+            split: self.from_tables(self.name if split == "all" else f"{self.name} {split}", tables)
+            for split, tables in found.items()
+        }
 
     def _from_folder(self, folder: Path) -> Labelled:
         """Items of a folder of class folders; underscores in a folder's name become spaces. Hidden files are ignored.
@@ -246,8 +242,12 @@ class OwnItems(Task):
             revision,
         )
 
-    def _from_tables(self, name: str, files: Sequence[Path]) -> Labelled:
+    def from_tables(self, name: str, files: Sequence[Path]) -> Labelled:
         """Items of tables; ``label`` holds names or numbers.
+
+        Args:
+            name: Name of the data, for messages.
+            files: The tables.
 
         Returns:
             The items.
@@ -255,7 +255,7 @@ class OwnItems(Task):
         Raises:
             DataError: For other columns, and for labels without a name or out of range.
         """
-        rows = table_rows(name, files, self.columns)
+        rows = table_rows(name, files, self.options.columns)
         labels, classes = named_labels(name, rows)
         items = self.of_rows(name, rows, files[0].parent)
         revision = text_hash(*map(file_hash, files), *map(_content, self.files_beside(items)))

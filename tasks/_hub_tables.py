@@ -1,12 +1,13 @@
 """Tables of any data set on the hub, by its id."""
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bench.contracts import DataError, UsageError
 from bench.toolkit.sources import hub_folder
 from tasks._folders import Labelled, OwnItems
-from tasks._tables import TABLES, read_columns
+from tasks._tables import TABLES, TableOptions
 
 USUAL = ("train", "test")
 """Splits that are read where none are named."""
@@ -44,10 +45,9 @@ class HubItems(OwnItems):
             raise UsageError(
                 f"task {self.name} needs the id of a data set, such as {self.name}:ORG/NAME, got {dataset!r}"
             )
-        given = read_columns(self.name, options, (self.column, "label"), ("splits", "config"))
-        self.config = given.pop("config", "")
-        self.splits = tuple(filter(None, given.pop("splits", "").split("/"))) or USUAL
-        self.columns = given
+        found = TableOptions.read(self.name, options, (self.column, "label"), "config")
+        self.options = replace(found, splits=found.splits or USUAL)
+        self.config = found.given.get("config", "")
 
     def root(self, data: Path | None) -> Path:
         """The repository's snapshot, downloaded if necessary; see OwnItems."""
@@ -63,7 +63,7 @@ class HubItems(OwnItems):
         ]
         if not files:
             raise DataError(
-                f"{self.repository} has no files of the splits {' and '.join(self.splits)} "
+                f"{self.repository} has no files of the splits {' and '.join(self.options.splits)} "
                 f"({', '.join(sorted(TABLES))}); name them by --splits, or read the hub's own conversion by "
                 f"{self.name}:{self.repository}@refs/convert/parquet"
             )
@@ -77,11 +77,16 @@ class HubItems(OwnItems):
 
     def _config_of(self, path: Path) -> str:
         """The folder of a file, without that of its split."""
-        parent = path.parent.parent if path.parent.name in self.splits else path.parent
+        parent = path.parent.parent if path.parent.name in self.options.splits else path.parent
         return parent.as_posix()
 
     def _patterns(self) -> list[str]:
         """Patterns of the files of the splits, so that no other ones are downloaded."""
         forms = ("{split}{end}", "{split}-*{end}", "{split}/*{end}")
-        named = [form.format(split=split, end=end) for split in self.splits for end in sorted(TABLES) for form in forms]
+        named = [
+            form.format(split=split, end=end)
+            for split in self.options.splits
+            for end in sorted(TABLES)
+            for form in forms
+        ]
         return [pattern for name in named for pattern in (name, f"*/{name}")]

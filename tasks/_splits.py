@@ -72,6 +72,26 @@ def files_by_split(task: str, root: Path, files: Sequence[Path]) -> dict[str, li
     return _by_split(task, root, stems)
 
 
+def tables_by_split(task: str, root: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, list[Path]]:
+    """The tables of the splits that a user names, or of those of the usual names.
+
+    Args:
+        task: Name of the task, for messages.
+        root: Folder of the data, for messages.
+        files: Its tables.
+        names: Names of splits; none for the usual ones.
+
+    Returns:
+        Files by "train" and "test", or by "all".
+
+    Raises:
+        DataError: As for ``named_splits`` and ``files_by_split``.
+    """
+    if names:
+        return named_splits(task, root, names, files)
+    return files_by_split(task, root, files) or {"all": list(files)}
+
+
 def named_splits(task: str, root: Path, names: Sequence[str], paths: Sequence[Path]) -> dict[str, list[Path]]:
     """The files or folders of splits that a user names.
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +23,46 @@ TABLES = frozenset({".parquet", ".csv", ".jsonl"})
 """Suffixes of tables."""
 
 
-def read_columns(task: str, argument: str, needed: Collection[str], more: Collection[str] = ()) -> dict[str, str]:
-    """The argument of a task that reads tables, such as ``text=review+label=stars``.
+@dataclass(frozen=True)
+class TableOptions:
+    """The argument of a task that reads tables, such as ``text=review+label=stars+splits=fit/judge``.
 
-    Args:
-        task: Name of the task, for messages.
-        argument: The argument.
-        needed: Columns that the task reads; one that is not given has its own name.
-        more: Other options that the task takes.
-
-    Returns:
-        Names in the table by column, and the options that are given.
-
-    Raises:
-        UsageError: For anything else.
+    Attributes:
+        columns: Columns that the task reads, with their names in the tables.
+        splits: Names of the support and of the query split, or of one that is halved; none for the usual names.
+        given: All that the argument gives, by name.
     """
-    given: dict[str, str] = {}
-    for part in filter(None, argument.split("+")):
-        name, equals, value = part.partition("=")
-        if not equals or not value or name not in {*needed, *more} or name in given:
-            known = ", ".join(f"{each}=NAME" for each in (*needed, *more))
-            raise UsageError(f"task {task} takes {known}, each once, got {part!r}")
-        given[name] = value
-    return {name: name for name in needed} | given
+
+    columns: dict[str, str]
+    splits: tuple[str, ...]
+    given: Mapping[str, str]
+
+    @classmethod
+    def read(cls, task: str, argument: str, columns: Collection[str], *more: str) -> "TableOptions":
+        """Read an argument.
+
+        Args:
+            task: Name of the task, for messages.
+            argument: The argument.
+            columns: Columns that the task reads; one that is not given has its own name.
+            *more: Options that the task takes besides these and ``splits``.
+
+        Returns:
+            The options.
+
+        Raises:
+            UsageError: For anything else.
+        """
+        given: dict[str, str] = {}
+        names = (*columns, "splits", *more)
+        for part in filter(None, argument.split("+")):
+            name, equals, value = part.partition("=")
+            if not equals or not value or name not in names or name in given:
+                known = ", ".join(f"{each}=NAME" for each in names)
+                raise UsageError(f"task {task} takes {known}, each once, got {part!r}")
+            given[name] = value
+        splits = tuple(filter(None, given.get("splits", "").split("/")))
+        return cls({name: given.get(name, name) for name in columns}, splits, given)
 
 
 def table_rows(name: str, files: Sequence[Path], columns: Mapping[str, str]) -> Dataset:

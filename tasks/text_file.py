@@ -12,8 +12,8 @@ from bench.toolkit.files import text_hash
 from bench.toolkit.splits import stratified_halves
 from tasks._copies import normal_text
 from tasks._folders import own_folder, visible
-from tasks._splits import files_by_split, named_splits, split_of
-from tasks._tables import TABLES, read_columns, read_text, table_rows
+from tasks._splits import split_of, tables_by_split
+from tasks._tables import TABLES, TableOptions, read_text, table_rows
 from tasks._texts import require_texts
 
 SPLIT_SEED = 0
@@ -31,8 +31,7 @@ class TextFile(Task):
     middle. A document that is there twice counts once.
 
     Attributes:
-        columns: The column ``text`` with its name in the user's tables.
-        splits: Names of the support and of the query split, or of one that is halved; none for the usual names.
+        options: The column ``text`` with its name in the user's tables, and the splits.
     """
 
     kind = Kind.LANGUAGE_MODELLING
@@ -52,8 +51,7 @@ class TextFile(Task):
         Raises:
             UsageError: For anything else.
         """
-        self.columns = read_columns("text_file", columns, ("text",), ("splits",))
-        self.splits = tuple(filter(None, self.columns.pop("splits", "").split("/")))
+        self.options = TableOptions.read("text_file", columns, ("text",))
 
     def load(self, data: Path | None) -> TaskData:
         """Read the user's documents.
@@ -96,20 +94,17 @@ class TextFile(Task):
                 f"text_file needs tables, folders or text files in {root}, got {paths[0].name} beside {mixed[0].name}; "
                 "remove or move one kind"
             )
-        if self.splits:
-            splits: dict[str, list[Path]] | None = named_splits("text_file", root, self.splits, paths)
-        else:
-            # A folder has the name of its split, as a file has without its suffix.
-            named = any(split_of(each.stem) for each in paths)
-            splits = files_by_split("text_file", root, paths) if named else None
+        # A folder has the name of its split, as a file has without its suffix.
+        named = self.options.splits or any(split_of(each.stem) for each in paths)
+        splits = tables_by_split("text_file", root, paths, self.options.splits) if named else {"all": paths}
         read = self._of_tables if tables else _of_files
         return {
             split: read(root, [file for path in found for file in (_texts_in(path) if path.is_dir() else [path])])
-            for split, found in (splits or {"all": paths}).items()
+            for split, found in splits.items()
         }
 
     def _of_tables(self, root: Path, files: Sequence[Path]) -> dict[str, str]:
-        rows: Dataset = table_rows("text_file", files, self.columns)
+        rows: Dataset = table_rows("text_file", files, self.options.columns)
         texts = require_texts("text_file", list(rows["text"]))
         return {f"row {number}": text for number, text in enumerate(texts)}
 

@@ -10,7 +10,6 @@ from bench.contracts import DataError, Kind, Protocol, TaskData
 from bench.contracts.errors import one_line
 from bench.toolkit.files import file_hash, require_regular, text_hash, user_path
 from tasks._folders import Labelled, OwnItems, named_labels, own_folder, visible
-from tasks._splits import files_by_split, named_splits
 from tasks._vector_files import FORMATS, label_file, read_vectors
 
 LAYOUT = (
@@ -48,7 +47,6 @@ class Vectors(OwnItems):
         is_option = first.partition("=")[0] in {"vector", "label", "splits"}
         self._path = "" if is_option else first
         super().__init__(argument if is_option else rest)
-        self._given = {name: column for name, column in self.columns.items() if f"{name}=" in argument}
 
     def load(self, data: Path | None) -> TaskData:
         """Read the user's files.
@@ -63,14 +61,10 @@ class Vectors(OwnItems):
             DataError: For files that cannot be used.
         """
         root = user_path(self._path) if self._path else own_folder(self.name, self.items, LAYOUT, data)
-        files = _files(root)
-        if self.splits:
-            tables: dict[str, list[Path]] | None = named_splits(self.name, root, self.splits, files)
-        else:
-            tables = files_by_split(self.name, root, files)
-        if tables is None or "all" in tables:
-            return self._as_halves(self._labelled(self.name, files if tables is None else tables["all"]), root)
-        train, test = (self._labelled(f"vectors {split}", tables[split]) for split in ("train", "test"))
+        found = self.of_tables(root, _files(root))
+        if "all" in found:
+            return self._as_halves(found["all"], root)
+        train, test = found["train"], found["test"]
         if (ours := _width(train)) != (theirs := _width(test)):
             raise DataError(f"vectors needs train and test of one width, got {ours} and {theirs} numbers a row")
         return self._as_split(train, test)
@@ -107,8 +101,10 @@ class Vectors(OwnItems):
         """
         return rows.select_columns(["vector"]).rename_column("vector", "input").with_format("numpy")
 
-    def _labelled(self, name: str, files: Sequence[Path]) -> Labelled:
-        rows = read_vectors(name, files, self._given)
+    def from_tables(self, name: str, files: Sequence[Path]) -> Labelled:
+        """Vectors of files of one format; see OwnItems."""
+        given = {column: own for column, own in self.options.given.items() if column in self.options.columns}
+        rows = read_vectors(name, files, given)
         labels, classes = named_labels(name, rows)
         beside = [path for file in files if (path := label_file(file)) is not None]
         revision = text_hash(*map(file_hash, [*files, *beside]))

@@ -95,8 +95,8 @@ def test_an_arrow_copy_follows_the_content_of_its_file_and_damage_of_it_is_repai
 
 
 def test_a_local_table_is_read_without_a_word_to_the_hub(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **options: asked.append(place) or [])
+    requests = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **options: requests.append(place) or [])
     monkeypatch.setattr("bench.toolkit.sources.cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     datasets.Dataset.from_dict({"value": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
@@ -104,7 +104,7 @@ def test_a_local_table_is_read_without_a_word_to_the_hub(tmp_path, monkeypatch):
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="cannot be read"):
         read_parquet("rows", [tmp_path / "damaged.parquet"])
-    assert asked == []
+    assert requests == []
 
 
 def load_decoder_of_weights(folder):
