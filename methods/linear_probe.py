@@ -11,13 +11,13 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, EmbeddingUse, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, ProblemShape, Support, Tune
 from bench.toolkit.least_squares import pseudo_inverse_factors
-from methods._folds import Folds, fold_count
+from methods._folds import Folds
 from methods._held_out import Sample, draws
 from methods._pairs import without_padding
-from methods._prior import PriorConfig, PriorTerm, use_of_prior
-from methods._training import FullSupportMethod
+from methods._prior import PriorConfig
+from methods._trained_classifier import TrainedClassifier
 
 
 class LinearProbeConfig(PriorConfig):
@@ -59,7 +59,7 @@ class _NesterovMomentum(LRScheduler):
         return [group["lr"] for group in self.optimizer.param_groups]
 
 
-class LinearProbe(FullSupportMethod):
+class LinearProbe(TrainedClassifier):
     """One softmax regression per episode, all trained together by Nesterov's accelerated gradient descent.
 
     An episode's objective is the mean cross-entropy of its items plus ``weight_decay / 2 * |W|^2``, the
@@ -91,37 +91,17 @@ class LinearProbe(FullSupportMethod):
     def __init__(self, config: LinearProbeConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self.steps = config.steps
-        self.prior_term = PriorTerm(config, backbone, shape)
-        self._n_folds = fold_count(shape) if self.prior_term.searched else 0
-        n_episodes, n_way = shape.n_episodes * (1 + self._n_folds), shape.n_way
+        n_episodes, n_way = shape.n_episodes * (1 + self.n_folds), shape.n_way
         self.batch_size = MINIBATCH if shape.n_support >= MANY else None
         self._rank = min(shape.n_support, shape.key_dim)
         # The objective is convex, so there is nothing that a random start could break the symmetry of.
         self.inside = nn.Parameter(torch.zeros(n_episodes, n_way, self._rank))
         self.offset = nn.Parameter(torch.zeros(n_episodes, n_way, 1))
         self._bias_scale = math.sqrt(2 * config.lr)
-        self.register_buffer("weight", torch.zeros(shape.n_episodes, shape.key_dim, n_way))
-        self.register_buffer("bias", torch.zeros(shape.n_episodes, 1, n_way))
 
     inside: Tensor
     """``[probe, way, rank]``, W in the variables that it is trained in; the first probe of each episode, then the
     second, and so on."""
-    weight: Tensor
-    """``[episode, dim_k, way]``, W itself once training has ended."""
-    bias: Tensor
-
-    @classmethod
-    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
-        """None without a prior."""
-        return use_of_prior(config)
-
-    def state_bytes(self) -> int:
-        """Bytes of W and the bias; what they were trained in is not needed to answer."""
-        return self.weight.nbytes + self.bias.nbytes + self.prior_term.weight.nbytes
-
-    def trainable_params(self) -> int:
-        """Entries of W and the bias, whatever basis they are trained in."""
-        return self.weight.numel() + self.bias.numel()
 
     def loss(self, support: Support) -> Tensor:
         """The loss of this step, summed over episodes; minibatches are looked at at each step."""
@@ -170,7 +150,7 @@ class LinearProbe(FullSupportMethod):
         centred = (keys - self._centre) * mask.unsqueeze(-1)
         largest = torch.linalg.matrix_norm(centred.mT @ centred, keepdim=True)
         scale = self._step_sizes(largest, mask.sum(dim=1).clamp(min=1).view(-1, 1, 1))
-        self._scale = scale.to(support.keys.dtype).repeat(1 + self._n_folds, 1, 1)
+        self._scale = scale.to(support.keys.dtype).repeat(1 + self.n_folds, 1, 1)
         if self.prior_term.used:
             sample = Sample.of(support, self.shape.seed)
             self._sample, self._classes = sample.lowest(self.shape.n_way), support.classes
@@ -178,16 +158,16 @@ class LinearProbe(FullSupportMethod):
 
     def _look_at(self, support: Support) -> None:
         """A minibatch for the first probe of each episode, and without one fold for each of the others."""
-        copies, mask = (1 + self._n_folds, 1, 1), support.mask
+        copies, mask = (1 + self.n_folds, 1, 1), support.mask
         keys = without_padding(support.keys, mask) - self._centre.to(support.keys.dtype)
         self._rows = (self._scale * keys.repeat(copies)).mT
         fold = self._fold_of(draws(support, self.shape.seed))
-        training = torch.cat([mask, *(mask & (fold != part) for part in range(self._n_folds))])
+        training = torch.cat([mask, *(mask & (fold != part) for part in range(self.n_folds))])
         self._share = training / training.sum(dim=1, keepdim=True).clamp(min=1).to(support.keys.dtype)
         self._labels = support.labels.repeat(copies[:2])
 
     def _fold_of(self, draw: Tensor) -> Tensor:
-        return draw % max(1, self._n_folds)
+        return draw % max(1, self.n_folds)
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Penalised mean cross-entropy over each episode's items, summed over episodes."""
@@ -205,7 +185,7 @@ class LinearProbe(FullSupportMethod):
         """W and bias for keys as they come."""
         weight = (self._scale * self.inside).double().mT
         if self.batch_size is not None:
-            centre = self._centre.repeat(1 + self._n_folds, 1, 1)
+            centre = self._centre.repeat(1 + self.n_folds, 1, 1)
         else:
             keys = self._keys()
             centre = _mean(keys, self._support.mask)
@@ -222,7 +202,7 @@ class LinearProbe(FullSupportMethod):
         if not self.prior_term.used:
             return support
         self._sample, self._classes = Sample.of(support, self.shape.seed), support.classes
-        self._folds = Folds(self._sample, self.shape.n_way, self._n_folds)
+        self._folds = Folds(self._sample, self.shape.n_way, self.n_folds)
         keys, labels = self._folds.copies(support.keys), self._folds.copies(support.labels)
         return replace(support, keys=keys, labels=labels, mask=self._folds.training)
 
@@ -245,10 +225,6 @@ class LinearProbe(FullSupportMethod):
 
     def _keys(self) -> Tensor:
         return without_padding(self._support.keys, self._support.mask).double()
-
-    def predict(self, query: Query) -> Tensor:
-        """Logits ``[episode, item, way]``, and the prior's where they are wanted."""
-        return self.prior_term.add(torch.baddbmm(self.bias, query.keys, self.weight), query)
 
 
 def _mean(keys: Tensor, mask: Tensor) -> Tensor:

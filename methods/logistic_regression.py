@@ -9,13 +9,13 @@ from torch.nn.functional import cross_entropy, pad
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, EmbeddingUse, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, ProblemShape, Support, Tune
 from bench.toolkit.least_squares import Spectrum
-from methods._folds import Folds, fold_count
+from methods._folds import Folds
 from methods._held_out import Sample
 from methods._lbfgs import BatchedLBFGS
-from methods._prior import PriorConfig, PriorTerm, use_of_prior
-from methods._training import FullSupportMethod
+from methods._prior import PriorConfig
+from methods._trained_classifier import TrainedClassifier
 
 
 class LogisticRegressionConfig(PriorConfig):
@@ -30,7 +30,7 @@ class LogisticRegressionConfig(PriorConfig):
     )
 
 
-class LogisticRegression(FullSupportMethod):
+class LogisticRegression(TrainedClassifier):
     """One softmax regression per episode, each by L-BFGS with a line search of its own; see BatchedLBFGS.
 
     The objective is that of scikit-learn's ``LogisticRegression(C=C)``: summed cross-entropy and ``|W|^2 / (2 C)``,
@@ -54,36 +54,15 @@ class LogisticRegression(FullSupportMethod):
     def __init__(self, config: LogisticRegressionConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self.steps = config.steps
-        self.prior_term = PriorTerm(config, backbone, shape)
-        self._n_folds = fold_count(shape) if self.prior_term.searched else 0
-        n_problems, rank = shape.n_episodes * (1 + self._n_folds), min(shape.n_support, shape.key_dim)
+        n_problems, rank = shape.n_episodes * (1 + self.n_folds), min(shape.n_support, shape.key_dim)
         self._in_span = shape.n_support < shape.key_dim
         self.inside = nn.Parameter(torch.zeros(n_problems, rank, shape.n_way, dtype=torch.float64))
         self.offset = nn.Parameter(torch.zeros(n_problems, 1, shape.n_way, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(shape.n_episodes, shape.key_dim, shape.n_way))
-        self.register_buffer("bias", torch.zeros(shape.n_episodes, 1, shape.n_way))
-
-    weight: Tensor
-    """``[episode, dim_k, way]``."""
-    bias: Tensor
-
-    @classmethod
-    def embedding_use(cls, config: MethodConfig) -> EmbeddingUse:
-        """None without a prior."""
-        return use_of_prior(config)
-
-    def state_bytes(self) -> int:
-        """Bytes of W and the intercept; what they were trained in is not needed to answer."""
-        return self.weight.nbytes + self.bias.nbytes + self.prior_term.weight.nbytes
-
-    def trainable_params(self) -> int:
-        """Entries of W and the intercept, whatever basis they are trained in."""
-        return self.weight.numel() + self.bias.numel()
 
     def begin(self, support: Support) -> None:
         """Centre the keys, and find a basis of their span where it is smaller."""
         self._sample, self._classes = Sample.of(support, self.shape.seed), support.classes
-        self._folds = Folds(self._sample, self.shape.n_way, self._n_folds)
+        self._folds = Folds(self._sample, self.shape.n_way, self.n_folds)
         self._mask, self._labels = self._folds.training, self._folds.copies(self._sample.labels)
         self._count = self._mask.sum(dim=1).clamp(min=1)
         keys = self._folds.copies(self._sample.keys.double()) * self._mask.unsqueeze(-1)
@@ -129,10 +108,6 @@ class LogisticRegression(FullSupportMethod):
         count = sample.mask.sum(dim=1)
         self.prior_term.fit(slice(None), sample, self._classes, count, scores, left_out, self._folds.counts)
         self.notes |= self.prior_term.notes()
-
-    def predict(self, query: Query) -> Tensor:
-        """Logits ``[episode, item, way]``, and the prior's where they are wanted."""
-        return self.prior_term.add(torch.baddbmm(self.bias, query.keys, self.weight), query)
 
 
 PLUGIN = LogisticRegression

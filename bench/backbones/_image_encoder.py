@@ -1,17 +1,17 @@
 """Image encoders without a text encoder: from a network and its transform to features."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bench.backbones._images import shortened, to_rgb
+from bench.backbones._transformed_images import TransformedImages
 from bench.contracts import EncoderBackbone, Features, Kind, UsageError, features_of
 
 
-class ImageEncoder(EncoderBackbone):
+class ImageEncoder(EncoderBackbone, TransformedImages):
     """A network from images to pooled features; keys are these at unit length.
 
     Attributes:
@@ -50,25 +50,6 @@ class ImageEncoder(EncoderBackbone):
     def fingerprint(self) -> str:
         """Hash of the weights, the config and the transform."""
         return self._fingerprint
-
-    def prepare(self, raw: Any) -> Tensor:
-        """One PIL image of any mode and size as ``[3, height, width]``.
-
-        Args:
-            raw: The image.
-
-        Returns:
-            Pixels after the model's own transform.
-
-        Raises:
-            DataError: If the image is unreadable.
-        """
-        prepared: Tensor = self._transform(shortened(to_rgb(raw)))
-        return prepared
-
-    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
-        """``[item, 3, height, width]``."""
-        return torch.stack(list(prepared))
 
     def encode(self, batch: Tensor) -> Features:
         """Features of a batch of images; gradients pass through."""

@@ -10,17 +10,17 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from bench.backbones._images import shortened, to_rgb
 from bench.backbones._open_clip_weights import FORMS, Choice, load
 from bench.backbones._prompts import ensemble
-from bench.contracts import Backbone, Classes, Features, Kind, UsageError
+from bench.backbones._transformed_images import TransformedImages
+from bench.contracts import Classes, Features, Kind, UsageError
 from bench.toolkit.files import text_hash, weights_hash
 
 TRANSFORM = "to RGB, at most 16 to 1, then open_clip's own; unit length; version 1"
 PROMPTS_AT_ONCE = 128
 
 
-class OpenClip(Backbone):
+class OpenClip(TransformedImages):
     """CLIP: keys, priors and values in one space (Radford et al., arXiv 2103.00020).
 
     A key is the unit image feature ``[dim]``, the prior is the same vector, and a value is the unit text feature of the
@@ -70,25 +70,6 @@ class OpenClip(Backbone):
     def fingerprint(self) -> str:
         """Hash of the checkpoint, the model's shape and the transform."""
         return self._fingerprint
-
-    def prepare(self, raw: Any) -> Tensor:
-        """One PIL image of any mode and size as ``[3, height, width]``.
-
-        Args:
-            raw: The image.
-
-        Returns:
-            Pixels after open_clip's transform.
-
-        Raises:
-            DataError: If the image is unreadable.
-        """
-        prepared: Tensor = self._transform(shortened(to_rgb(raw)))
-        return prepared
-
-    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
-        """``[item, 3, height, width]``."""
-        return torch.stack(list(prepared))
 
     def encode(self, batch: Tensor) -> Features:
         """Features of a batch of images, with keys ``[item, dim]`` as priors too; gradients pass through."""
