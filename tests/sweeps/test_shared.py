@@ -211,19 +211,32 @@ def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(
     common = [*WORDS, "--storage", database, "--trials", "12", "--set", "seconds=0.3", "--logger", "wandb"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path]), "WANDB_MODE": "offline"}
     folders = [tmp_path / "one", tmp_path / "two"]
-    processes = [
-        preloaded.Program("bench", *common, "--out", str(folder), env=environment, setup=beat_often)
-        for folder in folders
-    ]
     made = sweep(trials=12, sampler="random", set={"seconds": 0.3}, storage=database)
-    try:
+    processes = []
+
+    def start(folder):
+        processes.append(preloaded.Program("bench", *common, "--out", str(folder), env=environment, setup=beat_often))
+
+    def trials_of(process, *states):
+        return [
+            trial
+            for trial in made.study.get_trials(states=states)
+            if f":{process.pid}:" in trial.user_attrs.get(PROCESS, "")
+        ]
+
+    def wait_until(condition, what):
         deadline = time.monotonic() + 120
-        running = []
-        while time.monotonic() < deadline and not running:
+        while not condition():
+            assert time.monotonic() < deadline, what
             time.sleep(0.05)
-            trials = made.study.get_trials(states=[TrialState.RUNNING]) if made.ended() else []
-            running = [trial for trial in trials if f":{processes[0].pid}:" in trial.user_attrs.get(PROCESS, "")]
-        assert running, "the first process was never seen at work"
+
+    try:
+        # The second one starts when the first one has work to lose; a slow start of it must not cost the first one's last trial.
+        start(folders[0])
+        wait_until(lambda: trials_of(processes[0], TrialState.RUNNING), "the first process was never seen at work")
+        start(folders[1])
+        wait_until(lambda: len(made.ended()) > 5 or trials_of(processes[1], *TrialState), "the study stands still")
+        wait_until(lambda: trials_of(processes[0], TrialState.RUNNING), "the first process was not seen at work again")
         processes[0].send_signal(signal.SIGKILL)
         ended = processes[1].wait(120)
         output = ended.stdout + ended.stderr
