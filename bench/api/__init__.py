@@ -18,6 +18,7 @@ from bench.api.reports import Checked, check, compare, load, update_baseline
 from bench.api.results import Comparison, Results
 from bench.api.runs import plan, run
 from bench.api.studies import Study, sweep
+from bench.api.timeline import History, add_to_history, history
 from bench.api.wrong_answers import Errors, errors
 
 __all__ = [
@@ -30,15 +31,18 @@ __all__ = [
     "Errors",
     "FieldDescription",
     "FolderCheck",
+    "History",
     "Plan",
     "Results",
     "Study",
+    "add_to_history",
     "available",
     "check",
     "compare",
     "doctor",
     "errors",
     "export_records",
+    "history",
     "import_records",
     "load",
     "plan",

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from bench.api.results import Comparison, Results
-from bench.contracts.errors import UsageError
+from bench.api.results import Comparison, Results, TextFormat, chosen_format
+from bench.contracts.errors import UsageError, did_you_mean
+from bench.reports.kinds import Only
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.trust import trusting
 
 if TYPE_CHECKING:
     from bench.reports.check import Check
     from bench.runs.cost_comparison import CostComparison
-
 
 def load(store: str | PathLike[str] = "runs") -> Results:
     """Read the records of a store.
@@ -108,6 +108,22 @@ class Checked(list["Check"]):
         """Comparisons with a regression."""
         return [one for one in self if one.verdict == "regression"]
 
+    def table(self, format: TextFormat = "table") -> str:
+        """The report as text.
+
+        Args:
+            format: "table" for a short form, or "markdown" for all comparisons.
+
+        Returns:
+            The text, with a line break at its end.
+
+        Raises:
+            UsageError: For another format.
+        """
+        from bench.reports.check_report import FORMATS
+
+        return chosen_format(FORMATS, format)(self)
+
     def markdown(self) -> str:
         """The report as Markdown."""
         from bench.reports.check_report import as_markdown
@@ -123,19 +139,22 @@ class Checked(list["Check"]):
     _repr_markdown_ = markdown
 
 
-def check(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") -> Checked:
+def check(
+    baseline: str | PathLike[str], store: str | PathLike[str] = "runs", *, only: Only | None = None
+) -> Checked:
     """Compare the records of a store with a baseline: runs, scores and costs.
 
     Args:
         baseline: Folder of records to compare with.
         store: Folder of records to check.
+        only: "scores" or "costs"; runs are checked in any case.
 
     Returns:
         All comparisons; ``regressions`` is empty if there is none.
 
     Raises:
         StoreError: If the store has no records.
-        UsageError: If the baseline has none, or none in common with the store.
+        UsageError: If the baseline has none, or none in common with the store, and for another value of ``only``.
 
     Example:
         >>> assert not bench.check("baseline", "runs").regressions  # doctest: +SKIP
@@ -144,10 +163,12 @@ def check(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") ->
     from bench.reports.check_baseline import both
     from bench.results.store import Store
 
+    if only is not None and only not in get_args(Only):
+        raise did_you_mean("value", str(only), get_args(Only), "of only")
     before, now = Store(user_path(baseline)), Store(user_path(store))
     if not before.paths():
         raise UsageError(f"the baseline {baseline} has no records; make a baseline of the current ones with --update")
-    return Checked(checks(list(before), list(now), both(before, now)))
+    return Checked(checks(list(before), list(now), both(before, now), only))
 
 
 def update_baseline(baseline: str | PathLike[str], store: str | PathLike[str] = "runs") -> int:

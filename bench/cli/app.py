@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from bench import own_packages
-from bench.cli import new, readout, records, weights
+from bench.cli import history, new, readout, records, weights
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
@@ -46,6 +46,7 @@ app.command("sweep")(sweep)
 app.command()(doctor)
 app.command("test")(run_contract)
 app.add_typer(new.app, name="new")
+app.add_typer(history.app, name="history")
 app.add_typer(records.app, name="records")
 app.add_typer(readout.app, name="readout")
 app.add_typer(weights.app, name="weights")

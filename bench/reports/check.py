@@ -6,16 +6,19 @@ from typing import Any, Literal
 
 from bench import registry
 from bench.contracts.errors import UsageError
-from bench.reports.check_tolerance import CHECKED, Sample, allowed_ratio, sample, usual_spread
+from bench.reports.check_tolerance import CHECKED, Sample, sample, tolerance, usual_spread
 from bench.reports.company import TIME_UNITS, company_of
-from bench.results.grouping import budget_text, current, data_of, devices, method_text, run_key, table_names, task_text
+from bench.reports.kinds import Only
+from bench.reports.row_names import RowKey, row_names
+from bench.results.grouping import current, data_of, devices, run_key, table_names, task_text
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import paired, shared_text
 from bench.spec.axes import Axis
 from bench.stats.paired import Paired, holm
 
-Verdict = Literal["regression", "ok", "better", "new"]
+Verdict = Literal["regression", "ok", "better", "new", "blind"]
+"""``blind``: measurements spread so widely that the check could find nothing but a multiple of the cost."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,13 @@ class Check:
     """One comparison with the baseline.
 
     Attributes:
-        row: Task, method and shots.
+        row: Task, method and shots, and whatever else tells the rows of a task apart.
         what: Compared quantity: runs, status, score or a cost.
         before: Value in the baseline, as text.
         after: Present value, as text.
         verdict: The outcome.
         finding: Reason for the verdict, in one line.
+        company: Whether a time was measured in company.
     """
 
     row: str
@@ -66,18 +70,22 @@ def _have_several_data_sets(records: Sequence[Record]) -> bool:
     return len({run for run, _ in runs}) < len(runs)
 
 
-def _name(record: Record, task: Callable[[Record], str]) -> str:
-    parts = (task(record), method_text(record.spec), budget_text(record.spec), f"{record.spec.shots} shots")
-    return " ".join(part for part in parts if part)
+def _names(records: Iterable[Record], task: Callable[[Record], str]) -> Callable[[Record], str]:
+    """Names of the rows of some records, as a function of a record."""
+    names = row_names(RowKey.of(record, task(record)) for record in records)
+    return lambda record: names[RowKey.of(record, task(record))]
 
 
-def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> list[Check]:
+def checks(
+    baseline: Sequence[Record], now: Sequence[Record], find: Find, only: Only | None = None
+) -> list[Check]:
     """All comparisons with a baseline, regressions first.
 
     Args:
         baseline: Records of the baseline.
         now: Present records.
         find: Function that returns the predictions of a record of either.
+        only: "scores" or "costs"; runs are checked in any case.
 
     Returns:
         The comparisons.
@@ -87,24 +95,27 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find) -> lis
     """
     sides = current(baseline), current(now)
     several = any(map(_have_several_data_sets, sides))
-    task = table_names([*sides[0], *sides[1]] if several else [])
+    shown = [*sides[0], *sides[1]]
+    name = _names(shown, table_names(shown if several else []))
     before, after = (_rows(side, several) for side in sides)
     if not before.keys() & after.keys():
         raise UsageError(
             f"the baseline has no run in common with the current records: it has {_contents(baseline)}, they have "
             f"{_contents(now)}; run the same suite on the same device, or make a new baseline with --update"
         )
-    rows = [_Row(_name(before[key][0], task), before[key], after.get(key, [])) for key in before]
+    rows = [_Row(name(before[key][0]), before[key], after.get(key, [])) for key in before]
     found = [check for row in rows for check in _runs(row)]
-    found += _scores(rows, find)
-    measured = [each for row in rows if (each := _measured_alike(row)) is not None]
-    found += [check for axis in CHECKED for check in _costs(measured, axis, len(CHECKED) * len(rows))]
-    found += [check for row in rows if (check := _other_device(row)) is not None]
+    if only != "costs":
+        found += _scores(rows, find)
+    if only != "scores":
+        measured = [each for row in rows if (each := _measured_alike(row)) is not None]
+        found += [check for axis in CHECKED for check in _costs(measured, axis, len(CHECKED) * len(rows))]
+        found += [check for row in rows if (check := _other_device(row)) is not None]
     found += [
-        Check(_name(after[key][0], task), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
+        Check(name(after[key][0]), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
         for key in after.keys() - before.keys()
     ]
-    order: dict[Verdict, int] = {"regression": 0, "better": 1, "new": 2, "ok": 3}
+    order: dict[Verdict, int] = {"regression": 0, "better": 1, "new": 2, "blind": 3, "ok": 4}
     return sorted(found, key=lambda check: (order[check.verdict], check.row))
 
 
@@ -212,9 +223,11 @@ def _costs(rows: list[_Row], axis: Axis, n_checks: int) -> list[Check]:
 
 def _cost(row: _Row, axis: Axis, before: Sample, after: Sample, usual: float, n_checks: int) -> Check:
     ratio = after.mean / before.mean
-    most = allowed_ratio(axis, before, after, usual, n_checks)
-    verdict: Verdict = "regression" if ratio > most else "better" if ratio < 1 / most else "ok"
-    finding = f"ratio {ratio:.2f}; up to {most:.2f} is no regression"
+    allowed = tolerance(axis, before, after, usual, n_checks)
+    verdict: Verdict = "regression" if ratio > allowed.ratio else "better" if ratio < 1 / allowed.ratio else "ok"
+    finding = f"ratio {ratio:.2f}; {allowed.text}"
+    if verdict == "ok" and allowed.is_blind:
+        verdict = "blind"
     sides = {"before": row.before, "now": row.after} if axis.unit in TIME_UNITS else {}
     company = [f"{when} ({reason})" for when, records in sides.items() if (reason := company_of(records))]
     if company:

@@ -1,4 +1,4 @@
-"""Reports of a check: Markdown for people and JUnit XML for machines."""
+"""Reports of a check: a short form for terminals, Markdown for pull requests and JUnit XML for machines."""
 
 import re
 from collections import Counter
@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from bench.reports.check import Check
 from bench.reports.markdown import markdown_table
+from bench.reports.terminal_tables import terminal_table
 from bench.toolkit.visible import visible
 
 HEADER = ("", "row", "what", "baseline", "now", "finding")
@@ -27,13 +28,42 @@ def summary(checks: Sequence[Check]) -> str:
     worse = counts["regression"]
     regressions = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
     company = sum(check.company for check in checks)
+    blind = f", {counts['blind']} blind" if counts["blind"] else ""
     warning = f"; warning: {company} of times measured in company" if company else ""
-    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new{warning}"
+    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new{blind}{warning}"
+
+
+def _cells(checks: Sequence[Check]) -> list[tuple[str, ...]]:
+    return [(check.verdict, check.row, check.what, check.before, check.after, check.finding) for check in checks]
+
+
+def _changed(checks: Sequence[Check]) -> list[Check]:
+    return [check for check in checks if check.verdict not in {"ok", "blind"}]
+
+
+def as_table(checks: Sequence[Check]) -> str:
+    """Short form for a terminal: the numbers, a table of what changed, and what was checked.
+
+    Args:
+        checks: The checks.
+
+    Returns:
+        The text, with a line break at its end.
+    """
+    changed, rows = _changed(checks), {check.row for check in checks}
+    lines = [summary(checks)]
+    if changed:
+        lines.append(terminal_table(HEADER, _cells(changed), "").rstrip())
+    kinds = ", ".join(dict.fromkeys(check.what for check in sorted(checks, key=lambda check: check.what)))
+    lines.append(f"{len(rows)} rows were checked for {kinds or 'nothing'}; --format markdown lists all")
+    if blind := [check for check in checks if check.verdict == "blind"]:
+        example = visible(f"{blind[0].row}, {blind[0].what}")
+        lines.append(f"{len(blind)} checks are blind, such as {example}: measurements spread too widely")
+    return "\n".join(lines) + "\n"
 
 
 def _table(checks: Sequence[Check]) -> str:
-    cells = [(check.verdict, check.row, check.what, check.before, check.after, check.finding) for check in checks]
-    return markdown_table(HEADER, cells)
+    return markdown_table(HEADER, _cells(checks))
 
 
 def as_markdown(checks: Sequence[Check]) -> str:
@@ -45,18 +75,23 @@ def as_markdown(checks: Sequence[Check]) -> str:
     Returns:
         The text, with a line break at its end.
     """
-    changed = [check for check in checks if check.verdict != "ok"]
-    same = [check for check in checks if check.verdict == "ok"]
+    changed = _changed(checks)
     lines = [f"**bench check: {summary(checks)}**", ""]
     if changed:
         lines += [_table(changed), ""]
-    if same:
-        lines += [f"<details><summary>{len(same)} as before</summary>", "", _table(same), "", "</details>", ""]
+    for verdict, title in (("blind", "blind"), ("ok", "as before")):
+        if group := [check for check in checks if check.verdict == verdict]:
+            lines += [f"<details><summary>{len(group)} {title}</summary>", "", _table(group), "", "</details>", ""]
     return "\n".join(lines)
 
 
+FORMATS = {"table": as_table, "markdown": as_markdown}
+"""Writers of a check's report by format."""
+
+
 def as_junit(checks: Sequence[Check]) -> str:
-    """JUnit XML report: a test suite for each row, a case for each check; a regression is a failure.
+    """JUnit XML report: a test suite for each row, a case for each check; a regression is a failure, and
+    a blind check is skipped.
 
     Args:
         checks: The checks.
@@ -77,6 +112,8 @@ def as_junit(checks: Sequence[Check]) -> str:
             finding = _clean(f"{check.before} -> {check.after}: {check.finding}")
             if check.verdict == "regression":
                 ElementTree.SubElement(case, "failure", message=finding)
+            elif check.verdict == "blind":
+                ElementTree.SubElement(case, "skipped", message=finding)
             else:
                 ElementTree.SubElement(case, "system-out").text = finding
     ElementTree.indent(root)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from bench.stats.distributions import normal_quantile
 
 CHECKED = {axis: axis.check for axis in AXES if axis.check is not None}
 """The axes that are checked, with their rules."""
+BLIND = 2.0
+"""Ratio above which a tolerance that comes from the spread of measurements is useless."""
+_LARGEST = 100.0
+"""Logarithm of the largest ratio: the exponential of more has no number."""
 FALSE_ALARMS = 0.01
 """Share of checks of unchanged code that may find a slower run, over all rows and axes together."""
 _MEDIAN = 1.2533
@@ -71,7 +76,28 @@ def usual_spread(samples: Sequence[Sample]) -> float:
     return float(np.median([each.spread for each in samples])) if samples else 0.0
 
 
-def allowed_ratio(axis: Axis, before: Sample, after: Sample, usual: float, n_checks: int) -> float:
+@dataclass(frozen=True)
+class Tolerance:
+    """The growth of a cost that is no regression.
+
+    Attributes:
+        ratio: The largest ratio of means, after to before; above 1.
+        limit: What it comes from: the axis's rule, the spread of the measurements, or a size that is noise of the
+            system.
+        text: The tolerance in words.
+    """
+
+    ratio: float
+    limit: Literal["rule", "spread", "size"]
+    text: str
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the spread hides twice the cost, so that the check is useless."""
+        return self.limit == "spread" and self.ratio > BLIND
+
+
+def tolerance(axis: Axis, before: Sample, after: Sample, usual: float, n_checks: int) -> Tolerance:
     """The largest ratio of means, after to before, that is no regression.
 
     Args:
@@ -82,10 +108,17 @@ def allowed_ratio(axis: Axis, before: Sample, after: Sample, usual: float, n_che
         n_checks: Number of costs that are checked together; more of them widen the tolerance (Bonferroni).
 
     Returns:
-        A ratio above 1.
+        The tolerance.
     """
     variance = sum(max(each.spread, usual) ** 2 / each.n for each in (before, after))
     noise = -normal_quantile(FALSE_ALARMS / max(1, n_checks)) * variance**0.5
     rule = CHECKED[axis]
     least = rule.least_ratio if min(before.n, after.n) > 1 else rule.once
-    return max(1 + least, float(np.exp(noise)), 1 + rule.least_change / before.mean)
+    by_size = 1 + rule.least_change / before.mean
+    ratio = max(1 + least, float(np.exp(min(noise, _LARGEST))), by_size)
+    if ratio == by_size:
+        return Tolerance(ratio, "size", f"up to {rule.least_change:g} {axis.unit} more is no regression")
+    if ratio == 1 + least or ratio <= BLIND:
+        return Tolerance(ratio, "rule" if ratio == 1 + least else "spread", f"up to {ratio:.2f} is no regression")
+    text = f"blind: the measurements spread too widely to tell {BLIND:g} times the cost; measure more seeds, alone"
+    return Tolerance(ratio, "spread", text)

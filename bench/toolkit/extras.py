@@ -15,6 +15,7 @@ EXTRAS = {
     "sqlalchemy": "sweeps",
     "psycopg": "postgresql",
     "ray": "ray",
+    "ruptures": "history",
 }
 """Extras by the top-level module that needs them; pyproject.toml declares the same."""
 

@@ -5,8 +5,9 @@ import pytest
 from bench.contracts import UsageError
 from bench.reports.check import checks
 from bench.reports.check_baseline import both
-from bench.reports.check_tolerance import CHECKED, Sample, allowed_ratio
-from tests.helpers.stores import fill
+from bench.reports.check_tolerance import CHECKED, Sample, tolerance
+from bench.results.record import run_id
+from tests.helpers.stores import SKILL, fill
 
 RERUNS = 20
 
@@ -16,8 +17,8 @@ def baseline(tmp_path_factory):
     return fill(tmp_path_factory.mktemp("baseline"), run=0)
 
 
-def found(baseline, now, verdict="regression"):
-    made = checks(list(baseline), list(now), both(baseline, now))
+def found(baseline, now, verdict="regression", only=None):
+    made = checks(list(baseline), list(now), both(baseline, now), only)
     return {(check.row, check.what): check.finding for check in made if check.verdict == verdict}
 
 
@@ -89,13 +90,55 @@ def test_no_episodes_in_common_is_said(baseline, tmp_path):
         found(baseline, now)
 
 
+def test_rows_of_several_backbones_are_told_apart(baseline):
+    records = [*baseline]
+    others = []
+    for record in records:
+        spec = record.spec.model_copy(update={"backbone": "c"})
+        identity = {**record.identity, "backbone": "c"}
+        others.append(record.model_copy(update={"spec": spec, "identity": identity, "id": run_id(identity)}))
+    made = checks([*records, *others], [*records, *others], baseline.predictions, only="scores")
+    rows = {check.row for check in made}
+    assert rows == {f"{task} {method} 5 shots {name}" for task in "tu" for method in SKILL for name in "bc"}
+
+
+def test_scores_or_costs_alone_are_checked(baseline, tmp_path):
+    now = fill(tmp_path / "now", 1, slower=("probe", 1.5), worse=("probe", 0.1))
+    assert {what for _, what in found(baseline, now, only="scores")} == {"accuracy"}
+    assert {what for _, what in found(baseline, now, only="costs")} == {"adapt"}
+    missing = fill(tmp_path / "missing", 1, without={("t", "closed", 1)})
+    assert {what for _, what in found(baseline, missing, only="scores")} == {"run"}
+
+
+def test_a_tolerance_that_is_of_no_use_is_called_blind(baseline, monkeypatch):
+    monkeypatch.setattr("bench.reports.check.usual_spread", lambda samples: 20.0)
+    blind = found(baseline, baseline, "blind")
+    assert {what for _, what in blind} == {"encode", "adapt", "query", "peak memory", "state"}
+    assert set(blind.values()) == {
+        "ratio 1.00; blind: the measurements spread too widely to tell 2 times the cost; measure more seeds, alone"
+    }
+
+
+ADAPT = next(axis for axis in CHECKED if axis.name == "adapt_seconds")
+
+
+def allowed(before, after, usual, n_checks):
+    return tolerance(ADAPT, before, after, usual, n_checks).ratio
+
+
 def test_the_tolerance_grows_with_the_spread_and_the_number_of_checks():
-    axis = next(axis for axis in CHECKED if axis.name == "adapt_seconds")
     steady, wild = Sample(1.0, 0.01, 3), Sample(1.0, 0.2, 3)
-    assert allowed_ratio(axis, steady, steady, 0.0, 100) == 1.1  # clocks are trusted no further
-    assert allowed_ratio(axis, wild, wild, 0.0, 100) > 1.5
-    assert allowed_ratio(axis, wild, wild, 0.0, 1000) > allowed_ratio(axis, wild, wild, 0.0, 10)
-    assert allowed_ratio(axis, steady, steady, 0.2, 100) == allowed_ratio(axis, wild, wild, 0.0, 100)
+    assert allowed(steady, steady, 0.0, 100) == 1.1  # clocks are trusted no further
+    assert allowed(wild, wild, 0.0, 100) > 1.5
+    assert allowed(wild, wild, 0.0, 1000) > allowed(wild, wild, 0.0, 10)
+    assert allowed(steady, steady, 0.2, 100) == allowed(wild, wild, 0.0, 100)
     # How much another process would have taken is not known.
-    assert allowed_ratio(axis, steady, Sample(1.0, 0.01, 1), 0.0, 100) == 1.3
-    assert allowed_ratio(axis, Sample(0.001, 0.01, 3), steady, 0.0, 100) == 2.0  # a millisecond is nothing
+    assert allowed(steady, Sample(1.0, 0.01, 1), 0.0, 100) == 1.3
+    assert allowed(Sample(0.001, 0.01, 3), steady, 0.0, 100) == 2.0  # a millisecond is nothing
+
+
+def test_a_tolerance_says_where_it_comes_from():
+    small, steady, wild = Sample(1e-6, 0.01, 3), Sample(1.0, 0.01, 3), Sample(1.0, 20.0, 3)
+    assert tolerance(ADAPT, small, small, 0.0, 100).text == "up to 0.001 s more is no regression"
+    assert tolerance(ADAPT, steady, steady, 0.0, 100).text == "up to 1.10 is no regression"
+    assert [tolerance(ADAPT, one, one, 0.0, 100).is_blind for one in (small, steady, wild)] == [False, False, True]
