@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.reports.check import Check
     from bench.runs.cost_comparison import CostComparison
 
+
 def load(store: str | PathLike[str] = "runs") -> Results:
     """Read the records of a store.
 
@@ -139,9 +140,7 @@ class Checked(list["Check"]):
     _repr_markdown_ = markdown
 
 
-def check(
-    baseline: str | PathLike[str], store: str | PathLike[str] = "runs", *, only: Only | None = None
-) -> Checked:
+def check(baseline: str | PathLike[str], store: str | PathLike[str] = "runs", *, only: Only | None = None) -> Checked:
     """Compare the records of a store with a baseline: runs, scores and costs.
 
     Args:

@@ -76,9 +76,7 @@ def _names(records: Iterable[Record], task: Callable[[Record], str]) -> Callable
     return lambda record: names[RowKey.of(record, task(record))]
 
 
-def checks(
-    baseline: Sequence[Record], now: Sequence[Record], find: Find, only: Only | None = None
-) -> list[Check]:
+def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find, only: Only | None = None) -> list[Check]:
     """All comparisons with a baseline, regressions first.
 
     Args:

@@ -20,7 +20,7 @@ def states(number=N_STATES, machine="Xeon"):
     """States of a year, some two a week."""
     begin = datetime(2025, 1, 6, 9, tzinfo=UTC)
     return [
-        State(f"{place:016x}", f"{place:02x}{0:038}", (begin + timedelta(days=6 * place)).isoformat(), machine, "runner")
+        State(f"{place:016x}", f"{place:02x}{0:038}", (begin + timedelta(6 * place)).isoformat(), machine, "runner")
         for place in range(number)
     ]  # fmt: skip
 
@@ -41,7 +41,7 @@ def cost(state, row, quantity, value, spread=NOISE, company="", least=0.1, least
 
 
 def history(seed, draws="new", planted=None, number=N_STATES):
-    """Points of a history. planted: (task, method, quantity, place, change), a difference of scores or a share of costs.
+    """Points of a history. planted: (task, method, quantity, place, change), points or a share of a cost.
 
     Half of the noise of a time has heavy tails; one state in fifteen was measured in company, and is much slower.
     """

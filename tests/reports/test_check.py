@@ -90,7 +90,7 @@ def test_no_episodes_in_common_is_said(baseline, tmp_path):
         found(baseline, now)
 
 
-def test_rows_of_several_backbones_are_told_apart(baseline):
+def test_rows_of_several_backbones_have_different_names(baseline):
     records = [*baseline]
     others = []
     for record in records:

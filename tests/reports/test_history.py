@@ -37,8 +37,10 @@ def found(points, **options):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("draws", ["new", "same"])
-@pytest.mark.parametrize(("quantity", "change", "size"), [("accuracy", -1.0, -1.0), ("adapt", 0.15, 1.15)])
-def test_a_planted_change_among_sixty_states_is_found_at_its_commit(seed, draws, quantity, change, size):
+@pytest.mark.parametrize(
+    ("quantity", "change", "size", "slack"), [("accuracy", -1.0, -1.0, 0.5), ("adapt", 0.15, 1.15, 0.06)]
+)
+def test_a_planted_change_among_sixty_states_is_found_at_its_commit(seed, draws, quantity, change, size, slack):
     changes = found(history(seed, draws, planted=("u", "probe", quantity, FIRST, change)))
     assert set(changes) == {("u", "probe", quantity)}
     (one,) = changes.values()
@@ -46,14 +48,16 @@ def test_a_planted_change_among_sixty_states_is_found_at_its_commit(seed, draws,
     assert number(before) < FIRST <= number(after)
     assert abs(number(one.sides[1].state) - FIRST) <= 4
     assert one.is_worse
-    assert one.low < size < one.high
+    assert one.low < one.difference < one.high
+    assert one.difference == pytest.approx(size, abs=slack)
 
 
 @pytest.mark.parametrize("draws", ["new", "same"])
 def test_nothing_is_found_among_sixty_states_of_unchanged_code(draws):
-    for seed in range(20):
-        findings = Findings.of(history(1000 + seed, draws))
-        assert (findings.changes, findings.outliers) == ([], [])
+    made = [Findings.of(history(1000 + seed, draws)) for seed in range(20)]
+    assert [findings.changes for findings in made] == [[]] * 20
+    # One further time of 72 may be farther off by chance than the tails of 60 show.
+    assert sum(bool(findings.outliers) for findings in made) <= 2
 
 
 def test_a_change_for_the_better_and_one_that_is_undone_are_two():
@@ -104,7 +108,7 @@ def test_costs_have_a_line_for_each_machine_and_scores_one_in_all():
         points += [score(state, ROW, 80.0, "same"), cost(state, ROW, "adapt", seconds)]
     findings = Findings.of(points)
     assert [(line.quantity, line.machine, len(line.points)) for line in findings.lines] == [
-        ("adapt", "EPYC", 6), ("adapt", "Xeon", 6), ("accuracy", "", 12),
+        ("accuracy", "", 12), ("adapt", "EPYC", 6), ("adapt", "Xeon", 6),
     ]  # fmt: skip
     assert findings.changes == []
 
@@ -117,7 +121,7 @@ def test_only_what_is_chosen_is_shown():
         Findings.of(points, task=["v"])
 
 
-def test_the_rows_of_a_task_are_told_apart_by_all_that_differs():
+def test_the_names_of_a_tasks_rows_have_all_that_differs():
     one, other = RowKey("t", "knn", shots="5 shots", backbone="a"), RowKey("t", "knn", shots="5 shots", backbone="b")
     alone = RowKey("u", "knn", shots="5 shots", backbone="a")
     assert list(row_names([one, other, alone]).values()) == ["t knn 5 shots a", "t knn 5 shots b", "u knn 5 shots"]
@@ -149,13 +153,13 @@ def test_a_state_needs_one_commit_and_a_time():
     named = [made({"seed": seed}).model_copy(update={"provenance": {"git": git}}) for seed, git in enumerate("ab")]
     with pytest.raises(UsageError, match="needs one commit, and its records name a, b; name it with --commit"):
         points_of(named)
-    with pytest.raises(UsageError, match="--date needs a time such as .*, got yesterday"):
+    with pytest.raises(UsageError, match=r"--date needs a time such as .*, got yesterday"):
         points_of(named, "a", "yesterday")
     assert points_of(named[:1], date="2026-01-01T01:00:00+01:00")[0].state.date == "2026-01-01T00:00:00+00:00"
 
 
 def test_a_file_that_is_no_history_is_refused(tmp_path):
-    with pytest.raises(StoreError, match="there is no history .*; bench history add makes one"):
+    with pytest.raises(StoreError, match=r"there is no history .*; bench history add makes one"):
         read(tmp_path / "none.parquet")
     (tmp_path / "broken.parquet").write_text("no")
     with pytest.raises(StoreError, match=r"the history .*broken\.parquet cannot be read"):

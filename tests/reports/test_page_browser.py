@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from bench.reports.history.findings import Findings
+from bench.reports.history.page import page as history_page
 from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.spec.tuning import Tuning
+from tests.helpers.histories import history
 from tests.helpers.pages import HOSTILE, board, hostile, made_page, scored
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -373,3 +376,27 @@ def test_a_board_without_any_score_is_still_a_table(visit):
     page = visit([hostile()])
     assert len(methods(page)) == 1
     expect(page.locator(".charts")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_history_filters_its_lines_and_loads_nothing(browser, tmp_path, scheme):
+    path, requested, said = tmp_path / "history.html", [], []
+    findings = Findings.of(history(0, "same", planted=("u", "probe", "accuracy", 40, -1.0)))
+    path.write_text(history_page(findings), encoding="utf-8")
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme)
+    page = context.new_page()
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(path.as_uri())
+    expect(page.locator("figure:visible")).to_have_count(24)
+    assert page.evaluate(CONTRAST) == {}
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.check("#changed")
+    expect(page.locator("figure:visible")).to_have_count(1)
+    expect(page.locator("#count")).to_have_text("1 of 24 lines")
+    page.fill("#search", "closed")
+    expect(page.locator("figure:visible")).to_have_count(0)
+    page.click("tbody a")  # what a link leads to is shown
+    expect(page.locator("figure:target")).to_be_visible()
+    context.close()
+    assert (requested, said) == ([path.as_uri()], [])

@@ -1,6 +1,6 @@
 """Changes of a history: where the level of a line moved by more than its noise.
 
-Change points are those of penalised least squares over all segmentations, by ``ruptures`` (Killick, Fearnhead and Eckley
+Change points are those of penalised least squares over all segmentations, by ``ruptures`` (Killick, Fearnhead, Eckley
 2012; Truong, Oudre and Vayatis 2020). Each is then tested by Student's t of the segments on its two sides, adjusted for
 all places and lines that it could have been found in, and the states that it may lie between are those of a likelihood
 ratio (Hansen 2000).
@@ -143,7 +143,7 @@ def _deviation(line: Line, *segments: Floats) -> tuple[float, int]:
 
 
 def _p_value(line: Line, start: int, at: int, end: int) -> float:
-    """p of the two-sided test of equal levels on both sides, for one place alone."""
+    """P of the two-sided test of equal levels on both sides, for one place alone."""
     before, after = line.signal[start:at], line.signal[at:end]
     deviation, df = _deviation(line, before, after)
     error = deviation * (1 / len(before) + 1 / len(after)) ** 0.5
@@ -199,7 +199,9 @@ def outliers_of(lines: Sequence[Line], changes: Sequence[Change], state: State) 
     for line, earlier in tried:
         deviation, df = _deviation(line, earlier)
         level, value = float(earlier.mean()), float(line.signal[-1])
-        error = max(deviation, line.noise) * (1 + 1 / len(earlier)) ** 0.5
+        # Times have heavy tails: one that is hardly farther off than an earlier one was is no finding.
+        farthest = float(np.abs(earlier - level).max()) / 2
+        error = max(deviation, line.noise, farthest) * (1 + 1 / len(earlier)) ** 0.5
         n_tests = sum(each.kind == line.kind for each, _ in tried)
         p_value = min(1.0, 2 * t_tail(abs(value - level) / error, df) * n_tests)
         if p_value <= FALSE_ALARMS and not line.is_small(level, value):

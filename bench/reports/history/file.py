@@ -96,5 +96,3 @@ def _point(line: dict[str, Any]) -> Point:
     state = State(*(line[name] for name in _STATE))
     row = RowKey(*(line[name] for name in _ROW))
     return Point(state, row, **{name: line[name] for name in _OWN})
-
-

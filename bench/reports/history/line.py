@@ -1,5 +1,6 @@
 """Lines of a history: one quantity of one row over all states that it is comparable in."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,7 +52,7 @@ class Line:
     def least(self) -> float:
         """Standard deviation that is assumed at least, on the scale of ``signal``."""
         last = self.counted[-1]
-        return float(np.log1p(last.least)) / _LEAST if self.kind == "cost" else last.least
+        return math.log1p(last.least) / _LEAST if self.kind == "cost" else last.least
 
     @cached_property
     def noise(self) -> float:
@@ -81,8 +82,8 @@ class Line:
         last = self.counted[-1]
         if self.kind == "score":
             return abs(after - before) < last.least
-        one, two = float(np.exp(before)), float(np.exp(after))
-        return abs(after - before) < np.log1p(last.least) or abs(two - one) < last.least_change
+        one, two = math.exp(before), math.exp(after)
+        return abs(after - before) < math.log1p(last.least) or abs(two - one) < last.least_change
 
 
 _LEAST = 4.0
@@ -92,7 +93,7 @@ _LEAST = 4.0
 def _stated(point: Point) -> float:
     """Standard error that a point states for itself, on the scale of a line's signal."""
     if point.kind == "cost":
-        return point.spread / max(1, point.n) ** 0.5
+        return point.spread / math.sqrt(max(1, point.n))
     if point.low is None or point.high is None:
         return 0.0
     return (point.high - point.low) / 2 / normal_quantile(0.975)
@@ -113,7 +114,8 @@ def lines_of(points: Iterable[Point]) -> list[Line]:
             machine = point.state.machine if point.kind == "cost" else ""
             key = point.row, point.kind, point.quantity, point.unit, machine, point.draw
             found.setdefault(key, []).append(point)
-    return [Line(*key[:-1], points=tuple(found[key])) for key in sorted(found)]
+    order = sorted(found, key=lambda key: (key[0], key[1] == "cost", *key[2:]))
+    return [Line(*key[:-1], points=tuple(found[key])) for key in order]
 
 
 def states_of(points: Iterable[Point]) -> list[State]:

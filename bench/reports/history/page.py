@@ -144,14 +144,14 @@ def _chart(findings: Findings, line: Line, anchor: str) -> Chart:
     low, high = _limits(line)
 
     def height(value: float) -> float:
-        return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low), 1)
+        return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - min(max(value, low), high)) / (high - low), 1)
 
     def place(point: Point) -> float:
         return across[point.state.id]
 
     def dot(point: Point) -> Dot:
-        ends = (None if end is None else height(end) for end in (point.low, point.high))
-        return Dot(place(point), height(point.value or 0.0), *ends, bool(point.company), _title(line, point))
+        low, high = (None if end is None else height(end) for end in (point.low, point.high))
+        return Dot(place(point), height(point.value or 0.0), low, high, bool(point.company), _title(line, point))
 
     counted = line.counted
     levels = [
@@ -183,8 +183,8 @@ def _places(states: Sequence[State]) -> list[float]:
 
 
 def _limits(line: Line) -> tuple[float, float]:
-    """The vertical scale: all values with their intervals, and a twentieth more."""
-    ends = [end for point in line.points for end in (point.value, point.low, point.high) if end is not None]
+    """The vertical scale: values that count, with their intervals, and a twentieth more; others are at its ends."""
+    ends = [end for point in line.counted for end in (point.value, point.low, point.high) if end is not None]
     low, high = min(ends), max(ends)
     room = (high - low) / 20 or abs(high) / 20 or 1.0
     return low - room, high + room

@@ -12,7 +12,6 @@ from bench.reports.company import company_of
 from bench.reports.history.timings import Timing
 from bench.reports.row_names import RowKey
 from bench.results.grouping import devices, pooled, table_names
-from bench.results.identity import protocol_of
 from bench.results.record import Record
 from bench.results.row_sample import draw_key
 from bench.results.scores import row_score

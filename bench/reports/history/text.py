@@ -5,7 +5,7 @@ import json
 from bench.reports.history.changes import Change, Outlier
 from bench.reports.history.findings import Findings, short
 from bench.reports.history.line import Line
-from bench.reports.history.point import Point
+from bench.reports.history.point import Point, State
 from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.terminal_tables import terminal_table
 from bench.toolkit.visible import visible_json
@@ -86,11 +86,15 @@ def records_text(point: Point) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+def _machine(state: State) -> str:
+    return f"{state.machine} on {state.host}" if state.host else state.machine
+
+
 def _sides(findings: Findings) -> list[tuple[str, ...]]:
     return [
         (
             findings.names[change.line.row], change.line.quantity, side, short(point.state.commit), point.state.date,
-            value_text(change.line, point.value or 0.0), " on ".join(filter(None, (point.state.machine, point.state.host))),
+            value_text(change.line, point.value or 0.0), _machine(point.state),
             records_text(point),
         )
         for change in findings.changes
@@ -176,5 +180,3 @@ def as_json(findings: Findings) -> str:
     ]  # fmt: skip
     content = {"states": len(findings.states), "lines": len(findings.lines), "changes": changes, "outliers": outliers}
     return visible_json(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
-
-

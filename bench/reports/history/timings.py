@@ -60,7 +60,7 @@ def _timings(content: Any) -> Iterator[Timing]:
         for row in content:
             yield Timing(str(row["name"]), str(row["unit"]), float(row["value"]))
         return
-    for row in content["benchmarks"] if "benchmarks" in content else ():
+    for row in content.get("benchmarks", ()):
         stats = row["stats"]
         spread = float(stats["iqr"]) / float(stats["median"]) / _QUARTILES
         if "count" not in row.get("extra_info", {}):  # a number of calls, not a time
