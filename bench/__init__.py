@@ -18,6 +18,7 @@ from bench.version import __version__ as __version__
 if TYPE_CHECKING:
     from bench.api import (
         Checked,
+        Claims,
         Comparison,
         Deleted,
         Description,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         add_to_history,
         available,
         check,
+        claims,
         compare,
         doctor,
         errors,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checked",
+    "Claims",
     "Comparison",
     "Deleted",
     "Description",
@@ -67,6 +70,7 @@ __all__ = [
     "add_to_history",
     "available",
     "check",
+    "claims",
     "compare",
     "doctor",
     "errors",

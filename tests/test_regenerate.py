@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import bench
 from bench.runs.runner import same_process
+from tests.helpers.records import made
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "results" / "regenerate.py"
 SUITE = """name: small
@@ -48,3 +50,26 @@ def test_a_suite_that_no_page_shows_is_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         regenerate(monkeypatch, "no_such_suite", "--root", tmp_path)
     assert "no page shows no_such_suite; known are quickstart" in capsys.readouterr().err
+
+
+def test_marked_places_of_claims_get_a_row_for_each(tmp_path, monkeypatch):
+    seen = []
+
+    facts = {"bench": "1", "torch": "2", "python": "3", "finished": "2026-01-01"}
+
+    class Found:
+        results = bench.Results([made().model_copy(update={"provenance": facts})], "results")
+
+        def summary(self):
+            return "| a claim |\n"
+
+    monkeypatch.setattr(bench, "claims", lambda name, **options: seen.append((name, options["store"])) or Found())
+    mark = "<!-- claims: name={} -->\nan old table\n<!-- claims: end -->\n"
+    (tmp_path / "README.md").write_text(mark.format("faast") + mark.format("others"))
+    regenerate(monkeypatch, "faast", "--root", tmp_path)
+    first, other = (tmp_path / "README.md").read_text().split("<!-- claims: name=others -->")
+    assert "| a claim |" in first
+    assert "Measured on " in first
+    assert "an old table" not in first
+    assert "an old table" in other
+    assert seen == [("faast", tmp_path / "results" / "claims")]

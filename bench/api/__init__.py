@@ -1,5 +1,6 @@
 """Python API, exported by ``bench``; the command line is a thin layer on it."""
 
+from bench.api.claim_verdicts import Claims, claims
 from bench.api.descriptions import Description, FieldDescription, show
 from bench.api.listing import Entry, available
 from bench.api.maintenance import (
@@ -23,6 +24,7 @@ from bench.api.wrong_answers import Errors, errors
 
 __all__ = [
     "Checked",
+    "Claims",
     "Comparison",
     "Deleted",
     "Description",
@@ -38,6 +40,7 @@ __all__ = [
     "add_to_history",
     "available",
     "check",
+    "claims",
     "compare",
     "doctor",
     "errors",

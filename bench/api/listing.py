@@ -1,4 +1,4 @@
-"""Installed plugins and shipped suites by name."""
+"""Installed plugins, and shipped suites and claims, by name."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -8,12 +8,12 @@ from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.kinds import FAMILIES, Kind
 from bench.plugin import OWN, Plugin
 
-Listed = Literal["methods", "tasks", "backbones", "metrics", "suites"]
+Listed = Literal["methods", "tasks", "backbones", "metrics", "suites", "claims"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A plugin or a suite.
+    """A plugin, a suite or a claim.
 
     Attributes:
         name: Name for ``bench.run``; of a variant of a task, ``TASK:ARGUMENT``.
@@ -37,7 +37,7 @@ def available(what: Listed, *, kind: str | None = None, family: str | None = Non
     """List the names that are available, without importing a plugin.
 
     Args:
-        what: "methods", "tasks", "backbones", "metrics" or "suites".
+        what: "methods", "tasks", "backbones", "metrics", "suites" or "claims".
         kind: Only what serves this kind of task, such as "language_modelling".
         family: Only methods of this family: "closed_form", "gradient", "memory", "context" or "none".
 
@@ -58,9 +58,13 @@ def available(what: Listed, *, kind: str | None = None, family: str | None = Non
         raise did_you_mean("family of methods", str(family), FAMILIES)
     if family is not None and what != "methods":
         raise UsageError(f"families are of methods, not of {what}; leave the family out")
+    if what in {"suites", "claims"} and kind is not None:
+        raise UsageError(f"{what} have tasks of several kinds; leave the kind out")
+    if what == "claims":
+        from bench.spec.claim import claim_paths, load_claims
+
+        return [Entry(name, claim.statement, OWN) for name in claim_paths() for claim in load_claims(name)]
     if what == "suites":
-        if kind is not None:
-            raise UsageError("suites have tasks of several kinds; leave the kind out")
         from bench.spec.suite import load_suite, suite_paths
 
         return [Entry(name, load_suite(name).description, OWN) for name in suite_paths()]

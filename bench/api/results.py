@@ -1,13 +1,13 @@
 """Results of runs: records, leaderboard rows, tables, a page and comparisons."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.contracts.errors import StoreError, did_you_mean
+from bench.contracts.errors import StoreError, UsageError, did_you_mean
 from bench.contracts.validation import validated
 from bench.spec.suite import Names, ShotsList
 from bench.toolkit.collection import without_collection
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.reports.rows import Row
     from bench.results.predictions import QueryPredictions
     from bench.results.record import Record
+    from bench.results.row_sample import Find
     from bench.runs.cost_comparison import CostComparison
 
 Format = Literal["table", "markdown", "csv", "json", "html"]
@@ -197,7 +198,7 @@ class Results(Sequence["Record"]):
 
         large = len(self.records) >= LEAST_RECORDS and not self._in_memory
         with without_collection():
-            made = rows(self.records, self._predictions(), KnownBoards(self.store) if large else None)
+            made = rows(self.records, self.predictions(), KnownBoards(self.store) if large else None)
         if break_even is None:
             return made
         if break_even not in (known := {row.method for row in made}):
@@ -223,35 +224,50 @@ class Results(Sequence["Record"]):
         lines = [row.model_dump() for row in self.rows(break_even)]
         return pd.DataFrame(lines, columns=list(Row.model_fields))
 
-    def table(self, format: Format = "table", break_even: str | None = None) -> str:
+    def table(
+        self,
+        format: Format = "table",
+        break_even: str | None = None,
+        claims: str | PathLike[str] | None = None,
+    ) -> str:
         """The leaderboard as text.
 
         Args:
             format: "table", "markdown", "csv", "json", or "html" for the interactive page.
             break_even: As for ``rows``.
+            claims: Name or file of claims that the page has a section of, as for ``bench.claims``; nothing is run for it.
 
         Returns:
             The text, with a line break at its end.
 
         Raises:
-            UsageError: For another format, and as for ``rows``.
+            UsageError: For another format, for claims in another form than the page, and as for ``rows``.
         """
         from bench.reports.tables import FORMATS
+
+        if claims is not None and format != "html":
+            raise UsageError("a leaderboard has claims on its page alone (--format html); bench claims prints them")
 
         def as_page(rows: "Sequence[Row]") -> str:
             from bench.reports.page import page  # plotly and jinja2, which no other format needs
 
-            return page(rows, self.records, self._predictions())
+            return page(rows, self.records, self.predictions(), "" if claims is None else self._section(claims))
 
         formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
         return chosen_format(formats, format)(self.rows(break_even))
 
-    def page(self, path: str | PathLike[str], break_even: str | None = None) -> Path:
+    def page(
+        self,
+        path: str | PathLike[str],
+        break_even: str | None = None,
+        claims: str | PathLike[str] | None = None,
+    ) -> Path:
         """Write the leaderboard as one HTML page that works offline.
 
         Args:
             path: File to write.
             break_even: As for ``rows``.
+            claims: As for ``table``.
 
         Returns:
             The file.
@@ -260,7 +276,7 @@ class Results(Sequence["Record"]):
             StoreError: If the file cannot be written.
             UsageError: As for ``rows``.
         """
-        text = self.table("html", break_even)
+        text = self.table("html", break_even, claims)
         try:
             write_atomic(user_path(path), text)
         except OSError as error:
@@ -294,7 +310,14 @@ class Results(Sequence["Record"]):
         from bench.reports.compare import differences
 
         only = validated(_Selection, {"task": task, "shots": shots}, "compare")
-        return Comparison(a, b, differences(self.records, a, b, self._predictions(), only.task, only.shots, tuned))
+        return Comparison(a, b, differences(self.records, a, b, self.predictions(), only.task, only.shots, tuned))
+
+    def _section(self, claims: str | PathLike[str]) -> str:
+        from bench.api.claim_verdicts import judge
+        from bench.reports.claim_tables import section
+        from bench.spec.claim import load_claims
+
+        return section(judge(load_claims(fspath(claims)), self).reports)
 
     def __repr__(self) -> str:
         return self.table() if self.records else f"no results in {self.store}"
@@ -304,7 +327,8 @@ class Results(Sequence["Record"]):
 
         return as_html(self.rows())
 
-    def _predictions(self) -> Any:
+    def predictions(self) -> "Find":
+        """A function that looks up the predictions of one of the records; it returns None where none were kept."""
         from bench.results.store import Store
 
         kept = Store(self.store).predictions

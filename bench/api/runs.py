@@ -211,11 +211,12 @@ class Call:
     trackers: tuple[LightningTracker, ...]
 
     @classmethod
-    def read(cls, arguments: Mapping[str, Any]) -> "Call":
+    def read(cls, arguments: Mapping[str, Any], suite: Suite | None = None) -> "Call":
         """Check arguments.
 
         Args:
             arguments: The arguments of ``run`` by name.
+            suite: Runs with checked names, in place of those that the arguments describe.
 
         Returns:
             The checked call.
@@ -223,7 +224,9 @@ class Call:
         Raises:
             UsageError: For a wrong name, value or combination.
         """
-        suite = read_suite(arguments["suite"], {name: arguments[name] for name in DESCRIBE_RUNS if name in arguments})
+        if suite is None:
+            described = {name: arguments[name] for name in DESCRIBE_RUNS if name in arguments}
+            suite = read_suite(arguments["suite"], described)
         how = {name: value for name, value in arguments.items() if name not in {*DESCRIBE_RUNS, "suite"}}
         if how["tune_seconds"] is not None and not any(block.tune_all for block in suite.blocks):
             raise UsageError("tune_seconds limits the tuning of tune_all, which is missing")

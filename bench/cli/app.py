@@ -11,6 +11,7 @@ import typer
 from bench import own_packages
 from bench.cli import history, new, readout, records, weights
 from bench.cli.check import check
+from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.errors import errors
@@ -42,6 +43,7 @@ app.command()(leaderboard)
 app.command()(compare)
 app.command()(errors)
 app.command()(check)
+app.command()(claims)
 app.command("sweep")(sweep)
 app.command()(doctor)
 app.command("test")(run_contract)

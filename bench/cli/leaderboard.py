@@ -19,6 +19,9 @@ def leaderboard(
     break_even: Annotated[
         str | None, typer.Option(help="Method: add the number of queries above which each other takes less time.")
     ] = None,
+    claims: Annotated[
+        str | None, typer.Option(help="Claims for a section of the page: bench claims lists them.")
+    ] = None,
     wandb: Annotated[
         bool, typer.Option("--wandb", help="Log the table, plots and records to W&B too, offline without a key.")
     ] = False,
@@ -28,7 +31,7 @@ def leaderboard(
 
     require_readable(format_, out)
     results = api.load(store).of_task(task or ())
-    text = results.table(format_, break_even)
+    text = results.table(format_, break_even, claims)
     if break_even and (warning := ratio_warning(results.rows(break_even))):
         say_error(f"warning: {warning}")
     if wandb:
@@ -36,6 +39,6 @@ def leaderboard(
         from bench.runs.trackers import WandbTracker
 
         tracker = WandbTracker(results.store)
-        log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even))
+        log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even, claims))
         say(tracker.hint() or "logged to W&B", err=True)
     deliver(text, out)

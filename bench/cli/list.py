@@ -1,4 +1,4 @@
-"""``bench list``: methods, tasks, backbones, metrics or suites."""
+"""``bench list``: methods, tasks, backbones, metrics, suites or claims."""
 
 import json
 from dataclasses import asdict
@@ -24,11 +24,11 @@ def list_(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List methods, tasks, backbones, metrics or suites; ``bench show NAME`` describes one."""
+    """List methods, tasks, backbones, metrics, suites or claims; ``bench show NAME`` describes one."""
     entries = api.available(cast(Listed, what.value), kind=kind, family=family)
     if as_json:
         left_out = set() if what == "methods" else {"sites", "family"}
-        left_out |= {"kinds"} if what == "suites" else set()
+        left_out |= {"kinds"} if what in {"suites", "claims"} else set()
         fields = [{name: value for name, value in asdict(entry).items() if name not in left_out} for entry in entries]
         typer.echo(json.dumps(fields, indent=1))
         return

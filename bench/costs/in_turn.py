@@ -15,6 +15,7 @@ from bench.costs.protocol import CostRequest, CostResult, prepared
 from bench.costs.repeats import MOST, PRECISION, Patience
 from bench.engine.adapt import GroupResult
 from bench.engine.worker import Worker
+from bench.spec.axes import AXES
 from bench.spec.conditions import Conditions, combined
 from bench.spec.costs import break_even_queries
 
@@ -27,6 +28,8 @@ COSTS: dict[tuple[str, str], Callable[[GroupResult], float]] = {
 }
 """The compared costs by title and unit: of adapting, of one query, and of both stages."""
 TIMED = ("s", "ms")
+WITH_ENCODING = frozenset({"time_to_first_query", "seconds_per_query", "peak_memory_mb"})
+"""Axes of cost that count encoding."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class InTurn:
 
     Attributes:
         ratios: One for each of COSTS.
+        axes: One for each axis of cost that was measured, ``Ratio.cost`` being its name; those of WITH_ENCODING are left
+            out unless encoding was measured.
         break_even: Number of queries from which on the first run costs less time than the second, and both ends of
             its 95% interval by bootstrap over pairs; infinite where that never comes.
         break_even_of_b: The same of the second run against the first.
@@ -66,19 +71,21 @@ class InTurn:
     """
 
     ratios: tuple[Ratio, ...]
+    axes: tuple[Ratio, ...]
     break_even: tuple[float, float, float]
     break_even_of_b: tuple[float, float, float]
     pairs: int
     conditions: Conditions
 
 
-def measure_in_turn(worker: Worker, a: CostRequest, b: CostRequest) -> InTurn:
+def measure_in_turn(worker: Worker, a: CostRequest, b: CostRequest, encoded: bool = False) -> InTurn:
     """Measure two runs in turn until the ratios of their times are known within PRECISION.
 
     Args:
         worker: Runs the passes, each in a process of its own.
         a: The first run.
         b: The second run.
+        encoded: Whether both requests have the cost of encoding.
 
     Returns:
         Ratios of LEAST_PAIRS to MOST pairs, fewer where PATIENCE ends first.
@@ -97,12 +104,13 @@ def measure_in_turn(worker: Worker, a: CostRequest, b: CostRequest) -> InTurn:
                 raise UsageError(f"{each.run.method_at_site} exceeds its budget: {timed.violation}")
             kept += timed.results[:1]
             conditions.append(timed.conditions)
-        ratios = tuple(_ratio(*cost, of, *results) for cost, of in COSTS.items())
+        ratios = tuple(_ratio(*cost, *(list(map(of, side)) for side in results)) for cost, of in COSTS.items())
         pairs = len(results[0])
         if pairs >= MOST or (pairs >= LEAST_PAIRS and _are_known(ratios)) or not patience.lasts(pairs, LEAST_PAIRS):
             first, second = _times(a, results[0]), _times(b, results[1])
             ends = break_even_interval(first, second), break_even_interval(second, first)
-            return InTurn(ratios, *ends, pairs, combined(conditions))
+            axes = _axes(a, results[0], b, results[1], encoded)
+            return InTurn(ratios, axes, *ends, pairs, combined(conditions))
 
 
 def log_ratio_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float | None, float | None]:
@@ -169,10 +177,31 @@ def _ready(worker: Worker, request: CostRequest) -> PassRequest:
     return replace(found.passes, payloads=request.payloads[:1])
 
 
-def _ratio(
-    cost: str, unit: str, of: Callable[[GroupResult], float], a: Sequence[GroupResult], b: Sequence[GroupResult]
-) -> Ratio:
-    first, second = [of(result) for result in a], [of(result) for result in b]
+def _axes(
+    a: CostRequest, of_a: Sequence[GroupResult], b: CostRequest, of_b: Sequence[GroupResult], encoded: bool
+) -> tuple[Ratio, ...]:
+    """Ratios by axis of cost."""
+    first, second = _by_axis(a, of_a), _by_axis(b, of_b)
+    units = {axis.name: axis.unit for axis in AXES}
+    return tuple(
+        _ratio(name, units[name], first[name], second[name]) for name in first if encoded or name not in WITH_ENCODING
+    )
+
+
+def _by_axis(request: CostRequest, results: Sequence[GroupResult]) -> dict[str, list[float]]:
+    """Measurements by axis of cost, one of each pass."""
+    times = _times(request, results)
+    adapt, query, peak = (list(map(of, results)) for of in COSTS.values())
+    return {
+        "adapt_seconds": adapt,
+        "query_milliseconds": query,
+        "time_to_first_query": times[:, 0].tolist(),
+        "seconds_per_query": times[:, 1].tolist(),
+        "peak_memory_mb": [max(request.encode.peak_memory_mb, each) for each in peak],
+    }
+
+
+def _ratio(cost: str, unit: str, first: list[float], second: list[float]) -> Ratio:
     interval: tuple[float | None, float | None, float | None] = (None, None, None)
     if min(*first, *second) > 0:
         interval = log_ratio_interval(first, second)

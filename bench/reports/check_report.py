@@ -1,6 +1,5 @@
 """Reports of a check: a short form for terminals, Markdown for pull requests and JUnit XML for machines."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -9,10 +8,10 @@ from xml.etree import ElementTree
 from bench.reports.check import Check
 from bench.reports.markdown import markdown_table
 from bench.reports.terminal_tables import terminal_table
+from bench.reports.xml_text import xml_text
 from bench.toolkit.visible import visible
 
 HEADER = ("", "row", "what", "baseline", "now", "finding")
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def summary(checks: Sequence[Check]) -> str:
@@ -105,11 +104,11 @@ def as_junit(checks: Sequence[Check]) -> str:
         of_row = list(group)
         failures = sum(check.verdict == "regression" for check in of_row)
         suite = ElementTree.SubElement(
-            root, "testsuite", name=_clean(row), tests=str(len(of_row)), failures=str(failures)
+            root, "testsuite", name=xml_text(row), tests=str(len(of_row)), failures=str(failures)
         )
         for check in of_row:
-            case = ElementTree.SubElement(suite, "testcase", classname=_clean(row), name=_clean(check.what))
-            finding = _clean(f"{check.before} -> {check.after}: {check.finding}")
+            case = ElementTree.SubElement(suite, "testcase", classname=xml_text(row), name=xml_text(check.what))
+            finding = xml_text(f"{check.before} -> {check.after}: {check.finding}")
             if check.verdict == "regression":
                 ElementTree.SubElement(case, "failure", message=finding)
             elif check.verdict == "blind":
@@ -118,8 +117,3 @@ def as_junit(checks: Sequence[Check]) -> str:
                 ElementTree.SubElement(case, "system-out").text = finding
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _clean(text: str) -> str:
-    """The text without characters that XML does not allow or a reader cannot see."""
-    return _NOT_XML.sub("?", visible(text))

@@ -174,13 +174,14 @@ class _Data(BaseModel):
     costs: tuple[_CostData, ...] = _COST_DATA
 
 
-def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = None) -> str:
+def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = None, claims: str = "") -> str:
     """Render the page; equal rows and records give the same page to the byte.
 
     Args:
         rows: Rows of the leaderboard.
         records: Records; those of the rows at least.
         find: Looks up the predictions of a record, for confusion matrices; None for a page without them.
+        claims: Section of claims, a fragment of HTML; empty for none.
 
     Returns:
         The HTML text.
@@ -207,6 +208,7 @@ def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = Non
         units=labels(rows),
         fronts=list(FRONTS),
         company=legend(rows),
+        claims=claims,
         finished=_latest(pooled.values()),
         data=_in_script(
             _Data(

@@ -14,6 +14,8 @@ from bench.results.store_files import (
     PARTIAL_FILE,
     PREDICTIONS,
     PREDICTIONS_FILE,
+    RATIOS,
+    RATIOS_FILE,
     named,
 )
 from bench.toolkit.temporary import leftovers
@@ -67,7 +69,7 @@ def unnamed(store: Store, records: Iterable[Record]) -> list[Path]:
         records: Its records.
 
     Returns:
-        Paths in order; predictions of a record that cannot be read are not among them.
+        Paths in order; predictions and ratios of a record that cannot be read are not among them.
     """
     readable = {record.id: record for record in records}
     attempts = [attempt for path in store.attempts() if (attempt := _readable(store, path)) is not None]
@@ -80,7 +82,9 @@ def unnamed(store: Store, records: Iterable[Record]) -> list[Path]:
         for path in named(store.root / folder, PREDICTIONS_FILE)
         if path.name not in kept and path.name.partition("-")[0] not in damaged
     ]
-    return sorted(predictions + [path for folder in FOLDERS for path in leftovers(store.root / folder)])
+    ids = readable.keys() | damaged
+    ratios = [path for path in named(store.root / RATIOS, RATIOS_FILE) if not set(path.stem.split("-")) <= ids]
+    return sorted(predictions + ratios + [path for folder in FOLDERS for path in leftovers(store.root / folder)])
 
 
 def _readable(store: Store, path: Path) -> Record | None:

@@ -10,14 +10,17 @@ OLD_PREDICTIONS = "outcomes"
 """Folder of predictions in a store of the first edition; they are read there and written to the present folder."""
 ATTEMPTS = "attempts"
 """Folder of records of later attempts that were worse than the one that is kept."""
+RATIOS = "ratios"
+"""Folder of ratios of costs that were measured in turn."""
 PARTIAL = "partial"
 """Folder of the predictions of unfinished runs."""
 LOCKS = ".locks"
 """Folder of the claims of runs in progress."""
-FOLDERS = ("", PREDICTIONS, OLD_PREDICTIONS, ATTEMPTS, PARTIAL)
+FOLDERS = ("", PREDICTIONS, OLD_PREDICTIONS, ATTEMPTS, PARTIAL, RATIOS)
 """Folders of a store that are written to."""
 RECORD = re.compile(r"[0-9a-f]{16}\.json")
 ATTEMPT = re.compile(r"[0-9a-f]{16}-\d+\.json")
+RATIOS_FILE = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.json")
 PARTIAL_FILE = re.compile(r"[0-9a-f]{16}\.answers")
 PREDICTIONS_FILE = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.parquet")
 

@@ -1,6 +1,6 @@
 """Costs of two recorded methods, measured anew in turn on each task and number of shots."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +60,32 @@ def compare_costs(
     Raises:
         UsageError: If a run exceeds its budget, or its method needs class embeddings that are missing.
     """
+    return list(each_comparison(pairs, devices, data, report))
+
+
+def each_comparison(
+    pairs: Sequence[tuple[Shots, Record, Record]],
+    devices: DeviceOptions,
+    data: Path | None,
+    report: Report,
+    encoded: Collection[tuple[str, str]] = (),
+) -> Iterator[CostComparison]:
+    """Measure pairs of recorded runs in turn, and yield each comparison as soon as it is made.
+
+    Args:
+        pairs: As for ``compare_costs``.
+        devices: As for ``compare_costs``.
+        data: As for ``compare_costs``.
+        report: Receives progress.
+        encoded: Ids of both records of the pairs for which encoding is measured too.
+
+    Yields:
+        One comparison for each pair, in the same order.
+
+    Raises:
+        UsageError: As for ``compare_costs``.
+    """
     workers: dict[str, tuple[Backbone, Worker]] = {}
-    found = []
     try:
         for shots, first, second in pairs:
             spec = first.spec
@@ -69,12 +93,15 @@ def compare_costs(
                 backbone = registry.make_backbone(spec.backbone)
                 workers[spec.backbone] = backbone, runner.fresh_processes(spec.backbone, backbone)
             loaded = registry.make_task(spec.task, spec.prompt).load(data)
-            of_pair = _Pair(loaded, *workers[spec.backbone], devices.with_precision(spec.precision), report)
-            found.append(CostComparison(task_text(spec), spec.backbone, shots, of_pair.measured(first, second)))
+            with_encoding = (first.id, second.id) in encoded
+            of_pair = _Pair(
+                loaded, *workers[spec.backbone], devices.with_precision(spec.precision), report, with_encoding
+            )
+            report.reporter.running(spec)
+            yield CostComparison(task_text(spec), spec.backbone, shots, of_pair.measured(first, second))
     finally:
         for _, worker in workers.values():
             worker.close()
-    return found
 
 
 @dataclass(frozen=True)
@@ -86,6 +113,7 @@ class _Pair:
     worker: Worker
     devices: DeviceOptions
     report: Report
+    encoded: bool
 
     def measured(self, first: Record, second: Record) -> InTurn:
         runs = [self._planned(record.spec) for record in (first, second)]
@@ -98,7 +126,7 @@ class _Pair:
 
         def request(run: PlannedRun, record: Record) -> CostRequest:
             # Encoding that both need cancels out, except from limits on operations.
-            needed = len(modes) > 1 or "flops" in record.limits
+            needed = self.encoded or len(modes) > 1 or "flops" in record.limits
             cost = encode.of_episode(run) if needed else StageCosts()
             limits = Budget(**record.limits)
             return cost_request(
@@ -108,7 +136,7 @@ class _Pair:
         both = [request(run, record) for run, record in zip(runs, (first, second), strict=True)]
         what = f"{first.spec.task} {first.spec.method} and {second.spec.method}"
         with alone(self.devices.device_id(), what, self.report.reporter.problem):
-            return measure_in_turn(self.worker, *both)
+            return measure_in_turn(self.worker, *both, encoded=self.encoded or len(modes) > 1)
 
     def _planned(self, spec: RunSpec) -> PlannedRun:
         episodes = draw_episodes(self.data, episode_spec(spec))[:EPISODES]

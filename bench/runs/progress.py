@@ -100,9 +100,7 @@ class RichReporter:
         if record.status == "failed":
             self.problem(f"{name} failed: {record.reason}")
             return
-        bar = self.progress.tasks[self.progress.task_ids.index(self.runs)]
-        place = f"[{bar.completed:.0f}/{bar.total:.0f}]" if bar.total else f"[{bar.completed:.0f}]"
-        self._print(f"{place} {name}: {_result(record)}")
+        self._print(f"{self._place()} {name}: {_result(record)}")
 
     def known(self, record: Record) -> None:
         """Advance the bar; one line for all such runs follows.
@@ -112,6 +110,20 @@ class RichReporter:
         """
         self.progress.advance(self.runs)
         self._passed_over += 1
+
+    def measured(self, what: str) -> None:
+        """Advance the bar, and print what was measured.
+
+        Args:
+            what: The measurement in words.
+        """
+        self.progress.advance(self.runs)
+        self._print(f"{self._place()} measured {what}")
+
+    def _place(self) -> str:
+        """Number of the run that ended, and of all runs where that is known."""
+        bar = self.progress.tasks[self.progress.task_ids.index(self.runs)]
+        return f"[{bar.completed:.0f}/{bar.total:.0f}]" if bar.total else f"[{bar.completed:.0f}]"
 
     def _say_passed_over(self) -> None:
         if self._passed_over:

@@ -1,7 +1,8 @@
-"""Tables of README.md and docs/results, made anew from the committed suites: ``make results``.
+"""Tables of README.md and docs/results, made anew from the committed suites and claims: ``make results``.
 
 A page marks the place of a table by ``<!-- table: suite=NAME task=A,B shots=5 -->`` and ``<!-- table: end -->``; task
-and shots are optional. Each suite is run once, into ``results/NAME``, where finished runs are not run again.
+and shots are optional. Each suite is run once, into ``results/NAME``, where finished runs are not run again. The place of
+verdicts on claims is marked by ``<!-- claims: name=NAME -->`` and ``<!-- claims: end -->``.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import bench
 
 ROOT = Path(__file__).parents[2]
 MARKED = re.compile(r"(<!-- table: (?P<fields>suite=[^>]*?) -->\n)(?P<table>.*?)(<!-- table: end -->)", re.DOTALL)
+CLAIMS = re.compile(r"(<!-- claims: name=(?P<name>\S+) -->\n)(?P<table>.*?)(<!-- claims: end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -102,19 +104,41 @@ def places(pages: list[Path]) -> Iterator[tuple[Path, Table]]:
             yield page, Table.parse(found["fields"])
 
 
+def write_claims(name: str, pages: list[Path], data: Path | None, store: Path) -> None:
+    """Test claims and write a row for each into the places that are marked for them.
+
+    Args:
+        name: Name of the claims.
+        pages: Markdown files.
+        data: Folder of local data sets.
+        store: Folder of records.
+    """
+    found = bench.claims(name, data=data, store=store)
+    text = f"\n{found.summary()}\n{machine(found.results)}\n\n"
+    for page in pages:
+        before = page.read_text(encoding="utf-8")
+        after = CLAIMS.sub(lambda mark: f"{mark[1]}{text}{mark[4]}" if mark["name"] == name else mark[0], before)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+
+
 def main() -> None:
     """Run the suites that are named, by default all that pages show, and write their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("suites", nargs="*", help="Suites; by default all that pages show.")
+    parser.add_argument("suites", nargs="*", help="Suites and claims; by default all that pages show.")
     parser.add_argument("--data", type=Path, help="Folder of local data sets.")
     parser.add_argument("--root", type=Path, default=ROOT, help="Folder of README.md, docs/results and results.")
     options = parser.parse_args()
     pages = [options.root / "README.md", *sorted((options.root / "docs" / "results").glob("*.md"))]
     found = list(places(pages))
-    known = {table.suite for _, table in found}
+    claims = {mark["name"] for page in pages for mark in CLAIMS.finditer(page.read_text(encoding="utf-8"))}
+    known = {table.suite for _, table in found} | claims
     if unknown := set(options.suites) - known:
         parser.error(f"no page shows {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
     for suite in sorted(options.suites or known):
+        if suite in claims:
+            write_claims(suite, pages, options.data, options.root / "results" / "claims")
+            continue
         results = bench.run(
             suite=suite, data=options.data, store=options.root / "results" / Path(suite).stem, logger="none"
         )

@@ -78,7 +78,7 @@ def test_wrong_names_are_answered_before_anything_heavy_is_imported():
 
 FUNCTIONS = (
     bench.run, bench.plan, bench.sweep, bench.load, bench.compare, bench.check, bench.available, bench.doctor,
-    bench.verify_records, bench.prune_records, bench.export_records, bench.errors, bench.show,
+    bench.verify_records, bench.prune_records, bench.export_records, bench.errors, bench.show, bench.claims,
 )  # fmt: skip
 
 
@@ -111,7 +111,9 @@ def test_every_public_name_is_in_the_documentation():
     assert [name for name in bench.__all__ if f"::: bench.api.{name}\n" not in page] == []
 
 
-@pytest.mark.parametrize("command", ["list", "records", "doctor", "run", "sweep", "check", "compare", "errors", "show"])
+@pytest.mark.parametrize(
+    "command", ["list", "records", "doctor", "run", "sweep", "check", "claims", "compare", "errors", "show"]
+)
 def test_a_command_reaches_the_harness_by_the_api(command):
     tree = ast.parse((ROOT / "bench" / "cli" / f"{command}.py").read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

@@ -58,7 +58,9 @@ def test_help_is_there_at_once():
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "tasks", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["claims"], ["list", "methods"], ["list", "tasks", "--json"]]
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(words):
     code = (
         "import sys; from bench.cli.app import app\n"
@@ -70,7 +72,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(words):
     assert answer.returncode == 0, answer.stderr
 
 
-@pytest.mark.parametrize("what", ["methods", "tasks", "backbones", "metrics", "suites"])
+@pytest.mark.parametrize("what", ["methods", "tasks", "backbones", "metrics", "suites", "claims"])
 def test_list(bench, what):
     code, plain, err = bench("list", what)
     assert (code, err) == (0, "")

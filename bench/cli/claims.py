@@ -1,0 +1,71 @@
+"""``bench claims``: statements with their tests."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import api
+from bench.api.claim_verdicts import ClaimFormat
+from bench.cli.options import DEFAULT_STORE, DataOption, LoggerOption, StoreOption, TrustOption
+from bench.cli.output import deliver, require_readable, say, say_error
+from bench.contracts.errors import StoreError, UsageError
+from bench.toolkit.durable import write_atomic
+from bench.toolkit.files import user_path
+
+
+class FailOn(StrEnum):
+    """Verdicts that end the command with exit code 1."""
+
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+
+
+def claims(
+    name: Annotated[
+        str | None, typer.Argument(help="Name of shipped claims, or a YAML file; without one they are listed.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    execute: Annotated[
+        bool, typer.Option("--run/--no-run", help="Run what is missing; or judge by what is recorded.")
+    ] = True,
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="Measure costs again that were measured in company.")
+    ] = False,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Exit code 1 if a claim is refuted; with undecided, also if one is undecided.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="JUnit XML file to write.")] = None,
+    data: DataOption = None,
+    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
+    trust: TrustOption = False,
+    logger: LoggerOption = "none",
+    format_: Annotated[ClaimFormat, typer.Option("--format", help="Output format.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
+) -> None:
+    """Test claims, such as those of a paper, and say what the runs confirm and refute (docs/claims.md)."""
+    if name is None:
+        if junit is not None or fail_on is not None or out is not None:
+            raise UsageError("claims needs a NAME or a FILE to test, such as bench claims faast")
+        listed = api.available("claims")
+        width = max(len(entry.name) for entry in listed)
+        for entry in listed:
+            say(f"{entry.name:<{width}}  {entry.summary}")
+        return
+    require_readable(format_, out)
+    found = api.claims(
+        name, store=store, execute=execute, remeasure=remeasure, data=data, accelerator=accelerator, trust=trust,
+        logger=logger,
+    )  # fmt: skip
+    deliver(found.table(format_), out)
+    if junit is not None:
+        try:
+            write_atomic(user_path(junit), found.junit())
+        except OSError as error:
+            raise StoreError(f"--junit {junit} cannot be written: {error.strerror}") from error
+    if execute and (found.results.failed or found.results.problems or not found.results.measured):
+        say_error("some runs of the claims failed; cells without a result have the reasons")
+        raise typer.Exit(1)
+    if fail_on and (found.refuted or (fail_on is FailOn.UNDECIDED and found.undecided)):
+        raise typer.Exit(1)
