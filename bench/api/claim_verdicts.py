@@ -133,7 +133,8 @@ def claims(
         from bench.results.store import Store
 
         kept = Store(user_path(store))
-        return judge(found, Results(kept if kept.root.is_dir() and kept.paths() else (), store))
+        results = Results(kept if kept.root.is_dir() and kept.paths() else (), store)
+        return Claims(results.judge(found), results)
     options = {
         "store": store, "remeasure": remeasure, "data": data, "accelerator": accelerator, "trust": trust,
         "logger": logger, "progress": progress,
@@ -143,25 +144,7 @@ def claims(
     with trusting(trust):
         results = Call.read(bound.arguments, suite_of(found)).run()
         _measure(found, results, accelerator, data_folder(data), remeasure, progress)
-    return judge(found, results)
-
-
-def judge(found: "Sequence[Claim]", results: Results) -> Claims:
-    """Judge claims on results, without running anything.
-
-    Args:
-        found: The claims.
-        results: Results of any runs; what is missing among them leaves cells undecided.
-
-    Returns:
-        A report for each claim.
-    """
-    from bench.reports.claim_cells import FoundRecords
-    from bench.reports.claims import judged
-    from bench.results.ratio_files import RatioFiles
-
-    records = FoundRecords(results.records)
-    return Claims(judged(found, records, results.predictions(), RatioFiles(results.store).read), results)
+    return Claims(results.judge(found), results)
 
 
 def _measure(

@@ -17,12 +17,14 @@ from bench.toolkit.files import user_path
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.reports.claims import ClaimReport
     from bench.reports.compare import Difference
     from bench.reports.rows import Row
     from bench.results.predictions import QueryPredictions
     from bench.results.record import Record
     from bench.results.row_sample import Find
     from bench.runs.cost_comparison import CostComparison
+    from bench.spec.claim import Claim
 
 Format = Literal["table", "markdown", "csv", "json", "html"]
 """Forms of a leaderboard; ``html`` is the interactive page."""
@@ -235,7 +237,7 @@ class Results(Sequence["Record"]):
         Args:
             format: "table", "markdown", "csv", "json", or "html" for the interactive page.
             break_even: As for ``rows``.
-            claims: Name or file of claims that the page has a section of, as for ``bench.claims``; nothing is run for it.
+            claims: Name or file of claims for a section of the page, as for ``bench.claims``; nothing is run.
 
         Returns:
             The text, with a line break at its end.
@@ -312,12 +314,29 @@ class Results(Sequence["Record"]):
         only = validated(_Selection, {"task": task, "shots": shots}, "compare")
         return Comparison(a, b, differences(self.records, a, b, self.predictions(), only.task, only.shots, tuned))
 
+    def judge(self, claims: "Sequence[Claim]") -> "list[ClaimReport]":
+        """Judge claims on these results; nothing is run.
+
+        Args:
+            claims: The claims.
+
+        Returns:
+            A report for each claim; what is missing among the results leaves cells undecided.
+
+        Raises:
+            UsageError: For a wrong field or combination in a claim.
+        """
+        from bench.reports.claim_cells import FoundRecords
+        from bench.reports.claims import judged
+        from bench.results.ratio_files import RatioFiles
+
+        return judged(claims, FoundRecords(self.records), self.predictions(), RatioFiles(self.store).read)
+
     def _section(self, claims: str | PathLike[str]) -> str:
-        from bench.api.claim_verdicts import judge
         from bench.reports.claim_tables import section
         from bench.spec.claim import load_claims
 
-        return section(judge(load_claims(fspath(claims)), self).reports)
+        return section(self.judge(load_claims(fspath(claims))))
 
     def __repr__(self) -> str:
         return self.table() if self.records else f"no results in {self.store}"

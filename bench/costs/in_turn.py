@@ -61,8 +61,8 @@ class InTurn:
 
     Attributes:
         ratios: One for each of COSTS.
-        axes: One for each axis of cost that was measured, ``Ratio.cost`` being its name; those of WITH_ENCODING are left
-            out unless encoding was measured.
+        axes: One for each axis of cost that was measured, with its name as ``Ratio.cost``; those of WITH_ENCODING are
+            left out unless encoding was measured.
         break_even: Number of queries from which on the first run costs less time than the second, and both ends of
             its 95% interval by bootstrap over pairs; infinite where that never comes.
         break_even_of_b: The same of the second run against the first.

@@ -44,7 +44,7 @@ class PlannedCell:
 
     @property
     def methods(self) -> tuple[str, str]:
-        """Both methods as tables name them, the other with its number of shots where that differs; empty without one."""
+        """Both methods as tables name them, the other with its number of shots where that differs, or empty."""
         own = method_text(self.own[0])
         if not self.other:
             return own, ""

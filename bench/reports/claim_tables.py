@@ -20,6 +20,8 @@ from bench.toolkit.visible import visible
 
 SUMMARY = ("claim", "verdict", "cells", "most for it", "most against it")
 CELLS = ("condition", "task", "shots", "method", "against", "found (95% interval)", "p", "verdict", "would decide")
+WRAPPED = ("claim", "most for it", "most against it", "condition", "against", "found (95% interval)", "would decide")
+"""Columns of sentences."""
 NOTE = (
     "A cell is one condition on one task, other method and number of shots: confirmed or refuted where a paired test "
     "against the limit says so at 5%, adjusted by Holm for all cells of the claim. "
@@ -31,8 +33,11 @@ SOME = "confirmed by any cell that confirms it, refuted if all cells refute it"
 
 def as_table(reports: Sequence[ClaimReport]) -> str:
     """Terminal tables as plain text: all claims, and the cells of each."""
-    parts = [terminal_table(SUMMARY, _summary_cells(reports), "\n".join(_notes(reports)))]
-    parts += [f"\n{_title(report)}\n{terminal_table(CELLS, _cells(report), _sentence(report))}" for report in reports]
+    parts = [terminal_table(SUMMARY, _summary_cells(reports), " ".join(_notes(reports)), WRAPPED)]
+    parts += [
+        f"\n{visible(_title(report))}\n{terminal_table(CELLS, _cells(report), _sentence(report), WRAPPED)}"
+        for report in reports
+    ]
     return "".join(parts)
 
 

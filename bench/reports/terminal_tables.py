@@ -1,7 +1,7 @@
 """Terminal tables in plain text, for a file or a pipe."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -41,20 +41,23 @@ def plain_text(table: Table) -> str:
     return text.getvalue()
 
 
-def terminal_table(header: Sequence[str], cells: Sequence[Sequence[str]], caption: str) -> str:
+def terminal_table(
+    header: Sequence[str], cells: Sequence[Sequence[str]], caption: str, wrapped: Collection[str] = ()
+) -> str:
     """A table of texts with a caption below it; markup in them is printed as it is.
 
     Args:
         header: Names of the columns.
         cells: Texts by row and column.
         caption: Text below the table.
+        wrapped: Columns whose cells may take several lines.
 
     Returns:
         The table as plain text.
     """
     table = Table(caption=terminal_cell(caption), caption_justify="left")
     for column in header:
-        table.add_column(terminal_cell(column), no_wrap=True)
+        table.add_column(terminal_cell(column), no_wrap=column not in wrapped)
     for row in cells:
         table.add_row(*map(terminal_cell, row))
     return plain_text(table)

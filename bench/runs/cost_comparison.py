@@ -133,10 +133,10 @@ class _Pair:
                 run.run, encoded.source_of(run.run), run.episodes, limits, cost, self.devices, self.worker
             )
 
-        both = [request(run, record) for run, record in zip(runs, (first, second), strict=True)]
+        a, b = (request(run, record) for run, record in zip(runs, (first, second), strict=True))
         what = f"{first.spec.task} {first.spec.method} and {second.spec.method}"
         with alone(self.devices.device_id(), what, self.report.reporter.problem):
-            return measure_in_turn(self.worker, *both, encoded=self.encoded or len(modes) > 1)
+            return measure_in_turn(self.worker, a, b, self.encoded or len(modes) > 1)
 
     def _planned(self, spec: RunSpec) -> PlannedRun:
         episodes = draw_episodes(self.data, episode_spec(spec))[:EPISODES]

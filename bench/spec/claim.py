@@ -32,7 +32,7 @@ def _one_number(value: object) -> object:
 
 
 class Condition(BaseModel):
-    """A limit that a score, a cost or a spread has to keep to. Exactly one of ``score``, ``cost`` and ``spread`` is given.
+    """A limit of a score, a cost or a spread; exactly one of ``score``, ``cost`` and ``spread`` is given.
 
     Attributes:
         score: "not_worse": worse than the other method by less than the margin; "better": better by more than it.
@@ -72,7 +72,7 @@ class Condition(BaseModel):
 class ClaimRuns(Block):
     """Runs on one task that a claim is tested on: a suite's block without the keys of FIXED."""
 
-    methods: Names = []
+    methods: Names = Field(default=[])
 
     @model_validator(mode="after")
     def _require_draws_alone(self) -> Self:
@@ -164,7 +164,7 @@ class Claim(BaseModel):
         name: Name in reports.
         statement: The statement in one sentence.
         source: Where it is made.
-        holds_in: "all": the statement is refuted by any cell that refutes it; "some": confirmed by any that confirms it.
+        holds_in: "all": any cell that refutes the statement refutes it; "some": any that confirms it confirms it.
         tests: The comparisons.
     """
 

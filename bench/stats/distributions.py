@@ -79,6 +79,32 @@ def chi2_tail(value: float, df: int) -> float:
     return float(special.chdtrc(df, value))
 
 
+def chi2_below(value: float, df: int) -> float:
+    """Probability that chi-squared is smaller than a value.
+
+    Args:
+        value: The value.
+        df: Degrees of freedom.
+
+    Returns:
+        The probability.
+    """
+    return float(special.chdtr(df, value))
+
+
+def chi2_quantile(probability: float, df: int) -> float:
+    """Quantile of chi-squared.
+
+    Args:
+        probability: Probability of a smaller value.
+        df: Degrees of freedom.
+
+    Returns:
+        The quantile.
+    """
+    return float(special.chdtri(df, 1 - probability))
+
+
 @lru_cache(maxsize=128)
 def range_quantile(probability: float, groups: int) -> float:
     """Quantile of the range of independent normal values, the studentized range with a known variance.

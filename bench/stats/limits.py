@@ -1,7 +1,7 @@
 """Tests of an estimate against a limit in both directions: differences, ratios of costs, standard deviations.
 
-A claim says that an estimate lies on one side of a limit. One two-sided test at the level ALPHA serves both answers: each
-wrong one, "confirmed" and "refuted", has a probability of at most ALPHA / 2. docs/claims.md has the calibration.
+A claim says that an estimate lies on one side of a limit. One two-sided test at the level ALPHA serves both answers:
+each wrong one has a probability of at most ALPHA / 2. docs/claims.md has the calibration.
 """
 
 from collections.abc import Sequence

@@ -101,12 +101,24 @@ class Paired:
         if self.spread is None or abs(self.difference) < 1e-9:
             return None
         alpha = ALPHA / n_tests
-        level = -normal_quantile(alpha / 2)
-        ratio = self.spread / abs(self.difference)
-        # The normal distribution's number, and Guenther's correction (1981) for an estimated spread.
-        wanted = (level + normal_quantile(POWER)) ** 2 * ratio**2 + level**2 / 2
+        wanted = units_needed(self.spread / abs(self.difference), alpha)
         fewest = 2 if self.clustered else int(np.floor(1 - np.log2(alpha))) + 1
         return max(int(np.ceil(wanted)), fewest, self.n_independent + 1)
+
+
+def units_needed(ratio: float, alpha: float) -> float:
+    """Number of units with which a two-sided test finds a mean with a power of 80%.
+
+    Args:
+        ratio: Standard deviation of a unit, divided by the mean.
+        alpha: Level of the test.
+
+    Returns:
+        The number, not rounded.
+    """
+    level = -normal_quantile(alpha / 2)
+    # The normal distribution's number, and Guenther's correction (1981) for an estimated spread.
+    return (level + normal_quantile(POWER)) ** 2 * ratio**2 + level**2 / 2
 
 
 def _rank_biserial(differences: Floats) -> float:

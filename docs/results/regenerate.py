@@ -1,8 +1,8 @@
 """Tables of README.md and docs/results, made anew from the committed suites and claims: ``make results``.
 
 A page marks the place of a table by ``<!-- table: suite=NAME task=A,B shots=5 -->`` and ``<!-- table: end -->``; task
-and shots are optional. Each suite is run once, into ``results/NAME``, where finished runs are not run again. The place of
-verdicts on claims is marked by ``<!-- claims: name=NAME -->`` and ``<!-- claims: end -->``.
+and shots are optional. Each suite is run once, into ``results/NAME``, where finished runs are not run again.
+The place of verdicts on claims is marked by ``<!-- claims: name=NAME -->`` and ``<!-- claims: end -->``.
 """
 
 import argparse

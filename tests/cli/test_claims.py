@@ -15,7 +15,7 @@ tests:
     conditions:
       - {score: not_worse, margin: 100}
     runs:
-      - {task: stripes, backbone: pixels, shots: [5], seeds: 0-3, episodes: 2}
+      - {task: stripes, backbone: pixels, shots: [5], episodes: 8}
   - method: faast
     against: [knn]
     conditions:
@@ -23,7 +23,7 @@ tests:
       - {cost: peak_memory_mb, at_most: 1000000}
       - {cost: state_mb, at_most: 1000000}
     runs:
-      - {task: stripes, backbone: pixels, shots: [5], episodes: 2}
+      - {task: stripes, backbone: pixels, shots: [5], episodes: 8}
 """
 
 
@@ -34,6 +34,7 @@ def claims(tmp_path, monkeypatch, in_process, outside, cache):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.costs.in_turn.MOST", 3)
     (tmp_path / "mine.yaml").write_text(CLAIM)
     return lambda *words: in_process("claims", "mine.yaml", *words)
 

@@ -79,7 +79,7 @@ def test_a_wrong_file_is_answered_in_one_line(tmp_path, changes, message):
 def test_names_are_suggested(tmp_path):
     with pytest.raises(UsageError, match="no claim 'faasts'; did you mean 'faast'"):
         load_claims("faasts")
-    with pytest.raises(UsageError, match="no such claim file: no.yaml"):
+    with pytest.raises(UsageError, match=r"no such claim file: no\.yaml"):
         load_claims("no.yaml")
     for name in ("a", "b"):
         written(tmp_path / f"{name}.yaml")
