@@ -117,7 +117,7 @@ def test_a_preset_s_rule_is_for_a_site(name):
     assert applies(Site.FEATURES, Kind.TEXT_CLASSIFICATION) == (name == "faast")
 
 
-@pytest.mark.parametrize("suite", ["quickstart", "vision", "language"])
+@pytest.mark.parametrize("suite", ["quickstart", "vision"])
 def test_default_suites_have_classifiers_with_and_without_the_prior(suite):
     forms = {}
     for block in load_suite(suite).blocks:
