@@ -138,8 +138,9 @@ def prepare(page, bench, site):
         install_guide(page, "backbone", "thumbnails", bench, site)
     if page == "docs/suites.md":
         blocks, _ = split((ROOT / page).read_text(encoding="utf-8"))
-        (suite,) = ["\n".join(lines) for language, lines in blocks if language == "yaml"]
-        Path("my_suite.yaml").write_text(suite, encoding="utf-8")
+        suites = ["\n".join(lines) for language, lines in blocks if language == "yaml"]
+        for name, suite in zip(("my_suite", "my_ablation"), suites, strict=True):
+            Path(f"{name}.yaml").write_text(suite, encoding="utf-8")
     if page == "README.md":
         bench("bench run quickstart")
     if page == "docs/paper.md":

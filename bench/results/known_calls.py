@@ -64,7 +64,7 @@ class KnownCall:
         if not all(map(_is_packaged, suite.blocks)):
             return None
         blocks = [block.model_dump(mode="json") for block in suite.blocks]
-        files = {str(path): file_hash(path) for block in suite.blocks for path in _files(block.set.values())}
+        files = {str(path): file_hash(path) for block in suite.blocks for path in _files(_values(block))}
         return cls(
             store, _hash(json.dumps([blocks, files, dict(options)], sort_keys=True, default=str)), _environment()
         )
@@ -123,12 +123,19 @@ def _is_packaged(block: Block) -> bool:
     return own and ":" not in (block.backbone or "") and not with_path and not block.tune_all
 
 
+def _values(block: Block) -> list[Any]:
+    """Values of fields of methods, by method."""
+    return [*block.set.values(), *block.vary.values()]
+
+
 def _files(values: Iterable[Any]) -> list[Path]:
     """The files that values of fields name."""
     found = []
     for value in values:
         if isinstance(value, Mapping):
             found += _files(value.values())
+        elif isinstance(value, list):
+            found += _files(value)
         elif isinstance(value, str | Path):
             with suppress(OSError, UsageError):  # no name of a file
                 found += [path for path in [user_path(value)] if path.is_file()]

@@ -1,6 +1,6 @@
 """Expansion of a block to its runs, with all names and fields checked."""
 
-from itertools import product
+from itertools import pairwise, product
 
 from bench.contracts import Kind, UsageError
 from bench.contracts.site import name_at_site
@@ -48,12 +48,27 @@ def expand(block: Block) -> list[RunSpec]:
         block: A grid of runs on one task.
 
     Returns:
-        The runs, by shots, method, seed and budget.
+        The runs, by the value of ``vary``, shots, method, seed and budget.
 
     Raises:
-        UsageError: For a wrong name, field or combination.
+        UsageError: For a wrong name, field or combination; for a ``vary`` that changes no run.
     """
     check_names(block)
+    parts = [_runs(single) for single in block.varied()]
+    if any(first.keys() == second.keys() for first, second in pairwise(parts)):
+        raise UsageError(
+            f"vary needs a field that changes runs, and {_varied(block)} changes none on {block.task}; name the method "
+            "as the block does, at the same site"
+        )
+    return list({key: spec for part in parts for key, spec in part.items()}.values())
+
+
+def _varied(block: Block) -> str:
+    return ", ".join(f"{method}.{field}" for method, fields in block.vary.items() for field in fields)
+
+
+def _runs(block: Block) -> dict[str, RunSpec]:
+    """Runs of a block without ``vary``, by their specification as JSON."""
     task, name = make_task(block.task, block.prompt), task_name(block.task)
     backbone = block.backbone or DEFAULT_BACKBONE[task.kind]
     backbone_argument(backbone)
@@ -95,7 +110,7 @@ def expand(block: Block) -> list[RunSpec]:
                     tuning=block.tuning.get(requested),
                 )
                 runs[spec.model_dump_json()] = spec
-    return list(runs.values())
+    return runs
 
 
 def _at(match: Match, chosen: ChosenMethods, shots: Shots) -> Match:

@@ -65,6 +65,12 @@ def check_names(block: Block) -> None:
         check_plugins(None, match.method, None)
     budget_grid(block.budget, block.budget_grid, match, f"the budget on {block.task}")
     names = [*block.methods, *([match.method] if match else [])]
+    for single in block.varied():
+        _check_set(single, names)
+
+
+def _check_set(block: Block, names: list[str]) -> None:
+    """Check the methods and fields of ``set``; names: the block's methods, the reference among them."""
     for method in block.set:
         if registry.method_name(method)[0] not in {registry.method_name(name)[0] for name in names}:
             raise did_you_mean("method", method, names, "in this block")

@@ -16,6 +16,7 @@ from bench.spec.aliases import current_task
 from bench.spec.budget import Budget, Match
 from bench.spec.texts import read_limit_grid, read_limits, read_names, read_seeds, read_settings, read_shots
 from bench.spec.tuning import Tuning
+from bench.spec.vary import read_vary
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.files import user_path
 
@@ -165,14 +166,17 @@ class Grid(BaseModel):
 
     @model_validator(mode="after")
     def _require_few_runs(self) -> "Grid":
-        lists: list[Sized] = [self.methods, self.shots, self.seeds, *self.budget_grid.values()]
-        runs = math.prod(map(len, lists))
+        runs = math.prod(map(len, self._lists()))
         if runs > MOST_RUNS:
             raise UsageError(
-                f"methods, shots, seeds and budget_grid together describe {runs:,} runs of a task, {MOST_RUNS:,} are "
-                "allowed; name fewer of them"
+                f"methods, shots, seeds, budget_grid and vary together describe {runs:,} runs of a task, {MOST_RUNS:,} "
+                "are allowed; name fewer of them"
             )
         return self
+
+    def _lists(self) -> list[Sized]:
+        """The lists of which each combination is a run."""
+        return [self.methods, self.shots, self.seeds, *self.budget_grid.values()]
 
 
 class Block(Grid):
@@ -180,6 +184,7 @@ class Block(Grid):
 
     Attributes:
         task: Name of the task.
+        vary: Several values of one field of a method; all runs of that method are made with each of them.
     """
 
     @model_validator(mode="before")
@@ -188,6 +193,31 @@ class Block(Grid):
         return current_task(values)
 
     task: str
+    vary: Annotated[dict[str, dict[str, list[Any]]], BeforeValidator(read_vary)] = {}
+
+    @model_validator(mode="after")
+    def _require_one_place(self) -> "Block":
+        for method, fields in self.vary.items():
+            if both := fields.keys() & self.set.get(method, {}).keys():
+                raise UsageError(f"vary and set both give {method}.{min(both)} on {self.task}; leave one of them out")
+        return self
+
+    def varied(self) -> list["Block"]:
+        """The block once for each value of ``vary``, with the value in ``set``.
+
+        Returns:
+            Blocks without ``vary``; the block itself where nothing is varied.
+        """
+        settings = [
+            {**self.set, method: {**self.set.get(method, {}), field: value}}
+            for method, fields in self.vary.items()
+            for field, values in fields.items()
+            for value in values
+        ]
+        return [self.model_copy(update={"vary": {}, "set": each}) for each in settings] or [self]
+
+    def _lists(self) -> list[Sized]:
+        return [*super()._lists(), *(values for fields in self.vary.values() for values in fields.values())]
 
 
 class Suite(BaseModel):
