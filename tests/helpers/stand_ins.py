@@ -15,6 +15,7 @@ from bench.testing.doubles import NetworkBackbone
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 
 WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "spun", "well", "by", "few", "at", "sea")
+THINGS = tuple(f"thing {number}" for number in range(20))
 PER_CLASS = 22
 """Items of a class in each pool; the documentation asks for 20 shots at most."""
 
@@ -37,9 +38,9 @@ def small(task):
         def load(self, data):
             rng = np.random.default_rng(0)
             classes = {
-                Kind.IMAGE_CLASSIFICATION: tuple(f"thing {number}" for number in range(20)),
+                Kind.IMAGE_CLASSIFICATION: THINGS,
                 Kind.TEXT_CLASSIFICATION: (" negative", " positive"),
-                Kind.VECTOR_CLASSIFICATION: ("left", "right"),
+                Kind.VECTOR_CLASSIFICATION: THINGS,
             }.get(self.kind, ("text",))
             pools = []
             for split in range(2):
