@@ -161,7 +161,20 @@ class HebbianOnHiddenStates(HiddenStateMethod):
 
 
 class Hebbian(MultiSiteMethod):
-    """A decaying sum of outer products, one pair after another."""
+    """A decaying sum of outer products, one pair after another: the fast weights of Ba et al. 2016, without a network.
+
+    The paper's layer is ``h_{s+1}(t+1) = f(LN[W h(t) + C x(t) + A(t) h_s(t+1)])`` with ``A(t) = 0.95 A(t-1) + 0.5 h(t)
+    h(t)^T``, and slow weights W and C trained by backpropagation through time. Here is A alone, as a memory that is
+    compiled by forward passes:
+
+    - The decay is the paper's. Its rate only scales A and is left out, as answers are scaled to a length anyway.
+    - Keys and values are two vectors (hetero-associative), where the paper stores one state as both.
+    - A query is read once, without layer normalisation, where the paper reads S >= 1 times with it.
+    - Pairs come in a shuffled order, as support sets are sorted by class, where the paper has the order of a sequence.
+
+    So a result of this method says nothing about recurrent networks with fast weights: ``examples/fast_weights_rnn.py``
+    trains these. The tasks ``recall`` and ``associative_retrieval`` show what such a memory holds and what it cannot.
+    """
 
     features = HebbianOnFeatures
     hidden_states = HebbianOnHiddenStates

@@ -1,0 +1,244 @@
+"""Figures of the paper's small suites, from their records; ``paper.py`` writes them to docs/images."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from playwright.sync_api import sync_playwright
+from plotly.subplots import make_subplots
+
+from bench.results.record import Record
+from tasks.recall import DIM, NOISE, WAYS, hebbian_accuracy
+
+COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f", "#e377c2", "#bcbd22")
+WIDTH, HEIGHT = 360, 380
+"""Of a panel, in pixels."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LAW = "capacity law of hebbian, decay 1"
+REFERENCES = frozenset({"zero_shot", LAW})
+"""Lines without markers."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a figure.
+
+    Attributes:
+        panel: Title of its panel.
+        line: Name of its line.
+        x: Place on the horizontal axis; texts stand at equal distances.
+        y: Place on the vertical axis.
+        low: Lower end of its interval, if it has one.
+        high: Upper end.
+    """
+
+    panel: str
+    line: str
+    x: float | str
+    y: float
+    low: float | None = None
+    high: float | None = None
+
+
+def chart(
+    points: Iterable[Point], x: str, y: str | None, log_x: bool = False, log_y: bool = False
+) -> go.Figure:
+    """Lines with intervals, in a panel for each group of points.
+
+    Args:
+        points: The points, in the order of each line.
+        x: Title of the horizontal axes.
+        y: Title of the vertical axes; None where the panels' titles say what is measured.
+        log_x: Whether horizontal axes are logarithmic.
+        log_y: Whether vertical axes are logarithmic.
+
+    Returns:
+        The figure.
+    """
+    found = list(points)
+    panels, lines = (list(dict.fromkeys(getattr(point, name) for point in found)) for name in ("panel", "line"))
+    figure = make_subplots(1, len(panels), subplot_titles=panels, horizontal_spacing=0.18 / len(panels))
+    for column, panel in enumerate(panels, start=1):
+        for number, line in enumerate(lines):
+            if drawn := [point for point in found if (point.panel, point.line) == (panel, line)]:
+                first = next(point.panel for point in found if point.line == line) == panel
+                trace = _trace(drawn, line, COLOURS[number % len(COLOURS)], first)
+                figure.add_trace(trace, row=1, col=column)
+        ticks = list(dict.fromkeys(point.x for point in found if point.panel == panel))
+        at_ticks = {"tickvals": ticks, "ticktext": [_short(tick) for tick in ticks]} if log_x else {}
+        figure.update_xaxes(title=x, type="log" if log_x else None, col=column, **at_ticks)
+        figure.update_yaxes(title=y if column == 1 else None, type="log" if log_y else None, col=column)
+    figure.update_layout(
+        template="plotly_white", width=WIDTH * len(panels) + 190, height=HEIGHT,
+        font={"family": "DejaVu Sans, sans-serif", "size": 12}, margin={"l": 60, "r": 10, "t": 40, "b": 60},
+    )  # fmt: skip
+    return figure
+
+
+def _trace(points: Sequence[Point], line: str, colour: str, first: bool) -> go.Scatter:
+    whiskers = [(point.y, point.low, point.high) for point in points]
+    error = {
+        "type": "data", "symmetric": False, "thickness": 1,
+        "array": [0 if high is None else high - y for y, _, high in whiskers],
+        "arrayminus": [0 if low is None else y - low for y, low, _ in whiskers],
+    }  # fmt: skip
+    is_reference = line in REFERENCES
+    return go.Scatter(
+        x=[point.x for point in points], y=[point.y for point in points], name=line, legendgroup=line,
+        mode="lines" if is_reference else "lines+markers", showlegend=first,
+        line={"color": "#444444" if is_reference else colour, "dash": "dash" if is_reference else "solid"},
+        error_y=None if is_reference else error,
+    )  # fmt: skip
+
+
+def _short(tick: float | str) -> str:
+    return f"{tick / 1000:.0f}k" if isinstance(tick, int | float) and tick >= 2000 else str(tick)
+
+
+def _scored(records: Iterable[Record], line: Callable[[Record], str], x: Callable[[Record], Any]) -> Iterator[Point]:
+    """Scores of records, by panels of tasks; those without a support set at every place of their panel."""
+    found = [record for record in records if record.status == "ok" and record.value is not None]
+    places: dict[str, dict[Any, None]] = {}
+    for record in found:
+        if record.spec.shots != 0:
+            places.setdefault(record.spec.task, {})[x(record)] = None
+    for record in sorted(found, key=lambda one: (one.spec.task, one.spec.shots == 0, line(one), x(one))):
+        score = (record.value or 0.0, record.ci_low, record.ci_high)
+        at = places.get(record.spec.task, {}) if record.spec.shots == 0 else [x(record)]
+        for place in sorted(at):
+            yield Point(record.spec.task, line(record), place, *score)
+
+
+def _method(record: Record) -> str:
+    return record.spec.method
+
+
+def _at_shots(record: Record) -> str:
+    if record.spec.shots == 0:
+        return record.spec.method
+    return f"{record.spec.shots} shot{'' if record.spec.shots == 1 else 's'}"
+
+
+def _field(name: str) -> Callable[[Record], float]:
+    return lambda record: float(record.spec.config.get(name, 0.0))
+
+
+def scaling(records: Sequence[Record]) -> go.Figure:
+    """Milliseconds of a query, state and seconds of adapting against the number of stored examples."""
+    measured = [(record, record.costs) for record in records if record.status == "ok" and record.costs is not None]
+    panels = {
+        "query, ms": lambda costs: costs.query_milliseconds,
+        "state, MiB": lambda costs: costs.state_mb,
+        "adapt, s": lambda costs: costs.adapt.seconds,
+    }
+    points = [
+        Point(panel, _method(record), costs.n_support, value(costs))
+        for panel, value in panels.items()
+        for record, costs in sorted(measured, key=lambda one: (one[0].spec.method, one[1].n_support))
+    ]
+    return chart(points, "stored examples", None, log_x=True, log_y=True)
+
+
+def by_shots(records: Sequence[Record]) -> go.Figure:
+    """Scores against the number of shots."""
+    return chart(_scored(records, _method, lambda record: record.spec.shots), "shots", "score, %", log_x=True)
+
+
+def by_prior(records: Sequence[Record]) -> go.Figure:
+    """Scores against the strength of the prior, whose values stand at equal distances."""
+    points = list(_scored(records, _at_shots, _field("prior_strength")))
+    figure = chart([_named(point) for point in points], "prior strength N0", "score, %")
+    order = [f"{place:g}" for place in sorted({float(point.x) for point in points})]
+    return figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+
+
+def _named(point: Point) -> Point:
+    return Point(point.panel, point.line, f"{float(point.x):g}", point.y, point.low, point.high)
+
+
+def by_alpha(records: Sequence[Record]) -> go.Figure:
+    """Scores against the exponent of the cut-off."""
+    return chart(_scored(records, _at_shots, _field("alpha")), "alpha", "score, %")
+
+
+def by_mix(records: Sequence[Record]) -> go.Figure:
+    """Scores against the share of the output memory."""
+    return chart(_scored(records, _at_shots, _field("output_mix")), "output mix", "score, %")
+
+
+def recall(records: Sequence[Record]) -> go.Figure:
+    """Accuracy against the number of stored pairs, with the capacity law."""
+
+    def pairs(record: Record) -> int:
+        return int(record.spec.task.partition(":")[2] or 256)
+
+    def line(record: Record) -> str:
+        decay = record.spec.config.get("decay")
+        return record.spec.method if decay is None else f"{record.spec.method}, decay {decay:g}"
+
+    found = sorted((record for record in records if record.value is not None), key=pairs)
+    points = [
+        Point("recall", line(record), pairs(record), record.value or 0.0, record.ci_low, record.ci_high)
+        for record in found
+    ]
+    law = [Point("recall", LAW, count, 100 * hebbian_accuracy(count, DIM, WAYS, NOISE))
+           for count in dict.fromkeys(map(pairs, found))]  # fmt: skip
+    return chart([*sorted(points, key=lambda point: point.line), *law], "stored pairs", "accuracy, %", log_x=True)
+
+
+def networks(path: Path) -> go.Figure:
+    """Errors of recurrent networks against training steps, a panel for each number of units.
+
+    Args:
+        path: Results of examples/fast_weights_rnn.py.
+
+    Returns:
+        The figure, with the means over seeds.
+    """
+    kept = json.loads(path.read_text(encoding="utf-8")).values()
+    points = [
+        Point(f"{one['units']} units", one["arm"], step, sum(errors) / len(errors), min(errors), max(errors))
+        for one in sorted(kept, key=lambda one: one["units"])
+        for step, errors in one["curve"]
+    ]
+    return chart(points, "steps", "errors, %")
+
+
+OF_SUITES: Mapping[str, tuple[str, Callable[[Sequence[Record]], go.Figure]]] = {
+    "paper_scaling_small": ("paper-scaling.png", scaling),
+    "paper_nshot_small": ("paper-shots.png", by_shots),
+    "ablation_prior_small": ("paper-prior.png", by_prior),
+    "ablation_alpha_small": ("paper-alpha.png", by_alpha),
+    "ablation_inside_small": ("paper-mix.png", by_mix),
+    "recall": ("recall.png", recall),
+}
+"""Files and figures of suites."""
+NETWORKS = "fast-weights-rnn.png"
+
+
+def write_images(figures: Mapping[Path, go.Figure]) -> None:
+    """Draw figures in a browser without a window.
+
+    Args:
+        figures: Figures by the PNG file to write.
+
+    Raises:
+        FileNotFoundError: If no browser is on the path.
+    """
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        raise FileNotFoundError(f"figures need one of {', '.join(BROWSERS)} on the path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        page = browser.new_page(device_scale_factor=2)
+        for path, figure in figures.items():
+            page.set_viewport_size({"width": figure.layout.width + 40, "height": figure.layout.height + 40})
+            page.set_content(figure.to_html(include_plotlyjs=True, config={"staticPlot": True}))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            page.locator(".plotly-graph-div").screenshot(path=path)
+        browser.close()

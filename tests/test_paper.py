@@ -1,0 +1,164 @@
+"""The paper's page: published values are of runs of their suites, marked places are filled, figures show the records."""
+
+import importlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.contracts.site import name_at_site
+from bench.results.store import Store
+from bench.spec.expand import expand
+from bench.spec.suite import load_suite, suite_paths
+from tests.helpers.places import ROOT
+from tests.helpers.records import COSTS, made
+
+PROVENANCE = {"bench": "1", "torch": "2", "python": "3", "finished": "2026-01-01T00:00:00+00:00"}
+CLIP = "open_clip:RN50-quickgelu/openai"
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """The script, as ``python docs/results/paper.py`` finds its neighbours."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
+    return importlib.import_module("paper")
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
+    return importlib.import_module("paper_figures")
+
+
+def record(scores=(40.0, 60.0), ends=(None, None), costs=COSTS, **spec):
+    found = made({"config": {}, **spec}, episode_scores=list(scores), value=sum(scores) / len(scores), costs=costs)
+    return found.model_copy(update={"provenance": PROVENANCE, "ci_low": ends[0], "ci_high": ends[1]})
+
+
+def test_every_published_value_is_of_a_run_of_its_suite(paper):
+    for entry in paper.entries():
+        assert {entry.suite, entry.small} <= suite_paths().keys()
+        runs = {
+            (spec.task, spec.backbone, name_at_site(spec.method, spec.config), str(spec.shots))
+            for block in load_suite(entry.suite).blocks
+            for spec in expand(block)
+        }
+        for row in entry.rows:
+            assert (row["task"], row.get("backbone", entry.backbone), row["method"], str(row["shots"])) in runs, row
+    # The tasks of the long-context suite are another matter than these.
+    named = {name for entry in paper.entries() for name in (entry.suite, entry.small)}
+    paths = {name for name in suite_paths() if name.startswith(("paper_", "ablation_")) and "longicl" not in name}
+    assert named == paths
+
+
+def test_the_committed_page_has_every_suite_and_published_value(paper):
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    for entry in paper.entries():
+        assert f"### {entry.title}\n" in text
+        assert f"`bench run {entry.suite}`" in text
+        assert f"`bench run {entry.small}`" in text
+        for row in entry.rows:
+            assert f"| {row['what']} | {row['published']} | " in text, "make it anew: python docs/results/paper.py --no-run"
+
+
+def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monkeypatch, capsys):
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "paper.md", tmp_path / "docs")
+    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
+    Store(tmp_path / "results" / "paper_vision").write(record(task="cifar10", backbone=CLIP, method="faast", shots=5))
+    small = record(task="digits", method="faast", config={"alpha": 0.4}, shots=5)
+    Store(tmp_path / "results" / "ablation_alpha_small").write(small)
+    (tmp_path / "results" / "paper_seconds.json").write_text('{"paper_vision": 7200, "ablation_alpha_small": 60}')
+    drawn = []
+
+    def draw(found):
+        drawn.extend(found)
+        for path in found:
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+
+    importlib.import_module("paper_figures")
+    monkeypatch.setattr("paper_figures.write_images", draw)
+    paper.main(["--no-run", "--root", str(tmp_path)])
+    assert drawn == [tmp_path / "docs" / "images" / "paper-alpha.png"]
+    text = (tmp_path / "docs" / "paper.md").read_text()
+    assert "| CIFAR-10, 10-way 5-shot | 73.8 | 50.00" in text
+    assert "| CIFAR-10, all of it | 86.7 | not run |" in text
+    assert "`bench run paper_vision`: CLIP RN50; took 2.0 h." in text
+    assert "`bench run ablation_alpha_small`, which took 60 s on two CPU cores." in text
+    page = (tmp_path / "docs" / "results" / "paper.md").read_text()
+    assert "![Score against alpha, by shots](../images/paper-alpha.png)" in page
+    assert f"<!-- figure: paper-prior.png Score against the prior strength N0, by shots -->\n\n{paper.NOT_RUN}\n" in page
+    capsys.readouterr()
+    paper.main(["--no-run", "--root", str(tmp_path)])
+    assert capsys.readouterr().out == f"wrote {drawn[0]}\n", "a second time no page changes"
+
+
+def test_a_suite_is_run_into_its_store_and_its_time_is_added_up(paper, tmp_path, monkeypatch):
+    calls = []
+
+    def run(suite, data, store, logger):
+        calls.append((suite, data, store, logger))
+        if len(calls) < 3:
+            Store(store).write(record(task="digits", method="faast", seed=len(calls)))
+        return paper.bench.load(store)
+
+    monkeypatch.setattr("bench.run", run)
+    monkeypatch.setattr(paper, "write_figures", lambda results: [])
+    monkeypatch.setattr(paper, "write_pages", lambda results: [])
+    times = []
+    for _ in range(3):
+        paper.main(["paper_nshot_small", "--root", str(tmp_path), "--data", str(tmp_path)])
+        times.append(paper.Measured(tmp_path).seconds()["paper_nshot_small"])
+    assert calls[0] == ("paper_nshot_small", tmp_path, tmp_path / "results" / "paper_nshot_small", "none")
+    assert 0 <= times[0] <= times[1] == times[2], "nothing new, no more time"
+    with pytest.raises(SystemExit):
+        paper.main(["paper_no_such"])
+
+
+def test_by_default_small_suites_are_run_and_translation_where_there_are_data(paper, tmp_path):
+    names = paper.default_names(None)
+    assert all(name.endswith("_small") for name in names[:-3])
+    assert names[-3:] == ["recall", "associative_retrieval", "fast_weights_rnn"]
+    assert set(paper.default_names(tmp_path)) - set(names) == {"paper_translation_small"}
+
+
+def lines(figure, places):
+    """Points of each line: its places, or its values."""
+    return {trace.name: list(getattr(trace, places)) for trace in figure.data}
+
+
+def test_figures_have_the_points_of_the_records(figures):
+    def faast(shots, **config):
+        return record(task="digits", method="faast", shots=shots, config=config, ends=(45.0, 55.0))
+
+    zero = record((30.0, 34.0), task="digits", method="zero_shot", shots=0)
+    by_prior = figures.by_prior([faast(5, prior_strength=50), zero, faast(5, prior_strength=0), faast(1, prior_strength=0)])
+    assert lines(by_prior, "x") == {"1 shot": ["0"], "5 shots": ["0", "50"], "zero_shot": ["0", "50"]}
+    assert lines(by_prior, "y")["zero_shot"] == [32.0, 32.0]
+    assert by_prior.data[1].error_y.array == (5.0, 5.0)
+
+    by_alpha = figures.by_alpha([faast(5, alpha=0.8), faast(5, alpha=0.2)])
+    assert lines(by_alpha, "x") == {"5 shots": [0.2, 0.8]}
+
+    costs = [COSTS.model_copy(update={"n_support": count, "state_mb": count / 10}) for count in (160, 16)]
+    stores = [record(method="knn", shots=one.n_support, costs=one) for one in costs]
+    scaling = figures.scaling(stores)
+    assert [list(trace.x) for trace in scaling.data] == 3 * [[16, 160]]
+    assert list(scaling.data[1].y) == [1.6, 16.0]
+
+    pairs = [record(task=task, method="hebbian", config={"decay": 1.0}) for task in ("recall", "recall:64")]
+    recall = figures.recall([*pairs, record(task="recall:64", method="faast")])
+    assert lines(recall, "x") == {"faast": [64], "hebbian, decay 1": [64, 256], figures.LAW: [64, 256]}
+    assert lines(recall, "y")[figures.LAW] == pytest.approx([98.4, 59.5], abs=0.3)
+
+
+@pytest.mark.slow
+def test_figures_are_written_as_images(figures, tmp_path):
+    if not any(map(shutil.which, figures.BROWSERS)):
+        pytest.skip("no browser on the path")
+    points = [figures.Point(panel, "line", x, x + 1.0, x, x + 2) for panel in "ab" for x in (1, 10, 100)]
+    path = Path(tmp_path / "images" / "figure.png")
+    figures.write_images({path: figures.chart(points, "x", "y", log_x=True)})
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert path.stat().st_size > 5000
