@@ -4,21 +4,22 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import LANGUAGE, Backbone, LanguageBackbone, ProblemShape, Support, Tune
-from methods.lora import Lora, LoraConfig
+from bench.contracts import Backbone, LanguageBackbone, ProblemShape, Support, Tune
+from methods._adapters import AdapterConfig, AdapterMethod
+from methods._peft_lm import PeftMethod
 
 
-class MezoConfig(LoraConfig):
-    """Hyper-parameters of MeZO; with ``weights=all`` those of LoRA are not used."""
+class MezoConfig(AdapterConfig):
+    """Hyper-parameters of MeZO; with ``weights=all`` those of adapters are not used."""
 
-    weights: Literal["lora", "all"] = Field(
-        default="lora",
-        description="What is tuned: LoRA's updates, or all weights of a copy of the model (published with lr=1e-7 and "
+    weights: Literal["adapters", "all"] = Field(
+        default="adapters",
+        description="What is tuned: adapters of the variant, or all weights of a copy of the model (published with lr=1e-7 and "
         "epsilon=1e-3 for 13 billion weights).",
     )
     steps: int = Field(default=500, ge=1, le=1_000_000, description="Steps, each of two losses of a batch.")
@@ -28,6 +29,12 @@ class MezoConfig(LoraConfig):
     epsilon: Annotated[float, Tune(1e-4, 1e-1, log=True)] = Field(
         default=1e-2, gt=0, le=1, description="Length of the two trials along a random direction, for each number."
     )
+
+    @model_validator(mode="after")
+    def _require_no_gradients(self) -> "MezoConfig":
+        if self.variant == "adalora":
+            raise ValueError("variant=adalora allocates its ranks by gradients, which MeZO has none of; use lora")
+        return self
 
 
 @torch.no_grad()
@@ -48,9 +55,7 @@ def shift(parameters: Iterable[Tensor], seed: int, size: float | Tensor) -> None
 
 
 @torch.no_grad()
-def slope(
-    parameters: Sequence[Tensor], seed: int, epsilon: float, loss: Callable[[], Tensor]
-) -> tuple[Tensor, Tensor]:
+def slope(parameters: Sequence[Tensor], seed: int, epsilon: float, loss: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
     """Central difference of a loss along a random direction; ``g z`` is the gradient on average.
 
     Args:
@@ -73,9 +78,7 @@ def slope(
 class ZerothOrderSGD(Optimizer):
     """Steps ``theta -= lr g z`` along the direction of the last loss, which is drawn once more from its seed."""
 
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, last: Callable[[], tuple[int, Tensor]]
-    ) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, last: Callable[[], tuple[int, Tensor]]) -> None:
         super().__init__(parameters, {"lr": lr})
         self._last = last
 
@@ -90,16 +93,15 @@ class ZerothOrderSGD(Optimizer):
         return loss
 
 
-class Mezo(Lora):
+class Mezo(AdapterMethod):
     """Descent by ``theta -= lr g z``, where g is the slope of the loss along a random direction z.
 
     A step takes two forward passes and no backward pass, so that it needs the memory of scoring; z is drawn anew from a
     seed where it is needed. The variance of ``g z`` grows with the number of weights: the authors' program takes 20,000
     steps of 16 examples, and the default of 500 larger steps of 8 is what a CPU affords. Batches and losses are
-    LMFineTune's, adapters LoRA's. ``spsa_probe`` is the same search on a linear probe.
+    LMFineTune's, adapters those of ``peft``, LoRA by default. ``spsa_probe`` is the same search on a linear probe.
     """
 
-    kinds = LANGUAGE
     Config: ClassVar[type[MezoConfig]] = MezoConfig
     config: MezoConfig
     source = "Malladi et al. 2023, Fine-Tuning Language Models with Just Forward Passes, arXiv 2305.17333"
@@ -108,9 +110,13 @@ class Mezo(Lora):
         super().__init__(config, backbone, shape)
         self._slope = torch.zeros(())
 
+    def adapt(self, backbone: Backbone) -> Backbone:
+        """A copy of the backbone with adapters in it, or with weights of its own."""
+        return super().adapt(backbone) if self.config.weights == "adapters" else PeftMethod.adapt(self, backbone)
+
     def insert(self, adapted: LanguageBackbone) -> None:
-        """Put LoRA's updates into a copied model, or make all of its weights its own."""
-        if self.config.weights == "lora":
+        """Put adapters into a copied model, or make all of its weights its own."""
+        if self.config.weights == "adapters":
             super().insert(adapted)
             return
         network: Any = adapted.causal_lm

@@ -43,13 +43,13 @@ def test_networks_of_several_seeds_are_those_of_each_seed_alone():
 @pytest.mark.slow
 def test_every_arm_learns_strings_of_one_pair_and_is_trained_once(tmp_path, capsys):
     out = tmp_path / "kept" / "rnn.json"
-    words = ["--units", "20", "--seeds", "2", "--steps", "300", "--pairs", "1", "--out", str(out)]
+    words = ["--units", "20", "--seeds", "2", "--steps", "150", "--pairs", "1", "--out", str(out)]
     EXAMPLE["main"](words)
     table = capsys.readouterr().out
     kept = json.loads(out.read_text())
     assert {one["arm"] for one in kept.values()} == set(EXAMPLE["ARMS"])
-    # Ninety of a hundred are wrong by chance.
-    assert all(max(one["errors"]) < 50 for one in kept.values() if one["arm"] != "fast")
+    # Ninety of a hundred are wrong by chance; networks without gates or fast weights learn more slowly.
+    assert all(max(one["errors"]) < 30 for one in kept.values() if not one["arm"].startswith("irnn"))
     assert "At 20 units `fast_ln` has fewer errors than `lstm`, as published: " in table
     EXAMPLE["main"](words)
     captured = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The paper's page: published values are of runs of their suites, marked places are filled, figures show the records."""
+"""The paper's page: published values are of runs of their suites, marked places are filled, figures show records."""
 
 import importlib
 import shutil
@@ -58,7 +58,9 @@ def test_the_committed_page_has_every_suite_and_published_value(paper):
         assert f"`bench run {entry.suite}`" in text
         assert f"`bench run {entry.small}`" in text
         for row in entry.rows:
-            assert f"| {row['what']} | {row['published']} | " in text, "make it anew: python docs/results/paper.py --no-run"
+            assert f"| {row['what']} | {row['published']} | " in text, (
+                "make it anew: python docs/results/paper.py --no-run"
+            )
 
 
 def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monkeypatch, capsys):
@@ -88,7 +90,7 @@ def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monke
     assert "`bench run ablation_alpha_small`, which took 60 s." in text
     page = (tmp_path / "docs" / "results" / "paper.md").read_text()
     assert "![Score against alpha, by shots](../images/paper-alpha.png)" in page
-    assert f"<!-- figure: paper-prior.png Score against the prior strength N0, by shots -->\n\n{paper.NOT_RUN}\n" in page
+    assert f"<!-- figure: paper-prior.png Score against the prior strength N0, by shots -->\n\n{paper.NOT_RUN}" in page
     capsys.readouterr()
     paper.main(["--no-run", "--root", str(tmp_path)])
     assert capsys.readouterr().out == f"wrote {drawn[0]}\n", "a second time no page changes"
@@ -133,7 +135,9 @@ def test_figures_have_the_points_of_the_records(figures):
         return record(task="digits", method="faast", shots=shots, config=config, ends=(45.0, 55.0))
 
     zero = record((30.0, 34.0), task="digits", method="zero_shot", shots=0)
-    by_prior = figures.by_prior([faast(5, prior_strength=50), zero, faast(5, prior_strength=0), faast(1, prior_strength=0)])
+    by_prior = figures.by_prior(
+        [faast(5, prior_strength=50), zero, faast(5, prior_strength=0), faast(1, prior_strength=0)]
+    )
     assert lines(by_prior, "x") == {"1 shot": ["0"], "5 shots": ["0", "50"], "zero_shot": ["0", "50"]}
     assert lines(by_prior, "y")["zero_shot"] == [32.0, 32.0]
     assert by_prior.data[1].error_y.array == (5.0, 5.0)

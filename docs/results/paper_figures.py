@@ -45,9 +45,7 @@ class Point:
     high: float | None = None
 
 
-def chart(
-    points: Iterable[Point], x: str, y: str | None, log_x: bool = False, log_y: bool = False
-) -> go.Figure:
+def chart(points: Iterable[Point], x: str, y: str | None, log_x: bool = False, log_y: bool = False) -> go.Figure:
     """Lines with intervals, in a panel for each group of points.
 
     Args:

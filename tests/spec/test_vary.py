@@ -17,7 +17,9 @@ def block(**fields):
 def written_out(method, field, values, **fields):
     """Runs of blocks that have one value of the field each."""
     given = fields.pop("set", {})
-    parts = [expand(block(set={**given, method: {**given.get(method, {}), field: value}}, **fields)) for value in values]
+    parts = [
+        expand(block(set={**given, method: {**given.get(method, {}), field: value}}, **fields)) for value in values
+    ]
     return [spec for part in parts for spec in part]
 
 
@@ -67,7 +69,10 @@ def test_a_suite_with_it_is_read_from_yaml_and_written_as_json(tmp_path):
             {"vary": {"faast": {"alpha": [0, 1]}}, "set": {"faast": {"alpha": 2}}},
             r"vary and set both give faast\.alpha on lexicon; leave one of them out",
         ),
-        ({"vary": {"faast": {"alpha": [0, 1]}}, "seeds": list(range(10_000)), "shots": list(range(1, 11))}, "200,000 runs"),
+        (
+            {"vary": {"faast": {"alpha": [0, 1]}}, "seeds": list(range(10_000)), "shots": list(range(1, 11))},
+            "200,000 runs",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_no_field_with_several_values_is_refused_by_name(fields, message):

@@ -73,7 +73,7 @@ def test_the_expected_accuracy_is_in_the_notes_and_pools_are_as_large_as_the_pai
 
 @pytest.mark.parametrize("pairs", ["0", "40", "-16", "many", "", "16.0", "9" * 30])
 def test_other_numbers_of_pairs_are_refused(pairs: str) -> None:
-    with pytest.raises(UsageError, match=r"recall needs a multiple of 16 pairs up to 1,048,576, such as recall:256, got"):
+    with pytest.raises(UsageError, match=r"recall needs a multiple of 16 pairs up to 1,048,576, such as"):
         registry.make_task(f"recall:{pairs}")
 
 
