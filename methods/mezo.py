@@ -109,6 +109,7 @@ class Mezo(AdapterMethod):
     def __init__(self, config: MezoConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self._slope = torch.zeros(())
+        self._read: list[tuple[Tensor, int]] = []
 
     def adapt(self, backbone: Backbone) -> Backbone:
         """A copy of the backbone with adapters in it, or with weights of its own."""
@@ -130,7 +131,7 @@ class Mezo(AdapterMethod):
 
     def loss(self, support: Support) -> Tensor:
         """The mean of both losses of a step, with a graph of one parameter alone."""
-        step, trained = self._step, self.trained()
+        step, trained, self._read = self._step, self.trained(), []
 
         def batch_loss() -> Tensor:
             self._step = step  # the same windows and dropped inputs in both
@@ -139,6 +140,11 @@ class Mezo(AdapterMethod):
         mean, self._slope = slope(trained, self._seed(step + 1), self.config.epsilon, batch_loss)
         # A trainer wants something to differentiate, and its gradient scaler a gradient, if only of zeros.
         return mean + 0.0 * min(trained, key=Tensor.numel).sum()
+
+    def _completed(self, support: Support) -> list[tuple[Tensor, int]]:
+        """Examples of a batch, looked up once for both losses: each time the program waits for labels."""
+        self._read = self._read or super()._completed(support)
+        return self._read
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """Plain steps of one size, along the directions that losses were taken in."""
