@@ -77,6 +77,7 @@ def run(
     measure_in: MeasureIn = "subprocess",
     trust: bool = False,
     logger: str = "wandb",
+    log_predictions: bool = False,
     progress: bool = True,
 ) -> Results:
     """Run a suite, or all combinations of tasks, methods, shots and seeds, and keep one record of each run.
@@ -130,6 +131,8 @@ def run(
         trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
         logger: Tracker beside the store: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a
             key.
+        log_predictions: Send a table of each run's predictions to the tracker too, the first 10,000 queries; "wandb"
+            alone has tables.
         progress: Show progress and problems on standard error.
 
     Returns:
@@ -238,7 +241,7 @@ class Call:
             raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
         require_fitting(how)
         data, store = data_folder(how["data"]), user_path(how["store"])
-        return cls(suite, how, data, store, make_trackers(how["logger"], store, suite.name))
+        return cls(suite, how, data, store, make_trackers(how["logger"], store, suite.name, how["log_predictions"]))
 
     def run(self) -> Results:
         """Execute the runs."""

@@ -98,6 +98,9 @@ def run(
     ] = "subprocess",
     trust: TrustOption = False,
     logger: LoggerOption = "wandb",
+    log_predictions: Annotated[
+        bool, typer.Option("--log-predictions", help="Send a table of predictions to W&B too, for each run.")
+    ] = False,
 ) -> None:
     """Run a suite, or a grid of options, and print its table.
 

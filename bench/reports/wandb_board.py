@@ -1,7 +1,9 @@
 """A leaderboard as a W&B run: table, plots, page and records."""
 
+import re
 import uuid
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from bench.reports.rows import FRONTS, Row
@@ -10,7 +12,9 @@ from bench.runs.trackers import WandbTracker
 
 
 def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> None:
-    """Log a leaderboard as a run of its own: table, scores against costs, the page, and all records as an artifact.
+    """Log a leaderboard as a run of its own: table, scores against costs by task and metric, the page, and all records.
+
+    The records are an artifact.
 
     Args:
         tracker: W&B tracker; records and their side files are read from its folder.
@@ -19,13 +23,15 @@ def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> No
     """
     import wandb
 
-    made = tracker.logger(uuid.uuid4().hex[:16], "leaderboard", job_type="leaderboard", group=tracker.group)
+    made = tracker.logger(uuid.uuid4().hex[:16], "leaderboard", job_type="leaderboard", group=None)
     try:
-        table = _table(rows)
-        logged: dict[str, Any] = {"leaderboard": table, "page": wandb.Html(page, inject=False)}
-        for cost in (axis.row_field for axis in FRONTS.values()):
-            title = f"score against {cost}"
-            logged[title] = wandb.plot.scatter(table, cost, "value", title=title)
+        logged: dict[str, Any] = {"leaderboard": _table(rows), "page": wandb.Html(page, inject=False)}
+        for (task, metric), own in groupby(sorted(rows, key=_scale), key=_scale):
+            scored = [row for row in own if row.value is not None]
+            for cost in (axis.row_field for axis in FRONTS.values() if scored):
+                # A slash would make folders of the chart's table.
+                title = re.sub(r"[^\w.,-]", " ", f"{task}, {metric} against {cost}")
+                logged[title] = wandb.plot.scatter(_table(scored), cost, "value", title=title)
         made.experiment.log(logged)
         artifact = wandb.Artifact("records", type="records")
         for path in sorted(tracker.folder.iterdir()):
@@ -34,6 +40,11 @@ def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> No
         made.experiment.log_artifact(artifact)
     finally:
         wandb.finish()
+
+
+def _scale(row: Row) -> tuple[str, str]:
+    """What rows of one chart share: scores of two tasks or metrics have no scale in common."""
+    return row.task, row.metric
 
 
 def _table(rows: Sequence[Row]) -> Any:

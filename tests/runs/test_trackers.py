@@ -11,8 +11,8 @@ from bench.contracts import UsageError
 from bench.reports.rows import rows
 from bench.reports.wandb_board import log_leaderboard
 from bench.results.store import Store
-from bench.runs.trackers import TRACKERS, WandbTracker, make_trackers, metrics
-from tests.helpers.records import made, record
+from bench.runs.trackers import TRACKERS, WandbTracker, display_name, make_trackers, metrics, row_name
+from tests.helpers.records import answered, made, record
 
 BLOCK = 32 * 1024
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
@@ -83,17 +83,17 @@ def keyless(tmp_path, monkeypatch):
 
 def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyless, capfd):
     folder = keyless / "store"
-    tracker = WandbTracker(folder, group="suite")
+    tracker = WandbTracker(folder, suite="suite")
     assert tracker.hint() is None
     given = record()
     tracker(given)
     (seen,) = runs(folder)
     assert seen["run"].run_id == given.id
     assert seen["run"].project == "faast-bench"
-    assert seen["run"].run_group == "suite"
+    assert seen["run"].run_group == "t-b-m [alpha=0.1]-5shot"
     assert seen["run"].job_type == "m"
-    assert seen["run"].display_name == "t-m-5shot-seed0"
-    assert set(seen["run"].tags) == {"t", "m", "ok"}
+    assert seen["run"].display_name == "t-b-m [alpha=0.1]-5shot-seed0"
+    assert set(seen["run"].tags) == {"t", "m", "suite", "ok"}
     assert seen["exit"] == 0
     assert seen["config"]["shots"] == 5
     assert seen["config"]["seed"] == 0
@@ -109,7 +109,7 @@ def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyles
 
 def test_texts_of_a_record_neither_steer_a_terminal_nor_become_formulas(keyless):
     hostile = {"task": "=1+1", "method": "@m", "config": {"\x1b[2J": ["=cmd|' /C calc'!A0", {"a": "+1"}], "b": -1}}
-    tracker = WandbTracker(keyless / "store", group="=g")
+    tracker = WandbTracker(keyless / "store", suite="=g")
     failed = made(hostile, status="failed", reason="\x9b2J", value=None, episode_scores=[])
     tracker(failed.model_copy(update={"provenance": {"x": "\u202ea"}}))
     (seen,) = runs(keyless / "store")
@@ -117,8 +117,9 @@ def test_texts_of_a_record_neither_steer_a_terminal_nor_become_formulas(keyless)
     assert seen["config"]["reason"] == r"\x9b2J"
     assert seen["config"]["provenance"] == {"x": r"\u202ea"}
     assert seen["config"]["method"] == seen["run"].job_type == "'@m"
-    assert set(seen["run"].tags) == {"'=1+1", "'@m", "failed"}
-    assert seen["run"].run_group == "'=g"
+    assert set(seen["run"].tags) == {"'=1+1", "'@m", "'=g", "failed"}
+    assert r"\x1b[2J" in seen["run"].run_group
+    assert "\x1b" not in seen["run"].run_group
 
 
 def test_the_numbers_have_their_units_in_their_names():
@@ -181,7 +182,7 @@ def test_the_system_is_sampled_while_the_run_is_made(keyless):
 def test_other_loggers_keep_the_same_numbers(kind, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     given = record(notes={"loss_curve": CURVE})
-    tracker = TRACKERS[kind](tmp_path, "suite")
+    tracker = TRACKERS[kind](tmp_path, "suite", False)
     assert tracker.hint() is None
     tracker.begin(given.id, given.spec)
     tracker(given)
@@ -228,6 +229,9 @@ def test_a_logger_that_is_not_installed_is_named(tmp_path, monkeypatch):
         make_trackers("mlflow", tmp_path)
     assert make_trackers("csv", tmp_path)
     assert make_trackers("none", tmp_path) == ()
+    for name in ("csv", "none"):
+        with pytest.raises(UsageError, match=f"log_predictions needs a tracker with tables, got {name}"):
+            make_trackers(name, tmp_path, predictions=True)
     with pytest.raises(UsageError, match="no logger 'wand'; did you mean 'wandb'"):
         make_trackers("wand", tmp_path)
 
@@ -258,7 +262,7 @@ def test_a_server_that_is_away_costs_one_try_and_no_record(keyless, monkeypatch)
     assert by_id.keys() == {record().id, failed.id}
     assert by_id[failed.id]["config"]["reason"] == "planted"
     assert "failed" in by_id[failed.id]["run"].tags
-    assert by_id[record().id]["run"].run_group == "t"
+    assert by_id[record().id]["run"].run_group == row_name(record().spec)
     assert "wandb sync" in tracker.hint()
 
 
@@ -317,5 +321,38 @@ def test_a_leaderboard_is_logged_with_its_table_plots_and_records(keyless):
     # W&B's page writes a table as CSV, where such a text would be computed.
     assert {row[0] for row in json.loads(table.read_text())["data"]} == {"'=HYPERLINK(1)", "t"}
     assert logged["page/_type"] == "html-file"
-    assert any(name.startswith("score against time_to_first_query") for name in logged), sorted(logged)
+    charts = {name.removesuffix("_table/_type") for name in logged if " against " in name and name.endswith("/_type")}
+    assert charts == {
+        f"{task}, accuracy against {cost}"
+        for task in (" HYPERLINK 1 ", "t")
+        for cost in ("time_to_first_query", "peak_memory_mb")
+    }
     assert {f"{one.id}.json" for one in store} <= set(artifacts)
+
+
+def test_seeds_of_a_row_are_one_group_and_other_rows_others():
+    spec = record().spec
+    named = {
+        (row_name(each), display_name(each))
+        for each in (
+            spec,
+            spec.model_copy(update={"seed": 1}),
+            spec.model_copy(update={"backbone": "c"}),
+            spec.model_copy(update={"config": {"alpha": 0.2}}),
+            spec.model_copy(update={"backbone": "x" * 200}),
+            spec.model_copy(update={"backbone": "x" * 201}),
+        )
+    }
+    assert (len({group for group, _ in named}), len(named)) == (5, 6)
+    assert max(len(name) for _, name in named) < 128
+
+
+def test_predictions_are_a_table_where_they_are_wanted(keyless):
+    kept = Store(keyless / "store").write(record(), answered())
+    WandbTracker(keyless / "store", predictions=True)(kept)
+    (seen,) = runs(keyless / "store")
+    assert seen["history"]["predictions/nrows"] == 6
+    (table,) = (keyless / "store" / "wandb").glob("offline-run-*/files/media/table/predictions_*.table.json")
+    content = json.loads(table.read_text())
+    assert content["columns"] == ["episode", "query", "right"]
+    assert content["data"][-1] == [1, 8, 0]

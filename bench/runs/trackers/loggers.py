@@ -1,6 +1,7 @@
 """Trackers on other loggers of Lightning."""
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.contracts.errors import UsageError
 from bench.results.record import Record
 from bench.runs.trackers.interface import PROJECT
-from bench.runs.trackers.record_log import display_name, log_record, shown
-from bench.spec.suite import RunSpec, task_slug
+from bench.runs.trackers.record_log import display_name, log_record, row_name, shown
+from bench.spec.suite import RunSpec
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -29,17 +30,20 @@ class LoggerTracker(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, folder: Path, group: str | None = None) -> None:
+    def __init__(self, folder: Path, suite: str | None = None, predictions: bool = False) -> None:
         """Check that the logger's package is installed.
 
         Args:
             folder: Folder above the tracker's own.
-            group: Group of all runs; by default each run's task.
+            suite: Name of the suite, if there is one.
+            predictions: Whether each run is to have a table of its predictions.
 
         Raises:
-            UsageError: If it is not.
+            UsageError: If it is not, and for a table of predictions.
         """
-        self.folder, self.group = folder / self.name, group
+        if predictions:
+            raise UsageError(f"log_predictions needs a tracker with tables, got {self.name}; use --logger wandb")
+        self.folder, self.suite = folder / self.name, suite
         if self.needs and not any(find_spec(package) for package in self.needs):
             raise UsageError(
                 f"--logger {self.name} needs the package {' or '.join(self.needs)}; pip install {self.needs[0]}"
@@ -60,8 +64,8 @@ class LoggerTracker(ABC):
             record: The record.
         """
         spec = record.spec
-        group = self.group or task_slug(spec.task, spec.prompt)
-        logger = self._logger(record.id, display_name(spec), shown({"group": group, "status": record.status}))
+        tags = {"group": row_name(spec), "suite": self.suite or "", "status": record.status}
+        logger = self._logger(record.id, display_name(spec), shown(tags))
         log_record(logger, record)
         logger.finalize("success" if record.status == "ok" else "failed")
 
@@ -103,6 +107,11 @@ class LoggerTracker(ABC):
         """Lightning's logger of one run."""
 
 
+def folder_name(name: str) -> str:
+    """A run's name as the name of a folder: letters, digits, ``_``, ``.``, ``=``, ``@``, ``,`` and ``-`` alone."""
+    return re.sub(r"[^\w.=@,-]", "-", name)
+
+
 class TensorBoardTracker(LoggerTracker):
     """Tracker on TensorBoard's event files."""
 
@@ -113,7 +122,7 @@ class TensorBoardTracker(LoggerTracker):
         from lightning.pytorch.loggers import TensorBoardLogger
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        return TensorBoardLogger(self.folder, name=name, version=id_)
+        return TensorBoardLogger(self.folder, name=folder_name(name), version=id_)
 
 
 class CsvTracker(LoggerTracker):
@@ -125,7 +134,7 @@ class CsvTracker(LoggerTracker):
         from lightning.pytorch.loggers import CSVLogger
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        return CSVLogger(self.folder, name=name, version=id_, flush_logs_every_n_steps=1)
+        return CSVLogger(self.folder, name=folder_name(name), version=id_, flush_logs_every_n_steps=1)
 
 
 class MlflowTracker(LoggerTracker):

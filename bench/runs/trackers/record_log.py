@@ -8,9 +8,37 @@ from bench.results.csv_cells import csv_cell
 from bench.results.record import Record
 from bench.spec.axes import AXES
 from bench.spec.suite import RunSpec, task_slug
+from bench.toolkit.files import text_hash
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
+
+
+LONGEST = 120
+"""Most characters of the name of a run or a group."""
+
+
+def row_name(spec: RunSpec) -> str:
+    """Name of a run's row, which all its seeds share.
+
+    Args:
+        spec: The run.
+
+    Returns:
+        Task, backbone, method with the fields that differ from its defaults, budget and shots.
+    """
+    from bench.results.grouping import budget_text, method_text  # numpy, which the help of commands does without
+
+    parts = (
+        task_slug(spec.task, spec.prompt),
+        spec.backbone,
+        method_text(spec),
+        budget_text(spec),
+        f"{spec.shots}shot",
+    )
+    name = "-".join(part for part in parts if part)
+    # Two long names may begin alike.
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{text_hash(name)[:8]}"
 
 
 def display_name(spec: RunSpec) -> str:
@@ -20,9 +48,9 @@ def display_name(spec: RunSpec) -> str:
         spec: The run.
 
     Returns:
-        Task, method, shots and seed.
+        The row's name and the seed.
     """
-    return str(csv_cell(f"{task_slug(spec.task, spec.prompt)}-{spec.method}-{spec.shots}shot-seed{spec.seed}"))
+    return str(csv_cell(f"{row_name(spec)}-seed{spec.seed}"))
 
 
 def shown(value: Any) -> Any:

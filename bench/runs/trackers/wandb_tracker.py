@@ -9,29 +9,32 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from bench.results.record import Record
 from bench.runs.trackers.interface import PROJECT
-from bench.runs.trackers.record_log import display_name, log_record, shown
-from bench.spec.suite import RunSpec, task_slug
+from bench.runs.trackers.record_log import display_name, log_record, row_name, shown
+from bench.spec.suite import RunSpec
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger, WandbLogger
 
 Mode = Literal["online", "offline", "disabled"]
+MOST_TAG = 64
+"""Most characters of a tag."""
 
 
 class WandbTracker:
     """Tracker on W&B: a W&B run for each record, by the record's id, so that a repeated run continues the same one.
 
-    The W&B run is open during the run, so that W&B's samples of the system belong to it.
+    Seeds of a row are one group. The W&B run is open during the run, so that W&B's samples of the system belong to it.
 
     Attributes:
         folder: Folder of offline runs.
-        group: Group of all runs; None for each run's task.
+        suite: Name of the suite, a tag of all runs; None outside of suites.
+        predictions: Whether each run has a table of its predictions.
     """
 
     name: ClassVar[str] = "wandb"
 
-    def __init__(self, folder: Path, group: str | None = None) -> None:
-        self.folder, self.group = folder, group
+    def __init__(self, folder: Path, suite: str | None = None, predictions: bool = False) -> None:
+        self.folder, self.suite, self.predictions = folder, suite, predictions
         self._open: tuple[str, WandbLogger] | None = None
         # Before a run has settings, this variable alone keeps W&B off the terminal.
         os.environ.setdefault("WANDB_SILENT", "true")
@@ -143,9 +146,9 @@ class WandbTracker:
         made = self.logger(
             id_,
             display_name(spec),
-            group=self.group or task_slug(spec.task, spec.prompt),
+            group=row_name(spec),
             job_type=spec.method,
-            tags=[spec.task, spec.method],
+            tags=[name[:MOST_TAG] for name in (spec.task, spec.method, self.suite) if name],
         )
         # W&B starts a run at the first access.
         made.experiment  # noqa: B018
@@ -154,11 +157,16 @@ class WandbTracker:
     def _log(self, record: Record) -> None:
         import wandb
 
+        from bench.runs.trackers.prediction_table import prediction_table
+
         opened, self._open = self._open, None
         same = opened is not None and opened[0] == record.id
         made = opened[1] if opened is not None and same else self._started(record.id, record.spec)
         try:
             made.experiment.tags = (*made.experiment.tags, record.status)
             log_record(made, record)
+            table = prediction_table(self.folder, record) if self.predictions else None
+            if table is not None:
+                made.experiment.log({"predictions": wandb.Table(columns=list(table[0]), data=table[1])})
         finally:
             wandb.finish()
