@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := .venv-peers
+# Tests log to trackio, whose bound on pillow is older than the pinned one: these are all of it that nothing else brings.
+TRACKIO := trackio brotli gradio_client orjson python-multipart
 
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest
@@ -74,5 +76,6 @@ $(INSTALLED): pyproject.toml constraints.txt bench/weights.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer, got " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps $(TRACKIO)
 	$(BIN)/bench weights fetch
 	touch $@

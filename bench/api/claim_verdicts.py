@@ -111,7 +111,7 @@ def claims(
         data: Folder of local data sets; by default each task's own source.
         accelerator: Lightning accelerator.
         trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
-        logger: Tracker of new runs: "wandb", "tensorboard", "csv", "mlflow" or "none".
+        logger: Tracker of new runs: "wandb", "tensorboard", "csv", "mlflow", "trackio" or "none".
         progress: Show progress and problems on standard error.
 
     Returns:

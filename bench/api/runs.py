@@ -129,10 +129,10 @@ def run(
         measure_in: Where costs are measured: in "subprocess" each episode has a fresh process; "inline" starts sooner,
             and its memory is approximate.
         trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
-        logger: Tracker beside the store: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a
-            key.
-        log_predictions: Send a table of each run's predictions to the tracker too, the first 10,000 queries; "wandb"
-            alone has tables.
+        logger: Tracker beside the store: "wandb", "tensorboard", "csv", "mlflow", "trackio" or "none"; W&B is offline
+            without a key.
+        log_predictions: Send a table of each run's predictions to the tracker too, the first 10,000 queries;
+            "wandb" and "trackio" have tables.
         progress: Show progress and problems on standard error.
 
     Returns:

@@ -126,7 +126,8 @@ def sweep(
         data: Folder of local data sets; by default each task's own source.
         out: Folder of studies; it is created.
         trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
-        logger: Tracker of trials: "wandb", "tensorboard", "csv", "mlflow" or "none"; W&B is offline without a key.
+        logger: Tracker of trials: "wandb", "tensorboard", "csv", "mlflow", "trackio" or "none"; W&B is offline
+            without a key.
 
     Returns:
         The best config and where it was written.

@@ -99,7 +99,7 @@ def run(
     trust: TrustOption = False,
     logger: LoggerOption = "wandb",
     log_predictions: Annotated[
-        bool, typer.Option("--log-predictions", help="Send a table of predictions to W&B too, for each run.")
+        bool, typer.Option("--log-predictions", help="Send a table of predictions to W&B or trackio too.")
     ] = False,
 ) -> None:
     """Run a suite, or a grid of options, and print its table.

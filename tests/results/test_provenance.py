@@ -10,7 +10,7 @@ CHANGE_NO_VALUE = {
     # Files in and out, the terminal, settings, trackers and searches around runs.
     "datasets", "gguf", "huggingface_hub", "optuna", "platformdirs", "psutil", "pydantic", "pyyaml",
     "rich", "safetensors", "typer", "wandb", "annotated-types", "cmaes", "filelock", "jinja2", "pandas", "plotly",
-    "psycopg", "pyarrow", "ray", "ruptures", "sqlalchemy", "tabulate", "xxhash",
+    "psycopg", "pyarrow", "ray", "ruptures", "sqlalchemy", "tabulate", "trackio", "xxhash",
     # Covered by the data's revision, a hash of their contents.
     "scikit-learn", "vaderSentiment",
     # Not used for a value: scores are counted, intervals are of the standard formulas.

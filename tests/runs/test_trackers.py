@@ -356,3 +356,44 @@ def test_predictions_are_a_table_where_they_are_wanted(keyless):
     content = json.loads(table.read_text())
     assert content["columns"] == ["episode", "query", "right"]
     assert content["data"][-1] == [1, 8, 0]
+
+
+@pytest.fixture
+def trackio_folder(tmp_path, monkeypatch):
+    """Trackio with a folder of its own; it reads TRACKIO_DIR once, when it is imported."""
+    pytest.importorskip("trackio")
+    from trackio import sqlite_storage, utils
+
+    for module in (utils, sqlite_storage):
+        monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path / "trackio")
+    for name in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_trackio_keeps_numbers_config_group_and_predictions_on_this_machine(trackio_folder, capsys):
+    import trackio
+    from trackio.sqlite_storage import SQLiteStorage
+
+    given = Store(trackio_folder / "store").write(record(notes={"loss_curve": CURVE}), answered())
+    failed = made({"seed": 3}, status="failed", reason="planted", value=None, episode_scores=[], costs=None)
+    (tracker,) = make_trackers("trackio", trackio_folder / "store", "suite", predictions=True)
+    assert tracker.hint() is None
+    tracker(given)
+    tracker(failed)
+    assert tracker.hint() == "logged to trackio; to see it: trackio show --project faast-bench"
+    assert capsys.readouterr().out == ""
+    found = {run.config["bench_id"]: run for run in trackio.Api().runs("faast-bench")}
+    assert found.keys() == {given.id, failed.id}
+    run = found[given.id]
+    assert run.name == display_name(given.spec)
+    assert run.config["_Group"] == row_name(given.spec)
+    assert run.config["suite"] == "suite"
+    assert run.config["config"] == {"alpha": 0.1}
+    assert found[failed.id].config["reason"] == "planted"
+    logs = SQLiteStorage.get_logs("faast-bench", run=run.name, run_id=run.id)
+    assert [[one["step"], one["train/loss"]] for one in logs if "train/loss" in one] == CURVE
+    (numbers,) = [one for one in logs if "score/accuracy" in one]
+    assert numbers.items() >= metrics(given).items()
+    (table,) = [one["predictions"] for one in logs if "predictions" in one]
+    assert table["_value"][-1] == {"episode": 1, "query": 8, "right": 0.0}

@@ -10,6 +10,7 @@ from bench.contracts.errors import UsageError, did_you_mean
 from bench.runs.trackers.interface import LightningTracker, Tracker
 from bench.runs.trackers.loggers import CsvTracker, LoggerTracker, MlflowTracker, TensorBoardTracker
 from bench.runs.trackers.record_log import display_name, log_facts, metrics, row_name
+from bench.runs.trackers.trackio_tracker import TrackioTracker
 from bench.runs.trackers.wandb_tracker import WandbTracker
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "MlflowTracker",
     "TensorBoardTracker",
     "Tracker",
+    "TrackioTracker",
     "WandbTracker",
     "display_name",
     "log_facts",
@@ -34,6 +36,7 @@ TRACKERS: dict[str, Callable[[Path, str | None, bool], LightningTracker]] = {
     TensorBoardTracker.name: TensorBoardTracker,
     CsvTracker.name: CsvTracker,
     MlflowTracker.name: MlflowTracker,
+    TrackioTracker.name: TrackioTracker,
 }
 """Trackers by name; each is made from a folder, a suite's name, and whether predictions are logged."""
 
@@ -63,6 +66,6 @@ def make_trackers(
         raise did_you_mean("logger", name, CHOICES)
     if name not in TRACKERS:
         if predictions:
-            raise UsageError("log_predictions needs a tracker with tables, got none; use --logger wandb")
+            raise UsageError("log_predictions needs a tracker with tables, got none; use wandb or trackio")
         return ()
     return (TRACKERS[name](folder, suite, predictions),)

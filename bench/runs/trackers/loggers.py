@@ -25,10 +25,12 @@ class LoggerTracker(ABC):
     Attributes:
         name: Name of the tracker and of its folder.
         needs: Packages of which one is needed.
+        has_tables: Whether it shows tables.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    has_tables: ClassVar[bool] = False
 
     def __init__(self, folder: Path, suite: str | None = None, predictions: bool = False) -> None:
         """Check that the logger's package is installed.
@@ -41,9 +43,9 @@ class LoggerTracker(ABC):
         Raises:
             UsageError: If it is not, and for a table of predictions.
         """
-        if predictions:
-            raise UsageError(f"log_predictions needs a tracker with tables, got {self.name}; use --logger wandb")
-        self.folder, self.suite = folder / self.name, suite
+        if predictions and not self.has_tables:
+            raise UsageError(f"log_predictions needs a tracker with tables, got {self.name}; use wandb or trackio")
+        self.store, self.folder, self.suite, self.predictions = folder, folder / self.name, suite, predictions
         if self.needs and not any(find_spec(package) for package in self.needs):
             raise UsageError(
                 f"--logger {self.name} needs the package {' or '.join(self.needs)}; pip install {self.needs[0]}"
@@ -67,6 +69,8 @@ class LoggerTracker(ABC):
         tags = {"group": row_name(spec), "suite": self.suite or "", "status": record.status}
         logger = self._logger(record.id, display_name(spec), shown(tags))
         log_record(logger, record)
+        if self.predictions:
+            self._log_predictions(logger, record)
         logger.finalize("success" if record.status == "ok" else "failed")
 
     @contextmanager
@@ -101,6 +105,9 @@ class LoggerTracker(ABC):
     def hint(self) -> str | None:
         """Folder of the log, or None if there is none."""
         return f"logged to {self.folder}" if self.folder.exists() else None
+
+    def _log_predictions(self, logger: "Logger", record: Record) -> None:  # noqa: B027 (most have no tables)
+        """Log the table of a record's predictions, where the tracker has tables."""
 
     @abstractmethod
     def _logger(self, id_: str, name: str, tags: dict[str, str]) -> "Logger":
