@@ -155,7 +155,7 @@ def _measure(
 
     from bench.costs.in_turn import WITH_ENCODING
     from bench.engine.trainer import DeviceOptions, quiet_lightning
-    from bench.reports.claim_cells import FoundRecords, pairs_to_measure, planned_cells
+    from bench.reports.claim_cells import FoundRecords, pairs_to_measure, planned_cells, shots_text
     from bench.results.ratio_files import RatioFiles
     from bench.results.store import Store
     from bench.runs.cost_comparison import each_comparison
@@ -186,4 +186,6 @@ def _measure(
         devices = DeviceOptions(accelerator=accelerator)
         for (_, own, other), one in zip(pairs, each_comparison(pairs, devices, data, report, encoded), strict=True):
             kept.write(own, other, one.measured)
-            reporter.measured(f"{one.task} at {one.shots} shots: {own.spec.method} and {other.spec.method} in turn")
+            reporter.measured(
+                f"{one.task} at {shots_text(one.shots)}: {own.spec.method} and {other.spec.method} in turn"
+            )

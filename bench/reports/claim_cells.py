@@ -13,6 +13,11 @@ MEASURED = frozenset(get_args(MeasuredAxis))
 """Axes of cost whose ratios are measured in turn."""
 
 
+def shots_text(shots: Shots) -> str:
+    """A number of shots in words: "1 shot", "5 shots" or "full shots"."""
+    return f"{shots} {'shot' if shots == 1 else 'shots'}"
+
+
 @dataclass(frozen=True)
 class PlannedCell:
     """One condition on one task, backbone and number of shots.
@@ -50,7 +55,7 @@ class PlannedCell:
             return own, ""
         other, shots = method_text(self.other[0]), self.other[0].shots
         differs = shots not in {self.own[0].shots, 0} and self.own[0].shots != 0
-        return own, f"{other} at {shots} {'shot' if shots == 1 else 'shots'}" if differs else other
+        return own, f"{other} at {shots_text(shots)}" if differs else other
 
 
 def planned_cells(claim: Claim) -> list[PlannedCell]:
@@ -128,7 +133,7 @@ class FoundRecords:
             # Default numbers of queries and episodes may have shrunk to those that the data have room for. Of several
             # versions of a run the latest counts.
             record = next(iter(current(exact or records)), None)
-            name = f"{method_text(spec)} at {spec.shots} shots, seed {spec.seed}"
+            name = f"{method_text(spec)} at {shots_text(spec.shots)}, seed {spec.seed}"
             if record is None:
                 return [], f"{name}, was not run"
             if record.status != "ok":

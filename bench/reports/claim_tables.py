@@ -20,7 +20,7 @@ from bench.toolkit.visible import visible
 
 SUMMARY = ("claim", "verdict", "cells", "most for it", "most against it")
 CELLS = ("condition", "task", "shots", "method", "against", "found (95% interval)", "p", "verdict", "would decide")
-WRAPPED = ("claim", "most for it", "most against it", "condition", "against", "found (95% interval)", "would decide")
+WRAPPED = (*SUMMARY[:2], *SUMMARY[3:], "condition", "against", "found (95% interval)", "would decide")
 """Columns of sentences."""
 NOTE = (
     "A cell is one condition on one task, other method and number of shots: confirmed or refuted where a paired test "
@@ -163,15 +163,17 @@ def _counts(report: ClaimReport) -> str:
 
 def _notes(reports: Sequence[ClaimReport]) -> list[str]:
     """How to read the tables, and which times count as measured in company."""
-    reasons = dict.fromkeys(reason for report in reports for reason in report.reasons)
-    company = f"{SIGN}: measured while something else used the machine ({'; '.join(reasons)}); --remeasure repeats it."
+    reasons = [reason for report in reports for reason in report.reasons]
+    company = (
+        f"{SIGN}: measured while something else used the machine ({''.join(reasons[:1])}); --remeasure repeats it."
+    )
     return [NOTE, company] if reasons else [NOTE]
 
 
 def _summary_cells(reports: Sequence[ClaimReport]) -> list[list[str]]:
     return [
-        [report.claim.statement, report.verdict, _counts(report), _evidence(report.strongest),
-         _evidence(report.weakest)]
+        [report.claim.statement, ": ".join(filter(None, [report.verdict, report.needs])), _counts(report),
+         _evidence(report.strongest), _evidence(report.weakest)]
         for report in reports
     ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench import registry
 from bench.contracts.metric import Metric
-from bench.reports.claim_cells import FoundRecords, PlannedCell, planned_cells
+from bench.reports.claim_cells import FoundRecords, PlannedCell, planned_cells, shots_text
 from bench.reports.company import SIGN, TIME_UNITS
 from bench.reports.tables import number
 from bench.results.ratio_files import MeasuredRatios
@@ -68,7 +68,7 @@ class Cell:
     @property
     def place(self) -> str:
         """Task, shots and the other method."""
-        at = f"{self.task}, {self.shots} {'shot' if self.shots == 1 else 'shots'}"
+        at = f"{self.task}, {shots_text(self.shots)}"
         return f"{at}, against {self.against}" if self.against else at
 
 
@@ -104,6 +104,14 @@ class ClaimReport:
         if self.counts[alone]:
             return alone
         return together if self.counts[together] == len(self.cells) else "undecided"
+
+    @property
+    def needs(self) -> str:
+        """What would decide an undecided claim: that of its first undecided cell; empty for another claim."""
+        needed = [cell.needs for cell in self.cells if cell.verdict == "undecided"]
+        if self.verdict != "undecided":
+            return ""
+        return needed[0] if len(needed) == 1 else f"{needed[0]}, for the first of {len(needed)} undecided cells"
 
     @property
     def strongest(self) -> Cell | None:
@@ -310,7 +318,8 @@ def _measured(cell: PlannedCell, own: Record, other: Record, ratios: FindRatios)
         f"{number(ratio.a)} / {number(ratio.b)} {axis.unit}{SIGN if company else ''} = {number(ratio.ratio)} "
         f"({number(test.interval.low)} to {number(test.interval.high)})"
     )
+    needs = "an idle machine, or " if company else ""
     return _Found(
-        finding, test, -test.gap, lambda units: f"{units:,} pairs of measurements in place of {measured.pairs}",
-        company=company,
+        finding, test, -test.gap,
+        lambda units: f"{needs}{units:,} pairs of measurements in place of {measured.pairs}", company=company,
     )  # fmt: skip

@@ -30,7 +30,8 @@ class LimitTest:
         p_value: Two-sided p-value of the hypothesis that the estimate's true value is the limit.
         spread: Standard deviation of one unit on the scale of the test.
         n_units: Number of independent units.
-        fewest: Smallest number of units that can decide at the level ALPHA is 1 - log2(ALPHA), where this is True.
+        fewest: Whether a p-value is at least that of a test of signs, so that few units can decide nothing.
+        least: Standard error that does not come from the spread, times the number of units.
     """
 
     estimate: float
@@ -40,6 +41,7 @@ class LimitTest:
     spread: float
     n_units: int
     fewest: bool = False
+    least: float = 0.0
 
     def needed_units(self, n_tests: int = 1) -> int | None:
         """Number of independent units with which the present estimate would be decided with a power of 80%.
@@ -54,7 +56,12 @@ class LimitTest:
             return None
         alpha = ALPHA / n_tests
         fewest = int(np.floor(1 - np.log2(alpha))) + 1 if self.fewest else 2
-        return max(int(np.ceil(units_needed(self.spread / abs(self.gap), alpha))), fewest, self.n_units + 1)
+        correction = units_needed(0.0, alpha)
+        factor = units_needed(1.0, alpha) - correction
+        # The variance of the mean of n units is spread^2 / n + (least / n)^2.
+        spread, least = (factor * (value / self.gap) ** 2 for value in (self.spread, self.least))
+        wanted = (spread + (spread**2 + 4 * least) ** 0.5) / 2 + correction
+        return max(int(np.ceil(wanted)), fewest, self.n_units + 1)
 
 
 def difference_test(
@@ -84,7 +91,7 @@ def difference_test(
         p_value = max(p_value, least_p(n_units))
     reach = t_quantile(1 - ALPHA / 2, df) * error
     interval = Interval(difference - reach, difference + reach)
-    return LimitTest(difference, interval, gap, p_value, error * n_units**0.5, n_units, not clustered)
+    return LimitTest(difference, interval, gap, p_value, spread, n_units, not clustered, least_error * n_units)
 
 
 def ratio_test(ratio: float, high: float, n_pairs: int, limit: float) -> LimitTest:

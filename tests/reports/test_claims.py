@@ -67,6 +67,10 @@ def test_each_cell_has_a_verdict_and_the_whole_follows_from_them():
     assert [cell.needs == "" for cell in report.cells] == [True, True, False]
     assert "more seed" in report.cells[2].needs
     assert report.cells[0].low < report.cells[0].estimate < report.cells[0].high
+    assert report.needs == ""
+    open_ = judge(of, records(of, lambda spec: by_shots(spec) if spec.shots == 20 else 2.0))
+    assert open_.verdict == "undecided"
+    assert open_.needs == open_.cells[2].needs
     assert judge(of, records(of)).verdict == "confirmed"
     some = claim(not_worse, holds_in="some")
     assert judge(some, records(some, by_shots)).verdict == "confirmed"
@@ -105,7 +109,7 @@ def test_what_is_missing_or_has_no_score_leaves_a_cell_undecided_with_the_reason
         else record
         for record in found
     ]
-    assert judge(of, over).cells[0].needs == "faast at 1 shots, seed 0, was over budget: too slow"
+    assert judge(of, over).cells[0].needs == "faast at 1 shot, seed 0, was over budget: too slow"
     assert {cell.verdict for cell in judge(of, []).cells} == {"undecided"}
 
 

@@ -48,6 +48,9 @@ def test_more_units_are_needed_the_nearer_the_limit_is():
     assert needed == sorted(needed, reverse=True)
     assert needed[1] == pytest.approx(73, abs=2)  # (1.96 + 0.84)^2 3^2 + 1.96^2 / 2
     assert difference_test(-1.0, 3.0, 20, -1).needed_units() is None
+    # Equal answers to more queries are known better by their number, not by its root: 2.8 times 200 / n points are 1.
+    alike = difference_test(0.0, 0.0, 40, -1, least_error=200 / 40).needed_units()
+    assert alike == pytest.approx(562, abs=5)
 
 
 def test_ratios_and_standard_deviations_have_their_own_scales():
