@@ -29,6 +29,8 @@ AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 COMPARED = {"faast", "linear_probe"}
 """Methods that other commands compare."""
 ELSEWHERE = {
+    "bench claims faast": "takes minutes: tests/cli/test_claims.py",
+    "bench claims my_claim.yaml --fail-on refuted --junit claims.xml": "likewise",
     "bench doctor": "measures the machine, which is busy with tests: tests/costs/test_doctor.py",
     "bench test soft_prototype": "tests in a process of its own: tests/cli/test_new.py",
     "bench new method cosine_prototype": "writes into the checkout: tests/cli/test_new.py",
@@ -142,6 +144,8 @@ def prepare(page, bench, site):
             Path(f"{name}.yaml").write_text(suite, encoding="utf-8")
     if page == "README.md":
         bench("bench run quickstart")
+    if page == "docs/claims.md":
+        bench("bench run --task digits --method faast --shots 5")
     if page in {"docs/errors.md", "docs/records.md", "docs/statistics.md"}:
         bench("bench run --task digits --method faast --method knn --shots 5")
     if page == "docs/statistics.md":

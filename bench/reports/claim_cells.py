@@ -9,6 +9,7 @@ from bench.results.record import Record
 from bench.spec.claim import Claim, ClaimRuns, ClaimTest, Condition, MeasuredAxis
 from bench.spec.suite import RunSpec, Shots
 
+_Groups = dict[Shots, tuple[RunSpec, ...]]
 MEASURED = frozenset(get_args(MeasuredAxis))
 """Axes of cost whose ratios are measured in turn."""
 
@@ -85,20 +86,25 @@ def _cells(test: ClaimTest, runs: ClaimRuns, condition: Condition) -> list[Plann
     own = _by_shots(expand(test.own(runs)))
     if condition.spread is not None:
         return [PlannedCell(condition, specs, ()) for specs in own.values()]
-    made = []
-    for name in test.against:
-        other = _by_shots(expand(test.side(runs, name)))
-        for shots in runs.shots:
-            # A method without a support set answers the same at every number of shots.
-            of_other = other.get(shots if test.against_shots is None else test.against_shots) or other[0]
-            cell = PlannedCell(condition, own.get(shots) or own[0], of_other)
-            if cell not in made:
-                made.append(cell)
-    return made
+    return [
+        PlannedCell(condition, *sides)
+        for name in test.against
+        for sides in _sides(own, _by_shots(expand(test.side(runs, name))), test.against_shots is None)
+    ]
 
 
-def _by_shots(specs: Sequence[RunSpec]) -> dict[Shots, tuple[RunSpec, ...]]:
-    found: dict[Shots, tuple[RunSpec, ...]] = {}
+def _sides(own: _Groups, other: _Groups, alike: bool) -> list[tuple[tuple[RunSpec, ...], tuple[RunSpec, ...]]]:
+    """Runs of both methods that are compared; alike: at the same number of shots."""
+    if not alike:
+        return [(specs, next(iter(other.values()))) for specs in own.values()]
+    # A method without a support set answers the same at every number of shots.
+    if 0 in own:
+        return [(own[0], specs) for specs in other.values()]
+    return [(specs, other.get(shots) or other[0]) for shots, specs in own.items()]
+
+
+def _by_shots(specs: Sequence[RunSpec]) -> _Groups:
+    found: _Groups = {}
     for spec in specs:
         found[spec.shots] = (*found.get(spec.shots, ()), spec)
     return found
