@@ -10,17 +10,18 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from bench.backbones._clip_towers import last_projection, without_projection
 from bench.backbones._open_clip_weights import FORMS, Choice, load
 from bench.backbones._prompts import ensemble
 from bench.backbones._transformed_images import TransformedImages
-from bench.contracts import Classes, Features, Kind, UsageError
+from bench.contracts import Classes, Features, Kind, TwoTowerBackbone, UsageError
 from bench.toolkit.files import text_hash, weights_hash
 
 TRANSFORM = "to RGB, at most 16 to 1, then open_clip's own; unit length; version 1"
 PROMPTS_AT_ONCE = 128
 
 
-class OpenClip(TransformedImages):
+class OpenClip(TransformedImages, TwoTowerBackbone):
     """CLIP: keys, priors and values in one space (Radford et al., arXiv 2103.00020).
 
     A key is the unit image feature ``[dim]``, the prior is the same vector, and a value is the unit text feature of the
@@ -80,16 +81,37 @@ class OpenClip(TransformedImages):
         keys = normalize(pooled.float(), dim=-1)
         return Features(keys, keys)
 
+    def unprojected(self, batch: Tensor) -> Tensor:
+        """``[item, dim_u]``, what the image tower has before its last projection."""
+        weight = next(self.visual.parameters())
+        with without_projection(self.visual):
+            pooled = self.visual(batch.to(weight.device, weight.dtype))
+        before: Tensor = pooled[0] if isinstance(pooled, tuple) else pooled
+        return before
+
+    def projection(self) -> tuple[Tensor, Tensor | None]:
+        """Weight ``[dim_u, dim]`` and bias of the last projection."""
+        return last_projection(self.visual)
+
     @torch.no_grad()
     def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """``[class, dim]`` unit text features of the class prompts, on the CPU."""
-        return ensemble(self._embed, names, prompts)
+        return ensemble(lambda texts: self.text_features(self._text, texts), names, prompts)
 
-    def _embed(self, texts: list[str]) -> Tensor:
+    @property
+    def text_tower(self) -> nn.Module:
+        """The text tower, on the CPU in float32."""
+        tower: nn.Module = self._text
+        return tower
+
+    def text_features(self, tower: nn.Module, texts: Sequence[str]) -> Tensor:
+        """Text features ``[text, dim]`` by a text tower; gradients pass through."""
         for text in texts:
             self._require_whole(text)
+        encode: Any = tower.encode_text
+        device = next(tower.parameters()).device
         parts = [texts[start : start + PROMPTS_AT_ONCE] for start in range(0, len(texts), PROMPTS_AT_ONCE)]
-        return torch.cat([self._text.encode_text(self._tokenizer(part)) for part in parts])
+        return torch.cat([encode(self._tokenizer(part).to(device)) for part in parts])
 
     def _require_whole(self, text: str) -> None:
         """Require that a prompt fits the text tower, whose tokenizer cuts what does not.

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.contracts.associative import AssociativeMethod, Memory
-    from bench.contracts.backbone import AnswerProtocol, Answers, Backbone, Features, LanguageBackbone, Tokens
+    from bench.contracts.backbone import (
+        AnswerProtocol,
+        Answers,
+        Backbone,
+        Features,
+        LanguageBackbone,
+        Tokens,
+        TwoTowerBackbone,
+    )
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
     from bench.contracts.encoder import EncoderBackbone, features_of
@@ -78,6 +86,7 @@ _MODULES = {
     "TaskData": "task",
     "Tokens": "backbone",
     "Tune": "config",
+    "TwoTowerBackbone": "backbone",
     "NoClassEmbeddingsError": "errors",
     "UsageError": "errors",
     "features_of": "encoder",
@@ -128,6 +137,7 @@ __all__ = [
     "TaskData",
     "Tokens",
     "Tune",
+    "TwoTowerBackbone",
     "UsageError",
     "features_of",
 ]

@@ -339,3 +339,56 @@ class LanguageBackbone(Backbone):
     def context_length(self) -> int:
         """Largest number of tokens of a text: ``max_positions`` less ``reserved``."""
         return self.max_positions - self.reserved
+
+
+class TwoTowerBackbone(Backbone):
+    """An image encoder with a text encoder in the same space, as CLIP, whose text tower can be adapted too.
+
+    The text tower is no child of the module: trainers convert and move children, and class embeddings depend on no
+    precision of the image tower.
+    """
+
+    @property
+    @abstractmethod
+    def text_tower(self) -> nn.Module:
+        """The frozen text tower, on the CPU in float32."""
+
+    @abstractmethod
+    def text_features(self, tower: nn.Module, texts: Sequence[str]) -> Tensor:
+        """Features of texts by a text tower; gradients pass through.
+
+        Args:
+            tower: The text tower, or an adapted copy of it on any device.
+            texts: The texts.
+
+        Returns:
+            ``[text, dim_v]``, of any length.
+
+        Raises:
+            UsageError: For a text that the tower would cut.
+        """
+
+    @abstractmethod
+    def unprojected(self, batch: Any) -> Tensor:
+        """What the image tower has before its last projection, for one batch.
+
+        Args:
+            batch: Result of ``collate``.
+
+        Returns:
+            ``[item, dim_u]``; times the weight of ``projection``, plus its bias, it is the prior but for its length.
+
+        Raises:
+            UsageError: If the tower does not end with a projection.
+        """
+
+    @abstractmethod
+    def projection(self) -> tuple[Tensor, Tensor | None]:
+        """The last projection of the image tower.
+
+        Returns:
+            Weight ``[dim_u, dim_v]``, and bias ``[dim_v]`` where it has one.
+
+        Raises:
+            UsageError: If the tower does not end with a projection.
+        """

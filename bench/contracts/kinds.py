@@ -1,4 +1,4 @@
-"""Kinds of task, input modes of methods, and prompt styles."""
+"""Kinds of task, input modes of methods, prompt styles and templates."""
 
 from enum import StrEnum
 from typing import Literal
@@ -65,6 +65,9 @@ Precision = Literal["32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed",
 
 PromptStyle = Literal["plain", "chat"]
 """Style of the prompts of a task: the task's own, or turns of a chat."""
+
+Template = int | str
+"""Form of a task's prompts: the number of one of its templates, or a text with ``{text}`` or ``{label}`` in it."""
 
 Family = Literal["closed_form", "gradient", "memory", "context", "none"]
 """Family of a method, by what adapting is and what it costs."""

@@ -64,6 +64,7 @@ class ProblemShape:
         protocol: Evaluation options of tasks without classes.
         limits: Budget limits of the method.
         content_free: Prompts whose text says nothing, see ``Task.content_free``.
+        class_prompts: Texts that a class name is put into before it is embedded, see ``Task.prompts``.
     """
 
     n_episodes: int
@@ -78,6 +79,7 @@ class ProblemShape:
     protocol: AnswerProtocol = field(default_factory=AnswerProtocol)
     limits: Limits = field(default_factory=Limits)
     content_free: tuple[str, ...] = ()
+    class_prompts: tuple[str, ...] = ("{label}",)
 
     def generator(self) -> torch.Generator:
         """A CPU random generator with the problem's seed."""
@@ -134,6 +136,7 @@ class Method(nn.Module, ABC):
             such as a text encoder, are skipped.
         needs_network: True for a method that runs a language model's own modules, besides scoring and generation, and
             serves no language modelling; the contract suite tests it on a small decoder in place of a stand-in.
+        needs_text_tower: True for a method that runs an image and a text tower; runs on another backbone are skipped.
         reads: Form of the items in tasks of classification.
         uses_support: False for a method that answers without examples and receives queries alone.
         episodes_at_once: Largest number of episodes of one instance; 1 for methods that run the backbone.
@@ -153,6 +156,7 @@ class Method(nn.Module, ABC):
     kinds: ClassVar[frozenset[Kind]] = CLASSIFICATION
     needs_language_model: ClassVar[frozenset[Kind]] = frozenset()
     needs_network: ClassVar[bool] = False
+    needs_text_tower: ClassVar[bool] = False
     reads: ClassVar[InputMode] = InputMode.FEATURES
     uses_support: ClassVar[bool] = True
     episodes_at_once: ClassVar[int] = 64

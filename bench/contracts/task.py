@@ -110,6 +110,9 @@ class Task(ABC):
         metric: Name of the metric; None for the default of the kind.
         prompts: Texts that a class name is put into before it is embedded: one, or several for an ensemble; text tasks
             have one.
+        templates: Forms of a text task's prompts, with ``{text}`` where an item's text stands. The first is the one
+            that the task makes its prompts by; a run may choose another. Literals, which are no part of the hash of the
+            code: the template of a run is in its identity.
         separator: Text between two demonstrations.
         content_free: Prompts of a text task whose text says nothing, by which answers are calibrated; empty for none.
         system_message: System message of the prompts as a chat; None for the one of the model's template.
@@ -130,6 +133,7 @@ class Task(ABC):
     kind: Kind
     metric: str | None = None
     prompts: tuple[str, ...] = ("{label}",)
+    templates: tuple[str, ...] = ()
     separator: str = "\n"
     content_free: tuple[str, ...] = ()
     system_message: str | None = None
@@ -145,6 +149,8 @@ class Task(ABC):
         # A forgotten comma would make every letter a prompt.
         if isinstance(cls.prompts, str) or not all("{label}" in prompt for prompt in cls.prompts):
             raise TypeError(f"{cls.__name__}.prompts must be a tuple of texts with {{label}} in them")
+        if isinstance(cls.templates, str) or not all("{text}" in template for template in cls.templates):
+            raise TypeError(f"{cls.__name__}.templates must be a tuple of texts with {{text}} in them")
 
     @abstractmethod
     def load(self, data: Path | None) -> TaskData:

@@ -112,6 +112,7 @@ class EpisodeGroup:
             prior_strength=run.prior_strength,
             separator=run.task.separator,
             content_free=run.task.content_free,
+            class_prompts=run.task.prompts,
             seed=run.seed(self.start),
             kind=run.task.kind,
             protocol=AnswerProtocol(run.task.window, run.task.stride, run.task.max_new_tokens),

@@ -12,7 +12,17 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench import registry
-from bench.contracts import Backbone, Classes, DataError, Features, InputMode, Kind, LanguageBackbone, Method
+from bench.contracts import (
+    Backbone,
+    Classes,
+    DataError,
+    Features,
+    InputMode,
+    Kind,
+    LanguageBackbone,
+    Method,
+    TwoTowerBackbone,
+)
 from bench.testing.tiny_models import save_model
 
 
@@ -111,6 +121,64 @@ class NetworkBackbone(CosineBackbone):
         return Features(keys, normalize(self.net(keys), dim=-1))
 
 
+class _Tower(nn.Module):
+    """Attention over an input and its reverse, and a projection of their mean."""
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.projection = nn.Linear(width, dim)
+
+    def mixed(self, inputs: Tensor) -> Tensor:
+        """What the projection is applied to."""
+        tokens = torch.stack([inputs, inputs.flip(-1)], dim=1)
+        mixed: Tensor = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return mixed.mean(dim=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        projected: Tensor = self.projection(self.mixed(inputs))
+        return projected
+
+
+class TwoTowers(CosineBackbone, TwoTowerBackbone):
+    """Small frozen towers for keys and for class prompts, with attention and one space; adapters can be attached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.visual, text = (_Tower(self.key_dim, self.value_dim) for _ in range(2))
+        object.__setattr__(self, "_text", text.requires_grad_(False))
+        self.requires_grad_(False)
+
+    _text: nn.Module
+
+    def encode(self, batch: Any) -> Features:
+        keys = super().encode(batch).keys.to(next(self.visual.parameters()))
+        return Features(keys, normalize(self.visual(keys), dim=-1))
+
+    @property
+    def text_tower(self) -> nn.Module:
+        return self._text
+
+    def text_features(self, tower: nn.Module, texts: Sequence[str]) -> Tensor:
+        embedded = torch.stack([_embed(text, self.key_dim) for text in texts])
+        found: Tensor = tower(embedded.to(next(tower.parameters())))
+        return found
+
+    def unprojected(self, batch: Any) -> Tensor:
+        keys = super().encode(batch).keys.to(next(self.visual.parameters()))
+        return self.visual.mixed(keys)
+
+    def projection(self) -> tuple[Tensor, Tensor | None]:
+        layer = self.visual.projection
+        return layer.weight.detach().mT, layer.bias.detach()
+
+    @torch.no_grad()
+    def class_embeddings(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+        return normalize(self.text_features(self._text, [prompts[0].format(label=name) for name in names]), dim=-1)
+
+
 def backbone_for(method: type[Method]) -> Backbone:
     """A stand-in that serves the method, or a small decoder for methods inside a language model.
 
@@ -122,6 +190,8 @@ def backbone_for(method: type[Method]) -> Backbone:
     """
     if method.reads is InputMode.FEATURES:
         return CosineBackbone()
+    if method.needs_text_tower:
+        return TwoTowers()
     if Kind.IMAGE_CLASSIFICATION in method.kinds:
         return NetworkBackbone()
     runs_network = method.needs_network or Kind.LANGUAGE_MODELLING in method.kinds

@@ -27,7 +27,7 @@ from bench.contracts import LANGUAGE, Backbone, InputMode, Kind, Pool, Query
 from bench.engine.adapt import GroupResult
 from bench.engine.encoding import encode
 from bench.engine.trainer import DeviceOptions, quiet_lightning
-from bench.testing.doubles import CosineBackbone, NetworkBackbone
+from bench.testing.doubles import CosineBackbone, backbone_for
 from bench.testing.problems import Problem, columns, episodes_of, language_problem, problem
 from bench.testing.tiny_models import save_model
 from bench.toolkit import precision
@@ -92,7 +92,7 @@ def problems(method: Any, backbones: dict[str, Backbone]) -> Iterator[tuple[str,
     one = episodes_of(FEW, slice(0, 1))
     texts = replace(one, shape=replace(one.shape, kind=Kind.TEXT_CLASSIFICATION))
     if Kind.IMAGE_CLASSIFICATION in method.kinds:
-        yield "images", NetworkBackbone(), one
+        yield "images", backbone_for(method), one
     for family, backbone in backbones.items():
         if Kind.TEXT_CLASSIFICATION in method.kinds:
             yield f"{family} classification", backbone, texts

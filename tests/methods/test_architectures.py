@@ -6,7 +6,7 @@ import pytest
 
 from bench import registry
 from bench.backbones.hf import CausalLM
-from bench.contracts import AnyMethod, InputMode, Kind, UsageError
+from bench.contracts import LANGUAGE, AnyMethod, InputMode, Kind, UsageError
 from bench.testing.driver import adapted
 from bench.testing.method_contract import Answers, MethodContract
 from bench.testing.problems import language_problem
@@ -16,7 +16,7 @@ NAMES = [
     name
     for plugin in registry.find("methods")
     for name in registry.names_by_site(plugin)
-    if registry.method_class(name).reads is InputMode.INPUTS
+    if registry.method_class(name).reads is InputMode.INPUTS and registry.method_class(name).kinds & LANGUAGE
 ]
 ARCHITECTURES = (
     "mistral, sliding window",

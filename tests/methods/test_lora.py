@@ -1,51 +1,22 @@
 """LoRA on tiny networks of each family: no change at first, what is trained, and a backbone left as it was."""
 
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
 import open_clip
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.backbones.open_clip import OpenClip
-from bench.contracts import Backbone, Classes, Inputs, UsageError
+from bench.contracts import Backbone, UsageError
 from bench.testing.doubles import CosineBackbone, NetworkBackbone
 from bench.testing.driver import adapt
 from bench.testing.problems import Problem, columns, problem
 from methods._adapted import PROJECTIONS, ClippedAdamW, SplitAttention, split_attention, targets
 from methods.lora import Lora, LoraConfig
+from tests.helpers.pictures import pictures
 from tests.helpers.tiny_clip import save
-
-NAMES = ("cat", "dog", "ship")
-
-
-def image(position: int) -> Image.Image:
-    """A noisy image whose colour tells its class."""
-    generator = np.random.default_rng(position)
-    pixels = generator.integers(0, 120, (40, 40, 3), dtype=np.uint8)
-    pixels[..., position % 3] += 120
-    return Image.fromarray(pixels)
-
-
-def pictures(backbone: Backbone, n_shot: int = 2, n_query: int = 2) -> Problem:
-    """One episode of images, with the backbone's own class values and no features."""
-    values = backbone.class_embeddings(NAMES, ["a photo of a {label}."])
-    classes = Classes(values[None], (NAMES,))
-    given = problem(n_episodes=1, n_way=3, n_shot=n_shot, n_query=n_query, value_dim=values.shape[1])
-
-    def shown(items: Any, first: int) -> Any:
-        positions = first + np.arange(items.mask.shape[1])[None]
-        empty = torch.zeros(*items.mask.shape, 0)
-        inputs = Inputs(positions, lambda wanted: [image(position) for position in wanted])
-        return replace(items, keys=empty, prior=empty, classes=classes, inputs=inputs)
-
-    support = shown(given.support, 0)
-    support = replace(support, labels=torch.arange(3 * n_shot)[None] % 3)
-    return Problem(support, shown(given.query, 300), given.shape)
 
 
 @pytest.fixture(scope="module", params=["tiny-vit", "tiny-resnet-quickgelu", "efficientnet_lite0"])
