@@ -57,9 +57,10 @@ faults: $(INSTALLED)
 calibration: $(INSTALLED)
 	$(BIN)/python -m tests.stats.calibration
 
-# Tables of README.md and docs/results: `make results SUITES="quickstart vision" DATA=DIR`, on a machine that does nothing else.
+# Tables and figures of README.md and docs/results: `make results SUITES="quickstart vision" DATA=DIR`, on a machine that does nothing else.
 results: $(INSTALLED)
 	$(BIN)/python docs/results/regenerate.py $(SUITES) $(if $(DATA),--data $(DATA))
+	$(BIN)/python docs/results/figures.py
 
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
