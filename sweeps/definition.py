@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench import registry
-from bench.contracts.kinds import Precision, PromptStyle
+from bench.contracts.kinds import Precision, PromptStyle, Template
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
 from bench.spec.suite import MOST, RunSpec, Shots, renamed_keys, task_slug
@@ -28,6 +28,7 @@ class SweepSpec(BaseModel):
     Attributes:
         task: Name of the task.
         prompt: Style of the task's prompts.
+        template: Form of the prompts: the number of one of the task's templates, or a text.
         method: Name of the method.
         backbone: Name of the backbone; None for the default of the kind of task.
         shots: Support items per class, or "full".
@@ -56,6 +57,7 @@ class SweepSpec(BaseModel):
 
     task: str
     prompt: PromptStyle = "plain"
+    template: Template = 0
     method: str
     backbone: str | None = None
     shots: Shots = 5
@@ -84,10 +86,11 @@ class SweepSpec(BaseModel):
         Returns:
             Task, method, shots and a hash.
         """
-        content = {**self.model_dump(mode="json", exclude={"trials", "seconds"}), **identity}
+        left_out = {"trials", "seconds"} if self.template else {"trials", "seconds", "template"}
+        content = {**self.model_dump(mode="json", exclude=left_out), **identity}
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         shots = "full" if self.shots == "full" else f"{self.shots}shot"
-        return f"{task_slug(self.task, self.prompt)}-{self.method}-{shots}-{digest}"
+        return f"{task_slug(self.task, self.prompt, self.template)}-{self.method}-{shots}-{digest}"
 
     @classmethod
     def of_run(cls, spec: RunSpec, **changes: Any) -> "SweepSpec":
@@ -103,6 +106,7 @@ class SweepSpec(BaseModel):
         return cls(
             task=spec.task,
             prompt=spec.prompt,
+            template=spec.template,
             method=spec.method,
             backbone=spec.backbone,
             shots=spec.shots,

@@ -143,7 +143,7 @@ def track(sweep: Sweep, tracker: LightningTracker) -> None:
         sweep: The study.
         tracker: The tracker.
     """
-    group = task_slug(sweep.spec.task, sweep.spec.prompt)
+    group = task_slug(sweep.spec.task, sweep.spec.prompt, sweep.spec.template)
     metric = {"metric": sweep.trials.metric.name, "unit": sweep.trials.metric.label}
     with tracker.open(sweep.name[-8:] + "-study", sweep.name, group, "sweep") as logger:
         log_facts(logger, {**sweep.spec.model_dump(mode="json"), **metric, "validation": sweep.trials.validation})

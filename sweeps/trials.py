@@ -83,7 +83,7 @@ class TuningData:
             DataError: If data or weights are missing.
         """
         name = run_spec(spec).backbone
-        support = SupportData.load(registry.make_task(spec.task, spec.prompt), data)
+        support = SupportData.load(registry.make_task(spec.task, spec.prompt, spec.template), data)
         return cls(spec.task, support, registry.make_backbone(name), devices, data)
 
     def embeddings(self, run: ResolvedRun) -> ClassEmbeddings:
@@ -147,8 +147,8 @@ def run_spec(spec: SweepSpec) -> RunSpec:
     """
     fields = {"backbone": spec.backbone, "ways": spec.ways, "precision": spec.precision}
     block = Block(
-        task=spec.task, prompt=spec.prompt, methods=[spec.method], shots=[spec.shots], seeds=[spec.seed],
-        set={spec.method: spec.set}, **fields,  # type: ignore[arg-type]
+        task=spec.task, prompt=spec.prompt, template=[spec.template], methods=[spec.method], shots=[spec.shots],
+        seeds=[spec.seed], set={spec.method: spec.set}, **fields,  # type: ignore[arg-type]
     )  # fmt: skip
     (run,) = expand(block)
     if reason := refusal(run):

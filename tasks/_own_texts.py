@@ -31,6 +31,12 @@ class OwnTexts(OwnItems):
         "with the columns text and label (parquet, csv or jsonl)"
     )
     column = "text"
+    templates = (
+        "Text: {text}\nLabel:",
+        "Text: {text}\nCategory:",
+        "Input: {text}\nOutput:",
+        "{text}\nThis text is about",
+    )
 
     def load(self, data: Path | None) -> TaskData:
         """Read the user's files.

@@ -164,5 +164,12 @@ class Reviews(PublishedTexts):
     """Sentiment of reviews, negative or positive. The prompt is published for SST-2 and IMDB (arXiv 2605.04651)."""
 
     template = "Review: {text}\nSentiment:"
+    templates = (
+        "Review: {text}\nSentiment:",
+        "Review: {text}\nAnswer:",
+        "Review: {text}\nQuestion: Is the sentiment of this review positive or negative?\nAnswer:",
+        "{text}\nThe sentiment of this review is",
+        'One of our critics wrote "{text}". The critic\'s sentiment towards the film was',
+    )
     classes = ("neg", "pos")
     answers = (" negative", " positive")

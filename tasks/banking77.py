@@ -96,6 +96,12 @@ class Banking77(PublishedTexts):
     protocol = Protocol(episodes=3, queries=2)
     source = Source("banking77", "legacy-datasets/banking77", "f54121560de48f2852f90be299010d1d6dc612ec")
     template = "Query: {text}\nIntent:"
+    templates = (
+        "Query: {text}\nIntent:",
+        "Message: {text}\nTopic:",
+        "Customer: {text}\nSubject:",
+        "{text}\nThis message to a bank is about",
+    )
     classes = INTENTS
     answers = tuple(" " + intent.replace("_", " ") for intent in INTENTS)
 

@@ -47,6 +47,13 @@ class Lexicon(Task):
 
     kind = Kind.TEXT_CLASSIFICATION
     content_free = tuple(TEMPLATE.format(text=text) for text in CONTENT_FREE)
+    templates = (
+        "Word: {text}\nSentiment:",
+        "Word: {text}\nAnswer:",
+        'Question: Is the word "{text}" positive or negative?\nAnswer:',
+        'The sentiment of the word "{text}" is',
+        "{text}:",
+    )
     protocol = Protocol(episodes=3, queries=50)
     citation = "Hutto & Gilbert, VADER, ICWSM 2014 (MIT licence), package vaderSentiment"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from bench import registry
 from bench.contracts.errors import did_you_mean
 from bench.contracts.kinds import DEFAULT_METRICS, FAMILIES
+from bench.toolkit.templates import templates_of
 from bench.toolkit.visible import visible
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ def _of_method(plugin: "Plugin", sites: Mapping[str, "type[Method]"]) -> Iterato
     if needs:
         yield "language model", f"needed for {'; '.join(sorted(needs))}"
 
+    if any(method.needs_text_tower for method in sites.values()):
+        yield "backbone", "one with an image and a text tower, such as open_clip"
+
 
 def _of_task(task: "type[Task]") -> Iterator[tuple[str, str]]:
     """Facts of a task, without its data."""
@@ -174,6 +178,8 @@ def _of_task(task: "type[Task]") -> Iterator[tuple[str, str]]:
     if source is not None:
         yield "from", f"hub {source.hub} at {source.revision[:12]}, or --data DIR with {source.folder}/SPLIT.parquet"
     yield "class prompts", _listed(task.prompts)
+    if len(own := templates_of(task)) > 1:
+        yield "templates", "; ".join(f"{number}: {template!r}" for number, template in enumerate(own))
     if task.prior_strength is not None:
         yield "N0 of the prior", f"{task.prior_strength:g}"
 

@@ -46,6 +46,7 @@ def run(
     method: str | Sequence[str] | None = None,
     methods: str | Sequence[str] | None = None,
     prompt: str | None = None,
+    template: int | str | Sequence[int | str] | None = None,
     backbone: str | None = None,
     shots: int | str | Sequence[int | str] | None = None,
     seeds: int | str | Sequence[int | str] | None = None,
@@ -95,6 +96,8 @@ def run(
         method: Names of methods; ``bench list methods``.
         methods: The same as ``method``.
         prompt: Prompts: "plain", or "chat" by the model's chat template; by default "plain".
+        template: Forms of the prompts, such as ``[0, 1]``, ``"0-2"``, ``"all"`` or ``"Review: {text} Mood:"``; by
+            default 0, the task's own.
         backbone: Name of the frozen backbone; by default the embedded one for the kind of task.
         shots: Labelled examples per class, such as ``[1, 5]`` or ``"1,5,full"``; by default 1 and 5.
         seeds: Seeds, such as ``range(3)``, ``[0, 7]`` or ``"0-4"``; by default 0.

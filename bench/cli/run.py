@@ -30,6 +30,12 @@ def run(
         str | None,
         typer.Option(help="Prompts: plain, or chat by the model's chat template; by default plain."),
     ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Forms of the prompts: 0-2, all, or a text such as 'Review: {text} Mood:'; by default the task's own."
+        ),
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone; by default the embedded one for the task.")] = None,
     shots: Annotated[
         list[str] | None, typer.Option(help="Labelled examples per class: 1,5,full; by default 1,5.")

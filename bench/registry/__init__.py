@@ -36,6 +36,7 @@ from bench.registry.methods import (
     resolve_method,
     sites_on,
 )
+from bench.registry.templates import known_templates, template_text
 
 __all__ = [
     "FOLDERS",
@@ -50,6 +51,7 @@ __all__ = [
     "find",
     "get",
     "kinds_of",
+    "known_templates",
     "load_backbone",
     "make_backbone",
     "make_metric",
@@ -65,4 +67,5 @@ __all__ = [
     "task_class",
     "task_name",
     "task_variants",
+    "template_text",
 ]

@@ -5,8 +5,9 @@ from inspect import signature
 from typing import TYPE_CHECKING, cast
 
 from bench.contracts.errors import UsageError
-from bench.contracts.kinds import DEFAULT_METRICS, PromptStyle
+from bench.contracts.kinds import DEFAULT_METRICS, PromptStyle, Template
 from bench.registry.finding import get
+from bench.registry.templates import known_templates, template_text
 
 if TYPE_CHECKING:
     from bench.contracts import Backbone, Metric, Task
@@ -92,21 +93,27 @@ def task_name(name: str) -> str:
     return ":".join((name.partition(":")[0], *task_argument(name)))
 
 
-def make_task(name: str, prompt: PromptStyle = "plain") -> "Task":
+def make_task(name: str, prompt: PromptStyle = "plain", template: Template = 0) -> "Task":
     """Make a task.
 
     Args:
         name: ``name`` or ``name:argument``.
         prompt: Style of its prompts.
+        template: Form of its prompts: the number of a template, or a text.
 
     Returns:
         The task, its data not loaded yet.
 
     Raises:
         UsageError: For an unknown name or argument, with the closest known one; for an argument that is missing or that
-            the task does not take; for a prompt style that does not suit the kind of task.
+            the task does not take; for a template or a prompt style that does not suit the task.
     """
     task = task_class(name)(*task_argument(name))
+    if template != 0:
+        from bench.toolkit.templated_task import TemplatedTask  # imports the library of data sets
+
+        (known,) = known_templates(name, task, [template])
+        task = task if known == 0 else TemplatedTask(task, template_text(task, known))
     if prompt == "plain":
         return task
     from bench.toolkit.chat import CHAT_KINDS, ChatTask  # imports the library of data sets

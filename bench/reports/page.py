@@ -72,6 +72,12 @@ COLUMNS = (
     Column("metric", "metric", across=True, minor=True),
     Column("value", "score", kind="number", first="descending"),
     Column(
+        "over_templates",
+        "over templates",
+        "lowest and highest score with one of the forms of the prompts that the score is the mean over",
+        optional=True,
+    ),
+    Column(
         "tiers",
         "tier",
         "all methods of one tier differ from all of the next in paired tests; within a tier there may be no difference",

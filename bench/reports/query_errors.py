@@ -117,6 +117,9 @@ class Choice:
         rows = [group for group in named_rows(scored, self.method) if task_text(group[0].spec) in shown]
         rows = [group for group in rows if not self.shots or group[0].spec.shots in {*self.shots, 0}]
         tasks = sorted({task_text(group[0].spec) for group in rows})
+        if self.task in tasks:  # by its whole name, where it was run in other forms too
+            tasks = [self.task]
+            rows = [group for group in rows if task_text(group[0].spec) == self.task]
         if not tasks:
             there = f" on {self.task}" if self.task else ""
             at = f" at {', '.join(map(str, self.shots))} shots" if self.shots else ""
@@ -156,7 +159,7 @@ def error_report(records: Sequence[Record], find: Find, choice: Choice, data: Pa
     """
     chosen = choice.records(records)
     spec = chosen[0].spec
-    task = registry.make_task(spec.task, spec.prompt)
+    task = registry.make_task(*spec.form())
     if task.kind not in CLASSIFICATION:
         raise UsageError(f"errors are of tasks with classes; {spec.task} is {task.kind}")
     loaded = task.load(data)

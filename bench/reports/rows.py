@@ -1,7 +1,7 @@
 """One row per task, backbone, method, config and number of shots; seeds are pooled."""
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, create_model, field_validator
 from bench import registry
 from bench.contracts.site import name_at_site
 from bench.reports.known_boards import KnownBoards
+from bench.reports.over_templates import OverTemplates, over_templates
 from bench.reports.standings import Entry, standings
 from bench.results.grouping import (
     budget_text,
@@ -23,7 +24,7 @@ from bench.results.grouping import (
 from bench.results.identity import protocol_of
 from bench.results.record import Record, Status
 from bench.results.row_sample import Find
-from bench.results.scores import row_score
+from bench.results.scores import Score, row_score
 from bench.spec.axes import AXES, Axis
 from bench.spec.costs import Costs, break_even_queries
 from bench.spec.suite import Shots
@@ -55,6 +56,8 @@ class _RunRow(BaseModel):
     company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
     break_even_company: whether break_even_queries rests on such times.
     class_embeddings: what its class embeddings stand for where they are not those of whole names, and empty elsewhere.
+    templates: number of templates that the value is the mean over, 1 for the row of a single one; template_low and
+    template_high: the lowest and the highest score with one of them; over_templates: the same as text.
     contract: whether the method's code passed the contract suite: "passed", "failed", "not run"; empty where a record
     does not say. transductive: whether an answer depends on the other queries. others: number of further records of the
     same run that are not shown: of earlier versions, or with fewer episodes.
@@ -92,6 +95,10 @@ class _RunRow(BaseModel):
     break_even_company: bool = False
     pareto: str = ""
     class_embeddings: str = ""
+    templates: int = 1
+    template_low: float | None = None
+    template_high: float | None = None
+    over_templates: str = ""
     contract: str = ""
     transductive: bool = False
     others: int = 0
@@ -127,11 +134,10 @@ def _pooled(axis: Axis, costs: list[Costs]) -> float | None:
     return values[0] if axis.whole else statistics.median(values)
 
 
-def _row(records: list[Record], others: int, task: str) -> Row:
+def _row(records: Sequence[Record], others: int, task: str, score: Score | None) -> Row:
     first = records[0]
     measured_on = devices(records)
     costs = [record.costs for record in records if record.costs is not None and record.costs.device == measured_on[0]]
-    score = row_score(records)
     tuning = first.spec.tuning
     return Row(
         task=task,
@@ -160,6 +166,21 @@ def _row(records: list[Record], others: int, task: str) -> Row:
         reason=first.reason,
         runs=tuple(record.id for record in records),
     )
+
+
+def _row_over(found: OverTemplates, task: str) -> Row:
+    """A row over templates: the mean score, its range, and costs of all."""
+    row = _row([record for group in found.groups for record in group], 0, f"{task} {found.name}", found.score)
+    low, high = (registry.make_metric(row.metric).text(value) for value in (found.low, found.high))
+    changes = {
+        "seeds": len(found.groups[0]),
+        "episodes": sum(len(record.episode_scores) for record in found.groups[0]),
+        "templates": len(found.templates),
+        "template_low": found.low,
+        "template_high": found.high,
+        "over_templates": f"{low} to {high} over {len(found.templates)}",
+    }
+    return row.model_copy(update=changes)
 
 
 def _comparable(row: Row, shots: Shots | None = None) -> tuple[Any, ...]:
@@ -277,6 +298,8 @@ def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find, known: 
 def rows(records: Iterable[Record], find: Find = _no_outcomes, known: KnownBoards | None = None) -> list[Row]:
     """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden.
 
+    Methods that were run with several templates have a further row: the mean over templates.
+
     find: looks up the predictions of a record, by which methods with few episodes are compared. known: boards of the
     store, whose standings are computed once.
 
@@ -286,10 +309,11 @@ def rows(records: Iterable[Record], find: Find = _no_outcomes, known: KnownBoard
     found = pooled_with_others(records)
     groups = [group for group, _ in found]
     name = table_names(group[0] for group in groups)
-    made = [_row(group, others, name(group[0])) for group, others in found]
+    made = [_row(group, others, name(group[0]), row_score(group)) for group, others in found]
+    over = [_row_over(each, name(each.first)) for each in over_templates(groups)]
     sort_score = scorer()
     return sorted(
-        mark_pareto(_with_tiers(made, groups, find, known)),
+        mark_pareto([*_with_tiers(made, groups, find, known), *over]),
         key=lambda row: (
             row.task,
             row.backbone,

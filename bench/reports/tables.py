@@ -68,6 +68,8 @@ def _caption(rows: Sequence[Row]) -> str:
     caption += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
     caption += " ranks: those that the tests leave open; a method at 0 shots counts at every number of shots."
     caption += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
+    if any(row.templates > 1 for row in rows):
+        caption += " over templates: the mean over forms of the prompts, with the lowest and the highest score."
     if any(row.break_even_queries is not None for row in rows):
         caption += " break-even: queries from which on it costs less time in all than the method it is compared with."
     if any(row.protocol != PROTOCOL for row in rows):
@@ -88,6 +90,8 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
         columns.insert(columns.index("method") + 1, "budget")
     if any(row.tuning_trials for row in rows):
         columns.insert(columns.index("shots"), "tuned")
+    if any(row.templates > 1 for row in rows):
+        columns.insert(columns.index("score") + 1, "over templates")
     if any(row.break_even_queries is not None for row in rows):
         columns.insert(columns.index("status"), "break-even")
     if len({row.device for row in rows if row.device}) > 1:
@@ -112,6 +116,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         "shots": str(row.shots),
         "metric": "-" if row.value is None else row.metric,
         "score": scored,
+        "over templates": row.over_templates or "-",
         "tier": row.tiers or "-",
         "ranks": row.ranks or "-",
         **{heading: number(getattr(row, field)) + sign(row, field) for heading, field in COSTS.items()},

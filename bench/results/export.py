@@ -24,7 +24,8 @@ def _run(record: Record) -> dict[str, Any]:
     """Columns that identify a run, in every table."""
     spec = record.spec
     return {
-        "id": record.id, "task": spec.task, "prompt": spec.prompt, "backbone": spec.backbone, "method": spec.method,
+        "id": record.id, "task": spec.task, "prompt": spec.prompt, "template": str(spec.template),
+        "backbone": spec.backbone, "method": spec.method,
         "config": json.dumps(spec.config, sort_keys=True), "budget": budget_text(spec), "shots": str(spec.shots),
         "seed": spec.seed,
     }  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.contracts.errors import did_you_mean
-from bench.contracts.kinds import PromptStyle
+from bench.contracts.kinds import PromptStyle, Template
 from bench.contracts.site import name_at_site
 from bench.results.identity import device_kind_of, is_installed, protocol_of
 from bench.results.record import Record
@@ -46,19 +46,22 @@ def budget_text(spec: RunSpec) -> str:
 
 
 def task_text(spec: RunSpec) -> str:
-    """Name of a task in tables, with the prompt style where that is not plain.
+    """Name of a task in tables, with the prompt style where that is not plain, and the template where it is not 0.
 
     Args:
         spec: A run.
 
     Returns:
-        ``TASK`` or ``TASK [prompt=STYLE]``.
+        ``TASK``, ``TASK [prompt=STYLE]``, ``TASK [template=NUMBER]`` or ``TASK [prompt=STYLE,template=NUMBER]``.
     """
-    return _task_text(spec.task, spec.prompt)
+    return _task_text(*spec.form())
 
 
-def _task_text(task: str, prompt: PromptStyle) -> str:
-    return task if prompt == "plain" else f"{task} [prompt={prompt}]"
+def _task_text(task: str, prompt: PromptStyle, template: Template = 0) -> str:
+    marks = [f"prompt={prompt}"] if prompt != "plain" else []
+    if template != 0:
+        marks.append(f"template={template!r}")
+    return f"{task} [{','.join(marks)}]" if marks else task
 
 
 def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
@@ -66,7 +69,7 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
 
     Args:
         records: Records of any tasks.
-        names: Tasks with or without their prompt style in brackets, or names of the first edition; none for all.
+        names: Tasks with or without prompt style and template in brackets, or names of the first edition; none for all.
 
     Returns:
         The chosen records, in order.

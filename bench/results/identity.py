@@ -39,6 +39,10 @@ def run_identity(
     # A file that a config names can change while its name stays.
     files = {name: value for name, value in run.config if isinstance(value, Path) and value.is_file()}
     hashes = {f"{name} file": file_hash(path) for name, path in files.items()}
+    template = {}
+    if spec.template != 0:
+        # The text, since the number of a template says nothing of it, and templates are not hashed with the code.
+        template["template"] = registry.template_text(registry.make_task(spec.task), spec.template)
     budget: dict[str, Any] = {"budget": spec.budget.limits()} if spec.budget.limits() else {}
     if spec.tuning is not None:
         budget["tuning"] = spec.tuning.identity()
@@ -51,7 +55,8 @@ def run_identity(
             **{name: reference[name] for name in reference.keys() & {"site"}},
         }
     return {
-        **spec.model_dump(exclude={"config", "budget", "match", "tuning"}),
+        **spec.model_dump(exclude={"template", "config", "budget", "match", "tuning"}),
+        **template,
         **budget,
         "config": run.config.model_dump(mode="json") | hashes,
         **({"site": run.site.value} if run.site else {}),

@@ -23,7 +23,8 @@ Episode = tuple[Any, ...]
 def draw_key(record: Record) -> Episode:
     """What a record's episodes were drawn from. The seed is missing: ``episode_names`` adds it."""
     spec = record.spec
-    return spec.task, record.identity.get("data"), spec.ways, spec.queries, protocol_of(record.identity)
+    data = record.identity.get("data"), record.identity.get("template")
+    return spec.task, data, spec.ways, spec.queries, protocol_of(record.identity)
 
 
 def episode_names(record: Record) -> list[Episode]:

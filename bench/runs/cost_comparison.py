@@ -92,7 +92,7 @@ def each_comparison(
             if spec.backbone not in workers:
                 backbone = registry.make_backbone(spec.backbone)
                 workers[spec.backbone] = backbone, runner.fresh_processes(spec.backbone, backbone)
-            loaded = registry.make_task(spec.task, spec.prompt).load(data)
+            loaded = registry.make_task(*spec.form()).load(data)
             with_encoding = (first.id, second.id) in encoded
             of_pair = _Pair(
                 loaded, *workers[spec.backbone], devices.with_precision(spec.precision), report, with_encoding

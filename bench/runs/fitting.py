@@ -24,13 +24,13 @@ def draw_key(spec: RunSpec) -> Key:
     Returns:
         The key.
     """
-    return spec.task, spec.prompt, spec.seed, spec.episodes, spec.shots, spec.queries, spec.ways
+    return *spec.form(), spec.seed, spec.episodes, spec.shots, spec.queries, spec.ways
 
 
 def _run(spec: RunSpec) -> Key:
     """What a run is, without its settings and limits."""
     return (
-        spec.task, spec.prompt, spec.backbone, spec.method, spec.shots, spec.seed, spec.episodes, spec.queries,
+        *spec.form(), spec.backbone, spec.method, spec.shots, spec.seed, spec.episodes, spec.queries,
         spec.ways, spec.precision,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import registry
 from bench.contracts import Backbone, TaskData, UsageError
 from bench.contracts.errors import one_line_error
-from bench.contracts.kinds import PromptStyle
+from bench.contracts.kinds import PromptStyle, Template
 from bench.data.episodes import Episodes, EpisodeSpec, draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions, KnownDevice
 from bench.engine.worker import ForkedWorker, InlineWorker, Worker
@@ -27,6 +27,9 @@ from bench.runs.waves import n_items
 from bench.spec.expand import refusal
 from bench.spec.suite import RunSpec
 from bench.toolkit.trust import trusted
+
+Form = tuple[str, PromptStyle, Template]
+"""See ``RunSpec.form``."""
 
 
 def fresh_processes(name: str, backbone: Backbone) -> Worker:
@@ -161,10 +164,10 @@ class Runner:
         for precision in {spec.precision for spec in specs}:
             device.with_precision(precision).device_name()
         prepare()
-        loaded = self._load({(spec.task, spec.prompt) for spec in specs}, report)
-        ready = self._fitted([spec for spec in specs if (spec.task, spec.prompt) in loaded], loaded)
+        loaded = self._load({spec.form() for spec in specs}, report)
+        ready = self._fitted([spec for spec in specs if spec.form() in loaded], loaded)
         # Episodes depend on the task and not on the method, so methods share them.
-        sources = {episode_spec(spec): loaded[spec.task, spec.prompt] for spec in ready}
+        sources = {episode_spec(spec): loaded[spec.form()] for spec in ready}
         draws = {draw: draw_episodes(data, draw) for draw, data in sources.items()}
         for line in warnings_of(
             [spec for spec in ready if refusal(spec) is None],
@@ -172,13 +175,13 @@ class Runner:
         ):
             self.reporter.problem(line)
         self.reporter.plan(len(ready))
-        for (task, prompt, name, precision), together in _by_first_score(ready, draws):
+        for (task, *_, name, precision), together in _by_first_score(ready, draws):
             try:
                 backbone = registry.make_backbone(name)
                 start_worker = partial(self.isolate, name, backbone)
                 devices = device.with_precision(precision)
                 group = RunGroup(
-                    loaded[task, prompt], backbone, start_worker, devices, self.force, report, self.remeasure
+                    loaded[together[0].form()], backbone, start_worker, devices, self.force, report, self.remeasure
                 )
                 with garbage_collection_frozen():
                     visit(group, [(spec, draws[episode_spec(spec)]) for spec in together])
@@ -187,22 +190,23 @@ class Runner:
             except Exception as error:  # a backbone that cannot be loaded costs its own runs only
                 report.problem(f"{task} on {name}: {one_line_error(error)}")
 
-    def _fitted(self, specs: Sequence[RunSpec], loaded: Mapping[tuple[str, PromptStyle], TaskData]) -> list[RunSpec]:
+    def _fitted(self, specs: Sequence[RunSpec], loaded: Mapping[Form, TaskData]) -> list[RunSpec]:
         """The runs with default numbers that fit the data of their tasks."""
         made = list[RunSpec]()
-        for (task, prompt), together in groupby(specs, key=lambda spec: (spec.task, spec.prompt)):
-            fitted, line = self.defaults.fitted(list(together), loaded[task, prompt])
+        for form, together in groupby(specs, key=RunSpec.form):
+            fitted, line = self.defaults.fitted(list(together), loaded[form])
             made += fitted
             if line:
-                self.reporter.problem(f"{task}: {line}")
+                self.reporter.problem(f"{form[0]}: {line}")
         return made
 
-    def _load(self, tasks: set[tuple[str, PromptStyle]], report: Report) -> dict[tuple[str, PromptStyle], TaskData]:
-        """The data of each task in each prompt style."""
+    def _load(self, forms: set[Form], report: Report) -> dict[Form, TaskData]:
+        """The data of each task in each form."""
         loaded = {}
-        for name, prompt in sorted(tasks):
+        for form in sorted(forms, key=str):
+            name = form[0]
             try:
-                loaded[name, prompt] = data = registry.make_task(name, prompt).load(self.data)
+                loaded[form] = data = registry.make_task(*form).load(self.data)
                 for note in data.notes:
                     report.reporter.problem(f"{name}: {note}")
             except UsageError:
@@ -214,7 +218,7 @@ class Runner:
 
 def _by_first_score(
     specs: list[RunSpec], draws: Mapping[EpisodeSpec, Episodes]
-) -> list[tuple[tuple[str, PromptStyle, str, str], list[RunSpec]]]:
+) -> list[tuple[tuple[str, ...], list[RunSpec]]]:
     """Runs by what they share, the group with the fewest items of a run first: its score is the first that is shown."""
     groups = [(shared, list(together)) for shared, together in groupby(specs, key=RunSpec.shared)]
     sizes = {draw: n_items([episodes]) for draw, episodes in draws.items()} if len(groups) > 1 else {}

@@ -4,7 +4,15 @@ from itertools import pairwise, product
 
 from bench.contracts import Kind, UsageError
 from bench.contracts.site import name_at_site
-from bench.registry import backbone_argument, backbone_class, make_task, resolve_method, task_class, task_name
+from bench.registry import (
+    backbone_argument,
+    backbone_class,
+    known_templates,
+    make_task,
+    resolve_method,
+    task_class,
+    task_name,
+)
 from bench.spec.budget import Budget, Match, budget_grid, parse_match
 from bench.spec.chosen_methods import ChosenMethods
 from bench.spec.names import check_names
@@ -29,7 +37,7 @@ def refusal(spec: RunSpec) -> str | None:
     Returns:
         The reason in one line; None if the method serves the task on the backbone.
     """
-    from bench.contracts import LanguageBackbone  # imports torch, which names of runs do without
+    from bench.contracts import LanguageBackbone, TwoTowerBackbone  # imports torch, which names of runs do without
 
     kind = task_class(spec.task).kind
     method = resolve_method(spec.method, kind, spec.config).method
@@ -38,6 +46,8 @@ def refusal(spec: RunSpec) -> str | None:
         return f"{name} serves {', '.join(sorted(method.kinds))}; {spec.task} is {kind}"
     if kind in method.needs_language_model and not issubclass(backbone_class(spec.backbone), LanguageBackbone):
         return f"{name} needs a language model on {spec.task} ({kind}); {spec.backbone} is none"
+    if method.needs_text_tower and not issubclass(backbone_class(spec.backbone), TwoTowerBackbone):
+        return f"{name} needs a backbone with an image and a text tower, such as open_clip; {spec.backbone} is none"
     return None
 
 
@@ -48,7 +58,7 @@ def expand(block: Block) -> list[RunSpec]:
         block: A grid of runs on one task.
 
     Returns:
-        The runs, by the value of ``vary``, shots, method, seed and budget.
+        The runs, by the value of ``vary``, template, shots, method, seed and budget.
 
     Raises:
         UsageError: For a wrong name, field or combination; for a ``vary`` that changes no run.
@@ -81,8 +91,9 @@ def _runs(block: Block) -> dict[str, RunSpec]:
     match = None if block.match is None else parse_match(block.match)
     chosen = ChosenMethods(block, task.kind, backbone, None if match is None else match.method)
     budgets = budget_grid(block.budget, block.budget_grid, match, f"the budget on {block.task}")
+    templates = known_templates(name, task, block.template)
     runs: dict[str, RunSpec] = {}
-    for shots in block.shots:
+    for template, shots in product(templates, block.shots):
         matched = None if match is None else _at(match, chosen, shots)
         for requested in chosen.names:
             method = chosen.at(requested, shots)
@@ -94,6 +105,7 @@ def _runs(block: Block) -> dict[str, RunSpec]:
                 spec = RunSpec(
                     task=name,
                     prompt=block.prompt,
+                    template=template,
                     backbone=backbone,
                     method=method.name,
                     config=method.settings,

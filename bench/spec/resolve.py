@@ -90,7 +90,7 @@ def resolve(spec: RunSpec) -> ResolvedRun:
     Raises:
         UsageError: For an unknown name or field, with the closest known one.
     """
-    task = registry.make_task(spec.task, spec.prompt)
+    task = registry.make_task(*spec.form())
     chosen = registry.resolve_method(spec.method, task.kind, spec.config)
     own, backbone = task.prior_strength, registry.backbone_class(spec.backbone)
     return ResolvedRun(

@@ -1,5 +1,6 @@
 """Runs and suites: one run by names, and grids of runs in a YAML file."""
 
+import hashlib
 import math
 import re
 from collections.abc import Sized
@@ -10,11 +11,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bench.contracts.errors import UsageError, did_you_mean
-from bench.contracts.kinds import Precision, PromptStyle
+from bench.contracts.kinds import Precision, PromptStyle, Template
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
 from bench.spec.budget import Budget, Match
-from bench.spec.texts import read_limit_grid, read_limits, read_names, read_seeds, read_settings, read_shots
+from bench.spec.texts import (
+    read_limit_grid,
+    read_limits,
+    read_names,
+    read_seeds,
+    read_settings,
+    read_shots,
+    read_templates,
+)
 from bench.spec.tuning import Tuning
 from bench.spec.vary import read_vary
 from bench.spec.yaml_text import read_yaml
@@ -49,6 +58,7 @@ class RunSpec(BaseModel):
     Attributes:
         task: Name of the task.
         prompt: Style of the task's prompts.
+        template: Form of the prompts: the number of one of the task's templates, 0 for its own form, or a text.
         backbone: Name of the backbone.
         method: Name of the method.
         config: Fields that differ from the method's defaults.
@@ -67,6 +77,7 @@ class RunSpec(BaseModel):
 
     task: str
     prompt: PromptStyle = "plain"
+    template: Template = 0
     backbone: str
     method: str
     config: dict[str, Any] = {}
@@ -80,9 +91,13 @@ class RunSpec(BaseModel):
     match: Match | None = None
     tuning: Tuning | None = None
 
-    def shared(self) -> tuple[str, PromptStyle, str, str]:
-        """Key of a group of runs: those with one key are encoded together."""
-        return self.task, self.prompt, self.backbone, self.precision
+    def form(self) -> tuple[str, PromptStyle, Template]:
+        """Task, prompt style and template: what the task is made by, and its data are loaded by."""
+        return self.task, self.prompt, self.template
+
+    def shared(self) -> tuple[str, PromptStyle, str, str, str]:
+        """Key of a group of runs: those with one key are encoded together. Keys sort, so that the template is text."""
+        return self.task, self.prompt, str(self.template), self.backbone, self.precision
 
     def reference(self) -> "RunSpec | None":
         """The run with the costs that are this one's budget; None without a match."""
@@ -98,17 +113,23 @@ class RunSpec(BaseModel):
         return self.model_copy(update=changes)
 
 
-def task_slug(task: str, prompt: PromptStyle) -> str:
-    """A task and its prompt style as part of the name of a file or of a tracker's run: ``iwslt2017-de-en-chat``.
+def task_slug(task: str, prompt: PromptStyle, template: Template = 0) -> str:
+    """A task, its prompt style and template as part of the name of a file or of a tracker's run.
 
     Args:
         task: ``name`` or ``name:argument``.
         prompt: The prompt style; left out where it is plain.
+        template: The template; left out where it is 0.
 
     Returns:
-        Letters, digits, ``_``, ``.`` and ``-`` alone: a colon is not allowed in file names everywhere.
+        For example ``iwslt2017-de-en-chat``: letters, digits, ``_``, ``.`` and ``-`` alone, since a colon is not
+        allowed in file names everywhere.
     """
-    return re.sub(r"[^\w.-]", "-", task if prompt == "plain" else f"{task}-{prompt}")
+    marks: list[str] = [] if prompt == "plain" else [prompt]
+    if template != 0:
+        digest = hashlib.sha256(str(template).encode()).hexdigest()[:8]
+        marks.append(f"template{template if isinstance(template, int) else f'-{digest}'}")
+    return re.sub(r"[^\w.-]", "-", "-".join([task, *marks]))
 
 
 class Grid(BaseModel):
@@ -118,6 +139,7 @@ class Grid(BaseModel):
 
     Attributes:
         prompt: Style of the task's prompts.
+        template: Forms of the prompts: numbers of the task's templates, "all" of them, or texts.
         backbone: Name of the backbone; None for the default of the kind of task.
         methods: Names of methods; ``method`` is another name of this field.
         shots: Numbers of support items per class, or "full".
@@ -148,6 +170,7 @@ class Grid(BaseModel):
         return values
 
     prompt: PromptStyle = "plain"
+    template: Annotated[list[Template], BeforeValidator(read_templates)] = Field(default=[0], min_length=1)
     backbone: str | None = None
     methods: Names = Field(min_length=1)
     shots: ShotsList = Field(default=[1, 5], min_length=1)
@@ -169,14 +192,14 @@ class Grid(BaseModel):
         runs = math.prod(map(len, self._lists()))
         if runs > MOST_RUNS:
             raise UsageError(
-                f"methods, shots, seeds, budget_grid and vary together describe {runs:,} runs of a task, {MOST_RUNS:,} "
-                "are allowed; name fewer of them"
+                f"methods, template, shots, seeds, budget_grid and vary together describe {runs:,} runs of a task, "
+                f"{MOST_RUNS:,} are allowed; name fewer of them"
             )
         return self
 
     def _lists(self) -> list[Sized]:
         """The lists of which each combination is a run."""
-        return [self.methods, self.shots, self.seeds, *self.budget_grid.values()]
+        return [self.methods, self.template, self.shots, self.seeds, *self.budget_grid.values()]
 
 
 class Block(Grid):

@@ -95,6 +95,35 @@ def read_seeds(value: Any) -> list[int]:
     return seeds
 
 
+def read_templates(value: Any) -> list[int | str]:
+    """Templates by number or text.
+
+    Args:
+        value: ``"0-2"``, ``"0..2"``, ``"0,2"``, ``"all"``, a text with ``{text}`` or ``{label}`` in it, or a list of
+            these. Ranges include both ends; a backslash and an n in a text are a line break.
+
+    Returns:
+        Numbers, "all", and texts, which a task checks.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    values = value if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else [value]
+    found: list[int | str] = []
+    for each in islice(values, MOST_ITEMS):
+        if isinstance(each, str) and each.strip() == "all":
+            found.append("all")
+        elif isinstance(each, str) and not re.fullmatch(r"[\d\s.,-]+", each):
+            found.append(each.replace("\\n", "\n"))
+        else:
+            try:
+                found += read_seeds(each.replace("..", "-") if isinstance(each, str) else each)
+            except ValueError:
+                form = "needs numbers or ranges of templates, such as 0-2, or all, or a text with {text} in it"
+                raise ValueError(form) from None
+    return found
+
+
 def _whole(part: Any) -> int | None:
     """A whole number, or None."""
     if isinstance(part, Integral) and not isinstance(part, bool):

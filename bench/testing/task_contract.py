@@ -14,6 +14,7 @@ from datasets import Dataset
 from PIL import Image
 
 from bench.contracts import CLASSIFICATION, Kind, Pool, Protocol, Task, TaskData
+from bench.toolkit.templates import text_within
 
 COPIED_BYTES = 64 * 2**20
 """Largest data folder that tests of the revision copy."""
@@ -149,6 +150,13 @@ class TaskContract:
             answers = pool.targets or [loaded.classes[label] for label in pool.labels]
             for prompt, answer in zip(pool.inputs["input"], answers, strict=True):
                 assert not prompt.endswith(answer)
+
+    def test_prompts_have_the_form_of_the_first_template(self, task: Task, loaded: TaskData) -> None:
+        if not task.templates:
+            pytest.skip("its prompts have one form")
+        assert len(set(task.templates)) == len(task.templates)
+        for pool in _pools(loaded):
+            assert all(text_within(prompt, task.templates[0]).strip() for prompt in pool.inputs["input"])
 
     def test_no_item_is_in_both_pools(self, loaded: TaskData) -> None:
         support, query = (set(_items(pool)) for pool in _pools(loaded))

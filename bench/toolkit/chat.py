@@ -155,6 +155,7 @@ class ChatTask(Task):
             setattr(self, name, getattr(plain, name))
         self.prompts = chat_prompts(plain.prompts)
         self.separator = END
+        self.templates = ()
         self.content_free = tuple(user_turn(prompt, plain.system_message) for prompt in plain.content_free)
 
     def load(self, data: Path | None) -> TaskData:

@@ -17,6 +17,9 @@ _REFERENCES = {"citation", "source"}
 """Class attributes that hold a reference to the literature where they are a text of several words."""
 _FAMILY = "family"
 """Class attribute that lists of methods show where it is one of ``FAMILIES``."""
+_TEMPLATES, _TEXT = "templates", "{text}"
+"""Class attribute of the forms of a task's prompts, a literal, and what each of them holds. The identity of a run has
+the text of its own form."""
 _HELP = {"description", "help"}
 """Keyword arguments that hold help texts."""
 _LOG_CALLS = {"critical", "debug", "error", "exception", "info", "log", "warn", "warning"}
@@ -30,7 +33,7 @@ def code_hash(module: str) -> str:
     Modules of ``PLUGIN_PACKAGES`` and of the module's own package are followed through their imports, those of the
     harness and of libraries are not. Not part of the hash: comments, layout, docstrings and other bare strings, the
     texts of errors, assertions, warnings and log messages, help texts, references to the literature, families of
-    methods, type annotations of functions, imports of unused names, and the names of modules.
+    methods, templates of tasks, type annotations of functions, imports of unused names, and the names of modules.
 
     Args:
         module: Dotted name of the module; it is read, not imported.
@@ -221,13 +224,19 @@ def _is_for_types(node: ast.AST) -> bool:
 
 
 def _is_reference(node: ast.stmt) -> bool:
-    """Whether a statement of a class only defines a reference to the literature, or the family of a method."""
+    """Whether a statement of a class only defines a reference, the family of a method, or forms of prompts."""
     match node:
         case ast.Assign([ast.Name(name)], ast.Constant(str(text))) | ast.AnnAssign(
             ast.Name(name), _, ast.Constant(str(text))
         ):
             return (name in _REFERENCES and " " in text) or (name == _FAMILY and text in FAMILIES)
+        case ast.Assign([ast.Name(name)], ast.Tuple(forms)):
+            return name == _TEMPLATES and all(_is_template(form) for form in forms)
     return False
+
+
+def _is_template(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and _TEXT in node.value
 
 
 def _is_log_call(node: ast.expr) -> bool:

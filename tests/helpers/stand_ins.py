@@ -56,7 +56,9 @@ def small(task):
                     continue
                 texts = [sentence(rng, 40 if self.kind is Kind.LANGUAGE_MODELLING else 6) for _ in labels]
                 if self.kind is Kind.TEXT_CLASSIFICATION:
-                    pools.append(Pool(Dataset.from_dict({"input": texts}), labels))
+                    form = self.templates[0] if self.templates else "{text}"
+                    prompts = [form.replace("{text}", text) for text in texts]
+                    pools.append(Pool(Dataset.from_dict({"input": prompts}), labels))
                 else:
                     written = [f" {sentence(rng)}" for _ in texts] if self.kind is Kind.TRANSLATION else None
                     pools.append(Pool.of_texts(texts, written))

@@ -15,6 +15,7 @@ from bench.testing.driver import adapted
 from bench.testing.problems import Problem, columns, problem, prompts
 from bench.testing.tiny_models import save_model
 from methods.in_context import InContext, InContextConfig
+from methods.zero_shot import ZeroShot, ZeroShotConfig
 from tests.helpers import language as texts
 
 SEPARATOR = "\n\n"
@@ -334,3 +335,39 @@ def test_what_cannot_be_calibrated_is_an_error(given: Problem, decoder: CausalLM
         adapted(InContext, given, FakeLanguageModel(), calibrate="content_free")
     with pytest.raises(UsageError, match="leave them out of a translation"):
         InContext(InContextConfig(orders=2), decoder, texts.problem_shape(Kind.TRANSLATION, max_new_tokens=LONGEST))
+
+
+@pytest.mark.parametrize("calibrate", ["content_free", "pmi"])
+def test_zero_shot_answers_are_calibrated_alike(given: Problem, calibrate: str) -> None:
+    given = with_content_free(given)
+    given = replace(given, shape=replace(given.shape, kind=Kind.TEXT_CLASSIFICATION))
+    free = given.shape.content_free if calibrate == "content_free" else ("\nLabel:",)
+    model, queries = FakeLanguageModel(), prompts(given.query.inputs.positions[0])
+    expected = probabilities(model, "", given, queries) / probabilities(model, "", given, free).mean(dim=0)
+    method = adapted(ZeroShot, given, model, calibrate=calibrate)
+    found = method.predict(given.query)
+    torch.testing.assert_close(
+        found[0].double().exp(), expected / expected.sum(dim=-1, keepdim=True), rtol=1e-4, atol=1e-6
+    )
+    assert torch.equal(method.predict(given.query), found)
+    # With a single prompt to divide by, what a model leans to makes no difference at all.
+    leaning = Leaning()
+    leaning.leaning = torch.tensor([5.0, -3.0, 0.0])
+    first = given.shape.content_free[: 2 if calibrate == "pmi" else 1]
+    one = replace(given, shape=replace(given.shape, content_free=first))
+    found, expected = (
+        adapted(ZeroShot, one, each, calibrate=calibrate).predict(one.query) for each in (leaning, Leaning())
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_zero_shot_answers_that_cannot_be_calibrated_are_an_error(given: Problem) -> None:
+    text = replace(given.shape, kind=Kind.TEXT_CLASSIFICATION)
+    ends = replace(text, content_free=("Word: N/A", "Word: "))
+    for shape, backbone, calibrate, reason in (
+        (text, FakeLanguageModel(), "content_free", "needs a task with content-free prompts, got one without"),
+        (ends, FakeLanguageModel(), "pmi", "pmi needs a prompt that goes on after the text, got one"),
+        (given.shape, CosineBackbone(), "pmi", "needs text classification by a language model, got image_"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            ZeroShot(ZeroShotConfig(calibrate=calibrate), backbone, shape)

@@ -113,6 +113,7 @@ def test_rewording_changes_nothing(package, old, new):
         ("DataError(f", "ValueError(f"),
         ('citation = "Somebody 1999, A Paper"', 'citation = "x"'),
         ("    power: int = 2", '    family = "llama"\n    power: int = 2'),
+        ("    power: int = 2", '    templates = ("no text",)\n    power: int = 2'),
     ],
 )
 def test_another_computation_is_another_hash(package, old, new):

@@ -223,7 +223,7 @@ class UnitRunner:
         key = spec.shared()
         if self._loaded is None or self._loaded.key != key:
             self.close()
-            data = registry.make_task(spec.task, spec.prompt).load(self.options.data)
+            data = registry.make_task(*spec.form()).load(self.options.data)
             backbone = registry.make_backbone(spec.backbone)
             self._loaded = _Loaded(key, data, backbone, self.options.isolate(spec.backbone, backbone))
         return self._loaded

@@ -30,7 +30,7 @@ def row_name(spec: RunSpec) -> str:
     from bench.results.grouping import budget_text, method_text  # numpy, which the help of commands does without
 
     parts = (
-        task_slug(spec.task, spec.prompt),
+        task_slug(*spec.form()),
         spec.backbone,
         method_text(spec),
         budget_text(spec),
