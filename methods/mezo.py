@@ -19,8 +19,8 @@ class MezoConfig(AdapterConfig):
 
     weights: Literal["adapters", "all"] = Field(
         default="adapters",
-        description="What is tuned: adapters of the variant, or all weights of a copy of the model (published with lr=1e-7 and "
-        "epsilon=1e-3 for 13 billion weights).",
+        description="What is tuned: adapters of the variant, or all weights of a copy of the model (published with "
+        "lr=1e-7 and epsilon=1e-3 for 13 billion weights).",
     )
     steps: int = Field(default=500, ge=1, le=1_000_000, description="Steps, each of two losses of a batch.")
     lr: Annotated[float, Tune(1e-6, 1e-1, log=True)] = Field(

@@ -95,7 +95,7 @@ def _trace(points: Sequence[Point], line: str, colour: str, first: bool) -> go.S
 
 
 def _short(tick: float | str) -> str:
-    return f"{tick / 1000:.0f}k" if isinstance(tick, int | float) and tick >= 2000 else str(tick)
+    return f"{tick / 1024:.0f}k" if isinstance(tick, int | float) and tick >= 4096 else str(tick)
 
 
 def _scored(records: Iterable[Record], line: Callable[[Record], str], x: Callable[[Record], Any]) -> Iterator[Point]:
