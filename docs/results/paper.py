@@ -38,7 +38,7 @@ SECONDS = "paper_seconds.json"
 """File beside the stores: seconds that each suite took, over all of its calls."""
 PUBLISHED = re.compile(r"(<!-- published -->\n)(.*?)(<!-- published: end -->)", re.DOTALL)
 EXAMPLES = re.compile(rf"(<!-- {NETWORKS} -->\n)(.*?)(<!-- {NETWORKS}: end -->)", re.DOTALL)
-FIGURES = re.compile(r"(<!-- figure: (?P<name>\S+) (?P<title>.*?) -->\n)(.*?)(<!-- figure: end -->)", re.DOTALL)
+FIGURES = re.compile(r"(<!-- figure: (?P<name>[\w-]+\.svg) (?P<title>.*?) -->\n)(.*?)(<!-- figure: end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """Figures of the paper's small suites, from their records; ``paper.py`` writes them to docs/images."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from playwright.sync_api import sync_playwright
+from figures import images
 from plotly.subplots import make_subplots
 
 from bench.results.record import Record
@@ -17,8 +16,6 @@ from tasks.recall import DIM, NOISE, WAYS, hebbian_accuracy
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f", "#e377c2", "#bcbd22")
 WIDTH, HEIGHT = 360, 380
 """Of a panel, in pixels."""
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LAW = "capacity law of hebbian, decay 1"
 REFERENCES = frozenset({"zero_shot", LAW})
 """Lines without markers."""
@@ -208,35 +205,23 @@ def networks(path: Path) -> go.Figure:
 
 
 OF_SUITES: Mapping[str, tuple[str, Callable[[Sequence[Record]], go.Figure]]] = {
-    "paper_scaling_small": ("paper-scaling.png", scaling),
-    "paper_nshot_small": ("paper-shots.png", by_shots),
-    "ablation_prior_small": ("paper-prior.png", by_prior),
-    "ablation_alpha_small": ("paper-alpha.png", by_alpha),
-    "ablation_inside_small": ("paper-mix.png", by_mix),
-    "recall": ("recall.png", recall),
+    "paper_scaling_small": ("paper-scaling.svg", scaling),
+    "paper_nshot_small": ("paper-shots.svg", by_shots),
+    "ablation_prior_small": ("paper-prior.svg", by_prior),
+    "ablation_alpha_small": ("paper-alpha.svg", by_alpha),
+    "ablation_inside_small": ("paper-mix.svg", by_mix),
+    "recall": ("recall.svg", recall),
 }
 """Files and figures of suites."""
-NETWORKS = "fast-weights-rnn.png"
+NETWORKS = "fast-weights-rnn.svg"
 
 
 def write_images(figures: Mapping[Path, go.Figure]) -> None:
-    """Draw figures in a browser without a window.
+    """Draw figures as SVG, in a browser.
 
     Args:
-        figures: Figures by the PNG file to write.
-
-    Raises:
-        FileNotFoundError: If no browser is on the path.
+        figures: Figures by the file to write.
     """
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        raise FileNotFoundError(f"figures need one of {', '.join(BROWSERS)} on the path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        page = browser.new_page(device_scale_factor=2)
-        for path, figure in figures.items():
-            page.set_viewport_size({"width": figure.layout.width + 40, "height": figure.layout.height + 40})
-            page.set_content(figure.to_html(include_plotlyjs=True, config={"staticPlot": True}))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            page.locator(".plotly-graph-div").screenshot(path=path)
-        browser.close()
+    for path, image in zip(figures, images(list(figures.values())), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(image, encoding="utf-8")
