@@ -46,16 +46,7 @@ def read_readouts(path: Path, width: int) -> list[Readout]:
     Raises:
         DataError: If the file is missing, unreadable, without readouts, or made for a model of another width.
     """
-    if not path.is_file():
-        raise DataError(f"readouts need a safetensors file, found none at {path}; make one with bench readout train")
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
-            digest = (file.metadata() or {}).get(DIGEST)
-    except Exception as error:  # a damaged header raises many kinds
-        raise DataError(f"readouts cannot be read from {path}: {one_line(error)}") from None
-    if digest is not None and digest != tensor_digest(tensors):  # files of other programs have none
-        raise DataError(f"readouts in {path} are damaged: they have another digest; restore the file or train again")
+    tensors, _ = read_tensors(path)
     readouts: list[Readout] = []
     while READOUT.format(len(readouts)) in tensors:
         number = len(readouts)
@@ -71,6 +62,32 @@ def read_readouts(path: Path, width: int) -> list[Readout]:
     if not readouts:
         raise DataError(f"{path} must hold tensors such as {READOUT.format(0)}, and holds no readout")
     return readouts
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a file of ``bench readout``, or one of another program in its format.
+
+    Args:
+        path: The safetensors file.
+
+    Returns:
+        Tensors by name, and the header of the file.
+
+    Raises:
+        DataError: If the file is missing, unreadable or damaged.
+    """
+    if not path.is_file():
+        raise DataError(f"readouts need a safetensors file, found none at {path}; make one with bench readout train")
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
+            header: dict[str, str] = file.metadata() or {}
+    except Exception as error:  # a damaged header raises many kinds
+        raise DataError(f"readouts cannot be read from {path}: {one_line(error)}") from None
+    digest = header.get(DIGEST)
+    if digest is not None and digest != tensor_digest(tensors):  # files of other programs have none
+        raise DataError(f"readouts in {path} are damaged: they have another digest; restore the file or train again")
+    return tensors, header
 
 
 def prepare_file(out: Path) -> None:
@@ -105,9 +122,24 @@ def write_readouts(out: Path, readouts: list[Readout], about: Mapping[str, objec
     tensors = {}
     for number, readout in enumerate(readouts):
         for name, tensor in ((SCORER, readout.scorer), (READOUT, readout.out)):
-            tensors[name.format(number)] = tensor.detach().float().cpu().contiguous()
+            tensors[name.format(number)] = tensor
+    write_tensors(out, tensors, about)
+
+
+def write_tensors(out: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:
+    """Write trained tensors in float32, with a digest in the header.
+
+    Args:
+        out: The safetensors file.
+        tensors: Tensors by name.
+        about: Facts for the header of the file.
+
+    Raises:
+        StoreError: If the file cannot be written; an earlier file is then unchanged.
+    """
+    written = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        header = {name: str(value) for name, value in about.items()} | {DIGEST: tensor_digest(tensors)}
-        write_atomic(out, save(tensors, header))
+        header = {name: str(value) for name, value in about.items()} | {DIGEST: tensor_digest(written)}
+        write_atomic(out, save(written, header))
     except OSError as error:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None

@@ -35,6 +35,10 @@ REFUSED = {
     ("cohere, scaled logits", "ia3"): "ia3 knows where to stand in models of",
     ("opt", "knn_lm"): "knn_lm needs the feed-forward part of a block",
     ("opt", "icv"): "icv needs the feed-forward part of a block",
+    **{
+        (model, "in_place_ttt"): "in-place test-time training needs blocks with"
+        for model in ("gpt_oss, sinks", "bloom, alibi", "mpt, alibi", "falcon", "opt")
+    },
 }
 """What peft or a method does not know, with the message."""
 
