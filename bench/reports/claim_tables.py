@@ -106,7 +106,8 @@ def section(reports: Sequence[ClaimReport]) -> str:
     for report in reports:
         cells = html_table(CELLS, _cells(report), [_sentence(report)])
         parts.append(f"<details><summary>{escape(visible(_title(report)))}</summary>{cells}</details>")
-    return f'<section id="claims" class="claims" aria-label="Claims" tabindex="0"><h2>Claims</h2>{"".join(parts)}</section>'
+    start = '<section id="claims" class="claims" aria-label="Claims" tabindex="0"><h2>Claims</h2>'
+    return f"{start}{''.join(parts)}</section>"
 
 
 def as_junit(reports: Sequence[ClaimReport]) -> str:
