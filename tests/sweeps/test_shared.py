@@ -231,7 +231,7 @@ def test_two_workers_share_a_server_and_the_trial_of_the_killed_one_is_repeated(
             time.sleep(0.05)
 
     try:
-        # The second one starts when the first one has work to lose; a slow start of it must not cost the first one's last trial.
+        # The second starts when the first has work to lose; a slow start must not cost the first its last trial.
         start(folders[0])
         wait_until(lambda: trials_of(processes[0], TrialState.RUNNING), "the first process was never seen at work")
         start(folders[1])
