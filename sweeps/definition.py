@@ -7,7 +7,9 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench import registry
+from bench.contracts.errors import UsageError
 from bench.contracts.kinds import Precision, PromptStyle, Template
+from bench.contracts.sequence import is_sequence
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
 from bench.spec.suite import MOST, RunSpec, Shots, renamed_keys, task_slug
@@ -132,6 +134,8 @@ def sweep_spec(values: dict[str, Any]) -> SweepSpec:
         UsageError: For a wrong name or value.
     """
     spec = validated(SweepSpec, values, "bench sweep")
+    if is_sequence(spec.task):
+        raise UsageError(f"a sweep tunes on one task, got the sequence {spec.task}; name one of its tasks")
     chosen = registry.resolve_method(spec.method, registry.task_class(spec.task).kind, spec.set)
     space = {registry.OLD_FIELDS.get(name, name): change for name, change in spec.space.items()}
     return spec.model_copy(update={"method": chosen.name, "set": chosen.settings, "space": space})

@@ -134,7 +134,7 @@ def joined(parts: Sequence[Episodes]) -> Episodes:
         wide = [np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=PADDING) for each in rows]
         return np.concatenate(wide)
 
-    return Episodes(*(stacked(field.name) for field in fields(Episodes)))
+    return Episodes(*(stacked(field.name) for field in fields(Episodes) if not field.kw_only))
 
 
 def _places(sets: Episodes) -> tuple[Positions, Positions]:

@@ -10,6 +10,7 @@ from typer import Context
 
 from bench import registry
 from bench.cli.app import app
+from bench.contracts.sequence import task_names
 from bench.spec.suite import Block, Suite, suite_paths
 from bench.spec.texts import read_names
 from tests.helpers.docs import PAGES, ROOT, commands
@@ -42,7 +43,7 @@ def test_there_are_commands_to_try():
 def test_a_command_is_one_that_the_program_takes(page, line):
     given = parsed(line).params
     for kind, names in (("tasks", given.get("task")), ("methods", given.get("method"))):
-        for name in read_names(names or []):
+        for name in [each for given_name in read_names(names or []) for each in task_names(given_name)]:
             variants = registry.task_variants() if kind == "tasks" else []
             assert name.partition("@")[0] in {*registry.find(kind), *variants, *WRITTEN}, f"{page}: {line}"
     suite = given.get("suite")

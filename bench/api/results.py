@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.reports.claims import ClaimReport
     from bench.reports.compare import Difference
     from bench.reports.rows import Row
+    from bench.reports.sequences import SequenceRow
     from bench.results.predictions import QueryPredictions
     from bench.results.record import Record
     from bench.results.row_sample import Find
@@ -257,6 +258,34 @@ class Results(Sequence["Record"]):
 
         formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
         return chosen_format(formats, format)(self.rows(break_even))
+
+    def sequences(self, format: TextFormat = "table") -> str:
+        """Forgetting, plasticity and sample efficiency of runs on sequences of tasks, as text.
+
+        Args:
+            format: "table" or "markdown".
+
+        Returns:
+            A table for each sequence; empty without one.
+
+        Raises:
+            UsageError: For another format.
+        """
+        from bench.reports.sequence_tables import FORMATS
+
+        write = chosen_format(FORMATS, format)
+        rows = self.sequence_rows()
+        return write(rows) if rows else ""
+
+    def sequence_rows(self) -> list["SequenceRow"]:
+        """Forgetting, plasticity and sample efficiency by sequence, method, shots and task, seeds pooled.
+
+        Returns:
+            The rows; none without a run on a sequence of tasks.
+        """
+        from bench.reports.sequences import sequence_rows
+
+        return sequence_rows(self.records)
 
     def page(
         self,

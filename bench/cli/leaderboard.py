@@ -32,6 +32,8 @@ def leaderboard(
     require_readable(format_, out)
     results = api.load(store).of_task(task or ())
     text = results.table(format_, break_even, claims)
+    if format_ in ("table", "markdown") and (sequences := results.sequences(format_)):
+        text += "\n" + sequences
     if break_even and (warning := ratio_warning(results.rows(break_even))):
         say_error(f"warning: {warning}")
     if wandb:

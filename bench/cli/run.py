@@ -126,6 +126,8 @@ def run(
         from bench.reports.tables import table
 
         Console(width=None if sys.stdout.isatty() else 240).print(table(results.rows()))
+        if sequences := results.sequences():
+            say(sequences)
     if not results.measured and (results.records or not results.problems):
         say_error("nothing was measured; the table has the reasons")
     if results.failed or results.problems or not results.measured:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         TwoTowerBackbone,
     )
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
+    from bench.contracts.continual import Continual, Removing
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
     from bench.contracts.encoder import EncoderBackbone, features_of
     from bench.contracts.errors import (
@@ -53,6 +54,7 @@ _MODULES = {
     "BenchError": "errors",
     "CLASSIFICATION": "kinds",
     "Classes": "data",
+    "Continual": "continual",
     "DataError": "errors",
     "EncoderBackbone": "encoder",
     "EpisodePredictions": "metric",
@@ -76,6 +78,7 @@ _MODULES = {
     "Pool": "task",
     "Protocol": "task",
     "Query": "data",
+    "Removing": "continual",
     "EmbeddingUse": "kinds",
     "InputMode": "kinds",
     "ProblemShape": "method",
@@ -104,6 +107,7 @@ __all__ = [
     "Backbone",
     "BenchError",
     "Classes",
+    "Continual",
     "DataError",
     "EmbeddingUse",
     "EncoderBackbone",
@@ -130,6 +134,7 @@ __all__ = [
     "ProblemShape",
     "Protocol",
     "Query",
+    "Removing",
     "Site",
     "StoreError",
     "Support",

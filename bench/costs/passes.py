@@ -16,8 +16,9 @@ from bench.costs.repeats import Patience, is_known
 from bench.costs.warm import small, touch_weights
 from bench.data.batches import EpisodeGroup
 from bench.data.payload import EpisodePayload
-from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, GroupResult
 from bench.engine.frozen import kept_frozen, to_precision_of
+from bench.engine.stages import answered
 from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched
 from bench.spec.budget import Budget, OverBudgetError, Violation
@@ -124,7 +125,7 @@ def _counted(backbone: Backbone, request: PassRequest) -> CountedPass:
     with watched(request.devices.root_device(), found):
         began = time.perf_counter()
         options = AdaptOptions(min(COUNTED_STEPS, budget.steps or COUNTED_STEPS), counted=True)
-        result = adapt_and_answer(_group(backbone, request, request.payloads[0]), request.devices, options)
+        result = answered(_group(backbone, request, request.payloads[0]), request.devices, options)
         seconds = time.perf_counter() - began
     return CountedPass(request.run.config, None, _light(result, request), seconds, found[0])
 
@@ -161,9 +162,7 @@ def _timed(backbone: Backbone, request: PassRequest) -> TimedPasses:
         for payload in request.payloads:
             options = AdaptOptions(request.most_steps, request.budget, closing)
             try:
-                results.append(
-                    _light(adapt_and_answer(_group(backbone, request, payload), request.devices, options), request)
-                )
+                results.append(_light(answered(_group(backbone, request, payload), request.devices, options), request))
             except OverBudgetError as error:
                 violation = error.violation
                 break
@@ -191,10 +190,10 @@ def _warm_up(backbone: Backbone, request: PassRequest) -> float:
             table.touch()
     options = AdaptOptions(min(COUNTED_STEPS, request.most_steps or COUNTED_STEPS))
     if request.whole:
-        return adapt_and_answer(_group(backbone, request, request.warm_up), request.devices, options).closing_seconds
+        return answered(_group(backbone, request, request.warm_up), request.devices, options).closing_seconds
     # What fails on so few examples may well work on all; then nothing was warmed, and nothing else is lost.
     with suppress(Exception):
-        made = adapt_and_answer(_group(backbone, request, small(request.warm_up)), request.devices, options)
+        made = answered(_group(backbone, request, small(request.warm_up)), request.devices, options)
         return made.closing_seconds
     return 0.0
 

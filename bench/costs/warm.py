@@ -52,7 +52,9 @@ def small(payload: EpisodePayload) -> EpisodePayload:
     whole = payload.episodes
     labels = whole.support_labels[0]
     real = np.flatnonzero(whole.support[0] != PADDING)
-    _, first = np.unique(labels[real], return_index=True)
+    # In a sequence each task has an example of each of its classes.
+    stage = np.repeat(np.arange(len(whole.stages)), whole.stages) if whole.stages else np.zeros_like(labels)
+    _, first = np.unique((stage * whole.classes.shape[1] + labels)[real], return_index=True)
     columns = np.sort(real[first])
     episodes = Episodes(
         whole.classes,
@@ -60,5 +62,6 @@ def small(payload: EpisodePayload) -> EpisodePayload:
         whole.support_labels[:, columns],
         whole.query[:, :QUERIES],
         whole.query_labels[:, :QUERIES],
+        stages=tuple(np.bincount(stage[columns], minlength=len(whole.stages)).tolist()) if whole.stages else (),
     )
     return replace(payload, episodes=episodes)

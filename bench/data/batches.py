@@ -1,7 +1,7 @@
 """Support and query batches, cut from encoded pools for a group of episodes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,6 +80,15 @@ class EpisodeGroup:
 
     def __len__(self) -> int:
         return len(self.episodes)
+
+    def stages(self) -> list["EpisodeGroup"]:
+        """The group with the support set of each task of a sequence alone, in order, and with all queries."""
+        whole = self.episodes
+        parts = [
+            replace(whole, support=whole.support[:, part], support_labels=whole.support_labels[:, part], stages=())
+            for part in whole.stage_bounds()
+        ]
+        return [EpisodeGroup(self.source, self.run, part, self.start, self.limits) for part in parts]
 
     def query_texts(self) -> list[str]:
         """Raw texts of the queries in order, for metrics that count words."""

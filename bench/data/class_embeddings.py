@@ -17,6 +17,7 @@ from bench.contracts import (
     TaskData,
     UsageError,
 )
+from bench.contracts.sequence_task import SequenceData, SequenceTask
 from bench.spec.resolve import ResolvedRun
 
 NO_PRIOR = "no prior (the backbone has no text encoder)"
@@ -122,7 +123,7 @@ def class_embeddings(data: TaskData, task: Task, backbone: Backbone) -> ClassEmb
     if task.kind not in CLASSIFICATION:
         return ClassEmbeddings(none)
     try:
-        values = backbone.class_embeddings(data.classes, task.prompts).float().cpu()
+        values = _embedded(data, task, backbone).float().cpu()
     except NoClassEmbeddingsError as error:
         return ClassEmbeddings(none, missing=str(error), has_prior=backbone.has_prior)
     except UsageError as error:
@@ -130,6 +131,18 @@ def class_embeddings(data: TaskData, task: Task, backbone: Backbone) -> ClassEmb
             return ClassEmbeddings(none, missing=str(error), readable=False)
         raise
     return ClassEmbeddings(values, backbone.class_embeddings_note(data.classes, task.prompts))
+
+
+def _embedded(data: TaskData, task: Task, backbone: Backbone) -> Tensor:
+    """``[class, dim_v]``; of a sequence each class by the prompts of the task that has it first."""
+    if not (isinstance(data, SequenceData) and isinstance(task, SequenceTask)):
+        return backbone.class_embeddings(data.classes, task.prompts)
+    rows: dict[str, Tensor] = {}
+    for part, own in zip(data.parts, task.tasks, strict=True):
+        names = part.data.classes
+        for name, row in zip(names, backbone.class_embeddings(names, own.prompts), strict=True):
+            rows.setdefault(name, row)
+    return torch.stack([rows[name] for name in data.classes])
 
 
 def _needed(has_prior: bool) -> frozenset[EmbeddingUse]:

@@ -5,13 +5,14 @@ shots or the number of workers. A further method therefore changes no episode, a
 beginning of the 5-shot one, with the same queries. Queries come in a drawn order, not sorted by class.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import TaskData
 from bench.contracts.errors import UsageError
+from bench.contracts.sequence_task import SequenceData
 from bench.spec.aliases import stream_name
 from bench.spec.suite import RunSpec
 from bench.toolkit.seeds import name_seed
@@ -53,6 +54,7 @@ class Episodes:
         support_labels: ``[episode, item]``, positions in ``classes``, -1 where padded.
         query: ``[episode, item]``, positions in the query pool.
         query_labels: ``[episode, item]``, positions in ``classes``, -1 where padded.
+        stages: Columns of ``support`` of each task of a sequence, in order; empty for a single task.
     """
 
     classes: Positions
@@ -60,13 +62,24 @@ class Episodes:
     support_labels: Positions
     query: Positions
     query_labels: Positions
+    stages: tuple[int, ...] = field(default=(), kw_only=True)
 
     def __len__(self) -> int:
         return len(self.classes)
 
+    def stage_bounds(self) -> list[slice]:
+        """Columns of the support set that each task of a sequence has."""
+        ends = np.cumsum(self.stages).tolist()
+        return [slice(end - width, end) for end, width in zip(ends, self.stages, strict=True)]
+
     def __getitem__(self, part: slice) -> "Episodes":
         return Episodes(
-            self.classes[part], self.support[part], self.support_labels[part], self.query[part], self.query_labels[part]
+            self.classes[part],
+            self.support[part],
+            self.support_labels[part],
+            self.query[part],
+            self.query_labels[part],
+            stages=self.stages,
         )
 
 
@@ -120,6 +133,8 @@ def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
     Raises:
         UsageError: If a class has too few items, or if the number of ways is out of range.
     """
+    if isinstance(data, SequenceData):
+        return _draw_sequence(data, draw)
     n_classes = len(data.classes)
     n_way = n_classes if draw.ways is None else draw.ways
     if not min(2, n_classes) <= n_way <= n_classes:
@@ -144,7 +159,24 @@ def draw_episodes(data: TaskData, draw: EpisodeSpec) -> Episodes:
         for name in ("query", "query_labels"):
             rows[name][-1] = rows[name][-1][order]
     padded = {name: _pad(values) for name, values in rows.items()}
-    return Episodes(classes=np.stack(all_classes), **padded)
+    return Episodes(np.stack(all_classes), *padded.values())
+
+
+def _draw_sequence(data: SequenceData, draw: EpisodeSpec) -> Episodes:
+    """Episodes of a sequence: those of each task drawn as if it were alone, support and query sets side by side."""
+    parts: dict[str, list[Positions]] = {"support": [], "support_labels": [], "query": [], "query_labels": []}
+    for part in data.parts:
+        own = draw_episodes(part.data, replace(draw, task=part.name, ways=None))
+        for split, start in (("support", part.support_start), ("query", part.query_start)):
+            positions, labels = getattr(own, split), getattr(own, f"{split}_labels")
+            real = positions != PADDING
+            parts[split].append(np.where(real, positions + start, PADDING))
+            parts[f"{split}_labels"].append(np.where(real, part.classes[labels], PADDING))
+    return Episodes(
+        np.tile(np.arange(len(data.classes)), (draw.episodes, 1)),
+        *(np.concatenate(each, axis=1) for each in parts.values()),
+        stages=tuple(each.shape[1] for each in parts["support"]),
+    )
 
 
 def episode_spec(spec: RunSpec) -> EpisodeSpec:

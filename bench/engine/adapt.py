@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from lightning import Trainer
 from torch import Tensor
 
-from bench.contracts import GradientMethod, InputMode, LanguageBackbone
+from bench.contracts import AnyMethod, GradientMethod, InputMode, LanguageBackbone
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import PADDING
 from bench.engine.budget_callback import BudgetCallback
@@ -40,6 +41,8 @@ class AdaptOptions:
         closing_seconds: Part of the time limit that is reserved for the work after the last step.
         counted: Whether to count floating-point operations, which makes the call slower.
         measured: Whether memory is measured, which makes the call slower too.
+        texts: Texts by which a sequence of tasks measures what an adapted language model has lost; None to answer after
+            the last task alone.
     """
 
     most_steps: int | None = None
@@ -47,6 +50,32 @@ class AdaptOptions:
     closing_seconds: float = 0.0
     counted: bool = False
     measured: bool = True
+    texts: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageAnswers:
+    """Answers after one support set of a sequence of tasks.
+
+    Attributes:
+        stage: Support sets that were learnt by then.
+        from_base: Whether the last of them was learnt alone, by a fresh method.
+        scores: ``[episode, item, way]`` for the queries of all tasks, on the CPU.
+        labels: Labelled examples of the last support set, over all episodes.
+        steps: Optimizer steps on it.
+        tokens: Tokens of it that a language model read.
+        seconds: Seconds of adapting to it.
+        text_nll: ``[text]``, negative log-likelihood per token in nats; empty where the model stays as it is.
+    """
+
+    stage: int
+    from_base: bool
+    scores: Tensor
+    labels: int = 0
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    text_nll: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +87,14 @@ class GroupAnswers:
         texts: Generated texts; empty for scores.
         losses: Loss of each step, averaged over episodes.
         notes: Further facts from the method, as in JSON.
+        stages: Answers after each support set of a sequence of tasks; empty for a single task.
     """
 
     scores: Tensor
     texts: list[str]
     losses: list[float]
     notes: dict[str, Any]
+    stages: tuple[StageAnswers, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +132,88 @@ class GroupResult(GroupAnswers):
     query_flops: int
 
 
+def adaptation_of(method: AnyMethod) -> Adaptation:
+    """The Lightning module of a method.
+
+    Args:
+        method: The method.
+
+    Returns:
+        The module.
+    """
+    return GradientAdaptation(method) if isinstance(method, GradientMethod) else ForwardAdaptation(method)
+
+
+def fit(
+    module: Adaptation, group: EpisodeGroup, devices: DeviceOptions, most_steps: int | None, callbacks: list[Any]
+) -> Trainer:
+    """Adapt a module's method to the group's support sets.
+
+    Args:
+        module: Module of a method that uses a support set.
+        group: The episodes.
+        devices: Device and precision.
+        most_steps: Largest number of optimizer steps; None for the method's own number.
+        callbacks: Callbacks of the trainer.
+
+    Returns:
+        The trainer, with the optimizers and the number of steps.
+    """
+    method = module.method
+    if isinstance(method, GradientMethod):
+        duration = {"max_steps": min(method.steps, most_steps or method.steps), "max_epochs": -1}
+        batch_size = method.batch_size
+        batches = _Stream(lambda: group.training_batches(batch_size))
+    else:
+        duration = {"max_epochs": 1}
+        batches = _Stream(group.support_batches)
+    trainer = devices.trainer(runs_backbone=runs_backbone(group), callbacks=callbacks, **duration)
+    trainer.fit(module, batches)
+    return trainer
+
+
+def answer(module: Adaptation, group: EpisodeGroup, devices: DeviceOptions, callbacks: list[Any]) -> list[Any]:
+    """The answers of a module's method to the group's queries, batch by batch.
+
+    Args:
+        module: Module of the method.
+        group: The episodes.
+        devices: Device and precision.
+        callbacks: Callbacks of the trainer.
+
+    Returns:
+        Scores or texts of each batch, see ``Method.predict``.
+    """
+    # A new trainer: the one of adapting holds gradients and the optimizer's state.
+    trainer = devices.trainer(runs_backbone=runs_backbone(group), callbacks=callbacks)
+    return trainer.predict(module, _Stream(group.query_batches)) or []
+
+
+def runs_backbone(group: EpisodeGroup) -> bool:
+    """Whether the group's method runs the backbone itself."""
+    return group.run.input_mode is InputMode.INPUTS
+
+
+def joined_scores(answers: list[Any]) -> Tensor:
+    """``[episode, item, way]`` of all batches on the CPU; empty for generated texts."""
+    scores = [each for each in answers if isinstance(each, Tensor)]
+    return torch.cat(scores, dim=1) if scores else torch.empty(0)
+
+
+def new_method(group: EpisodeGroup, devices: DeviceOptions) -> AnyMethod:
+    """A fresh method for a group, with its backbone on the device where it runs it."""
+    backbone, shape = group.source.backbone, group.problem_shape()
+    if runs_backbone(group):
+        # Before the method is made: what it computes then, such as a start from some states, is always the same.
+        backbone.to(devices.root_device())
+    return group.run.make_method(backbone, shape)
+
+
+def token_meter(method: AnyMethod) -> TokenMeter:
+    """A meter of the tokens that a method's language model reads; it counts nothing for other backbones."""
+    return TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
+
+
 def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: AdaptOptions | None = None) -> GroupResult:
     """Adapt a fresh method to the group's support sets and answer the group's queries.
 
@@ -116,43 +229,27 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         OverBudgetError: If a method that cannot stop early exceeds the budget.
     """
     options = options or AdaptOptions()
-    backbone, shape = group.source.backbone, group.problem_shape()
-    runs_backbone = group.run.input_mode is InputMode.INPUTS
-    if runs_backbone:
-        # Before the method is made: what it computes then, such as a start from some states, is always the same.
-        backbone.to(devices.root_device())
-    method = group.run.make_method(backbone, shape)
-    module: Adaptation
-    if isinstance(method, GradientMethod):
-        module = GradientAdaptation(method)
-        duration = {"max_steps": min(method.steps, options.most_steps or method.steps), "max_epochs": -1}
-        batch_size = method.batch_size
-        batches = _Stream(lambda: group.training_batches(batch_size))
-    else:
-        module = ForwardAdaptation(method)
-        duration = {"max_epochs": 1}
-        batches = _Stream(group.support_batches)
+    method = new_method(group, devices)
+    module = adaptation_of(method)
     n_queries = int((group.episodes.query != PADDING).sum())
-    tokens = TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
+    tokens = token_meter(method)
     budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
     callbacks: list[Any] = [budget_callback] if options.budget.held() else []
-    trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks, **duration)
     module.adapting.measures_memory = module.answering.measures_memory = options.measured
     module.counter = FlopMeter() if options.counted else None
+    optimizer_bytes = steps_taken = 0
     with module.counter or nullcontext():
         if method.uses_support:
             with tokens:
-                trainer.fit(module, batches)
+                trainer = fit(module, group, devices, options.most_steps, callbacks)
+            optimizer_bytes = optimizer_state_bytes(trainer)
+            steps_taken = trainer.global_step
+            del trainer  # it holds gradients and the optimizer's state
         adapt_flops = module.counter.total if module.counter else 0
-        optimizer_bytes = sum(_optimizer_bytes(optimizer) for optimizer in trainer.optimizers)
-        steps_taken = trainer.global_step
-        # A new trainer, because the old one holds gradients and the optimizer's state.
-        trainer = devices.trainer(runs_backbone=runs_backbone, callbacks=callbacks)
-        answers: list[Any] = trainer.predict(module, _Stream(group.query_batches)) or []
+        answers = answer(module, group, devices, callbacks)
         query_flops = module.counter.total - adapt_flops if module.counter else 0
-    scores = [answer for answer in answers if isinstance(answer, Tensor)]
     return GroupResult(
-        scores=torch.cat(scores, dim=1) if scores else torch.empty(0),
+        scores=joined_scores(answers),
         texts=[text for answer in answers if isinstance(answer, list) for text in answer],
         adapt=module.adapting.cost if method.uses_support else StageCost(0.0, 0.0, module.answering.cost.memory_meter),
         query=module.answering.cost,
@@ -167,25 +264,29 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         if method.uses_support
         else 0.0,
         adapt_flops=adapt_flops,
-        step_flops=_per_step(module.flops_at_steps),
+        step_flops=flops_per_step(module.flops_at_steps),
         query_flops=query_flops,
         losses=torch.stack(module.losses).tolist() if isinstance(module, GradientAdaptation) and module.losses else [],
-        notes=method.notes | _device_note(devices, runs_backbone),
+        notes=method.notes | device_note(devices, runs_backbone(group)),
     )
 
 
-def _device_note(devices: DeviceOptions, runs_backbone: bool) -> dict[str, str]:
+def device_note(devices: DeviceOptions, on_inputs: bool) -> dict[str, str]:
     """Which device the record does not name: closed forms are not computed on a device without float64."""
-    device, root = devices.working_device(runs_backbone), devices.root_device()
+    device, root = devices.working_device(on_inputs), devices.root_device()
     return {} if device == root else {"computed": f"on the CPU, as {root.type} has no float64"}
 
 
+def optimizer_state_bytes(trainer: Trainer) -> int:
+    """Bytes that a trainer's optimizers keep besides the parameters."""
+    return sum(_optimizer_bytes(optimizer) for optimizer in trainer.optimizers)
+
+
 def _optimizer_bytes(optimizer: Any) -> int:
-    """Bytes that an optimizer keeps besides the parameters."""
     kept = (tensor for state in optimizer.state.values() for tensor in state.values())
     return sum(tensor.nbytes for tensor in kept if isinstance(tensor, Tensor))
 
 
-def _per_step(counts: list[int]) -> int:
+def flops_per_step(counts: list[int]) -> int:
     """Operations of one step, from the counts after each; the first count may include preparation."""
     return (counts[-1] - counts[0]) // (len(counts) - 1) if len(counts) > 1 else 0

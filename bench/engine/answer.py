@@ -11,6 +11,7 @@ from bench.data.payload import EpisodePayload
 from bench.engine.adapt import AdaptOptions, GroupAnswers, adapt_and_answer
 from bench.engine.frozen import kept_frozen
 from bench.engine.partial import Keeper, PartialFile
+from bench.engine.stages import adapt_in_stages
 from bench.engine.trainer import DeviceOptions
 from bench.spec.resolve import ResolvedRun
 
@@ -27,6 +28,7 @@ class AnswerRequest:
         devices: Device and precision.
         partial: File from which the run goes on, and to which its predictions are written from time to time; None for
             neither.
+        texts: Texts by which a sequence of tasks measures what an adapted language model has lost.
     """
 
     run: ResolvedRun
@@ -35,6 +37,7 @@ class AnswerRequest:
     most_steps: int | None
     devices: DeviceOptions
     partial: PartialFile | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,13 @@ def answer_episodes(backbone: Backbone, request: AnswerRequest) -> RunAnswers:
 
 
 def _answered(group: EpisodeGroup, request: AnswerRequest) -> GroupAnswers:
-    result = adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps, measured=False))
+    if group.episodes.stages:
+        options = AdaptOptions(request.most_steps, measured=False, texts=request.texts)
+        result = adapt_in_stages(group, request.devices, options)
+    else:
+        result = adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps, measured=False))
     # As in a file, so that notes of resumed groups equal those of others.
     notes = json.loads(json.dumps(to_jsonable_python(result.notes)))
-    return GroupAnswers(scores=result.scores, texts=result.texts, losses=result.losses, notes=notes)
+    return GroupAnswers(
+        scores=result.scores, texts=result.texts, losses=result.losses, notes=notes, stages=result.stages
+    )

@@ -5,6 +5,7 @@ A plugin is a module with a ``PLUGIN`` class. Names are listed without importing
 """
 
 from bench.registry.config_fields import config_fields
+from bench.registry.continual import continual_class, continual_plugin, going_on_refusal
 from bench.registry.declared import family_of, kinds_of
 from bench.registry.finding import (
     FOLDERS,
@@ -24,7 +25,9 @@ from bench.registry.making import (
     require_variant,
     task_argument,
     task_class,
+    task_code,
     task_name,
+    task_version,
 )
 from bench.registry.methods import (
     OLD_FIELDS,
@@ -47,9 +50,12 @@ __all__ = [
     "backbone_argument",
     "backbone_class",
     "config_fields",
+    "continual_class",
+    "continual_plugin",
     "family_of",
     "find",
     "get",
+    "going_on_refusal",
     "kinds_of",
     "known_templates",
     "load_backbone",
@@ -65,7 +71,9 @@ __all__ = [
     "sites_on",
     "task_argument",
     "task_class",
+    "task_code",
     "task_name",
     "task_variants",
+    "task_version",
     "template_text",
 ]

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, cast
 
 from bench.contracts.errors import UsageError
 from bench.contracts.kinds import DEFAULT_METRICS, PromptStyle, Template
+from bench.contracts.sequence import is_sequence, joined_name, task_names
 from bench.registry.finding import get
 from bench.registry.templates import known_templates, template_text
+from bench.toolkit.code_hash import code_hash
 
 if TYPE_CHECKING:
     from bench.contracts import Backbone, Metric, Task
 
 
 def task_class(name: str) -> "type[Task]":
-    """The class of a task.
+    """The class of a task; of a sequence of tasks, which are of one kind, that of the first.
 
     Args:
-        name: ``name`` or ``name:argument``.
+        name: ``name`` or ``name:argument``, or a sequence of these.
 
     Returns:
         The class.
@@ -25,24 +27,25 @@ def task_class(name: str) -> "type[Task]":
     Raises:
         UsageError: For an unknown name.
     """
-    return cast("type[Task]", get("tasks", name).load())
+    return cast("type[Task]", get("tasks", task_names(name)[0]).load())
 
 
 def require_variant(name: str) -> None:
     """Require that a task of variants has the one of a name; the task is not imported.
 
     Args:
-        name: ``name`` or ``name:argument``.
+        name: ``name`` or ``name:argument``, or a sequence of these.
 
     Raises:
         UsageError: For an unknown task or variant, with the closest known one.
     """
-    plugin, colon, argument = name.partition(":")
-    variants = get("tasks", plugin).variants()
-    if colon and variants and argument not in variants:
-        close = get_close_matches(argument, variants, n=1)
-        guess = f" did you mean '{plugin}:{close[0]}'?" if close else ""
-        raise UsageError(f"task {plugin} has no variant {argument!r};{guess} {_known_variants(plugin)}")
+    for each in task_names(name):
+        plugin, colon, argument = each.partition(":")
+        variants = get("tasks", plugin).variants()
+        if colon and variants and argument not in variants:
+            close = get_close_matches(argument, variants, n=1)
+            guess = f" did you mean '{plugin}:{close[0]}'?" if close else ""
+            raise UsageError(f"task {plugin} has no variant {argument!r};{guess} {_known_variants(plugin)}")
 
 
 def _known_variants(plugin: str) -> str:
@@ -82,7 +85,7 @@ def task_name(name: str) -> str:
     """The canonical name of a task: without the argument of the default variant.
 
     Args:
-        name: ``name`` or ``name:argument``.
+        name: ``name`` or ``name:argument``, or a sequence of these.
 
     Returns:
         The name.
@@ -90,14 +93,14 @@ def task_name(name: str) -> str:
     Raises:
         UsageError: As for ``task_argument``.
     """
-    return ":".join((name.partition(":")[0], *task_argument(name)))
+    return joined_name([":".join((each.partition(":")[0], *task_argument(each))) for each in task_names(name)])
 
 
 def make_task(name: str, prompt: PromptStyle = "plain", template: Template = 0) -> "Task":
     """Make a task.
 
     Args:
-        name: ``name`` or ``name:argument``.
+        name: ``name`` or ``name:argument``, or a sequence of these.
         prompt: Style of its prompts.
         template: Form of its prompts: the number of a template, or a text.
 
@@ -108,6 +111,11 @@ def make_task(name: str, prompt: PromptStyle = "plain", template: Template = 0) 
         UsageError: For an unknown name or argument, with the closest known one; for an argument that is missing or that
             the task does not take; for a template or a prompt style that does not suit the task.
     """
+    if is_sequence(name):
+        from bench.contracts.sequence_task import SequenceTask  # imports the library of data sets
+
+        names = task_names(name)
+        return SequenceTask(names, [make_task(each, prompt, template) for each in names])
     task = task_class(name)(*task_argument(name))
     if template != 0:
         from bench.toolkit.templated_task import TemplatedTask  # imports the library of data sets
@@ -121,6 +129,31 @@ def make_task(name: str, prompt: PromptStyle = "plain", template: Template = 0) 
     if task.kind not in CHAT_KINDS:
         raise UsageError(f"prompt {prompt} needs a task of {' or '.join(CHAT_KINDS)}; {name} is {task.kind}")
     return ChatTask(task)
+
+
+def task_code(name: str) -> str:
+    """Hash of the code of a task; of a sequence the hashes of its tasks.
+
+    Args:
+        name: ``name`` or ``name:argument``, or a sequence of these.
+
+    Returns:
+        16 hexadecimal digits for each task, joined by `+`.
+    """
+    return "+".join(code_hash(get("tasks", each).module) for each in task_names(name))
+
+
+def task_version(name: str) -> str:
+    """Version that a task declares; of a sequence those of its tasks.
+
+    Args:
+        name: ``name`` or ``name:argument``, or a sequence of these.
+
+    Returns:
+        The versions, joined by `+`; empty where no task has one.
+    """
+    versions = [task_class(each).version for each in task_names(name)]
+    return "+".join(versions) if any(versions) else ""
 
 
 def make_metric(name: str) -> "Metric":

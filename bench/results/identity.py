@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import registry
 from bench.contracts.errors import UsageError
+from bench.contracts.sequence import is_sequence
 from bench.plugin import Plugin
 from bench.spec.resolve import ResolvedRun
 from bench.spec.suite import RunSpec
@@ -62,7 +63,7 @@ def run_identity(
         **({"site": run.site.value} if run.site else {}),
         "data": data_revision,
         "weights": weights,
-        "code": plugin_code(spec.task, spec.backbone, run.method_at_site),
+        "code": plugin_code(spec.task, spec.backbone, run.method_at_site) | _continual_code(spec),
         "libraries": library_versions(),
         "device": device_kind,
         "protocol": PROTOCOL,
@@ -81,19 +82,26 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
         Hashes by kind of plugin; versions under ``KIND version``.
     """
     metric = registry.metric_of(registry.make_task(task, "plain"))
-    plugins = _plugins(task, backbone, method) | {"metric": registry.get("metrics", metric.name)}
+    plugins = _plugins(backbone, method) | {"metric": registry.get("metrics", metric.name)}
     classes: dict[str, Any] = {
-        "task": registry.task_class(task),
         "backbone": registry.backbone_class(backbone),
         "method": registry.method_class(method),
         "metric": metric,
     }
-    found = {}
+    found = {"task": registry.task_code(task)}
+    if declared := registry.task_version(task):
+        found["task version"] = declared
     for kind, made in classes.items():
         found[kind] = code_hash(plugins[kind].module)
         if version := getattr(made, "version", ""):
             found[f"{kind} version"] = version
     return found
+
+
+def _continual_code(spec: RunSpec) -> dict[str, str]:
+    """Hash of the module by which a method goes on from its state, in sequences of tasks."""
+    plugin = registry.continual_plugin(registry.method_name(spec.method)[0]) if is_sequence(spec.task) else None
+    return {} if plugin is None else {"continual": code_hash(plugin.module)}
 
 
 def is_installed(spec: RunSpec, identity: dict[str, Any]) -> bool:
@@ -110,16 +118,16 @@ def is_installed(spec: RunSpec, identity: dict[str, Any]) -> bool:
     if not isinstance(code, dict) or libraries != library_versions():
         return False
     try:
-        plugins = _plugins(spec.task, spec.backbone, spec.method)
-        return all(code.get(kind) == code_hash(plugin.module) for kind, plugin in plugins.items())
+        present = {kind: code_hash(plugin.module) for kind, plugin in _plugins(spec.backbone, spec.method).items()}
+        present |= {"task": registry.task_code(spec.task)} | _continual_code(spec)
+        return all(code.get(kind) == known for kind, known in present.items())
     except (UsageError, ModuleNotFoundError):
         return False
 
 
-def _plugins(task: str, backbone: str, method: str) -> dict[str, Plugin]:
-    """The plugins that a run names, by kind, not imported."""
+def _plugins(backbone: str, method: str) -> dict[str, Plugin]:
+    """The plugins that a run names besides its task, by kind, not imported."""
     return {
-        "task": registry.get("tasks", task),
         "backbone": registry.get("backbones", backbone.partition(":")[0]),
         "method": registry.get("methods", registry.method_name(method)[0]),
     }

@@ -18,6 +18,7 @@ from typing import Any
 
 from bench import own_packages, registry
 from bench.contracts.errors import StoreError, UsageError
+from bench.contracts.sequence import task_names
 from bench.plugin import OWN
 from bench.results.record import Record
 from bench.results.store import Store
@@ -108,7 +109,8 @@ class KnownCall:
 
 def _is_packaged(block: Block) -> bool:
     """Whether the data, weights and methods of a block are all of installed packages."""
-    names: list[tuple[registry.Group, str]] = [("tasks", block.task)]
+    tasks = task_names(block.task)
+    names: list[tuple[registry.Group, str]] = [("tasks", task) for task in tasks]
     names += [("methods", registry.method_name(name)[0]) for name in block.methods]
     if block.match is not None:
         names.append(("methods", registry.method_name(block.match.partition(":")[0])[0]))
@@ -119,7 +121,7 @@ def _is_packaged(block: Block) -> bool:
     except UsageError:
         return False
     # Of a task with variants the argument is one of them, of another it may name a file.
-    with_path = ":" in block.task and not registry.get("tasks", block.task).variants()
+    with_path = any(":" in task and not registry.get("tasks", task).variants() for task in tasks)
     return own and ":" not in (block.backbone or "") and not with_path and not block.tune_all
 
 

@@ -29,6 +29,35 @@ class SideFile(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+class Stage(BaseModel):
+    """Scores after one support set of a sequence of tasks.
+
+    Attributes:
+        stage: Support sets that were learnt by then, 0 before the first.
+        learnt: The task that was learnt last; empty before the first.
+        start: "sequence" where it was learnt after the tasks before it, "base" where a fresh method learnt it alone.
+        scores: By task, ``[episode]`` scores on its queries, each answered among its own classes.
+        labels: Labelled examples of the task, mean over episodes.
+        steps: Optimizer steps on them, in an episode.
+        tokens: Tokens of them that a language model read, in an episode.
+        seconds: Seconds of adapting to them, mean over episodes.
+        text_nll: ``[text]``, negative log-likelihood of generic texts per token in nats, mean over episodes; empty
+            where the method leaves the language model as it is, or there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: int
+    learnt: str
+    start: Literal["sequence", "base"]
+    scores: dict[str, list[float]]
+    labels: float = 0.0
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    text_nll: list[float] = []
+
+
 class Record(BaseModel):
     """The result of a run, with everything that is needed to trace it; its file also has a digest of these fields.
 
@@ -52,6 +81,7 @@ class Record(BaseModel):
         costs: Measured costs; None where nothing was measured.
         limits: Limits of the run, by axis, those of a match included.
         violations: Measured values on the axes with an exceeded limit.
+        stages: Scores after each task of a sequence; empty for a run on a single task.
         notes: Facts from the method.
         provenance: Facts about the making of the record.
     """
@@ -75,6 +105,7 @@ class Record(BaseModel):
     costs: Costs | None = None
     limits: dict[str, float] = {}
     violations: dict[str, float] = {}
+    stages: list[Stage] = []
     notes: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
 

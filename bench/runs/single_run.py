@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.contracts import DataError, GradientMethod, InputMode, MethodConfig
+from bench.contracts import DataError, GradientMethod, InputMode, LanguageBackbone, MethodConfig
 from bench.costs.budget_fit import limits_of
 from bench.costs.host_lock import alone, beside_others
 from bench.costs.protocol import CostResult, cost_request, measure_costs
@@ -19,6 +19,8 @@ from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.scores import score_run
+from bench.results.stages import of_own_classes, stage_records
+from bench.runs.generic_texts import generic_texts
 from bench.runs.plan import PlannedRun
 from bench.runs.shared_costs import FITTED, SharedCosts
 from bench.spec.budget import Budget, violations
@@ -84,7 +86,8 @@ class SingleRun:
         measured = self._measure()
         if measured.violations:
             return self._over_budget(measured), None
-        results, groups = self._results(measured)
+        answers, groups = self._results(measured)
+        results = of_own_classes(answers, groups)
         scored = score_run(planned.run.metric, results, groups)
         record = self._record(
             status="ok",
@@ -95,6 +98,7 @@ class SingleRun:
             shared_draws=planned.run.method.shares_draws(planned.run.config),
             episode_scores=scored.episode_scores,
             n_queries=len(scored.predictions),
+            stages=stage_records(planned.run.metric, results, groups),
             notes=self.notes
             | _merged([result.notes for result in results])
             | scored.notes
@@ -167,12 +171,13 @@ class SingleRun:
             limits_of(self.budget),
         )
         groups = episode_groups(self.source, run, episodes, limits)
-        if len(episodes) == 1 and measured.result is not None and self.devices.devices == 1:
+        in_stages = bool(episodes.stages)
+        if len(episodes) == 1 and measured.result is not None and self.devices.devices == 1 and not in_stages:
             return [measured.result], groups  # the only episode is the measured one
         payload = payload_of(self.source, episodes, run.input_mode)
-        request = AnswerRequest(
-            run, payload, limits, measured.most_steps, self.devices, self._partial_file(measured, groups)
-        )
+        texts = self._generic_texts() if in_stages else ()
+        partial = None if in_stages else self._partial_file(measured, groups)
+        request = AnswerRequest(run, payload, limits, measured.most_steps, self.devices, partial, texts)
         what = f"the answers of {run.spec.task} {run.spec.method} {run.spec.shots} shots"
         with beside_others(self.devices.device_id(), what, self.notify):
             answers: RunAnswers = self.worker.call(answer_episodes, request)
@@ -183,6 +188,14 @@ class SingleRun:
             self.provenance = self.provenance | {"resumed_episodes": number}
             self.notify(f"{number} of {len(episodes)} episodes were answered before an interrupt, and are taken up")
         return answers.groups, groups
+
+    def _generic_texts(self) -> tuple[str, ...]:
+        """Texts by which an adapted language model is measured, with a note of their source."""
+        if not isinstance(self.source.backbone, LanguageBackbone):
+            return ()
+        found = generic_texts()
+        self.notes = self.notes | {"generic_texts": found.source}
+        return found.texts
 
     def _partial_file(self, measured: CostResult, groups: Sequence[EpisodeGroup]) -> PartialFile | None:
         """File of predictions while the run is unfinished; none for a single group, and for several devices."""

@@ -3,10 +3,12 @@
 from itertools import pairwise, product
 
 from bench.contracts import Kind, UsageError
+from bench.contracts.sequence import is_sequence
 from bench.contracts.site import name_at_site
 from bench.registry import (
     backbone_argument,
     backbone_class,
+    going_on_refusal,
     known_templates,
     make_task,
     resolve_method,
@@ -40,7 +42,8 @@ def refusal(spec: RunSpec) -> str | None:
     from bench.contracts import LanguageBackbone, TwoTowerBackbone  # imports torch, which names of runs do without
 
     kind = task_class(spec.task).kind
-    method = resolve_method(spec.method, kind, spec.config).method
+    resolved = resolve_method(spec.method, kind, spec.config)
+    method = resolved.method
     name = name_at_site(spec.method, spec.config)
     if kind not in method.kinds:
         return f"{name} serves {', '.join(sorted(method.kinds))}; {spec.task} is {kind}"
@@ -48,6 +51,8 @@ def refusal(spec: RunSpec) -> str | None:
         return f"{name} needs a language model on {spec.task} ({kind}); {spec.backbone} is none"
     if method.needs_text_tower and not issubclass(backbone_class(spec.backbone), TwoTowerBackbone):
         return f"{name} needs a backbone with an image and a text tower, such as open_clip; {spec.backbone} is none"
+    if is_sequence(spec.task):
+        return going_on_refusal(spec.method, method, resolved.config)
     return None
 
 
@@ -64,6 +69,7 @@ def expand(block: Block) -> list[RunSpec]:
         UsageError: For a wrong name, field or combination; for a ``vary`` that changes no run.
     """
     check_names(block)
+    _require_plain_sequence(block)
     parts = [_runs(single) for single in block.varied()]
     if any(first.keys() == second.keys() for first, second in pairwise(parts)):
         raise UsageError(
@@ -123,6 +129,14 @@ def _runs(block: Block) -> dict[str, RunSpec]:
                 )
                 runs[spec.model_dump_json()] = spec
     return runs
+
+
+def _require_plain_sequence(block: Block) -> None:
+    """Require that a sequence of tasks has no limits and no tuning, and all classes."""
+    given = {"budget": block.budget, "budget_grid": block.budget_grid, "match": block.match,
+             "tune_all": block.tune_all, "ways": block.ways, "template": block.template != [0]}  # fmt: skip
+    if is_sequence(block.task) and (odd := [name for name, value in given.items() if value]):
+        raise UsageError(f"a sequence of tasks takes no {odd[0]}; leave it out, or name a single task")
 
 
 def _at(match: Match, chosen: ChosenMethods, shots: Shots) -> Match:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from bench import registry
+from bench.contracts.sequence import is_sequence
 from bench.contracts.site import Site
 from bench.spec.aliases import stream_name
 from bench.spec.suite import RunSpec
@@ -92,14 +93,18 @@ def resolve(spec: RunSpec) -> ResolvedRun:
     """
     task = registry.make_task(*spec.form())
     chosen = registry.resolve_method(spec.method, task.kind, spec.config)
+    method = chosen.method
+    if is_sequence(spec.task):
+        # One that cannot go on is refused before it runs.
+        method = registry.continual_class(chosen.name, method) or method
     own, backbone = task.prior_strength, registry.backbone_class(spec.backbone)
     return ResolvedRun(
         spec=spec,
         task=task,
         metric=registry.metric_of(task),
-        method=chosen.method,
+        method=method,
         site=chosen.site,
         config=chosen.config,
-        input_mode=chosen.method.input_mode_for(task.kind, backbone),
+        input_mode=method.input_mode_for(task.kind, backbone),
         prior_strength=backbone.prior_strength if own is None else own,
     )

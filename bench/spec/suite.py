@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from bench.contracts.errors import UsageError, did_you_mean
+from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.contracts.kinds import Precision, PromptStyle, Template
+from bench.contracts.sequence import joined_name
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task
 from bench.spec.budget import Budget, Match
@@ -203,19 +204,28 @@ class Grid(BaseModel):
 
 
 class Block(Grid):
-    """A grid of runs on one task.
+    """A grid of runs on one task, or on a sequence of tasks.
 
     Attributes:
-        task: Name of the task.
+        task: Name of the task, or of the sequence.
+        sequence: Names of tasks that are learnt one after the other, in place of ``task``.
         vary: Several values of one field of a method; all runs of that method are made with each of them.
     """
 
     @model_validator(mode="before")
     @classmethod
-    def _rename_old_tasks(cls, values: Any) -> Any:
-        return current_task(values)
+    def _read_task(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not values.get("sequence"):
+            return current_task(values)
+        names = [current_task({"task": name})["task"] for name in read_names(values["sequence"])]
+        if len(names) < 2:
+            raise UsageError(f"sequence needs two tasks or more, got {shown(values['sequence'])}")
+        if values.get("task", joined_name(names)) != joined_name(names):
+            raise UsageError("task and sequence both say what a block runs on; leave one out")
+        return {**values, "sequence": names, "task": joined_name(names)}
 
     task: str
+    sequence: Names = []
     vary: Annotated[dict[str, dict[str, list[Any]]], BeforeValidator(read_vary)] = {}
 
     @model_validator(mode="after")

@@ -247,6 +247,16 @@ class KeySums:
             places = first + groups[:, start : start + ROWS_AT_ONCE]
             sums.index_add_(0, places.flatten(), part.reshape(-1, dim))
 
+    def subtract(self, other: "KeySums") -> None:
+        """Take pairs out of the sums, in place.
+
+        Args:
+            other: The sums of pairs that were added to these.
+        """
+        if other:
+            self._lower = _required(self._lower) - _required(other._lower)
+            self._cross = _required(self._cross) - _required(other._cross)
+
     def __bool__(self) -> bool:
         return self._lower is not None
 

@@ -46,7 +46,7 @@ class Group:
     def __init__(self, case: Case) -> None:
         self.case, self.run, self.source = case, self, case
         self.input_mode = case.method.input_mode_for(case.given.shape.kind, type(case.backbone))
-        self.episodes = SimpleNamespace(query=case.given.query.inputs.positions)
+        self.episodes = SimpleNamespace(query=case.given.query.inputs.positions, stages=())
 
     def make_method(self, backbone: Backbone, shape: Any) -> AnyMethod:
         return self.case.method(self.case.method.Config(**self.case.config), backbone, shape)

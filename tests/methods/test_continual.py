@@ -1,0 +1,145 @@
+"""Going on from a state: two parts are as one, and what is forgotten leaves no trace."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from bench import registry
+from bench.contracts import AnyMethod, Continual, Kind, Removing, Support
+from bench.testing.doubles import backbone_for
+from bench.testing.driver import adapt, adapted
+from bench.testing.problems import Problem, columns, problem
+from methods._continual_faast import ContinualFaast
+from methods._continual_hebbian import ContinualHebbian
+from methods._continual_knn import ContinualKnn
+from methods._continual_lda import ContinualLda
+from methods._continual_linear_attention import ContinualLinearAttention
+from methods._continual_linear_probe import ContinualLinearProbe
+from methods._continual_nearest_mean import ContinualNearestMean
+from methods._continual_ridge import ContinualRidge
+from methods._continual_softmax_memory import ContinualSoftmaxMemory
+
+GIVEN = problem(n_way=4, n_shot=6, n_query=5, key_dim=16, sizes=[24, 20, 24])
+HALF = 10
+"""Items of the first part."""
+SUMS: list[tuple[type[Removing], dict[str, Any]]] = [
+    (ContinualFaast, {}),
+    (ContinualRidge, {"lam": 0.1}),
+    (ContinualLda, {"shrinkage": 0.3}),
+    (ContinualNearestMean, {}),
+    (ContinualLinearAttention, {}),
+    (ContinualKnn, {"prior_strength": 4.0}),
+    (ContinualSoftmaxMemory, {"prior_strength": 4.0}),
+]
+by_sums = pytest.mark.parametrize(("cls", "config"), SUMS, ids=[cls.__name__ for cls, _ in SUMS])
+
+
+def parts() -> tuple[Support, Support]:
+    return columns(GIVEN.support, slice(0, HALF)), columns(GIVEN.support, slice(HALF, None))
+
+
+def begun(cls: Any, first: Support, **config: Any) -> Any:
+    method = cls(cls.Config(**config), backbone_for(cls), GIVEN.shape)
+    adapt(method, first)
+    return method
+
+
+def gone_on(cls: Any, **config: Any) -> Any:
+    first, second = parts()
+    method = begun(cls, first, **config)
+    method.continue_adapt()
+    adapt(method, second)
+    return method
+
+
+def answers(method: AnyMethod, given: Problem = GIVEN) -> torch.Tensor:
+    with torch.no_grad():
+        found = method.predict(given.query)
+    assert isinstance(found, torch.Tensor)
+    return found
+
+
+@by_sums
+def test_two_support_sets_one_after_the_other_are_as_one(cls: Any, config: dict[str, Any]) -> None:
+    plain = cls.__bases__[1]
+    together = adapted(plain, GIVEN, **config)
+    torch.testing.assert_close(answers(gone_on(cls, **config)), answers(together), rtol=1e-4, atol=1e-4)
+
+
+@by_sums
+def test_what_is_forgotten_leaves_no_trace(cls: Any, config: dict[str, Any]) -> None:
+    first, second = parts()
+    alone, method = begun(cls, first, **config), gone_on(cls, **config)
+    assert not torch.allclose(answers(alone), answers(method), rtol=1e-3, atol=1e-3)
+    with torch.no_grad():
+        method.forget(second)
+        method.solve()
+    torch.testing.assert_close(answers(method), answers(alone), rtol=1e-5, atol=1e-6)
+    assert cls.removes(cls.Config(**config))
+
+
+def test_sums_without_a_support_set_are_those_of_the_other_to_the_last_digits() -> None:
+    first, second = parts()
+    alone, method = begun(ContinualRidge, first, lam=0.1), gone_on(ContinualRidge, lam=0.1)
+    method.forget(second)
+    for name in ("count", "cross", "second"):
+        found, expected = (getattr(each._observed._sums, name) for each in (method, alone))
+        assert (found - expected).abs().max() < 1e-9
+
+
+def test_a_hebbian_memory_forgets_by_decay_alone() -> None:
+    """With ten later pairs, a decay of 0.5 leaves a thousandth of the first ones."""
+    _, second = parts()
+    gone, alone = gone_on(ContinualHebbian, decay=0.5), begun(ContinualHebbian, second, decay=0.5)
+    difference = (gone.memory.weights - alone.memory.weights).norm(dim=(1, 2)) / alone.memory.weights.norm(dim=(1, 2))
+    assert (difference > 0).all()
+    assert (difference < 0.01).all()
+    assert gone.count.tolist() == [24, 20, 24]
+
+
+def test_a_probe_goes_on_from_its_weights() -> None:
+    first, second = parts()
+    method = begun(ContinualLinearProbe, first, steps=20)
+    weight, bias = method.weight.clone(), method.bias.clone()
+    method.continue_adapt()
+    method.loss(second)  # looks at the examples, without a step
+    with torch.no_grad():
+        method.finish()
+    torch.testing.assert_close(method.weight, weight, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method.bias, bias, rtol=1e-4, atol=1e-5)
+
+
+def test_a_probe_that_goes_on_with_the_same_examples_converges_as_one() -> None:
+    short = replace(GIVEN.shape, n_support=24)
+    given = Problem(GIVEN.support, GIVEN.query, short)
+    method = ContinualLinearProbe(ContinualLinearProbe.Config(steps=300), backbone_for(ContinualLinearProbe), short)
+    adapt(method, given.support)
+    once = answers(method)
+    method.continue_adapt()
+    adapt(method, given.support)
+    torch.testing.assert_close(answers(method), once, rtol=0.05, atol=0.1)
+
+
+def test_each_continual_module_is_a_subclass_of_its_method_and_others_are_refused_by_name() -> None:
+    found = []
+    for name in registry.find("methods"):
+        plugin = registry.continual_plugin(name)
+        method = registry.method_class(name)
+        if plugin is None:
+            continue
+        cls = registry.continual_class(name, method)
+        assert cls is not None
+        assert issubclass(cls, Continual)
+        assert issubclass(cls, method)
+        assert registry.going_on_refusal(name, method, method.Config()) is None
+        found.append(name)
+    assert {"faast", "ridge", "lda", "nearest_mean", "linear_probe", "lora"} <= set(found)
+    reason = registry.going_on_refusal("svm", registry.method_class("svm"), registry.method_class("svm").Config())
+    assert reason is not None
+    assert reason.startswith("svm cannot go on")
+    assert "\n" not in reason
+    inside = registry.resolve_method("faast@hidden_states", Kind.TEXT_CLASSIFICATION, {})
+    assert registry.continual_class("faast", inside.method) is None
+    assert "solver" in (ContinualFaast.continues(ContinualFaast.Config(solver="pinv")) or "")
