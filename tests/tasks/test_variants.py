@@ -118,7 +118,7 @@ def test_prompt_styles_are_rows_of_their_own() -> None:
 
 def test_names_of_files_and_tracked_runs_have_no_colon() -> None:
     (run,) = expand(block(task="iwslt2017:de-en", prompt="chat"))
-    assert display_name(run) == "iwslt2017-de-en-chat-zero_shot-0shot-seed0"
+    assert display_name(run) == "iwslt2017-de-en-chat-smollm2_135m-zero_shot-0shot-seed0"
     study = SweepSpec(task="iwslt2017:de-en", method="faast").name({})
     assert re.fullmatch(r"iwslt2017-de-en-faast-5shot-[0-9a-f]{8}", study)
 
