@@ -36,8 +36,9 @@ class InPlaceTttConfig(MethodConfig):
 
     weights: Path | None = Field(
         default=None,
-        description="A safetensors file of the method's trained convolutions and P, named as in the authors' code. "
-        "Without it the method is an untrained variant: the value of a token is the embedding of the next one.",
+        description="A file of bench readout train --part in_place: trained convolutions and P, named as in the "
+        "authors' code. Without it the method is an untrained variant: the value of a token is the embedding of the "
+        "next one.",
     )
     blocks: Literal["every_sixth", "last_third"] = Field(
         default="last_third", description="Blocks of the untrained variant; trained weights have their own."

@@ -44,6 +44,9 @@ ELSEWHERE = {
     "tests/sweeps/test_shared.py",
     "bench run --task digits --method faast,knn --shots 1 --seeds 0,1 --episodes 2 --jobs 2": "runs in processes that "
     "know nothing of smaller data: tests/runs/test_executors.py",
+    "bench run --task needle:512 --method in_place_ttt --shots 1 --set in_place_ttt.scope=query --set "
+    "in_place_ttt.attention=chunk": "reads 40,000 tokens: tests/methods/test_in_place_ttt.py",
+    "bench run needle_small": "likewise, 13 times",
     "bench run quickstart --executor ray": "starts a cluster: tests/runs/test_ray.py",
     "bench run quickstart --executor ray --address auto --gpus-per-run 1": "likewise",
 }

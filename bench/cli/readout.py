@@ -23,6 +23,15 @@ app = typer.Typer(
 )
 FOLDER = Path("readouts")
 """Default folder of readouts."""
+READOUTS = "faast@hidden_states.readouts"
+"""A field that takes a file of readouts."""
+
+
+class Part(StrEnum):
+    """What is trained."""
+
+    READOUTS = "readouts"
+    IN_PLACE = "in_place"
 
 
 class TrainingPrecision(StrEnum):
@@ -42,11 +51,18 @@ def train(
     backbone: Annotated[str, typer.Option(help="Language model that the readouts are for; it is not changed.")],
     corpus: Annotated[str, typer.Option(help="Task of language modelling (its support pool), .txt file or folder.")],
     out: OutOption = None,
+    part: Annotated[
+        Part, typer.Option(help="readouts: of middle memories. in_place: convolutions and P of in_place_ttt.")
+    ] = Part.READOUTS,
+    chunk: Annotated[int, typer.Option(min=1, help="in_place: tokens of a chunk.")] = 64,
+    memory_lr: Annotated[float, typer.Option(min=0, help="in_place: rate of the fast weights.")] = 0.3,
     memories: Annotated[int, typer.Option(min=1, help="Middle memories.")] = 2,
     steps: Annotated[int, typer.Option(min=0, help="Optimizer steps; 0 for one pass over the corpus.")] = 0,
     window: Annotated[int, typer.Option(min=2, help="Tokens of a window (published: 1024).")] = 256,
     batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = 4,
-    lr: Annotated[float, typer.Option(min=0, help="Learning rate after warm-up.")] = 2e-5,
+    lr: Annotated[
+        float | None, typer.Option(min=0, help="Learning rate after warm-up; by default 2e-5, of in_place 3e-4.")
+    ] = None,
     warmup: Annotated[int, typer.Option(min=-1, help="Warm-up steps; -1 for a tenth, 500 at most.")] = -1,
     alpha: Annotated[float, typer.Option(min=0, max=4, help="Cut-off of the solve, as in faast@hidden_states.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of order and dropout.")] = 0,
@@ -60,9 +76,11 @@ def train(
     data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
     logger: LoggerOption = "wandb",
 ) -> None:
-    """Train the readouts of middle memories with a frozen backbone."""
+    """Train the readouts of middle memories, or the parts of in_place_ttt, with a frozen backbone."""
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.readouts.corpus import read_corpus
+    from bench.readouts.frozen import TrainingRecipe
+    from bench.readouts.in_place import InPlaceRecipe
     from bench.readouts.session import Session
     from bench.readouts.training import Recipe
 
@@ -74,7 +92,12 @@ def train(
         precision = TrainingPrecision.BFLOAT16 if devices.computes_bfloat16() else TrainingPrecision.FLOAT32
     devices = devices.with_precision(precision.value)
     devices.device_name()
-    recipe = Recipe(steps, memories, window, batch, lr, warmup, alpha=alpha, seed=seed)
+    shared: dict[str, Any] = {"steps": steps, "window": window, "batch": batch, "warmup": warmup, "seed": seed}
+    recipe: TrainingRecipe
+    if part is Part.IN_PLACE:
+        recipe = InPlaceRecipe(**shared, learning_rate=3e-4 if lr is None else lr, chunk=chunk, memory_rate=memory_lr)
+    else:
+        recipe = Recipe(**shared, learning_rate=2e-5 if lr is None else lr, memories=memories, alpha=alpha)
     session = Session(backbone, read_corpus(corpus, data_folder(data)), recipe, target, resume=resume)
     total = session.recipe.steps
     shown = max(1, total // 10)
@@ -88,7 +111,7 @@ def train(
     some = max(1, total // 10)
     before, after = (sum(part) / len(part) for part in (done.losses[:some], done.losses[-some:]))
     say(f"loss {before:.4f} over the first {some} steps, {after:.4f} over the last; {done.seconds:.0f} seconds")
-    _print_usage(done.out)
+    _print_usage(done.out, "in_place_ttt.weights" if part is Part.IN_PLACE else READOUTS)
 
 
 @app.command("import")
@@ -105,7 +128,7 @@ def import_(
     readouts = released_readouts(source)
     write_readouts(target, readouts, {"source": source})
     say(f"{len(readouts)} memories of a model {readouts[0].out.shape[0]} wide")
-    _print_usage(target)
+    _print_usage(target, READOUTS)
 
 
 @contextmanager
@@ -138,5 +161,5 @@ def _named(source: str) -> Path:
     return FOLDER / f"{source.replace(':', '/').rstrip('/').rpartition('/')[2]}.safetensors"
 
 
-def _print_usage(out: Path) -> None:
-    say(f"wrote {out}; to use it: --set faast@hidden_states.readouts={out}")
+def _print_usage(out: Path, field: str) -> None:
+    say(f"wrote {out}; to use it: --set {field}={out}")

@@ -17,8 +17,11 @@ from bench.contracts import BenchError, DataError, LanguageBackbone, UsageError
 from bench.contracts.errors import one_line
 from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Batches, Corpus, packed_windows
+from bench.readouts.frozen import TrainingRecipe
+from bench.readouts.in_place import InPlaceRecipe, InPlaceTraining
 from bench.readouts.training import ReadoutTraining, Recipe, warmup_steps
 from bench.toolkit.durable import write_atomic
+from bench.toolkit.in_place_files import write_in_place
 from bench.toolkit.readout_files import prepare_file, write_readouts
 
 Identity = dict[str, str | int | float]
@@ -96,13 +99,16 @@ class Session:
         module: The Lightning module.
     """
 
-    def __init__(self, backbone: str, corpus: Corpus, recipe: Recipe, out: Path, *, resume: bool = False) -> None:
+    def __init__(
+        self, backbone: str, corpus: Corpus, recipe: TrainingRecipe, out: Path, *, resume: bool = False
+    ) -> None:
         """Prepare a training.
 
         Args:
             backbone: Name of the language model.
             corpus: Texts to train on.
-            recipe: Hyper-parameters; ``steps`` 0 is one pass over the corpus, ``warmup`` -1 is ``warmup_steps``.
+            recipe: Hyper-parameters, of readouts or of in-place test-time training; ``steps`` 0 is one pass over the
+                corpus, ``warmup`` -1 is ``warmup_steps``.
             out: File to write.
             resume: Whether to continue from the checkpoint of an unfinished training, if there is one.
 
@@ -128,7 +134,7 @@ class Session:
             **asdict(self.recipe),
         }
         self.resumed = self._steps_taken(resume)
-        self.module = ReadoutTraining(model, self.recipe, self.identity)
+        self.module = _module(model, self.recipe, self.identity)
 
     @property
     def checkpoint(self) -> Path:
@@ -184,7 +190,10 @@ class Session:
             raise BenchError(
                 f"training stopped after {trainer.global_step} of {recipe.steps} steps; continue it with --resume"
             )
-        write_readouts(self.out, module.readouts, self.identity)
+        if isinstance(module, InPlaceTraining):
+            write_in_place(self.out, module.parts, self.identity)
+        else:
+            write_readouts(self.out, module.readouts, self.identity)
         self.checkpoint.unlink(missing_ok=True)
         return TrainingResult(self.out, recipe.steps, first, seconds, module.losses)
 
@@ -209,3 +218,13 @@ class Session:
                     "use the options of that training, or delete the file"
                 )
         return steps
+
+
+def _module(
+    backbone: LanguageBackbone, recipe: TrainingRecipe, identity: Identity
+) -> ReadoutTraining | InPlaceTraining:
+    if isinstance(recipe, InPlaceRecipe):
+        return InPlaceTraining(backbone, recipe, identity)
+    if isinstance(recipe, Recipe):
+        return ReadoutTraining(backbone, recipe, identity)
+    raise TypeError(f"a training needs a Recipe or an InPlaceRecipe, got {type(recipe).__name__}")

@@ -12,50 +12,37 @@ values: its gradient is exact, and the pseudo-inverse itself needs no gradient.
 A batch with fewer tokens than the width of the model can be memorised completely: W then returns the next state.
 """
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.contracts import LanguageBackbone, NumericalError, UsageError
+from bench.contracts import LanguageBackbone, UsageError
 from bench.readouts.corpus import stream
+from bench.readouts.frozen import FrozenTraining, TrainingRecipe
 from bench.toolkit.hooks import gated_values, input_hooks, memory_layers
 from bench.toolkit.least_squares import dual_weights, primal_weights
 from bench.toolkit.readout_files import Readout
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(TrainingRecipe):
     """Hyper-parameters of a training; defaults are the published ones where a CPU can afford them.
 
     Attributes:
-        steps: Number of optimizer steps.
         memories: Number of middle memories.
-        window: Tokens per window.
-        batch: Windows per step.
-        learning_rate: Learning rate after the warm-up.
-        warmup: Number of warm-up steps.
         dropout: Dropout rate of a memory's answers.
         alpha: Exponent of the cut-off of the solve, as in FAAST.
-        seed: Seed of order and dropout.
     """
 
-    steps: int
     memories: int = 2
-    window: int = 256
-    batch: int = 4
-    learning_rate: float = 2e-5
-    warmup: int = 0
     dropout: float = 0.1
     alpha: float = 1.0
-    seed: int = 0
 
 
 def warmup_steps(steps: int) -> int:
@@ -93,15 +80,15 @@ class _ReachedError(Exception):
     """Ends the forward pass once the states of the last memory are known."""
 
 
-class ReadoutTraining(LightningModule):
+class ReadoutTraining(FrozenTraining):
     """Lightning module that trains the readouts of a backbone.
 
     Attributes:
         scorers: ``[1, 2 dim]`` per memory, the weights s of the gate.
         outs: ``[dim, dim]`` per memory, the output projections O.
-        losses: Loss of each step.
-        on_step: Called after each step with its number, counted from 1, and its loss.
     """
+
+    recipe: Recipe
 
     def __init__(
         self, backbone: LanguageBackbone, recipe: Recipe, identity: dict[str, str | int | float] | None = None
@@ -116,8 +103,7 @@ class ReadoutTraining(LightningModule):
         Raises:
             UsageError: If the model has too few blocks for the number of memories.
         """
-        super().__init__()
-        self.backbone, self.recipe, self.identity = backbone, recipe, identity or {}
+        super().__init__(backbone, recipe, identity)
         blocks = list(backbone.blocks)
         if not 0 < recipe.memories < len(blocks):
             raise UsageError(
@@ -127,10 +113,6 @@ class ReadoutTraining(LightningModule):
         width = backbone.width
         self.scorers = nn.ParameterList([nn.Parameter(torch.zeros(1, 2 * width)) for _ in self._places])
         self.outs = nn.ParameterList([nn.Parameter(torch.zeros(width, width)) for _ in self._places])
-        self.losses: list[float] = []
-        self.on_step: Callable[[int, float], None] | None = None
-        # Checkpoints hold no backbone, so that its keys are missing when one is loaded.
-        self.strict_loading = False
 
     @property
     def readouts(self) -> list[Readout]:
@@ -139,18 +121,7 @@ class ReadoutTraining(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without weight decay; linear warm-up, then cosine decay to 0."""
-        optimizer = torch.optim.AdamW(
-            [*self.scorers, *self.outs], lr=self.recipe.learning_rate, betas=(0.9, 0.999), weight_decay=0.0
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _share(self, step: int) -> float:
-        """Factor of the learning rate at a step, counted from 0."""
-        warmup, steps = self.recipe.warmup, self.recipe.steps
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+        return self.scheduled([*self.scorers, *self.outs])
 
     def fast_weights(self, ids: Tensor) -> list[Tensor]:
         """Fast weights of each memory from the pairs of one batch.
@@ -215,34 +186,5 @@ class ReadoutTraining(LightningModule):
         with input_hooks(list(zip(self._places, middles, strict=True))):
             logits = self._run(batch).logits
         loss = cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch[:, 1:].flatten())
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise NumericalError(
-                f"the loss must be finite, and at step {self.global_step + 1} it is {value}; use a smaller --lr"
-            )
-        self.losses.append(value)
+        self.keep_loss(loss)
         return loss
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log the loss and call ``on_step``; see LightningModule."""
-        self.log("loss", self.losses[-1])
-        if self.on_step is not None:
-            self.on_step(self.global_step, self.losses[-1])
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the unchanged backbone out of a checkpoint; add the identity and the losses.
-
-        Args:
-            checkpoint: The checkpoint, changed in place.
-        """
-        state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {name: state[name] for name in state if not name.startswith("backbone.")}
-        checkpoint["readouts"] = {"identity": self.identity, "losses": list(self.losses)}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the losses.
-
-        Args:
-            checkpoint: The checkpoint.
-        """
-        self.losses = list(checkpoint["readouts"]["losses"])
