@@ -29,6 +29,8 @@ AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 COMPARED = {"faast", "linear_probe"}
 """Methods that other commands compare."""
 ELSEWHERE = {
+    "bench run sequence_small": "two dozen runs in stages, each of several answers: tests/runs/test_sequences.py",
+    'bench leaderboard --task "digits_split:0-4 then digits_split:5-9"': "likewise",
     "bench claims faast": "takes minutes: tests/cli/test_claims.py",
     "bench claims my_claim.yaml --fail-on refuted --junit claims.xml": "likewise",
     "bench doctor": "measures the machine, which is busy with tests: tests/costs/test_doctor.py",
