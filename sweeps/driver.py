@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.contracts.errors import one_line_error
 from bench.runs.executors import Executor, LostWorker, Refused
 from sweeps.attempt import REASON
+from sweeps.definition import SweepSpec
 from sweeps.journal import Notify
 from sweeps.shared_limits import SharedLimits
 from sweeps.storage import HEARTBEAT
@@ -37,10 +38,10 @@ class _Begun:
     rungs: list[int]
     lost: int = 0
 
-    def unit(self) -> TrialUnit:
+    def unit(self, spec: SweepSpec) -> TrialUnit:
         """What is to be evaluated next."""
         ninths = self.rungs[0] if self.rungs else None
-        return TrialUnit(f"{self.trial.number} {ninths}", self.varied, ninths)
+        return TrialUnit(f"{self.trial.number} {ninths}", spec, self.varied, ninths)
 
 
 @dataclass
@@ -52,7 +53,7 @@ class TrialDriver:
         study: The study.
         storage: Its storage.
         limits: Its limits.
-        executor: The executor, started.
+        executor: The executor, started. It stays so for further studies, unless an error ends this one.
         on_trial: Called with each ended trial.
         notify: Receiver of a line about a lost worker.
     """
@@ -85,9 +86,8 @@ class TrialDriver:
         except BaseException:
             for begun in self._running.values():
                 end_trial(self.study, self.study.get_trials(deepcopy=False)[begun.trial.number])
-            raise
-        finally:
             self.executor.close()
+            raise
 
     def _begin_all(self, began: float) -> bool | None:
         """Begin as many trials as are evaluated at once; whether the study needs more, None where that is open."""
@@ -115,7 +115,7 @@ class TrialDriver:
         self._submit(_Begun(trial, varied, [] if isinstance(self.study.pruner, NopPruner) else list(RUNGS[:-1])))
 
     def _submit(self, begun: _Begun) -> None:
-        unit = begun.unit()
+        unit = begun.unit(self.trials.spec)
         self._running[unit.id] = begun
         self.executor.submit(unit)
 

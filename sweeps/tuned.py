@@ -1,19 +1,23 @@
 """``bench run --tune-all``: the same number of trials, or seconds, for every method of a suite."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bench.contracts import BenchError
 from bench.engine.trainer import DeviceOptions
 from bench.results.grouping import task_text
+from bench.runs.executors import Executor
 from bench.spec.best_config import Best
 from bench.spec.suite import RunSpec
+from bench.toolkit.trust import trusted
 from sweeps.definition import SweepSpec
 from sweeps.space import NothingToTuneError
 from sweeps.study import Sweep
 from sweeps.trials import TuningData
+from sweeps.units import TrialOptions
 
 
 @dataclass
@@ -26,6 +30,7 @@ class TuneAll:
         devices: Device of the trials.
         folder: Folder of the studies; a study that is there is not repeated.
         report: Receiver of a line about each study.
+        executor: Evaluates the trials of one study after the other in other processes; None for this one.
     """
 
     seconds: float | None
@@ -33,6 +38,7 @@ class TuneAll:
     devices: DeviceOptions
     folder: Path
     report: Callable[[str], None]
+    executor: Executor | None = None
     _found: dict[str, Best | None] = field(default_factory=dict, init=False)
     _loaded: tuple[tuple[str, ...], TuningData] | None = field(default=None, init=False)
 
@@ -77,8 +83,10 @@ class TuneAll:
 
     def _best(self, sweep_spec: SweepSpec, spec: RunSpec) -> Best | None:
         what = f"{spec.method} on {task_text(spec)}, {spec.shots} shots"
+        if self.executor is not None:
+            self.executor.start(self._options)  # again after a study that an error has ended
         try:
-            sweep = Sweep(sweep_spec, self._tuning_data(sweep_spec, spec), self.folder)
+            sweep = Sweep(sweep_spec, self._tuning_data(sweep_spec, spec), self.folder, executor=self.executor)
             sweep.run()
             best = sweep.best()
         except NothingToTuneError:
@@ -93,8 +101,20 @@ class TuneAll:
         """Support data and backbone of a sweep; one pair is kept in memory, as runs are sorted by both."""
         if self._loaded is None or self._loaded[0] != spec.shared():
             self._loaded = None
-            self._loaded = spec.shared(), TuningData.of(sweep_spec, self.data, self.devices)
+            self._loaded = spec.shared(), TuningData.of(sweep_spec, self.data, self._own_devices)
         return self._loaded[1]
+
+    @cached_property
+    def _options(self) -> TrialOptions:
+        return TrialOptions(self.devices, self.data, trusted())
+
+    @cached_property
+    def _own_devices(self) -> DeviceOptions:
+        """Device of this process, which encodes: a head node may have none of the kind of its workers."""
+        executor = self.executor
+        if executor is None or executor.name != "ray" or executor.device()[0] == "cpu":
+            return self.devices
+        return replace(self.devices, accelerator="cpu")
 
 
 def _alike(spec: RunSpec) -> str:

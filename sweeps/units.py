@@ -13,7 +13,7 @@ from bench.meters.memory import garbage_collection_frozen
 from bench.toolkit.trust import trusting
 from bench.toolkit.work_lock import work_for
 from sweeps.definition import SweepSpec
-from sweeps.trials import Trials, TuningData
+from sweeps.trials import Trials, TuningData, run_spec
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,19 @@ class TrialUnit:
 
     Attributes:
         id: Number of the trial and of the rung.
+        spec: Definition of the study.
         varied: Values of the dimensions.
         ninths: Ninths of the steps to take on the first fold; None for the values of the objectives.
     """
 
     id: str
+    spec: SweepSpec
     varied: Mapping[str, Any]
     ninths: int | None = None
 
     def kept(self) -> Hashable:
-        """Data and backbone of the study, see Work."""
-        return "study"
+        """The study, whose data, backbone and folds are loaded; see Work."""
+        return self.spec.model_dump_json()
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,15 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """What all trials of a study share.
+    """What all trials share, those of several studies too.
 
     Attributes:
-        spec: Definition of the study.
         devices: Device of the trials.
         data: Folder of local data sets; None for the task's own source.
         trust: Load weights from files that run code when they are loaded.
         call: Name of the call, for workers that wait for each other.
     """
 
-    spec: SweepSpec
     devices: DeviceOptions
     data: Path | None = None
     trust: bool = False
@@ -82,6 +82,7 @@ class TrialRunner:
     def __init__(self, options: TrialOptions) -> None:
         self.options = options
         self._trials: _RungTrials | None = None
+        self._loaded: tuple[object, TuningData] | None = None
 
     def execute(self, unit: TrialUnit) -> TrialResult:
         """Evaluate a trial or a rung.
@@ -97,10 +98,7 @@ class TrialRunner:
             DataError: If data or weights are missing here.
         """
         with trusting(self.options.trust), garbage_collection_frozen():
-            if self._trials is None:
-                spec = self.options.spec
-                self._trials = _RungTrials(spec, TuningData.of(spec, self.options.data, self.options.devices))
-            trials = self._trials
+            trials = self._trials_of(unit.spec)
             try:
                 config = trials.config(unit.varied)
                 values = trials.values(config) if unit.ninths is None else [trials.rung(config, unit.ninths)]
@@ -108,9 +106,19 @@ class TrialRunner:
                 return TrialResult(reason=one_line_error(error))
         return TrialResult(tuple(values))
 
+    def _trials_of(self, spec: SweepSpec) -> "_RungTrials":
+        """The trials of a study; data and backbone of the last one where they are the same."""
+        if self._trials is None or self._trials.spec != spec:
+            self._trials, key = None, run_spec(spec).shared()
+            if self._loaded is None or self._loaded[0] != key:
+                self._loaded = None
+                self._loaded = key, TuningData.of(spec, self.options.data, self.options.devices)
+            self._trials = _RungTrials(spec, self._loaded[1])
+        return self._trials
+
     def close(self) -> None:
         """Release data and backbone."""
-        self._trials = None
+        self._trials = self._loaded = None
 
 
 class _RungTrials(Trials):

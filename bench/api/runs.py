@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
@@ -327,5 +328,11 @@ class Call:
         import_extra("optuna")
         from sweeps.tuned import TuneAll
 
-        report = runner.reporter.problem
-        return TuneAll(self.how["tune_seconds"], self.data, runner.devices, self.store / "studies", report)(specs)
+        report, executor = runner.reporter.problem, make_executor(self.how)
+        with ExitStack() as stack:
+            if executor is not None:
+                stack.callback(executor.close)
+            tuner = TuneAll(
+                self.how["tune_seconds"], self.data, runner.devices, self.store / "studies", report, executor
+            )
+            return tuner(specs)

@@ -166,7 +166,7 @@ def sweep(
             devices.device_name()
         else:
             stack.callback(made.close)
-            made.start(TrialOptions(spec, devices, folder, trusted()))
+            made.start(TrialOptions(devices, folder, trusted()))
             if made.device()[0] != "cpu" and executor == "ray":
                 devices = DeviceOptions(accelerator="cpu")  # a head node may have no device of the workers' kind
         sweep_study = Sweep(spec, TuningData.of(spec, folder, devices), out, storage, workers, executor=made)

@@ -100,7 +100,7 @@ def test_trials_of_a_sweep_on_three_nodes_are_those_of_one_process(tmp_path, clu
     }
     spec, devices = sweep_spec(fields), DeviceOptions(accelerator="cpu", batch_size=16)
     executor, found = RayExecutor(cluster.address), []
-    executor.start(TrialOptions(spec, devices))
+    executor.start(TrialOptions(devices))
     for place, each in (("ray", executor), ("one", None)):
         sweep = Sweep(spec, TuningData.of(spec, None, devices), tmp_path / place, executor=each)
         sweep.run()

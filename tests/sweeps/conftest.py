@@ -1,5 +1,7 @@
 """Sweeps on the outside package's small task."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from bench.engine.trainer import DeviceOptions, quiet_lightning
@@ -18,7 +20,9 @@ def sweep(outside, cache, tmp_path):
         spec = sweep_spec({"task": "stripes", "backbone": "pixels", "method": "planted", "episodes": 3, **fields})
         tuning_data = TuningData.of(spec, None, DeviceOptions(accelerator="cpu", batch_size=16))
         if executor is not None:
-            executor.start(TrialOptions(spec, tuning_data.devices))
+            executor.start(TrialOptions(tuning_data.devices))
+            stack.callback(executor.close)
         return Sweep(spec, tuning_data, tmp_path / "studies", storage, workers, executor=executor)
 
-    return make
+    with ExitStack() as stack:
+        yield make

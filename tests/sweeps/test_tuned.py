@@ -9,6 +9,7 @@ from bench.contracts import UsageError
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.rows import rows
 from bench.results.store import Store
+from bench.runs.executors.local import LocalExecutor
 from bench.runs.runner import Runner, same_process
 from bench.spec.best_config import read_configs
 from bench.spec.expand import expand
@@ -44,6 +45,23 @@ def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
             assert spec.tuning.trials == 4
             assert spec.config
     assert len({str(spec.config) for spec in found if spec.method == "faast"}) == 1
+
+
+@pytest.mark.slow
+def test_an_executor_tunes_all_methods_as_one_process_does(tune, tmp_path):
+    tuner, lines = tune
+    requested = specs(["planted", "faast"], seeds=[0])
+    executor, reported = LocalExecutor(2), []
+    elsewhere = TuneAll(None, None, DeviceOptions(accelerator="cpu"), tmp_path / "other", reported.append, executor)
+    try:
+        found = elsewhere([(spec, 4) for spec in requested])
+        assert len(executor._started) == 2
+    finally:
+        executor.close()
+    seconds = {"tuning": {"seconds"}}
+    expected = [spec.model_dump(exclude=seconds) for spec in tuner(requested, 4)]
+    assert [spec.model_dump(exclude=seconds) for spec in found] == expected
+    assert len(reported) == len(lines) == 2
 
 
 def test_a_method_that_fails_stays_untuned_and_is_reported(tune):
