@@ -25,7 +25,8 @@ from bench.contracts import (
 )
 from bench.toolkit.hooks import input_hooks, memory_layers
 from methods._held_out import Sample
-from methods._training import FullSupportMethod, minibatch, summed_cross_entropy
+from methods._minibatches import StreamedMethod
+from methods._training import minibatch, summed_cross_entropy
 from methods._training_lm import LMFineTune, TrainingConfig
 
 SOURCE = "Bao et al., FAAST, arXiv 2605.04651 (linear projection, the baseline trained by backpropagation)"
@@ -57,7 +58,7 @@ class ProjectionOnFeaturesConfig(MethodConfig):
     )
 
 
-class ProjectionOnFeatures(FullSupportMethod):
+class ProjectionOnFeatures(StreamedMethod):
     """``y = prior + P key``, read out to scores; P starts at 0, so that training starts at zero-shot.
 
     Where key and prior are the same vector, as with CLIP, this is the published ``x + P x``. Each episode keeps the
@@ -68,6 +69,9 @@ class ProjectionOnFeatures(FullSupportMethod):
 
     Losses are summed over episodes, so that each is trained as if it were alone; an episode that has stopped early
     keeps computing until the others are done, without effect.
+
+    From 100,000 examples on they stream by in epochs that are shuffled anew. One in eight is held out by a number drawn for
+    it, and P is validated on 4,096 of these at most, or 32 of each class.
     """
 
     episodes_at_once = 16
@@ -80,6 +84,10 @@ class ProjectionOnFeatures(FullSupportMethod):
         shots = shape.n_support // shape.n_way
         held_out = shape.n_way * max(1, shots // config.validation_parts) if shots > 1 else 0
         self._per_epoch = -(-(shape.n_support - held_out) // config.batch_size)
+        if self.streams:
+            # With room for those that are held out.
+            self.batch_size = round(config.batch_size * config.validation_parts / (config.validation_parts - 1))
+            self._per_epoch = max(1, shape.n_support // self.batch_size)
         self.steps = config.epochs * self._per_epoch
         self.validate_every = self._per_epoch
         size = (shape.n_episodes, shape.value_dim, shape.key_dim)
@@ -102,12 +110,27 @@ class ProjectionOnFeatures(FullSupportMethod):
         self._classes = support.classes
         # Steps were planned for classes of equal size; where they are not, batches make up for it.
         self._size = max(self.config.batch_size, -(-self._training.mask.shape[1] // self._per_epoch))
+        self._start(items)
+        share = f"max(1, n // {self.config.validation_parts}) examples of each class"
+        self.notes["validation"] = share if bool(held.any()) else "none: one example per class"
+
+    def _start(self, items: Sample) -> None:
         self._epoch = 0
         self._best_epoch = items.labels.new_zeros(len(items.labels))
         self._accuracy = items.keys.new_full((len(items.labels),), -1.0)
         self._stopped = torch.zeros_like(items.mask[:, 0])
-        share = f"max(1, n // {self.config.validation_parts}) examples of each class"
-        self.notes["validation"] = share if bool(held.any()) else "none: one example per class"
+
+    def begin_stream(self, items: Sample, classes: Classes) -> None:
+        """Note what is held out."""
+        self._start(items)
+        self._classes = classes
+        self.notes["validation"] = f"1 example in {self.config.validation_parts}, of which the method keeps a sample"
+
+    def streamed_loss(self, step: int, items: Sample, classes: Classes) -> Tensor:
+        """Cross-entropy of a minibatch without the examples that are held out."""
+        with torch.no_grad():
+            batch = self.without_held_out(items, self.config.validation_parts, keep=step < self._per_epoch)
+        return summed_cross_entropy(self._scores(batch, self.projection, classes), batch.labels, batch.mask)
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Cross-entropy of a minibatch."""
@@ -134,7 +157,7 @@ class ProjectionOnFeatures(FullSupportMethod):
     def validate(self) -> None:
         """Keep P where it is the best so far; called after each epoch."""
         self._epoch += 1
-        held = self._validation
+        held = self.held.lowest() if self.streams else self._validation
         right = (self._scores(held, self.projection, self._classes).argmax(dim=-1) == held.labels) & held.mask
         accuracy = right.sum(dim=1) / held.mask.sum(dim=1).clamp(min=1)
         better = (accuracy > self._accuracy) & ~self._stopped

@@ -9,13 +9,17 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from bench.contracts import Backbone, Classes, Kind, MethodConfig, ProblemShape, Query, Support
+from methods._held_out import Sample
+from methods._minibatches import StreamedMethod
 from methods._moments import class_indicator
-from methods._training import FullSupportMethod, summed_cross_entropy
+from methods._training import summed_cross_entropy
 
 SCALE = 100.0
 """Zero-shot logits over this stand for the cosines ``f t_c`` of the paper, which is what they are with CLIP."""
 BLEND_START = 250.0
 BLEND_EVERY = 10
+MINIBATCH = 2**14
+"""Examples of a minibatch, where examples are very many."""
 
 
 class LpPlusPlusConfig(MethodConfig):
@@ -27,10 +31,15 @@ class LpPlusPlusConfig(MethodConfig):
         "gradients of all iterations so far. paper: from class means, without a bias, by the last gradient.",
     )
 
-    steps: int = Field(default=300, ge=1, le=100_000, description="Iterations on the whole support set.")
+    steps: int = Field(
+        default=300,
+        ge=1,
+        le=100_000,
+        description="Iterations on the whole support set; from 100,000 examples on, each on 16,384 of them.",
+    )
 
 
-class LpPlusPlus(FullSupportMethod):
+class LpPlusPlus(StreamedMethod):
     """``logits_c = f w_c + b_c + a_c z_c`` with zero-shot cosines ``z = class_logits(prior) / 100``.
 
     All a start at 250 times the mean cosine of an example and its own class. w and a descend the mean cross-entropy in
@@ -45,6 +54,9 @@ class LpPlusPlus(FullSupportMethod):
 
     The iterate of the last step is used, where the published code takes the best on a validation set. Steps are per
     episode, and no episode sees another. The zero-shot logits are a part of the method: there is no form without them.
+
+    From 100,000 examples on, each step sees a minibatch, and the first one gives the starts and the step sizes; its class
+    sums are scaled up to the support set's size.
     """
 
     kinds = frozenset({Kind.IMAGE_CLASSIFICATION})
@@ -55,6 +67,7 @@ class LpPlusPlus(FullSupportMethod):
     def __init__(self, config: LpPlusPlusConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self.steps = config.steps
+        self.batch_size = MINIBATCH if self.streams else None
         self.prototypes = nn.Parameter(torch.zeros(shape.n_episodes, shape.n_way, shape.key_dim))
         self.blend = nn.Parameter(torch.zeros(shape.n_episodes, 1, shape.n_way))
         self._as_code = config.variant == "code"
@@ -63,9 +76,17 @@ class LpPlusPlus(FullSupportMethod):
 
     def begin(self, support: Support) -> None:
         """Start from the class sums or means and find the step sizes."""
-        items = self.shuffled(support)
-        keys, mask, classes = items.keys, items.mask, support.classes
-        cosines = self.backbone.class_logits(items.prior, classes) / SCALE * mask.unsqueeze(-1)
+        self._begin(self.shuffled(support), support.classes)
+
+    def begin_stream(self, items: Sample, classes: Classes) -> None:
+        """The same, from the first minibatch."""
+        self._begin(items, classes)
+        if self._as_code:
+            self.prototypes.data.mul_(self.shape.n_support / items.mask.sum(dim=1).clamp(min=1).view(-1, 1, 1))
+
+    def _begin(self, items: Sample, classes: Classes) -> None:
+        keys, mask = items.keys, items.mask
+        cosines = self._zero_shot(items, classes)
         indicator = class_indicator(items.labels, mask, self.shape.n_way).to(keys.dtype)
         size = indicator.sum(dim=1).clamp(min=1)
         count = mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
@@ -77,6 +98,15 @@ class LpPlusPlus(FullSupportMethod):
             count / (4 * cosines.square().sum(dim=1, keepdim=True).amax(dim=-1, keepdim=True).clamp(min=1e-12)),
         )
         self._items, self._cosines = items, cosines
+
+    def streamed_loss(self, step: int, items: Sample, classes: Classes) -> Tensor:
+        """Mean cross-entropy of a minibatch."""
+        self._items, self._cosines = items, self._zero_shot(items, classes)
+        return self.step_loss(step, classes)
+
+    def _zero_shot(self, items: Sample, classes: Classes) -> Tensor:
+        """Zero-shot cosines ``[episode, item, way]``, 0 where there is no item."""
+        return self.backbone.class_logits(items.prior, classes) / SCALE * items.mask.unsqueeze(-1)
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Mean cross-entropy of all items; its gradients come multiplied by each episode's step sizes."""

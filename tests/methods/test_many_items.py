@@ -7,7 +7,7 @@ import torch
 
 from bench.testing.driver import adapted
 from bench.testing.problems import Problem, problem
-from methods import _block_pairs, _held_out, _moments, linear_probe, softmax_memory
+from methods import _block_pairs, _held_out, _minibatches, _moments, linear_probe, softmax_memory, tip_adapter_f
 from methods._folds import MOST_FOLDS
 from methods._held_out import Sample, StreamedSample
 from methods._pairs import Filled
@@ -15,10 +15,13 @@ from methods.faast import Faast
 from methods.gda import Gda
 from methods.knn import Knn
 from methods.linear_probe import LinearProbe
+from methods.linear_projection import LinearProjection
+from methods.lp_plus_plus import LpPlusPlus
 from methods.nearest_mean import NearestMean
 from methods.ridge import Ridge
 from methods.softmax_memory import SoftmaxMemory
 from methods.tip_adapter import TipAdapter
+from methods.tip_adapter_f import TipAdapterF
 
 
 @pytest.fixture
@@ -101,6 +104,49 @@ def test_minibatches_of_all_items_are_full_steps(given: Problem, monkeypatch: py
             streamed = adapted(LinearProbe, given, steps=30, **config)
         assert streamed.batch_size == linear_probe.MINIBATCH
         torch.testing.assert_close(streamed.predict(given.query)[:1], expected[:1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["code", "paper"])
+def test_lp_plus_plus_on_minibatches_of_all_items_takes_full_steps(
+    given: Problem, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = adapted(LpPlusPlus, given, steps=30, variant=variant).predict(given.query)
+    monkeypatch.setattr(_minibatches, "MANY", 0)
+    streamed = adapted(LpPlusPlus, given, steps=30, variant=variant)
+    assert streamed.batch_size is not None
+    torch.testing.assert_close(streamed.predict(given.query)[:1], expected[:1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("method", "config"), [(LinearProjection.features, {}), (TipAdapterF, {}), (TipAdapterF, {"beta": 2.0})])
+def test_a_stream_trains_on_what_is_not_held_out_and_keeps_no_more_than_it_may(
+    method: Any, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = problem(n_shot=30, key_dim=12, n_episodes=2)
+    n_way, whole = given.shape.n_way, adapted(method, given, epochs=4, **config)
+    monkeypatch.setattr(_minibatches, "MANY", 0)
+    monkeypatch.setattr(_held_out, "MOST_PER_CLASS", 2)
+    monkeypatch.setattr(tip_adapter_f, "MOST_KEYS", 20)
+    seen: list[Sample] = []
+    without = method.without_held_out
+
+    def noted(self: Any, items: Sample, parts: int, keep: bool) -> Sample:
+        seen.append(without(self, items, parts, keep))
+        return seen[-1]
+
+    monkeypatch.setattr(method, "without_held_out", noted)
+    streamed = adapted(method, given, epochs=4, **config)
+    assert streamed.batch_size is not None
+    held = streamed.held.lowest()
+    assert 0 < held.mask.sum(dim=1).max() <= 2 * n_way
+    trained = set(seen[0].draw[seen[0].mask].tolist())
+    assert trained.isdisjoint(held.draw[held.mask].tolist())
+    assert len(trained) < seen[0].mask.numel()
+    if method is TipAdapterF:
+        assert streamed.keys.shape[1] == 20
+        assert streamed.mask.all()
+        assert streamed.state_bytes() < whole.state_bytes()
+    agreement = streamed.predict(given.query).argmax(-1) == whole.predict(given.query).argmax(-1)
+    assert agreement.float().mean() > 0.8
 
 
 def test_minibatches_choose_a_weight_of_the_prior_by_items_left_out(
