@@ -263,12 +263,13 @@ def _whiskers(rows: Sequence[Row]) -> list[Whisker | None]:
     for row in rows:
         if row.value is not None:
             ends.setdefault((row.task, row.backbone, row.metric), []).extend(_ends(row, row.value))
+    scales = {key: (min(values), max(values)) for key, values in ends.items()}
 
     def whisker(row: Row) -> Whisker | None:
         if row.value is None:
             return None
-        scale = ends[row.task, row.backbone, row.metric]
-        low, width = min(scale), (max(scale) - min(scale)) or 1.0
+        low, high = scales[row.task, row.backbone, row.metric]
+        width = (high - low) or 1.0
         first, last = _ends(row, row.value)
         return Whisker(*((value - low) / width * 100 for value in (first, row.value, last)))
 

@@ -36,6 +36,7 @@ def read_records(root: Path, files: Mapping[str, str], whole: bool = False) -> d
 def _read_all(root: Path, files: Mapping[str, str], whole: bool) -> dict[str, Record | StoreError]:
     index, code, names = Index(root), code_stamp(), list(files)
     found: dict[str, Record | StoreError] = {}
+    written = False
     for start in range(0, len(names), _BATCH):
         given = {name: f"{code}:{files[name]}" for name in names[start : start + _BATCH]}
         known, new = index.find("records", given), dict[str, tuple[str, bytes]]()
@@ -47,7 +48,10 @@ def _read_all(root: Path, files: Mapping[str, str], whole: bool) -> dict[str, Re
                 with suppress(ValueError):  # a text that UTF-8 cannot hold is read from its file
                     new[name] = text, made.model_dump_json().encode()
         if new:
-            index.keep("records", new, files if whole else None)
+            index.keep("records", new)
+            written = True
+    if written and whole:
+        index.keep("records", {}, files)
     return found
 
 
