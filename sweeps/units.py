@@ -9,7 +9,7 @@ from typing import Any
 from bench.contracts import MethodConfig
 from bench.contracts.errors import one_line_error
 from bench.engine.trainer import DeviceOptions
-from bench.meters.memory import garbage_collection_frozen
+from bench.meters.memory import LoadedObjects
 from bench.toolkit.trust import trusting
 from bench.toolkit.work_lock import work_for
 from sweeps.definition import SweepSpec
@@ -83,6 +83,7 @@ class TrialRunner:
         self.options = options
         self._trials: _RungTrials | None = None
         self._loaded: tuple[object, TuningData] | None = None
+        self._objects = LoadedObjects()
 
     def execute(self, unit: TrialUnit) -> TrialResult:
         """Evaluate a trial or a rung.
@@ -97,8 +98,9 @@ class TrialRunner:
             UsageError: If the study cannot be run here.
             DataError: If data or weights are missing here.
         """
-        with trusting(self.options.trust), garbage_collection_frozen():
+        with trusting(self.options.trust):
             trials = self._trials_of(unit.spec)
+            self._objects.skip()
             try:
                 config = trials.config(unit.varied)
                 values = trials.values(config) if unit.ninths is None else [trials.rung(config, unit.ninths)]
@@ -110,6 +112,7 @@ class TrialRunner:
         """The trials of a study; data and backbone of the last one where they are the same."""
         if self._trials is None or self._trials.spec != spec:
             self._trials, key = None, run_spec(spec).shared()
+            self._objects.release()
             if self._loaded is None or self._loaded[0] != key:
                 self._loaded = None
                 self._loaded = key, TuningData.of(spec, self.options.data, self.options.devices)
@@ -119,6 +122,7 @@ class TrialRunner:
     def close(self) -> None:
         """Release data and backbone."""
         self._trials = self._loaded = None
+        self._objects.release()
 
 
 class _RungTrials(Trials):

@@ -48,6 +48,7 @@ class RayExecutor:
         self._connected = False
         self._options = b""
         self._running: dict[Any, Work] = {}
+        self._tasks: dict[Any, Any] = {}
 
     def start(self, options: WorkOptions) -> None:
         """Connect to the cluster, or start one on this machine; see Executor."""
@@ -71,8 +72,11 @@ class RayExecutor:
                 pass
 
     def _task(self, function: Any) -> Any:
-        """A function as a Ray task."""
-        return self._ray.remote(function).options(num_cpus=1, num_gpus=self.gpus_per_run, max_retries=RETRIES)
+        """A function as a Ray task; the same one each time, as Ray sends each new one to all workers."""
+        if function not in self._tasks:
+            made = self._ray.remote(function)
+            self._tasks[function] = made.options(num_cpus=1, num_gpus=self.gpus_per_run, max_retries=RETRIES)
+        return self._tasks[function]
 
     def device(self) -> tuple[str, str]:
         """Kind and model of the device of a worker; see Executor."""
@@ -117,6 +121,7 @@ class RayExecutor:
         for reference in self._running:
             self._ray.cancel(reference, force=True)
         self._running = {}
+        self._tasks = {}
         if self._connected:
             self._ray.shutdown()
             self._connected = False

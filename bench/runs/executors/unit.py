@@ -13,7 +13,7 @@ from bench.contracts.errors import one_line_error
 from bench.data.episodes import Episodes, EpisodeSpec, draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
-from bench.meters.memory import garbage_collection_frozen
+from bench.meters.memory import LoadedObjects
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
@@ -170,6 +170,7 @@ class UnitRunner:
     def __init__(self, options: UnitOptions) -> None:
         self.options = options
         self._loaded: _Loaded | None = None
+        self._objects = LoadedObjects()
 
     def execute(self, unit: Unit) -> UnitResult:
         """Execute a unit.
@@ -207,8 +208,8 @@ class UnitRunner:
         )
         reference = unit.spec.reference()
         specs = [unit.spec] if reference is None else [reference, unit.spec]
-        with garbage_collection_frozen():
-            group.run([(spec, loaded.draw(spec)) for spec in specs])
+        self._objects.skip()
+        group.run([(spec, loaded.draw(spec)) for spec in specs])
         made = [record for record in report.records if record.spec == unit.spec]
         problems = tuple(messages.lines)
         if not made:
@@ -233,3 +234,4 @@ class UnitRunner:
         if self._loaded is not None:
             self._loaded.worker.close()
             self._loaded = None
+            self._objects.release()
