@@ -70,8 +70,8 @@ class ProjectionOnFeatures(StreamedMethod):
     Losses are summed over episodes, so that each is trained as if it were alone; an episode that has stopped early
     keeps computing until the others are done, without effect.
 
-    From 100,000 examples on they stream by in epochs that are shuffled anew. One in eight is held out by a number drawn for
-    it, and P is validated on 4,096 of these at most, or 32 of each class.
+    From 100,000 examples on they stream by in epochs that are shuffled anew. One in eight is held out by a number drawn
+    for it, and P is validated on 4,096 of these at most, or 32 of each class.
     """
 
     episodes_at_once = 16

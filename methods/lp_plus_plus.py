@@ -55,8 +55,8 @@ class LpPlusPlus(StreamedMethod):
     The iterate of the last step is used, where the published code takes the best on a validation set. Steps are per
     episode, and no episode sees another. The zero-shot logits are a part of the method: there is no form without them.
 
-    From 100,000 examples on, each step sees a minibatch, and the first one gives the starts and the step sizes; its class
-    sums are scaled up to the support set's size.
+    From 100,000 examples on, each step sees a minibatch, and the first one gives the starts and the step sizes; its
+    class sums are scaled up to the support set's size.
     """
 
     kinds = frozenset({Kind.IMAGE_CLASSIFICATION})

@@ -18,7 +18,6 @@ from methods._pairs import SCORES_AT_ONCE
 from methods._training import minibatch, summed_cross_entropy
 from methods.tip_adapter import TipAdapterConfig, chosen_settings, searched, start, use_of_embeddings, votes
 
-
 MOST_KEYS = 2**14
 """Keys of the cache of an episode, where examples are very many: 16 of each of ImageNet's classes, as published."""
 HELD_OUT = 8
@@ -49,8 +48,8 @@ class TipAdapterF(StreamedMethod):
     if it were alone.
 
     From 100,000 examples on, the cache has the keys of the first 16,384 of them in shuffled order, and all stream by in
-    epochs that are shuffled anew. One in eight is held out by a number drawn for it; alpha and beta are searched on 4,096
-    of these at most, or 32 of each class, and no further caches are trained.
+    epochs that are shuffled anew. One in eight is held out by a number drawn for it; alpha and beta are searched on
+    4,096 of these at most, or 32 of each class, and no further caches are trained.
     """
 
     episodes_at_once = 16

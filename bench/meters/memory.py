@@ -119,13 +119,13 @@ def garbage_collection_frozen() -> Iterator[None]:
 
 
 class LoadedObjects:
-    """What a worker has loaded for many units of work, which garbage collections skip; see garbage_collection_frozen."""
+    """What a worker has loaded for its units of work; collections skip it, see garbage_collection_frozen."""
 
     def __init__(self) -> None:
         self._modules = 0
 
     def skip(self) -> None:
-        """Let collections skip what exists now, unless nothing was imported since the last call: it takes half a second."""
+        """Let collections skip what exists now; where nothing was imported since the last call, nothing is done."""
         if len(sys.modules) != self._modules:
             gc.unfreeze()
             gc.collect()

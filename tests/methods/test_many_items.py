@@ -117,7 +117,9 @@ def test_lp_plus_plus_on_minibatches_of_all_items_takes_full_steps(
     torch.testing.assert_close(streamed.predict(given.query)[:1], expected[:1], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("method", "config"), [(LinearProjection.features, {}), (TipAdapterF, {}), (TipAdapterF, {"beta": 2.0})])
+@pytest.mark.parametrize(
+    ("method", "config"), [(LinearProjection.features, {}), (TipAdapterF, {}), (TipAdapterF, {"beta": 2.0})]
+)
 def test_a_stream_trains_on_what_is_not_held_out_and_keeps_no_more_than_it_may(
     method: Any, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
