@@ -35,7 +35,7 @@ def drawn_answers(scores: Tensor, rollouts: list[int], generator: torch.Generato
     Returns:
         ``[item, rollout]`` for each prompt.
     """
-    policies = scores.detach().double().cpu().softmax(dim=-1)
+    policies = scores.detach().cpu().double().softmax(dim=-1)
     return [
         torch.multinomial(policy, number, replacement=True, generator=generator).to(scores.device)
         for policy, number in zip(policies, rollouts, strict=True)

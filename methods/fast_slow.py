@@ -137,7 +137,7 @@ class FastSlow(Continual, AdapterMethod):
         else:
             loss = expected_loss(scores, labels) if config.objective == "exact" else self._sampled(scores, labels)
         if config.kl:
-            base = self._scored(self.backbone, prompts, items).to(scores)
+            base = self._scored(self.backbone, prompts, items).float().to(scores)
             loss = loss + config.kl * divergence(scores, base)
         return loss
 
