@@ -1,5 +1,6 @@
 """Fast-Slow Training: prompts evolve between steps of reinforcement learning on LoRA, each on what the other made."""
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -270,7 +271,17 @@ class FastSlow(Continual, AdapterMethod):
         found = model.loglikelihood("", self._rendered(prompts, items), self._given.names).double()
         return found.view(len(prompts), len(items), -1)
 
+    def _fits(self, prompt: Prompt, items: Sequence[int]) -> bool:
+        """Whether an instruction leaves room for each of the items with its answer."""
+        if not prompt.instruction:
+            return True
+        opening = self._opening(prompt)
+        longest = max(self.reader.count_tokens([opening + self._given.prompts[item] for item in items]))
+        return longest + self._given.longest_answer(self._given.names) <= self.reader.context_length
+
     def _grade(self, prompt: Prompt, items: Sequence[int]) -> Graded:
+        if not self._fits(prompt, items):
+            return Graded((0.0,) * len(items), -math.inf)
         policy = self._scored(self.reader, [prompt], items)[0].log_softmax(dim=-1)
         labels = torch.tensor([self._given.labels[item] for item in items])
         right = (policy.argmax(dim=-1) == labels).double()

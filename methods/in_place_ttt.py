@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.contracts import (
     Answers,
     Backbone,
+    DataError,
     ForwardMethod,
     InputMode,
     Kind,
@@ -145,8 +146,14 @@ class InPlaceTtt(ForwardMethod):
 
         Args:
             support: A batch of one episode.
+
+        Raises:
+            DataError: If a text is empty.
         """
-        self._texts += whole_texts(support, self.shape)
+        texts = whole_texts(support, self.shape)
+        if "" in texts:
+            raise DataError(f"a text must have a token or more of {self.backbone.name}, got ''")
+        self._texts += texts
 
     def solve(self) -> None:
         """Set the rates where they are not given, and read the support texts where they change fast weights."""

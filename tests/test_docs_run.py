@@ -59,6 +59,7 @@ FEWER = (
     (r"--tune-all \d+", "--tune-all 2"),
     (r"--steps \d+", "--steps 2"),
     (r"--window \d+", "--window 32"),
+    (r"--chunk \d+", "--chunk 16"),
     (r"\bDIR\b", "data"),
     (r"XXXXXXXX", "*"),
 )

@@ -15,6 +15,7 @@ MAY = {
     "bench/engine/worker_server.py",  # a pipe
     "bench/cli/check.py",  # the file of a CI service that is added to
     "bench/results/predictions.py",  # a buffer in memory
+    "bench/reports/history/file.py",  # into the temporary file of atomic_path
     "sweeps/journal.py",  # a journal is added to; and who has its lock
     "bench/testing/task_contract.py",  # damage, to test that it is found
 }

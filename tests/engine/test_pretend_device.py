@@ -49,7 +49,9 @@ def test_a_support_set_is_moved_once_and_not_at_each_step(rows):
 
 def test_waits_do_not_grow_with_the_examples_of_a_step(rows):
     trained = [row for row in rows if row.get("trained")]
-    assert [row for row in trained if row["waits_of_steps"] > 6 * STEPS] == []
+    # mezo takes two losses a step.
+    most = {True: 12 * STEPS, False: 6 * STEPS}
+    assert [row for row in trained if row["waits_of_steps"] > most[row["case"].startswith("mezo ")]] == []
 
 
 def test_waits_do_not_grow_with_the_queries(rows):

@@ -92,7 +92,7 @@ def test_compare_and_check_have_the_same_scores(stored, means, bench, outside, t
     assert f"{means[best]:.4f}" in text
     assert f"{means[worst]:.4f}" in text
     assert f"{means[best] - means[worst]:+.5f}" in text
-    code, text, _ = bench("check", "--baseline", home / "runs", "--store", home / "runs")
+    code, text, _ = bench("check", "--baseline", home / "runs", "--store", home / "runs", "--format", "markdown")
     assert code == 0
     (line,) = [line for line in text.splitlines() if f"sure_stripes {best}" in line and "brier" in line]
     assert line.count(f"{means[best]:.4f}") == 2
@@ -104,7 +104,7 @@ def test_compare_and_check_have_the_same_scores(stored, means, bench, outside, t
         shutil.copy(path, swapped)
         scores = json.loads(path.read_text())["episode_scores"]
         rewrite(swapped / path.name, episode_scores=[score + 0.5 for score in scores])
-    code, text, _ = bench("check", "--baseline", home / "runs", "--store", swapped)
+    code, text, _ = bench("check", "--baseline", home / "runs", "--store", swapped, "--format", "markdown")
     assert code == 1
     assert compact(text).count("| regression | sure_stripes") == 2
 
