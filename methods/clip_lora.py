@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, cast
 
-import torch
 from peft import LoraConfig as Updates
 from peft import inject_adapter_in_model
 from pydantic import Field
@@ -19,7 +18,6 @@ from bench.contracts import (
     Classes,
     GradientMethod,
     InputMode,
-    Inputs,
     Kind,
     MethodConfig,
     ProblemShape,
@@ -31,13 +29,12 @@ from bench.contracts import (
 )
 from bench.toolkit.seeds import seeded
 from methods._adapted import SplitAttention, copied, split_attention
+from methods._image_scores import answered, image_scores
 
 ADAPTED = ("query", "key", "value")
 """Projections with an update; that of the output has none, as published."""
 STEPS_PER_SHOT = 500
 LEAST_LR = 1e-6
-INPUTS_AT_ONCE = 64
-"""Images that are encoded together when answering."""
 
 
 class ClipLoraConfig(MethodConfig):
@@ -139,7 +136,7 @@ class ClipLora(GradientMethod):
         self._step += 1
         self._names, self._known = support.classes.names[0], None
         with seeded(self.shape.seed + self._step, support.mask.device):
-            scores = self._scores(support.inputs, self._with_vectors(support.classes))
+            scores = image_scores(self.adapted, support.inputs, self._with_vectors(support.classes))
             return cross_entropy(scores, support.labels[support.mask])
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
@@ -160,26 +157,12 @@ class ClipLora(GradientMethod):
         """Scores ``[1, item, way]``, 0 where an item is padding."""
         self._eval()
         classes = self._with_vectors(query.classes)
-        places = query.inputs.positions[0]
-        places = places[places >= 0]
-        scores = query.prior.new_zeros(*query.mask.shape, query.classes.n_way)
-        if len(places):
-            parts = [places[None, start : start + INPUTS_AT_ONCE] for start in range(0, len(places), INPUTS_AT_ONCE)]
-            scores[query.mask] = torch.cat(
-                [self._scores(Inputs(part, query.inputs.fetch), classes) for part in parts]
-            ).to(scores)
-        return scores
+        return answered(query, lambda part: image_scores(self.adapted, part, classes))
 
     def _eval(self) -> None:
         self.adapted.eval()
         if self.text is not None:
             self.text.eval()
-
-    def _scores(self, inputs: Inputs, classes: Classes) -> Tensor:
-        """``[item, way]`` of the items that are no padding."""
-        prepared = [self.adapted.prepare(raw) for raw in inputs.episode(0)]
-        prior = self.adapted.encode(self.adapted.collate(prepared)).prior
-        return self.adapted.class_logits(prior.unsqueeze(0), classes).squeeze(0)
 
     def _with_vectors(self, classes: Classes) -> Classes:
         """The classes with text features of the adapted tower, those of before if that is not adapted."""

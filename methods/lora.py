@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, ClassVar
 
-import torch
 from peft import LoraConfig as Updates
 from peft import inject_adapter_in_model
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -14,8 +13,6 @@ from bench.contracts import (
     LANGUAGE,
     Answers,
     Backbone,
-    Classes,
-    Inputs,
     Kind,
     LanguageBackbone,
     ProblemShape,
@@ -24,11 +21,10 @@ from bench.contracts import (
     Tune,
 )
 from methods._adapted import with_lora
+from methods._image_scores import answered, image_scores
 from methods._peft_lm import PeftMethod
 from methods._training_lm import TrainingConfig
 
-INPUTS_AT_ONCE = 64
-"""Images that are encoded together when answering."""
 IMAGES_AT_ONCE = 32
 """Images of a step unless the config says otherwise."""
 
@@ -101,7 +97,7 @@ class Lora(PeftMethod):
         """Mean cross-entropy of the batch's examples."""
         if not self._sees_images:
             return super().batch_loss(support)
-        scores = self._scores(support.inputs, support.classes)
+        scores = image_scores(self.adapted, support.inputs, support.classes)
         return cross_entropy(scores, support.labels[support.mask])
 
     def predict(self, query: Query) -> Answers:
@@ -109,20 +105,7 @@ class Lora(PeftMethod):
         if not self._sees_images:
             return super().predict(query)
         self.adapted.eval()
-        places = query.inputs.positions[0]
-        places = places[places >= 0]
-        scores = query.prior.new_zeros(*query.mask.shape, query.classes.n_way)
-        if len(places):
-            parts = [places[None, start : start + INPUTS_AT_ONCE] for start in range(0, len(places), INPUTS_AT_ONCE)]
-            found = [self._scores(Inputs(part, query.inputs.fetch), query.classes) for part in parts]
-            scores[query.mask] = torch.cat(found).to(scores)
-        return scores
-
-    def _scores(self, inputs: Inputs, classes: Classes) -> Tensor:
-        """``[item, way]`` of the items that are no padding."""
-        prepared = [self.adapted.prepare(raw) for raw in inputs.episode(0)]
-        prior = self.adapted.encode(self.adapted.collate(prepared)).prior
-        return self.adapted.class_logits(prior.unsqueeze(0), classes).squeeze(0)
+        return answered(query, lambda part: image_scores(self.adapted, part, query.classes))
 
 
 PLUGIN = Lora

@@ -24,9 +24,7 @@ from bench.contracts import (
     TwoTowerBackbone,
     UsageError,
 )
-
-INPUTS_AT_ONCE = 64
-"""Images that are encoded together."""
+from methods._image_scores import parts
 
 
 class ProlipConfig(MethodConfig):
@@ -111,14 +109,11 @@ class Prolip(GradientMethod):
 
     def _unprojected(self, inputs: Inputs) -> Tensor:
         """``[item, dim]`` before the projection, of the items that are no padding."""
-        places = inputs.positions[0]
-        places = places[places >= 0]
-        parts = []
-        for start in range(0, len(places), INPUTS_AT_ONCE):
-            part = Inputs(places[None, start : start + INPUTS_AT_ONCE], inputs.fetch)
+        found = []
+        for part in parts(inputs):
             prepared = [self.backbone.prepare(raw) for raw in part.episode(0)]
-            parts.append(self.backbone.unprojected(self.backbone.collate(prepared)).float())
-        return torch.cat(parts)
+            found.append(self.backbone.unprojected(self.backbone.collate(prepared)).float())
+        return torch.cat(found)
 
     def _scores(self, features: Tensor, classes: Classes) -> Tensor:
         """``[item, way]``."""

@@ -128,7 +128,7 @@ def test_padding_and_large_query_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     method = Lora(LoraConfig(steps=1), backbone, given.shape)
     with torch.no_grad():
         expected = method.predict(given.query)
-        monkeypatch.setattr("methods.lora.INPUTS_AT_ONCE", 3)
+        monkeypatch.setattr("methods._image_scores.INPUTS_AT_ONCE", 3)
         torch.testing.assert_close(method.predict(given.query), expected)
         positions = given.query.inputs.positions.copy()
         positions[:, 9:] = -1
