@@ -8,12 +8,11 @@ from html import escape
 from typing import Any
 from xml.etree import ElementTree
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from bench.reports.claims import Cell, ClaimReport
 from bench.reports.company import SIGN
 from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table, markdown_text
+from bench.reports.template import environment
 from bench.reports.terminal_tables import terminal_table
 from bench.reports.xml_text import xml_text
 from bench.toolkit.visible import visible
@@ -86,11 +85,7 @@ def _finite(fields: dict[str, Any]) -> dict[str, Any]:
 
 def as_html(reports: Sequence[ClaimReport]) -> str:
     """A page with the section alone; it works offline."""
-    environment = Environment(
-        loader=PackageLoader("bench.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("claims.html").render(section=section(reports))
+    return environment().get_template("claims.html").render(section=section(reports))
 
 
 def section(reports: Sequence[ClaimReport]) -> str:

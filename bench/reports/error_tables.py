@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL.Image import Image
 
 from bench.contracts.errors import UsageError
 from bench.reports.confusion import MOST_CLASSES, Confusion
 from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.query_errors import ErrorReport, QueryError
+from bench.reports.template import environment
 from bench.reports.terminal_tables import terminal_table
 from bench.results.csv_cells import csv_cell
 from bench.toolkit.visible import shortened, visible
@@ -137,13 +137,10 @@ def as_json(report: ErrorReport, confusion: bool) -> str:
 
 def as_html(report: ErrorReport, confusion: bool) -> str:
     """One page that works offline, with thumbnails of images inside it."""
-    environment = Environment(
-        loader=PackageLoader("bench.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["visible"] = visible
+    templates = environment()
+    templates.filters["visible"] = visible
     found = confusion_of(report) if confusion else None
-    text: str = environment.get_template("errors.html").render(
+    text: str = templates.get_template("errors.html").render(
         title=f"{report.method} on {report.task}",
         caption=caption(report),
         rows=[(one, _predictions(one), None if one.image is None else _thumbnail(one.image)) for one in report.listed],

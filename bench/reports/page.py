@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import cache
 from typing import Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +19,7 @@ from bench.reports.company import legend, sign
 from bench.reports.confusion import Confusion
 from bench.reports.rows import FRONTS, LONGEST, Row
 from bench.reports.tables import labels, metrics, number, score
+from bench.reports.template import environment
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.results.row_sample import Find
@@ -198,13 +198,10 @@ def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = Non
         for row in rows
         for one in row.runs
     }
-    environment = Environment(
-        loader=PackageLoader("bench.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"number": number, "score": score}
-    environment.globals["sign"] = sign
-    text: str = environment.get_template("page.html").render(
+    templates = environment()
+    templates.filters |= {"number": number, "score": score}
+    templates.globals["sign"] = sign
+    text: str = templates.get_template("page.html").render(
         version=__version__,
         columns=_columns(rows),
         rows=list(zip(rows, _whiskers(rows), strict=True)),

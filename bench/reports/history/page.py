@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.reports.history.changes import Change, levels_of
 from bench.reports.history.findings import Findings, short
 from bench.reports.history.line import Line
 from bench.reports.history.point import Point, State
 from bench.reports.history.text import change_text, range_text, records_text, value_text
+from bench.reports.template import environment
 from bench.toolkit.visible import visible
 from bench.version import __version__
 
@@ -99,11 +99,8 @@ def page(findings: Findings) -> str:
     Returns:
         The HTML text, which loads nothing from elsewhere.
     """
-    environment = Environment(
-        loader=PackageLoader("bench.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"visible": visible, "short": short}
+    templates = environment()
+    templates.filters |= {"visible": visible, "short": short}
     charts = {id(line): _chart(findings, line, f"line-{number}") for number, line in enumerate(findings.lines)}
     rows = [
         (findings.names[row], [charts[id(line)] for line in lines])
@@ -129,7 +126,7 @@ def page(findings: Findings) -> str:
         }
         for found in findings.outliers
     ]  # fmt: skip
-    text: str = environment.get_template("history.html").render(
+    text: str = templates.get_template("history.html").render(
         version=__version__, findings=findings, rows=rows, changes=changes, outliers=outliers, width=WIDTH,
         height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, top=TOP, bottom=HEIGHT - BOTTOM,
     )  # fmt: skip
