@@ -224,11 +224,13 @@ def _figure(results: Measured, page: Path, mark: re.Match[str]) -> str:
 
 
 def _filled(results: Measured, mark: re.Match[str]) -> str:
-    """A marked table of one of this script's suites, or as it is where that was not run."""
+    """A marked table of one of this script's suites, or as it is where its tasks were not run, or not yet."""
     table = Table.parse(mark["fields"])
     mine = {*(name for entry in entries() for name in (entry.suite, entry.small)), "recall", "associative_retrieval"}
     found = results.of(table.suite) if table.suite in mine else None
-    return mark[0] if found is None else f"{mark[1]}{table.text(found)}{mark[4]}"
+    if found is None or not set(table.tasks) <= {record.spec.task for record in found.records}:
+        return mark[0]
+    return f"{mark[1]}{table.text(found)}{mark[4]}"
 
 
 def write_figures(results: Measured) -> list[Path]:
