@@ -23,6 +23,8 @@ def held(tmp_path, monkeypatch):
     """Starts a process that has a lock for some seconds."""
     monkeypatch.setattr(module, "SILENT", 0.1)
     monkeypatch.setattr(module, "POLL", 0.05)
+    # Units that another test ran in this process have made it one of their call's.
+    monkeypatch.setattr(module, "_call", "")
     started = []
 
     def start(seconds):
