@@ -115,7 +115,7 @@ class InPlaceTtt(ForwardMethod):
             blocks = _blocks(len(backbone.blocks), config.blocks)
             parts = [_next_token(backbone)] * len(blocks)
             cap = CAP if cap is None else cap
-            self.notes["variant"] = UNTRAINED
+            self.notes["form"] = UNTRAINED
         else:
             trained = read_in_place(config.weights, backbone.width)
             blocks = list(trained.parts)
@@ -124,7 +124,7 @@ class InPlaceTtt(ForwardMethod):
             parts = [self._kept(each) for each in trained.parts.values()]
             target = trained.about.get("target", "hidden")
             rate = float(trained.about.get("memory_rate", RATE)) if rate is None else rate
-            self.notes["variant"] = f"trained: {config.weights}, chunks of {trained.about.get('chunk', 'unknown')}"
+            self.notes["form"] = f"trained: {config.weights}, chunks of {trained.about.get('chunk', 'unknown')}"
         self._rates_by_share = rate is None
         self.layers = InPlaceLayers(
             backbone, blocks, parts, [rate or 0.0] * len(blocks), chunk=config.chunk, target=_target(target), cap=cap,

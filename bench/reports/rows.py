@@ -56,6 +56,7 @@ class _RunRow(BaseModel):
     company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
     break_even_company: whether break_even_queries rests on such times.
     class_embeddings: what its class embeddings stand for where they are not those of whole names, and empty elsewhere.
+    form: which form of the method it is, where its notes say so, such as "untrained".
     templates: number of templates that the value is the mean over, 1 for the row of a single one; template_low and
     template_high: the lowest and the highest score with one of them; over_templates: the same as text.
     contract: whether the method's code passed the contract suite: "passed", "failed", "not run"; empty where a record
@@ -95,6 +96,7 @@ class _RunRow(BaseModel):
     break_even_company: bool = False
     pareto: str = ""
     class_embeddings: str = ""
+    form: str = ""
     templates: int = 1
     template_low: float | None = None
     template_high: float | None = None
@@ -159,6 +161,7 @@ def _row(records: Sequence[Record], others: int, task: str, score: Score | None)
         company="; ".join(next((one.company for one in costs if one.company), ())),
         **{axis.row_field: _pooled(axis, costs) for axis in AXES if axis.row_field},
         class_embeddings=str(first.notes.get("class_embeddings", "")),
+        form=str(first.notes.get("form", "")).partition(":")[0],
         contract=str(first.provenance.get("contract", "")),
         transductive=bool(first.provenance.get("transductive", False)),
         others=others,

@@ -132,6 +132,7 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
 def _method(row: Row) -> str:
     """The method with the fields that differ from its defaults, and what a reader must know of it."""
     marks = [row.config] if row.config else []
+    marks += [row.form] if row.form else []
     marks += ["transductive"] if row.transductive else []
     marks += ["no prior"] if "no prior" in row.class_embeddings else []
     return f"{row.method} [{','.join(marks)}]" if marks else row.method

@@ -213,7 +213,7 @@ def test_scopes_and_the_control_without_a_rate(backbone: CausalLM, kind: Kind) -
         assert torch.equal(scored(method), first)  # a query leaves no state
         state = 4 * WIDTH * backbone.config.to_dict().get("intermediate_size", 4 * WIDTH)
         assert method.state_bytes() == (0 if scope == "query" else state)
-        assert method.notes["variant"].startswith("untrained")
+        assert method.notes["form"].startswith("untrained")
         assert ("support_state_norms" in method.notes) == (scope != "query")
         assert (method.notes["query_updates"] > 0) == (scope != "support")
 
@@ -264,7 +264,7 @@ def test_weights_of_a_file_and_what_is_refused(llama: CausalLM, tmp_path: Path) 
     path = tmp_path / "in_place.safetensors"
     write_in_place(path, {0: random_parts(), 1: random_parts()}, {"target": "hidden", "memory_rate": 0.05, "chunk": 8})
     method = adapted(llama, Kind.LANGUAGE_MODELLING, weights=path, scope="query")
-    assert method.notes["variant"].startswith("trained: ")
+    assert method.notes["form"].startswith("trained: ")
     assert method.state_bytes() == 2 * 4 * (5 * WIDTH + WIDTH**2)
     sums = llama.loglikelihood_rolling([LONG], 32, None)
     with layers(llama, chunk=8).active():

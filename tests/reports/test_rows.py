@@ -28,6 +28,11 @@ def test_seeds_are_pooled_over_their_episodes():
     assert row.config == "alpha=0.1"
 
 
+def test_the_form_of_a_method_stands_in_its_name():
+    marked = rows([made(notes={"form": "untrained: a fixed rule, not the published method"})])
+    assert "m [alpha=0.1,untrained]" in as_markdown(marked)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"task": "u"}, {"backbone": "c"}, {"method": "n"}, {"config": {}}, {"shots": "full"}, {"queries": None},

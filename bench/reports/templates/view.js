@@ -14,7 +14,7 @@ const shotsRank = (shots) => (shots === "full" ? Infinity : shots);
 /* A search finds other values for each task and number of shots; such rows are named by the search. */
 const nameOf = (row) => row.method
   + (row.tuning_trials ? `, tuned by ${row.tuning_trials} trials` : row.config && ` [${row.config}]`)
-  + (row.transductive ? ", transductive" : "") + (["failed", "not run"].includes(row.contract) ? ", contract suite not passed" : "");
+  + (row.form ? `, ${row.form}` : "") + (row.transductive ? ", transductive" : "") + (["failed", "not run"].includes(row.contract) ? ", contract suite not passed" : "");
 const labelOf = (row) => nameOf(row) + (row.budget && ` · ${row.budget}`);
 
 /** "1 shot", "5 shots", "full shots". */
