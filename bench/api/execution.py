@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.errors import UsageError, did_you_mean, shown
+from bench.spec.strategies import require_strategy
 
 if TYPE_CHECKING:
     from bench.runs.executors import Executor
@@ -34,6 +35,31 @@ def require_fitting(how: Mapping[str, Any]) -> None:
         raise UsageError("jobs is an option of --executor local; a Ray cluster has as many as its processors allow")
     if how.get("shard") is not None:
         _read_shard(how["shard"])
+
+
+def require_alone(how: Mapping[str, Any], tunes: bool) -> None:
+    """Require devices that one run may have, and nothing beside a run that uses several.
+
+    Args:
+        how: The arguments of ``bench.run`` by name.
+        tunes: Whether methods are tuned first.
+
+    Raises:
+        UsageError: For anything else.
+    """
+    require_strategy(how["strategy"], how["devices"])
+    if how["strategy"] is None:
+        return
+    refused = {
+        "several jobs": how["jobs"] != 1,
+        "a Ray cluster": how["executor"] == "ray",
+        "measure-in inline": how["measure_in"] == "inline",
+        "tune-all": tunes,
+    }
+    for name, given in refused.items():
+        if given:
+            strategy = how["strategy"]
+            raise UsageError(f"--strategy {strategy} runs one model at a time in its own processes, without {name}")
 
 
 def make_executor(how: Mapping[str, Any]) -> "Executor | None":

@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from bench.api.execution import make_executor, require_fitting, share_of
+from bench.api.execution import make_executor, require_alone, require_fitting, share_of
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.api.signatures import long_signature
@@ -65,6 +65,7 @@ def run(
     tune_seconds: float | None = None,
     accelerator: str = "auto",
     devices: int = 1,
+    strategy: str | None = None,
     executor: str = "local",
     jobs: int = 1,
     address: str | None = None,
@@ -116,7 +117,9 @@ def run(
         tune_all: Trials, on support data, that each method is tuned by first.
         tune_seconds: Start no further trial of a method after this many seconds.
         accelerator: Lightning accelerator.
-        devices: Number of devices.
+        devices: Number of devices of a run: 1, or more with a strategy.
+        strategy: How several devices hold a language model that does not fit one: "fsdp", "deepspeed" or "device_map"
+            (docs/cluster.md).
         executor: Where runs are executed: "local" on this machine, "ray" on a Ray cluster (docs/cluster.md).
         jobs: Processes of the local executor, which execute one run each at a time.
         address: Address of a Ray cluster; by default one is started on this machine.
@@ -244,6 +247,7 @@ class Call:
         if how["measure_in"] not in (places := ("subprocess", "inline")):
             raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
         require_fitting(how)
+        require_alone(how, tunes=any(block.tune_all for block in suite.blocks))
         data, store = data_folder(how["data"]), user_path(how["store"])
         return cls(suite, how, data, store, make_trackers(how["logger"], store, suite.name, how["log_predictions"]))
 
@@ -293,7 +297,7 @@ class Call:
         if self.data is not None or self.how["force"] or self.how["remeasure"] or self.how["shard"]:
             return None
         return KnownCall.of(
-            self.suite, Store(self.store), {name: self.how[name] for name in ("accelerator", "devices")}
+            self.suite, Store(self.store), {name: self.how[name] for name in ("accelerator", "devices", "strategy")}
         )
 
     def _runner(self, reporter: "Reporter", defaults: "Defaults") -> "Runner":
@@ -303,9 +307,12 @@ class Call:
 
         quiet_lightning()
         options = DeviceOptions(
-            accelerator=self.how["accelerator"], devices=self.how["devices"], workers=self.how["workers"]
-        )
+            accelerator=self.how["accelerator"], devices=self.how["devices"], workers=self.how["workers"],
+            strategy=self.how["strategy"],
+        )  # fmt: skip
         isolate = runner.fresh_processes if self.how["measure_in"] == "subprocess" else runner.same_process
+        if options.strategy is not None:
+            isolate = partial(runner.several_devices, options)
         return runner.Runner(
             Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate,
             self.how["remeasure"], None if self.how["rescue"] is None else user_path(self.how["rescue"]),

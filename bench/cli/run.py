@@ -69,7 +69,11 @@ def run(
         float | None, typer.Option(help="Start no further trial of a method after this many seconds.")
     ] = None,
     accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Number of devices.")] = 1,
+    devices: Annotated[int, typer.Option(help="Devices of a run: 1, or more with --strategy.")] = 1,
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="How several devices hold one language model: fsdp, deepspeed or device_map."),
+    ] = None,
     executor: Annotated[
         str, typer.Option(help="Where runs are executed: local, or ray for a Ray cluster (docs/cluster.md).")
     ] = "local",

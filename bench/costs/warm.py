@@ -8,6 +8,7 @@ from torch import nn
 
 from bench.data.episodes import PADDING, Episodes
 from bench.data.payload import EpisodePayload
+from bench.engine.split_blocks import local_part
 
 PAGE = 4096
 """Bytes of a page of memory."""
@@ -28,7 +29,7 @@ def touch_weights(module: nn.Module) -> int:
         Bytes of the weights.
     """
     seen: dict[int, torch.UntypedStorage] = {}
-    for tensor in (*module.parameters(), *module.buffers()):
+    for tensor in map(local_part, (*module.parameters(), *module.buffers())):
         if tensor.device.type == "cpu" and tensor.layout == torch.strided:
             storage = tensor.untyped_storage()
             seen[storage.data_ptr()] = storage

@@ -193,6 +193,7 @@ def encode_missing(
     devices: DeviceOptions,
     advance: Callable[[int], None],
     warn: Callable[[str], None],
+    encoder: Callable[[Backbone, Pool, Positions, DeviceOptions, Callable[[int], None]], Encoded] = encode,
 ) -> float:
     """Encode the items that a table lacks, and add them to the table and to the cache.
 
@@ -208,6 +209,7 @@ def encode_missing(
         devices: Device, precision, batch size and data workers.
         advance: Called with the number of items of each finished batch.
         warn: Called with a message if the cache cannot be written; the next run then encodes these items again.
+        encoder: What encodes; a function with the parameters of ``encode``.
 
     Returns:
         Seconds of encoding, 0.0 if no item was missing.
@@ -215,7 +217,7 @@ def encode_missing(
     missing = np.asarray(_by_length(backbone, pool, table.missing(positions)), dtype=np.int64)
     seconds = 0.0
     for start in range(0, len(missing), ITEMS_PER_SHARD):
-        done = encode(backbone, pool, missing[start : start + ITEMS_PER_SHARD], devices, advance)
+        done = encoder(backbone, pool, missing[start : start + ITEMS_PER_SHARD], devices, advance)
         seconds += done.cost.seconds
         table.broken.update(done.broken)
         if done.features is None:

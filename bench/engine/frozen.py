@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import BenchError, InputMode
+from bench.engine.split_blocks import local_part
 from bench.engine.trainer import WEIGHTS, DeviceOptions
 from bench.spec.resolve import ResolvedRun
 
@@ -130,7 +131,8 @@ def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
 def _checksums(tensor: Tensor) -> tuple[int, ...]:
     """Two sums over the bits of a tensor, by exclusive or and by addition: each misses changes that the other sees."""
     # Sums of integers are exact, so that neither the number of threads nor the device makes a difference.
-    tensor = tensor.detach() if tensor.device.type in HASHING else tensor.detach().cpu()
+    tensor = local_part(tensor).detach()
+    tensor = tensor if tensor.device.type in HASHING else tensor.cpu()
     octets = tensor.contiguous().flatten().view(torch.uint8)
     if octets.storage_offset() % WORD:
         octets = octets.clone()

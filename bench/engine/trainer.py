@@ -20,7 +20,9 @@ from lightning_utilities import apply_to_collection
 from torch import Tensor, nn
 
 from bench.contracts import Items, UsageError
+from bench.engine.parent_death import FORKS
 from bench.meters.cpu import cpu_model
+from bench.spec.strategies import require_strategy
 from bench.toolkit.precision import has_float64
 
 # Each trainer reads the metadata of all installed packages for callbacks of theirs, which takes longer than many a fit.
@@ -87,11 +89,13 @@ class DeviceOptions:
     Attributes:
         accelerator: Lightning's name of the accelerator; ``cuda:1`` for the second of the GPUs that
             CUDA_VISIBLE_DEVICES shows.
-        devices: Number of devices of a run, which is 1.
+        devices: Number of devices of a run, which is 1 without a strategy.
         precision: Lightning's name of the precision, used wherever the backbone runs. Methods on features stay in
             float32, because closed-form fits need it and cost little.
         workers: Number of data workers; 0 loads in the main process.
         batch_size: Items per batch of encoding.
+        strategy: How several devices hold one language model, of ``STRATEGIES``; None for a run on one device. Such a
+            model is split in the worker process; the options of trainers are those of the first device.
     """
 
     accelerator: str = "auto"
@@ -99,17 +103,19 @@ class DeviceOptions:
     precision: str = "32-true"
     workers: int = 0
     batch_size: int = 32
+    strategy: str | None = None
 
     def __post_init__(self) -> None:
-        """Require one device.
+        """Require one device, or a strategy that takes their number and the precision.
 
         Raises:
-            UsageError: For several.
+            UsageError: For anything else.
         """
-        if self.devices != 1:
+        require_strategy(self.strategy, self.devices)
+        if self.strategy is not None and self.precision in WEIGHTS:
             raise UsageError(
-                f"a run uses one device, got --devices {self.devices}; to use several GPUs, start a process for each "
-                "on the same store, with --accelerator cuda:0, cuda:1 and so on, or with CUDA_VISIBLE_DEVICES"
+                f"--strategy {self.strategy} keeps weights in the type in which they are loaded, got --precision "
+                f"{self.precision}; load them so, as by --backbone hf:MODEL,dtype=bfloat16"
             )
 
     def _plugins(self, runs_backbone: bool) -> dict[str, Any]:
@@ -191,17 +197,25 @@ class DeviceOptions:
     def device_name(self) -> str:
         """Model of the device that runs are computed on, such as "NVIDIA A100-SXM4-80GB" or the name of the CPU.
 
+        With a strategy, number of devices and strategy are named too, as costs of such runs are others.
+
         Returns:
             The name.
 
         Raises:
             UsageError: The device or the precision cannot be used here.
         """
+        model = self._model()
+        return model if self.strategy is None else f"{model} x {self.devices} ({self.strategy})"
+
+    def _model(self) -> str:
         device = self.root_device()
         return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
     def device_id(self) -> str:
         """Model of the device and, of a GPU, its own number: what one process can use alone.
+
+        Of several devices it is the first.
 
         Returns:
             The text.
@@ -211,7 +225,7 @@ class DeviceOptions:
         """
         device = self.root_device()
         number = f" {torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else ""
-        return f"{self.device_name()}{number}"
+        return f"{self._model()}{number}"
 
 
 @cache
@@ -225,7 +239,9 @@ def _root_device(options: DeviceOptions) -> torch.device:
         )  # fmt: skip
         device: torch.device = trainer.strategy.root_device
         _require_precision(device, options.precision)
-        return _numbered(device, number)
+        device = _numbered(device, number)
+        _require_devices(device, options)
+        return device
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
@@ -238,6 +254,22 @@ def _require_precision(device: torch.device, precision: str) -> None:
         raise ValueError("a CPU has no float16 beside float32; use bf16-mixed or 16-true")
     if not has_float64(device) and precision == "64-true":
         raise ValueError(f"{device.type} has no float64; use --accelerator cpu")
+
+
+def _require_devices(device: torch.device, options: DeviceOptions) -> None:
+    """Require the devices of a strategy."""
+    if options.strategy is None:
+        return
+    if not FORKS:
+        raise ValueError(f"--strategy {options.strategy} needs Linux, whose processes can be forked")
+    if device.type == "cuda":
+        there = torch.cuda.device_count() - (device.index or 0)
+        if there < options.devices:
+            raise ValueError(
+                f"--strategy {options.strategy} needs {options.devices} GPUs, got {there} from this one on"
+            )
+    elif device.type != "cpu" or options.strategy == "device_map":
+        raise ValueError(f"--strategy {options.strategy} distributes a model over GPUs, and {device.type} is none")
 
 
 def _numbered(device: torch.device, number: str) -> torch.device:

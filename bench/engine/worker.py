@@ -16,10 +16,12 @@ from typing import Any, Literal, Protocol, Self
 import torch
 
 from bench.contracts import Backbone
+from bench.engine.failure import Failure
 from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import ending_error, kernel_kills
 from bench.engine.server_start import packed, start_tied
-from bench.engine.worker_server import Failure, serve
+from bench.engine.trainer import DeviceOptions
+from bench.engine.worker_server import serve
 
 TO_END = 5.0
 """Seconds within which a server that closed its connection ends."""
@@ -78,13 +80,14 @@ class ForkedWorker:
 
     process: Literal["fresh", "same"] = "fresh"
 
-    def __init__(self, make: Callable[[], Backbone | None]) -> None:
+    def __init__(self, make: Callable[[], Backbone | None], devices: DeviceOptions | None = None) -> None:
         """Prepare a worker; its process starts with ``start`` or the first call.
 
         Args:
             make: Picklable function that makes the backbone.
+            devices: Devices that hold the backbone together, by their strategy; None for a backbone on one device.
         """
-        self.make = make
+        self.make, self.devices = make, devices
         self._server: Any = None
         self._connection: Connection | None = None
 
@@ -93,7 +96,7 @@ class ForkedWorker:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         # Not a daemon, which could have no data workers; it ends with this process all the same.
-        call = packed(serve, self.make, torch.get_num_threads())
+        call = packed(serve, self.make, torch.get_num_threads(), self.devices)
         self._server = context.Process(target=start_tied, args=(os.getpid(), call, other), daemon=False)
         self._server.start()
         other.close()

@@ -11,37 +11,33 @@ import os
 import pickle
 import signal
 import sys
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 
 from bench import own_packages
-from bench.contracts import Backbone, BenchError
-from bench.contracts.errors import ChildError, one_line_error
+from bench.contracts import Backbone
+from bench.engine.failure import Failure, failure_bytes
 from bench.engine.frozen import remember
 from bench.engine.parent_death import FORKS
-from bench.engine.process_ending import OutOfMemoryError, ending_error, kernel_kills, ran_out_of_memory
+from bench.engine.process_ending import ending_error, kernel_kills
 from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.spec.strategies import RANKED
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Error of a call, as sent to the caller."""
-
-    error: BaseException
-
-
-def serve(connection: Connection, make: Callable[[], Backbone | None], threads: int) -> None:
+def serve(
+    connection: Connection, make: Callable[[], Backbone | None], threads: int, devices: DeviceOptions | None = None
+) -> None:
     """Load the backbone, then answer calls until the connection closes.
 
     Args:
         connection: Receives pickled functions with their arguments, and sends pickled results.
         make: Makes the backbone.
         threads: Number of torch's threads in the children.
+        devices: Devices that hold the backbone together, by their strategy; None for a backbone on one device.
     """
     # The parent handles interrupts and closes the connection.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -55,6 +51,7 @@ def serve(connection: Connection, make: Callable[[], Backbone | None], threads: 
         backbone = make()
         if FORKS:
             remember(backbone)
+            _import_strategy(devices)
             DeviceOptions(accelerator="cpu").trainer()  # what the first trainer of a process makes, forks need not
     except BaseException as error:
         broken = failure_bytes(error)
@@ -68,7 +65,7 @@ def serve(connection: Connection, make: Callable[[], Backbone | None], threads: 
             request = connection.recv_bytes()
         except (EOFError, ConnectionError):
             return
-        answer = broken or _served(request, backbone, threads)
+        answer = broken or _served(request, backbone, threads, devices)
         try:
             connection.send_bytes(answer)
         except ConnectionError:
@@ -77,7 +74,15 @@ def serve(connection: Connection, make: Callable[[], Backbone | None], threads: 
             return
 
 
-def _served(request: bytes, backbone: Any, threads: int) -> bytes:
+def _import_strategy(devices: DeviceOptions | None) -> None:
+    """Import once what each call needs that several devices serve."""
+    if devices is not None and devices.strategy in RANKED:
+        import bench.engine.ranks
+    elif devices is not None:
+        import bench.engine.placement  # noqa: F401
+
+
+def _served(request: bytes, backbone: Any, threads: int, devices: DeviceOptions | None) -> bytes:
     try:
         # Unpickling imports plugins; here it does so once for all calls.
         known = len(sys.modules)
@@ -91,13 +96,31 @@ def _served(request: bytes, backbone: Any, threads: int) -> bytes:
     except BaseException as error:
         return failure_bytes(error)
     del request
-    if FORKS:
-        return _forked(function, backbone, arguments, threads)
-    return _answer(function, backbone, arguments)
+    answer = partial(_answer, function, backbone, arguments)
+    if not FORKS:
+        return answer()
+    if devices is None:
+        return _forked(answer, threads)
+    if devices.strategy in RANKED:
+        from bench.engine.ranks import answer_of_ranks
+
+        return answer_of_ranks(answer, backbone, devices, threads)
+    return _forked(partial(_placed_answer, answer, backbone, devices), threads)
 
 
-def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...], threads: int) -> bytes:
-    """``_answer`` in a forked child process."""
+def _placed_answer(answer: Callable[[], bytes], backbone: Any, devices: DeviceOptions) -> bytes:
+    """An answer of a backbone that is distributed over several GPUs."""
+    from bench.engine.placement import place_on_gpus
+
+    try:
+        place_on_gpus(backbone, devices)
+    except BaseException as error:
+        return failure_bytes(error)
+    return answer()
+
+
+def _forked(answer: Callable[[], bytes], threads: int) -> bytes:
+    """An answer in a forked child process."""
     kills = kernel_kills()
     reading, writing = os.pipe()
     child = os.fork()
@@ -107,7 +130,7 @@ def _forked(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
             os.close(reading)
             torch.set_num_threads(threads)
             with os.fdopen(writing, "wb") as pipe:
-                pipe.write(_answer(function, backbone, arguments))
+                pipe.write(answer())
             status = 0
         finally:
             for worker in multiprocessing.active_children():
@@ -128,25 +151,3 @@ def _answer(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, .
         return pickle.dumps(function(backbone, *arguments))
     except BaseException as error:
         return failure_bytes(error)
-
-
-def failure_bytes(error: BaseException) -> bytes:
-    """An error in pickled form: itself where the caller can act on it, a ChildError where it is a defect.
-
-    Args:
-        error: The error.
-
-    Returns:
-        A pickled Failure.
-    """
-    sent = error
-    if ran_out_of_memory(error) and not isinstance(error, MemoryError | torch.OutOfMemoryError | BenchError):
-        sent = OutOfMemoryError(one_line_error(error))
-    elif not isinstance(error, BenchError | MemoryError | torch.OutOfMemoryError):
-        sent = ChildError(one_line_error(error), "".join(traceback.format_exception(error)))
-    try:
-        # Not every error can be unpickled; its text always can.
-        pickle.loads(pickle.dumps(sent))
-    except Exception:
-        sent = ChildError(one_line_error(error), "".join(traceback.format_exception(error)))
-    return pickle.dumps(Failure(sent))

@@ -26,7 +26,7 @@ def now(device: torch.device) -> float:
 
 @dataclass(frozen=True)
 class StageCost:
-    """Measured cost of one stage; of several ranks, the largest seconds and the largest memory.
+    """Measured cost of one stage.
 
     Attributes:
         seconds: Wall time on the synchronised clock.
@@ -80,15 +80,6 @@ class StageMeter:
     def stop(self) -> None:
         """End the stage and set ``cost``."""
         # Clock first, so that it does not count the work of the memory meter.
-        seconds, peak = _max_over_ranks(self.elapsed(), self.memory.peak(), self.device)
+        seconds, peak = self.elapsed(), self.memory.peak()
         self.memory.stop()
         self.cost = StageCost(seconds, peak, self.memory.name, self.memory.reserved())
-
-
-def _max_over_ranks(seconds: float, peak: float, device: torch.device) -> tuple[float, float]:
-    """Largest seconds and largest peak over all ranks of a distributed run."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return seconds, peak
-    both = torch.tensor([seconds, peak], dtype=torch.float64, device=device)
-    torch.distributed.all_reduce(both, op=torch.distributed.ReduceOp.MAX)
-    return float(both[0]), float(both[1])

@@ -117,7 +117,7 @@ class _Pair:
 
     def measured(self, first: Record, second: Record) -> InTurn:
         runs = [self._planned(record.spec) for record in (first, second)]
-        encoded = encode_group(self.data, self.backbone, runs, self.devices, self.report)
+        encoded = encode_group(self.data, self.backbone, runs, self.devices, self.report, self.worker)
         modes = {run.run.input_mode for run in runs}
         for run in runs:
             if (reason := encoded.embeddings.refusal(run.run)) is not None:

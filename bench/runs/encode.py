@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bench.contracts import Backbone, InputMode, TaskData
+from bench.contracts import Backbone, InputMode, Pool, TaskData
 from bench.costs.encoding import encode_costs, one_pass, sample, scaled
 from bench.costs.host_lock import alone, beside_others
 from bench.data.batches import EpisodeSource
 from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
-from bench.data.episodes import PADDING
+from bench.data.episodes import PADDING, Positions
 from bench.data.feature_cache import pool_cache
 from bench.data.features import FeatureTable
-from bench.engine.encoding import encode_missing
+from bench.data.payload import in_memory
+from bench.engine.encoding import Encoded, encode, encode_missing
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.runs.plan import PlannedRun
@@ -53,7 +55,12 @@ class EncodedGroup:
 
 
 def encode_group(
-    data: TaskData, backbone: Backbone, runs: Sequence[PlannedRun], devices: DeviceOptions, report: Report
+    data: TaskData,
+    backbone: Backbone,
+    runs: Sequence[PlannedRun],
+    devices: DeviceOptions,
+    report: Report,
+    worker: Worker,
 ) -> EncodedGroup:
     """Encode the union of the items of all runs that read features.
 
@@ -63,6 +70,7 @@ def encode_group(
         runs: Runs of one task, backbone and precision; one at least.
         devices: Device, precision and batch size.
         report: Receives progress, and a problem where the cache cannot be written.
+        worker: Encodes where several devices hold the backbone together; this process does so otherwise.
 
     Returns:
         The encoded pools.
@@ -73,6 +81,7 @@ def encode_group(
         methods = [run.spec.method for run in reading if said in embeddings.notes_of(run.run).values()]
         named = ", ".join(dict.fromkeys(methods))
         report.reporter.problem(f"{runs[0].spec.task} on {runs[0].spec.backbone}: class embeddings of {named}: {said}")
+    encoder = encode if devices.strategy is None else partial(_encoded_by, worker)
     tables: dict[str, FeatureTable] = {}
     wall = 0.0
     spec = runs[0].spec
@@ -88,9 +97,25 @@ def encode_group(
             table = tables[split] = cache.load(split, len(pool.labels), report.reporter.problem)
             if len(wanted := table.missing(positions)):
                 advance = report.reporter.encoding(f"{spec.task} {split}", len(wanted))
-                wall += encode_missing(backbone, pool, table, wanted, cache, devices, advance, report.problem)
+                wall += encode_missing(backbone, pool, table, wanted, cache, devices, advance, report.problem, encoder)
     source = EpisodeSource(data, backbone, embeddings.values, tables["support"], tables["query"])
     return EncodedGroup(source, wall, embeddings)
+
+
+def _encoded_by(
+    worker: Worker,
+    _: Backbone,
+    pool: Pool,
+    positions: Positions,
+    devices: DeviceOptions,
+    advance: Callable[[int], None],
+) -> Encoded:
+    """``encode`` in a worker, which has a copy of the items."""
+    items = Pool(in_memory(pool.inputs, positions), np.zeros(len(positions), dtype=np.int64))
+    done: Encoded = worker.call(encode, items, np.arange(len(positions)), devices)
+    advance(len(positions))
+    broken = {int(positions[place]): error for place, error in done.broken.items()}
+    return replace(done, positions=positions[done.positions], broken=broken)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from bench.runs.fitting import Defaults, draw_key, warnings_of
 from bench.runs.group import RunGroup
 from bench.runs.plan import PlanEntry, PlannedRun
 from bench.runs.report import Report, Reporter
+from bench.runs.splittable import require_splittable
 from bench.runs.trackers import Tracker
 from bench.runs.waves import n_items
 from bench.spec.expand import refusal
@@ -43,6 +44,20 @@ def fresh_processes(name: str, backbone: Backbone) -> Worker:
         The worker.
     """
     return ForkedWorker(partial(registry.load_backbone, name)).start()
+
+
+def several_devices(devices: DeviceOptions, name: str, backbone: Backbone) -> Worker:
+    """A worker whose devices hold the backbone together, by their strategy; processes are fresh as well.
+
+    Args:
+        devices: The devices.
+        name: Name of the backbone.
+        backbone: The loaded backbone of this process, which stays on the CPU.
+
+    Returns:
+        The worker.
+    """
+    return ForkedWorker(partial(registry.load_backbone, name), devices).start()
 
 
 def same_process(name: str, backbone: Backbone) -> Worker:
@@ -161,6 +176,7 @@ class Runner:
         """Load tasks and backbones, draw episodes, and visit each group with its runs; what cannot load is reported."""
         # Runs that are the budget of others come first.
         specs = sorted(specs, key=lambda spec: (*spec.shared(), spec.match is not None))
+        require_splittable(specs, device)
         for precision in {spec.precision for spec in specs}:
             device.with_precision(precision).device_name()
         prepare()

@@ -172,7 +172,7 @@ class SingleRun:
         )
         groups = episode_groups(self.source, run, episodes, limits)
         in_stages = bool(episodes.stages)
-        if len(episodes) == 1 and measured.result is not None and self.devices.devices == 1 and not in_stages:
+        if len(episodes) == 1 and measured.result is not None and not in_stages:
             return [measured.result], groups  # the only episode is the measured one
         payload = payload_of(self.source, episodes, run.input_mode)
         texts = self._generic_texts() if in_stages else ()
@@ -198,8 +198,8 @@ class SingleRun:
         return found.texts
 
     def _partial_file(self, measured: CostResult, groups: Sequence[EpisodeGroup]) -> PartialFile | None:
-        """File of predictions while the run is unfinished; none for a single group, and for several devices."""
-        if len(groups) == 1 or self.devices.devices != 1:
+        """File of predictions while the run is unfinished; none for a single group."""
+        if len(groups) == 1:
             return None
         key = partial_key(
             self.planned.id,

@@ -7,6 +7,7 @@ from bench.contracts.errors import UsageError
 
 EXTRAS = {
     "peft": "peft",
+    "accelerate": "accelerate",
     "faiss": "faiss",
     "open_clip": "open_clip",
     "sentence_transformers": "st",

@@ -197,6 +197,11 @@ FAAST = [*DIGITS, "--method", "faast"]
         ([*FAAST, "--shots", "900"], "class '0' has 89 support items, 900 required; use --shots 89 or fewer"),
         ([*FAAST, "--accelerator", "abacus"], "--accelerator abacus .* cannot be used here: .*cpu"),
         ([*FAAST, "--devices", "0"], "a run uses one device, got --devices 0"),
+        (
+            [*FAAST, "--devices", "2"],
+            "a run uses one device, got --devices 2; .*--strategy fsdp, deepspeed or device_map",
+        ),
+        ([*FAAST, "--devices", "2", "--strategy", "fsdp", "--jobs", "2"], "--strategy fsdp .* without several jobs"),
         ([*FAAST, "--precision", "half"], "run: precision: .*32-true.*got .half."),
         ([*FAAST, "--data", "nowhere"], "--data needs a folder, got nowhere"),
     ],

@@ -151,26 +151,6 @@ def test_choosing_a_meter_disturbs_no_other():
     meter.stop()
 
 
-def _rank(number, address):
-    import torch.distributed as distributed
-
-    distributed.init_process_group("gloo", init_method=address, rank=number, world_size=2)
-    meter = StageMeter()
-    meter.start(CPU)
-    held = fill(LOAD // 4 if number else 1)
-    time.sleep(0.3 * number)
-    del held
-    meter.stop()
-    distributed.barrier()
-    distributed.destroy_process_group()
-    assert 0.3 <= meter.cost.seconds < 0.6, meter.cost
-    assert meter.cost.peak_memory_mb == pytest.approx(LOAD / 4, rel=0.3), meter.cost
-
-
-def test_of_several_ranks_the_slowest_and_largest_counts(tmp_path):
-    torch.multiprocessing.spawn(_rank, args=(f"file://{tmp_path / 'meet'}",), nprocs=2)
-
-
 def test_tokens_are_counted_where_a_language_model_reads_them():
     backbone = tiny_language_model()
     ids = torch.zeros(3, 7, dtype=torch.long)

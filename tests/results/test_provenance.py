@@ -7,6 +7,8 @@ from bench.toolkit.versions import LIBRARIES, library_versions
 from tests.helpers.places import ROOT
 
 CHANGE_NO_VALUE = {
+    # Places of weights.
+    "accelerate",
     # Files in and out, the terminal, settings, trackers and searches around runs.
     "datasets", "gguf", "huggingface_hub", "optuna", "platformdirs", "psutil", "pydantic", "pyyaml",
     "rich", "safetensors", "typer", "wandb", "annotated-types", "cmaes", "filelock", "jinja2", "pandas", "plotly",

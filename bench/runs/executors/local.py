@@ -13,10 +13,10 @@ import torch
 
 from bench import own_packages
 from bench.contracts import UsageError
+from bench.engine.failure import Failure, failure_bytes
 from bench.engine.process_ending import ending_error, kernel_kills
 from bench.engine.server_start import packed, start_tied
 from bench.engine.trainer import quiet_lightning
-from bench.engine.worker_server import Failure, failure_bytes
 from bench.runs.executors.interface import LostWorker, Refused, Work, WorkOptions
 
 MOST_JOBS = 1024

@@ -6,8 +6,8 @@ from typing import Any
 
 from bench.contracts import UsageError
 from bench.contracts.errors import one_line_error
+from bench.engine.failure import Failure, failure_bytes
 from bench.engine.trainer import DeviceOptions, quiet_lightning
-from bench.engine.worker_server import Failure, failure_bytes
 from bench.runs.executors.interface import LostWorker, Refused, Work, WorkOptions, WorkRunner
 from bench.toolkit.extras import import_extra
 
