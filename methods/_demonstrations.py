@@ -103,7 +103,7 @@ class Demonstrations:
 
     def longest_answer(self, names: Sequence[str]) -> int:
         """Tokens that an answer may take."""
-        if self.shape.kind is Kind.TRANSLATION:
+        if self.shape.kind is Kind.TEXT_GENERATION:
             return self.shape.protocol.max_new_tokens
         return max(self.backbone.count_tokens(names))
 
@@ -120,7 +120,8 @@ class Demonstrations:
         """
         count = self.backbone.count_tokens
         texts = [self.texts[item] for item in order]
-        room = self.backbone.context_length - answer
+        instruction = self.shape.protocol.instruction
+        room = self.backbone.context_length - answer - (count([instruction])[0] if instruction else 0)
         length, longest = max(zip(count(prompts), prompts, strict=True))
         first = first_that_fits([self.tokens[item] for item in order], room - length)
         context = "".join(texts[first:])

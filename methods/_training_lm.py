@@ -48,9 +48,9 @@ class TrainingConfig(MethodConfig):
 class LMFineTune(GradientMethod):
     """Cross-entropy of what should follow each prompt, of parameters that a frozen language model's states go through.
 
-    In classification the loss is over the tokens of the answer, in translation over those of the translation and
-    the separator after it, which teaches the model to stop, and in language modelling over all tokens of a text but
-    the first; it is their mean over the batch. Of a text longer than the window, a step reads one window, drawn anew.
+    In classification the loss is over the tokens of the answer, in text generation over those of the reference text
+    and the separator after it, which teaches the model to stop, and in language modelling over all tokens of a text
+    but the first; it is their mean over the batch. Of a text longer than the window, a step reads one window, drawn anew.
     The network stays in evaluation mode, and what is trained is float32 whatever the network's precision.
     """
 
@@ -119,7 +119,7 @@ class LMFineTune(GradientMethod):
 
     def _completed(self, support: Support) -> list[tuple[Tensor, int]]:
         """Each prompt with its completion, and where the two part: tokens are those of the joined text."""
-        ending = self.shape.separator if self.shape.kind is Kind.TRANSLATION else ""
+        ending = self.shape.separator if self.shape.kind is Kind.TEXT_GENERATION else ""
         examples = []
         for prompt, completion in zip(support.inputs.episode(0), support.completions(0), strict=True):
             if (prompt, completion) not in self._examples:

@@ -42,12 +42,12 @@ class Icv(ForwardMethod):
     A support item's difference is the state after a block at the last token of the prompt with its answer, less that of
     the prompt alone. The vector v is their mean plus their first principal component, which has length 1 and points
     to the side of the mean. An output x becomes ``|x| normalize(x / |x| + strength (1 + max(0, -cos(x, v))) v / |v|)``.
-    Answers and translations go through it; a query has no context.
+    Scored and written answers go through it; a query has no context.
     """
 
     Config = IcvConfig
     config: IcvConfig
-    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
+    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TEXT_GENERATION})
     needs_language_model = kinds
     needs_network = True
     reads = InputMode.INPUTS

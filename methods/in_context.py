@@ -50,7 +50,7 @@ class InContext(ForwardMethod):
     """Demonstrations, each a prompt with its answer, then the query, which is answered as it would be without them.
 
     Classification: scores are the answers' log-probabilities; the demonstrations are run once for all queries of a
-    batch. Translation: the answer is what the model writes, and demonstrations leave room for it.
+    batch. Text generation: the answer is what the model writes, and demonstrations leave room for it.
 
     A support set comes sorted by class, and a model leans towards the classes it read last. So demonstrations stand in
     rounds of one of each class, both at random by the problem's seed; where classes are of different size, the rounds
@@ -70,7 +70,7 @@ class InContext(ForwardMethod):
 
     Config = InContextConfig
     config: InContextConfig
-    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
+    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TEXT_GENERATION})
     family = "context"
     needs_language_model = kinds
     reads = InputMode.INPUTS
@@ -84,8 +84,8 @@ class InContext(ForwardMethod):
     def __init__(self, config: InContextConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self._given = Demonstrations(backbone, shape, "in_context")
-        if shape.kind is Kind.TRANSLATION and (config.orders > 1 or config.calibrate != "none"):
-            raise UsageError("orders and calibrate are options of classification, leave them out of a translation")
+        if shape.kind is Kind.TEXT_GENERATION and (config.orders > 1 or config.calibrate != "none"):
+            raise UsageError("orders and calibrate are options of classification, leave them out of text generation")
         require_calibration(config.calibrate, shape)
         self._orders: list[list[int]] = []
         self._leaning: list[Tensor] = []
@@ -132,7 +132,7 @@ class InContext(ForwardMethod):
         """``[prompt, way]``, log-likelihoods of the answers after the demonstrations that fit."""
         names = self._given.names
         context, _ = self._given.context(order, prompts, self._given.longest_answer(names))
-        return self.backbone.loglikelihood(context, prompts, names)
+        return self.backbone.loglikelihood(self.shape.protocol.instruction + context, prompts, names)
 
     def predict(self, query: Query) -> Answers:
         """What the model answers after the demonstrations; see Method.predict for the shapes.

@@ -190,7 +190,7 @@ class PrefixTuning(SoftPromptMethod):
             log-probabilities by the model after the other demonstrations.
         """
         if item not in self._taught:
-            given, ending = self._given, self.shape.separator if self.shape.kind is Kind.TRANSLATION else ""
+            given, ending = self._given, self.shape.separator if self.shape.kind is Kind.TEXT_GENERATION else ""
             row, first = self._example(given.prompts[item], self._answers[item], ending)
             text = given.prompts[item] + self._answers[item] + ending
             context, _ = given.context([other for other in self._order if other != item], [text], 0)

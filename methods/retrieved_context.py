@@ -62,7 +62,7 @@ class RetrievedContext(ForwardMethod):
 
     Config = RetrievedContextConfig
     config: RetrievedContextConfig
-    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
+    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TEXT_GENERATION})
     family = "context"
     needs_language_model = kinds
     reads = InputMode.INPUTS
@@ -75,8 +75,8 @@ class RetrievedContext(ForwardMethod):
     def __init__(self, config: RetrievedContextConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self._given = Demonstrations(backbone, shape, "retrieved_context")
-        if shape.kind is Kind.TRANSLATION and (config.per_class or config.calibrate != "none"):
-            raise UsageError("per_class and calibrate are options of classification, leave them out of a translation")
+        if shape.kind is Kind.TEXT_GENERATION and (config.per_class or config.calibrate != "none"):
+            raise UsageError("per_class and calibrate are options of classification, leave them out of text generation")
         if config.per_class * shape.n_way > config.m:
             raise UsageError(
                 f"m must be at least per_class times {shape.n_way} classes, {config.per_class * shape.n_way}; "
@@ -117,7 +117,7 @@ class RetrievedContext(ForwardMethod):
                 context + prompt
                 for context, prompt in zip(self._contexts(prompts, given.names, self._order), prompts, strict=True)
             ]
-            found = self.backbone.loglikelihood("", joined, given.names)
+            found = self.backbone.loglikelihood(self.shape.protocol.instruction, joined, given.names)
         self._leaning = mean_log_probability(found)
 
     def _embedded(self, prompts: Sequence[str]) -> Tensor:
@@ -205,7 +205,8 @@ class RetrievedContext(ForwardMethod):
         scores = query.prior.new_zeros(*query.mask.shape, len(names))
         rows = []
         for prompt, context in zip(prompts, contexts, strict=True):
-            found = self.backbone.loglikelihood(context, [prompt, *free], names).double().log_softmax(dim=-1)
+            before = self.shape.protocol.instruction + context
+            found = self.backbone.loglikelihood(before, [prompt, *free], names).double().log_softmax(dim=-1)
             rows.append((found[0] - mean_log_probability(found[1:])).log_softmax(dim=-1))
         if rows:
             scores[query.mask] = torch.stack(rows).to(scores)

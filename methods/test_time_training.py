@@ -50,7 +50,7 @@ class TestTimeTraining(AdapterMethod):
 
     __test__ = False
 
-    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION})
+    kinds = frozenset({Kind.TEXT_CLASSIFICATION, Kind.TEXT_GENERATION})
     needs_language_model = kinds
     needs_network = True
     Config: ClassVar[type[TestTimeTrainingConfig]] = TestTimeTrainingConfig
@@ -116,7 +116,7 @@ class TestTimeTraining(AdapterMethod):
         if others is None:
             places = torch.randperm(len(given.texts)).tolist()
             others = [place for place in places if place != item][: self.config.demonstrations]
-        ending = self.shape.separator if self.shape.kind is Kind.TRANSLATION else ""
+        ending = self.shape.separator if self.shape.kind is Kind.TEXT_GENERATION else ""
         last = given.prompts[item] + self._answer(item) + ending
         _, kept = given.context(others, [last], 0)
         others = list(others)[len(others) - kept :]

@@ -91,7 +91,8 @@ class Translation(Task):
         target_language: Code of the language of the translations.
     """
 
-    kind = Kind.TRANSLATION
+    kind = Kind.TEXT_GENERATION
+    metric = "bleu"
     protocol = Protocol(episodes=1, queries=50)
     source: Source
 

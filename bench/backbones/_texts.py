@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from bench.contracts import Tokens
 from bench.toolkit.ordering import length_order
@@ -16,7 +16,6 @@ TOKENS_AT_ONCE = 8192
 """Positions of one batch, padding included."""
 LOGITS_AT_ONCE = 2**25
 """Entries of the logits in memory at a time (128 MiB in float32): vocabularies are large."""
-BEAMS = 5
 
 
 @dataclass(frozen=True)
@@ -199,31 +198,70 @@ def beam_search_config(model: Any, max_new_tokens: int, n_beams: int) -> Generat
     )
 
 
+class _Stopped(StoppingCriteria):
+    """Ends each text of a batch once it holds a stop string, which is enough where there is one beam."""
+
+    def __init__(self, text_of: Callable[[Sequence[int]], str], start: int, stop: Sequence[str]) -> None:
+        self._text_of, self._start, self._stop = text_of, start, stop
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
+        """Which rows are done, ``[row]``."""
+        texts = [self._text_of(row) for row in input_ids[:, self._start :].tolist()]
+        done = [written(text, self._stop) != written(text, ()) for text in texts]
+        return torch.tensor(done, device=input_ids.device)
+
+
+def written(text: str, stop: Sequence[str]) -> str:
+    """An answer in a continuation.
+
+    Args:
+        text: The continuation.
+        stop: Texts before the first of which the answer ends.
+
+    Returns:
+        The answer, without the line breaks before it.
+    """
+    text = text.lstrip("\n")
+    ends = [place for each in stop if (place := text.find(each)) >= 0]
+    return text[: min(ends, default=len(text))]
+
+
 @torch.no_grad()
 def generate(
-    model: Any, decode: Callable[[Sequence[int]], str], rows: Sequence[Sequence[int]], max_new_tokens: int
-) -> list[str]:
-    """Continuations by beam search, up to the first newline; newlines at the beginning are skipped.
+    model: Any, decode: Callable[[Sequence[int]], str], rows: Sequence[Sequence[int]], max_new_tokens: int,
+    stop: Sequence[str], beams: int,
+) -> list[str]:  # fmt: skip
+    """Continuations by beam search; line breaks at the beginning are skipped.
 
     Args:
         model: Model of transformers.
         decode: Function from token ids to their text without special tokens.
         rows: Token ids of each prompt.
         max_new_tokens: Largest number of tokens of a continuation.
+        stop: Texts before the first of which a continuation ends.
+        beams: Number of beams; with one, tokens after a stop string are not written at all.
 
     Returns:
         A text for each row.
     """
     texts = [""] * len(rows)
-    settings = beam_search_config(model, max_new_tokens, BEAMS)
+    settings = beam_search_config(model, max_new_tokens, beams)
     end = settings.eos_token_id
     ends = set(end) if isinstance(end, list) else {end}
-    for batch in by_length([BEAMS * (len(row) + max_new_tokens) for row in rows]):
+
+    def text_of(ids: Sequence[int]) -> str:
+        # After its end a row is padded up to the longest of its batch.
+        return decode(list(takewhile(lambda token: token not in ends, ids)))
+
+    for batch in by_length([beams * (len(row) + max_new_tokens) for row in rows]):
         # Padding is on the left, so that all rows are continued from their last token.
         tokens = padded([rows[index] for index in batch], model.device, left=True)
-        written = model.generate(input_ids=tokens.ids, attention_mask=tokens.mask, generation_config=settings)
-        for index, row in zip(batch, written, strict=True):
-            # After its end a row is padded up to the longest of its batch.
-            text = decode(list(takewhile(lambda token: token not in ends, row[tokens.ids.shape[1] :].tolist())))
-            texts[index] = text.strip("\n").partition("\n")[0].strip()
+        start = tokens.ids.shape[1]
+        criteria = [_Stopped(text_of, start, stop)] if beams == 1 and stop else []
+        made = model.generate(
+            input_ids=tokens.ids, attention_mask=tokens.mask, generation_config=settings,
+            stopping_criteria=StoppingCriteriaList(criteria),
+        )  # fmt: skip
+        for index, row in zip(batch, made, strict=True):
+            texts[index] = written(text_of(row[start:].tolist()), stop).strip()
     return texts

@@ -311,12 +311,16 @@ class CausalLM(LanguageBackbone):
         head = self.model.get_output_embeddings()
         return score_windows(self.model.base_model, head, head.weight.shape[0], found, len(texts), self.model.device)
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, prompts: Sequence[str], max_new_tokens: int, stop: Sequence[str] = ("\n",), beams: int = 5
+    ) -> list[str]:
         """Beam search, see LanguageBackbone.
 
         Args:
             prompts: The prompts.
             max_new_tokens: Largest number of tokens of an answer.
+            stop: Texts before the first of which an answer ends.
+            beams: Number of beams.
 
         Returns:
             A text for each prompt.
@@ -327,7 +331,7 @@ class CausalLM(LanguageBackbone):
         rows = self._rows(prompts)
         for prompt, row in zip(prompts, rows, strict=True):
             self._require_room("", prompt, len(row) + max_new_tokens, "answer")
-        return generate(self.model, self._tokens.decoded, rows, max_new_tokens)
+        return generate(self.model, self._tokens.decoded, rows, max_new_tokens, stop, beams)
 
 
 def _from_hub(model: str) -> Path:

@@ -154,12 +154,18 @@ class AnswerProtocol:
         window: Tokens that are scored at a time in language modelling.
         stride: Tokens from one window to the next; None for windows that do not overlap; "rolling" for those of
             lm-evaluation-harness, in which every token is scored.
-        max_new_tokens: Tokens of the longest generated answer.
+        max_new_tokens: Tokens of the longest written answer.
+        stop: Texts that end a written answer.
+        beams: Beams of the search for an answer; 1 for the likeliest token at each step.
+        instruction: Text before the demonstrations and the prompt, once.
     """
 
     window: int = 1024
     stride: Stride = None
     max_new_tokens: int = 60
+    stop: tuple[str, ...] = ("\n",)
+    beams: int = 5
+    instruction: str = ""
 
 
 Answers = Tensor | list[str]
@@ -267,12 +273,16 @@ class LanguageBackbone(Backbone):
         """
 
     @abstractmethod
-    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Continuations of prompts up to the first newline, by beam search with 5 beams.
+    def generate(
+        self, prompts: Sequence[str], max_new_tokens: int, stop: Sequence[str] = ("\n",), beams: int = 5
+    ) -> list[str]:
+        """Continuations of prompts by beam search, without the line breaks before them.
 
         Args:
             prompts: The prompts.
             max_new_tokens: Largest number of tokens of a continuation.
+            stop: Texts before the first of which a continuation ends.
+            beams: Number of beams; 1 for the likeliest token at each step.
 
         Returns:
             A text for each prompt.
@@ -285,14 +295,15 @@ class LanguageBackbone(Backbone):
             query: A batch of one episode.
             kind: Kind of the task.
             protocol: Evaluation options of the task.
-            context: Text before every prompt.
+            context: Text before every prompt, after the instruction of the task.
 
         Returns:
             Scores or texts, with shapes as in ``Method.predict``.
         """
-        texts = query.inputs.episode(0)
-        if kind is Kind.TRANSLATION:
-            return self.generate([context + text for text in texts], protocol.max_new_tokens)
+        texts, context = query.inputs.episode(0), protocol.instruction + context
+        if kind is Kind.TEXT_GENERATION:
+            prompts = [context + text for text in texts]
+            return self.generate(prompts, protocol.max_new_tokens, protocol.stop, protocol.beams)
         if kind is Kind.LANGUAGE_MODELLING:
             return self.loglikelihood_rolling(texts, protocol.window, protocol.stride).unsqueeze(0)
         answers = query.classes.names[0]

@@ -11,12 +11,12 @@ class Kind(StrEnum):
     TEXT_CLASSIFICATION = "text_classification"
     VECTOR_CLASSIFICATION = "vector_classification"
     LANGUAGE_MODELLING = "language_modelling"
-    TRANSLATION = "translation"
+    TEXT_GENERATION = "text_generation"
 
 
 CLASSIFICATION = frozenset({Kind.IMAGE_CLASSIFICATION, Kind.TEXT_CLASSIFICATION, Kind.VECTOR_CLASSIFICATION})
 """Kinds with a key and a prior for each item, and one class as the answer."""
-LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TRANSLATION})
+LANGUAGE = frozenset({Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING, Kind.TEXT_GENERATION})
 """Kinds that a language model answers from a prompt."""
 
 
@@ -25,7 +25,7 @@ DEFAULT_METRICS = {
     Kind.TEXT_CLASSIFICATION: "accuracy",
     Kind.VECTOR_CLASSIFICATION: "accuracy",
     Kind.LANGUAGE_MODELLING: "perplexity",
-    Kind.TRANSLATION: "bleu",
+    Kind.TEXT_GENERATION: "exact_match",
 }
 """Metric of each kind of task, unless the task names another."""
 

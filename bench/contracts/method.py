@@ -190,8 +190,8 @@ class Method(nn.Module, ABC):
         Returns:
             Classification: scores ``[episode, item, way]``, larger for likelier classes. Language modelling: ``[1,
                 item, 2]``,
-            the summed negative log-likelihood of an item's tokens in nats and the number of scored tokens. Translation:
-            the texts.
+            the summed negative log-likelihood of an item's tokens in nats and the number of scored tokens. Text
+            generation: the texts.
         """
 
     @classmethod

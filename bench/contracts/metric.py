@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts.kinds import Kind
+from bench.contracts.references import Target, references
 from bench.stats.intervals import Floats, Interval, Scale, parts_interval
 from bench.stats.paired import Paired, compare_parts
 from bench.stats.paired_many import Places, Tests
@@ -26,16 +27,24 @@ class EpisodePredictions:
         scores: Classification: ``[query, way]``, larger for likelier classes. Language modelling: ``[query, 2]``,
             negative log-likelihood of a text in nats and its number of scored tokens. Empty for generation.
         labels: ``[query]``, columns of ``scores`` that are right; all 0 where there are no classes.
-        generated: ``[query]``, generated texts; empty unless the task is one of generation.
-        targets: ``[query]``, reference texts; empty for tasks without them.
+        generated: ``[query]``, written texts; empty unless the task is one of text generation.
+        targets: ``[query]``, reference texts, one or a tuple of several for each query; empty for tasks without them.
+        answer_set: Parts that written answers are made of, see ``Task.answer_set``.
         texts: ``[query]``, the texts themselves in language modelling; empty otherwise.
     """
 
     scores: Floats = field(default_factory=lambda: np.empty((0, 0)))
     labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     generated: Sequence[str] = ()
-    targets: Sequence[str] = ()
+    targets: Sequence[Target] = ()
     texts: Sequence[str] = ()
+    answer_set: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> list[tuple[str, tuple[str, ...]]]:
+        """``[query]`` pairs of a written text and its reference texts."""
+        pairs = zip(self.generated, self.targets, strict=True)
+        return [(text, references(target)) for text, target in pairs]
 
 
 class Metric(ABC):

@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from bench.contracts.errors import DataError
 from bench.contracts.kinds import Kind
+from bench.contracts.references import Target, references
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class Pool:
     Attributes:
         inputs: A data set whose only column is ``input`` (a PIL image, or a prompt that ends where the answer begins).
         labels: ``[item]``, integers from 0 to the number of classes - 1; all 0 in tasks without classes.
-        targets: ``[item]``, reference texts of tasks of generation; methods see those of the support pool, never those
-            of the query pool.
+        targets: ``[item]``, reference texts of tasks of text generation, one or a tuple of several for each item;
+            methods see the first of each item of the support pool, and none of the query pool.
     """
 
     inputs: Dataset
     labels: np.ndarray
-    targets: Sequence[str] | None = None
+    targets: Sequence[Target] | None = None
 
     def __post_init__(self) -> None:
         if self.inputs.column_names != ["input"]:
@@ -54,14 +55,17 @@ class Pool:
             raise DataError(
                 f"a pool needs one target per input, got {len(self.inputs)} inputs and {len(self.targets)} targets"
             )
+        empty = [row for row, target in enumerate(self.targets or ()) if not references(target)]
+        if empty:
+            raise DataError(f"a pool needs one reference text or more for each item, got none for item {empty[0]}")
 
     @classmethod
-    def of_texts(cls, texts: Sequence[str], targets: Sequence[str] | None = None) -> "Pool":
+    def of_texts(cls, texts: Sequence[str], targets: Sequence[Target] | None = None) -> "Pool":
         """A pool of one class.
 
         Args:
             texts: Texts to model, or prompts.
-            targets: Reference texts after the prompts; None for texts to model.
+            targets: Reference texts after the prompts, one or a tuple of several for each; None for texts to model.
 
         Returns:
             The pool, all labels 0.
@@ -119,7 +123,12 @@ class Task(ABC):
         window: Tokens that are scored at a time in tasks of language modelling; fewer where a model reads fewer.
         stride: Tokens from one window to the next; None for windows that do not overlap, "rolling" for those of
             lm-evaluation-harness. Each token is scored once.
-        max_new_tokens: Tokens of the longest answer in tasks of translation.
+        max_new_tokens: Tokens of the longest written answer in tasks of text generation.
+        stop: Texts that end a written answer; they are not a part of it. Line breaks before the answer are skipped.
+        beams: Beams of the search for an answer; 1 for the likeliest token at each step.
+        instruction: Text before the demonstrations and the prompt, once, in plain prompts; in a chat it is the system
+            message, unless the task has another.
+        answer_set: Parts that written answers are made of, for metrics that count no others; empty for free text.
         prior_strength: N0, the number of labelled examples that the zero-shot prior counts for; 0 where class names
             mean nothing to a model, None for the backbone's own default.
         protocol: How episodes are drawn by default.
@@ -140,6 +149,10 @@ class Task(ABC):
     window: int = 1024
     stride: int | Literal["rolling"] | None = None
     max_new_tokens: int = 60
+    stop: tuple[str, ...] = ("\n",)
+    beams: int = 5
+    instruction: str = ""
+    answer_set: tuple[str, ...] = ()
     prior_strength: float | None = None
     protocol: Protocol = Protocol()
     citation: str

@@ -189,7 +189,7 @@ def measure_costs(worker: Worker, request: CostRequest) -> CostResult:
     budget, config, counted = request.budget, ready.passes.run.config, ready.counted
     # Long work runs in large batches, for which counting adds little. Generation is the exception: it runs token by
     # token.
-    without_steps = not counted.steps and not budget.limits() and request.run.task.kind is not Kind.TRANSLATION
+    without_steps = not counted.steps and not budget.limits() and request.run.task.kind is not Kind.TEXT_GENERATION
     if without_steps and leaves_no_repeat(2 * ready.seconds):
         kept, conditions, repeats = [counted], ready.conditions, 0
     else:

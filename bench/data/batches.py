@@ -1,7 +1,7 @@
 """Support and query batches, cut from encoded pools for a group of episodes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from bench.contracts import (
     ProblemShape,
     Query,
     Support,
+    Task,
     TaskData,
 )
+from bench.contracts.references import Target, references
 from bench.data.episodes import PADDING, Episodes, Positions
 from bench.data.features import FeatureTable
 from bench.spec.resolve import ResolvedRun
@@ -95,18 +97,18 @@ class EpisodeGroup:
         pool, positions = self.source.data.query, self.episodes.query
         return [str(text) for text in _reader(pool.inputs, None)(positions[positions != PADDING].tolist())]
 
-    def query_targets(self) -> list[str]:
+    def query_targets(self) -> list[Target]:
         """Reference texts of the queries in order; for the metric alone.
 
         Returns:
-            A text for each query, padding left out.
+            One text or several for each query, padding left out.
 
         Raises:
             DataError: If the query pool has no reference texts.
         """
         known, positions = self.source.data.query.targets, self.episodes.query
         if known is None:
-            raise DataError("a generation task needs targets in its query pool, got none")
+            raise DataError("a task of text generation needs targets in its query pool, got none")
         return [known[position] for position in positions[positions != PADDING].tolist()]
 
     def problem_shape(self) -> ProblemShape:
@@ -124,7 +126,7 @@ class EpisodeGroup:
             class_prompts=run.task.prompts,
             seed=run.seed(self.start),
             kind=run.task.kind,
-            protocol=AnswerProtocol(run.task.window, run.task.stride, run.task.max_new_tokens),
+            protocol=_answer_protocol(run.task),
             limits=self.limits,
         )
 
@@ -140,7 +142,7 @@ class EpisodeGroup:
         labels = torch.from_numpy(self.episodes.support_labels[:, columns]).clamp(min=0)
         pool, table, rows = self.source.data.support, self.source.support, self.source.support_rows
         known = pool.targets
-        targets = None if known is None else lambda wanted: [known[row] for row in _rows(rows, wanted)]
+        targets = None if known is None else lambda wanted: [references(known[row])[0] for row in _rows(rows, wanted)]
         items = self._items(pool, table, self.episodes.support[:, columns], rows)
         return Support(labels=labels, targets=targets, **items)  # type: ignore[arg-type]
 
@@ -228,6 +230,11 @@ def episode_groups(
         EpisodeGroup(source, run, episodes[start : start + size], start, limits)
         for start in range(0, len(episodes), size)
     ]
+
+
+def _answer_protocol(task: Task) -> AnswerProtocol:
+    """The evaluation options of a task, which has fields of the same names."""
+    return AnswerProtocol(**{each.name: getattr(task, each.name) for each in fields(AnswerProtocol)})
 
 
 def _reader(inputs: Dataset, rows: Positions | None) -> Callable[[Sequence[int]], list[object]]:

@@ -16,13 +16,13 @@ ORDERS = range(1, 5)
 class Bleu(Metric):
     """BLEU as sacrebleu has it by default: orders 1 to 4, tokenizer 13a, exponential smoothing.
 
-    Fields of a sentence: ``correct_N``, its n-grams of order N that the reference has too; ``total_N``, all of them;
-    ``written`` and ``reference``, lengths in tokens.
+    Fields of a sentence: ``correct_N``, its n-grams of order N that a reference has too; ``total_N``, all of them;
+    ``written`` and ``reference``, lengths in tokens, of several references the one of the nearest length.
     """
 
     title = "BLEU"
     bounds = (0.0, 100.0)
-    kinds = frozenset({Kind.TRANSLATION})
+    kinds = frozenset({Kind.TEXT_GENERATION})
     fields = {  # noqa: RUF012
         **{f"correct_{order}": "int64" for order in ORDERS},
         **{f"total_{order}": "int64" for order in ORDERS},
@@ -34,9 +34,7 @@ class Bleu(Metric):
         """Statistics of each sentence, ``[query, 10]``."""
         # An order without an n-gram changes a sentence's own score alone, and sacrebleu warns of it.
         bleu = BLEU(effective_order=True)
-        found = [
-            bleu.sentence_score(text, [target]) for text, target in zip(episode.generated, episode.targets, strict=True)
-        ]
+        found = [bleu.sentence_score(text, references) for text, references in episode.written]
         return np.array([[*each.counts, *each.totals, each.sys_len, each.ref_len] for each in found], dtype=np.float64)
 
     def score(self, sums: Floats) -> Floats:
@@ -49,7 +47,8 @@ class Bleu(Metric):
         """The signature by which sacrebleu's users tell that two scores are comparable."""
         bleu = BLEU()
         # The signature names the number of references, which sacrebleu reads from what it scores.
-        bleu.corpus_score(list(episodes[0].generated[:1]), [list(episodes[0].targets[:1])])
+        text, references = episodes[0].written[0]
+        bleu.corpus_score([text], [[each] for each in references])
         return {"signature": str(bleu.get_signature())}
 
 

@@ -6,7 +6,7 @@ Tables, pages, comparisons and exports take scores from here or from the record,
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from bench.stats.intervals import LEAST_EPISODES, Floats, Interval, mean_interva
 if TYPE_CHECKING:
     from bench.data.batches import EpisodeGroup
     from bench.engine.adapt import GroupAnswers
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,14 +146,14 @@ def _episodes(result: "GroupAnswers", group: "EpisodeGroup") -> list[EpisodePred
     present = group.episodes.query >= 0
     ends = np.cumsum(present.sum(axis=1))[:-1]
 
-    def split(texts: list[str]) -> list[list[str]]:
+    def split(texts: list[T]) -> list[list[T]]:
         starts = [0, *ends.tolist(), len(texts)]
         return [texts[start:end] for start, end in pairwise(starts)]
 
     labels = [row[known] for row, known in zip(group.episodes.query_labels, present, strict=True)]
-    if kind is Kind.TRANSLATION:
+    if kind is Kind.TEXT_GENERATION:
         return [
-            EpisodePredictions(labels=own, generated=generated, targets=targets)
+            EpisodePredictions(labels=own, generated=generated, targets=targets, answer_set=group.run.task.answer_set)
             for own, generated, targets in zip(labels, split(result.texts), split(group.query_targets()), strict=True)
         ]
     scores = [row[known] for row, known in zip(result.scores.double().numpy(), present, strict=True)]

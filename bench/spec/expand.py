@@ -25,7 +25,7 @@ DEFAULT_BACKBONE = {
     Kind.TEXT_CLASSIFICATION: "smollm2_135m",
     Kind.VECTOR_CLASSIFICATION: "vectors",
     Kind.LANGUAGE_MODELLING: "smollm2_135m",
-    Kind.TRANSLATION: "smollm2_135m",
+    Kind.TEXT_GENERATION: "smollm2_135m",
 }
 """Embedded backbones: they install from the package index and need no model hub."""
 

@@ -94,7 +94,9 @@ class FakeLanguageModel(CosineBackbone, LanguageBackbone):
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, prompts: Sequence[str], max_new_tokens: int, stop: Sequence[str] = ("\n",), beams: int = 5
+    ) -> list[str]:
         return [f"{zlib.crc32(prompt.encode()):x}"[:max_new_tokens] for prompt in prompts]
 
     def loglikelihood(self, context: str, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:

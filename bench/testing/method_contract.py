@@ -276,9 +276,9 @@ class MethodContract:
             assert_same(other, found[:, order])
 
     def test_generates_a_text_for_each_prompt(self, language_answers: "Answers") -> None:
-        if Kind.TRANSLATION not in language_answers.method.kinds:
-            pytest.skip("serves no task of translation")
-        given = language_problem(Kind.TRANSLATION)
+        if Kind.TEXT_GENERATION not in language_answers.method.kinds:
+            pytest.skip("serves no task of text generation")
+        given = language_problem(Kind.TEXT_GENERATION)
         texts = language_answers.predicted(given)
         assert isinstance(texts, list)
         assert len(texts) == given.query.mask.shape[1]

@@ -167,10 +167,13 @@ def predictions(kind: Kind, skill: float) -> EpisodePredictions:
         answers = np.where(right, labels, (labels + 1) % WAYS)
         return EpisodePredictions(scores=rng.random((QUERIES, WAYS)) + 2 * np.eye(WAYS)[answers], labels=labels)
     none = np.zeros(QUERIES, dtype=np.int64)
-    sentences = [f"this is sentence number {query} of a small test of metrics" for query in range(QUERIES)]
-    if kind is Kind.TRANSLATION:
-        written = [text if good else f"another {text[8:30]}" for text, good in zip(sentences, right, strict=True)]
-        return EpisodePredictions(labels=none, generated=written, targets=sentences)
+    # Of a form that metrics of entities and types, of labels, of numbers and of words all read.
+    sentences = [f"this is a sentence: number {query} of a small test, {query}" for query in range(QUERIES)]
+    if kind is Kind.TEXT_GENERATION:
+        others = [f"this is another: a number of a test, {query + QUERIES}" for query in range(QUERIES)]
+        written = [text if good else other for text, other, good in zip(sentences, others, right, strict=True)]
+        targets = [(sentences[0], "a second reference"), *sentences[1:]]
+        return EpisodePredictions(labels=none, generated=written, targets=targets)
     tokens = rng.integers(5, 50, size=QUERIES)
     losses = tokens * (3 - 2 * skill + rng.random(QUERIES))
     return EpisodePredictions(scores=np.column_stack([losses, tokens]), labels=none, texts=sentences)
@@ -191,4 +194,6 @@ def selected(episode: EpisodePredictions, queries: list[int]) -> EpisodePredicti
         for name in ("generated", "targets", "texts")
     }
     scores = episode.scores[queries] if len(episode.scores) else episode.scores
-    return EpisodePredictions(scores=scores, labels=episode.labels[queries], **texts)
+    return EpisodePredictions(
+        scores=scores, labels=episode.labels[queries], answer_set=episode.answer_set, **texts
+    )

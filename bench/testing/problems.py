@@ -280,12 +280,13 @@ def language_problem(kind: Kind) -> Problem:
     """A problem without classes.
 
     Args:
-        kind: Language modelling: texts to adapt to and to score. Translation: prompts, and target texts of the support.
+        kind: Language modelling: texts to adapt to and to score. Text generation: prompts, and reference texts of the
+            support.
 
     Returns:
         One episode of 4 support texts and 3 query texts.
     """
-    if kind is Kind.TRANSLATION:
+    if kind is Kind.TEXT_GENERATION:
         texts = [f"Word: {word}\nTwice:" for word in WORDS]
         targets = [f" {word} {word}" for word in WORDS]
     else:

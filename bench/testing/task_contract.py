@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from datasets import Dataset
 from PIL import Image
 
 from bench.contracts import CLASSIFICATION, Kind, Pool, Protocol, Task, TaskData
+from bench.contracts.references import Target, references
 from bench.toolkit.templates import text_within
 
 COPIED_BYTES = 64 * 2**20
@@ -96,6 +97,9 @@ class TaskContract:
         assert task.window >= 2, "a token is scored by those before it"
         assert not isinstance(task.stride, int) or 1 <= task.stride <= task.window
         assert task.max_new_tokens >= 1
+        assert task.beams >= 1
+        assert isinstance(task.stop, tuple)
+        assert all(task.stop), "an empty text ends every answer"
 
     def test_prompts_tell_the_classes_apart(self, task: Task, loaded: TaskData) -> None:
         assert isinstance(task.prompts, tuple)
@@ -108,7 +112,10 @@ class TaskContract:
 
     def test_labels_are_integers_in_range_and_every_class_has_items(self, task: Task, loaded: TaskData) -> None:
         classes = list(range(len(loaded.classes)))
-        assert len(classes) >= 2 if task.kind in CLASSIFICATION else len(classes) == 1
+        if task.kind in CLASSIFICATION:
+            assert len(classes) >= 2
+        elif task.kind is Kind.LANGUAGE_MODELLING:
+            assert len(classes) == 1
         for pool in _pools(loaded):
             assert pool.labels.shape == (len(pool.inputs),)
             assert np.issubdtype(pool.labels.dtype, np.integer)
@@ -136,20 +143,20 @@ class TaskContract:
 
     def test_tasks_of_generation_have_targets_and_others_have_none(self, task: Task, loaded: TaskData) -> None:
         for pool in _pools(loaded):
-            if task.kind is Kind.TRANSLATION:
+            if task.kind is Kind.TEXT_GENERATION:
                 assert pool.targets is not None
                 assert len(pool.targets) == len(pool.inputs)
-                assert all(target.strip() for target in pool.targets)
+                assert all(text.strip() for target in pool.targets for text in references(target))
             else:
                 assert pool.targets is None
 
     def test_prompts_do_not_end_with_their_answers(self, task: Task, loaded: TaskData) -> None:
-        if task.kind not in {Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION}:
+        if task.kind not in {Kind.TEXT_CLASSIFICATION, Kind.TEXT_GENERATION}:
             pytest.skip("its items are no prompts")
         for pool in _pools(loaded):
-            answers = pool.targets or [loaded.classes[label] for label in pool.labels]
+            answers: Sequence[Target] = pool.targets or [loaded.classes[label] for label in pool.labels]
             for prompt, answer in zip(pool.inputs["input"], answers, strict=True):
-                assert not prompt.endswith(answer)
+                assert not prompt.endswith(references(answer))
 
     def test_prompts_have_the_form_of_the_first_template(self, task: Task, loaded: TaskData) -> None:
         if not task.templates:
@@ -179,9 +186,9 @@ def _pools(data: TaskData) -> tuple[Pool, Pool]:
     return data.support, data.query
 
 
-def _items(pool: Pool) -> Iterable[tuple[str, str]]:
-    """The content of each item: a hash of its input, and its target text."""
-    targets = pool.targets or [""] * len(pool.inputs)
+def _items(pool: Pool) -> Iterable[tuple[str, Target]]:
+    """The content of each item: a hash of its input, and its reference texts."""
+    targets: Sequence[Target] = pool.targets or [""] * len(pool.inputs)
     for row, target in zip(pool.inputs, targets, strict=True):
         item = row["input"]
         yield hashlib.sha256(_content(item)).hexdigest(), target

@@ -15,6 +15,7 @@ from datasets import Dataset
 
 from bench.contracts.errors import DataError
 from bench.contracts.kinds import Kind
+from bench.contracts.references import Target
 from bench.contracts.task import Pool, Task, TaskData
 
 SYSTEM, USER, ASSISTANT, END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
@@ -22,7 +23,7 @@ SYSTEM, USER, ASSISTANT, END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 _MARK = re.compile(f"([{SYSTEM}{USER}{ASSISTANT}{END}])")
 _ORDER = re.compile(f"({SYSTEM}?{USER}{ASSISTANT}{END})*({SYSTEM}?{USER}{ASSISTANT})?")
 _ROLES = {SYSTEM: "system", USER: "user", ASSISTANT: "assistant"}
-CHAT_KINDS = (Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION)
+CHAT_KINDS = (Kind.TEXT_CLASSIFICATION, Kind.TEXT_GENERATION)
 """Kinds of tasks whose prompts can be turns of a chat."""
 
 
@@ -123,7 +124,7 @@ def chat_data(data: TaskData, system: str | None) -> TaskData:
     separates them from a plain prompt.
 
     Args:
-        data: Data of a task of text classification or translation.
+        data: Data of a task of text classification or generation.
         system: System message of every prompt; None for the one of the model's template.
 
     Returns:
@@ -132,7 +133,7 @@ def chat_data(data: TaskData, system: str | None) -> TaskData:
 
     def turns(pool: Pool) -> Pool:
         prompts = [user_turn(prompt, system) for prompt in pool.inputs["input"]]
-        targets = None if pool.targets is None else [target.lstrip() for target in pool.targets]
+        targets = None if pool.targets is None else [_begun(target) for target in pool.targets]
         return Pool(Dataset.from_dict({"input": prompts}), pool.labels, targets)
 
     # The words "a chat" are left to records of the first edition: those draw other episodes of the same items.
@@ -141,8 +142,13 @@ def chat_data(data: TaskData, system: str | None) -> TaskData:
     return TaskData(turns(data.support), turns(data.query), classes, revision, data.notes)
 
 
+def _begun(target: Target) -> Target:
+    """Reference texts as the assistant's turn, without the white space before them."""
+    return target.lstrip() if isinstance(target, str) else tuple(text.lstrip() for text in target)
+
+
 class ChatTask(Task):
-    """A task with its prompts as turns of a chat; kind, protocol and everything else are the plain task's."""
+    """A task with its prompts as turns of a chat; the instruction as the system message; all else is the plain task's."""
 
     def __init__(self, plain: Task) -> None:
         """Wrap a task.
@@ -156,7 +162,10 @@ class ChatTask(Task):
         self.prompts = chat_prompts(plain.prompts)
         self.separator = END
         self.templates = ()
-        self.content_free = tuple(user_turn(prompt, plain.system_message) for prompt in plain.content_free)
+        self.instruction = ""
+        if plain.system_message is None and plain.instruction:
+            self.system_message = plain.instruction.strip()
+        self.content_free = tuple(user_turn(prompt, self.system_message) for prompt in plain.content_free)
 
     def load(self, data: Path | None) -> TaskData:
         """Load the plain task and put its prompts into turns of a chat.

@@ -8,7 +8,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from bench.backbones import _texts
 from bench.backbones._tokenizing import TextTokenizer
 from bench.backbones.hf import CausalLM
 from bench.contracts import Classes, DataError, UsageError
@@ -62,9 +61,7 @@ def reading(backbone: CausalLM, kind: TokenizerKind) -> CausalLM:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_everything_is_what_a_plain_loop_gives(
-    pair: Pair, kinds: dict[str, TokenizerKind], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_is_what_a_plain_loop_gives(pair: Pair, kinds: dict[str, TokenizerKind], name: str) -> None:
     plain, kind = pair[1], kinds[name]
     backbone = reading(pair[0], kind)
     texts = prompts(kind)
@@ -95,8 +92,8 @@ def test_everything_is_what_a_plain_loop_gives(
         torch.testing.assert_close(score[single], last[[tokens[place][0] for place in single]], **CLOSE)
     assert_hidden_states(backbone, plain, texts, rows)
     for n_beams in (1, 5):
-        monkeypatch.setattr(_texts, "BEAMS", n_beams)
-        for text, row, written in zip(texts, rows, backbone.generate(texts, NEW_TOKENS), strict=True):
+        found_texts = backbone.generate(texts, NEW_TOKENS, beams=n_beams)
+        for text, row, written in zip(texts, rows, found_texts, strict=True):
             ids = plain.continued(row, NEW_TOKENS, n_beams, end=3)
             ids = ids[: ids.index(3)] if 3 in ids else ids
             whole = kind.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
@@ -115,8 +112,7 @@ def test_an_end_that_is_no_special_token_ends_a_text_in_any_batch(
     end = first[0][1]
     ends = [399, end] if several else [end]
     monkeypatch.setattr(backbone.model.generation_config, "eos_token_id", ends if several else end)
-    monkeypatch.setattr(_texts, "BEAMS", 1)
-    found = backbone.generate(texts, 6)
+    found = backbone.generate(texts, 6, beams=1)
     for text, written in zip(texts, found, strict=True):
         said = plain.continued(kind.rule(text), 6, 1, end=end)
         whole = kind.tokenizer.decode(

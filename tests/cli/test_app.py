@@ -100,7 +100,7 @@ def test_a_list_can_be_of_a_kind_of_task_or_a_family(bench):
     assert code == 0
     assert {"faast", "ridge", "hebbian"} <= names
     assert names.isdisjoint({"knn_lm", "gda", "lora"})
-    assert "iwslt2017:de-en" in bench("list", "tasks", "--kind", "translation")[1]
+    assert "iwslt2017:de-en" in bench("list", "tasks", "--kind", "text_generation")[1]
     for words, message in (
         (["methods", "--kind", "images"], "no kind of task 'images'; "),
         (["methods", "--family", "closed"], "no family of methods 'closed'; did you mean 'closed_form'?"),
@@ -171,7 +171,7 @@ FAAST = [*DIGITS, "--method", "faast"]
         ([*FAAST, "--backbone", "efficientnet_lite0:x"], "backbone efficientnet_lite0 needs no argument"),
         (
             [*FAAST, "--backbone", "smollm2_135m"],
-            "smollm2_135m reads language_modelling, text_classification, translation; digits is image_class",
+            "smollm2_135m reads language_modelling, text_classification, text_generation; digits is image_class",
         ),
         ([*FAAST, "--set", "faast.alfa=1"], "method faast has no field 'alfa'; did you mean 'alpha'?"),
         ([*FAAST, "--set", "knn.k=1"], "no method 'knn' in this block; known: faast"),

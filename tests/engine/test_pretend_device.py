@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from bench.contracts import InputMode
+from bench.contracts import InputMode, Kind
 from tests.helpers.adaptation import own_methods
 from tests.helpers.places import ROOT
 
@@ -61,7 +61,7 @@ def test_waits_do_not_grow_with_the_queries(rows):
     assert [
         row
         for row in rows
-        if row.get("waits_per_query", 0) > most["translation" in row["case"] or row["case"].startswith("in_place_ttt")]
+        if row.get("waits_per_query", 0) > most[Kind.TEXT_GENERATION in row["case"] or row["case"].startswith("in_place_ttt")]
     ] == []
 
 

@@ -77,7 +77,7 @@ def cases(backbones: dict[str, Backbone]) -> Iterator[Case]:
     for name, method in own_methods().items():
         for more in ({}, *OPTIONS.get(name, [])):
             for where, backbone, given in problems(method, backbones):
-                if given.shape.kind is Kind.TRANSLATION and "calibrate" in more:
+                if given.shape.kind is Kind.TEXT_GENERATION and "calibrate" in more:
                     continue
                 shown = " ".join([name, where, *(f"{key}={value}" for key, value in more.items())])
                 yield Case(shown, method, short_config(method) | more, backbone, given)

@@ -60,7 +60,7 @@ def small(task):
                     prompts = [form.replace("{text}", text) for text in texts]
                     pools.append(Pool(Dataset.from_dict({"input": prompts}), labels))
                 else:
-                    written = [f" {sentence(rng)}" for _ in texts] if self.kind is Kind.TRANSLATION else None
+                    written = [f" {sentence(rng)}" for _ in texts] if self.kind is Kind.TEXT_GENERATION else None
                     pools.append(Pool.of_texts(texts, written))
             return TaskData(*pools, classes, "made up")
 

@@ -63,7 +63,7 @@ def test_a_text_is_answered_as_if_it_were_alone(model: CausalLM, name: str, requ
         return
     if Kind.LANGUAGE_MODELLING in method.kinds:
         contract.test_scores_of_texts_are_those_of_each_text_alone(answers)
-    if Kind.TRANSLATION in method.kinds:
+    if Kind.TEXT_GENERATION in method.kinds:
         contract.test_generates_a_text_for_each_prompt(answers)
 
 

@@ -122,9 +122,9 @@ def test_methods_inside_learn_the_conversation(backbone: CausalLM) -> None:
     assert sorted(following) == sorted(token for ids in conversations for token in ids[1:])
 
 
-@pytest.mark.parametrize("kind", [Kind.TEXT_CLASSIFICATION, Kind.TRANSLATION])
+@pytest.mark.parametrize("kind", [Kind.TEXT_CLASSIFICATION, Kind.TEXT_GENERATION])
 def test_adapters_learn_what_the_assistant_says(backbone: CausalLM, kind: Kind) -> None:
-    ends = kind is Kind.TRANSLATION
+    ends = kind is Kind.TEXT_GENERATION
     given = texts.support(TURNS[:1], ["positive"] if ends else None, labels=[0], names=SAID)
     method = Lora(Lora.Config(), backbone, chat_setting(kind))
     messages = [user("Word: happy\nSentiment:")]

@@ -144,7 +144,7 @@ def decoder(tmp_path: Path) -> CausalLM:
 
 
 def translator(decoder: CausalLM, shots: int) -> InContext:
-    given = texts.problem_shape(Kind.TRANSLATION, max_new_tokens=LONGEST)
+    given = texts.problem_shape(Kind.TEXT_GENERATION, max_new_tokens=LONGEST)
     method = InContext(InContextConfig(), decoder, given)
     method.observe(texts.support(SOURCES[:shots], TARGETS[:shots]))
     method.solve()
@@ -157,9 +157,9 @@ def requested(decoder: CausalLM, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
     found: list[tuple[list[str], int]] = []
     generate = decoder.generate
 
-    def remembered(given: Sequence[str], max_new_tokens: int) -> list[str]:
+    def remembered(given: Sequence[str], max_new_tokens: int, *ending: Any) -> list[str]:
         found.append((list(given), max_new_tokens))
-        return generate(given, max_new_tokens)
+        return generate(given, max_new_tokens, *ending)
 
     monkeypatch.setattr(decoder, "generate", remembered)
     return found
@@ -333,8 +333,8 @@ def test_support_prompts_are_scored_after_demonstrations_without_themselves(give
 def test_what_cannot_be_calibrated_is_an_error(given: Problem, decoder: CausalLM) -> None:
     with pytest.raises(UsageError, match="got one without; use calibrate=support"):
         adapted(InContext, given, FakeLanguageModel(), calibrate="content_free")
-    with pytest.raises(UsageError, match="leave them out of a translation"):
-        InContext(InContextConfig(orders=2), decoder, texts.problem_shape(Kind.TRANSLATION, max_new_tokens=LONGEST))
+    with pytest.raises(UsageError, match="leave them out of text generation"):
+        InContext(InContextConfig(orders=2), decoder, texts.problem_shape(Kind.TEXT_GENERATION, max_new_tokens=LONGEST))
 
 
 @pytest.mark.parametrize("calibrate", ["content_free", "pmi"])

@@ -115,7 +115,7 @@ def test_answers_and_cached_contexts_go_through_the_memory(backbone: CausalLM) -
 
 
 def test_writing_goes_through_the_memory(backbone: CausalLM) -> None:
-    method = learnt(backbone, Kind.TRANSLATION)
+    method = learnt(backbone, Kind.TEXT_GENERATION)
     before = backbone.generate(PROMPTS, 8)
     written = method.predict(query(PROMPTS))
     assert isinstance(written, list)
@@ -126,7 +126,7 @@ def test_writing_goes_through_the_memory(backbone: CausalLM) -> None:
 
 def test_an_example_is_its_prompt_with_its_answer(backbone: CausalLM) -> None:
     whole = learnt(backbone, Kind.LANGUAGE_MODELLING, ["Word: happy\nSentiment: positive\n"])
-    method = FaastOnHiddenStates(FaastOnHiddenStatesConfig(), backbone, problem_shape(Kind.TRANSLATION))
+    method = FaastOnHiddenStates(FaastOnHiddenStatesConfig(), backbone, problem_shape(Kind.TEXT_GENERATION))
     method.observe(support(["Word: happy\nSentiment:"], [" positive"]))
     method.solve()
     torch.testing.assert_close(method.memories[0].weights, whole.memories[0].weights)

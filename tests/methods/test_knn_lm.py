@@ -110,7 +110,7 @@ def test_answers_are_scored_by_the_mixture(backbone: CausalLM) -> None:
 def test_writing_goes_on_as_the_nearest_text_did(backbone: CausalLM) -> None:
     before = backbone.generate(PROMPTS, 8)
     sources = ["Word: good\nIn German:", "Word: very bad\nIn German:"]
-    method = KnnLm(KnnLmConfig(lam=0.999, k=1), backbone, problem_shape(Kind.TRANSLATION, max_new_tokens=16))
+    method = KnnLm(KnnLmConfig(lam=0.999, k=1), backbone, problem_shape(Kind.TEXT_GENERATION, max_new_tokens=16))
     method.observe(support(sources, [" gut", " schlecht"]))
     method.solve()
     assert method.predict(query(sources)) == ["gut", "schlecht"]

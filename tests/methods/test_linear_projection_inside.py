@@ -85,7 +85,7 @@ def test_answers_and_writing_go_through_the_maps(backbone: CausalLM) -> None:
         scores = classifier.predict(query(PROMPTS, NAMES))[0].log_softmax(dim=-1)
     before = backbone.loglikelihood("", PROMPTS, NAMES).log_softmax(dim=-1)
     assert (scores[:, 0] > before[:, 0]).all()
-    translator = untrained(backbone, Kind.TRANSLATION, steps=60)
+    translator = untrained(backbone, Kind.TEXT_GENERATION, steps=60)
     adapt(translator, support(PROMPTS, [" gut", " gut"]))
     with torch.no_grad():
         assert translator.predict(query(PROMPTS)) == ["gut", "gut"]

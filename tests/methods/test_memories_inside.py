@@ -181,7 +181,7 @@ def test_answers_and_writing_go_through_the_memory(cls: type[HiddenStateMethod],
     before = backbone.loglikelihood("", PROMPTS, NAMES)
     assert scores.shape == (1, 2, 2)
     assert not torch.allclose(scores[0], before, atol=0.1)
-    writer = learnt(cls, backbone, Kind.TRANSLATION)
+    writer = learnt(cls, backbone, Kind.TEXT_GENERATION)
     plain = backbone.generate(PROMPTS, 8)
     assert writer.predict(query(PROMPTS)) != plain
     # Nothing stays behind.

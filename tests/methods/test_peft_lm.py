@@ -56,7 +56,7 @@ def given(kind: Kind, texts: list[str] = PROMPTS[:2], completions: tuple[str, ..
         "inputs": Inputs(positions, lambda wanted: [texts[position] for position in wanted]),
     }
     support: Any = replace(made.support, labels=torch.arange(len(texts))[None], **fields)
-    if kind is Kind.TRANSLATION:
+    if kind is Kind.TEXT_GENERATION:
         support = replace(support, targets=lambda wanted: [completions[position] for position in wanted])
     n_way = len(completions) if kind is Kind.TEXT_CLASSIFICATION else 1
     shape = replace(made.shape, kind=kind, n_way=n_way, separator="\n", protocol=AnswerProtocol(16, 8, 6))
@@ -203,7 +203,7 @@ def test_loss_is_the_mean_over_what_should_follow(backbone: CausalLM, cls: type[
         if kind is Kind.LANGUAGE_MODELLING:
             each.append(log_probabilities(model, backbone.prepare(prompt)))
             continue
-        whole = prompt + answer + ("\n" if kind is Kind.TRANSLATION else "")
+        whole = prompt + answer + ("\n" if kind is Kind.TEXT_GENERATION else "")
         each.append(log_probabilities(model, backbone.prepare(whole))[len(backbone.prepare(prompt)) - 1 :])
     torch.testing.assert_close(method.loss(episode.support), -torch.cat(each).mean(), rtol=1e-4, atol=1e-4)
 
@@ -298,7 +298,7 @@ def test_what_cannot_be_adapted_or_learnt_is_named(backbone: CausalLM) -> None:
         return Lora(Lora.Config(), backbone, episode.shape).loss(episode.support)
 
     with pytest.raises(DataError, match="must fit 96 tokens"):
-        trained_on(Kind.TRANSLATION, ["x" * 90], ("y" * 9,))
+        trained_on(Kind.TEXT_GENERATION, ["x" * 90], ("y" * 9,))
     with pytest.raises(DataError, match="completion needs a token"):
         trained_on(Kind.TEXT_CLASSIFICATION, ["x"], ("",))
     with pytest.raises(DataError, match="two tokens or more"):

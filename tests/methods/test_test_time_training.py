@@ -33,7 +33,7 @@ def begun(backbone: CausalLM, problem: Problem = CLASSES, **config: Any) -> Test
 
 @torch.no_grad()
 def test_before_any_step_it_is_in_context(backbone: CausalLM) -> None:
-    for problem in (CLASSES, language_problem(Kind.TRANSLATION)):
+    for problem in (CLASSES, language_problem(Kind.TEXT_GENERATION)):
         found, expected = begun(backbone, problem), adapted(InContext, problem, backbone)
         ours, theirs = found.predict(problem.query), expected.predict(problem.query)
         if isinstance(ours, Tensor):

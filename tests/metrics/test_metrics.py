@@ -169,9 +169,10 @@ def test_a_task_has_the_metric_of_its_kind_or_the_one_it_names():
     def task(kind, metric=None):
         return type("Made", (Task,), {"kind": kind, "metric": metric})
 
-    assert metric_of(task(Kind.TRANSLATION)).name == "bleu"
+    assert metric_of(task(Kind.TEXT_GENERATION)).name == "exact_match"
+    assert metric_of(task(Kind.TEXT_GENERATION, "bleu")).name == "bleu"
     assert metric_of(task(Kind.TEXT_CLASSIFICATION, "accuracy")).name == "accuracy"
     with pytest.raises(UsageError, match="no metric 'accurcy'; did you mean 'accuracy'"):
         metric_of(task(Kind.TEXT_CLASSIFICATION, "accurcy"))
-    with pytest.raises(UsageError, match="the metric bleu scores translation, and the task is text_classification"):
+    with pytest.raises(UsageError, match="the metric bleu scores text_generation, and the task is text_classification"):
         metric_of(task(Kind.TEXT_CLASSIFICATION, "bleu"))

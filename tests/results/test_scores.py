@@ -24,7 +24,7 @@ from tests.metrics.test_metrics import REFERENCES, WRITTEN
 METRICS = {
     Kind.IMAGE_CLASSIFICATION: "accuracy",
     Kind.LANGUAGE_MODELLING: "perplexity",
-    Kind.TRANSLATION: "bleu",
+    Kind.TEXT_GENERATION: "bleu",
 }
 LOSSES = [[[30.0, 10.0], [8.0, 2.0]], [[100.0, 20.0]]]
 TEXTS = [["so it is with words", "and two"], ["another text of six words"]]
@@ -33,7 +33,7 @@ TEXTS = [["so it is with words", "and two"], ["another text of six words"]]
 def group(kind: Kind, queries: list[list[int]], labels: list[list[int]], **texts: list[str]) -> Any:
     """A group of episodes, of which only what scoring reads is there."""
     return SimpleNamespace(
-        run=SimpleNamespace(task=SimpleNamespace(kind=kind)),
+        run=SimpleNamespace(task=SimpleNamespace(kind=kind, answer_set=())),
         episodes=SimpleNamespace(
             query=np.array(queries), query_labels=np.array(labels), classes=np.array([[2, 0, 1]] * len(queries))
         ),
@@ -58,7 +58,7 @@ def modelled(*numbers: int) -> RunScore:
 
 
 def translated(*episodes: tuple[list[str], list[str]]) -> RunScore:
-    kind = Kind.TRANSLATION
+    kind = Kind.TEXT_GENERATION
     results = [SimpleNamespace(texts=written) for written, _ in episodes]
     groups = [group(kind, [[*range(len(targets))]], [[0] * len(targets)], targets=targets) for _, targets in episodes]
     return scored(kind, results, groups)

@@ -64,7 +64,8 @@ class TinyTextSliding(TinyText):
 class TinyTranslation(Task):
     """Sentences to be said again in capitals."""
 
-    kind = Kind.TRANSLATION
+    kind = Kind.TEXT_GENERATION
+    metric = "bleu"
     protocol = Protocol(episodes=1, queries=3)
     max_new_tokens = 6
     citation = "made by this test"
@@ -202,7 +203,7 @@ def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monk
     before = by_method(run(runner, model, "tiny_translation", methods=["faast"]))["faast"]
     given: list[list[str]] = []
 
-    def generate(self: CausalLM, prompts: list[str], max_new_tokens: int) -> list[str]:
+    def generate(self: CausalLM, prompts: list[str], max_new_tokens: int, *ending: Any) -> list[str]:
         given.append(list(prompts))
         return [""] * len(prompts)
 

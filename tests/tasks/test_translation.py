@@ -41,7 +41,7 @@ def test_an_unknown_language_pair_is_named_before_anything_is_read(pair: tuple[s
 def test_every_direction_of_multi30k(tmp_path: Path, direction: str) -> None:
     task, (source, target) = Multi30k(direction), direction.split("-")
     data = task.load(write(tmp_path, "multi30k", [DOG], [CAT]))
-    assert task.kind is Kind.TRANSLATION
+    assert task.kind is Kind.TEXT_GENERATION
     assert data.support.inputs["input"][:] == [prompt(source, target, DOG[source])]
     assert data.query.inputs["input"][:] == [prompt(source, target, CAT[source])]
     assert data.support.targets == [f" {DOG[target]}"]

@@ -135,7 +135,7 @@ def test_a_prompt_style_that_a_task_does_not_have_is_a_usage_error(
     in_process: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     for task, prompt, reason in (
-        ("digits", "chat", "prompt chat needs a task of text_classification or translation; digits is image"),
+        ("digits", "chat", "prompt chat needs a task of text_classification or text_generation; digits is image"),
         ("lexicon", "spoken", "prompt: Input should be 'plain' or 'chat', got 'spoken'"),
         ("lexicon_chat", "plain", "old name of the task lexicon with the prompt style chat, got prompt=plain; use the"),
     ):

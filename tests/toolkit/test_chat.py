@@ -108,7 +108,7 @@ def test_own_texts_can_be_a_chat(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["digits", "pydoc_text"])
 def test_images_and_texts_to_model_are_no_chat(task: str) -> None:
-    with pytest.raises(UsageError, match=f"needs a task of text_classification or translation; {task} is "):
+    with pytest.raises(UsageError, match=f"needs a task of text_classification or text_generation; {task} is "):
         expand(Block(task=task, prompt="chat", methods=["zero_shot"]))
 
 
