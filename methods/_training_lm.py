@@ -50,8 +50,8 @@ class LMFineTune(GradientMethod):
 
     In classification the loss is over the tokens of the answer, in text generation over those of the reference text
     and the separator after it, which teaches the model to stop, and in language modelling over all tokens of a text
-    but the first; it is their mean over the batch. Of a text longer than the window, a step reads one window, drawn anew.
-    The network stays in evaluation mode, and what is trained is float32 whatever the network's precision.
+    but the first; it is their mean over the batch. Of a text longer than the window, a step reads one window, drawn
+    anew. The network stays in evaluation mode, and what is trained is float32 whatever the network's precision.
     """
 
     kinds = LANGUAGE

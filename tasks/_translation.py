@@ -1,8 +1,8 @@
 """Translation of sentences with the published prompt; a subclass names the corpus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datasets import Dataset
 
@@ -14,13 +14,14 @@ COLUMN = "translation"
 Pair = tuple[str, str]
 
 
-def prompt(source: str, target: str, sentence: str) -> str:
+def prompt(source: str, target: str, sentence: str, languages: Mapping[str, str] = LANGUAGES) -> str:
     """The published prompt.
 
     Args:
         source: Code of the language of the sentence.
         target: Code of the language to translate into.
         sentence: The sentence.
+        languages: English names of the known languages by code.
 
     Returns:
         The prompt, which ends where the translation begins.
@@ -28,16 +29,17 @@ def prompt(source: str, target: str, sentence: str) -> str:
     Raises:
         DataError: For a language without a known name.
     """
-    names = language_names(source, target)
+    names = language_names(source, target, languages)
     return f"Please translate {names[0]} text into {names[1]}.\n\n{names[0]}: {sentence}\n{names[1]}:"
 
 
-def language_names(source: str, target: str) -> Pair:
+def language_names(source: str, target: str, languages: Mapping[str, str] = LANGUAGES) -> Pair:
     """The English names of two languages.
 
     Args:
         source: Code of the first language.
         target: Code of the second language.
+        languages: English names of the known languages by code.
 
     Returns:
         Both names.
@@ -45,9 +47,9 @@ def language_names(source: str, target: str) -> Pair:
     Raises:
         DataError: If they are not two different known languages.
     """
-    if source == target or not {source, target} <= set(LANGUAGES):
-        raise DataError(f"a translation needs two of the languages {', '.join(LANGUAGES)}, got {source} to {target}")
-    return LANGUAGES[source], LANGUAGES[target]
+    if source == target or not {source, target} <= set(languages):
+        raise DataError(f"a translation needs two of the languages {', '.join(languages)}, got {source} to {target}")
+    return languages[source], languages[target]
 
 
 def sentence_pairs(name: str, rows: Dataset, source: str, target: str) -> list[Pair]:
@@ -87,6 +89,7 @@ class Translation(Task):
 
     Attributes:
         source: The corpus.
+        languages: English names of its languages by code.
         source_language: Code of the language of the sentences.
         target_language: Code of the language of the translations.
     """
@@ -95,6 +98,7 @@ class Translation(Task):
     metric = "bleu"
     protocol = Protocol(episodes=1, queries=50)
     source: Source
+    languages: ClassVar[Mapping[str, str]] = LANGUAGES
 
     def __init__(self, direction: str) -> None:
         """Choose a direction.
@@ -106,7 +110,7 @@ class Translation(Task):
             DataError: For a language without a known name.
         """
         self.source_language, _, self.target_language = direction.partition("-")
-        language_names(self.source_language, self.target_language)
+        language_names(self.source_language, self.target_language, self.languages)
 
     def load(self, data: Path | None) -> TaskData:
         """Read the corpus.
@@ -122,14 +126,26 @@ class Translation(Task):
         """
         splits, revision = self.source.load(data)
         support, query = (
-            sentence_pairs(self.source.folder, rows, self.source_language, self.target_language)
+            sentence_pairs(self.source.folder, self.by_language(rows), self.source_language, self.target_language)
             for rows in splits.values()
         )
         queries = set(query)
         kept = [pair for pair in support if pair not in queries]
         return TaskData(self._pool(kept), self._pool(query), ("text",), revision)
 
+    def by_language(self, rows: Dataset) -> Dataset:
+        """Rows with a column for each language, named by its code, or with one column of both; by default as they are.
+
+        Args:
+            rows: Rows of a split.
+
+        Returns:
+            The rows.
+        """
+        return rows
+
     def _pool(self, pairs: Iterable[Pair]) -> Pool:
         pairs = list(pairs)
-        prompts = [prompt(self.source_language, self.target_language, sentence) for sentence, _ in pairs]
+        between = (self.source_language, self.target_language)
+        prompts = [prompt(*between, sentence, self.languages) for sentence, _ in pairs]
         return Pool.of_texts(prompts, [f" {translation}" for _, translation in pairs])

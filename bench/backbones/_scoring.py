@@ -1,20 +1,20 @@
 """Log-probabilities of answers after prompts with a common context, which is run once."""
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from bench.backbones._branches import CACHE_TOKENS, Tokens, rows_of, score_branches, work
 from bench.contracts import DataError
 
-CACHE_TOKENS = 8192
-"""Cached positions of one batch: the key-value cache is the largest tensor here."""
 MAX_BATCH = 32
-
-Tokens = tuple[int, ...]
+FEW_ROWS = 4
+"""Sequences of a prompt up to which each is run as a whole."""
+TOKENS_OF_A_PASS = {"cpu": 8, "cuda": 256}
+"""Tokens that take about as long as starting a forward pass."""
 
 
 @dataclass(frozen=True)
@@ -108,18 +108,65 @@ def score(
         ``[prompt, answer]`` in nats, float32 on the CPU.
     """
     flat = [reading for answers in readings for reading in answers]
+    every = [reading.row.tokens for reading in flat]
+    # The position before the first target must be run in every row, as its output has the target's logits.
+    shared = min(common_prefix(every), min(reading.start for reading in flat) - 1)
+    context = None
+    if shared:
+        ids = torch.tensor([every[0][:shared]], device=device)
+        context = run(input_ids=ids, use_cache=True).past_key_values
+    branched = [number for number, answers in enumerate(readings) if _branches_pay(answers, shared, device)]
+    whole = [number for number in range(len(readings)) if number not in set(branched)]
+    scores = torch.empty(len(readings), len(readings[0]), dtype=torch.float32)
+    if branched:
+        found = [
+            score_branches(run, head, _prompt(answers), _targets(answers), context, shared, device)
+            for answers in (readings[number] for number in branched)
+        ]
+        # One copy, as each makes the program wait for the device.
+        scores[branched] = torch.stack(found).cpu()
+    if whole:
+        scores[whole] = _score_rows(run, head, [readings[number] for number in whole], context, shared, device)
+    return scores
+
+
+def _prompt(answers: Sequence[Reading]) -> Tokens:
+    """Token ids before the answers of one prompt."""
+    return answers[0].row.tokens[: answers[0].start]
+
+
+def _targets(answers: Sequence[Reading]) -> list[Tokens]:
+    return [reading.targets for reading in answers]
+
+
+def _branches_pay(answers: Sequence[Reading], shared: int, device: torch.device) -> bool:
+    """Whether the answers of a prompt take less work as a tree than as sequences of their own."""
+    rows = {reading.row.tokens for reading in answers}
+    if len(rows) <= FEW_ROWS:
+        return False
+    of_a_pass, length = TOKENS_OF_A_PASS.get(device.type, TOKENS_OF_A_PASS["cuda"]), answers[0].start
+    passes, tokens = work(length, _targets(answers))
+    as_tree = (passes + 1) * of_a_pass + tokens + length - shared
+    as_rows = len(rows) / _rows_at_once(rows) * of_a_pass + sum(len(row) - shared for row in rows)
+    return as_tree < as_rows
+
+
+def _rows_at_once(rows: Collection[Tokens]) -> int:
+    return max(1, min(MAX_BATCH, CACHE_TOKENS // max(map(len, rows))))
+
+
+def _score_rows(
+    run: Callable[..., Any], head: Callable[[Tensor], Tensor], readings: list[list[Reading]], context: Any, shared: int,
+    device: torch.device,
+) -> Tensor:  # fmt: skip
+    """The same of answers that are run as sequences, in batches of any prompts, after the shared context."""
+    flat = [reading for answers in readings for reading in answers]
     rows = sorted({reading.row for reading in flat}, key=lambda row: (len(row.tokens), row.prompt))
     by_row: dict[Row, list[tuple[int, Reading]]] = {row: [] for row in rows}
     for index, reading in enumerate(flat):
         by_row[reading.row].append((index, reading))
-    # The position before the first target must be run in every row, as its output has the target's logits.
-    shared = min(common_prefix([row.tokens for row in rows]), min(reading.start for reading in flat) - 1)
-    context = None
-    if shared:
-        ids = torch.tensor([rows[0].tokens[:shared]], device=device)
-        context = run(input_ids=ids, use_cache=True).past_key_values
     scores = torch.empty(len(flat), dtype=torch.float32)
-    size = max(1, min(MAX_BATCH, CACHE_TOKENS // len(rows[-1].tokens)))
+    size = _rows_at_once([row.tokens for row in rows])
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
         hidden = run_after(run, context, [row.tokens[shared:] for row in batch], shared, device)
@@ -158,19 +205,10 @@ def run_after(
     for row, tail in enumerate(tails):
         ids[row, : len(tail)] = torch.tensor(tail)
         mask[row, shared + len(tail) :] = 0
-    cache = None if context is None else _expanded(context, len(tails))
+    cache = None if context is None else rows_of(context, [0] * len(tails))
     output = run(
         input_ids=ids.to(device), attention_mask=mask.to(device), past_key_values=cache, use_cache=cache is not None
     )
     hidden: Tensor = output.last_hidden_state
     return hidden
 
-
-def _expanded(context: Any, batch: int) -> Any:
-    """A cache of one row, expanded to ``batch`` rows; its tensors are views, which a layer's update copies anyway."""
-    cache = copy.copy(context)
-    cache.layers = [copy.copy(layer) for layer in context.layers]
-    for layer in cache.layers:
-        layer.keys = layer.keys.expand(batch, -1, -1, -1)
-        layer.values = layer.values.expand(batch, -1, -1, -1)
-    return cache

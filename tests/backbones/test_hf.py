@@ -9,9 +9,12 @@ import torch
 from transformers import LlamaForCausalLM
 
 from bench import registry
+from bench.backbones import _branches, _scoring
+from bench.backbones._branches import score_branches
 from bench.backbones.hf import PLUGIN, CausalLM
 from bench.contracts import Classes, DataError, LanguageBackbone, UsageError
 from bench.testing.doubles import FakeLanguageModel
+from bench.testing.language_backbone_contract import reads_of
 from bench.testing.tiny_models import save_model
 
 ANSWERS = (" negative", " positive")
@@ -95,6 +98,43 @@ def test_answers_that_begin_alike_are_scored_by_all_their_tokens(backbone: Causa
     # A longer answer of the same beginning cannot be likelier.
     assert bool((found[:, 0] > found[:, 1]).all())
     assert bool((found[:, 1] > found[:, 2]).all())
+
+MANY = tuple(f" {one}{two}{three}" for one in ("very", "so") for two in ("", " good", " bad") for three in ("", " x"))
+"""Answers of which many begin alike, and some are the beginning of others."""
+
+
+@pytest.mark.parametrize("context", ["", "Word: good\nSentiment: positive\n"])
+def test_many_answers_as_a_tree_are_scored_as_each_of_them(
+    backbone: CausalLM, context: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [*PROMPTS, "Word: happy\nSentiment: very"]
+    trees: list[int] = []
+
+    def counted(*args: Any) -> torch.Tensor:
+        trees.append(len(args[3]))
+        return score_branches(*args)
+
+    monkeypatch.setattr(_scoring, "score_branches", counted)
+    monkeypatch.setattr(_scoring, "TOKENS_OF_A_PASS", {"cpu": 0})
+    found = backbone.loglikelihood(context, prompts, MANY)
+    assert trees == [len(MANY)] * len(prompts)
+    monkeypatch.setattr(_branches, "CACHE_TOKENS", 1)  # an answer at a time
+    torch.testing.assert_close(backbone.loglikelihood(context, prompts, MANY), found, rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(_scoring, "FEW_ROWS", len(MANY))
+    trees.clear()
+    torch.testing.assert_close(backbone.loglikelihood(context, prompts, MANY), found, rtol=1e-5, atol=1e-5)
+    assert trees == []
+
+
+def test_the_tokens_of_a_tree_are_run_once_each(backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prompt and each distinct beginning of an answer, without its last token."""
+    stem = backbone.tokenizer(PROMPTS[0])["input_ids"]
+    answers = {tuple(backbone.tokenizer(PROMPTS[0] + answer)["input_ids"][len(stem) :]) for answer in MANY}
+    beginnings = {answer[:length] for answer in answers for length in range(1, len(answer))}
+    monkeypatch.setattr(_scoring, "TOKENS_OF_A_PASS", {"cpu": 0})
+    with reads_of(backbone.blocks[0]) as seen:
+        backbone.loglikelihood("", PROMPTS[:1], MANY)
+    assert sum(states.shape[0] * states.shape[1] for states in seen) == len(stem) + len(beginnings)
 
 
 def test_answers_that_change_the_prompts_tokens_are_compared_from_where_they_part(backbone: CausalLM) -> None:

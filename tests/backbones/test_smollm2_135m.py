@@ -10,8 +10,10 @@ from bench.backbones import smollm2_135m
 from bench.backbones.smollm2_135m import FILE, SmolLM2, converted
 from bench.contracts import Classes, StoreError
 from bench.contracts.errors import BenchWarning
+from bench.testing.language_backbone_contract import reads_of
 from bench.toolkit import versions
 from bench.toolkit.files import package_file
+from tasks._longicl import PARTS
 from tasks.lexicon import PLUGIN as LEXICON
 
 
@@ -61,6 +63,24 @@ def test_shared_context_equals_the_joined_prompt(backbone: SmolLM2) -> None:
         tokens = [backbone.tokenizer(answer)["input_ids"][0] for answer in (" negative", " positive")]
         expected = backbone.model(input_ids=ids).logits[0, -1].log_softmax(dim=-1)[tokens]
         torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-4)
+
+@torch.no_grad()
+def test_174_labels_cost_at_most_three_times_10(backbone: SmolLM2) -> None:
+    """Tokens run for a query of LongICLBench's Discovery, whose labels are words and phrases."""
+    part = PARTS["discovery"]
+    prompt = (
+        "The committee met for the third time in March to hear what the engineers had found out about the bridge and "
+        "its cables. ( ) The mayor decided to close the road for heavy lorries until the end of the summer.\n"
+        "the most suitable conjunction word in the previous ( ) is "
+    )
+    labels = [f" {label}" for label in part.labels]
+    tokens = {}
+    for count in (10, len(labels)):
+        with reads_of(backbone.blocks[0]) as seen:
+            scores = backbone.loglikelihood(part.instruction, [prompt], labels[:count])
+        tokens[count] = sum(states.shape[0] * states.shape[1] for states in seen)
+        assert scores.isfinite().all()
+    assert tokens[174] <= 3 * tokens[10]
 
 
 def test_the_converted_copy_is_found_again(backbone: SmolLM2, monkeypatch: pytest.MonkeyPatch) -> None:

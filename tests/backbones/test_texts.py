@@ -11,6 +11,7 @@ from bench.backbones import _texts
 from bench.backbones._texts import by_length, windows
 from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, UsageError
+from bench.testing.language_backbone_contract import reads_of
 from bench.testing.tiny_models import save_model
 
 CONTEXT = 64
@@ -222,3 +223,24 @@ def test_a_model_without_an_end_token_writes_too(tmp_path: Path) -> None:
     backbone = CausalLM(save_model(tmp_path, "llama"))
     backbone.model.generation_config.eos_token_id = None
     assert len(backbone.generate(PROMPTS, 3)) == len(PROMPTS)
+
+
+def test_an_answer_ends_at_the_first_of_several_stop_strings(
+    backbone: CausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "\n a\nb; c\n\nQ: d"
+    monkeypatch.setattr(type(backbone.tokenizer), "decode", lambda *_, **__: said)
+    for stop, expected in [((), "a\nb; c\n\nQ: d"), (("Q:", "\n\n"), "a\nb; c"), ((";",), "a\nb"), (("\n",), "a")]:
+        for beams in (1, 2):
+            assert backbone.generate(PROMPTS[:1], 2, stop, beams) == [expected]
+
+
+def test_one_beam_writes_no_further_than_its_stop_string(backbone: CausalLM) -> None:
+    whole = backbone.generate(PROMPTS, 12, (), 1)
+    stop = next(sign for text in whole for sign in text[1:-1] if not sign.isspace() and sign != "\ufffd")
+    found = backbone.generate(PROMPTS, 12, (stop,), 1)
+    assert found == [text.partition(stop)[0].strip() for text in whole]
+    ended = next(prompt for prompt, text in zip(PROMPTS, whole, strict=True) if stop in text[1:-1])
+    with reads_of(backbone.blocks[0]) as seen:
+        backbone.generate([ended], 12, (stop,), 1)
+    assert len(seen) < 12

@@ -37,7 +37,7 @@ def support(
     labels: Sequence[int] | None = None,
     names: tuple[str, ...] = ("text",),
 ) -> Support:
-    """completions: what follows each text, in a task of text generation; labels: its class, in one of classification."""
+    """completions: what follows each text, in text generation; labels: its class, in classification."""
     shape = (1, len(texts))
     none = torch.zeros(*shape, 0)
     targets = None if completions is None else lambda wanted: [completions[position] for position in wanted]

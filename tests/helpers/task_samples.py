@@ -9,15 +9,20 @@ from PIL import Image
 
 from bench.contracts import Task
 from bench.toolkit.sources import Source
+from tasks._longicl import PARTS
 from tasks._published_split import PublishedSplit
 from tasks._texts import PublishedTexts
 from tasks._translation import LANGUAGES, Translation
+from tasks.gsm8k import Gsm8k
 from tasks.image_folder import ImageFolder
+from tasks.longicl import LongIcl
+from tasks.longicl_choice import LongIclChoice
 from tasks.mini_imagenet import CLASSES, MiniImageNet
 from tasks.text_file import TextFile
 from tasks.text_folder import TextFolder
 from tasks.vectors import Vectors
 from tasks.wikitext103 import WikiText103
+from tests.helpers import longicl_rows
 from tests.helpers.images import png, write_folders
 from tests.helpers.text_rows import write_rows
 
@@ -67,6 +72,12 @@ def _rows(task: Task, split: str, number: int) -> Dataset:
     """Rows of the columns that a task reads; no two are alike."""
     if isinstance(task, WikiText103):
         return Dataset.from_dict({"text": ["", f" = Title of {split} = \n", "", f" Text of {split} . \n"]})
+    if isinstance(task, LongIcl | LongIclChoice):
+        return longicl_rows.rows(next(name for name, part in PARTS.items() if part is task.part))
+    if isinstance(task, Gsm8k):
+        questions = [f"How many are {number} in {split}?" for number in range(PER_CLASS)]
+        solutions = [f"There are {number}.\n#### {number}" for number in range(PER_CLASS)]
+        return Dataset.from_dict({"question": questions, "answer": solutions})
     if isinstance(task, Translation):
         pairs = [{code: f"{split} {item} in {code}" for code in LANGUAGES} for item in range(PER_CLASS)]
         return Dataset.from_dict({"translation": pairs})

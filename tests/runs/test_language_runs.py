@@ -27,6 +27,8 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
 from bench.toolkit.readout_files import READOUT, SCORER
+from tasks.longicl import LongIcl
+from tests.helpers.longicl_rows import write
 from tests.helpers.tables import compact
 
 pytestmark = pytest.mark.slow
@@ -213,6 +215,32 @@ def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monk
     assert given
     assert not any(sentence.upper() in prompt for prompts in given for prompt in prompts for sentence in SENTENCES)
     assert before.notes["support_tokens"] > 0
+
+def test_labels_are_written_or_chosen_after_an_instruction(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LongIcl, "max_new_tokens", 4)
+    read: list[str] = []
+    generate = CausalLM.generate
+
+    def remembered(self: CausalLM, prompts: list[str], *rest: Any) -> list[str]:
+        read.extend(prompts)
+        assert rest == (4, ("\n",), 1)
+        return generate(self, prompts, *rest)
+
+    monkeypatch.setattr(CausalLM, "generate", remembered)
+    given = Runner(
+        runner.store, runner.devices, runner.reporter, data=write(tmp_path / "data", "goemotion"), isolate=same_process
+    )
+    model, methods = save_model(tmp_path / "model", "llama", context=640), ["zero_shot", "in_context", "faast"]
+    for task, metric in (("longicl:goemotion", "exact_match"), ("longicl_choice:goemotion", "accuracy")):
+        records = by_method(run(given, model, task, methods=methods, shots=[1]))
+        assert {record.metric for record in records.values()} == {metric}
+        assert {record.n_queries for record in records.values()} == {3}
+        assert records["in_context"].notes["demonstrations_kept"] == 3  # one of each label
+    assert {text.startswith(LongIcl("goemotion").instruction) for text in read} == {True}
+    assert {text.count("emotion category:") for text in read} == {1, 4}
+    assert list(problems(runner.store)) == []
 
 
 def test_methods_that_need_classes_are_skipped_with_the_reason(runner: Runner, model: Path) -> None:

@@ -1,0 +1,333 @@
+"""LongICLBench: demonstrations and queries parsed out of its prompts, which hold both."""
+
+import ast
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from bench.contracts import DataError
+from bench.toolkit.columns import require_columns
+from bench.toolkit.sources import Source
+from tasks import _longicl_labels as labels
+from tasks.banking77 import INTENTS
+
+ROUNDS = 5
+LABEL = "label"
+ONE_ROUND, ALL_ROUNDS = (f"{number} Round Prompt" for number in (1, ROUNDS))
+EXAMPLES = " The examples are as follows: \n"
+_EXACT = " The predict answer must come from the demonstration examples with the exact format."
+_SHOWN = "in the strict format of given examples as following"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the six data sets.
+
+    Attributes:
+        split: Name of its split.
+        instruction: The text before the demonstrations.
+        item: Pattern of a demonstration, with groups ``prompt`` and ``answer``; of a query, whose answer is empty, too.
+        labels: The label set.
+        metric: Name of the published metric.
+        ending: What a prompt ends with after the pattern, and a demonstration has before its answer.
+        space: What an answer begins with.
+        one_label: Whether an answer is one label of the set, which makes a choice of it.
+        stop: Texts that end an answer.
+    """
+
+    split: str
+    instruction: str
+    item: str
+    labels: tuple[str, ...]
+    metric: str
+    ending: str = ""
+    space: str = " "
+    one_label: bool = True
+    stop: tuple[str, ...] = ("\n",)
+
+    @property
+    def source(self) -> Source:
+        """The split as the only one of a source."""
+        return Source(
+            "longicl",
+            "TIGER-Lab/LongICLBench",
+            "fd7d1ef0bb6ef0e6089e39c4331b92f9601dbf66",
+            splits=(self.split,),
+            files="data/{split}-*-of-*.parquet",
+        )
+
+
+def _between(begin: str, end: str) -> str:
+    """Pattern of an item whose answer is the rest of the line after ``end``."""
+    return rf"(?P<prompt>{begin}.*?{end}) *(?P<answer>[^\n]*)(?:\n|\Z)"
+
+
+PARTS = {
+    "goemotion": Part(
+        "GoEmotion",
+        f"Given a comment, please predict the emotion category of this comment.{_EXACT}{EXAMPLES}",
+        _between("comment: ", r"\nemotion category:"),
+        labels.GOEMOTION,
+        "exact_match",
+    ),
+    "banking77": Part(
+        "BANKING77",
+        f"Given a customer service query, please predict the intent of the query.{_EXACT}{EXAMPLES}",
+        _between("service query: ", r"\nintent category:"),
+        INTENTS,
+        "exact_match",
+    ),
+    "tacred": Part(
+        "TacRED",
+        "Given a sentence and a pair of subject and object entities within the sentence, please predict the relation "
+        f"between the given entities.{EXAMPLES}",
+        _between("sentence: ", r"\nthe relation between the two entities is:"),
+        labels.TACRED,
+        "label_f1",
+    ),
+    "discovery": Part(
+        "Discovery",
+        "Given two sentence1 and sentence2, please predict the conjunction word between the two sentences."
+        f"{_EXACT}{EXAMPLES}",
+        _between("", r"\nthe most suitable conjunction word in the previous \( \) is"),
+        labels.DISCOVERY,
+        "exact_words",
+        ending=" ",
+    ),
+    "fewnerd": Part(
+        "FewNERD",
+        "Given the sentence, please find the name entities in the sentence and their corresponding entity types "
+        f"{_SHOWN} (Entity: EntityType):\n",
+        r"(?P<prompt>Sentence: [^\n]*)(?:\n|\Z)(?P<answer>(?:(?!Sentence: )[^\n]+(?:\n|\Z))*)",
+        (),
+        "entity_f1",
+        ending="\n",
+        space="",
+        one_label=False,
+        stop=("\n\n", "\nSentence"),
+    ),
+    "dialogre": Part(
+        "DialogRE",
+        "Given the dialogue, please find the name pair entities in the dialogue and their corresponding relation types "
+        f"{_SHOWN} (note that the number of entities has to strictly have the same value as the number of respective "
+        "relation):\n",
+        _between("Dialogue:", r"\nThe \d+ respective relations between each entity pair are:"),
+        labels.DIALOGRE,
+        "position_f1",
+        one_label=False,
+    ),
+}
+"""The data sets by the argument of the task."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """Prompts with their answers.
+
+    Attributes:
+        prompts: Prompts that end where the answer begins.
+        answers: The answers, without the space before them.
+    """
+
+    prompts: list[str]
+    answers: list[str]
+
+
+def read(part: Part, data: Path | None) -> tuple[Items, Items, str, list[str]]:
+    """The demonstrations of the prompts of five rounds, and the queries with their labels.
+
+    Args:
+        part: The data set.
+        data: Folder of a local copy; None for the hub.
+
+    Returns:
+        Demonstrations, queries, revision, and what a user should know of the data.
+
+    Raises:
+        DataError: For rows without the columns, or prompts of another form.
+    """
+    splits, revision = part.source.load(data)
+    rows = splits[part.split]
+    require_columns(f"longicl {part.split}", rows, ONE_ROUND, ALL_ROUNDS, LABEL)
+    notes = []
+    instruction, body = _parted(part, rows[0][ALL_ROUNDS])
+    if " ".join(instruction.split()) != " ".join(part.instruction.split()):
+        notes.append(f"the prompts of {part.split} begin with another instruction, {instruction[:60]!r}")
+    demonstrations = parsed(part, body)
+    support = Items(demonstrations.prompts[:-1], demonstrations.answers[:-1])
+    queries = _queries(part, rows[ONE_ROUND])
+    return support, Items(queries, answers_of(part, rows)), revision, notes
+
+
+def parsed(part: Part, body: str) -> Items:
+    """The items of a prompt after its instruction, the query last.
+
+    Args:
+        part: The data set.
+        body: Demonstrations and the query.
+
+    Returns:
+        All items; the answer of the last is empty.
+
+    Raises:
+        DataError: If a part of the text belongs to no item, or the last one has an answer.
+    """
+    found = list(re.finditer(part.item, body, re.DOTALL))
+    covered = sum(match.end() - match.start() for match in found)
+    if not found or covered != len(body) or found[-1]["answer"].strip():
+        rest = body[found[-1].start() :] if found else body
+        raise DataError(
+            f"longicl needs prompts of {part.split} that are demonstrations and a query without its answer, got "
+            f"{len(found)} of them in {covered} of {len(body)} characters, the last one {rest[:60]!r}"
+        )
+    return Items([match["prompt"] + part.ending for match in found], [match["answer"].strip() for match in found])
+
+
+def answers_of(part: Part, rows: Dataset) -> list[str]:
+    """The answers of queries as they stand in demonstrations.
+
+    Args:
+        part: The data set.
+        rows: Its rows.
+
+    Returns:
+        A text for each row: a label, labels with commas between them, or entities and their types, one pair a line.
+    """
+    return [_written(part, label) for label in rows[LABEL]]
+
+
+def _written(part: Part, label: Any) -> str:
+    """One label of any type as it stands in a demonstration."""
+    if isinstance(label, str) and label.startswith(("{", "[")):
+        with suppress(ValueError, SyntaxError):
+            label = ast.literal_eval(label)
+    if isinstance(label, dict):
+        return "\n".join(f"{entity}: {kind}" for entity, kind in label.items() if kind is not None)
+    if isinstance(label, list | tuple):
+        return ", ".join(map(str, label))
+    return part.labels[label] if isinstance(label, int) else str(label).strip()
+
+
+def _parted(part: Part, text: str) -> tuple[str, str]:
+    """The instruction of a prompt, and the rest."""
+    ending = EXAMPLES if part.instruction.endswith(EXAMPLES) else "):\n"
+    place = text.find(ending)
+    if place < 0:
+        raise DataError(
+            f"longicl needs prompts of {part.split} with an instruction that ends in {ending!r}, got {text[:60]!r}"
+        )
+    return text[: place + len(ending)], text[place + len(ending) :]
+
+
+def _queries(part: Part, prompts: Sequence[str]) -> list[str]:
+    """The query of each row's prompt of one round; demonstrations that rows share are parsed once."""
+    found: list[str] = []
+    shared = ""
+    for text in prompts:
+        if not shared or not text.startswith(shared):
+            _, body = _parted(part, text)
+            items = parsed(part, body)
+            shared = text[: text.rindex(items.prompts[-1].rstrip())]
+            found.append(items.prompts[-1])
+        else:
+            found.append(parsed(part, text[len(shared) :]).prompts[-1])
+    return found
+
+
+def known(part: Part, answers: Sequence[str]) -> np.ndarray:
+    """Labels of answers.
+
+    Args:
+        part: A data set whose answers are one label each.
+        answers: The answers.
+
+    Returns:
+        ``[answer]`` positions in the label set.
+
+    Raises:
+        DataError: For an answer outside the label set.
+    """
+    positions = {label: number for number, label in enumerate(part.labels)}
+    wrong = [answer for answer in answers if answer not in positions]
+    if wrong:
+        raise DataError(
+            f"longicl needs answers of {part.split} from its {len(positions)} labels, got {len(wrong)} others, such as "
+            f"{wrong[0][:60]!r}"
+        )
+    return np.array([positions[answer] for answer in answers], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Items of the labels that have demonstrations and queries.
+
+    Attributes:
+        labels: These labels, in the order of the label set.
+        support: Demonstrations.
+        query: Queries.
+        support_labels: ``[item]`` positions in ``labels``.
+        query_labels: ``[item]`` positions in ``labels``.
+        note: Which labels are left out; None if all are there.
+    """
+
+    labels: tuple[str, ...]
+    support: Items
+    query: Items
+    support_labels: np.ndarray
+    query_labels: np.ndarray
+    note: str | None
+
+
+def labelled(part: Part, support: Items, query: Items) -> Labelled:
+    """Items with their labels; labels without a demonstration or a query are left out, as episodes need both.
+
+    Args:
+        part: A data set whose answers are one label each.
+        support: Demonstrations.
+        query: Queries.
+
+    Returns:
+        The items of the other labels.
+    """
+    given, wanted = known(part, support.answers), known(part, query.answers)
+    kept = sorted(set(given.tolist()) & set(wanted.tolist()))
+    position = np.full(len(part.labels), -1)
+    position[kept] = np.arange(len(kept))
+    support_rows, query_rows = np.flatnonzero(position[given] >= 0), np.flatnonzero(position[wanted] >= 0)
+    missing = [label for number, label in enumerate(part.labels) if position[number] < 0]
+    note = None
+    if missing:
+        named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        note = f"{len(missing)} of {len(part.labels)} labels lack demonstrations or queries and are left out: {named}"
+    return Labelled(
+        tuple(part.labels[number] for number in kept),
+        _rows(support, support_rows),
+        _rows(query, query_rows),
+        position[given[support_rows]],
+        position[wanted[query_rows]],
+        note,
+    )
+
+
+def without_queries(support: Items, query: Items) -> Items:
+    """Demonstrations whose prompts are no query's.
+
+    Args:
+        support: Demonstrations.
+        query: Queries.
+
+    Returns:
+        The others.
+    """
+    wanted = set(query.prompts)
+    return _rows(support, [row for row, prompt in enumerate(support.prompts) if prompt not in wanted])
+
+
+def _rows(items: Items, rows: Sequence[int] | np.ndarray) -> Items:
+    return Items([items.prompts[row] for row in rows], [items.answers[row] for row in rows])
