@@ -1,13 +1,18 @@
 """Label sets of LongICLBench, in the order of its code (Li et al. 2024, arXiv 2404.02060)."""
 
-GOEMOTION = tuple(
+
+def _labels(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+GOEMOTION = _labels(
     """
     admiration amusement anger annoyance approval caring confusion curiosity desire disappointment disapproval
     disgust embarrassment excitement fear gratitude grief joy love nervousness optimism pride realization relief
     remorse sadness surprise neutral
-    """.split()
+    """
 )
-TACRED = tuple(
+TACRED = _labels(
     """
     org:founded_by per:employee_of org:alternate_names per:cities_of_residence per:children per:title per:siblings
     per:religion per:age org:website per:stateorprovinces_of_residence org:member_of org:top_members/employees
@@ -17,9 +22,9 @@ TACRED = tuple(
     per:date_of_death org:shareholders per:alternate_names per:parents per:schools_attended per:cause_of_death
     per:city_of_death per:stateorprovince_of_death org:founded per:country_of_birth per:date_of_birth
     per:city_of_birth per:charges per:country_of_death
-    """.split()
+    """
 )
-DISCOVERY = tuple(
+DISCOVERY = _labels(
     """
     [no-conn] absolutely, accordingly actually, additionally admittedly, afterward again, already, also,
     alternately, alternatively although, altogether, amazingly, and anyway, apparently, arguably, as_a_result,
@@ -39,14 +44,14 @@ DISCOVERY = tuple(
     thankfully, then, theoretically, thereafter, thereby, therefore third, thirdly, this, though, thus, together,
     traditionally, truly, truthfully, typically, ultimately, undoubtedly, unfortunately, unsurprisingly, usually,
     well, yet,
-    """.split()
+    """
 )
-DIALOGRE = tuple(
+DIALOGRE = _labels(
     """
     per:alternate_names per:alumni per:place_of_residence per:employee_or_member_of per:girl/boyfriend per:title
     per:positive_impression gpe:residents_of_place org:employees_or_members per:children per:parents per:siblings
     per:spouse per:friends per:negative_impression per:client per:pet per:place_of_work per:boss per:subordinate
     per:acquaintance per:roommate per:dates per:other_family per:age per:visited_place gpe:visitors_of_place
     per:origin per:neighbor per:works per:schools_attended org:students per:major per:date_of_birth
-    """.split()
+    """
 )

@@ -30,6 +30,7 @@ class LongIcl(Task):
         "dialogre": "relations of all pairs of entities in a dialogue, F1 by position",
     }
     kind = Kind.TEXT_GENERATION
+    protocol = Protocol(episodes=1, queries=1)
     max_new_tokens = 100
     beams = 1
     citation = (
@@ -47,7 +48,8 @@ class LongIcl(Task):
         self.part = PARTS[data_set]
         self.source, self.metric = self.part.source, self.part.metric
         self.instruction, self.stop, self.answer_set = self.part.instruction, self.part.stop, self.part.labels
-        self.protocol = Protocol(episodes=1, queries=1 if self.part.one_label else 50)
+        if not self.part.one_label:
+            self.protocol = Protocol(episodes=1, queries=50)
 
     def load(self, data: Path | None) -> TaskData:
         """Read the prompts.

@@ -13,8 +13,8 @@ from bench.contracts import DataError
 MAX_BATCH = 32
 FEW_ROWS = 4
 """Sequences of a prompt up to which each is run as a whole."""
-TOKENS_OF_A_PASS = {"cpu": 8, "cuda": 256}
-"""Tokens that take about as long as starting a forward pass."""
+PASS_ON_CPU, PASS = 8, 256
+"""Tokens that take about as long as starting a forward pass, on the CPU and on an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _branches_pay(answers: Sequence[Reading], shared: int, device: torch.device)
     rows = {reading.row.tokens for reading in answers}
     if len(rows) <= FEW_ROWS:
         return False
-    of_a_pass, length = TOKENS_OF_A_PASS.get(device.type, TOKENS_OF_A_PASS["cuda"]), answers[0].start
+    of_a_pass, length = PASS_ON_CPU if device.type == "cpu" else PASS, answers[0].start
     passes, tokens = work(length, _targets(answers))
     as_tree = (passes + 1) * of_a_pass + tokens + length - shared
     as_rows = len(rows) / _rows_at_once(rows) * of_a_pass + sum(len(row) - shared for row in rows)

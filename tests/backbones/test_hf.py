@@ -115,7 +115,7 @@ def test_many_answers_as_a_tree_are_scored_as_each_of_them(
         return score_branches(*args)
 
     monkeypatch.setattr(_scoring, "score_branches", counted)
-    monkeypatch.setattr(_scoring, "TOKENS_OF_A_PASS", {"cpu": 0})
+    monkeypatch.setattr(_scoring, "PASS_ON_CPU", 0)
     found = backbone.loglikelihood(context, prompts, MANY)
     assert trees == [len(MANY)] * len(prompts)
     monkeypatch.setattr(_branches, "CACHE_TOKENS", 1)  # an answer at a time
@@ -131,7 +131,7 @@ def test_the_tokens_of_a_tree_are_run_once_each(backbone: CausalLM, monkeypatch:
     stem = backbone.tokenizer(PROMPTS[0])["input_ids"]
     answers = {tuple(backbone.tokenizer(PROMPTS[0] + answer)["input_ids"][len(stem) :]) for answer in MANY}
     beginnings = {answer[:length] for answer in answers for length in range(1, len(answer))}
-    monkeypatch.setattr(_scoring, "TOKENS_OF_A_PASS", {"cpu": 0})
+    monkeypatch.setattr(_scoring, "PASS_ON_CPU", 0)
     with reads_of(backbone.blocks[0]) as seen:
         backbone.loglikelihood("", PROMPTS[:1], MANY)
     assert sum(states.shape[0] * states.shape[1] for states in seen) == len(stem) + len(beginnings)

@@ -79,6 +79,20 @@ def test_oldest_demonstrations_are_dropped_whole(given: Problem, kept: int) -> N
         assert context(model) == everything[12 - kept :]
         assert method.notes == {"demonstrations_kept": kept, "demonstrations_dropped": 12 - kept}
 
+def test_an_instruction_stands_once_before_the_demonstrations_and_takes_room(given: Problem) -> None:
+    said = "Name the kind.\n"
+    protocol = replace(given.shape.protocol, instruction=said)
+    instructed = replace(given, shape=replace(given.shape, protocol=protocol))
+    plain, model = FakeLanguageModel(), FakeLanguageModel()
+    adapted(InContext, given, plain).predict(given.query)
+    adapted(InContext, instructed, model).predict(given.query)
+    assert model.contexts == [said + plain.contexts[0]]
+    room = len(plain.contexts[0]) + max(map(len, prompts(given.query.inputs.positions[0]))) + len(" label0")
+    for more, kept in ((0, 12), (-1, 11)):
+        method = adapted(InContext, instructed, FakeLanguageModel(context_length=room + len(said) + more))
+        method.predict(given.query)
+        assert method.notes["demonstrations_kept"] == kept
+
 
 def test_notes_hold_the_fewest_over_query_batches(given: Problem) -> None:
     short = columns(given.query, slice(0, 5))

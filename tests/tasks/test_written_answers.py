@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
 from bench import registry
-from bench.contracts import DataError
+from bench.contracts import AnswerProtocol, DataError, Pool, TaskData
+from bench.data.batches import EpisodeGroup, EpisodeSource
+from bench.data.episodes import EpisodeSpec, draw_episodes
+from bench.data.features import FeatureTable
+from bench.spec.expand import expand
+from bench.spec.resolve import resolve
+from bench.spec.suite import Block
+from bench.testing.doubles import FakeLanguageModel
 from tasks._translation import prompt
 from tasks.flores200 import Flores200
 
@@ -45,3 +54,17 @@ def test_sentences_of_flores_are_translated_between_any_two_languages(tmp_path: 
         task.load(None)
     with pytest.raises(DataError, match=r"two of the languages de, en, es, .* got en to xx"):
         registry.make_task("flores200:en-xx")
+
+
+def test_methods_learn_from_the_first_of_several_references_and_metrics_get_all() -> None:
+    pool = Pool.of_texts(["a:", "b:"], [(" one", " two"), " three"])
+    data = TaskData(pool, pool, ("text",), "1")
+    tables = [FeatureTable(split, np.full(2, -1)) for split in ("support", "query")]
+    source = EpisodeSource(data, FakeLanguageModel(), torch.zeros(1, 0), *tables)
+    (run,) = expand(Block.model_validate({"task": "gsm8k", "methods": ["in_context"], "shots": [2]}))
+    group = EpisodeGroup(source, resolve(run), draw_episodes(data, EpisodeSpec("gsm8k", 0, 1, 2, 2, None)))
+    assert sorted(group.support_part(slice(None)).completions(0)) == [" one", " three"]
+    assert sorted(group.query_targets(), key=str) == [" three", (" one", " two")]
+    assert group.problem_shape().protocol == AnswerProtocol(max_new_tokens=256, stop=("Question:",), beams=1)
+    with pytest.raises(DataError, match="one reference text or more for each item, got none for item 1"):
+        Pool.of_texts(["a:", "b:"], [" one", ()])
