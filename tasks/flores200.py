@@ -1,4 +1,4 @@
-"""FLORES-200: translation of sentences of articles; dev as support, devtest as queries. Needs a direction and --data."""
+"""FLORES-200: translation of articles' sentences; dev as support, devtest as queries. Needs a direction and --data."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -33,12 +33,6 @@ class Flores200(Translation):
     }  # fmt: skip
     system_message = "You are a helpful assistant."
     citation = "NLLB Team 2022, No Language Left Behind, arXiv 2207.04672, CC BY-SA 4.0"
-    source = Source(
-        "flores200",
-        "facebook/flores",
-        "751d24d88b0d7d90ec0b533a52965050f694eae0",
-        splits=("dev", "devtest"),
-    )
 
     def __init__(self, direction: str) -> None:
         """Choose a direction.
@@ -47,6 +41,9 @@ class Flores200(Translation):
             direction: Codes of two languages, such as ``en-de``.
         """
         super().__init__(direction)
+        self.source = Source(
+            "flores200", "facebook/flores", "751d24d88b0d7d90ec0b533a52965050f694eae0", splits=("dev", "devtest")
+        )
         if self.target_language in {"ja", "km", "zh"}:
             self.metric = "chrf"
 

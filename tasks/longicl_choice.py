@@ -28,7 +28,7 @@ class LongIclChoice(Task):
         "Li et al. 2024, Long-context LLMs Struggle with Long In-context Learning, arXiv 2404.02060, MIT; the data "
         "sets in it have licences of their own, TacRED's is LDC's"
     )
-    source: Source
+    source: Source = PARTS["goemotion"].source
 
     def __init__(self, data_set: str) -> None:
         """Choose a data set.

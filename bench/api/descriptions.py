@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from bench import registry
 from bench.contracts.errors import did_you_mean
-from bench.contracts.kinds import DEFAULT_METRICS, FAMILIES
+from bench.contracts.kinds import DEFAULT_METRICS, FAMILIES, Kind
 from bench.toolkit.templates import templates_of
 from bench.toolkit.visible import visible
 
@@ -173,6 +173,10 @@ def _of_task(task: "type[Task]") -> Iterator[tuple[str, str]]:
             f"{'all' if protocol.ways is None else protocol.ways} classes"
         ),
     )
+    if task.kind is Kind.TEXT_GENERATION:
+        beams = f"{task.beams} {'beam' if task.beams == 1 else 'beams'}"
+        ends = ", ".join(map(repr, task.stop))
+        yield "answers", f"{task.max_new_tokens} tokens at most, {beams}, ended by {ends or 'nothing'}"
     yield "data", _one_line(task.citation)
     source = getattr(task, "source", None)
     if source is not None:

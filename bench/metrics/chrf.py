@@ -16,8 +16,8 @@ ORDERS = range(1, CHRF.CHAR_ORDER + 1)
 class Chrf(Metric):
     """chrF2 as sacrebleu has it by default: characters of orders 1 to 6 without white space, recall counted twice.
 
-    Fields of a text for each order N: ``written_N``, its n-grams; ``reference_N``, those of the reference; ``common_N``,
-    those of both. Of several references, the one with the best chrF of this text counts.
+    Fields of a text for each order N: ``written_N``, its n-grams; ``reference_N``, those of the reference;
+    ``common_N``, those of both. Of several references, the one with the best chrF of this text counts.
     """
 
     title = "chrF"

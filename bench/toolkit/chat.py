@@ -148,7 +148,7 @@ def _begun(target: Target) -> Target:
 
 
 class ChatTask(Task):
-    """A task with its prompts as turns of a chat and its instruction as system message; all else is the plain task's."""
+    """A task with prompts as turns of a chat and its instruction as system message; all else is the plain task's."""
 
     def __init__(self, plain: Task) -> None:
         """Wrap a task.
