@@ -15,7 +15,7 @@ from bench.contracts import DataError
 from bench.toolkit.columns import require_columns
 from bench.toolkit.sources import Source
 from tasks import _longicl_labels as labels
-from tasks.banking77 import INTENTS
+from tasks._banking77_intents import INTENTS
 
 ROUNDS = 5
 LABEL = "label"

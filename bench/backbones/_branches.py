@@ -88,7 +88,8 @@ def score_branches(
     begun = step([prompt[shared:]], len(prompt), None if context is None else rows_of(context, [0]))
     totals = log_probabilities(begun)[0, torch.tensor([answer[0] for answer in answers], device=device)]
     for part in parts(len(prompt), answers):
-        cache, places = begun.past_key_values, {(): 0}
+        cache = begun.past_key_values
+        places: dict[Tokens, int] = {(): 0}
         for depth, nodes in enumerate(levels([answers[number] for number in part]), start=1):
             cache = rows_of(cache, [places[node[:-1]] for node in nodes])
             output = step([node[-1:] for node in nodes], len(prompt) + depth, cache)

@@ -211,4 +211,3 @@ def run_after(
     )
     hidden: Tensor = output.last_hidden_state
     return hidden
-

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.contracts import CLASSIFICATION, EpisodePredictions, Kind, Metric
+from bench.contracts.references import Target
 from bench.stats.intervals import Floats
 
 QUERIES, WAYS = 12, 3
@@ -172,7 +173,7 @@ def predictions(kind: Kind, skill: float) -> EpisodePredictions:
     if kind is Kind.TEXT_GENERATION:
         others = [f"this is another: a number of a test, {query + QUERIES}" for query in range(QUERIES)]
         written = [text if good else other for text, other, good in zip(sentences, others, right, strict=True)]
-        targets = [(sentences[0], "a second reference"), *sentences[1:]]
+        targets: list[Target] = [(sentences[0], "a second reference"), *sentences[1:]]
         return EpisodePredictions(labels=none, generated=written, targets=targets)
     tokens = rng.integers(5, 50, size=QUERIES)
     losses = tokens * (3 - 2 * skill + rng.random(QUERIES))
@@ -194,6 +195,4 @@ def selected(episode: EpisodePredictions, queries: list[int]) -> EpisodePredicti
         for name in ("generated", "targets", "texts")
     }
     scores = episode.scores[queries] if len(episode.scores) else episode.scores
-    return EpisodePredictions(
-        scores=scores, labels=episode.labels[queries], answer_set=episode.answer_set, **texts
-    )
+    return EpisodePredictions(scores=scores, labels=episode.labels[queries], answer_set=episode.answer_set, **texts)

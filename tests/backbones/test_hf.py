@@ -99,6 +99,7 @@ def test_answers_that_begin_alike_are_scored_by_all_their_tokens(backbone: Causa
     assert bool((found[:, 0] > found[:, 1]).all())
     assert bool((found[:, 1] > found[:, 2]).all())
 
+
 MANY = tuple(f" {one}{two}{three}" for one in ("very", "so") for two in ("", " good", " bad") for three in ("", " x"))
 """Answers of which many begin alike, and some are the beginning of others."""
 

@@ -64,6 +64,7 @@ def test_shared_context_equals_the_joined_prompt(backbone: SmolLM2) -> None:
         expected = backbone.model(input_ids=ids).logits[0, -1].log_softmax(dim=-1)[tokens]
         torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-4)
 
+
 @torch.no_grad()
 def test_174_labels_cost_at_most_three_times_10(backbone: SmolLM2) -> None:
     """Tokens run for a query of LongICLBench's Discovery, whose labels are words and phrases."""

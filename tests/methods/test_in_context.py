@@ -79,6 +79,7 @@ def test_oldest_demonstrations_are_dropped_whole(given: Problem, kept: int) -> N
         assert context(model) == everything[12 - kept :]
         assert method.notes == {"demonstrations_kept": kept, "demonstrations_dropped": 12 - kept}
 
+
 def test_an_instruction_stands_once_before_the_demonstrations_and_takes_room(given: Problem) -> None:
     said = "Name the kind.\n"
     protocol = replace(given.shape.protocol, instruction=said)

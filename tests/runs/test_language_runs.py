@@ -216,6 +216,7 @@ def test_references_of_queries_reach_no_method(runner: Runner, model: Path, monk
     assert not any(sentence.upper() in prompt for prompts in given for prompt in prompts for sentence in SENTENCES)
     assert before.notes["support_tokens"] > 0
 
+
 def test_labels_are_written_or_chosen_after_an_instruction(
     runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

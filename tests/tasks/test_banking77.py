@@ -4,7 +4,8 @@ import datasets
 import pytest
 
 from bench.contracts import DataError
-from tasks.banking77 import INTENTS, PLUGIN
+from tasks._banking77_intents import INTENTS
+from tasks.banking77 import PLUGIN
 from tests.helpers.text_rows import prompts, write_rows
 
 

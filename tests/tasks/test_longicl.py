@@ -27,9 +27,7 @@ def test_demonstrations_and_queries_are_parsed_out_of_the_prompts(name: str, tmp
     prompts, targets = data.support.inputs["input"][:], data.support.targets
     assert targets is not None
     # An instruction, demonstrations and a query in a row are the published prompt again.
-    shown = "".join(
-        prompt + target + task.separator for prompt, target in zip(prompts, map(str, targets), strict=True)
-    )
+    shown = "".join(prompt + target + task.separator for prompt, target in zip(prompts, map(str, targets), strict=True))
     query = data.query.inputs[0]["input"]
     published = rows(name)[0][f"{ROUNDS} Round Prompt"]
     assert (task.instruction + shown + query).rstrip() == published.rstrip()
