@@ -252,10 +252,11 @@ class FastSlow(Continual, AdapterMethod):
         """
         opening, own = self._opening(prompt), self._given.prompts[item]
         shown = [each for each in prompt.demonstrations if each != item]
+        task = self.shape.protocol.instruction
         if not shown:
-            return opening + own
+            return task + opening + own
         context, _ = self._given.context(shown, [opening + own], self._given.longest_answer(self._given.names))
-        return opening + context + own
+        return task + opening + context + own
 
     def _rendered(self, prompts: Sequence[Prompt], items: Sequence[int]) -> list[str]:
         return [self.text(prompt, item) for prompt in prompts for item in items]
@@ -275,7 +276,7 @@ class FastSlow(Continual, AdapterMethod):
         """Whether an instruction leaves room for each of the items with its answer."""
         if not prompt.instruction:
             return True
-        opening = self._opening(prompt)
+        opening = self.shape.protocol.instruction + self._opening(prompt)
         longest = max(self.reader.count_tokens([opening + self._given.prompts[item] for item in items]))
         return longest + self._given.longest_answer(self._given.names) <= self.reader.context_length
 

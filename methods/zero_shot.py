@@ -93,8 +93,9 @@ class ZeroShot(ForwardMethod):
         """Scores without the model's leaning; 0 where an item is padding."""
         if self._leaning is None:
             backbone, free = cast(LanguageBackbone, self.backbone), self.shape.content_free
-            prompts = free if self.config.calibrate == "content_free" else [answer_prefix(free)]
-            self._leaning = mean_log_probability(backbone.loglikelihood("", prompts, query.classes.names[0]))
+            whole = self.config.calibrate == "content_free"
+            prompts, before = (free, self.shape.protocol.instruction) if whole else ([answer_prefix(free)], "")
+            self._leaning = mean_log_probability(backbone.loglikelihood(before, prompts, query.classes.names[0]))
         found = (scores.log_softmax(dim=-1) - self._leaning.to(scores)).log_softmax(dim=-1)
         return found.masked_fill(~query.mask.unsqueeze(-1), 0)
 

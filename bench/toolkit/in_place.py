@@ -111,13 +111,14 @@ def feed_forward(block: nn.Module) -> tuple[nn.Module, nn.Module]:
     )
 
 
-def chunk_attention(before: int, mask: Tensor, chunk: int, dtype: torch.dtype) -> dict[str, Tensor]:
+def chunk_attention(before: int, border: int, mask: Tensor, chunk: int, dtype: torch.dtype) -> dict[str, Tensor]:
     """Arguments of a decoder with which every token attends to its own chunk alone and positions restart in each.
 
-    Tokens after a cached beginning belong to the chunk of the first of them.
+    Tokens after the shared beginning belong to the chunk of the first of them.
 
     Args:
         before: Tokens in the cache.
+        border: Tokens of the shared beginning; 0 while it is read.
         mask: ``[text, before + position]``, 0 for padding.
         chunk: Tokens of a chunk.
         dtype: Type of the mask that is added to the scores.
@@ -127,8 +128,8 @@ def chunk_attention(before: int, mask: Tensor, chunk: int, dtype: torch.dtype) -
     """
     places = torch.arange(mask.shape[1], device=mask.device)
     group = places // chunk
-    if before:
-        group = group.clamp(max=before // chunk)
+    if border:
+        group = group.clamp(max=border // chunk)
     own = places[before:, None] == places
     allowed = (group[before:, None] == group) & (places[before:, None] >= places) & mask[:, None].bool()
     scores = torch.zeros(mask.shape[0], 1, *own.shape, dtype=dtype, device=mask.device)
@@ -189,7 +190,7 @@ class InPlaceLayers:
         self.updates = 0
         self._targets: Tensor | None = None
         self._mask = torch.empty(0)
-        self._goes_on = False
+        self._goes_on, self._border = False, 0
 
     @contextmanager
     def active(self, *, writes: bool = True, joined: bool = False, unfinished: bool = False) -> Iterator[None]:
@@ -232,6 +233,8 @@ class InPlaceLayers:
         mask = kwargs.get("attention_mask")
         mask = ids.new_ones(len(ids), before + ids.shape[1]) if mask is None else mask
         self._goes_on, self._mask = before > 0, mask[:, before:, None].float()
+        # Passes over the tokens of one answer follow each other, the first of them after the prompt.
+        self._border = min(self._border or before, before)
         if not before and not joined:
             self.states = list(self.start)
         if self.target == "embedding":
@@ -239,7 +242,7 @@ class InPlaceLayers:
         if self.attention == "full":
             return kwargs
         dtype = next(self.backbone.parameters()).dtype
-        return kwargs | chunk_attention(before, mask, self.chunk, dtype)
+        return kwargs | chunk_attention(before, self._border, mask, self.chunk, dtype)
 
     def _keep_targets(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         self._targets = args[0]
