@@ -159,11 +159,11 @@ def test_kinds_that_only_the_class_has_are_read_from_it_on_request(module, entry
     name = module(
         "odd_kinds",
         "from bench.contracts import ForwardMethod, Kind\n"
-        "class Odd(ForwardMethod):\n    kinds = frozenset(each for each in Kind if 'text' in each)\n"
+        "class Odd(ForwardMethod):\n    kinds = frozenset(each for each in Kind if 'image' in each)\n"
         "    family = 'memory'\nPLUGIN = Odd\n",
     )
     entry("methods", "odd", f"{name}:PLUGIN")
     plugin = registry.get("methods", "odd")
     assert registry.kinds_of("methods", plugin) == frozenset()
-    assert registry.kinds_of("methods", plugin, imports=True) == {"text_classification"}
+    assert registry.kinds_of("methods", plugin, imports=True) == {"image_classification"}
     assert registry.family_of(plugin) == "memory"
