@@ -44,10 +44,8 @@ def test_every_published_value_is_of_a_run_of_its_suite(paper):
         }
         for row in entry.rows:
             assert (row["task"], row.get("backbone", entry.backbone), row["method"], str(row["shots"])) in runs, row
-    # The tasks of the long-context suite are another matter than these.
     named = {name for entry in paper.entries() for name in (entry.suite, entry.small)}
-    paths = {name for name in suite_paths() if name.startswith(("paper_", "ablation_")) and "longicl" not in name}
-    assert named == paths
+    assert named == {name for name in suite_paths() if name.startswith(("paper_", "ablation_"))}
 
 
 def test_the_committed_page_has_every_suite_and_published_value(paper):
@@ -149,6 +147,9 @@ def test_figures_have_the_points_of_the_records(figures):
     scaling = figures.scaling(stores)
     assert [list(trace.x) for trace in scaling.data] == 3 * [[16, 160]]
     assert list(scaling.data[1].y) == [1.6, 16.0]
+    contexts = figures.contexts([*stores, zero])
+    assert {trace.name for trace in contexts.data} == {"knn"}
+    assert [list(trace.x) for trace in contexts.data] == 3 * [[16, 160]]
 
     pairs = [record(task=task, method="hebbian", config={"decay": 1.0}) for task in ("recall", "recall:64")]
     recall = figures.recall([*pairs, record(task="recall:64", method="faast")])

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from figures import images
 from plotly.subplots import make_subplots
 
+from bench.contracts.site import name_at_site
 from bench.results.record import Record
 from tasks.recall import DIM, NOISE, WAYS, hebbian_accuracy
 
@@ -125,18 +126,33 @@ def _field(name: str) -> Callable[[Record], float]:
 
 def scaling(records: Sequence[Record]) -> go.Figure:
     """Milliseconds of a query, state and seconds of adapting against the number of stored examples."""
-    measured = [(record, record.costs) for record in records if record.status == "ok" and record.costs is not None]
     panels = {
         "query, ms": lambda costs: costs.query_milliseconds,
         "state, MiB": lambda costs: costs.state_mb,
         "adapt, s": lambda costs: costs.adapt.seconds,
     }
-    points = [
-        Point(panel, _method(record), costs.n_support, value(costs))
+    return chart(_measured(records, panels), "stored examples", None, log_x=True, log_y=True)
+
+
+def contexts(records: Sequence[Record]) -> go.Figure:
+    """Milliseconds of a query, MiB of peak memory and seconds of adapting against the number of labelled examples."""
+    panels = {
+        "query, ms": lambda costs: costs.query_milliseconds,
+        "peak memory, MiB": lambda costs: costs.peak_memory_mb,
+        "adapt, s": lambda costs: costs.adapt.seconds,
+    }
+    adapted = [record for record in records if record.spec.shots != 0]
+    return chart(_measured(adapted, panels), "labelled examples", None, log_x=True, log_y=True)
+
+
+def _measured(records: Sequence[Record], panels: Mapping[str, Callable[[Any], float]]) -> list[Point]:
+    """Costs of records against their numbers of examples, by panels."""
+    measured = [(record, record.costs) for record in records if record.status == "ok" and record.costs is not None]
+    return [
+        Point(panel, name_at_site(record.spec.method, record.spec.config), costs.n_support, value(costs))
         for panel, value in panels.items()
         for record, costs in sorted(measured, key=lambda one: (one[0].spec.method, one[1].n_support))
     ]
-    return chart(points, "stored examples", None, log_x=True, log_y=True)
 
 
 def by_shots(records: Sequence[Record]) -> go.Figure:
@@ -206,6 +222,7 @@ def networks(path: Path) -> go.Figure:
 
 OF_SUITES: Mapping[str, tuple[str, Callable[[Sequence[Record]], go.Figure]]] = {
     "paper_scaling_small": ("paper-scaling.svg", scaling),
+    "paper_longicl_small": ("paper-contexts.svg", contexts),
     "paper_nshot_small": ("paper-shots.svg", by_shots),
     "ablation_prior_small": ("paper-prior.svg", by_prior),
     "ablation_alpha_small": ("paper-alpha.svg", by_alpha),
