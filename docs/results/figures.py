@@ -9,7 +9,8 @@ import argparse
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,17 +109,29 @@ class Figure:
         """
         shown = [row for row in rows if row.task == self.task and row.value is not None]
         if self.x == "shots":
-            traces = [_over_shots(number, *each) for number, each in enumerate(_by_method(shown).items())]
+            groups = _by_method(shown)
+            names = _short(groups)
+            traces = [_over_shots(number, names[name], each) for number, (name, each) in enumerate(groups.items())]
         else:
             at_shots = [row for row in shown if str(row.shots) in {self.shots, "0"}]
-            traces = [_over_seconds(number, row) for number, row in enumerate(at_shots)]
+            names = _short(map(_name, at_shots))
+            traces = [_over_seconds(number, names[_name(row)], row) for number, row in enumerate(at_shots)]
         if not traces:
             raise ValueError(f"the suite {self.suite} has no score on {self.task} to draw; run it first")
         return go.Figure(traces, _layout(shown, self, len(traces)))
 
 
 def _name(row: Row) -> str:
-    return f"{row.method} [{row.config}]" if row.config else row.method
+    method = f"{row.method} ({row.form})" if row.form else row.method
+    return f"{method} [{row.config}]" if row.config else method
+
+
+def _short(names: Iterable[str]) -> dict[str, str]:
+    """Names without settings where they are the only ones of their method, which the page's table has in full."""
+    listed = list(names)
+    bare = {name: name.partition(" [")[0] for name in listed}
+    methods = Counter(bare.values())
+    return {name: name if methods[method] > 1 else method for name, method in bare.items()}
 
 
 def _colour(row: Row) -> str:
@@ -158,11 +171,11 @@ def _interval(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _over_seconds(number: int, row: Row) -> go.Scatter:
+def _over_seconds(number: int, name: str, row: Row) -> go.Scatter:
     # A method that does not adapt has no place on a logarithmic axis; the least of a millisecond stands for it.
     seconds = max(row.adapt_seconds or 0.0, 1e-3)
     return go.Scatter(
-        x=[seconds], y=[row.value], name=_name(row), mode="markers", error_y=_interval([row]),
+        x=[seconds], y=[row.value], name=name, mode="markers", error_y=_interval([row]),
         marker={"color": _colour(row), "symbol": SYMBOLS[number % len(SYMBOLS)], "size": 10},
     )  # fmt: skip
 
