@@ -217,12 +217,13 @@ def _written(part: Part, label: Any) -> str:
 def _parted(part: Part, text: str) -> tuple[str, str]:
     """The instruction of a prompt, and the rest."""
     ending = EXAMPLES if part.instruction.endswith(EXAMPLES) else "):\n"
-    place = text.find(ending)
-    if place < 0:
+    # The space before the line break may be lost.
+    found = re.search(rf"{re.escape(ending.rstrip())} *\n", text)
+    if found is None:
         raise DataError(
             f"longicl needs prompts of {part.split} with an instruction that ends in {ending!r}, got {text[:60]!r}"
         )
-    return text[: place + len(ending)], text[place + len(ending) :]
+    return text[: found.end()], text[found.end() :]
 
 
 def _queries(part: Part, prompts: Sequence[str]) -> list[str]:

@@ -48,6 +48,15 @@ def test_every_published_value_is_of_a_run_of_its_suite(paper):
     assert named == {name for name in suite_paths() if name.startswith(("paper_", "ablation_"))}
 
 
+def test_long_contexts_have_the_published_exponents():
+    runs = [spec for block in load_suite("paper_longicl").blocks for spec in expand(block)]
+    assert len(runs) == 6 * 2 * 2 * 2  # data sets, numbers of demonstrations, methods, backbones
+    assert {(spec.task, spec.config["alpha"]) for spec in runs if spec.method == "faast"} == {
+        ("longicl:goemotion", 0.8), ("longicl:banking77", 1.0), ("longicl:tacred", 0.9), ("longicl:discovery", 0.6),
+        ("longicl:fewnerd", 0.8), ("longicl:dialogre", 0.7),
+    }  # fmt: skip
+
+
 def test_the_committed_page_has_every_suite_and_published_value(paper):
     text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
     for entry in paper.entries():
