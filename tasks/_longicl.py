@@ -75,6 +75,7 @@ PARTS = {
         _between("comment: ", r"\nemotion category:"),
         labels.GOEMOTION,
         "exact_match",
+        stop=("\n", "comment: "),
     ),
     "banking77": Part(
         "BANKING77",
@@ -82,6 +83,7 @@ PARTS = {
         _between("service query: ", r"\nintent category:"),
         INTENTS,
         "exact_match",
+        stop=("\n", "service query"),
     ),
     "tacred": Part(
         "TacRED",
@@ -90,6 +92,7 @@ PARTS = {
         _between("sentence: ", r"\nthe relation between the two entities is:"),
         labels.TACRED,
         "label_f1",
+        stop=("\n", "sentence:"),
     ),
     "discovery": Part(
         "Discovery",
@@ -121,6 +124,7 @@ PARTS = {
         labels.DIALOGRE,
         "position_f1",
         one_label=False,
+        stop=("\n", "Dialogue", "dialogue"),
     ),
 }
 """The data sets by the argument of the task."""

@@ -13,7 +13,7 @@ class EntityF1(F1):
 
     def counts(self, text: str, reference: str, answer_set: tuple[str, ...]) -> Counts:
         """Pairs of the answer that the reference has too, pairs of the answer, and pairs of the reference."""
-        predicted, labelled = entity_types(text), entity_types(reference)
+        predicted, labelled = entity_types(text), reference_types(reference)
         correct = sum(labelled.get(entity) == kind for entity, kind in predicted.items())
         return correct, len(predicted), len(labelled)
 
@@ -34,6 +34,19 @@ def entity_types(text: str) -> dict[str, str]:
         entity, kind = line.split(": ")[:2]
         found[entity] = kind
     return found
+
+
+def reference_types(reference: str) -> dict[str, str]:
+    """Entities of a reference text with their types; an entity may have ``: `` in it, a type has not.
+
+    Args:
+        reference: Lines ``entity: type``.
+
+    Returns:
+        Types by entity. Where an entity has ``: `` in it, no answer is right, as in the published code.
+    """
+    parts = (line.rpartition(": ") for line in reference.strip().split("\n"))
+    return {entity: kind for entity, mark, kind in parts if mark}
 
 
 PLUGIN = EntityF1

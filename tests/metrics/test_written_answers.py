@@ -12,7 +12,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from bench.contracts import EpisodePredictions
 from bench.contracts.references import Target
-from bench.metrics.entity_f1 import entity_types
+from bench.metrics.entity_f1 import entity_types, reference_types
 from bench.registry import make_metric
 
 RELATIONS = ("per:friends", "per:age", "per:title")
@@ -61,19 +61,23 @@ WRITTEN = [
     "Ann: person-actor\nUlm: location-GPE\nRex: other-livingthing\nSentence: next\nBob: person-actor",
     "\nAnn: person-actor: x\nnothing here\nUlm: location-GPE",
     "Sentence: none",
+    "The Gale Storm Show: Oh, Susanna: art-broadcastprogram",
 ]
 REFERENCES = [
     "Ann: person-actor\nUlm: location-park\nBob: person-actor",
     "Ann: person-actor\nUlm: location-GPE",
     "Ulm: location-GPE",
+    "The Gale Storm Show: Oh, Susanna: art-broadcastprogram",
 ]
 
 
 def test_entities_and_types_are_scored_by_longiclbenchs_formula_and_scikit_learns() -> None:
-    predicted, labelled = ([entity_types(text) for text in texts] for texts in (WRITTEN, REFERENCES))
+    predicted, labelled = [entity_types(text) for text in WRITTEN], [reference_types(text) for text in REFERENCES]
     assert predicted == [
         {"Ann": "person-actor", "Ulm": "location-GPE", "Rex": "other-livingthing"}, {"Ann": "person-actor"}, {},
+        {"The Gale Storm Show": "Oh, Susanna"},
     ]  # fmt: skip
+    assert labelled[-1] == {"The Gale Storm Show: Oh, Susanna": "art-broadcastprogram"}
     found = score("entity_f1", WRITTEN, REFERENCES)
     assert found == pytest.approx(fewnerd(predicted, labelled), rel=1e-6)
     pairs = [[": ".join(pair) for pair in each.items()] for each in (*labelled, *predicted)]

@@ -226,7 +226,7 @@ def test_labels_are_written_or_chosen_after_an_instruction(
 
     def remembered(self: CausalLM, prompts: list[str], *rest: Any) -> list[str]:
         read.extend(prompts)
-        assert rest == (4, ("\n",), 1)
+        assert rest == (4, ("\n", "comment: "), 1)
         return generate(self, prompts, *rest)
 
     monkeypatch.setattr(CausalLM, "generate", remembered)
