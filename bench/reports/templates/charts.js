@@ -20,8 +20,7 @@ const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&
 /** Unpacks Plotly, which is a compressed part of the page; resolves when it is ready. */
 async function unpackPlotly() {
   const packed = byId("plotly");
-  const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));
-  const code = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  const code = await unpacked(packed);
   packed.remove();
   document.head.append(element("script", {}, code));
 }
@@ -182,19 +181,15 @@ function drawShots(indices, marks) {
   drawLines("by-shots", indices, labelOf, (row) => row.shots, axis, marks);
 }
 
-/** The limits that a row was run under, by axis. */
-const limitsOn = (row) => Object.fromEntries(
-  Object.entries(records[row.runs[0]].spec.budget).filter(([, limit]) => limit !== null));
-
 function drawBudget(indices, shots, marks) {
   const here = indices.filter((index) => rows[index].shots === shots);
-  const axes = [...new Set(here.flatMap((index) => Object.keys(limitsOn(rows[index]))))];
+  const axes = [...new Set(here.flatMap((index) => Object.keys(rows[index].limits)))];
   byId("by-budget").hidden = axes.length === 0;
   if (!axes.length) return;
   const select = byId("axis");
   const axis = axes.includes(select.value) ? select.value : axes[0];
   select.replaceChildren(...axes.map((name) => new Option(name, name, false, name === axis)));
-  const limit = (row) => limitsOn(row)[axis];
+  const limit = (row) => row.limits[axis];
   const limited = here.filter((index) => limit(rows[index]) !== undefined);
   drawLines("by-budget", limited, nameOf, limit, logAxis(limited.map((index) => limit(rows[index])), axis), marks);
 }

@@ -1,42 +1,46 @@
-/* Interaction: sorting, filtering, details and the theme. */
+/* Interaction: sorting, filtering, the open row and the theme. */
 
-const body = document.querySelector("#results tbody");
-const lines = [...body.rows];
-const headers = [...document.querySelectorAll("#results th[data-field]")];
 const OPPOSITE = { ascending: "descending", descending: "ascending" };
+let loaded = false;
 let ready = false;
 
 /** The direction of a column's first click: the better end first. */
-function firstDirection(header, shown) {
+function firstDirection(header) {
   const { field, first } = header.dataset;
   return field === "value" && shown.length && shown.every((index) => isLower(rows[index])) ? OPPOSITE[first] : first;
 }
 
+/** The column of a sort, and its direction; none for the order of the leaderboard. */
+function sortOf(text = "") {
+  const header = headers.find(({ dataset }) => dataset.field === text.replace(/^-/, ""));
+  return { header, direction: header === undefined ? "none" : text.startsWith("-") ? "descending" : "ascending" };
+}
+
 /** The first click sorts, the second reverses, the third restores the order of the leaderboard. */
 function sortBy(header) {
-  const first = firstDirection(header, passing(chosen()));
+  const first = firstDirection(header);
   const next = { none: first, [first]: OPPOSITE[first], [OPPOSITE[first]]: "none" }[header.getAttribute("aria-sort")];
-  for (const other of headers) other.setAttribute("aria-sort", other === header ? next : "none");
-  const valueOf = (line) => rows[line.dataset.row][header.dataset.field];
-  const order = next === "none" ? lines : lines.toSorted((one, two) => compare(valueOf(one), valueOf(two), next));
-  body.append(...order);
-  byId("results").classList.toggle("ranked", next === "none");
+  writeState({ sort: next === "none" ? null : (next === "descending" ? "-" : "") + header.dataset.field });
+  refresh();
 }
 
 function refresh() {
+  if (!loaded) return;
   const filter = chosen();
-  const shown = new Set(passing(filter));
-  for (const line of lines) line.hidden = !shown.has(Number(line.dataset.row));
-  let last = null;
-  for (const line of lines.filter((line) => !line.hidden)) {
-    const row = rows[line.dataset.row];
-    line.classList.toggle("first", last !== null && (row.shots !== last.shots || settingOf(row) !== settingOf(last)));
-    last = row;
-  }
-  byId("results").classList.toggle("single", filter.setting !== "");
-  byId("count").textContent = `${shown.size} of ${rows.length} results`;
-  byId("none").hidden = shown.size > 0;
-  if (ready) drawCharts(filter);
+  const found = passing(filter);
+  const { header, direction } = sortOf(readState().sort);
+  for (const other of headers) other.setAttribute("aria-sort", other === header ? direction : "none");
+  const valueOf = (index) => rows[index][header.dataset.field];
+  const ordered = header === undefined ? found : found.toSorted((one, two) => compare(valueOf(one), valueOf(two), direction));
+  showRows(ordered, { ranked: header === undefined, single: filter.setting !== "" });
+  byId("count").textContent = `${shown.length} of ${rows.length} results`;
+  byId("none").hidden = shown.length > 0;
+  byId("exported").textContent = "";
+  redraw();
+}
+
+function redraw() {
+  if (ready) drawCharts(chosen());
 }
 
 /** Offers only the shots and statuses of the chosen task. */
@@ -50,36 +54,79 @@ function offer() {
   }
 }
 
+/** The filter of the form, as the address has it; the first task needs no name there. */
+function filterState() {
+  const { setting, shots, status, front } = chosen();
+  const [task, backbone] = setting === "" ? ["*", null] : setting === "0" ? [null, null] : settings[Number(setting)].split("\n");
+  return { task, backbone, shots, status, search: byId("search").value, front: front ? "yes" : null };
+}
+
+/** Chooses an option of a select; its default where there is none of this value, or it is hidden. */
+function choose(id, value) {
+  const option = [...byId(id).options].find((one) => one.value === value && !one.hidden);
+  byId(id).value = option ? value : byId(id).options[0]?.value ?? "";
+}
+
+/** Shows the page's state: the filter, the sorting and the open row. */
+function showState() {
+  const { task, backbone, shots, status, search = "", front, row, against } = readState();
+  const place = settings.findIndex((one) => one === `${task}\n${backbone}` || (backbone === undefined && one.startsWith(`${task}\n`)));
+  choose("setting", task === "*" ? "" : String(Math.max(place, 0)));
+  offer();
+  choose("shots", shots);
+  choose("status", status);
+  byId("search").value = search;
+  byId("front").checked = front === "yes";
+  refresh();
+  if (indexOf(row) === undefined) byId("detail").close();
+  else openDetail(indexOf(row), indexOf(against));
+}
+
 function setTheme(dark) {
   document.documentElement.style.colorScheme = dark ? "dark" : "light";
   byId("theme").textContent = dark ? "Light" : "Dark";
   byId("theme").setAttribute("aria-pressed", String(dark));
-  refresh();
+  redraw();
+}
+
+async function start() {
+  await loadResults();
+  loaded = true;
+  measureScales();
+  fixWidths();
+  showState();
+  onStateChange(showState);
+  document.documentElement.dataset.table = "ready";
+  await unpackPlotly();
+  ready = true;
+  redraw();
+  document.documentElement.dataset.charts = "ready";
 }
 
 for (const header of headers) header.firstElementChild.addEventListener("click", () => sortBy(header));
-body.addEventListener("click", ({ target }) => {
+table.addEventListener("click", ({ target }) => {
+  const line = target.closest("tr[data-row]");
   // A click anywhere in a row opens it; the button in it is for the keyboard. Selecting text opens nothing.
-  if (target.matches("button") || getSelection().isCollapsed) showDetail(Number(target.closest("tr").dataset.row));
+  if (line && (target.matches("button") || getSelection().isCollapsed)) showDetail(Number(line.dataset.row));
 });
 byId("detail").addEventListener("click", ({ target, currentTarget }) => target === currentTarget && currentTarget.close());
+byId("detail").addEventListener("close", () => writeState({ row: null, against: null }));
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
-byId("filters").addEventListener("input", () => { offer(); refresh(); });
-byId("axis").addEventListener("change", refresh);
+byId("filters").addEventListener("input", ({ target }) => {
+  offer();
+  writeState(filterState(), { replace: target.id === "search" });
+  refresh();
+});
+byId("axis").addEventListener("change", redraw);
 byId("theme").addEventListener("click", () => setTheme(byId("theme").getAttribute("aria-pressed") !== "true"));
+byId("copy").addEventListener("click", async () => { byId("exported").textContent = await copied(exportText(byId("format").value)); });
+byId("download").addEventListener("click", () => download(byId("format").value));
 
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 systemDark.addEventListener("change", () => setTheme(systemDark.matches));
-offer();
 setTheme(systemDark.matches);
-unpackPlotly().then(
-  () => {
-    ready = true;
-    refresh();
-    document.documentElement.dataset.charts = "ready";
-  },
-  (error) => {
-    byId("no-charts").textContent = `This browser cannot draw the charts (${error.message}).`;
-    byId("no-charts").hidden = false;
-  },
-);
+start().catch((error) => {
+  const what = loaded ? "draw the charts" : "show the results";
+  byId("broken").textContent = `This browser cannot ${what}: ${error.message}.`;
+  byId("broken").hidden = false;
+});

@@ -1,24 +1,59 @@
 /* The results, the filter, and the formats of numbers. */
 
-const { rows, records, metrics, confusions, costs: axes } = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
+
+/* Set by loadResults, before anything is shown: rows in the order of the leaderboard, metrics by name, axes of cost, and
+   tasks with their backbones. Records and confusion matrices are in parts of the page, which detail.js unpacks. */
+let rows = [];
+let metrics = {};
+let axes = [];
+let settings = [];
+/** Names of the fields of a row, in the order of tables as CSV. */
+let fields = [];
+/** Number of consecutive rows whose records are in one part of the page. */
+let rowsOfPart = 1;
+let places = new Map();
+
 const settingOf = (row) => `${row.task}\n${row.backbone}`;
-const settings = [...new Set(rows.map(settingOf))];
 /* Rows without a score may have a metric that no row has a score in. */
 const isLower = (row) => metrics[row.metric]?.higher_is_better === false;
 const unitOf = (row) => metrics[row.metric]?.label ?? row.metric;
 const sortScore = (row) => (isLower(row) ? -row.value : row.value);
 const shotsRank = (shots) => (shots === "full" ? Infinity : shots);
 
+/** The text of an element whose content is compressed. */
+async function unpacked(packed) {
+  const letters = atob(packed.textContent);
+  const bytes = new Uint8Array(letters.length);
+  for (let place = 0; place < letters.length; place += 1) bytes[place] = letters.charCodeAt(place);
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+/** Unpacks the rows, which are a compressed part of the page. */
+async function loadResults() {
+  if (!("DecompressionStream" in self)) {
+    throw new Error("it lacks DecompressionStream; Chrome and Edge have it since version 80, Firefox since 113, Safari since 16.4");
+  }
+  ({ rows, fields, metrics, costs: axes, rows_of_part: rowsOfPart } = JSON.parse(await unpacked(byId("data"))));
+  settings = [...new Set(rows.map(settingOf))];
+  places = new Map(rows.map((row, index) => [keyOf(row), index]));
+}
+
+/** The name of a row in addresses. A row over templates has the runs of the rows of each template. */
+const keyOf = (row) => row.runs[0] + (row.templates > 1 ? "-templates" : "");
+/** The row of a name; undefined where no row has it. */
+const indexOf = (key) => places.get(key);
+
 /** A method with its settings, and with its budget. */
 /* A search finds other values for each task and number of shots; such rows are named by the search. */
 const nameOf = (row) => row.method
   + (row.tuning_trials ? `, tuned by ${row.tuning_trials} trials` : row.config && ` [${row.config}]`)
-  + (row.form ? `, ${row.form}` : "") + (row.transductive ? ", transductive" : "") + (["failed", "not run"].includes(row.contract) ? ", contract suite not passed" : "");
+  + (row.transductive ? ", transductive" : "") + (["failed", "not run"].includes(row.contract) ? ", contract suite not passed" : "");
 const labelOf = (row) => nameOf(row) + (row.budget && ` · ${row.budget}`);
 
 /** "1 shot", "5 shots", "full shots". */
 const counted = (shots) => `${shots} ${shots === 1 ? "shot" : "shots"}`;
+const statusOf = (row) => row.status.replace("_", " ");
 
 /** An element; strings become text, never markup. */
 function element(name, attributes = {}, ...children) {
@@ -28,21 +63,25 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
 /** Three significant digits, without an exponent. */
 function number(value) {
   if (value === null || value === undefined) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 100) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  if (size >= 100) return whole.format(value);
   return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : 4);
 }
+
+/** A value of a row's metric in its decimals. */
+const inDecimals = (value, metric) => value.toFixed(metrics[metric].decimals);
 
 /** A score with its interval, in the decimals of its metric. */
 function score({ value, ci_low, ci_high, metric }) {
   if (value === null) return "–";
-  const { decimals } = metrics[metric];
-  return value.toFixed(decimals)
-    + (ci_low === null ? " (too few items)" : ` [${ci_low.toFixed(decimals)}, ${ci_high.toFixed(decimals)}]`);
+  return inDecimals(value, metric)
+    + (ci_low === null ? " (too few items)" : ` [${inDecimals(ci_low, metric)}, ${inDecimals(ci_high, metric)}]`);
 }
 
 /** The filter of the form; an empty string matches everything. */
@@ -70,12 +109,14 @@ function passing({ setting, shots, status, words, front }) {
   });
 }
 
+const byWords = new Intl.Collator("en", { numeric: true });
+
 /** Order of two values in a column; missing values are last in both directions. */
 function compare(first, second, direction) {
   const missing = (value) => value === null || value === "";
   if (missing(first) || missing(second)) return missing(first) - missing(second);
   const order = typeof first === "string" && typeof second === "string"
-    ? first.localeCompare(second, "en", { numeric: true })
+    ? byWords.compare(first, second)
     : shotsRank(first) - shotsRank(second);
   return direction === "descending" ? -order : order;
 }

@@ -1,0 +1,172 @@
+"""Data of the leaderboard's page for its scripts: compressed, the rows in one piece and their records in parts."""
+
+import base64
+import gzip
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+from pydantic import BaseModel, ConfigDict
+
+from bench import registry
+from bench.contracts.errors import BenchWarning, StoreError
+from bench.reports.company import TIMES, company_of
+from bench.reports.confusion import Confusion
+from bench.reports.rows import LONGEST, Row
+from bench.reports.tables import metrics
+from bench.results.record import Record
+from bench.results.row_sample import Find
+from bench.spec.axes import AXES
+from bench.toolkit.visible import shortened, visible, visible_json
+
+MOST_MATRICES = 200
+"""Largest number of records of a page with confusion matrices: the predictions of more take long to read."""
+ROWS_OF_PART = 50
+"""Consecutive rows whose records are unpacked together, when one of them is opened."""
+ON_PAGE = sorted((axis for axis in AXES if axis.on_page), key=lambda axis: axis.in_table)
+"""Axes of cost with a column. The time until the first answer, which is in no terminal table, comes first."""
+
+
+class _MetricData(BaseModel):
+    """Data of a metric; low and high are None where its scores have no such bound."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    decimals: int
+    higher_is_better: bool
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, name: str) -> "_MetricData":
+        """Data of an installed metric."""
+        metric = registry.make_metric(name)
+        low, high = (None if abs(bound) == float("inf") else bound for bound in metric.bounds)
+        return cls(
+            label=metric.label, decimals=metric.decimals, higher_is_better=metric.higher_is_better, low=low, high=high
+        )
+
+
+class _CostData(BaseModel):
+    """Data of an axis of cost: field, heading, the front of scores against it, and whether it is a time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    title: str
+    unit: str
+    description: str
+    front: str
+    time: bool
+
+
+_COST_DATA = tuple(
+    _CostData(
+        field=axis.row_field, title=axis.title, unit=axis.unit, description=axis.description, front=axis.front,
+        time=axis.row_field in TIMES,
+    )
+    for axis in ON_PAGE
+)  # fmt: skip
+
+
+class _ConfusionData(BaseModel):
+    """A confusion matrix: classes, and ``[true, predicted, answers]`` where there are any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    classes: tuple[str, ...]
+    counts: list[list[int]]
+
+
+class _Data(BaseModel):
+    """The rows in the order of the leaderboard, each with its limits, and what scripts need to format them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: list[dict[str, Any]]
+    metrics: dict[str, _MetricData]
+    fields: tuple[str, ...] = tuple(Row.model_fields)
+    costs: tuple[_CostData, ...] = _COST_DATA
+    rows_of_part: int = ROWS_OF_PART
+
+
+class _Part(BaseModel):
+    """Records of some consecutive rows by id, why their costs count as measured in company, and matrices by row."""
+
+    model_config = ConfigDict(frozen=True)
+
+    records: dict[str, Record]
+    company: dict[str, str]
+    confusions: dict[int, _ConfusionData]
+
+
+def packed_rows(rows: Sequence[Row], records: Mapping[str, Record]) -> str:
+    """The rows for the page's scripts.
+
+    Args:
+        rows: Rows of the leaderboard.
+        records: Their records by id.
+
+    Returns:
+        JSON, compressed, in base64.
+    """
+    given = [row.model_dump() | {"limits": records[row.runs[0]].spec.budget.limits()} for row in rows]
+    return _packed_model(_Data(rows=given, metrics={name: _MetricData.of(name) for name in metrics(rows)}))
+
+
+def packed_parts(rows: Sequence[Row], records: Mapping[str, Record], find: Find | None) -> list[str]:
+    """The records of the rows, with the scores of their episodes, and confusion matrices.
+
+    Args:
+        rows: Rows of the leaderboard.
+        records: Their records by id.
+        find: Looks up the predictions of a record; None for no confusion matrices.
+
+    Returns:
+        JSON of each ROWS_OF_PART rows, compressed, in base64.
+    """
+    confusions = {} if find is None or len(records) > MOST_MATRICES else _confusions(rows, records, find)
+    parts = []
+    for start in range(0, len(rows), ROWS_OF_PART):
+        places = range(start, min(start + ROWS_OF_PART, len(rows)))
+        own = {one: records[one] for place in places for one in rows[place].runs}
+        company = {one: reason for one, record in own.items() if (reason := company_of([record]))}
+        matrices = {place: confusions[place] for place in places if place in confusions}
+        parts.append(_packed_model(_Part(records=own, company=company, confusions=matrices)))
+    return parts
+
+
+def _confusions(rows: Sequence[Row], records: Mapping[str, Record], find: Find) -> dict[int, _ConfusionData]:
+    """The confusion matrices of rows whose records have predicted classes."""
+    found = {}
+    for place, row in enumerate(rows):
+        try:
+            kept = [find(records[one]) for one in row.runs]
+        except StoreError as error:
+            warnings.warn(f"the page has no confusion matrix of {row.method}: {error}", BenchWarning, stacklevel=2)
+            continue
+        matrix = Confusion.of([each.classes for each in kept if each is not None and each.classes is not None])
+        if matrix is not None:
+            names = tuple(visible(shortened(name.strip(), LONGEST)) for name in matrix.classes)
+            found[place] = _ConfusionData(classes=names, counts=matrix.sparse())
+    return found
+
+
+def _packed_model(data: BaseModel) -> str:
+    """JSON with visible texts, compressed; NaN and infinity are null."""
+    return _packed(visible_json(data.model_dump_json()))
+
+
+def _packed(text: str) -> str:
+    """A text, compressed, in base64."""
+    # The highest level would save 1% more, and take twice as long.
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=5, mtime=0)).decode()
+
+
+@cache
+def packed_plotly() -> str:
+    """Plotly's JavaScript, compressed to less than half even in base64."""
+    return _packed(get_plotlyjs())
