@@ -1,4 +1,4 @@
-"""The workflow's step that keeps the history on a branch of its own, run on repositories of the test's."""
+"""Steps of workflows that keep the history on a branch of its own and write the site, on repositories of the tests'."""
 
 import os
 import subprocess
@@ -26,19 +26,36 @@ def git(*words, folder):
     return answer.stdout
 
 
+SITE = """#!/bin/sh
+# Stands in for the program.
+mkdir public && echo "$@" > public/index.html
+"""
+
+
+def script_of(workflow, job, name):
+    """The script of a step, by the beginning of its name."""
+    steps = yaml.safe_load((ROOT / ".github/workflows" / workflow).read_text())["jobs"][job]["steps"]
+    (script,) = [step["run"] for step in steps if step.get("name", "").startswith(name)]
+    return script
+
+
+def program(repository, text):
+    """Puts a stand-in for the program in a repository."""
+    place = repository / ".venv/bin/bench"
+    place.parent.mkdir(parents=True)
+    place.write_text(text)
+    place.chmod(0o755)
+
+
 @pytest.fixture
 def step(tmp_path):
     """Runs the step for an event and a commit; answers the lines of the branch's file."""
-    (job,) = [job for name, job in yaml.safe_load(WORKFLOW.read_text())["jobs"].items() if name == "history"]
-    (script,) = [step["run"] for step in job["steps"] if step.get("name", "").startswith("Add this state")]
+    script = script_of("bench.yml", "history", "Add this state")
     origin, repository = tmp_path / "origin.git", tmp_path / "repository"
     git("init", "-q", "--bare", origin, folder=tmp_path)
     git("init", "-q", "-b", "main", repository, folder=tmp_path)
     git("remote", "add", "origin", origin, folder=repository)
-    program = repository / ".venv/bin/bench"
-    program.parent.mkdir(parents=True)
-    program.write_text(BENCH)
-    program.chmod(0o755)
+    program(repository, BENCH)
 
     def run(event, commit, **environment):
         own = {"EVENT": event, "GITHUB_SHA": commit, "ORIGIN": str(origin), **environment}
@@ -51,9 +68,6 @@ def step(tmp_path):
     return run
 
 
-WORKFLOW = ROOT / ".github/workflows/bench.yml"
-
-
 def test_states_of_the_main_branch_are_kept_and_none_is_lost_to_another_job(step, tmp_path):
     assert step("push", "a") == ["a"]
     assert step("push", "b", FASTER=str(tmp_path / "other")) == ["a", "faster", "b"]
@@ -61,3 +75,22 @@ def test_states_of_the_main_branch_are_kept_and_none_is_lost_to_another_job(step
     assert git("ls-tree", "--name-only", "bench-history", folder=tmp_path / "origin.git").split() == [
         "history.parquet", "index.html",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_the_site_has_the_page_of_the_history_where_there_is_one(tmp_path, history):
+    origin, repository = tmp_path / "origin", tmp_path / "repository"
+    git("init", "-q", "-b", "bench-history" if history else "main", origin, folder=tmp_path)
+    (origin / "index.html").write_text("over time")
+    git("add", "index.html", folder=origin)
+    git("-c", "user.name=o", "-c", "user.email=o@example.com", "commit", "-qm", "state", folder=origin)
+    git("init", "-q", repository, folder=tmp_path)
+    git("remote", "add", "origin", origin, folder=repository)
+    program(repository, SITE)
+    script, address = script_of("site.yml", "publish", "Write the site"), "https://example.org"
+    subprocess.run(["bash", "-e", "-c", script], cwd=repository, env={**os.environ, "ADDRESS": address}, check=True)
+    assert (repository / "public/index.html").read_text() == (
+        f"leaderboard --store runs --site public --site-address {address}\n"
+    )
+    page = repository / "public/history.html"
+    assert (page.read_text() if page.exists() else None) == ("over time" if history else None)

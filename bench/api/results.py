@@ -314,6 +314,42 @@ class Results(Sequence["Record"]):
             raise StoreError(f"{path} cannot be written: {error.strerror}") from error
         return user_path(path)
 
+    def site(
+        self,
+        folder: str | PathLike[str],
+        break_even: str | None = None,
+        claims: str | PathLike[str] | None = None,
+        address: str = "",
+    ) -> list[Path]:
+        """Write the leaderboard as a static site: an index, a page per task and method, a feed of changes.
+
+        Args:
+            folder: Folder to write; it is made, and other files in it stay.
+            break_even: As for ``rows``.
+            claims: As for ``table``.
+            address: Where the site will be, for the links of its feed, such as ``https://example.org/board/``.
+
+        Returns:
+            The files, the index first.
+
+        Raises:
+            StoreError: If a file cannot be written.
+            UsageError: As for ``rows``.
+        """
+        from bench.reports.site import site
+
+        place = user_path(folder)
+        board = self.table("html", break_even, claims)
+        start = f"{address.rstrip('/')}/" if address else ""
+        files = site(self.rows(break_even), self.records, board, start)
+        try:
+            for name, text in files.items():
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(place / name, text)
+        except OSError as error:
+            raise StoreError(f"the site cannot be written to {folder}: {error.strerror}") from error
+        return [place / name for name in files]
+
     def compare(
         self,
         a: str,

@@ -9,6 +9,7 @@ from bench import api
 from bench.api.results import Format
 from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
 from bench.cli.output import deliver, require_readable, say, say_error
+from bench.contracts.errors import UsageError
 
 
 def leaderboard(
@@ -22,20 +23,26 @@ def leaderboard(
     claims: Annotated[
         str | None, typer.Option(help="Claims for a section of the page: bench claims lists them.")
     ] = None,
+    site: Annotated[
+        Path | None, typer.Option("--site", help="Folder for a static site, fit for GitHub Pages.")
+    ] = None,
+    address: Annotated[
+        str, typer.Option("--site-address", help="Address of the site, for the links of its feed.")
+    ] = "",
     wandb: Annotated[
         bool, typer.Option("--wandb", help="Log the table, plots and records to W&B too, offline without a key.")
     ] = False,
 ) -> None:
     """Print the leaderboard of a store."""
-    from bench.reports.company import ratio_warning
-
+    if (site is not None and (format_ != "table" or out is not None)) or (address and site is None):
+        raise UsageError("--site DIR writes pages and a feed: it goes without --format and --out, --site-address with it")
     require_readable(format_, out)
     results = api.load(store).of_task(task or ())
-    text = results.table(format_, break_even, claims)
-    if format_ in ("table", "markdown") and (sequences := results.sequences(format_)):
-        text += "\n" + sequences
-    if break_even and (warning := ratio_warning(results.rows(break_even))):
-        say_error(f"warning: {warning}")
+    if site is not None:
+        written = results.site(site, break_even, claims, address)
+        say(f"{len(written)} files in {site}; {written[0]} is the index")
+    else:
+        deliver(_text(results, format_, break_even, claims), out)
     if wandb:
         from bench.reports.wandb_board import log_leaderboard
         from bench.runs.trackers import WandbTracker
@@ -43,4 +50,15 @@ def leaderboard(
         tracker = WandbTracker(results.store)
         log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even, claims))
         say(tracker.hint() or "logged to W&B", err=True)
-    deliver(text, out)
+
+
+def _text(results: api.Results, format_: Format, break_even: str | None, claims: str | None) -> str:
+    """The leaderboard, with what sequences of tasks add to it; a warning is printed where ratios are of busy times."""
+    from bench.reports.company import ratio_warning
+
+    text = results.table(format_, break_even, claims)
+    if format_ in ("table", "markdown") and (sequences := results.sequences(format_)):
+        text += "\n" + sequences
+    if break_even and (warning := ratio_warning(results.rows(break_even))):
+        say_error(f"warning: {warning}")
+    return text

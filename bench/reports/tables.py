@@ -62,21 +62,22 @@ def labels(rows: Sequence[Row]) -> list[str]:
     return [registry.make_metric(name).label for name in metrics(rows)]
 
 
-def _caption(rows: Sequence[Row]) -> str:
+def caption(rows: Sequence[Row]) -> str:
+    """How to read a table of the rows: units, columns and marks."""
     units = " or ".join(labels(rows)) or "none yet"
-    caption = f"score: {units}, [95% interval]. Costs are those of one episode alone; encode is of support and queries."
-    caption += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
-    caption += " ranks: those that the tests leave open; a method at 0 shots counts at every number of shots."
-    caption += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
+    text = f"score: {units}, [95% interval]. Costs are those of one episode alone; encode is of support and queries."
+    text += " tier: all of one differ from all of the next in paired tests; within one there may be no difference."
+    text += " ranks: those that the tests leave open; a method at 0 shots counts at every number of shots."
+    text += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.templates > 1 for row in rows):
-        caption += " over templates: the mean over forms of the prompts, with the lowest and the highest score."
+        text += " over templates: the mean over forms of the prompts, with the lowest and the highest score."
     if any(row.break_even_queries is not None for row in rows):
-        caption += " break-even: queries from which on it costs less time in all than the method it is compared with."
+        text += " break-even: queries from which on it costs less time in all than the method it is compared with."
     if any(row.protocol != PROTOCOL for row in rows):
-        caption += (
+        text += (
             f" protocol: the harness's; this program's is {PROTOCOL}, and rows of another are not comparable with it."
         )
-    return f"{caption} {legend(rows)}".rstrip()
+    return f"{text} {legend(rows)}".rstrip()
 
 
 def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -138,6 +139,19 @@ def _method(row: Row) -> str:
     return f"{row.method} [{','.join(marks)}]" if marks else row.method
 
 
+def text_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Names of the columns that the rows need, and the text of each cell.
+
+    Args:
+        rows: Rows of a leaderboard.
+
+    Returns:
+        The columns, of which those in LEFT hold words and the others numbers, and the cells of each row.
+    """
+    columns = _columns(rows)
+    return columns, [_cells(row, columns) for row in rows]
+
+
 def reasons(rows: Sequence[Row]) -> list[str]:
     """Why rows have no score or no tiers, which methods are untested, and how many records are not shown."""
     lines = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
@@ -167,8 +181,8 @@ def _overview(rows: Sequence[Row]) -> list[str]:
 
 def table(rows: Sequence[Row]) -> Table:
     """A rich table; a rule between tasks."""
-    caption = "\n".join(terminal_cell(line) for line in [_caption(rows), *_overview(rows), *reasons(rows)])
-    made = Table(caption=caption, caption_justify="left")
+    below = "\n".join(terminal_cell(line) for line in [caption(rows), *_overview(rows), *reasons(rows)])
+    made = Table(caption=below, caption_justify="left")
     columns = _columns(rows)
     for column in columns:
         made.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
@@ -185,18 +199,17 @@ def as_table(rows: Sequence[Row]) -> str:
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """A GitHub table."""
-    columns = _columns(rows)
-    made = markdown_table(columns, [_cells(row, columns) for row in rows], right=set(columns) - set(LEFT))
+    columns, cells = text_table(rows)
+    made = markdown_table(columns, cells, right=set(columns) - set(LEFT))
     more = [*_overview(rows), *reasons(rows)]
-    lines = [markdown_text(_caption(rows)), *(f"- {markdown_text(one)}" for one in more)]
+    lines = [markdown_text(caption(rows)), *(f"- {markdown_text(one)}" for one in more)]
     return "\n".join([made, "", *lines]) + "\n"
 
 
 def as_html(rows: Sequence[Row]) -> str:
     """A table for notebooks, a fragment of HTML."""
-    columns = _columns(rows)
-    notes = [_caption(rows), *_overview(rows), *reasons(rows)]
-    return html_table(columns, [_cells(row, columns) for row in rows], notes)
+    columns, cells = text_table(rows)
+    return html_table(columns, cells, [caption(rows), *_overview(rows), *reasons(rows)])
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -1,4 +1,9 @@
-"""Records for the HTML page, some of them hostile."""
+"""Records for the HTML page, some of them hostile, and the data that a page has for its scripts."""
+
+import base64
+import gzip
+import json
+import re
 
 from bench.reports.page import page
 from bench.reports.rows import rows
@@ -69,3 +74,18 @@ def board():
 
 def made_page(records, find=None):
     return page(rows(records), records, find)
+
+
+def packed(text, name):
+    """The content of a compressed part of a page."""
+    (content,) = re.findall(rf'<script type="application/octet-stream" id="{name}">(.*?)</script>', text)
+    return gzip.decompress(base64.b64decode(content)).decode()
+
+
+def data(text):
+    """What the page's scripts read: the rows, and from all parts their records, company and confusion matrices."""
+    found = json.loads(packed(text, "data")) | {"records": {}, "company": {}, "confusions": {}}
+    for name in re.findall(r'id="(part-\d+)"', text):
+        for key, values in json.loads(packed(text, name)).items():
+            found[key] |= values
+    return found

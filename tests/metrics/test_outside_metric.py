@@ -2,12 +2,12 @@
 
 import csv
 import json
-import re
 import shutil
 
 import pytest
 
 from tests.helpers.command import shell
+from tests.helpers.pages import data
 from tests.helpers.records import rewrite
 from tests.helpers.tables import compact
 
@@ -130,9 +130,11 @@ def test_the_page_and_the_tracker_have_its_unit_and_direction(stored, means, ben
     out = tmp_path / "board.html"
     assert bench("leaderboard", "--store", home / "runs", "--format", "html", "--out", out)[0] == 0
     text = out.read_text()
-    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
-    assert data["metrics"] == {"brier": {"label": LABEL, "decimals": 4, "higher_is_better": False}}
-    assert {row["method"]: row["value"] for row in data["rows"]} == means
+    found = data(text)
+    assert found["metrics"] == {
+        "brier": {"label": LABEL, "decimals": 4, "higher_is_better": False, "low": None, "high": None}
+    }
+    assert {row["method"]: row["value"] for row in found["rows"]} == means
     assert f"<dd>{LABEL}, with its 95% interval" in text
     logged = "".join(path.read_text() for path in (home / "runs" / "csv").rglob("hparams.yaml"))
     assert f"unit: {LABEL}" in logged

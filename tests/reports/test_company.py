@@ -12,6 +12,7 @@ from bench.reports.tables import FORMATS
 from bench.results.export import runs
 from bench.results.store import Store
 from bench.spec.conditions import Conditions
+from tests.helpers.pages import data
 from tests.helpers.records import COSTS, made
 
 BUSY = Conditions(
@@ -48,13 +49,15 @@ def test_csv_json_and_exports_give_the_reason(tmp_path):
     assert pc.all(pc.equal(exported["measured_for"], "")).as_py()
 
 
-def test_the_page_marks_times_and_explains_the_sign():
+def test_the_page_knows_which_times_to_mark_and_explains_the_sign():
     records = two_rows()
     text = page(rows(records), records)
-    table = text[text.index("<tbody>") : text.index("</tbody>")]
-    busy, quiet = sorted(table.split("<tr ")[1:], key=lambda row: "quiet" in row)
-    assert SIGN in busy
-    assert SIGN not in quiet
+    found = data(text)
+    assert {row["method"]: bool(row["company"]) for row in found["rows"]} == {"busy": True, "quiet": False}
+    assert {one["field"] for one in found["costs"] if one["time"]} == {
+        "time_to_first_query", "adapt_seconds", "query_milliseconds",
+    }  # fmt: skip
+    assert found["company"] == {records[0].id: REASON}
     assert LEGEND in text
 
 
