@@ -152,7 +152,7 @@ def prepare(page, bench, site):
         bench("bench run quickstart")
     if page == "docs/claims.md":
         bench("bench run --task digits --method faast --shots 5")
-    if page in {"docs/errors.md", "docs/records.md", "docs/statistics.md"}:
+    if page in {"docs/errors.md", "docs/page.md", "docs/records.md", "docs/statistics.md"}:
         bench("bench run --task digits --method faast --method knn --shots 5")
     if page == "docs/statistics.md":
         shutil.copytree("runs", "data", dirs_exist_ok=True)
