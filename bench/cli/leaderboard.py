@@ -23,9 +23,7 @@ def leaderboard(
     claims: Annotated[
         str | None, typer.Option(help="Claims for a section of the page: bench claims lists them.")
     ] = None,
-    site: Annotated[
-        Path | None, typer.Option("--site", help="Folder for a static site, fit for GitHub Pages.")
-    ] = None,
+    site: Annotated[Path | None, typer.Option("--site", help="Folder for a static site, fit for GitHub Pages.")] = None,
     address: Annotated[
         str, typer.Option("--site-address", help="Address of the site, for the links of its feed.")
     ] = "",
@@ -35,7 +33,7 @@ def leaderboard(
 ) -> None:
     """Print the leaderboard of a store."""
     if (site is not None and (format_ != "table" or out is not None)) or (address and site is None):
-        raise UsageError("--site DIR writes pages and a feed: it goes without --format and --out, --site-address with it")
+        raise UsageError("--site DIR has formats of its own: leave out --format and --out; --site-address needs --site")
     require_readable(format_, out)
     results = api.load(store).of_task(task or ())
     if site is not None:

@@ -49,7 +49,7 @@ COLUMNS = (
     Column("task", "task", across=True),
     Column("method", "method"),
     Column("shots", "shots", "labelled examples per class", kind="count"),
-    Column("metric", "metric", across=True),
+    Column("metric", "metric", across=True, several=True),
     Column("value", "score", kind="number", first="descending"),
     Column(
         "over_templates",

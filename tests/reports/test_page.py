@@ -44,7 +44,11 @@ def test_every_row_is_in_it_with_its_status_and_reason():
     found = data(made_page(records))
     assert len(found["rows"]) == len(rows(records)) == 17
     reasons = {row["reason"] for row in found["rows"]}
-    for reason in ("reads texts; t is image_classification", "RuntimeError: planted defect", "adapt_seconds is 9, 2 allowed"):
+    for reason in (
+        "reads texts; t is image_classification",
+        "RuntimeError: planted defect",
+        "adapt_seconds is 9, 2 allowed",
+    ):
         assert reason in reasons
     assert "17 results" in " ".join(text.split())
     assert {one for row in found["rows"] for one in row["runs"]} == found["records"].keys() == {r.id for r in records}

@@ -12,7 +12,7 @@ from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.spec.tuning import Tuning
 from tests.helpers.browser import needs_browser
 from tests.helpers.histories import history
-from tests.helpers.pages import HOSTILE, board, hostile, made_page, scored
+from tests.helpers.pages import HOSTILE, board, hostile, scored
 
 PHONE = {"width": 360, "height": 740}
 

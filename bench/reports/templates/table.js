@@ -77,7 +77,7 @@ function scoreCell(row) {
   if (row.value === null) return element("td", { class: "score number" }, "–");
   const [value, ...interval] = score(row).split(" ");
   return element("td", { class: "score number" },
-    element("span", { class: "figures" }, element("b", {}, value), element("span", { class: "ci" }, ` ${interval.join(" ")}`)), scaleBar(row));
+    element("span", { class: "figures" }, element("b", {}, value), " ", element("span", { class: "ci" }, interval.join(" "))), scaleBar(row));
 }
 
 /** What a pointer shows of a cell. */
@@ -94,7 +94,10 @@ function cellOf({ field, kind }, row) {
   if (field === "status") return element("td", {}, element("span", { class: `status ${row.status}` }, statusOf(row)));
   const title = titleOf(field, row);
   const shape = field === "pareto" ? "front" : kind === "text" ? "" : "number";
-  return element("td", { class: `${shape}${field === "metric" ? " across" : ""}`, ...(title ? { title } : {}) }, textOf({ field, kind }, row));
+  const text = textOf({ field, kind }, row);
+  // Of a method without a support set they are those at each number of shots.
+  const content = field === "tiers" || field === "ranks" ? element("span", { class: "short" }, text) : text;
+  return element("td", { class: `${shape}${field === "metric" ? " across" : ""}`, ...(title ? { title } : {}) }, content);
 }
 
 /** A line of the table. place: its place among those that are shown. */
