@@ -107,6 +107,23 @@ def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyles
     assert printed.err == ""
 
 
+def test_installed_packages_are_listed_once_for_all_runs(keyless):
+    from wandb import util
+
+    tracker = WandbTracker(keyless / "store")
+    tracker(record())
+    listed = util.working_set()
+    tracker(record(identity={"seed": 1}))
+    assert util.working_set() is listed
+    for path in (keyless / "store" / "wandb").glob("offline-run-*/*.wandb"):
+        finished(path)
+    first, second = (
+        path.read_text() for path in (keyless / "store" / "wandb").glob("offline-run-*/files/requirements.txt")
+    )
+    assert "wandb==" in first
+    assert first == second
+
+
 def test_texts_of_a_record_neither_steer_a_terminal_nor_become_formulas(keyless):
     hostile = {"task": "=1+1", "method": "@m", "config": {"\x1b[2J": ["=cmd|' /C calc'!A0", {"a": "+1"}], "b": -1}}
     tracker = WandbTracker(keyless / "store", suite="=g")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -98,6 +98,7 @@ class WandbTracker:
         import wandb
         from lightning.pytorch.loggers import WandbLogger
 
+        _list_packages_once()
         self.folder.mkdir(parents=True, exist_ok=True)
         return WandbLogger(
             project=PROJECT,
@@ -170,3 +171,15 @@ class WandbTracker:
                 made.experiment.log({"predictions": wandb.Table(columns=list(table[0]), data=table[1])})
         finally:
             wandb.finish()
+
+
+@cache
+def _list_packages_once() -> None:
+    """Let all W&B runs of this process have one list of the installed packages, which W&B reads anew for each of them.
+
+    Reading it takes longer than many a run.
+    """
+    from wandb import util
+
+    packages = tuple(util.working_set())
+    util.working_set = lambda: packages
