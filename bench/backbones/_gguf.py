@@ -36,6 +36,8 @@ def convert(gguf: Path, target: Path) -> None:
         gguf: The GGUF file.
         target: The folder to write.
     """
+    import bench.toolkit.quick_gguf  # noqa: F401 (transformers reads by it; slow to import, and needed here alone)
+
     # The progress bar of the GGUF reader cannot be switched off; it writes to standard error.
     with quiet_transformers(), redirect_stderr(io.StringIO()):
         model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
