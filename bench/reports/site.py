@@ -142,7 +142,7 @@ class _Pages:
     def index(
         self, tasks: Mapping[str, Sequence[Row]], methods: Mapping[str, Sequence[Row]], changes: Sequence["Change"]
     ) -> str:
-        """The index: tasks with their best methods, methods, and the latest changes."""
+        """The index: tasks with the methods that are first by score, methods, and the latest changes."""
         return self._render(
             **self._shared, root="", title="Leaderboard", summary="", lines=[], columns=(), notes=[],
             tasks=[(name, _task_page(own[0]), len(own), _best(own)) for name, own in tasks.items()],
@@ -226,4 +226,4 @@ def _feed(changes: Sequence[Change], address: str) -> str:
             f"{change.page} {change.finished.isoformat()}"
         )
     ElementTree.indent(rss)
-    return ElementTree.tostring(rss, encoding="unicode", xml_declaration=True) + "\n"
+    return ElementTree.tostring(rss, encoding="utf-8", xml_declaration=True).decode() + "\n"
