@@ -30,7 +30,7 @@ from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import Episodes, episode_spec
 from bench.data.feature_cache import pool_cache
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
-from bench.engine.encoding import encode_missing
+from bench.engine.encoding import encode_missing, free_device
 from bench.engine.trainer import DeviceOptions
 from bench.results.scores import episodes_of, mean_score
 from bench.spec.expand import expand, refusal
@@ -121,6 +121,7 @@ class TuningData:
             if len(missing):
                 devices = self.devices.with_precision(spec.precision)
                 encode_missing(self.backbone, self.data.pool, table, missing, cache, devices, _ignore, _ignore)
+                free_device(self.backbone)
         return EpisodeSource(task, self.backbone, embeddings.of_run(run), table, table)
 
 

@@ -63,6 +63,7 @@ class FeatureCache:
         text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
         self.folder = root / "features" / hashlib.sha256(text.encode()).hexdigest()[:24]
         self.identity = text
+        self._known = set[Path]()
 
     def load(self, split: str, n_items: int, warn: Callable[[str], None]) -> FeatureTable:
         """Read the cached features of a pool; damaged shards are deleted.
@@ -78,8 +79,22 @@ class FeatureCache:
         _clean_earlier(self.folder.parent)
         leftovers(self.folder, remove=True)
         table = FeatureTable(split, np.full(n_items, -1, dtype=np.int64))
+        self._known = set()
+        self.update(table, warn)
+        return table
+
+    def update(self, table: FeatureTable, warn: Callable[[str], None]) -> None:
+        """Add to a table what other processes have saved since it was loaded.
+
+        Args:
+            table: The table that this cache loaded last.
+            warn: Called with one line if shards are damaged or cannot be read.
+        """
         problems = []
         for path in self._shards():
+            if path in self._known:
+                continue
+            self._known.add(path)
             try:
                 shard = self._read(path, table)
             except OSError as error:
@@ -92,23 +107,34 @@ class FeatureCache:
         if problems:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             warn(f"damaged features in {self.folder} are encoded anew ({problems[0]}{more})")
-        return table
 
     @contextmanager
-    def claimed(self, what: str, notify: Callable[[str], None]) -> Iterator[None]:
-        """Keep other processes from encoding items of this pool meanwhile, so that none is encoded twice.
+    def claimed(
+        self, what: str, notify: Callable[[str], None], part: Positions | None = None, wait: bool = True
+    ) -> Iterator[bool]:
+        """Keep other processes from encoding the same items meanwhile, so that none is encoded twice.
 
         Args:
             what: What is encoded, for processes that wait.
             notify: Called with one line about the process that this one waits for.
+            part: ``[item]``, positions in the pool; None for whatever is encoded without parts.
+            wait: Whether to wait for another process.
 
         Yields:
-            Once no other process encodes. Where no lock can be made, as on a full disk, at once.
+            Whether no other process encodes them; False only where this one does not wait. Where no lock can be made,
+            as on a full disk, True at once.
         """
+        lock = self.folder.with_suffix(".lock" if part is None else f".{_digest(part)}.lock")
         with ExitStack() as stack:
+            claimed = True
             with suppress(OSError):
-                stack.enter_context(work_lock(self.folder.with_suffix(".lock"), what, notify))
-            yield
+                claimed = stack.enter_context(work_lock(lock, what, notify, wait))
+            yield claimed
+            if claimed and part is not None:
+                # The next claim of the part finds its features.
+                for path in (lock, lock.with_suffix(".json")):
+                    with suppress(OSError):
+                        path.unlink(missing_ok=True)
 
     def save(self, positions: Positions, features: Features) -> Path:
         """Write one shard atomically.
@@ -126,16 +152,17 @@ class FeatureCache:
         tensors = {"positions": torch.from_numpy(positions), "keys": features.keys.contiguous()}
         if features.prior is not features.keys:
             tensors["prior"] = features.prior.contiguous()
-        path = self.folder / f"{hashlib.sha256(positions.tobytes()).hexdigest()[:24]}.safetensors"
+        path = self.folder / f"{_digest(positions)}.safetensors"
         try:
             make_folder(self.folder)
             content = save(tensors, {"identity": self.identity, "checksum": tensor_digest(tensors)})
             write_atomic(path, content)
-            return path
         except OSError as error:
             raise StoreError(
                 f"features cannot be written to {self.folder}: {error}; free space or set BENCH_CACHE"
             ) from error
+        self._known.add(path)
+        return path
 
     def _shards(self) -> list[Path]:
         try:
@@ -216,6 +243,10 @@ def pool_cache(backbone: Backbone, revision: str, spec: RunSpec, split: str, dev
         "protocol": PROTOCOL,
     }
     return FeatureCache(cache_folder(), identity)
+
+
+def _digest(positions: Positions) -> str:
+    return hashlib.sha256(positions.tobytes()).hexdigest()[:24]
 
 
 def _features(shard: Shard) -> Features:

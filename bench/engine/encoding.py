@@ -109,12 +109,22 @@ class _Encoder(LightningModule):
         return len(positions)
 
 
-def _by_length(backbone: Backbone, pool: Pool, positions: Positions) -> list[int]:
-    """Positions sorted by length of text, so that batches need little padding; images keep their order."""
-    if Kind.TEXT_CLASSIFICATION in backbone.kinds:
+def in_parts(backbone: Backbone, pool: Pool, positions: Positions) -> list[Positions]:
+    """Items in the order in which they are encoded, in parts of ITEMS_PER_SHARD.
+
+    Args:
+        backbone: The frozen backbone.
+        pool: Pool that holds the items.
+        positions: ``[item]``, positions in the pool, sorted.
+
+    Returns:
+        The parts: texts sorted by length, so that batches need little padding; images in their order.
+    """
+    ordered = positions
+    if len(positions) and Kind.TEXT_CLASSIFICATION in backbone.kinds:
         texts = pool.inputs.select(positions)["input"]
-        return [int(positions[i]) for i in length_order([len(text) for text in texts])]
-    return [int(position) for position in positions]
+        ordered = positions[length_order([len(text) for text in texts])]
+    return [ordered[start : start + ITEMS_PER_SHARD] for start in range(0, len(ordered), ITEMS_PER_SHARD)]
 
 
 @dataclass(frozen=True)
@@ -170,6 +180,10 @@ def encode(
     return Encoded(encoded, encoder.features, encoder.broken, encoder.meter.cost)
 
 
+Encoder = Callable[[Backbone, Pool, Positions, DeviceOptions, Callable[[int], None]], Encoded]
+"""What encodes: a function with the first parameters of ``encode``."""
+
+
 def batch_size(backbone: Backbone, devices: DeviceOptions) -> int:
     """Items per batch of encoding.
 
@@ -193,7 +207,7 @@ def encode_missing(
     devices: DeviceOptions,
     advance: Callable[[int], None],
     warn: Callable[[str], None],
-    encoder: Callable[[Backbone, Pool, Positions, DeviceOptions, Callable[[int], None]], Encoded] = encode,
+    encoder: Encoder = encode,
 ) -> float:
     """Encode the items that a table lacks, and add them to the table and to the cache.
 
@@ -214,10 +228,9 @@ def encode_missing(
     Returns:
         Seconds of encoding, 0.0 if no item was missing.
     """
-    missing = np.asarray(_by_length(backbone, pool, table.missing(positions)), dtype=np.int64)
     seconds = 0.0
-    for start in range(0, len(missing), ITEMS_PER_SHARD):
-        done = encoder(backbone, pool, missing[start : start + ITEMS_PER_SHARD], devices, advance)
+    for part in in_parts(backbone, pool, table.missing(positions).astype(np.int64)):
+        done = encoder(backbone, pool, part, devices, advance)
         seconds += done.cost.seconds
         table.broken.update(done.broken)
         if done.features is None:
@@ -229,8 +242,14 @@ def encode_missing(
                 table.stored(cache.save(done.positions[usable], table.last()))
         except StoreError as error:
             warn(str(error))
-    if len(missing):
-        # Costs are measured in other processes, which need the device's memory.
-        backbone.cpu()
-        torch.cuda.empty_cache()
     return seconds
+
+
+def free_device(backbone: Backbone) -> None:
+    """Move a backbone to the host's memory: costs are measured in other processes, which need the device's.
+
+    Args:
+        backbone: The backbone, after encoding.
+    """
+    backbone.cpu()
+    torch.cuda.empty_cache()

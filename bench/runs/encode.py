@@ -9,24 +9,21 @@ import numpy as np
 
 from bench.contracts import Backbone, InputMode, Pool, TaskData
 from bench.costs.encoding import encode_costs, one_pass, sample, scaled
-from bench.costs.host_lock import alone, beside_others
+from bench.costs.host_lock import alone
 from bench.data.batches import EpisodeSource
 from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import PADDING, Positions
 from bench.data.feature_cache import pool_cache
 from bench.data.features import FeatureTable
 from bench.data.payload import in_memory
-from bench.engine.encoding import Encoded, encode, encode_missing
+from bench.engine.encoding import Encoded, encode, free_device
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
+from bench.runs.encode_parts import Parts, PoolEncoding, distinct_items
 from bench.runs.plan import PlannedRun
 from bench.runs.report import Report
 from bench.spec.costs import StageCosts
 from bench.spec.resolve import ResolvedRun
-
-NONE = np.empty(0, dtype=np.int64)
-"""Positions of a group that reads no features."""
-
 
 @dataclass(frozen=True)
 class EncodedGroup:
@@ -61,6 +58,7 @@ def encode_group(
     devices: DeviceOptions,
     report: Report,
     worker: Worker,
+    parts: Parts | None = None,
 ) -> EncodedGroup:
     """Encode the union of the items of all runs that read features.
 
@@ -71,6 +69,7 @@ def encode_group(
         devices: Device, precision and batch size.
         report: Receives progress, and a problem where the cache cannot be written.
         worker: Encodes where several devices hold the backbone together; this process does so otherwise.
+        parts: Parts that other processes encode too; see PoolEncoding.
 
     Returns:
         The encoded pools.
@@ -88,16 +87,15 @@ def encode_group(
     for split, pool in (("support", data.support), ("query", data.query)):
         cache = pool_cache(backbone, data.revision, spec, split, devices.device_kind())
         table = tables[split] = cache.load(split, len(pool.labels), report.reporter.problem)
-        positions = np.unique(np.concatenate([getattr(run.episodes, split).ravel() for run in reading] or [NONE]))
-        if not len(table.missing(positions)):
+        if not len(table.missing(positions := distinct_items(reading, split))):
             continue
-        what = f"{spec.backbone} encodes {spec.task} {split}"
-        with cache.claimed(what, report.reporter.problem), beside_others(devices.device_id(), what, report.problem):
-            # Another process may have encoded them meanwhile.
-            table = tables[split] = cache.load(split, len(pool.labels), report.reporter.problem)
-            if len(wanted := table.missing(positions)):
-                advance = report.reporter.encoding(f"{spec.task} {split}", len(wanted))
-                wall += encode_missing(backbone, pool, table, wanted, cache, devices, advance, report.problem, encoder)
+        name = f"{spec.task} {split}"
+        title = f"{spec.backbone} encodes {name}"
+        encoding = PoolEncoding(backbone, pool, table, cache, devices, report, name, title, encoder)
+        encoding.add(positions, (parts or {}).get(split, ()))
+        wall += encoding.seconds
+    if wall:
+        free_device(backbone)
     source = EpisodeSource(data, backbone, embeddings.values, tables["support"], tables["query"])
     return EncodedGroup(source, wall, embeddings)
 

@@ -20,6 +20,7 @@ from bench.results.predictions import QueryPredictions
 from bench.results.provenance import method_facts, provenance
 from bench.results.record import Record
 from bench.runs.encode import EncodeCosts, EncodedGroup, encode_group
+from bench.runs.encode_parts import Parts
 from bench.runs.limits import require_some_possible, resolved_budget
 from bench.runs.plan import PlanEntry, PlannedRun, planned
 from bench.runs.report import Report
@@ -43,6 +44,7 @@ class RunGroup:
         report: Receives records and problems.
         remeasure: Measure again, alone, the costs that were measured in company.
         check_budgets: Refuse to begin where no limited run can keep its budget; a single run of many is over it.
+        parts: Parts of the pools that other processes encode too; see encode_parts.
     """
 
     data: TaskData
@@ -53,6 +55,7 @@ class RunGroup:
     report: Report
     remeasure: bool = False
     check_budgets: bool = True
+    parts: Parts = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict, init=False)
 
     def run(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> None:
@@ -91,7 +94,9 @@ class RunGroup:
     ) -> None:
         """Encode the items of some runs, and execute these."""
         try:
-            encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report, worker)
+            encoded = encode_group(
+                self.data, self.backbone, pending, self.devices, self.report, worker, self.parts
+            )
             costs = EncodeCosts(encoded.source, worker, self.devices, self.report.reporter.problem, measured)
             pending = self._with_embeddings(pending, encoded.embeddings)
             if self.check_budgets:

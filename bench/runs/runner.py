@@ -16,6 +16,7 @@ from bench.engine.worker import ForkedWorker, InlineWorker, Worker
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.store import Store
 from bench.results.store_files import PARTIAL
+from bench.runs.encode_parts import Parts, parts_of_runs
 from bench.runs.executors import Executor, UnitOptions
 from bench.runs.executors.driver import Driver
 from bench.runs.fitting import Defaults, draw_key, warnings_of
@@ -140,12 +141,17 @@ class Runner:
         executor.start(UnitOptions(self.devices, self.isolate, self.data, partial, self.remeasure, trust=trusted()))
         try:
             device = KnownDevice.of(self.devices, *executor.device())
-            runs = list[PlannedRun]()
-            self._each_group(
-                specs, report, device, lambda group, together: runs.extend(group.pending(together)), prepare
-            )
+            runs, parts = list[PlannedRun](), dict[str, Parts]()
+
+            def plan(group: RunGroup, together: Sequence[tuple[RunSpec, Episodes]]) -> None:
+                runs.extend(pending := group.pending(together))
+                problem = self.reporter.problem
+                parts.update(parts_of_runs(group.data, group.backbone, pending, group.devices, problem))
+
+            self._each_group(specs, report, device, plan, prepare)
+            driver = Driver(executor, device.device_name(), report, self.force, self.remeasure)
             # Each record is new, known, or of no use to the task: none waits for another.
-            Driver(executor, device.device_name(), report, self.force, self.remeasure).run(runs, list(report.records))
+            driver.run(runs, list(report.records), parts)
         finally:
             executor.close()
 

@@ -1,6 +1,7 @@
-"""Scores of every method at each precision, on a tiny language model; ``python -m tests.helpers.precisions PAGE``.
+"""Scores of every method at each precision, on a tiny language model.
 
-It writes the table of docs/precision.md: the largest change of a score from float32.
+``python -m tests.helpers.precisions PAGE [ACCELERATOR]`` writes a table of docs/precision.md, by default that of the
+CPU: the largest change of a score from float32.
 """
 
 import copy
@@ -29,6 +30,7 @@ from tests.helpers.docs import replace_section
 FULL = "32-true"
 PRECISIONS = ("64-true", "bf16-mixed", "bf16-true", "16-true")
 """Those that a CPU has; it refuses 16-mixed."""
+ON_GPU = ("64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
 NAMES = (" good", " bad", " happy", " awful")
 
 
@@ -70,9 +72,9 @@ def encoded(given: Problem, backbone: Backbone, devices: DeviceOptions) -> Probl
     return Problem(with_features(given.support), with_features(given.query), shape)
 
 
-def scores(folder: Path, precision: str) -> dict[str, Scores]:
+def scores(folder: Path, precision: str, accelerator: str = "cpu") -> dict[str, Scores]:
     """Scores of every method at a precision, each from two instances on the same backbone."""
-    devices = DeviceOptions(accelerator="cpu", precision=precision)
+    devices = DeviceOptions(accelerator=accelerator, precision=precision)
     found: dict[str, Scores] = {}
     loaded = registry.make_backbone(f"hf:{folder}")
     for case in cases(copy.deepcopy(loaded), devices):
@@ -81,19 +83,20 @@ def scores(folder: Path, precision: str) -> dict[str, Scores]:
         if case.method.reads is InputMode.INPUTS:
             backbone.to(WEIGHTS.get(precision))
         run = partial(adapted, Group(replace(case, backbone=backbone)), devices)
-        found[case.name] = Scores(run().scores, run().scores)
+        found[case.name] = Scores(run().scores.cpu(), run().scores.cpu())
     return found
 
 
-def all_scores() -> dict[str, dict[str, Scores]]:
+def all_scores(accelerator: str = "cpu") -> dict[str, dict[str, Scores]]:
     """Scores by precision and method."""
+    precisions = PRECISIONS if accelerator == "cpu" else ON_GPU
     quiet_lightning()
     with TemporaryDirectory() as folder:
         save_model(Path(folder), "llama", context=256)
         gc.collect()
         gc.freeze()  # the meters collect before each stage: half a second with all loaded objects
         try:
-            return {precision: scores(Path(folder), precision) for precision in (FULL, *PRECISIONS)}
+            return {precision: scores(Path(folder), precision, accelerator) for precision in (FULL, *precisions)}
         finally:
             gc.unfreeze()
 
@@ -105,19 +108,26 @@ def change(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max())
 
 
-def table(found: dict[str, dict[str, Scores]]) -> str:
+def table(found: dict[str, dict[str, Scores]], device: str = "a CPU") -> str:
     """The largest changes as Markdown."""
+    precisions = [precision for precision in found if precision != FULL]
     lines = [
-        f"Tiny Llama with random weights, on a CPU, torch {torch.__version__.partition('+')[0]}.",
+        f"Tiny Llama with random weights, on {device}, torch {torch.__version__.partition('+')[0]}.",
         "",
-        f"| method | {' | '.join(PRECISIONS)} |",
-        f"|---|{'---:|' * len(PRECISIONS)}",
+        f"| method | {' | '.join(precisions)} |",
+        f"|---|{'---:|' * len(precisions)}",
     ]
     for name, full in found[FULL].items():
-        changes = [change(found[precision][name].first, full.first) for precision in PRECISIONS]
+        changes = [change(found[precision][name].first, full.first) for precision in precisions]
         lines.append(f"| {name} | {' | '.join(f'{each:.1g}' for each in changes)} |")
     return "\n".join(lines)
 
 
+def main(page: Path, accelerator: str = "cpu") -> None:
+    """Write the table of an accelerator to a page."""
+    device = "a CPU" if accelerator == "cpu" else DeviceOptions(accelerator=accelerator).device_name()
+    replace_section(page, f"precision on {accelerator}", table(all_scores(accelerator), device))
+
+
 if __name__ == "__main__":
-    replace_section(Path(sys.argv[1]), "precision", table(all_scores()))
+    main(Path(sys.argv[1]), *sys.argv[2:])

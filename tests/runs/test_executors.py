@@ -10,6 +10,7 @@ import pytest
 
 from bench.api.execution import share_of
 from bench.contracts import UsageError
+from bench.engine import encoding
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
 from bench.runs.executors import Refused, UnitResult
@@ -52,10 +53,17 @@ class Killing(LocalExecutor):
             os.kill(next(job.process.pid for job in self._started if job.unit is unit), signal.SIGKILL)
 
 
-def test_two_processes_give_the_records_of_one_also_when_a_worker_is_killed(tmp_path):
+def test_two_processes_give_the_records_of_one_also_when_a_worker_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding, "ITEMS_PER_SHARD", 8)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache of one"))
     run(tmp_path / "one")
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache of two"))
     executor = Killing(2, kills=1)
     report = run(tmp_path / "two", executor)
+    # Files are named by their items in order: the same ones were encoded together.
+    one, two = ({path.name for path in tmp_path.glob(f"cache of {each}/**/*.safetensors")} for each in ("one", "two"))
+    assert one == two
+    assert len(one) > 2
     assert results(tmp_path / "two") == results(tmp_path / "one")
     assert len(report.records) == 4
     assert [line.partition(":")[0] for line in report.reporter.problems] == ["stripes faast is executed again"]

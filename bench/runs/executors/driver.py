@@ -1,7 +1,7 @@
 """Driver of an executor: hands out the runs that are not recorded, and is alone in writing records and trackers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -9,6 +9,7 @@ from bench.contracts import StoreError
 from bench.contracts.errors import BenchError
 from bench.results.provenance import provenance
 from bench.results.record import Record
+from bench.runs.encode_parts import Parts
 from bench.runs.executors.interface import Executor, LostWorker, Refused
 from bench.runs.executors.unit import Unit, UnitResult
 from bench.runs.plan import PlannedRun
@@ -27,11 +28,12 @@ class WorkerLostError(BenchError):
 
 @dataclass
 class _Waiting:
-    """A run to execute, with its id and the key of its costs, which take some time to compute."""
+    """A run to execute, with its id and the key of its costs, which take some time to compute, and parts of pools."""
 
     planned: PlannedRun
     id: str
     key: str
+    parts: Parts
     lost: int = 0
 
 
@@ -56,12 +58,15 @@ class Driver:
     _records: dict[str, Record] = field(default_factory=dict, init=False)
     _with_costs: dict[str, dict[str, Record]] = field(default_factory=dict, init=False)
 
-    def run(self, runs: Sequence[PlannedRun], recorded: Sequence[Record]) -> None:
+    def run(
+        self, runs: Sequence[PlannedRun], recorded: Sequence[Record], parts: Mapping[str, Parts] | None = None
+    ) -> None:
         """Execute runs.
 
         Args:
             runs: Runs without a finished record.
             recorded: Finished records of this call.
+            parts: Parts of the pools that runs encode together, by their ids.
 
         Raises:
             UsageError: If a run cannot be executed as it is described.
@@ -71,7 +76,11 @@ class Driver:
                 self._remember(record, alone=True)
         for record in recorded:
             self._remember(record)
-        waiting = {planned.id: _Waiting(planned, planned.id, cost_key(planned.identity)) for planned in runs}
+        waiting = {
+            id_: _Waiting(planned, id_, cost_key(planned.identity), (parts or {}).get(id_, {}))
+            for planned in runs
+            for id_ in [planned.id]
+        }
         try:
             while waiting or self._running:
                 self._hand_out(waiting)
@@ -153,7 +162,7 @@ class Driver:
             recorded[reference] = self._records[reference]
         if self.remeasure and run.id in self._records:
             recorded[run.id] = self._records[run.id]
-        return Unit(run.planned.spec, run.id, tuple(recorded.values()))
+        return Unit(run.planned.spec, run.id, tuple(recorded.values()), run.parts)
 
     def _again(self, run: _Waiting, lost: LostWorker) -> bool:
         """Whether a run whose worker was lost is handed out once more; otherwise it is recorded as failed."""

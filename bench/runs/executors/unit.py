@@ -1,4 +1,4 @@
-"""Units of work: one run each, with the records that its budget and costs are taken from."""
+"""Units of work: one run each, with the records that its budget and costs are taken from, and parts of its pools."""
 
 import tempfile
 import uuid
@@ -17,6 +17,7 @@ from bench.meters.memory import LoadedObjects
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
+from bench.runs.encode_parts import Parts
 from bench.runs.group import RunGroup
 from bench.runs.report import Report
 from bench.spec.suite import RunSpec
@@ -33,11 +34,13 @@ class Unit:
         id: Id of its record, as the driver knows it.
         recorded: Finished records that the run depends on: that of a matched run, records with costs that it may share,
             and its own where only its costs are measured again.
+        parts: Parts of the pools with items of the run, which units that run at the same time share out.
     """
 
     spec: RunSpec
     id: str
     recorded: tuple[Record, ...] = ()
+    parts: Parts = field(default_factory=dict, compare=False)
 
     def kept(self) -> Hashable:
         """Task and backbone, see Work."""
@@ -204,8 +207,9 @@ class UnitRunner:
         worker = _KeptOpen(loaded.worker)
         devices = self.options.devices.with_precision(unit.spec.precision)
         group = RunGroup(
-            loaded.data, loaded.backbone, lambda: worker, devices, False, report, self.options.remeasure, False
-        )
+            loaded.data, loaded.backbone, lambda: worker, devices, False, report, self.options.remeasure, False,
+            unit.parts,
+        )  # fmt: skip
         reference = unit.spec.reference()
         specs = [unit.spec] if reference is None else [reference, unit.spec]
         self._objects.skip()
