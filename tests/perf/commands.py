@@ -1,5 +1,7 @@
 """CPU time of commands on made-up stores, for docs/performance.md: ``python -m tests.perf.commands JSON PAGE``.
 
+With a number of records after them it is that of commands on a store of this size, one round, in a table of its own.
+
 The JSON file has rows of github-action-benchmark, ``customSmallerIsBetter``. CPU time is that of the process and of
 all that it started, which other programs on the machine change far less than the time on a clock.
 """
@@ -43,6 +45,7 @@ from tests.helpers.stores import fill
 ROUNDS = 5
 """Timed rounds of a command, after one that is not."""
 QUERIES = 2000
+MANY_RECORDS = 10_000
 QUIET = ["--logger", "none"]
 MANY = """
 name: many
@@ -111,6 +114,17 @@ def recorded_suite(folder: Path, suite: str) -> Path:
     return folder
 
 
+def on_big_store(folder: Path, n_records: int) -> Iterator[Command]:
+    """Rows of one large store, whose promises are in proportion to its records."""
+    big, share = big_store(folder / "big", n_records).root, n_records / MANY_RECORDS
+    for what, words, most in (
+        ("`bench leaderboard --format json`", ["leaderboard", "--format", "json"], 2.0),
+        ("the page", ["leaderboard", "--format", "html", "--out", str(folder / "big.html")], 5.0),
+        ("`bench records verify`", ["records", "verify"], 20.0),
+    ):
+        yield Command(f"{what}, {n_records:,} records", [*words, "--store", str(big)], most * share)
+
+
 def commands(folder: Path) -> Iterator[Command]:
     """All rows, with their stores."""
     store = str(fill(folder / "hundred", seeds=range(17)).root)
@@ -122,13 +136,7 @@ def commands(folder: Path) -> Iterator[Command]:
     for number, most in ((100, 1.5), (200, 2.0), (400, 4.0), (800, 12.0)):
         words = ["leaderboard", "--store", str(one_test_set(folder / str(number), number))]
         yield Command(f"`bench leaderboard`, {number} methods on {QUERIES:,} queries, half on each task", words, most)
-    big = big_store(folder / "big", 10_000).root
-    for what, words, most in (
-        ("`bench leaderboard --format json`", ["leaderboard", "--format", "json"], 2.0),
-        ("the page", ["leaderboard", "--format", "html", "--out", str(folder / "big.html")], 5.0),
-        ("`bench records verify`", ["records", "verify"], 20.0),
-    ):
-        yield Command(f"{what}, 10,000 records", [*words, "--store", str(big)], most)
+    yield from on_big_store(folder, MANY_RECORDS)
     typo = ["run", "--task", "digits", "--method", "fast", "--store", store]
     yield Command("a wrong name in `bench run`", typo, 0.5, code=2)
     suite = folder / "many.yaml"
@@ -192,28 +200,43 @@ def quickstart(folder: Path) -> Iterator[tuple[str, float, float]]:
     yield "`bench run quickstart`, nothing cached, as a whole", whole, 150.0
 
 
-def main(results: Path, page: Path) -> None:
-    """Time all commands, and write the rows to a JSON file and to a page."""
-    machine = f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+def machine() -> str:
+    """The machine in words."""
+    return f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+
+
+def timed(found: Iterator[Command], rounds: int, lines: list[str], rows: list[dict[str, object]]) -> None:
+    """Time commands after one call that is not timed, which makes their index, and add a row of each."""
+    for command in found:
+        cpu_seconds(command)
+        seconds = statistics.median(cpu_seconds(command) for _ in range(rounds))
+        lines.append(f"| {command.what} | {seconds:.2f} | {command.most:g} |")
+        extra = f"{machine()}; at most {command.most:g} s"
+        rows.append({"name": command.what, "unit": "s of CPU time", "value": round(seconds, 3), "extra": extra})
+        print(lines[-1], file=sys.stderr, flush=True)
+
+
+def main(results: Path, page: Path, n_records: int = 0) -> None:
+    """Time all commands, or those on a store of a size, and write the rows to a JSON file and to a page."""
+    rounds, rows = 1 if n_records else ROUNDS, list[dict[str, object]]()
     lines = [
-        f"Machine: {machine}. Medians of {ROUNDS} rounds.", "", "| command | CPU s | at most |", "|---|---:|---:|"
+        f"Machine: {machine()}. Medians of {rounds} rounds.", "", "| command | CPU s | at most |", "|---|---:|---:|"
     ]  # fmt: skip
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for command in commands(Path(folder)):
-            cpu_seconds(command)
-            seconds = statistics.median(cpu_seconds(command) for _ in range(ROUNDS))
-            lines.append(f"| {command.what} | {seconds:.2f} | {command.most:g} |")
-            extra = f"{machine}; at most {command.most:g} s"
-            rows.append({"name": command.what, "unit": "s of CPU time", "value": round(seconds, 3), "extra": extra})
+        if n_records:
+            timed(on_big_store(Path(folder), n_records), rounds, lines, rows)
+            results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            replace_section(page, "big store", "\n".join(lines))
+            return
+        timed(commands(Path(folder)), rounds, lines, rows)
         lines += ["", "| on the clock, one round | s | at most |", "|---|---:|---:|"]
         for what, seconds, most in quickstart(Path(folder)):
             lines.append(f"| {what} | {seconds:.1f} | {most:g} |")
-            extra = f"{machine}; at most {most:g} s"
+            extra = f"{machine()}; at most {most:g} s"
             rows.append({"name": what, "unit": "s", "value": round(seconds, 1), "extra": extra})
     results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     replace_section(page, "commands", "\n".join(lines))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

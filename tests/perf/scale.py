@@ -1,9 +1,9 @@
 """Time and peak memory of each method against the size of its support set, for docs/performance.md.
 
 ``python -m tests.perf.scale JSON [PAGE] [--accelerator cuda] [--sizes 10000,100000] [--methods faast,knn]`` writes rows
-to a JSON file and, with a page, its table. Features are made by a seeded generator: clusters of unit keys, 1,024
-numbers each, and priors that are the keys, as a CLIP has them. They are in files of a feature cache in a temporary
-folder (4 GB for a million), mapped as in a run.
+to a JSON file and, with a page, its table. ``--steps 20`` ends trainings early, for their memory alone. Features are
+made by a seeded generator: clusters of unit keys, 1,024 numbers each, and priors that are the keys, as a CLIP has them.
+They are in files of a feature cache in a temporary folder (4 GB for a million), mapped as in a run.
 """
 
 import json
@@ -109,13 +109,16 @@ def product(payload: EpisodePayload, device: torch.device) -> float:
     return seconds
 
 
-def measured(method: str, payload: EpisodePayload, devices: DeviceOptions) -> dict[str, Any]:
+def measured(
+    method: str, payload: EpisodePayload, devices: DeviceOptions, steps: int | None = None
+) -> dict[str, Any]:
     """Costs of a method on one episode.
 
     Args:
         method: Its name.
         payload: The episode.
         devices: The device.
+        steps: Steps after which a training ends; None for its own number.
 
     Returns:
         Seconds, peak MB and accuracy; the error of a method that fails.
@@ -129,7 +132,8 @@ def measured(method: str, payload: EpisodePayload, devices: DeviceOptions) -> di
     try:
         adapt_and_answer(EpisodeGroup(source, run, small(payload).episodes), devices, AdaptOptions(2))
         rounds = 3 if len(payload.support) <= BRIEF else 1
-        results = [adapt_and_answer(EpisodeGroup(source, run, payload.episodes), devices) for _ in range(rounds)]
+        group, options = EpisodeGroup(source, run, payload.episodes), AdaptOptions(steps)
+        results = [adapt_and_answer(group, devices, options) for _ in range(rounds)]
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:300]}
     right = results[0].scores[0].argmax(-1).cpu().numpy() == payload.episodes.query_labels[0]
@@ -146,13 +150,16 @@ def _costs(results: Sequence[GroupResult]) -> dict[str, float]:
     }
 
 
-def rows(accelerator: str, sizes: Sequence[int], methods: Sequence[str]) -> Iterator[dict[str, Any]]:
+def rows(
+    accelerator: str, sizes: Sequence[int], methods: Sequence[str], steps: int | None = None
+) -> Iterator[dict[str, Any]]:
     """Measure all methods at all sizes.
 
     Args:
         accelerator: Lightning's name of the accelerator.
         sizes: Numbers of support items.
         methods: Names of methods.
+        steps: Steps after which a training ends; None for its own number.
 
     Yields:
         One row for each, that of the product first.
@@ -167,7 +174,7 @@ def rows(accelerator: str, sizes: Sequence[int], methods: Sequence[str]) -> Iter
             with garbage_collection_frozen():
                 yield shared | {"method": PRODUCT, "adapt_seconds": product(payload, device)}
                 for method in methods:
-                    yield shared | {"method": method} | measured(method, payload, devices)
+                    yield shared | {"method": method} | measured(method, payload, devices, steps)
                     with suppress(AttributeError):
                         torch.cuda.empty_cache()
 
@@ -227,9 +234,10 @@ def main() -> None:
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--steps", type=int)
     options = parser.parse_args()
-    found = []
-    for row in rows(options.accelerator, list(map(int, options.sizes.split(","))), options.methods.split(",")):
+    found, sizes = [], list(map(int, options.sizes.split(",")))
+    for row in rows(options.accelerator, sizes, options.methods.split(","), options.steps):
         found.append(row)
         print(row, file=sys.stderr, flush=True)
         options.file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
