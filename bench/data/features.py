@@ -221,12 +221,13 @@ class FeatureTable:
         if len(self._parts) == 1:
             whole: Tensor = getattr(self._parts[0].features, name)
             return whole[torch.from_numpy(rows)]
-        taken = torch.empty(rows.size, width)
+        taken = np.empty((rows.size, width), dtype=np.float32)
         flat = rows.ravel()
         place = np.searchsorted(self._starts, flat, side="right") - 1
         order = np.argsort(place, kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(place[order])) + 1) if len(order) else ():
             number = int(place[places[0]])
-            within = torch.from_numpy(flat[places] - self._starts[number])
-            taken[torch.from_numpy(places)] = getattr(self._parts[number].features, name)[within]
-        return taken.view(*rows.shape, width)
+            # By numpy, as a batch of a large support set has a dozen rows of each of hundreds of parts.
+            found = getattr(self._parts[number].features, name).numpy()
+            taken[places] = found[flat[places] - self._starts[number]]
+        return torch.from_numpy(taken).view(*rows.shape, width)

@@ -25,6 +25,7 @@ from bench.runs.report import Report
 from bench.spec.costs import StageCosts
 from bench.spec.resolve import ResolvedRun
 
+
 @dataclass(frozen=True)
 class EncodedGroup:
     """Encoded pools for a group of runs.

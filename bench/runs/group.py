@@ -94,9 +94,7 @@ class RunGroup:
     ) -> None:
         """Encode the items of some runs, and execute these."""
         try:
-            encoded = encode_group(
-                self.data, self.backbone, pending, self.devices, self.report, worker, self.parts
-            )
+            encoded = encode_group(self.data, self.backbone, pending, self.devices, self.report, worker, self.parts)
             costs = EncodeCosts(encoded.source, worker, self.devices, self.report.reporter.problem, measured)
             pending = self._with_embeddings(pending, encoded.embeddings)
             if self.check_budgets:

@@ -109,9 +109,7 @@ def product(payload: EpisodePayload, device: torch.device) -> float:
     return seconds
 
 
-def measured(
-    method: str, payload: EpisodePayload, devices: DeviceOptions, steps: int | None = None
-) -> dict[str, Any]:
+def measured(method: str, payload: EpisodePayload, devices: DeviceOptions, steps: int | None = None) -> dict[str, Any]:
     """Costs of a method on one episode.
 
     Args:
