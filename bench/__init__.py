@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         sweep,
         update_baseline,
         verify_records,
+        watch,
     )
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "sweep",
     "update_baseline",
     "verify_records",
+    "watch",
 ]
 
 

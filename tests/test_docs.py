@@ -54,7 +54,7 @@ def test_a_command_is_one_that_the_program_takes(page, line):
     ("line", "reason"),
     [
         ("bench rum quickstart", "no command 'rum'"),
-        ("bench run --methods faast", "No such option"),
+        ("bench run --methodz faast", "No such option"),
         ("bench leaderboard --format pdf", "'pdf' is not one of"),
     ],
 )

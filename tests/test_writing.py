@@ -13,6 +13,7 @@ MAY = {
     "bench/toolkit/work_lock.py",  # who has a lock, for as long as it is held
     "bench/meters/memory.py",  # a counter of the kernel
     "bench/engine/worker_server.py",  # a pipe
+    "bench/engine/share.py",  # a number in a temporary folder, for as long as a run takes
     "bench/cli/check.py",  # the file of a CI service that is added to
     "bench/results/predictions.py",  # a buffer in memory
     "bench/reports/history/file.py",  # into the temporary file of atomic_path

@@ -20,6 +20,7 @@ from bench.api.results import Comparison, Results
 from bench.api.runs import plan, run
 from bench.api.studies import Study, sweep
 from bench.api.timeline import History, add_to_history, history
+from bench.api.watching import watch
 from bench.api.wrong_answers import Errors, errors
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "sweep",
     "update_baseline",
     "verify_records",
+    "watch",
 ]

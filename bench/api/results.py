@@ -34,8 +34,13 @@ TextFormat = Literal["table", "markdown"]
 Made = TypeVar("Made")
 
 
-class _Selection(BaseModel):
-    """Tasks and numbers of shots to keep; all where none is named."""
+class Selection(BaseModel):
+    """Tasks and numbers of shots to keep; all where none is named.
+
+    Attributes:
+        task: Names of tasks.
+        shots: Numbers of shots.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -180,7 +185,7 @@ class Results(Sequence["Record"]):
         """
         from bench.results.grouping import of_tasks
 
-        names = validated(_Selection, {"task": task}, "results").task
+        names = validated(Selection, {"task": task}, "results").task
         return Results(of_tasks(self.records, names), self.store, self.problems, self._in_memory)
 
     def rows(self, break_even: str | None = None) -> list["Row"]:
@@ -376,7 +381,7 @@ class Results(Sequence["Record"]):
         """
         from bench.reports.compare import differences
 
-        only = validated(_Selection, {"task": task, "shots": shots}, "compare")
+        only = validated(Selection, {"task": task, "shots": shots}, "compare")
         return Comparison(a, b, differences(self.records, a, b, self.predictions(), only.task, only.shots, tuned))
 
     def judge(self, claims: "Sequence[Claim]") -> "list[ClaimReport]":

@@ -26,7 +26,7 @@ from bench.toolkit.visible import visible
 if TYPE_CHECKING:
     from bench.results.known_calls import KnownCall
     from bench.runs.fitting import Defaults
-    from bench.runs.report import Reporter
+    from bench.runs.reporter import Reporter
     from bench.runs.runner import Runner
 
 P = ParamSpec("P")
@@ -54,6 +54,7 @@ def run(
     episodes: int | None = None,
     queries: int | str | None = None,
     ways: int | None = None,
+    limit: int | None = None,
     set: Mapping[str, Mapping[str, Any]] | str | Sequence[str] | None = None,
     budget: Mapping[str, float] | str | Sequence[str] | None = None,
     budget_grid: Mapping[str, Sequence[float]] | str | Sequence[str] | None = None,
@@ -106,12 +107,15 @@ def run(
         episodes: Episodes per seed; by default the task's own number.
         queries: Queries per class, or "all"; by default the task's own number.
         ways: Classes per episode; by default all, or the task's own number.
+        limit: Most queries of a run, for a quick look: fewer episodes and queries, and costs that are measured once.
+            Its records are marked, are never mixed with those of whole runs, and count for no check, history or claim.
         set: Fields of methods, such as ``{"faast": {"alpha": 1.0}}`` or ``["faast.alpha=1.0"]``.
         budget: Limits by axis, such as ``{"adapt_seconds": 2}`` or ``"adapt_seconds=2"``; docs/budgets.md lists the
             axes.
         budget_grid: Several limits by axis; all methods run under each of them.
         match: ``METHOD`` or ``METHOD:AXIS,AXIS``: use this method's measured cost as the budget of all others.
-        config: Files ``best.yaml`` that a sweep wrote; each is a method with its config.
+        config: Files ``best.yaml`` that a sweep wrote; each is a method with its config, which is run beside the same
+            method with its defaults, unless ``match``, ``preset`` or ``tune_all`` is given.
         preset: Name of a set of published values for methods' fields, such as "published".
         precision: Lightning precision of the backbone; by default "32-true".
         tune_all: Trials, on support data, that each method is tuned by first.
@@ -266,7 +270,8 @@ class Call:
                     reporter.known(record)
                 return Results(recorded, self.store)
             with interrupts():
-                # torch, transformers and Lightning take seconds to import; the bar is shown meanwhile.
+                # torch, transformers and Lightning take seconds to import.
+                reporter.preparing("loading libraries")
                 specs, defaults = self._specs()
                 runner = self._runner(reporter, defaults)
                 report = runner.run(self._tuned(specs, runner))
@@ -283,7 +288,7 @@ class Call:
 
         from bench.runs.progress import RichReporter
 
-        with RichReporter(Console(stderr=True, quiet=not self.how["progress"])) as reporter:
+        with RichReporter(Console(stderr=True, quiet=not self.how["progress"]), log=False) as reporter:
             specs, defaults = self._specs()
             entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
         # A method without a support set has nothing to tune.

@@ -1,35 +1,39 @@
 """Sweeps: a search for the best config of a method on support data."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.execution import make_executor, require_fitting
 from bench.api.signatures import long_signature
-from bench.contracts.errors import UsageError, one_line
+from bench.contracts.errors import UsageError, one_line, shown
 from bench.contracts.validation import validated
 from bench.runs.trackers import LightningTracker, make_trackers
 from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
 from bench.spec.names import check_fields, check_plugins
 from bench.spec.options import SweepOptions
+from bench.spec.texts import read_templates
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.durable import make_folder
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.trust import trusted, trusting
+from bench.toolkit.visible import visible
 
 if TYPE_CHECKING:
     from sweeps.definition import SweepSpec
     from sweeps.study import Sweep
 
 PASSED = (
-    "task", "prompt", "method", "backbone", "shots", "trials", "sampler", "validation", "folds", "pruner", "episodes",
-    "ways", "seed", "seconds", "precision",
+    "task", "prompt", "template", "method", "backbone", "shots", "trials", "sampler", "validation", "folds", "pruner",
+    "episodes", "ways", "seed", "seconds", "precision",
 )  # fmt: skip
 """Parameters of ``sweep`` that are fields of the study's definition."""
 
@@ -43,6 +47,7 @@ class Study:
         folder: Folder with ``best.yaml`` and ``report.html``.
         summary: Numbers of trials and the validation, in one line.
         pareto: The best trial, or the Pareto set of several objectives: one line each.
+        command: The command that runs the best config, and beside it the method with its defaults.
         hints: Notes of the tracker.
     """
 
@@ -50,6 +55,7 @@ class Study:
     folder: Path
     summary: str
     pareto: tuple[str, ...]
+    command: str
     hints: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -63,6 +69,7 @@ def sweep(
     task: str | None = None,
     method: str | None = None,
     prompt: str | None = None,
+    template: int | str | None = None,
     backbone: str | None = None,
     shots: int | str | None = None,
     trials: int | None = None,
@@ -80,7 +87,7 @@ def sweep(
     seconds: float | None = None,
     precision: str | None = None,
     storage: str | None = None,
-    workers: int = 1,
+    processes: int = 1,
     executor: str = "local",
     jobs: int = 1,
     address: str | None = None,
@@ -90,6 +97,7 @@ def sweep(
     out: str | PathLike[str] = "studies",
     trust: bool = False,
     logger: str = "wandb",
+    progress: bool = True,
 ) -> Study:
     """Tune a method by a validation score on support data, and write the best config.
 
@@ -100,6 +108,7 @@ def sweep(
         task: Task; only its support pool is read.
         method: Method.
         prompt: Prompts: "plain", or "chat" by the model's chat template; by default "plain".
+        template: Form of the prompts: the number of one of the task's templates, or a text; by default 0.
         backbone: Name of the frozen backbone; by default the embedded one for the kind of task.
         shots: Labelled examples per class, or "full"; by default 5.
         trials: Trials of the study in all; by default 50.
@@ -117,7 +126,7 @@ def sweep(
         seconds: Start no further trial after this many seconds.
         precision: Lightning precision of the backbone; by default "32-true".
         storage: Journal file, or URL of a database such as PostgreSQL; by default a journal in the study's folder.
-        workers: Processes that share the study by its storage.
+        processes: Processes that share the study by its storage.
         executor: Where trials are evaluated: "local" on this machine, "ray" on a Ray cluster (docs/cluster.md).
         jobs: Processes of the local executor; this one alone writes to the storage.
         address: Address of a Ray cluster; by default one is started on this machine.
@@ -128,6 +137,7 @@ def sweep(
         trust: Load weights from files that run code when they are loaded, such as TorchScript archives.
         logger: Tracker of trials: "wandb", "tensorboard", "csv", "mlflow", "trackio" or "none"; W&B is offline
             without a key.
+        progress: Show a line for each trial of this process on standard error.
 
     Returns:
         The best config and where it was written.
@@ -142,12 +152,13 @@ def sweep(
     """
     how = {"executor": executor, "jobs": jobs, "address": address, "gpus_per_run": gpus_per_run}
     require_fitting(how)
-    if workers > 1 and (jobs > 1 or executor == "ray"):
-        raise UsageError("workers share a study by its storage, and jobs get their trials from one process; give one")
+    if processes > 1 and (jobs > 1 or executor == "ray"):
+        raise UsageError("processes share a study by its storage, and jobs get their trials from one; give one of them")
     spec, out = _spec(locals()), user_path(out)
     storage = _place(storage) if storage else None
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.runs.signals import interrupts
+    from sweeps.progress import TrialLines
     from sweeps.report import pareto_lines, summary, write_page
     from sweeps.storage import without_secrets
     from sweeps.study import Sweep
@@ -169,15 +180,30 @@ def sweep(
             made.start(TrialOptions(devices, folder, trusted()))
             if made.device()[0] != "cpu" and executor == "ray":
                 devices = DeviceOptions(accelerator="cpu")  # a head node may have no device of the workers' kind
-        sweep_study = Sweep(spec, TuningData.of(spec, folder, devices), out, storage, workers, executor=made)
+        sweep_study = Sweep(spec, TuningData.of(spec, folder, devices), out, storage, processes, executor=made)
         with interrupts():
+            if progress:
+                sweep_study.on_trial = TrialLines(sweep_study, lambda line: print(visible(line), file=sys.stderr))
             sweep_study.run()
     best, folder = sweep_study.best(), out / sweep_study.name
     make_folder(folder)
     best.write(folder / "best.yaml")
     write_page(sweep_study, folder / "report.html")
     hints = tuple(hint for tracker in trackers for hint in _track(sweep_study, tracker))
-    return Study(best, folder, summary(sweep_study), tuple(pareto_lines(sweep_study)), hints)
+    command = _command(spec, folder / "best.yaml", data)
+    return Study(best, folder, summary(sweep_study), tuple(pareto_lines(sweep_study)), command, hints)
+
+
+def _command(spec: "SweepSpec", config: Path, data: str | PathLike[str] | None) -> str:
+    """The command that runs a config where its study tuned it."""
+    options: dict[str, Any] = {
+        "task": spec.task, "prompt": spec.prompt, "template": spec.template, "backbone": spec.backbone,
+        "shots": spec.shots, "ways": spec.ways, "precision": spec.precision,
+    }  # fmt: skip
+    defaults = {name: type(spec).model_fields[name].default for name in options.keys() - {"task", "shots"}}
+    given = {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
+    given |= {"config": config} | ({} if data is None else {"data": data})
+    return shlex.join(["bench", "run", *(word for name, value in given.items() for word in (f"--{name}", str(value)))])
 
 
 def _place(storage: str) -> str:
@@ -199,13 +225,35 @@ def _track(study: "Sweep", tracker: LightningTracker) -> list[str]:
     return notes
 
 
+def _own_fields(method: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the method by their own names, which may be given as ``METHOD.FIELD`` as in a run."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        of, dot, field = name.rpartition(".")
+        if dot and of not in {method, method.partition("@")[0]}:
+            raise UsageError(f"a sweep tunes one method, got a field of {of}: {name}; give fields of {method or 'it'}")
+        found[field] = value
+    return found
+
+
+def _template(text: str) -> int | str:
+    """One template, by number or text."""
+    found = read_templates(text)
+    if len(found) != 1 or found[0] == "all":
+        raise UsageError(f"a sweep takes one template, got {shown(text)}; tune for each of them")
+    return found[0]
+
+
 def _spec(arguments: Mapping[str, Any]) -> "SweepSpec":
     """The definition of a study from the arguments of ``sweep``; names are checked first, then values."""
     texts = validated(
         SweepOptions, {name: arguments[name] for name in SweepOptions.model_fields if arguments[name]}, "sweep"
     )
     fields: dict[str, Any] = {name: arguments[name] for name in PASSED if arguments[name] is not None}
-    fields |= {"objectives": texts.objective, "set": texts.set, "space": texts.vary}
+    own = partial(_own_fields, str(arguments["method"] or ""))
+    fields |= {"objectives": texts.objective, "set": own(texts.set), "space": own(texts.vary)}
+    if isinstance(fields.get("template"), str):
+        fields["template"] = _template(fields["template"])
     fields = {name: value for name, value in fields.items() if value not in ([], {})}
     if arguments["study"] is not None:
         # More trials or time continue the same study; everything else belongs to the file.

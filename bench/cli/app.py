@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,43 +15,104 @@ from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.errors import errors
+from bench.cli.help import CONTEXT, Command, Group
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
+from bench.cli.open import open_
 from bench.cli.output import say_error
 from bench.cli.run import run
 from bench.cli.show import show
 from bench.cli.sweep import sweep
 from bench.cli.test import run_contract
+from bench.cli.usage import usage_line
+from bench.cli.watch import watch
 from bench.contracts.errors import BenchError, BenchWarning, UsageError
 from bench.runs.signals import Interrupted
 from bench.toolkit.extras import missing_extra
+from bench.version import __version__
+
+RUN, READ, TUNE, EXTEND, KEEP = "Run", "Read", "Tune", "Extend", "Keep"
+"""Groups of commands, in order."""
 
 app = typer.Typer(
+    cls=Group,
     help="Compare ways of adapting a frozen pretrained model under matched budgets.",
+    epilog="""
+    bench run quickstart
+    bench run --task digits --method faast,knn --shots 1,5
+    bench open
+    bench show faast
+    """,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=CONTEXT,
     pretty_exceptions_enable=False,
     # Plain help and one-line errors; rich alone would take a third of the time that --help has.
     rich_markup_mode=None,
 )
 
 
-app.command("list")(list_)
-app.command()(show)
-app.command()(run)
-app.command()(leaderboard)
-app.command()(compare)
-app.command()(errors)
-app.command()(check)
-app.command()(claims)
-app.command("sweep")(sweep)
-app.command()(doctor)
-app.command("test")(run_contract)
-app.add_typer(new.app, name="new")
-app.add_typer(history.app, name="history")
-app.add_typer(records.app, name="records")
-app.add_typer(readout.app, name="readout")
-app.add_typer(weights.app, name="weights")
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+def _command(function: Any, group: str, name: str | None = None, examples: str = "") -> None:
+    """Add a command to a group of the help."""
+    app.command(name, cls=Command, rich_help_panel=group, epilog=examples)(function)
+
+
+_command(
+    run,
+    RUN,
+    examples="""
+    bench run quickstart
+    bench run quickstart --limit 20
+    bench run --task digits --method faast,knn --shots 1,5 --seeds 0-4
+    bench run --task digits --method faast --set faast.alpha=0.5 --budget adapt_seconds=2
+    bench run my_suite.yaml --dry-run
+    """,
+)
+_command(watch, RUN, examples="bench watch --store runs")
+_command(claims, RUN, examples="bench claims faast")
+_command(list_, RUN, "list", examples="bench list methods --kind language_modelling")
+_command(show, RUN, examples="bench show faast")
+_command(doctor, RUN, examples="bench doctor")
+_command(open_, READ, "open", examples="bench open --task digits")
+_command(
+    leaderboard,
+    READ,
+    examples="""
+    bench leaderboard --task digits
+    bench leaderboard --format csv --out board.csv
+    """,
+)
+_command(compare, READ, examples="bench compare faast knn --task digits")
+_command(errors, READ, examples="bench errors faast --task digits --confusion")
+_command(check, READ, examples="bench check --baseline baseline --only scores")
+_command(
+    sweep,
+    TUNE,
+    "sweep",
+    examples="""
+    bench sweep --task digits --method faast --shots 5 --trials 50
+    bench sweep --task digits --method faast --vary alpha=0.5:1 --set solver=pinv
+    """,
+)
+_command(run_contract, EXTEND, "test", examples="bench test faast")
+app.add_typer(history.app, name="history", rich_help_panel=READ)
+app.add_typer(readout.app, name="readout", rich_help_panel=TUNE)
+app.add_typer(new.app, name="new", rich_help_panel=EXTEND)
+app.add_typer(records.app, name="records", rich_help_panel=KEEP)
+app.add_typer(weights.app, name="weights", rich_help_panel=KEEP)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
@@ -76,13 +137,16 @@ def main() -> None:
     # Where a library's log cannot be written, as on a full disk, Python would print a traceback for each of its lines.
     logging.raiseExceptions = False
     try:
-        app()
+        code = app(prog_name="bench", standalone_mode=False)
     except Interrupted as error:
         say_error(f"ended by {error}; finished runs are recorded, the same command continues")
         sys.exit(128 + error.number)
     except UsageError as error:
         say_error(error)
         sys.exit(2)
+    except typer.TyperException as error:
+        say_error(usage_line(error))
+        sys.exit(error.exit_code)
     except ImportError as error:
         if (advice := missing_extra(error)) is None:
             raise
@@ -91,3 +155,5 @@ def main() -> None:
     except BenchError as error:
         say_error(error)
         sys.exit(1)
+    if code:
+        sys.exit(code)

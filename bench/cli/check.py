@@ -8,7 +8,7 @@ import typer
 
 from bench import api
 from bench.api.results import TextFormat
-from bench.cli.options import DEFAULT_STORE
+from bench.cli.options import DEFAULT_STORE, FORMAT, JUnitOption, StoreOption, option
 from bench.cli.output import say
 from bench.contracts.errors import StoreError
 from bench.reports.kinds import Only
@@ -17,18 +17,19 @@ from bench.toolkit.files import user_path
 
 
 def check(
-    baseline: Annotated[Path, typer.Option(help="Folder of records to compare with.")],
-    store: Annotated[
-        Path, typer.Option("--store", "--current", envvar="BENCH_STORE", help="Folder of records to check.")
-    ] = DEFAULT_STORE,
-    update: Annotated[bool, typer.Option("--update", help="Replace the baseline by the current records.")] = False,
-    only: Annotated[Only | None, typer.Option(help="Check scores or costs alone, beside runs.")] = None,
-    format_: Annotated[TextFormat, typer.Option("--format", help="Output format.")] = "table",
-    junit: Annotated[Path | None, typer.Option(help="JUnit XML file to write.")] = None,
+    baseline: Annotated[Path, option("--baseline", metavar="DIR", help="Folder of records to compare with.")],
+    store: StoreOption = DEFAULT_STORE,
+    update: Annotated[bool, option("--update", help="Replace the baseline by the current records.")] = False,
+    only: Annotated[
+        Only | None, option("--only", default="both", help="Check scores or costs alone, beside runs.")
+    ] = None,
+    format_: Annotated[TextFormat, FORMAT] = "table",
+    junit: JUnitOption = None,
 ) -> None:
-    """Compare records with a baseline; exit code 1 for a regression (docs/statistics.md).
+    """Compare records with a baseline; fail on a regression.
 
-    The report is also added, as Markdown, to the file that GITHUB_STEP_SUMMARY names.
+    Exit code 1 for a regression (docs/statistics.md). The report is also added, as Markdown, to the file that
+    GITHUB_STEP_SUMMARY names.
     """
     if update:
         number = api.update_baseline(baseline, store)

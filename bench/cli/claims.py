@@ -1,14 +1,26 @@
 """``bench claims``: statements with their tests."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench import api
 from bench.api.claim_verdicts import ClaimFormat
-from bench.cli.options import DEFAULT_STORE, DataOption, LoggerOption, StoreOption, TrustOption
+from bench.cli import completion
+from bench.cli.options import (
+    DEFAULT_STORE,
+    FORMAT,
+    AcceleratorOption,
+    DataOption,
+    JUnitOption,
+    LoggerOption,
+    OutOption,
+    RemeasureOption,
+    StoreOption,
+    TrustOption,
+    option,
+)
 from bench.cli.output import deliver, require_readable, say, say_error
 from bench.contracts.errors import StoreError, UsageError
 from bench.toolkit.durable import write_atomic
@@ -24,27 +36,34 @@ class FailOn(StrEnum):
 
 def claims(
     name: Annotated[
-        str | None, typer.Argument(help="Name of shipped claims, or a YAML file; without one they are listed.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Shipped claims, or a YAML file; without one they are listed.",
+            autocompletion=completion.claims,
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     execute: Annotated[
-        bool, typer.Option("--run/--no-run", help="Run what is missing; or judge by what is recorded.")
+        bool, option("--run/--no-run", help="Run what is missing, or judge by what is recorded.")
     ] = True,
-    remeasure: Annotated[
-        bool, typer.Option("--remeasure", help="Measure costs again that were measured in company.")
-    ] = False,
+    remeasure: RemeasureOption = False,
     fail_on: Annotated[
-        FailOn | None, typer.Option(help="Exit code 1 if a claim is refuted; with undecided, also if one is undecided.")
+        FailOn | None,
+        option("--fail-on", default="never", help="Exit code 1 if a claim is refuted, or also if one is undecided."),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="JUnit XML file to write.")] = None,
+    junit: JUnitOption = None,
     data: DataOption = None,
-    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
+    accelerator: AcceleratorOption = "auto",
     trust: TrustOption = False,
     logger: LoggerOption = "none",
-    format_: Annotated[ClaimFormat, typer.Option("--format", help="Output format.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
+    format_: Annotated[ClaimFormat, FORMAT] = "table",
+    out: OutOption = None,
 ) -> None:
-    """Test claims, such as those of a paper, and say what the runs confirm and refute (docs/claims.md)."""
+    """Test claims, such as those of a paper.
+
+    Runs what the claims need and says what the runs confirm and refute (docs/claims.md).
+    """
     if name is None:
         if junit is not None or fail_on is not None or out is not None:
             raise UsageError("claims needs a NAME or a FILE to test, such as bench claims faast")

@@ -6,23 +6,40 @@ import typer
 
 from bench import api
 from bench.api.results import TextFormat
-from bench.cli.options import DEFAULT_STORE, DataOption, OnlyTasks, StoreOption, TrustOption
+from bench.cli import completion
+from bench.cli.options import (
+    DEFAULT_STORE,
+    FORMAT,
+    AcceleratorOption,
+    DataOption,
+    OnlyShots,
+    OnlyTasks,
+    StoreOption,
+    TrustOption,
+    option,
+)
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="Method, by its name in the leaderboard.")],
-    b: Annotated[str, typer.Argument(help="Method to compare it with.")],
+    a: Annotated[
+        str,
+        typer.Argument(help="Method, by its name in the leaderboard.", autocompletion=completion.methods),
+    ],
+    b: Annotated[str, typer.Argument(help="Method to compare it with.", autocompletion=completion.methods)],
     store: StoreOption = DEFAULT_STORE,
     task: OnlyTasks = None,
-    shots: Annotated[list[str] | None, typer.Option(help="Only these numbers of shots: 1,5,full.")] = None,
-    tuned: Annotated[bool, typer.Option("--tuned", help="Compare the tuned methods.")] = False,
-    costs: Annotated[bool, typer.Option("--costs", help="Measure both methods' costs anew, in turn: A B A B.")] = False,
-    accelerator: Annotated[str, typer.Option(help="Lightning accelerator to measure costs on.")] = "auto",
+    shots: OnlyShots = None,
+    tuned: Annotated[bool, option("--tuned", help="Compare the tuned methods.")] = False,
+    costs: Annotated[bool, option("--costs", help="Measure both methods' costs anew, in turn: A B A B.")] = False,
+    accelerator: AcceleratorOption = "auto",
     data: DataOption = None,
     trust: TrustOption = False,
-    format_: Annotated[TextFormat, typer.Option("--format", help="Output format.")] = "table",
+    format_: Annotated[TextFormat, FORMAT] = "table",
 ) -> None:
-    """Compare two methods on the same episodes: differences A - B with intervals and tests (docs/statistics.md)."""
+    """Compare two methods on the same episodes.
+
+    Differences A - B with intervals and tests (docs/statistics.md).
+    """
     found = api.compare(
         a, b, store=store, task=task or (), shots=shots or (), tuned=tuned, costs=costs, accelerator=accelerator,
         data=data, trust=trust,

@@ -3,32 +3,45 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from bench import api
 from bench.api.results import Format
-from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption
+from bench.cli import completion
+from bench.cli.options import DEFAULT_STORE, FORMAT, OnlyTasks, OutOption, StoreOption, option
 from bench.cli.output import deliver, require_readable, say, say_error
 from bench.contracts.errors import UsageError
 
 
 def leaderboard(
     store: StoreOption = DEFAULT_STORE,
-    format_: Annotated[Format, typer.Option("--format", help="Output format.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
+    format_: Annotated[Format, FORMAT] = "table",
+    out: OutOption = None,
     task: OnlyTasks = None,
     break_even: Annotated[
-        str | None, typer.Option(help="Method: add the number of queries above which each other takes less time.")
+        str | None,
+        option(
+            "--break-even",
+            metavar="METHOD",
+            complete=completion.methods,
+            help="Add the number of queries above which others are faster.",
+        ),
     ] = None,
     claims: Annotated[
-        str | None, typer.Option(help="Claims for a section of the page: bench claims lists them.")
+        str | None,
+        option(
+            "--claims",
+            metavar="NAME",
+            complete=completion.claims,
+            help="Claims for a section of the page; bench claims lists them.",
+        ),
     ] = None,
-    site: Annotated[Path | None, typer.Option("--site", help="Folder for a static site, fit for GitHub Pages.")] = None,
+    site: Annotated[
+        Path | None, option("--site", metavar="DIR", help="Folder for a static site, fit for GitHub Pages.")
+    ] = None,
     address: Annotated[
-        str, typer.Option("--site-address", help="Address of the site, for the links of its feed.")
+        str, option("--site-address", metavar="URL", help="Address of the site, for the links of its feed.")
     ] = "",
     wandb: Annotated[
-        bool, typer.Option("--wandb", help="Log the table, plots and records to W&B too, offline without a key.")
+        bool, option("--wandb", help="Log table, plots and records to W&B too, offline without a key.")
     ] = False,
 ) -> None:
     """Print the leaderboard of a store."""

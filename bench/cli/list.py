@@ -9,8 +9,10 @@ import typer
 
 from bench import api
 from bench.api.listing import Listed
+from bench.cli import completion
+from bench.cli.options import option
 from bench.cli.output import say
-from bench.contracts.kinds import FAMILIES
+from bench.contracts.kinds import FAMILIES, Kind
 from bench.plugin import OWN
 
 What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # type: ignore[misc]
@@ -18,13 +20,32 @@ What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # typ
 
 def list_(
     what: Annotated[What, typer.Argument(help="Kind of the names.")],
-    kind: Annotated[str | None, typer.Option(help="Only what serves this kind of task: language_modelling.")] = None,
-    family: Annotated[
-        str | None, typer.Option(help=f"Only methods of this family: {', '.join(FAMILIES)} (docs/choosing.md).")
+    kind: Annotated[
+        str | None,
+        option(
+            "--kind",
+            metavar="KIND",
+            complete=completion.values(*Kind),
+            default="any",
+            help="Only what serves a kind of task: language_modelling.",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    family: Annotated[
+        str | None,
+        option(
+            "--family",
+            metavar="FAMILY",
+            complete=completion.values(*FAMILIES),
+            default="any",
+            help=f"Only methods of a family: {', '.join(FAMILIES)}.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List methods, tasks, backbones, metrics, suites or claims; ``bench show NAME`` describes one."""
+    """List methods, tasks, backbones, metrics, suites or claims.
+
+    bench show NAME describes one, docs/choosing.md the families.
+    """
     entries = api.available(cast(Listed, what.value), kind=kind, family=family)
     if as_json:
         left_out = set() if what == "methods" else {"sites", "family"}

@@ -1,7 +1,9 @@
 """Lines of the command on the terminal."""
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -12,6 +14,19 @@ from bench.toolkit.visible import shortened, visible, visible_lines
 
 LONGEST = 4000
 """Most characters of an error."""
+
+
+def styled(text: str, **style: Any) -> str:
+    """A text in colour or bold; what prints it leaves both out where there is no terminal.
+
+    Args:
+        text: The text.
+        **style: Arguments of ``typer.style``, such as ``fg="red"`` or ``bold=True``.
+
+    Returns:
+        The text with codes for a terminal; as it is where the environment has NO_COLOR.
+    """
+    return text if os.environ.get("NO_COLOR") else typer.style(text, **style)
 
 
 def say(text: str, err: bool = False) -> None:
@@ -30,7 +45,7 @@ def say_error(message: object) -> None:
     Args:
         message: An error or a text, without prefix.
     """
-    typer.echo(f"bench: {visible(shortened(str(message), LONGEST))}", err=True)
+    typer.echo(f"{styled('bench:', fg='red')} {visible(shortened(str(message), LONGEST))}", err=True)
 
 
 def require_readable(format_: str, out: Path | None) -> None:

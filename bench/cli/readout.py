@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import LoggerOption
+from bench.cli import completion
+from bench.cli.help import Command, Group
+from bench.cli.options import AcceleratorOption, DataOption, LoggerOption, option
 from bench.cli.output import say
 from bench.runs.trackers import CsvTracker, LightningTracker, log_facts, make_trackers
+from bench.spec.names import check_plugins
 from bench.toolkit.files import data_folder, user_path
 
 if TYPE_CHECKING:
     from bench.readouts.session import Session
 
 app = typer.Typer(
-    help="Train or import the readouts of memories inside a language model.",
+    cls=Group,
+    help="Train or import the readouts of memories in a model.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -42,41 +46,70 @@ class TrainingPrecision(StrEnum):
 
 
 OutOption = Annotated[
-    Path | None, typer.Option(help="File to write; by default one in readouts/, named after the source.")
+    Path | None,
+    option("--out", "-o", metavar="FILE", default="one in readouts/, named after the source", help="File to write."),
 ]
 
 
-@app.command()
+@app.command(cls=Command, epilog="bench readout train --backbone smollm2_135m --corpus wikitext103 --steps 200")
 def train(
-    backbone: Annotated[str, typer.Option(help="Language model that the readouts are for; it is not changed.")],
-    corpus: Annotated[str, typer.Option(help="Task of language modelling (its support pool), .txt file or folder.")],
+    backbone: Annotated[
+        str,
+        option(
+            "--backbone",
+            "-b",
+            metavar="NAME",
+            complete=completion.backbones,
+            help="Language model of the readouts; it is not changed.",
+        ),
+    ],
+    corpus: Annotated[
+        str,
+        option(
+            "--corpus",
+            metavar="TASK|FILE|DIR",
+            complete=completion.tasks,
+            help="Task of language modelling (support pool), or texts.",
+        ),
+    ],
     out: OutOption = None,
-    part: Annotated[
-        Part, typer.Option(help="readouts: of middle memories. in_place: convolutions and P of in_place_ttt.")
-    ] = Part.READOUTS,
-    chunk: Annotated[int, typer.Option(min=1, help="in_place: tokens of a chunk.")] = 64,
-    memory_lr: Annotated[float, typer.Option(min=0, help="in_place: rate of the fast weights.")] = 0.3,
-    memories: Annotated[int, typer.Option(min=1, help="Middle memories.")] = 2,
-    steps: Annotated[int, typer.Option(min=0, help="Optimizer steps; 0 for one pass over the corpus.")] = 0,
-    window: Annotated[int, typer.Option(min=2, help="Tokens of a window (published: 1024).")] = 256,
-    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = 4,
+    part: Annotated[Part, option("--part", help="Readouts of memories, or the parts of in_place_ttt.")] = Part.READOUTS,
+    chunk: Annotated[int, option("--chunk", min=1, metavar="N", help="in_place: tokens of a chunk.")] = 64,
+    memory_lr: Annotated[
+        float, option("--memory-lr", min=0, metavar="RATE", help="in_place: rate of the fast weights.")
+    ] = 0.3,
+    memories: Annotated[int, option("--memories", min=1, metavar="N", help="Middle memories.")] = 2,
+    steps: Annotated[
+        int, option("--steps", min=0, metavar="N", help="Optimizer steps; 0 for one pass over the corpus.")
+    ] = 0,
+    window: Annotated[int, option("--window", min=2, metavar="N", help="Tokens of a window (published: 1024).")] = 256,
+    batch: Annotated[int, option("--batch", min=1, metavar="N", help="Windows per step.")] = 4,
     lr: Annotated[
-        float | None, typer.Option(min=0, help="Learning rate after warm-up; by default 2e-5, of in_place 3e-4.")
+        float | None,
+        option("--lr", min=0, metavar="RATE", default="2e-5, of in_place 3e-4", help="Learning rate after warm-up."),
     ] = None,
-    warmup: Annotated[int, typer.Option(min=-1, help="Warm-up steps; -1 for a tenth, 500 at most.")] = -1,
-    alpha: Annotated[float, typer.Option(min=0, max=4, help="Cut-off of the solve, as in faast@hidden_states.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of order and dropout.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint, if any.")] = False,
-    every: Annotated[int, typer.Option("--checkpoint-every", min=1, help="Steps between checkpoints.")] = 50,
-    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
+    warmup: Annotated[
+        int, option("--warmup", min=-1, metavar="N", help="Warm-up steps; -1 for a tenth, 500 at most.")
+    ] = -1,
+    alpha: Annotated[
+        float, option("--alpha", min=0, max=4, metavar="X", help="Cut-off of the solve, as in faast@hidden_states.")
+    ] = 1.0,
+    seed: Annotated[int, option("--seed", min=0, metavar="N", help="Seed of order and dropout.")] = 0,
+    resume: Annotated[bool, option("--resume", help="Continue from the last checkpoint, if any.")] = False,
+    every: Annotated[int, option("--checkpoint-every", min=1, metavar="N", help="Steps between checkpoints.")] = 50,
+    accelerator: AcceleratorOption = "auto",
     precision: Annotated[
         TrainingPrecision | None,
-        typer.Option(help="By default bf16-mixed on a GPU with bfloat16, 32-true elsewhere."),
+        option("--precision", default="bf16-mixed on a GPU with bfloat16, else 32-true", help="Lightning precision."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets.")] = None,
+    data: DataOption = None,
     logger: LoggerOption = "wandb",
 ) -> None:
-    """Train the readouts of middle memories, or the parts of in_place_ttt, with a frozen backbone."""
+    """Train the readouts of middle memories.
+
+    Or the parts of in_place_ttt; the backbone is frozen.
+    """
+    check_plugins(None, None, backbone)
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.readouts.corpus import read_corpus
     from bench.readouts.frozen import TrainingRecipe
@@ -114,7 +147,7 @@ def train(
     _print_usage(done.out, "in_place_ttt.weights" if part is Part.IN_PLACE else READOUTS)
 
 
-@app.command("import")
+@app.command("import", cls=Command, epilog="bench readout import gshbao/faast-gpt2-xl")
 def import_(
     source: Annotated[str, typer.Argument(help="Id of the hub, folder or .safetensors file of a released checkpoint.")],
     out: OutOption = None,

@@ -7,15 +7,21 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.cli.options import DEFAULT_STORE, StoreOption
+from bench.cli.help import Command, Group
+from bench.cli.options import DEFAULT_STORE, StoreOption, option
 from bench.cli.output import say
 
-app = typer.Typer(help="Verify, prune, import or export records.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Group, help="Verify, prune, import or export records.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
-@app.command()
+@app.command(cls=Command, epilog="bench records verify --store runs")
 def verify(store: StoreOption = DEFAULT_STORE) -> None:
-    """Check that every record is intact and agrees with its predictions; exit code 1 if not."""
+    """Check that every record agrees with its predictions.
+
+    Exit code 1 for a record that is damaged or was changed.
+    """
     problems = api.verify_records(store)
     for problem in problems:
         say(problem)
@@ -26,26 +32,32 @@ def verify(store: StoreOption = DEFAULT_STORE) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command, epilog="bench records prune --superseded --dry-run")
 def prune(
     store: StoreOption = DEFAULT_STORE,
-    superseded: Annotated[bool, typer.Option("--superseded", help="Also records with a later version.")] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="Also records of failed runs.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files without deleting them.")] = False,
+    superseded: Annotated[bool, option("--superseded", help="Also records with a later version.")] = False,
+    failed: Annotated[bool, option("--failed", help="Also records of failed runs.")] = False,
+    dry_run: Annotated[bool, option("--dry-run", help="List the files without deleting them.")] = False,
 ) -> None:
-    """Delete files that no record names, and the chosen records. Not while runs are in progress."""
+    """Delete files that no record names, and chosen records.
+
+    Not while runs are in progress.
+    """
     found = api.prune_records(store, superseded=superseded, failed=failed, dry_run=dry_run)
     for file in found:
         say(f"{file.path}: {file.reason}")
     say(f"{len(found)} files {'would be deleted' if dry_run else 'deleted'}")
 
 
-@app.command("import")
+@app.command("import", cls=Command, epilog="bench records import node1/runs node2/runs --store runs")
 def import_(
     folders: Annotated[list[Path], typer.Argument(help="Folders of records, for example of other machines.")],
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Copy records of other stores that pass verification; exit code 1 if one did not."""
+    """Copy verified records of other stores.
+
+    Exit code 1 if one did not pass verification.
+    """
     imported = api.import_records(*folders, store=store, notify=lambda line: say(line, err=True))
     for problem in imported.refused:
         say(problem)
@@ -54,18 +66,18 @@ def import_(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command, epilog="bench records export --out records.parquet")
 def export(
-    out: Annotated[Path, typer.Option(help="File to write; .parquet or .csv.")],
+    out: Annotated[Path, option("--out", "-o", metavar="FILE", help="File to write: .parquet or .csv.")],
     store: StoreOption = DEFAULT_STORE,
-    queries: Annotated[bool, typer.Option("--queries", help="A row for each query instead of each run.")] = False,
+    queries: Annotated[bool, option("--queries", help="A row for each query instead of each run.")] = False,
 ) -> None:
     """Write records as one table."""
     number = api.export_records(out, store, queries=queries)
     say(f"wrote {number} rows to {out}")
 
 
-@app.command()
+@app.command(cls=Command, epilog="bench records schema")
 def schema() -> None:
-    """Print the JSON Schema of a record, the content of docs/record.schema.json."""
+    """Print the JSON Schema of a record."""
     typer.echo(json.dumps(api.record_schema(), indent=1))

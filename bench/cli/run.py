@@ -1,120 +1,86 @@
 """``bench run``: run a suite, or a grid of options."""
 
+import shlex
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from bench import api
-from bench.api.runs import MeasureIn
-from bench.cli.options import DEFAULT_STORE, LISTED, DataOption, LoggerOption, StoreOption, TrustOption
+from bench.cli import run_options as of_run
+from bench.cli.options import (
+    DEFAULT_STORE,
+    AcceleratorOption,
+    AddressOption,
+    BackboneOption,
+    DataOption,
+    ExecutorOption,
+    GpusOption,
+    JobsOption,
+    LoggerOption,
+    PrecisionOption,
+    PromptOption,
+    RemeasureOption,
+    StoreOption,
+    TrustOption,
+)
 from bench.cli.output import say, say_error
+
+if TYPE_CHECKING:
+    from bench.reports.rows import Row
 
 
 def run(
-    suite: Annotated[
-        str | None, typer.Argument(help="A suite's name or YAML file; or use --task and --method.")
-    ] = None,
-    task: Annotated[list[str] | None, typer.Option(help=f"Tasks: {LISTED}.")] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(help="Columns of your own data by their names there: text=review,label=stars."),
-    ] = None,
-    splits: Annotated[
-        list[str] | None,
-        typer.Option(help="Support and query split of your own data: train,test; or one that is halved."),
-    ] = None,
-    method: Annotated[list[str] | None, typer.Option(help=f"Methods: {LISTED}.")] = None,
-    prompt: Annotated[
-        str | None,
-        typer.Option(help="Prompts: plain, or chat by the model's chat template; by default plain."),
-    ] = None,
-    template: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Forms of the prompts: 0-2, all, or a text such as 'Review: {text} Mood:'; by default the task's own."
-        ),
-    ] = None,
-    backbone: Annotated[str | None, typer.Option(help="Backbone; by default the embedded one for the task.")] = None,
-    shots: Annotated[
-        list[str] | None, typer.Option(help="Labelled examples per class: 1,5,full; by default 1,5.")
-    ] = None,
-    seeds: Annotated[list[str] | None, typer.Option(help="Seeds: 0-4 or 0,2,7; by default 0.")] = None,
-    episodes: Annotated[int | None, typer.Option(help="Episodes per seed; by default the task's own.")] = None,
-    queries: Annotated[str | None, typer.Option(help="Queries per class, or 'all'; by default the task's own.")] = None,
-    ways: Annotated[int | None, typer.Option(help="Classes per episode; by default all.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help=f"METHOD.FIELD=VALUE: {LISTED}.")] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(help=f"AXIS=LIMIT, such as adapt_seconds=2: {LISTED} (docs/budgets.md)."),
-    ] = None,
-    budget_grid: Annotated[
-        list[str] | None, typer.Option(help=f"AXIS=LIMIT,LIMIT,...: all methods under each limit; {LISTED}.")
-    ] = None,
-    match: Annotated[
-        str | None,
-        typer.Option(help="METHOD[:AXIS,AXIS]: use this method's measured cost as the budget of all others."),
-    ] = None,
-    config: Annotated[
-        list[Path] | None, typer.Option(help="best.yaml of a sweep: a method with its config; repeatable.")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Published values of methods' fields, such as 'published'.")
-    ] = None,
-    tune_all: Annotated[
-        int | None, typer.Option(min=1, help="Tune each method first, by this many trials on support data.")
-    ] = None,
-    tune_seconds: Annotated[
-        float | None, typer.Option(help="Start no further trial of a method after this many seconds.")
-    ] = None,
-    accelerator: Annotated[str, typer.Option(help="Lightning accelerator.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Devices of a run: 1, or more with --strategy.")] = 1,
-    strategy: Annotated[
-        str | None,
-        typer.Option(help="How several devices hold one language model: fsdp, deepspeed or device_map."),
-    ] = None,
-    executor: Annotated[
-        str, typer.Option(help="Where runs are executed: local, or ray for a Ray cluster (docs/cluster.md).")
-    ] = "local",
-    jobs: Annotated[int, typer.Option(help="Processes of the local executor.")] = 1,
-    address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster; by default one is started on this machine.")
-    ] = None,
-    gpus_per_run: Annotated[float, typer.Option(help="GPUs of a run on a Ray cluster, or a share of one.")] = 0.0,
-    shard: Annotated[
-        str | None, typer.Option(help="I/N: only the I-th of N shares of the runs, for arrays of jobs.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Lightning precision of the backbone; by default 32-true.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read and decode data.")] = 0,
+    suite: of_run.SuiteArgument = None,
+    task: of_run.TaskOption = None,
+    method: of_run.MethodOption = None,
+    backbone: BackboneOption = None,
+    set_: of_run.SetOption = None,
+    config: of_run.ConfigOption = None,
+    preset: of_run.PresetOption = None,
+    prompt: PromptOption = None,
+    template: of_run.TemplateOption = None,
+    columns: of_run.ColumnsOption = None,
+    splits: of_run.SplitsOption = None,
+    shots: of_run.ShotsOption = None,
+    seeds: of_run.SeedsOption = None,
+    episodes: of_run.EpisodesOption = None,
+    queries: of_run.QueriesOption = None,
+    ways: of_run.WaysOption = None,
+    limit: of_run.LimitOption = None,
+    budget: of_run.BudgetOption = None,
+    budget_grid: of_run.BudgetGridOption = None,
+    match: of_run.MatchOption = None,
+    tune_all: of_run.TuneAllOption = None,
+    tune_seconds: of_run.TuneSecondsOption = None,
+    accelerator: AcceleratorOption = "auto",
+    devices: of_run.DevicesOption = 1,
+    strategy: of_run.StrategyOption = None,
+    precision: PrecisionOption = None,
+    executor: ExecutorOption = "local",
+    jobs: JobsOption = 1,
+    address: AddressOption = None,
+    gpus_per_run: GpusOption = 0.0,
+    shard: of_run.ShardOption = None,
+    workers: of_run.WorkersOption = 0,
+    measure_in: of_run.MeasureInOption = "subprocess",
     data: DataOption = None,
     store: StoreOption = DEFAULT_STORE,
-    rescue: Annotated[
-        Path | None,
-        typer.Option(help="Folder for results that --store cannot keep; by default one among temporary files."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run recorded runs again.")] = False,
-    remeasure: Annotated[
-        bool, typer.Option("--remeasure", help="Measure costs again that were measured in company; scores stay.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without running anything.")] = False,
-    measure_in: Annotated[
-        MeasureIn,
-        typer.Option(
-            help="Measure costs in a fresh process per episode, or in this one: faster start, approximate memory."
-        ),
-    ] = "subprocess",
-    trust: TrustOption = False,
+    rescue: of_run.RescueOption = None,
+    force: of_run.ForceOption = False,
+    remeasure: RemeasureOption = False,
+    dry_run: of_run.DryRunOption = False,
     logger: LoggerOption = "wandb",
-    log_predictions: Annotated[
-        bool, typer.Option("--log-predictions", help="Send a table of predictions to W&B or trackio too.")
-    ] = False,
+    log_predictions: of_run.LogPredictionsOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Run a suite, or a grid of options, and print its table.
 
-    Exit code 1 if a run failed or nothing was measured.
+    Recorded runs are not run again, and an interrupted command goes on. Lists take commas or repetition. Exit code 1
+    if a run failed or nothing was measured.
     """
     arguments = {name: value for name, value in locals().items() if name not in {"set_", "dry_run"}} | {"set": set_}
     if dry_run:
@@ -124,15 +90,39 @@ def run(
             raise typer.Exit(1)
         return
     results = api.run(**arguments)
-    if results.records:
+    rows = results.rows() if results.records else []
+    if rows:
         from rich.console import Console
 
         from bench.reports.tables import table
 
-        Console(width=None if sys.stdout.isatty() else 240).print(table(results.rows()))
+        Console(width=None if sys.stdout.isatty() else 240).print(table(rows))
         if sequences := results.sequences():
             say(sequences)
     if not results.measured and (results.records or not results.problems):
         say_error("nothing was measured; the table has the reasons")
     if results.failed or results.problems or not results.measured:
         raise typer.Exit(1)
+    say(f"next: {_next(rows, store)}", err=True)
+
+
+def _next(rows: "Sequence[Row]", store: Path) -> str:
+    """The commands that go on from results."""
+    if any(row.limit for row in rows):
+        return "the same command without --limit, for results that count"
+    where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
+    text = f"bench open{where} shows the page"
+    plain = not any(row.budget or row.tuning_trials for row in rows)
+    for row, other in pairwise(rows) if plain else ():
+        if other.value is not None and _board(row) == _board(other):
+            words = [_name(row), _name(other), "--task", row.task]
+            return f"{text}, bench compare {shlex.join(words)}{where} tests the difference"
+    return text
+
+
+def _board(row: "Row") -> tuple[str, str, object]:
+    return row.task, row.backbone, row.shots
+
+
+def _name(row: "Row") -> str:
+    return f"{row.method} [{row.config}]" if row.config else row.method

@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench import registry
+from bench.cli import completion
+from bench.cli.options import DataOption
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.results.contract_status import keep_contract_status
 from bench.toolkit.files import data_folder
@@ -19,13 +20,15 @@ USAGE = 2
 
 def run_contract(
     plugin: Annotated[
-        str, typer.Argument(help="Name of a method, task, backbone or metric, with its argument if it takes one.")
+        str,
+        typer.Argument(help="Its name, with its argument if it takes one.", autocompletion=completion.plugins),
     ],
-    data: Annotated[
-        Path | None, typer.Option(envvar="BENCH_DATA", help="Folder of local data sets, for a task; a small sample.")
-    ] = None,
+    data: DataOption = None,
 ) -> None:
-    """Run the contract suite on a plugin."""
+    """Run the contract suite on a plugin.
+
+    A method, task, backbone or metric; for a task, a small sample of its data is enough.
+    """
     groups = [group for group in registry.FOLDERS if plugin.partition(":")[0] in registry.find(group)]
     if not groups:
         known = {name for group in registry.FOLDERS for name in registry.find(group)}

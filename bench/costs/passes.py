@@ -157,7 +157,7 @@ def _timed(backbone: Backbone, request: PassRequest) -> TimedPasses:
         closing = request.closing_seconds
     results: list[GroupResult] = []
     found: list[Conditions] = []
-    violation, patience = None, Patience()
+    violation, patience = None, Patience(once=is_quick(request.run))
     with watched(request.devices.root_device(), found):
         for payload in request.payloads:
             options = AdaptOptions(request.most_steps, request.budget, closing)
@@ -170,6 +170,11 @@ def _timed(backbone: Backbone, request: PassRequest) -> TimedPasses:
             if stages_known(results) or not patience.lasts(len(results)):
                 break
     return TimedPasses(tuple(results), violation, found[0])
+
+
+def is_quick(run: ResolvedRun) -> bool:
+    """Whether costs are measured once, because the run is a quick look (``--limit``)."""
+    return run.spec.limit is not None
 
 
 def stages_known(results: Sequence[GroupResult]) -> bool:

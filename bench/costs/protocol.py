@@ -18,6 +18,7 @@ from bench.costs.passes import (
     PassRequest,
     TimedPasses,
     counted_pass,
+    is_quick,
     stages_known,
     timed_passes,
 )
@@ -212,7 +213,7 @@ def _repeated(worker: Worker, request: CostRequest, passes: PassRequest) -> Time
         several = passes.payloads if len(request.payloads) > 1 else passes.payloads * MOST_SHORT
         made: TimedPasses = worker.call(timed_passes, replace(passes, payloads=several))
         return made
-    patience, calls = Patience(), list[TimedPasses]()
+    patience, calls = Patience(once=is_quick(request.run)), list[TimedPasses]()
     results: list[GroupResult] = []
     while True:
         calls.append(worker.call(timed_passes, passes))

@@ -65,7 +65,13 @@ class Patience:
         longest: Seconds of the longest repeat.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, once: bool = False) -> None:
+        """Start the clock.
+
+        Args:
+            once: Whether nothing is repeated, as in a quick look.
+        """
+        self.once = once
         self.began = self.last = time.perf_counter()
         self.longest = 0.0
 
@@ -81,6 +87,8 @@ class Patience:
         """
         now = time.perf_counter()
         self.longest, self.last = max(self.longest, now - self.last), now
+        if self.once:
+            return False
         limit = PATIENCE if repeats < least else min(PATIENCE, REFINING)
         return now - self.began + self.longest <= limit
 

@@ -43,6 +43,7 @@ class AdaptOptions:
         measured: Whether memory is measured, which makes the call slower too.
         texts: Texts by which a sequence of tasks measures what an adapted language model has lost; None to answer after
             the last task alone.
+        callbacks: Further callbacks of Lightning's trainers.
     """
 
     most_steps: int | None = None
@@ -51,6 +52,7 @@ class AdaptOptions:
     counted: bool = False
     measured: bool = True
     texts: tuple[str, ...] | None = None
+    callbacks: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +236,7 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
     n_queries = int((group.episodes.query != PADDING).sum())
     tokens = token_meter(method)
     budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
-    callbacks: list[Any] = [budget_callback] if options.budget.held() else []
+    callbacks: list[Any] = [*([budget_callback] if options.budget.held() else ()), *options.callbacks]
     module.adapting.measures_memory = module.answering.measures_memory = options.measured
     module.counter = FlopMeter() if options.counted else None
     optimizer_bytes = steps_taken = 0

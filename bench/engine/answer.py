@@ -11,6 +11,7 @@ from bench.data.payload import EpisodePayload
 from bench.engine.adapt import AdaptOptions, GroupAnswers, adapt_and_answer
 from bench.engine.frozen import kept_frozen
 from bench.engine.partial import Keeper, PartialFile
+from bench.engine.share import ShareFile, ShareMeter
 from bench.engine.stages import adapt_in_stages
 from bench.engine.trainer import DeviceOptions
 from bench.spec.resolve import ResolvedRun
@@ -29,6 +30,7 @@ class AnswerRequest:
         partial: File from which the run goes on, and to which its predictions are written from time to time; None for
             neither.
         texts: Texts by which a sequence of tasks measures what an adapted language model has lost.
+        share: File to which the share of the run that is done is written; None for none.
     """
 
     run: ResolvedRun
@@ -38,6 +40,7 @@ class AnswerRequest:
     devices: DeviceOptions
     partial: PartialFile | None = None
     texts: tuple[str, ...] = ()
+    share: ShareFile | None = None
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,21 @@ def answer_episodes(backbone: Backbone, request: AnswerRequest) -> RunAnswers:
     with kept_frozen(backbone, request.run, request.devices) as check:
         answers = request.partial.read() if request.partial is not None else []
         resumed, keeper = len(answers), Keeper(request.partial, check)
+        meter = ShareMeter(request.share, len(groups))
         for group in groups[resumed:]:
-            answers.append(_answered(group, request))
+            meter.group(len(answers))
+            answers.append(_answered(group, request, meter))
             keeper.keep(answers)
     return RunAnswers(answers, resumed, keeper.problem)
 
 
-def _answered(group: EpisodeGroup, request: AnswerRequest) -> GroupAnswers:
+def _answered(group: EpisodeGroup, request: AnswerRequest, meter: ShareMeter) -> GroupAnswers:
     if group.episodes.stages:
         options = AdaptOptions(request.most_steps, measured=False, texts=request.texts)
         result = adapt_in_stages(group, request.devices, options)
     else:
-        result = adapt_and_answer(group, request.devices, AdaptOptions(request.most_steps, measured=False))
+        options = AdaptOptions(request.most_steps, measured=False, callbacks=meter.callbacks())
+        result = adapt_and_answer(group, request.devices, options)
     # As in a file, so that notes of resumed groups equal those of others.
     notes = json.loads(json.dumps(to_jsonable_python(result.notes)))
     return GroupAnswers(

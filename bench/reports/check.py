@@ -10,7 +10,7 @@ from bench.reports.check_tolerance import CHECKED, Sample, sample, tolerance, us
 from bench.reports.company import TIME_UNITS, company_of
 from bench.reports.kinds import Only
 from bench.reports.row_names import RowKey, row_names
-from bench.results.grouping import current, data_of, devices, run_key, table_names, task_text
+from bench.results.grouping import current, data_of, devices, run_key, table_names, task_text, whole_runs
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import paired, shared_text
@@ -91,6 +91,7 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find, only: 
     Raises:
         UsageError: If the two have no run in common, or no episode.
     """
+    baseline, now = whole_runs(baseline, "a baseline"), whole_runs(now, "a check")
     sides = current(baseline), current(now)
     several = any(map(_have_several_data_sets, sides))
     shown = [*sides[0], *sides[1]]

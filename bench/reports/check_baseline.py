@@ -1,6 +1,6 @@
 """Baselines: stores of records to compare with."""
 
-from bench.results.grouping import current
+from bench.results.grouping import current, whole_runs
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.row_sample import Find
@@ -19,9 +19,13 @@ def replace(baseline: Store, now: Store) -> int:
 
     Returns:
         Number of records of the new baseline.
+
+    Raises:
+        UsageError: If all present records are of quick looks.
     """
     earlier = baseline.scan()[0] if baseline.paths() else []
-    kept = {record.id: baseline.write(record, now.predictions(record)) for record in current(now)}
+    whole = whole_runs(now, "a baseline")
+    kept = {record.id: baseline.write(record, now.predictions(record)) for record in current(whole)}
     for record in earlier:
         new = kept.get(record.id)
         if new is None:

@@ -23,8 +23,8 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     sort_score = scorer()
     cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
     for row in rows:
-        # A row over templates says again what the rows of each template do.
-        if row.status == "ok" and row.value is not None and row.shots != 0 and row.templates == 1:
+        # A row over templates says again what the rows of each template do; a quick look is no further task.
+        if row.status == "ok" and row.value is not None and row.shots != 0 and row.templates == 1 and not row.limit:
             method = " ".join(part for part in (row.method, f"[{row.config}]" * bool(row.config), row.budget) if part)
             cells.setdefault((row.task, row.backbone), {})[row.shots, method] = sort_score(row)
     several = len({task for task, _ in cells}) < len(cells)

@@ -60,7 +60,8 @@ class _RunRow(BaseModel):
     templates: number of templates that the value is the mean over, 1 for the row of a single one; template_low and
     template_high: the lowest and the highest score with one of them; over_templates: the same as text.
     contract: whether the method's code passed the contract suite: "passed", "failed", "not run"; empty where a record
-    does not say. transductive: whether an answer depends on the other queries. others: number of further records of the
+    does not say. transductive: whether an answer depends on the other queries. limit: most queries of a quick look,
+    whose rows are of a table of their own; None for whole runs. others: number of further records of the
     same run that are not shown: of earlier versions, or with fewer episodes.
     """
 
@@ -103,6 +104,7 @@ class _RunRow(BaseModel):
     over_templates: str = ""
     contract: str = ""
     transductive: bool = False
+    limit: int | None = None
     others: int = 0
     status: Status
     reason: str
@@ -164,6 +166,7 @@ def _row(records: Sequence[Record], others: int, task: str, score: Score | None)
         form=str(first.notes.get("form", "")).partition(":")[0],
         contract=str(first.provenance.get("contract", "")),
         transductive=bool(first.provenance.get("transductive", False)),
+        limit=first.spec.limit,
         others=others,
         status=first.status,
         reason=first.reason,

@@ -71,6 +71,8 @@ def caption(rows: Sequence[Row]) -> str:
     text += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.templates > 1 for row in rows):
         text += " over templates: the mean over forms of the prompts, with the lowest and the highest score."
+    if any(row.limit for row in rows):
+        text += " [limit=N]: a quick look at N queries of a run, with costs measured once; compare whole runs."
     if any(row.break_even_queries is not None for row in rows):
         text += " break-even: queries from which on it costs less time in all than the method it is compared with."
     if any(row.protocol != PROTOCOL for row in rows):
@@ -188,7 +190,8 @@ def table(rows: Sequence[Row]) -> Table:
         made.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
     for index, row in enumerate(rows):
         last = index + 1 == len(rows) or (rows[index + 1].task, rows[index + 1].backbone) != (row.task, row.backbone)
-        made.add_row(*map(terminal_cell, _cells(row, columns)), end_section=last)
+        style = None if row.status == "ok" else "dim"
+        made.add_row(*map(terminal_cell, _cells(row, columns)), style=style, end_section=last)
     return made
 
 

@@ -27,7 +27,7 @@ def _run(record: Record) -> dict[str, Any]:
         "id": record.id, "task": spec.task, "prompt": spec.prompt, "template": str(spec.template),
         "backbone": spec.backbone, "method": spec.method,
         "config": json.dumps(spec.config, sort_keys=True), "budget": budget_text(spec), "shots": str(spec.shots),
-        "seed": spec.seed,
+        "seed": spec.seed, "limit": spec.limit,
     }  # fmt: skip
 
 
@@ -88,7 +88,11 @@ def queries(store: Store) -> pa.Table:
         found = store.predictions(record)
         if found is None:
             continue
-        columns = {name: pa.array([value] * len(found)) for name, value in _run(record).items()}
+        columns = {
+            # Without the type, a column of whole runs alone would have another one.
+            name: pa.array([value] * len(found), pa.int64() if name == "limit" else None)
+            for name, value in _run(record).items()
+        }
         columns |= {"episode": pa.array(found.episode), "query": pa.array(found.query)}
         own = dict(zip(found.scorer.fields, found.values.T, strict=True))
         columns |= {name: pa.array(own[name]) if name in own else pa.nulls(len(found), pa.float64()) for name in fields}

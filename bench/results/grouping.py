@@ -1,12 +1,13 @@
 """Grouping of records: all seeds of the latest version of a run are one row of a leaderboard."""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.contracts.errors import did_you_mean
+from bench.contracts.errors import BenchWarning, UsageError, did_you_mean
 from bench.contracts.kinds import PromptStyle, Template
 from bench.contracts.site import name_at_site
 from bench.results.identity import device_kind_of, is_installed, protocol_of
@@ -46,21 +47,24 @@ def budget_text(spec: RunSpec) -> str:
 
 
 def task_text(spec: RunSpec) -> str:
-    """Name of a task in tables, with the prompt style where that is not plain, and the template where it is not 0.
+    """Name of a task in tables, with what makes other tables of it.
 
     Args:
         spec: A run.
 
     Returns:
-        ``TASK``, ``TASK [prompt=STYLE]``, ``TASK [template=NUMBER]`` or ``TASK [prompt=STYLE,template=NUMBER]``.
+        ``TASK``, or ``TASK [prompt=STYLE,template=NUMBER,limit=N]`` with the prompt style where that is not plain, the
+        template where it is not 0, and the limit of a quick look.
     """
-    return _task_text(*spec.form())
+    return _task_text(*spec.form(), spec.limit)
 
 
-def _task_text(task: str, prompt: PromptStyle, template: Template = 0) -> str:
+def _task_text(task: str, prompt: PromptStyle, template: Template = 0, limit: int | None = None) -> str:
     marks = [f"prompt={prompt}"] if prompt != "plain" else []
     if template != 0:
         marks.append(f"template={template!r}")
+    if limit is not None:
+        marks.append(f"limit={limit}")
     return f"{task} [{','.join(marks)}]" if marks else task
 
 
@@ -84,6 +88,29 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
     return [record for record in found if not chosen or {record.spec.task, task_text(record.spec)} & chosen]
 
 
+def whole_runs(records: Iterable[Record], use: str) -> list[Record]:
+    """The records of whole runs; a warning counts those of quick looks (``--limit``).
+
+    Args:
+        records: Records of any runs.
+        use: What the records are for, as the beginning of a sentence.
+
+    Returns:
+        The records without a limit.
+
+    Raises:
+        UsageError: If all of them are of quick looks.
+    """
+    found = list(records)
+    whole = [record for record in found if record.spec.limit is None]
+    if found and not whole:
+        raise UsageError(f"{use} needs whole runs, and all {len(found)} records are quick looks; run without --limit")
+    if left := len(found) - len(whole):
+        text = f"{use} leaves out {left} record{'s' if left > 1 else ''} of quick looks (--limit)"
+        warnings.warn(text, BenchWarning, stacklevel=2)
+    return whole
+
+
 def method_text(spec: RunSpec) -> str:
     """Name of a method in tables, with the fields that differ from its defaults.
 
@@ -95,6 +122,19 @@ def method_text(spec: RunSpec) -> str:
     """
     name, config = name_at_site(spec.method, spec.config), config_text(spec)
     return f"{name} [{config}]" if config else name
+
+
+def run_text(spec: RunSpec) -> str:
+    """A run in words, as progress shows it.
+
+    Args:
+        spec: A run.
+
+    Returns:
+        Task, method with the fields that differ from its defaults, budget, shots and seed.
+    """
+    name = f"{task_text(spec)} {method_text(spec)} {budget_text(spec)}".rstrip()
+    return f"{name} shots={spec.shots} seed={spec.seed}"
 
 
 def shots_rank(shots: Shots) -> float:

@@ -56,8 +56,9 @@ def run_identity(
             **{name: reference[name] for name in reference.keys() & {"site"}},
         }
     return {
-        **spec.model_dump(exclude={"template", "config", "budget", "match", "tuning"}),
+        **spec.model_dump(exclude={"template", "limit", "config", "budget", "match", "tuning"}),
         **template,
+        **({} if spec.limit is None else {"limit": spec.limit}),
         **budget,
         "config": run.config.model_dump(mode="json") | hashes,
         **({"site": run.site.value} if run.site else {}),

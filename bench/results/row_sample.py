@@ -23,7 +23,9 @@ Episode = tuple[Any, ...]
 def draw_key(record: Record) -> Episode:
     """What a record's episodes were drawn from. The seed is missing: ``episode_names`` adds it."""
     spec = record.spec
-    data = record.identity.get("data"), record.identity.get("template")
+    data: Episode = (record.identity.get("data"), record.identity.get("template"))
+    if spec.limit is not None:  # a quick look is compared with others of its kind alone
+        data = (*data, spec.limit)
     return spec.task, data, spec.ways, spec.queries, protocol_of(record.identity)
 
 

@@ -45,6 +45,8 @@ def _of_identity(record: Record) -> Iterator[str]:
             yield f"the run's {name} is {getattr(spec, name)!r}, that of its identity {identity[name]!r}"
     if (spec.template != 0) != bool(identity.get("template", 0)):
         yield f"the run's template is {spec.template!r}, that of its identity {identity.get('template')!r}"
+    if spec.limit != identity.get("limit"):
+        yield f"the run's limit is {spec.limit!r}, that of its identity {identity.get('limit')!r}"
     known: Any = identity.get("config")
     for name, value in spec.config.items() if isinstance(known, dict) else ():
         if name in known and _differ(value, known[name]):

@@ -35,6 +35,46 @@ def _run(spec: RunSpec) -> Key:
     )  # fmt: skip
 
 
+def limited(spec: RunSpec, data: TaskData) -> RunSpec:
+    """A run with no more queries than its limit: fewer episodes first, then fewer queries per class; one at least.
+
+    Args:
+        spec: The run.
+        data: The data of its task.
+
+    Returns:
+        The run; as it is without a limit, and where that has room for all queries.
+    """
+    if spec.limit is None:
+        return spec
+    ways = min(spec.ways or len(data.classes), len(data.classes))
+    per_episode = len(data.query.labels) if spec.queries is None else spec.queries * ways
+    if spec.episodes * per_episode <= spec.limit:
+        return spec
+    smallest = int(np.bincount(data.query.labels, minlength=len(data.classes)).min())
+    queries = max(1, min(smallest if spec.queries is None else spec.queries, spec.limit // ways))
+    episodes = max(1, min(spec.episodes, spec.limit // (queries * ways)))
+    return spec.model_copy(update={"queries": queries, "episodes": episodes})
+
+
+def quick_look_note(specs: Iterable[RunSpec]) -> str:
+    """What the marks of quick looks mean, in one line.
+
+    Args:
+        specs: Runs of any kind.
+
+    Returns:
+        The line; empty where no run has a limit.
+    """
+    limits = sorted({spec.limit for spec in specs if spec.limit is not None})
+    if not limits:
+        return ""
+    return (
+        f"a quick look at {' or '.join(map(str, limits))} queries of each run, one of each class at least: its rows "
+        "are marked, and count for no check, history or claim"
+    )
+
+
 @dataclass(frozen=True)
 class Defaults:
     """Runs whose numbers of queries or episodes are the task's own, and not the user's.

@@ -24,6 +24,7 @@ from bench.runs.encode_parts import Parts
 from bench.runs.limits import require_some_possible, resolved_budget
 from bench.runs.plan import PlanEntry, PlannedRun, planned
 from bench.runs.report import Report
+from bench.runs.shared_costs import RUN_SECONDS
 from bench.runs.single_run import SingleRun
 from bench.runs.waves import waves
 from bench.spec.costs import StageCosts
@@ -252,12 +253,15 @@ class RunGroup:
                 provenance=facts,
                 partial=self.report.store.partial_path(planned_run.id),
                 resume=not self.force,
+                reporter=self.report.reporter,
             )
             earlier = self._earlier(planned_run.id)
             # Steps and score of a run with limits depend on the measurement, so that it is run again.
             if earlier is not None and earlier.status == "ok" and not earlier.limits:
                 return single.remeasure(earlier), None
-            return single.run()
+            record, predictions = single.run()
+            taken = record.provenance | {RUN_SECONDS: round(time.monotonic() - began, 3)}
+            return record.model_copy(update={"provenance": taken}), predictions
         except Exception as error:  # a defect of a plugin leaves the other runs unharmed
             if earlier is not None:
                 return self._kept(earlier, error), None

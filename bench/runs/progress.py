@@ -1,43 +1,57 @@
 """Progress on the terminal or in a log: bars, and a line for each finished run."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import registry
-from bench.results.grouping import budget_text, method_text, task_text
+from bench.results.grouping import run_text
 from bench.results.record import Record
+from bench.runs.reporter import Reporter
+from bench.runs.time_left import TimeLeft, duration
 from bench.spec.suite import RunSpec
 from bench.toolkit.visible import shortened, visible
 
 LONGEST = 4000
 """Most characters of a line."""
+POLL = 0.5
+"""Seconds between two looks at the share of a run that is done; no bar is drawn before the first."""
+LOG_EVERY = 300.0
+"""Seconds after which a log has another line on a run that goes on."""
 
 
-class RichReporter:
-    """Progress reporter with a line for each finished run, a bar over all, and another while items are encoded.
+class RichReporter(Reporter):
+    """Progress reporter with a line for each finished run, a bar over all, and another for what takes long.
 
-    Bars are for terminals; a log has the lines alone.
+    Bars are for terminals; a log has lines alone.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, log: bool = True) -> None:
         """Prepare the bars.
 
         Args:
             console: Console of standard error.
+            log: Whether a log has lines on what is prepared.
         """
         self.console = console
+        self.log = log
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
             console=console,
             transient=True,
         )
-        self.runs = self.progress.add_task("preparing", total=None)
+        self.runs = self.progress.add_task("preparing", total=None, left="")
+        self._left = TimeLeft([], lambda spec: None)
         self._passed_over = 0
+        self._prepared = ""
 
     def __enter__(self) -> "RichReporter":
         # In a log file the bars would only leave an empty line.
@@ -50,25 +64,26 @@ class RichReporter:
         if self.console.is_terminal:
             self.progress.stop()
 
-    def plan(self, total: int) -> None:
-        """Set the length of the bar over runs.
+    def preparing(self, what: str) -> None:
+        """Show what is prepared: beside the bar, or as a line of a log."""
+        if what == self._prepared:
+            return
+        self._prepared = what
+        self.progress.update(self.runs, description=visible(what))
+        if self.log and not self.console.is_terminal:
+            self._print(f"preparing: {what}")
 
-        Args:
-            total: Number of runs.
-        """
+    def plan(self, total: int, left: TimeLeft | None = None) -> None:
+        """Set the length of the bar over runs."""
+        if left is not None:
+            self._left = left
         self.progress.update(self.runs, total=total, description="runs")
 
-    def encoding(self, name: str, total: int) -> Callable[[int], None]:
-        """Add a bar for items to encode, which is removed when all are encoded.
-
-        Args:
-            name: Description of the items.
-            total: Number of items.
-
-        Returns:
-            Function that advances the bar by a number of items.
-        """
-        bar = self.progress.add_task(visible(f"encoding {name}"), total=total)
+    def encoding(self, what: str, total: int) -> Callable[[int], None]:
+        """Add a bar for items to encode, which is removed when all are encoded; a log has a line."""
+        if self.log and not self.console.is_terminal:
+            self._print(f"preparing: {what}: encoding {total:,} items")
+        bar = self._add(f"encoding {what}", total)
 
         def advance(number: int) -> None:
             self.progress.advance(bar, number)
@@ -78,36 +93,37 @@ class RichReporter:
         return advance
 
     def running(self, spec: RunSpec) -> None:
-        """Show the name of the run that starts.
+        """Show the name of the run that starts, and the time that is left."""
+        self._left.begin()
+        self.progress.update(self.runs, description=visible(run_text(spec)), left=self._left.text())
 
-        Args:
-            spec: The run.
-        """
-        description = f"{task_text(spec)} {spec.method} shots={spec.shots} seed={spec.seed}"
-        self.progress.update(self.runs, description=visible(description))
+    @contextmanager
+    def within(self, what: str, share: Callable[[], float | None] | None = None) -> Iterator[None]:
+        """Show a bar for a part of a run that takes long; a log has a line every few minutes."""
+        ended = threading.Event()
+        follower = threading.Thread(target=self._follow, args=(what, share, ended), daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            follower.join()
 
     def done(self, record: Record) -> None:
-        """Advance the bar, and print the run's score or why it has none.
-
-        Args:
-            record: Record of the finished run.
-        """
+        """Advance the bar, and print the run's score or why it has none."""
         self._say_passed_over()
+        # What is skipped takes no time, and says nothing about the time of the others.
+        (self._left.passed_over if record.status == "skipped" else self._left.ended)(record.spec)
         self.progress.advance(self.runs)
-        spec = record.spec
-        name = f"{task_text(spec)} {method_text(spec)} {budget_text(spec)}".rstrip()
-        name += f" shots={spec.shots} seed={spec.seed}"
         if record.status == "failed":
-            self.problem(f"{name} failed: {record.reason}")
+            self.problem(f"{run_text(record.spec)} failed: {record.reason}")
             return
-        self._print(f"{self._place()} {name}: {_result(record)}")
+        left = self._left.text()
+        self._print(f"{self._place()} {record_line(record)}{left and f'; {left}'}")
 
     def known(self, record: Record) -> None:
-        """Advance the bar; one line for all such runs follows.
-
-        Args:
-            record: Its record.
-        """
+        """Advance the bar; one line for all such runs follows."""
+        self._left.passed_over(record.spec)
         self.progress.advance(self.runs)
         self._passed_over += 1
 
@@ -119,6 +135,31 @@ class RichReporter:
         """
         self.progress.advance(self.runs)
         self._print(f"{self._place()} measured {what}")
+
+    def problem(self, message: str) -> None:
+        """Print one line in red on the console."""
+        self._print(f"bench: {message}", style="red")
+
+    def _follow(self, what: str, share: Callable[[], float | None] | None, ended: threading.Event) -> None:
+        """Show how far a part of a run is, until it ends."""
+        bar: TaskID | None = None
+        began = shown = time.monotonic()
+        while not ended.wait(POLL):
+            part, now = share() if share else None, time.monotonic()
+            percent = None if part is None else round(100 * part)
+            if self.console.is_terminal:
+                if bar is None:
+                    bar = self._add(what if share is None else f"{what}, %", None if share is None else 100)
+                self.progress.update(bar, completed=percent)
+            elif now - shown >= LOG_EVERY:
+                shown = now
+                done = "" if percent is None else f", {percent}%"
+                self._print(f"{what}{done}, for {duration(now - began)}")
+        if bar is not None:
+            self.progress.remove_task(bar)
+
+    def _add(self, what: str, total: int | None) -> TaskID:
+        return self.progress.add_task(visible(what), total=total, left="")
 
     def _place(self) -> str:
         """Number of the run that ended, and of all runs where that is known."""
@@ -134,17 +175,20 @@ class RichReporter:
         text = visible(shortened(line, LONGEST))
         self.console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)
 
-    def problem(self, message: str) -> None:
-        """Print one line in red on the console.
 
-        Args:
-            message: The line, without prefix.
-        """
-        self._print(f"bench: {message}", style="red")
+def record_line(record: Record) -> str:
+    """A run with its result, in one line.
+
+    Args:
+        record: Its record.
+
+    Returns:
+        Score and interval with the seconds of adapting, or why there is no score.
+    """
+    return f"{run_text(record.spec)}: {_result(record)}"
 
 
 def _result(record: Record) -> str:
-    """Score and interval of a run with the seconds of adapting, or why it has no score."""
     if record.value is None:
         return f"{record.status.replace('_', ' ')}: {record.reason}"
     metric = registry.make_metric(record.metric)

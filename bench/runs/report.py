@@ -1,69 +1,19 @@
-"""Progress reporting and the end-of-run summary."""
+"""Records and problems of a call: kept in the store, and passed on to reporter and trackers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from bench.contracts import StoreError
 from bench.contracts.errors import one_line
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.store import Store
+from bench.runs.reporter import Reporter
 from bench.runs.rescue import Rescue
 from bench.runs.shared_costs import SharedCosts
 from bench.runs.trackers import Tracker
 from bench.spec.suite import RunSpec
-
-
-class Reporter(Protocol):
-    """Receiver of progress, for example to draw a bar."""
-
-    def plan(self, total: int) -> None:
-        """Set the total number of runs, before the first one starts.
-
-        Args:
-            total: The number.
-        """
-
-    def encoding(self, what: str, total: int) -> Callable[[int], None]:
-        """Start an encoding pass.
-
-        Args:
-            what: Task and split.
-            total: Number of items.
-
-        Returns:
-            A function to call with each number of encoded items.
-        """
-
-    def running(self, spec: RunSpec) -> None:
-        """Start a run.
-
-        Args:
-            spec: The run.
-        """
-
-    def done(self, record: Record) -> None:
-        """End a run.
-
-        Args:
-            record: Its record.
-        """
-
-    def known(self, record: Record) -> None:
-        """Pass over a run that was recorded earlier.
-
-        Args:
-            record: Its record.
-        """
-
-    def problem(self, message: str) -> None:
-        """Show a problem that leaves other runs unharmed.
-
-        Args:
-            message: One line.
-        """
 
 
 @dataclass

@@ -19,11 +19,13 @@ from bench.results.store_files import PARTIAL
 from bench.runs.encode_parts import Parts, parts_of_runs
 from bench.runs.executors import Executor, UnitOptions
 from bench.runs.executors.driver import Driver
-from bench.runs.fitting import Defaults, draw_key, warnings_of
+from bench.runs.fitting import Defaults, draw_key, limited, quick_look_note, warnings_of
 from bench.runs.group import RunGroup
 from bench.runs.plan import PlanEntry, PlannedRun
-from bench.runs.report import Report, Reporter
+from bench.runs.report import Report
+from bench.runs.reporter import Reporter
 from bench.runs.splittable import require_splittable
+from bench.runs.time_left import TimeLeft
 from bench.runs.trackers import Tracker
 from bench.runs.waves import n_items
 from bench.spec.expand import refusal
@@ -192,12 +194,15 @@ class Runner:
         sources = {episode_spec(spec): loaded[spec.form()] for spec in ready}
         draws = {draw: draw_episodes(data, draw) for draw, data in sources.items()}
         for line in warnings_of(
-            [spec for spec in ready if refusal(spec) is None],
+            [spec for spec in ready if spec.limit is None and refusal(spec) is None],
             {draw_key(spec): draws[episode_spec(spec)] for spec in ready},
         ):
             self.reporter.problem(line)
-        self.reporter.plan(len(ready))
+        if note := quick_look_note(ready):
+            self.reporter.problem(note)
+        self.reporter.plan(len(ready), TimeLeft(ready, report.shared_costs.expected_of))
         for (task, *_, name, precision), together in _by_first_score(ready, draws):
+            self.reporter.preparing(f"{task}: loading {name}")
             try:
                 backbone = registry.make_backbone(name)
                 start_worker = partial(self.isolate, name, backbone)
@@ -217,7 +222,7 @@ class Runner:
         made = list[RunSpec]()
         for form, together in groupby(specs, key=RunSpec.form):
             fitted, line = self.defaults.fitted(list(together), loaded[form])
-            made += fitted
+            made += [limited(spec, loaded[form]) for spec in fitted]
             if line:
                 self.reporter.problem(f"{form[0]}: {line}")
         return made
@@ -227,6 +232,7 @@ class Runner:
         loaded = {}
         for form in sorted(forms, key=str):
             name = form[0]
+            self.reporter.preparing(f"{name}: reading data")
             try:
                 loaded[form] = data = registry.make_task(*form).load(self.data)
                 for note in data.notes:

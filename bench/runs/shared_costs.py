@@ -15,9 +15,14 @@ from bench.results.store import Store
 from bench.runs.plan import PlannedRun
 from bench.spec.budget import Budget
 from bench.spec.costs import Costs
+from bench.spec.suite import RunSpec
 
 FREE = ("seed", "episodes", "tuning", "match", "budget")
 """Parts of a run's identity that its costs do not depend on; the limits are compared in their resolved form."""
+RUN_SECONDS = "run_seconds"
+"""Name of the fact of a record's provenance that says how long its run took, encoding of its group left out."""
+MEASURING = 3.0
+"""Seconds that measuring costs takes at least, for estimates of runs whose duration no record has."""
 FITTED = "fitted_"
 """Beginning of the names of notes on config fields that were changed to keep a budget."""
 
@@ -36,6 +41,7 @@ class SharedCosts:
     _made: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
     _stored: dict[str, Record] | None = field(default=None, init=False)
     _like: dict[str, Costs] | None = field(default=None, init=False)
+    _seconds: dict[str, float] | None = field(default=None, init=False)
 
     def find(self, run: PlannedRun, budget: Budget, device: str, process: str, stored: bool) -> CostResult | None:
         """Costs that were measured for a run like this one on this host.
@@ -62,6 +68,22 @@ class SharedCosts:
         fitted = {name.removeprefix(FITTED): value for name, value in record.notes.items() if name.startswith(FITTED)}
         steps = costs.steps if budget.limits() and costs.steps else None
         return CostResult(costs, run.run.config.model_copy(update=fitted), steps, ())
+
+    def expected_of(self, spec: RunSpec) -> float | None:
+        """Seconds that a run took, or will take by recorded costs, without its identity.
+
+        Args:
+            spec: The run.
+
+        Returns:
+            Seconds of the latest record of a run like it, of any version of code and data; None without one.
+        """
+        if self._seconds is None:
+            self._seconds = {}
+            for record in self._readable():
+                if record.status == "ok" and record.costs is not None:
+                    self._seconds[_likeness(record.spec)] = _seconds(record)
+        return self._seconds.get(_likeness(spec))
 
     def expected(self, run: PlannedRun) -> float | None:
         """Seconds that the episodes of a run will take, from recorded costs of a run like it.
@@ -110,6 +132,19 @@ class SharedCosts:
         with suppress(StoreError):
             return self.store.scan()[0]
         return []
+
+
+def _likeness(spec: RunSpec) -> str:
+    """What the duration of a run depends on most."""
+    return spec.model_dump_json(exclude={"seed", "budget", "match", "tuning"})
+
+
+def _seconds(record: Record) -> float:
+    """Seconds that a run took; of earlier programs those of its episodes, and of a measurement."""
+    if isinstance(taken := record.provenance.get(RUN_SECONDS), int | float):
+        return float(taken)
+    assert record.costs is not None
+    return (record.costs.adapt.seconds + record.costs.query.seconds) * record.spec.episodes + MEASURING
 
 
 def _here(device: str, process: str) -> tuple[str, ...]:

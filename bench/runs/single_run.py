@@ -14,14 +14,17 @@ from bench.data.payload import payload_of
 from bench.engine.adapt import GroupAnswers
 from bench.engine.answer import AnswerRequest, RunAnswers, answer_episodes
 from bench.engine.partial import PartialFile, partial_key
+from bench.engine.share import share_file
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
+from bench.results.grouping import run_text
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.scores import score_run
 from bench.results.stages import of_own_classes, stage_records
 from bench.runs.generic_texts import generic_texts
 from bench.runs.plan import PlannedRun
+from bench.runs.reporter import Reporter
 from bench.runs.shared_costs import FITTED, SharedCosts
 from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs, StageCosts
@@ -49,6 +52,7 @@ class SingleRun:
         provenance: Where and how the record is made.
         partial: File of the predictions of an unfinished run.
         resume: Whether to go on from that file.
+        reporter: Receives progress within the run.
         costs: Measured costs, as soon as they are known; an interrupted run keeps them.
     """
 
@@ -66,6 +70,7 @@ class SingleRun:
     provenance: dict[str, Any]
     partial: Path
     resume: bool
+    reporter: Reporter = field(default_factory=Reporter)
     costs: Costs | None = field(default=None, init=False)
 
     def run(self) -> tuple[Record, QueryPredictions | None]:
@@ -159,7 +164,8 @@ class SingleRun:
             request = cost_request(
                 self.planned.run, self.source, self.planned.episodes, self.budget, encode, self.devices, self.worker
             )
-            measured = measure_costs(self.worker, request)
+            with self.reporter.within(f"{run_text(spec)}: measuring costs"):
+                measured = measure_costs(self.worker, request)
         costs = measured.costs and measured.costs.model_copy(update={"process": self.worker.process})
         return replace(measured, costs=costs)
 
@@ -179,8 +185,10 @@ class SingleRun:
         partial = None if in_stages else self._partial_file(measured, groups)
         request = AnswerRequest(run, payload, limits, measured.most_steps, self.devices, partial, texts)
         what = f"the answers of {run.spec.task} {run.spec.method} {run.spec.shots} shots"
-        with beside_others(self.devices.device_id(), what, self.notify):
-            answers: RunAnswers = self.worker.call(answer_episodes, request)
+        with beside_others(self.devices.device_id(), what, self.notify), share_file() as share:
+            progress = self.reporter.within(f"{run_text(run.spec)}: answering", share.read if share else None)
+            with progress:
+                answers: RunAnswers = self.worker.call(answer_episodes, replace(request, share=share))
         if answers.problem:
             self.notify(answers.problem)
         if answers.resumed:

@@ -121,6 +121,7 @@ def _runs(block: Block) -> dict[str, RunSpec]:
                     episodes=1 if full else block.episodes or task.protocol.episodes,
                     queries=_queries(block, default_queries),
                     ways=block.ways or task.protocol.ways,
+                    limit=block.limit,
                     precision=block.precision,
                     budget=budget,
                     # A method without a support set has no costs of adapting to limit.

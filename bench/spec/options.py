@@ -11,7 +11,7 @@ from bench.contracts.errors import UsageError
 from bench.contracts.validation import validated
 from bench.spec.best_config import read_configs
 from bench.spec.names import check_names
-from bench.spec.suite import Block, Grid, Names, Suite, load_suite
+from bench.spec.suite import Block, Grid, Limit, Names, Suite, load_suite
 from bench.spec.texts import read_columns, read_fields, read_limits, read_ranges
 from bench.toolkit.files import user_path
 
@@ -30,7 +30,7 @@ class RunOptions(Grid):
         task: Names of tasks; each becomes a block.
         columns: Columns of tables that the tasks read, with their names there, such as ``text=review,label=stars``.
         splits: Names of the support and of the query split, such as ``train,test``; or of one split that is halved.
-        config: Files from ``bench sweep``, each a method with its config.
+        config: Files from ``bench sweep``, each a method with its config; its defaults are run beside it.
     """
 
     task: Names = Field(default=[])
@@ -40,7 +40,7 @@ class RunOptions(Grid):
     config: Annotated[list[Path], BeforeValidator(_paths)] = Field(default=[])
 
     def blocks(self) -> list[Block]:
-        """One block per task.
+        """One block per task, and another for methods with a config from a file, with their defaults.
 
         Returns:
             The blocks.
@@ -51,8 +51,12 @@ class RunOptions(Grid):
         """
         found = read_configs(self.config)
         methods = list(dict.fromkeys([*self.methods, *found]))
-        if not (self.task and methods):
+        if not (self.task or methods):
             raise UsageError("a run needs a suite, or a task and a method; see 'bench list suites'")
+        if not self.task:
+            raise UsageError(f"a run of {', '.join(methods)} needs a task: --task NAME; see 'bench list tasks'")
+        if not methods:
+            raise UsageError(f"a run on {', '.join(self.task)} needs a method: --method NAME; see 'bench list methods'")
         for method in found.keys() & self.set.keys():
             raise UsageError(f"set changes {method}, whose config comes from a file; change the file, or leave it out")
         # Without defaults: the name of a task of the first edition may stand for a prompt style.
@@ -62,7 +66,13 @@ class RunOptions(Grid):
             "set": {**self.set, **{name: best.config for name, best in found.items()}},
             "tuning": {name: best.tuning for name, best in found.items()},
         }
-        return [Block(task=self._with_columns(task), **fields) for task in self.task]
+        tasks = [self._with_columns(task) for task in self.task]
+        tuned = [Block(task=task, **fields) for task in tasks]
+        if self.match is not None or self.preset is not None or self.tune_all is not None:
+            return tuned
+        plain = {name: {key: best.config[key] for key in best.config.keys() & {"site"}} for name, best in found.items()}
+        beside = fields | {"methods": list(plain), "set": plain, "tuning": {}}
+        return [*tuned, *(Block(task=task, **beside) for task in tasks if plain)]
 
     def _with_columns(self, task: str) -> str:
         """The name of a task with the columns and splits as its argument, which is part of a run's identity."""
@@ -72,6 +82,18 @@ class RunOptions(Grid):
         if odd := [part for part in parts if "+" in part]:
             raise UsageError(f"columns and splits need names without '+', got {odd[0]}; rename it in the data")
         return "+".join([task, *parts] if ":" in task or not parts else [f"{task}:{parts[0]}", *parts[1:]])
+
+
+class _Changes(BaseModel):
+    """Options that a suite may be run with.
+
+    Attributes:
+        preset: As in ``Grid``.
+        limit: As in ``Grid``.
+    """
+
+    preset: str | None = None
+    limit: Limit = None
 
 
 class SweepOptions(BaseModel):
@@ -110,16 +132,17 @@ def read_suite(suite: str | PathLike[str] | None, options: Mapping[str, Any]) ->
         found = Suite(name="command line", blocks=validated(RunOptions, options, "run").blocks())
     else:
         found = load_suite(fspath(suite))
-        if twice := [name for name in options if name not in {"preset", "tune_all"}]:
+        if twice := [name for name in options if name not in {"preset", "tune_all", "limit"}]:
             raise UsageError(
                 f"the suite {found.name} already describes the runs; leave out {', '.join(twice)}, or the suite"
             )
         tuned = options.get("tune_all")
         if tuned is not None and any(block.tune_all for block in found.blocks):
             raise UsageError(f"the suite {found.name} already has tune_all in its blocks; leave tune_all out")
-        changes = {"preset": options["preset"]} if "preset" in options else {}
+        changes = validated(_Changes, {name: options[name] for name in ("preset", "limit") if name in options}, "run")
+        given = changes.model_dump(exclude_unset=True)
         blocks = [
-            block.model_copy(update={**changes, "tune_all": block.tune_all or tuned or found.tune_all})
+            block.model_copy(update={**given, "tune_all": block.tune_all or tuned or found.tune_all})
             for block in found.blocks
         ]
         found = found.model_copy(update={"blocks": blocks})

@@ -107,6 +107,12 @@ class Preset(BaseModel):
         return next((rule for rule in found if shots is None or rule.shots in {None, shots}), None)
 
 
+def preset_paths() -> dict[str, Path]:
+    """The presets that ship with the project, by name."""
+    folder = Path(str(files("bench.spec"))) / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
 @cache
 def preset(name: str) -> Preset:
     """A preset by name.
@@ -120,8 +126,7 @@ def preset(name: str) -> Preset:
     Raises:
         UsageError: For an unknown name, with the closest known one.
     """
-    folder = Path(str(files("bench.spec"))) / "presets"
-    known = {path.stem: path for path in folder.glob("*.yaml")}
+    known = preset_paths()
     if name not in known:
         raise did_you_mean("preset", name, known)
     return Preset.model_validate(read_yaml(known[name], "preset").fields)

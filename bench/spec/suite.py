@@ -35,6 +35,7 @@ Names = Annotated[list[str], BeforeValidator(read_names)]
 ShotsList = Annotated[list[Annotated[int, Field(ge=1)] | Literal["full"]], BeforeValidator(read_shots)]
 MOST = 10**6
 """Largest number of episodes, queries, ways or trials."""
+Limit = Annotated[int, Field(ge=1, le=MOST)] | None
 MOST_RUNS = 100_000
 """Largest number of runs of a block."""
 OLD_KEYS = {"n_shot": "shots", "n_episodes": "episodes", "n_query": "queries", "n_way": "ways"}
@@ -68,6 +69,7 @@ class RunSpec(BaseModel):
         episodes: Number of episodes.
         queries: Query items per class; None for all.
         ways: Classes per episode; None for all.
+        limit: Most queries of a quick look; None for a whole run.
         precision: Precision of Lightning's trainer.
         budget: Limits of the costs.
         match: A method with costs that are further limits, if any.
@@ -87,6 +89,7 @@ class RunSpec(BaseModel):
     episodes: int
     queries: int | None
     ways: int | None
+    limit: int | None = None
     precision: str = "32-true"
     budget: Budget = Budget()
     match: Match | None = None
@@ -148,6 +151,7 @@ class Grid(BaseModel):
         episodes: Number of episodes.
         queries: Query items per class, or "all".
         ways: Classes per episode.
+        limit: Most queries of a run, for a quick look.
         precision: Precision of Lightning's trainer.
         set: Fields of configs by method.
         preset: Name of a set of fields; ``set`` has precedence.
@@ -179,6 +183,7 @@ class Grid(BaseModel):
     episodes: int | None = Field(default=None, ge=1, le=MOST)
     queries: Annotated[int, Field(ge=1, le=MOST)] | Literal["all"] | None = None
     ways: int | None = Field(default=None, ge=2, le=MOST)
+    limit: Limit = None
     precision: Precision = "32-true"
     set: Annotated[dict[str, dict[str, Any]], BeforeValidator(read_settings)] = {}
     preset: str | None = None

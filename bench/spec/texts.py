@@ -181,7 +181,7 @@ def read_fields(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return value
-    pairs = _once(_pairs(value, "FIELD=VALUE, such as alpha=0.8"))
+    pairs = _once(_pairs(value, "FIELD=VALUE, such as alpha=0.8", r"[\w@.]+"))
     return {name: _value(name, text) for name, text in pairs}
 
 
@@ -289,7 +289,7 @@ def read_ranges(value: Any) -> Any:
         return value
     form = "FIELD=LOW:HIGH, FIELD=LOW:HIGH:log or FIELD=A,B,C"
     ranges: dict[str, dict[str, Any]] = {}
-    for name, text in _once(_pairs(value, form)):
+    for name, text in _once(_pairs(value, form, r"[\w@.]+")):
         parts = [_value(name, part) for part in text.split(":", 3)]
         if len(parts) > 3 or (len(parts) == 3 and parts[2] != "log"):
             raise ValueError(f"needs {form}")

@@ -274,4 +274,6 @@ def test_a_sweep_and_a_run_with_what_it_found(place):
     assert "3 trials" in str(study)
     assert (study.folder / "report.html").is_file()
     results = bench.run(config=study.folder / "best.yaml", shots=3, **SMALL)
-    assert results[0].spec.tuning == study.best.tuning
+    assert [record.spec.tuning for record in results if record.spec.tuning] == [study.best.tuning]
+    assert {record.spec.method for record in results} == {"planted"}
+    assert len(results) == 2  # the defaults beside it

@@ -159,7 +159,6 @@ FAAST = [*DIGITS, "--method", "faast"]
         ([*FAAST, "--budget", "second=1"], "the budget on digits has no axis 'second'"),
         (["run", "missing.yaml"], "no such suite file: missing.yaml"),
         (["run"], "needs a suite, or a task and a method"),
-        (["run", "--task", "digits"], "needs a suite, or a task and a method"),
         (["run", "quickstart", "--task", "digits"], "suite quickstart already describes the runs; leave out task, or"),
         (
             ["run", "quickstart", "--shots", "3", "--set", "a.b=1"],
@@ -241,17 +240,6 @@ def test_a_wrong_suite_is_one_line_and_exit_code_2(bench, clean, text, message):
     (clean / "mine.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     line = one_line(bench("run", "mine.yaml", "--logger", "none"), 2)
     assert re.search(message, line), line
-
-
-@pytest.mark.parametrize(
-    "words", [["run", "--shot", "1"], ["lst"], ["list", "method"], ["leaderboard", "--format", "x"]]
-)
-def test_unknown_options_and_commands_are_usage_errors_without_a_traceback(bench, words):
-    code, out, err = bench(*words)
-    assert (code, out) == (2, "")
-    assert "Error: " in err
-    assert "Traceback" not in err
-    assert "╭" not in err
 
 
 def test_an_unreachable_hub_is_one_line_that_names_the_local_option(bench, clean, monkeypatch):

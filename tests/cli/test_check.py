@@ -61,7 +61,7 @@ def test_update_makes_the_current_records_the_baseline(check, tmp_path):
     assert check()[0] == 0
     # An older baseline goes, with the predictions that belonged to it.
     fill(tmp_path / "now", 2, worse=("closed", 0.1), tasks="t")
-    assert check("--current", "now", "--update")[0] == 0
+    assert check("--store", "now", "--update")[0] == 0
     baseline, now = Store(tmp_path / "baseline"), Store(tmp_path / "now")
     assert list(baseline) == list(now)
     assert len(list((baseline.root / "predictions").iterdir())) == 9

@@ -9,11 +9,11 @@ import pytest
 from bench.cli.app import main
 from tests.helpers import preloaded
 
-PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already")
+PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already|preparing: .+|next: .+")
 
 
 def without_progress(err):
-    """Lines of standard error that are not of finished runs."""
+    """Lines of standard error that are not of the course of runs, nor of the next command."""
     return [line for line in err.splitlines() if not PROGRESS.fullmatch(line)]
 
 

@@ -1,18 +1,19 @@
 """A grid of small runs on the outside task, and a reporter that remembers them."""
 
+from bench.runs.reporter import Reporter
 from bench.spec.expand import expand
 from bench.spec.suite import Block
 
 METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
 
 
-class Notebook:
+class Notebook(Reporter):
     """A reporter that remembers."""
 
     def __init__(self):
         self.encoded, self.ran, self.problems = 0, [], []
 
-    def plan(self, total):
+    def plan(self, total, left=None):
         self.total = total
 
     def encoding(self, what, total):
@@ -23,12 +24,6 @@ class Notebook:
 
     def running(self, spec):
         self.ran.append((spec.method, spec.shots, spec.seed))
-
-    def done(self, record):
-        pass
-
-    def known(self, record):
-        pass
 
     def problem(self, message):
         self.problems.append(message)

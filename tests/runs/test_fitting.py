@@ -10,7 +10,7 @@ from PIL import Image
 import bench
 from bench.contracts import Pool, TaskData, UsageError
 from bench.data.episodes import draw_episodes, episode_spec
-from bench.runs.fitting import Defaults, draw_key, warnings_of
+from bench.runs.fitting import Defaults, draw_key, limited, warnings_of
 from bench.spec.suite import Block, RunSpec
 
 RUN = RunSpec(task="t", backbone="b", method="m", shots=1, seed=0, episodes=600, queries=20, ways=None)
@@ -79,6 +79,24 @@ def test_too_few_items_to_tell_methods_apart_are_a_warning_with_the_number_that_
     assert "8 episodes would" in warned(small, methods=4)[0]
     assert warned(small, methods=1) == []
     assert warned(data((4, 4), (9, 9))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"queries": 20, "episodes": 600}, (10, 1)),
+        ({"queries": 2, "episodes": 600}, (2, 5)),
+        ({"queries": 2, "episodes": 3}, (2, 3)),
+        ({"queries": None, "episodes": 1}, (10, 1)),
+        ({"queries": 20, "episodes": 2, "ways": 2, "limit": 1}, (1, 1)),
+        ({"queries": 30, "episodes": 2, "limit": None}, (30, 2)),
+        ({"queries": 30, "episodes": 2, "limit": 1000}, (30, 2)),
+    ],
+)
+def test_a_quick_look_has_fewer_episodes_first_and_one_query_of_each_class_at_least(changes, expected):
+    run = limited(at(1, **{"limit": 20} | changes), data((4, 4), (40, 30)))
+    assert (run.queries, run.episodes) == expected
+    assert run.limit == changes.get("limit", 20)
 
 
 @pytest.fixture

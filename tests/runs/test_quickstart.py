@@ -78,8 +78,14 @@ def test_every_run_is_in_the_table_with_its_status(quickstart):
     for word in ("score", "encode s", "adapt s", "query ms", "peak MB", "status", "95% interval"):
         assert word in answer.stdout
     assert "skipped: digits in_context: in_context serves text_classification" in answer.stdout
-    # A line for each finished run, and nothing else but what the user must know.
-    *lines, hint = answer.stderr.splitlines()
+    # A line for each finished run, lines of what is prepared, and nothing else but what the user must know.
+    said = answer.stderr.splitlines()
+    assert [line for line in said if line.startswith("preparing: ")][:2] == [
+        "preparing: loading libraries", "preparing: digits: reading data"
+    ]  # fmt: skip
+    *lines, hint, after = [line for line in said if not line.startswith("preparing: ")]
+    assert after.startswith("next: bench open --store ")
+    assert "shows the page, bench compare " in after
     assert [line.split()[0] for line in lines] == [f"[{number}/6]" for number in range(1, 7)]
     assert sorted(tuple(line.split()[1:3]) for line in lines) == sorted((task, method) for task, method, _ in STATUS)
     assert all(": accuracy " in line or ": skipped: " in line for line in lines)
@@ -109,7 +115,7 @@ def test_a_second_time_it_is_served_from_the_records(quickstart):
     seconds = processor_seconds() - began
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout
-    assert again.stderr == "6 runs are recorded already\n"
+    assert again.stderr == f"6 runs are recorded already\n{first.stderr.splitlines()[-1]}\n"
     assert {path: path.stat().st_mtime_ns for path in store.glob("*.json")} == before
     assert len(list((store / "wandb").glob("offline-run-*"))) == logged
     assert seconds < CACHED_SECONDS

@@ -126,7 +126,9 @@ def test_what_ends_a_study_keeps_what_came_with_it_and_the_same_study_goes_on(sw
     [
         ({"executor": "slurm"}, "executor 'slurm'"),
         ({"address": "auto"}, "address is an option of --executor ray"),
-        ({"workers": 2, "jobs": 2}, "give one"),
+        ({"processes": 2, "jobs": 2}, "give one"),
+        ({"template": "0-2"}, "a sweep takes one template, got '0-2'"),
+        ({"set": "knn.k=1"}, "a sweep tunes one method, got a field of knn: knn.k; give fields of faast"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

@@ -1,6 +1,7 @@
 """Studies: what they find, what they keep, who may share them, and what ends them."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from bench.contracts import BenchError, StoreError, UsageError
+from sweeps.progress import TrialLines
 from sweeps.report import figures
 from sweeps.sampling import grid_of
 from sweeps.storage import open_storage
@@ -37,6 +39,18 @@ def test_the_first_trial_is_the_default_so_that_tuning_never_chooses_worse(sweep
     made = sweep(trials=3, sampler="random")
     made.run()
     assert made.ended()[0].params == {"x": -8.0, "y": 1, "mode": "right"}
+
+
+def test_each_trial_has_a_line_with_the_best_so_far_and_the_time_that_is_left(sweep):
+    made, lines, times = sweep(trials=3, sampler="random"), [], iter(range(0, 100, 10))
+    made.on_trial = TrialLines(made, lines.append, lambda: next(times))
+    made.run()
+    first, second, third = lines
+    assert re.fullmatch(r"\[1/3\] trial 0: score (\S+), best \1; about 20 s left", first)
+    assert re.fullmatch(r"\[2/3\] trial 1: score \S+, best \S+; about 10 s left", second)
+    best = max(trial.values[0] for trial in made.ended())
+    assert third.startswith("[3/3] trial 2: score ")
+    assert third.endswith(f", best {best:.4g}")
 
 
 def test_a_grid_has_no_more_points_than_trials_and_ends_when_all_were_tried(sweep):

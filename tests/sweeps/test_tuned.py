@@ -1,6 +1,7 @@
 """Tuned runs: equal trials for all, their cost in record and table, files of configs, published presets."""
 
 import json
+import shlex
 
 import pytest
 import yaml
@@ -130,19 +131,20 @@ def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_pr
     assert "the suite mixed already has tune_all in its blocks" in err
 
 
-def test_a_sweep_s_config_is_run(tune, tmp_path, bench):
-    common = ("--task", "stripes", "--backbone", "pixels", "--logger", "none")
-    bench("sweep", *common, "--method", "knn", "--shots", 3, "--trials", 3, "--out", tmp_path / "studies")
+def test_the_command_that_a_sweep_prints_runs_its_config_beside_the_defaults(tune, tmp_path, bench):
+    common = ("--task", "stripes", "--backbone", "pixels", "--logger", "none", "--set", "knn.prior_strength=2")
+    said = bench("sweep", *common, "--method", "knn", "--shots", 3, "--trials", 3, "--out", tmp_path / "studies")
     (best,) = (tmp_path / "studies").glob("*/best.yaml")
     page = (best.parent / "report.html").read_text(encoding="utf-8")
     assert "score: slices" in page
     assert "score: history" in page
-    bench(
-        "run", *common, "--config", best, "--shots", 3, "--episodes", 2, "--measure-in", "inline",
-        "--store", tmp_path / "runs",
-    )  # fmt: skip
-    (row,) = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
-    assert (row["method"], row["tuning_trials"]) == ("knn", 3)
+    command = said.splitlines()[-1]
+    assert command == f"bench run --task stripes --backbone pixels --shots 3 --config {best}"
+    quick = ("--episodes", 2, "--measure-in", "inline", "--logger", "none", "--store", tmp_path / "runs")
+    table = bench(*shlex.split(command)[1:], *quick)
+    assert "3 trials" in table
+    rows = json.loads(bench("leaderboard", "--store", tmp_path / "runs", "--format", "json"))
+    assert sorted((row["method"], row["tuning_trials"]) for row in rows) == [("knn", 0), ("knn", 3)]
 
 
 @pytest.mark.parametrize(

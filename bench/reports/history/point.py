@@ -11,7 +11,7 @@ from bench.reports.check_tolerance import CHECKED, sample
 from bench.reports.company import company_of
 from bench.reports.history.timings import Timing
 from bench.reports.row_names import RowKey
-from bench.results.grouping import devices, pooled, table_names
+from bench.results.grouping import devices, pooled, table_names, whole_runs
 from bench.results.record import Record
 from bench.results.row_sample import draw_key
 from bench.results.scores import row_score
@@ -104,7 +104,7 @@ def points_of(
     Raises:
         UsageError: If the records are of several commits or of none, and for a date that is none.
     """
-    groups = pooled(records)
+    groups = pooled(whole_runs(records, "a history"))
     name = table_names(group[0] for group in groups)
     used = [record for group in groups for record in group]
     state = _state(used, commit or _commit(used), date)

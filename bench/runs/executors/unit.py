@@ -20,6 +20,7 @@ from bench.results.store import Store
 from bench.runs.encode_parts import Parts
 from bench.runs.group import RunGroup
 from bench.runs.report import Report
+from bench.runs.reporter import Reporter
 from bench.spec.suite import RunSpec
 from bench.toolkit.trust import trusting
 from bench.toolkit.work_lock import work_for
@@ -117,27 +118,11 @@ class _KeptOpen:
         """Keep the worker for the next unit."""
 
 
-class _Messages:
+class _Messages(Reporter):
     """A reporter that collects problems."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-
-    def plan(self, total: int) -> None:
-        """Nothing to show."""
-
-    def encoding(self, what: str, total: int) -> Callable[[int], None]:
-        """Nothing to show."""
-        return lambda number: None
-
-    def running(self, spec: RunSpec) -> None:
-        """Nothing to show."""
-
-    def done(self, record: Record) -> None:
-        """Nothing to show."""
-
-    def known(self, record: Record) -> None:
-        """Nothing to show."""
 
     def problem(self, message: str) -> None:
         """Collect a line."""

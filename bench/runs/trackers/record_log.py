@@ -35,6 +35,7 @@ def row_name(spec: RunSpec) -> str:
         method_text(spec),
         budget_text(spec),
         f"{spec.shots}shot",
+        "" if spec.limit is None else f"limit{spec.limit}",
     )
     name = "-".join(part for part in parts if part)
     # Two long names may begin alike.
