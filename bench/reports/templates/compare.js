@@ -5,7 +5,8 @@ const scoredRecords = (row, records) => row.runs.map((id) => records[id]).filter
 /** What the episodes of a record were drawn from, by name; two records share episodes where all of it is equal. */
 const drawOf = (record, row) => ({
   task: record.spec.task, "revision of the data": record.identity.data, template: record.identity.template,
-  ways: record.spec.ways ?? "all", "queries per class": record.spec.queries ?? "all", "protocol of the harness": row.protocol,
+  ways: record.spec.ways ?? "all", "queries per class": record.spec.queries ?? "all", "limit of queries": record.spec.limit,
+  "protocol of the harness": row.protocol,
 });
 
 /** Names of what two rows were drawn differently by. */
