@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from bench.reports.company import SIGN
 from bench.reports.compare import differences
 from bench.reports.rows import rows
+from bench.reports.site import site
 from bench.reports.tables import as_csv
 from bench.stats.paired import compare_episodes
 from tests.helpers.browser import PHONE, needs_browser
@@ -283,6 +284,17 @@ def test_a_browser_that_cannot_unpack_the_rows_gets_a_message(browser, tmp_path)
     page = context.new_page()
     page.goto(path.as_uri())
     expect(page.get_by_role("alert")).to_contain_text("cannot show the results: it lacks DecompressionStream; Chrome")
+    context.close()
+
+
+def test_pages_of_the_site_are_accessible_and_fit_a_phone(browser):
+    files = site(rows(board()), board(), "")
+    context = browser.new_context(viewport=PHONE, color_scheme="dark")
+    page = context.new_page()
+    for name in ("index.html", "methods/good.html"):
+        page.set_content(files[name])
+        assert Axe().run(page).response["violations"] == []
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     context.close()
 
 
