@@ -56,6 +56,7 @@ function runOf({ spec, identity }) {
     ["queries", spec.queries === null ? "all of the test set" : `${spec.queries} per class`],
     ["classes", spec.ways === null ? "all" : String(spec.ways)],
     ["episodes", String(spec.episodes)], ["seed", String(spec.seed)], ["precision", spec.precision],
+    ...(spec.limit ? [["quick look", `at most ${several(spec.limit, "query", "queries")}`]] : []),
     ...(spec.prompt === "plain" ? [] : [["prompt", spec.prompt]]),
     ...(spec.template === 0 ? [] : [["template", String(spec.template)]]),
     ...(spec.tuning ? [["search", `${spec.tuning.trials} trials in ${number(spec.tuning.seconds)} s by ${spec.tuning.sampler}, validated by ${spec.tuning.validation}`]] : []),
