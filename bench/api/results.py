@@ -35,17 +35,19 @@ Made = TypeVar("Made")
 
 
 class Selection(BaseModel):
-    """Tasks and numbers of shots to keep; all where none is named.
+    """Tasks, numbers of shots and methods that are named; none means all of them where they are a filter.
 
     Attributes:
         task: Names of tasks.
         shots: Numbers of shots.
+        method: Names of methods.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Names = []
     shots: ShotsList = []
+    method: Names = []
 
 
 def chosen_format(table: dict[str, Made], name: str) -> Made:
@@ -237,29 +239,42 @@ class Results(Sequence["Record"]):
         format: Format = "table",
         break_even: str | None = None,
         claims: str | PathLike[str] | None = None,
+        history: str | PathLike[str] | None = None,
+        highlight: str | Sequence[str] = (),
     ) -> str:
         """The leaderboard as text.
 
         Args:
             format: "table", "markdown", "csv", "json", or "html" for the interactive page.
             break_even: As for ``rows``.
-            claims: Name or file of claims for a section of the page, as for ``bench.claims``; nothing is run.
+            claims: Name or file of claims for a tab of the page, as for ``bench.claims``; nothing is run.
+            history: File of a history for a tab of the page, as for ``bench.history``.
+            highlight: Methods that the page's charts never show in grey, beside ``faast``.
 
         Returns:
             The text, with a line break at its end.
 
         Raises:
-            UsageError: For another format, for claims in another form than the page, and as for ``rows``.
+            StoreError: If the history cannot be read.
+            UsageError: For another format, for parts of the page in another format, for a method to highlight that has
+                no row, and as for ``rows``.
         """
         from bench.reports.tables import FORMATS
 
-        if claims is not None and format != "html":
-            raise UsageError("a leaderboard has claims on its page alone (--format html); bench claims prints them")
+        methods = validated(Selection, {"method": highlight}, "leaderboard").method
+        for part, given in (("claims", claims), ("a history", history), ("highlighted methods", methods or None)):
+            if given is not None and format != "html":
+                raise UsageError(f"a leaderboard has {part} on its page alone: use --format html")
 
         def as_page(rows: "Sequence[Row]") -> str:
             from bench.reports.page import page  # plotly and jinja2, which no other format needs
 
-            return page(rows, self.records, self.predictions(), "" if claims is None else self._section(claims))
+            _require_methods(methods, rows)
+            sections = {
+                "claims": "" if claims is None else self._claims_section(claims),
+                "history": "" if history is None else _history_section(history),
+            }
+            return page(rows, self.records, self.predictions(), **sections, highlight=methods)
 
         formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
         return chosen_format(formats, format)(self.rows(break_even))
@@ -297,6 +312,8 @@ class Results(Sequence["Record"]):
         path: str | PathLike[str],
         break_even: str | None = None,
         claims: str | PathLike[str] | None = None,
+        history: str | PathLike[str] | None = None,
+        highlight: str | Sequence[str] = (),
     ) -> Path:
         """Write the leaderboard as one HTML page that works offline.
 
@@ -304,15 +321,17 @@ class Results(Sequence["Record"]):
             path: File to write.
             break_even: As for ``rows``.
             claims: As for ``table``.
+            history: As for ``table``.
+            highlight: As for ``table``.
 
         Returns:
             The file.
 
         Raises:
-            StoreError: If the file cannot be written.
-            UsageError: As for ``rows``.
+            StoreError: If the file cannot be written, or the history cannot be read.
+            UsageError: As for ``table``.
         """
-        text = self.table("html", break_even, claims)
+        text = self.table("html", break_even, claims, history, highlight)
         try:
             write_atomic(user_path(path), text)
         except OSError as error:
@@ -402,7 +421,7 @@ class Results(Sequence["Record"]):
 
         return judged(claims, FoundRecords(self.records), self.predictions(), RatioFiles(self.store).read)
 
-    def _section(self, claims: str | PathLike[str]) -> str:
+    def _claims_section(self, claims: str | PathLike[str]) -> str:
         from bench.reports.claim_tables import section
         from bench.spec.claim import load_claims
 
@@ -422,3 +441,21 @@ class Results(Sequence["Record"]):
 
         kept = Store(self.store).predictions
         return lambda record: self._in_memory[record.id] if record.id in self._in_memory else kept(record)
+
+
+def _require_methods(names: Sequence[str], rows: "Sequence[Row]") -> None:
+    """Refuse names that no row has, alone or with settings."""
+    from bench.reports.overview import row_title
+
+    known = {name for row in rows for name in (row.method.partition("@")[0], row.method, row_title(row))}
+    for name in names:
+        if name not in known:
+            raise did_you_mean("method", name, known, "in the store")
+
+
+def _history_section(path: str | PathLike[str]) -> str:
+    from bench.reports.history.file import read
+    from bench.reports.history.findings import Findings
+    from bench.reports.history.page import section
+
+    return section(Findings.of(read(user_path(path))))

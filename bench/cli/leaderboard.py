@@ -6,7 +6,7 @@ from typing import Annotated
 from bench import api
 from bench.api.results import Format
 from bench.cli import completion
-from bench.cli.options import DEFAULT_STORE, FORMAT, OnlyTasks, OutOption, StoreOption, option
+from bench.cli.options import DEFAULT_STORE, FORMAT, LISTED, OnlyTasks, OutOption, StoreOption, option
 from bench.cli.output import deliver, require_readable, say, say_error
 from bench.contracts.errors import UsageError
 
@@ -31,7 +31,19 @@ def leaderboard(
             "--claims",
             metavar="NAME",
             complete=completion.claims,
-            help="Claims for a section of the page; bench claims lists them.",
+            help="Claims for a tab of the page; bench claims lists them.",
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, option("--history", metavar="FILE", help="File of bench history for a tab of the page.")
+    ] = None,
+    highlight: Annotated[
+        list[str] | None,
+        option(
+            "--highlight",
+            metavar="METHOD",
+            complete=completion.methods,
+            help=f"Methods that charts never show in grey: {LISTED}.",
         ),
     ] = None,
     site: Annotated[
@@ -48,28 +60,28 @@ def leaderboard(
     if (site is not None and (format_ != "table" or out is not None)) or (address and site is None):
         raise UsageError("--site DIR has formats of its own: leave out --format and --out; --site-address needs --site")
     require_readable(format_, out)
-    results = api.load(store).of_task(task or ())
+    results, methods = api.load(store).of_task(task or ()), highlight or ()
     if site is not None:
-        written = results.site(site, break_even, claims, address)
+        written = results.site(site, break_even, claims, address, history, methods)
         say(f"{len(written)} files in {site}; {written[0]} is the index")
     else:
-        deliver(_text(results, format_, break_even, claims), out)
+        text = results.table(format_, break_even, claims, history, methods)
+        deliver(text + _additions(results, format_, break_even), out)
     if wandb:
         from bench.reports.wandb_board import log_leaderboard
         from bench.runs.trackers import WandbTracker
 
         tracker = WandbTracker(results.store)
-        log_leaderboard(tracker, results.rows(break_even), results.table("html", break_even, claims))
+        page = results.table("html", break_even, claims, history, methods)
+        log_leaderboard(tracker, results.rows(break_even), page)
         say(tracker.hint() or "logged to W&B", err=True)
 
 
-def _text(results: api.Results, format_: Format, break_even: str | None, claims: str | None) -> str:
-    """The leaderboard, with what sequences of tasks add to it; a warning is printed where ratios are of busy times."""
+def _additions(results: api.Results, format_: Format, break_even: str | None) -> str:
+    """What sequences of tasks add to a table; a warning is printed where ratios are of busy times."""
     from bench.reports.company import ratio_warning
 
-    text = results.table(format_, break_even, claims)
-    if format_ in ("table", "markdown") and (sequences := results.sequences(format_)):
-        text += "\n" + sequences
     if break_even and (warning := ratio_warning(results.rows(break_even))):
         say_error(f"warning: {warning}")
-    return text
+    sequences = results.sequences(format_) if format_ in ("table", "markdown") else ""
+    return f"\n{sequences}" if sequences else ""

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bench import registry
-from bench.contracts.metric import Metric
 from bench.reports.claim_cells import FoundRecords, PlannedCell, planned_cells, shots_text
 from bench.reports.company import SIGN, TIME_UNITS
+from bench.reports.score_limit import score_limit_test
 from bench.reports.tables import number
 from bench.results.ratio_files import MeasuredRatios
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.scores import mean_score
-from bench.results.shared_episodes import items_text, paired, shared_text
+from bench.results.shared_episodes import items_text, shared_text
 from bench.spec.axes import AXES
 from bench.spec.claim import Claim
 from bench.spec.suite import Shots
 from bench.stats.intervals import ALPHA
-from bench.stats.limits import FLIPPED, LimitTest, difference_test, ratio_test, spread_test
-from bench.stats.paired import Paired, holm
+from bench.stats.limits import LimitTest, ratio_test, spread_test
+from bench.stats.paired import holm
 
 Verdict = Literal["confirmed", "refuted", "undecided"]
 FindRatios = Callable[[Record, Record], MeasuredRatios | None]
@@ -238,17 +238,14 @@ def _found(cell: PlannedCell, records: FoundRecords, find: Find, ratios: FindRat
 
 def _score(cell: PlannedCell, own: list[Record], other: list[Record], find: Find) -> _Found:
     """A difference of scores on shared episodes."""
-    found = paired(own, other, find)
-    if found is None:
-        return _Found("no episodes in common, or one whose predictions were not kept")
-    metric = registry.make_metric(own[0].metric)
-    sign = 1 if metric.higher_is_better else -1
     condition = cell.condition
     limit = condition.margin if condition.score == "better" else -condition.margin
-    test = difference_test(
-        sign * found.difference, found.spread or 0.0, found.n_independent, limit,
-        _least_error(found, metric, sum(record.n_queries for record in own)), found.clustered,
-    )  # fmt: skip
+    tested = score_limit_test(own, other, limit, find)
+    if tested is None:
+        return _Found("no episodes in common, or one whose predictions were not kept")
+    found, test = tested
+    metric = registry.make_metric(own[0].metric)
+    sign = 1 if metric.higher_is_better else -1
     low, high = sorted((sign * test.interval.low, sign * test.interval.high))
     finding = (
         f"{metric.text(found.a)} and {metric.text(found.b)}: {metric.difference_text(found.difference)} "
@@ -265,13 +262,6 @@ def _score(cell: PlannedCell, own: list[Record], other: list[Record], find: Find
         return items_text(-(-missing // per_seed), "seed")
 
     return _Found(finding, test, test.gap, needs)
-
-
-def _least_error(found: Paired, metric: Metric, n_answers: int) -> float:
-    """The standard error of answers that could have been others; 0 for a metric without bounds."""
-    low, high = metric.bounds
-    answers = found.n_units if found.unit == "queries" else n_answers
-    return FLIPPED * (high - low) / max(1, answers) if math.isfinite(high - low) else 0.0
 
 
 def _spread(cell: PlannedCell, own: list[Record]) -> _Found:

@@ -8,6 +8,22 @@ from bench.reports.rows import Row, scorer
 from bench.stats.ranks import Overview, rank_over_tasks
 
 
+def row_title(row: Row) -> str:
+    """The method of a row as the page names it: with settings, search and budget, and what a reader must know of it.
+
+    Args:
+        row: The row.
+
+    Returns:
+        For example ``faast [prior=none] · state_mb=1``. A search finds other values for each task and number of shots,
+        so that such rows are named by the number of its trials.
+    """
+    settings = f", tuned by {row.tuning_trials} trials" if row.tuning_trials else f" [{row.config}]" * bool(row.config)
+    marks = ", transductive" * row.transductive
+    marks += ", contract suite not passed" * (row.contract in {"failed", "not run"})
+    return row.method + settings + marks + f" · {row.budget}" * bool(row.budget)
+
+
 def overview(rows: Sequence[Row]) -> Overview | None:
     """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
 

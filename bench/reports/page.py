@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from bench.reports.company import legend
+from bench.reports.company import legend, sign
+from bench.reports.opening import OWN, opening
 from bench.reports.page_data import ON_PAGE, packed_parts, packed_plotly, packed_rows
 from bench.reports.rows import FRONTS, LONGEST, Row
-from bench.reports.tables import labels
+from bench.reports.tables import labels, number, score
 from bench.reports.template import environment
 from bench.results.grouping import shots_rank
 from bench.results.record import Record
@@ -89,7 +90,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = None, claims: str = "") -> str:
+def page(
+    rows: Sequence[Row], records: Sequence[Record], find: Find | None = None, claims: str = "", history: str = "",
+    highlight: Sequence[str] = (),
+) -> str:  # fmt: skip
     """Render the page; equal rows and records give the same page to the byte.
 
     Args:
@@ -97,6 +101,8 @@ def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = Non
         records: Records; those of the rows at least.
         find: Looks up the predictions of a record, for confusion matrices; None for a page without them.
         claims: Section of claims, a fragment of HTML; empty for none.
+        history: Section of a history, likewise.
+        highlight: Methods that charts never show in grey, beside FAAST.
 
     Returns:
         The HTML text.
@@ -107,25 +113,28 @@ def page(rows: Sequence[Row], records: Sequence[Record], find: Find | None = Non
         for row in rows
         for one in row.runs
     }
-    text: str = (
-        environment()
-        .get_template("page.html")
-        .render(
-            version=__version__,
-            columns=_columns(rows),
-            rows=rows,
-            settings=list(dict.fromkeys((row.task, row.backbone) for row in rows)),
-            shots=sorted({row.shots for row in rows}, key=shots_rank),
-            statuses=Counter(row.status for row in rows),
-            units=labels(rows),
-            fronts=list(FRONTS),
-            company=legend(rows),
-            claims=claims,
-            finished=_latest(pooled.values()),
-            data=packed_rows(rows, pooled),
-            parts=packed_parts(rows, pooled, find),
-            plotly=packed_plotly(),
-        )
+    templates, highlights = environment(), (OWN, *highlight)
+    templates.filters |= {"number": number, "score": score}
+    templates.globals["sign"] = sign
+    text: str = templates.get_template("page.html").render(
+        version=__version__,
+        columns=_columns(rows),
+        rows=rows,
+        settings=list(dict.fromkeys((row.task, row.backbone) for row in rows)),
+        shots=sorted({row.shots for row in rows}, key=shots_rank),
+        statuses=Counter(row.status for row in rows),
+        units=labels(rows),
+        fronts=list(FRONTS),
+        company=legend(rows),
+        opening=opening(rows, pooled, find, highlights),
+        costs=ON_PAGE,
+        highlights=highlights,
+        claims=claims,
+        history=history,
+        finished=_latest(pooled.values()),
+        data=packed_rows(rows, pooled),
+        parts=packed_parts(rows, pooled, find),
+        plotly=packed_plotly(),
     )
     return text
 

@@ -1,5 +1,6 @@
 """Tiers and ranks of the rows of a leaderboard, by paired comparisons of their records."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from bench.results.row_sample import Find, draw_key
 from bench.results.shared_episodes import compare_all
 from bench.spec.suite import Shots
 from bench.stats.ranks import rank_ranges, tiers
+
+_RANKS = re.compile(r"(\d+)(?: to (\d+))?(?: at (\w+))?")
+"""A range of ranks as ``_on_board`` writes it, with the number of shots that ``_joined`` adds."""
 
 
 @dataclass(frozen=True)
@@ -146,3 +150,19 @@ def _joined(by_shots: Mapping[Shots, Standing]) -> Standing:
         ranks=text({shots: one.ranks for shots, one in by_shots.items()}),
         too_few=text(few) if all(few.values()) else "",
     )
+
+
+def ranks_at(ranks: str, shots: Shots) -> tuple[int, int] | None:
+    """The ranks of a row at a number of shots, from the text of its standing.
+
+    Args:
+        ranks: Ranges of ranks as in ``Standing.ranks``; empty for a row without rivals.
+        shots: The number.
+
+    Returns:
+        The best and the worst rank that the tests leave open; None without rivals at this number.
+    """
+    for best, worst, at in _RANKS.findall(ranks):
+        if at in {"", str(shots)}:
+            return int(best), int(worst or best)
+    return None

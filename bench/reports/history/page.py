@@ -99,6 +99,18 @@ def page(findings: Findings) -> str:
     Returns:
         The HTML text, which loads nothing from elsewhere.
     """
+    return environment().get_template("history.html").render(section=section(findings))
+
+
+def section(findings: Findings) -> str:
+    """The changes and the lines as a section of a page.
+
+    Args:
+        findings: The findings of a history.
+
+    Returns:
+        A fragment of HTML, for which a page needs ``history.css`` and ``history.js``.
+    """
     templates = environment()
     templates.filters |= {"visible": visible, "short": short}
     charts = {id(line): _chart(findings, line, f"line-{number}") for number, line in enumerate(findings.lines)}
@@ -126,7 +138,7 @@ def page(findings: Findings) -> str:
         }
         for found in findings.outliers
     ]  # fmt: skip
-    text: str = templates.get_template("history.html").render(
+    text: str = templates.get_template("history_section.html").render(
         version=__version__, findings=findings, rows=rows, changes=changes, outliers=outliers, width=WIDTH,
         height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, top=TOP, bottom=HEIGHT - BOTTOM,
     )  # fmt: skip

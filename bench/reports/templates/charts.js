@@ -1,9 +1,4 @@
-/* Score against time, memory, shots and budget, for one task at a time. */
-
-/** Marks of highlighted methods, in the legend and in Plotly; all others are grey. */
-const MARKS = [
-  ["●", "circle"], ["■", "square"], ["◆", "diamond"], ["▲", "triangle-up"], ["▼", "triangle-down"], ["★", "star"], ["✚", "cross"], ["✖", "x"],
-];
+/* Scores and costs against time, memory, shots and budget, for one task at a time. */
 
 /** A colour of the style sheet in the present theme. */
 function colour(name) {
@@ -25,18 +20,8 @@ async function unpackPlotly() {
   document.head.append(element("script", {}, code));
 }
 
-/** A logarithmic axis with a tick at each power of ten, or at 1, 2 and 5 of each where there are few of them. */
-function logAxis(values, title) {
-  const [low, high] = [Math.log10(Math.min(...values)), Math.log10(Math.max(...values))];
-  const steps = high - low > 1.5 ? [1] : [1, 2, 5];
-  const powers = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, index) => Math.floor(low) + index);
-  const tickvals = powers.flatMap((power) => steps.map((step) => step * 10 ** power));
-  const ticktext = tickvals.map((value) => value.toLocaleString("en", { maximumSignificantDigits: 1 }));
-  return { type: "log", title, tickvals, ticktext, tickangle: 0 };
-}
-
 /** Axes, fonts and margins of all charts. */
-function layout(xaxis, sample) {
+function layout(xaxis, yaxis) {
   const ink = colour("muted");
   const titled = (text) => ({ text: plain(text), font: { size: 12 }, standoff: 8 });
   const axis = { gridcolor: colour("rule"), linecolor: colour("rule"), zeroline: false, ticks: "", fixedrange: true, automargin: true };
@@ -50,25 +35,38 @@ function layout(xaxis, sample) {
     hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("rule"), font: { color: colour("ink") }, align: "left" },
     showlegend: false,
     xaxis: { ...axis, ...xaxis, title: titled(xaxis.title) },
-    // Up is better, whatever the metric.
-    yaxis: { ...axis, title: titled(unitOf(sample)), autorange: isLower(sample) ? "reversed" : true },
+    yaxis: { ...axis, ...yaxis, title: titled(yaxis.title) },
   };
+}
+
+/** The axis of scores; up is better, whatever the metric. */
+const scoreAxis = (sample) => ({ title: unitOf(sample), autorange: isLower(sample) ? "reversed" : true });
+const titleOfCost = ({ title, unit }) => `${title}, ${unit}`;
+
+/** A logarithmic axis of some quantity of rows, and the place of a row on it. It has no zero: 0 is before all others. */
+function logPlaces(indices, valueOf, title) {
+  const values = indices.map((index) => valueOf(rows[index]));
+  const above = values.filter((value) => value > 0);
+  const floor = above.length ? Math.min(...above) / 2 : 1;
+  const place = (row) => valueOf(row) || floor;
+  return { place, axis: logAxis(values.length ? values.map((value) => value || floor) : [floor], title) };
 }
 
 function hoverText(row) {
   const lines = [
     `<b>${plain(labelOf(row))}</b>`, `${score(row)} · ${counted(row.shots)}`,
-    ...axes.filter(({ front }) => front).map(({ field, title, unit }) => `${title} ${number(row[field])} ${unit}`),
+    ...axes.filter((axis) => axis.front || axis === chartCost())
+      .map(({ field, title, unit }) => `${title} ${number(row[field])} ${unit}`),
   ];
   return [...lines, ...(row.status === "ok" ? [] : [plain(row.status)])].join("<br>");
 }
 
-/** Trace of points of some rows. `x` is a function from a row to its horizontal position. */
-function points(indices, x, more) {
+/** Trace of points of some rows. `x`, `y`: functions from a row to its position. */
+function points(indices, x, more, y = (row) => row.value) {
   return {
     type: "scatter",
     x: indices.map((index) => x(rows[index])),
-    y: indices.map((index) => rows[index].value),
+    y: indices.map((index) => y(rows[index])),
     customdata: indices,
     hovertext: indices.map((index) => hoverText(rows[index])),
     hoverinfo: "text",
@@ -88,6 +86,7 @@ const caption = (chart, text) => { byId(chart).querySelector("figcaption p").tex
 const describe = (chart, text) => byId(chart).querySelector(".plot").setAttribute("aria-label", text);
 
 function draw(id, traces, format) {
+  if (byId(id).hidden) return;
   const plot = byId(id).querySelector(".plot");
   Plotly.react(plot, traces, format, { displayModeBar: false, responsive: true });
   plot.removeAllListeners("plotly_click");
@@ -104,27 +103,9 @@ function leaveOut(indices) {
 /** Whether a row counts at a number of shots; a method without a support set is a rival at each. */
 const atShots = (row, shots) => row.shots === shots || row.shots === 0;
 
-/** Highlighted methods: those on a front at these shots, then the best, in the order of their scores. */
-function featured(indices, shots) {
-  const best = indices.map((index) => rows[index]).filter((row) => row.value !== null && atShots(row, shots))
-    .sort((first, second) => sortScore(second) - sortScore(first));
-  const candidates = new Set([...best.filter((row) => row.pareto), ...best].map(nameOf));
-  const kept = new Set([...candidates].slice(0, MARKS.length));
-  const ordered = new Set(best.map(nameOf).filter((name) => kept.has(name)));
-  return new Map([...ordered].map((name, position) => {
-    const [glyph, symbol] = MARKS[position];
-    return [name, { shade: `series-${position + 1}`, glyph, symbol }];
-  }));
-}
-
-function drawLegend(marks, indices) {
-  const drawn = indices.filter((index) => rows[index].value !== null);
-  const others = new Set(drawn.map((index) => nameOf(rows[index]))).size - marks.size;
-  const items = [...marks].map(([name, { shade, glyph }]) =>
-    element("li", {}, element("span", { class: "glyph", style: `color: var(--${shade})`, "aria-hidden": "true" }, glyph), name));
-  if (others > 0) items.push(element("li", { class: "others" }, `${others} ${others === 1 ? "other" : "others"} in grey`));
-  byId("legend").replaceChildren(...items);
-}
+/** Points, or lines, with those in colour above the grey ones. markOf: a function to the mark of one; undefined for grey. */
+const greyFirst = (list, markOf) => [...list].sort((first, second) => markRank(markOf(first)) - markRank(markOf(second)));
+const markRank = (mark) => (mark === undefined ? 0 : mark.pinned ? 2 : 1);
 
 /** Score against a cost at one number of shots. chart: the figure's id, which is the front's name too. */
 function drawCost(chart, field, title, indices, shots, marks) {
@@ -134,64 +115,76 @@ function drawCost(chart, field, title, indices, shots, marks) {
   });
   const front = scored.filter((index) => rows[index].pareto.split("+").includes(chart))
     .sort((first, second) => rows[first][field] - rows[second][field]);
-  // A logarithmic axis has no zero: costs of zero are drawn left of all others, and their labels say 0.
-  const costs = scored.map((index) => rows[index][field]).filter((cost) => cost > 0);
-  const floor = costs.length ? Math.min(...costs) / 2 : 1;
-  const place = (row) => row[field] || floor;
+  const { place, axis } = logPlaces(scored, (row) => row[field], title);
   const markOf = (index) => marks.get(nameOf(rows[index]));
   const traces = [
     { ...points(front, place, { mode: "lines", line: { shape: "hv", width: 1.25, color: colour("muted") } }), hoverinfo: "skip" },
-    // Grey ones first, so that highlighted ones lie above them.
-    ...[...scored].sort((first, second) => Boolean(markOf(first)) - Boolean(markOf(second))).map((index) => {
+    ...greyFirst(scored, markOf).map((index) => {
       const mark = markOf(index);
       const shade = colour(mark?.shade ?? "faint");
-      const marker = { size: mark ? 10 : 7, color: shade, symbol: mark?.symbol ?? "circle" };
-      return points([index], place, { mode: "markers", marker, error_y: whiskers([index], shade) });
+      const marker = { size: mark ? (mark.pinned ? 13 : 10) : 7, color: shade, symbol: mark?.symbol ?? "circle" };
+      return points([index], place, { mode: "markers", marker, opacity: mark?.opacity ?? 1, error_y: whiskers([index], shade) });
     }),
   ];
   caption(chart, `${counted(shots)}; the line is the front`);
   describe(chart, `Scatter of ${scored.length} results. On the front: ${front.map((index) => labelOf(rows[index])).join(", ") || "none"}.`);
-  draw(chart, traces, layout(logAxis([floor * 2, ...scored.map((index) => place(rows[index]))], title), rows[indices[0]]));
+  draw(chart, traces, layout(axis, scoreAxis(rows[indices[0]])));
 }
 
-/** Lines of the rows that `key` gives the same name, joined in the order of `x`. axis: Plotly's for `x`. */
-function drawLines(chart, indices, key, x, axis, marks) {
-  const scored = indices.filter((index) => rows[index].value !== null);
+/** Lines of the rows that `key` gives the same name, joined in the order of `x`. cost: an axis of cost, or none for scores. */
+function drawLines(chart, indices, key, x, axis, marks, cost) {
+  const scored = indices.filter((index) => rows[index].value !== null && (cost === undefined || rows[index][cost.field] !== null));
   const markOf = (line) => marks.get(nameOf(rows[line[0]]));
-  const lines = [...Map.groupBy(scored, (index) => key(rows[index])).values()]
-    .sort((first, second) => Boolean(markOf(first)) - Boolean(markOf(second)));
+  const lines = greyFirst([...Map.groupBy(scored, (index) => key(rows[index])).values()], markOf);
+  const vertical = cost === undefined
+    ? { axis: scoreAxis(rows[indices[0]]) } : logPlaces(scored, (row) => row[cost.field], titleOfCost(cost));
   const traces = lines.map((line) => {
     const mark = markOf(line);
     const shade = colour(mark?.shade ?? "faint");
-    return points(line.sort((first, second) => shotsRank(x(rows[first])) - shotsRank(x(rows[second]))), x, {
+    const ordered = line.sort((first, second) => shotsRank(x(rows[first])) - shotsRank(x(rows[second])));
+    return points(ordered, x, {
       mode: "lines+markers",
-      line: { width: mark ? 1.75 : 1, color: shade },
+      opacity: mark?.opacity ?? 1,
+      line: { width: mark ? (mark.pinned ? 3 : 1.75) : 1, color: shade },
       marker: { size: mark ? 7 : 4, color: shade, symbol: mark?.symbol ?? "circle" },
-      ...(mark ? { error_y: whiskers(line, shade) } : {}),
-    });
+      ...(mark && cost === undefined ? { error_y: whiskers(line, shade) } : {}),
+    }, vertical.place);
   });
   describe(chart, `${lines.length} lines: ${lines.map(([index]) => key(rows[index])).join(", ")}.`);
-  draw(chart, traces, layout(axis, rows[indices[0]]));
+  draw(chart, traces, layout(axis, vertical.axis));
 }
+
+/** The cost of the charts of costs, an axis: that of the address, or the state. */
+const chartCost = () => axes.find(({ field }) => field === (readState().chart ?? "state_mb")) ?? axes[0];
 
 function drawShots(indices, marks) {
   const seen = [...new Set(indices.map((index) => rows[index].shots))].sort((first, second) => shotsRank(first) - shotsRank(second));
   const axis = { type: "category", title: "shots per class", categoryorder: "array", categoryarray: seen };
   caption("by-shots", "the same methods at every number of shots");
   drawLines("by-shots", indices, labelOf, (row) => row.shots, axis, marks);
+  drawLines("cost-by-shots", indices, labelOf, (row) => row.shots, axis, marks, chartCost());
 }
 
 function drawBudget(indices, shots, marks) {
   const here = indices.filter((index) => rows[index].shots === shots);
-  const axes = [...new Set(here.flatMap((index) => Object.keys(rows[index].limits)))];
-  byId("by-budget").hidden = axes.length === 0;
-  if (!axes.length) return;
+  const names = [...new Set(here.flatMap((index) => Object.keys(rows[index].limits)))];
+  if (!names.length) return;
   const select = byId("axis");
-  const axis = axes.includes(select.value) ? select.value : axes[0];
-  select.replaceChildren(...axes.map((name) => new Option(name, name, false, name === axis)));
-  const limit = (row) => row.limits[axis];
-  const limited = here.filter((index) => limit(rows[index]) !== undefined);
-  drawLines("by-budget", limited, nameOf, limit, logAxis(limited.map((index) => limit(rows[index])), axis), marks);
+  const name = names.includes(select.value) ? select.value : names[0];
+  select.replaceChildren(...names.map((each) => new Option(each, each, false, each === name)));
+  const limited = here.filter((index) => name in rows[index].limits);
+  const { place, axis } = logPlaces(limited, (row) => row.limits[name], name);
+  drawLines("by-budget", limited, nameOf, place, axis, marks);
+  caption("cost-by-budget", `${titleOfCost(chartCost())}, by limits of ${name}`);
+  drawLines("cost-by-budget", limited, nameOf, place, axis, marks, chartCost());
+}
+
+/** Shows the charts that these rows have something for: how many there are decides how wide each is. */
+function showFigures(indices, shots) {
+  const scored = indices.filter((index) => rows[index].value !== null);
+  byId("cost-by-shots").hidden = new Set(scored.map((index) => rows[index].shots)).size < 2;
+  const limited = indices.some((index) => rows[index].shots === shots && Object.keys(rows[index].limits).length);
+  byId("by-budget").hidden = byId("cost-by-budget").hidden = !limited;
 }
 
 /** Draws all charts for the rows of one task; several tasks have no scale in common. */
@@ -207,9 +200,11 @@ function drawCharts(filter) {
   const shots = shotsOf(indices, filter);
   const marks = featured(indices, shots);
   drawLegend(marks, indices);
-  drawBudget(indices, shots, marks); // first: whether it is there decides how wide the others are
-  for (const { field, title, unit, front } of axes.filter((axis) => axis.front)) {
-    drawCost(front, field, `${title}, ${unit}`, indices, shots, marks);
+  byId("chart-cost").value = chartCost().field;
+  showFigures(indices, shots);
+  drawBudget(indices, shots, marks);
+  for (const axis of axes.filter(({ front }) => front)) {
+    drawCost(axis.front, axis.field, titleOfCost(axis), indices, shots, marks);
   }
   drawShots(indices, marks);
 }
@@ -223,3 +218,8 @@ function shotsOf(indices, filter) {
     counts.get(second).length - counts.get(first).length || shotsRank(second) - shotsRank(first));
   return filtered ?? usual[0];
 }
+
+byId("chart-cost").addEventListener("change", ({ target }) => {
+  writeState({ chart: target.value });
+  redraw();
+});

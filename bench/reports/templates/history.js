@@ -1,37 +1,42 @@
-/* Filter of lines, and the theme. */
+/* The lines of a history: their filter, and links to them. */
+{
+  const part = (name) => document.getElementById(`history-${name}`);
+  const charts = [...document.querySelectorAll(".history .line")];
 
-const byId = (id) => document.getElementById(id);
-const charts = [...document.querySelectorAll(".line")];
-
-function refresh() {
-  const words = byId("search").value.trim().toLowerCase();
-  for (const section of document.querySelectorAll(".row")) {
-    const named = section.dataset.name.includes(words);
-    for (const chart of section.querySelectorAll(".line")) {
-      chart.hidden = !named || (byId("changed").checked && !chart.dataset.changed);
+  const filter = () => {
+    const words = part("search").value.trim().toLowerCase();
+    for (const section of document.querySelectorAll(".history .row")) {
+      const named = section.dataset.name.includes(words);
+      for (const chart of section.querySelectorAll(".line")) {
+        chart.hidden = !named || (part("changed").checked && !chart.dataset.changed);
+      }
+      section.hidden = [...section.querySelectorAll(".line")].every((chart) => chart.hidden);
     }
-    section.hidden = [...section.querySelectorAll(".line")].every((chart) => chart.hidden);
-  }
-  byId("count").textContent = `${charts.filter((chart) => !chart.hidden).length} of ${charts.length} lines`;
-}
+    part("count").textContent = `${charts.filter((chart) => !chart.hidden).length} of ${charts.length} lines`;
+  };
 
-function setTheme(dark) {
-  document.documentElement.style.colorScheme = dark ? "dark" : "light";
-  byId("theme").textContent = dark ? "Light" : "Dark";
-  byId("theme").setAttribute("aria-pressed", String(dark));
-}
+  /** Goes to a chart, which the filter may hide. */
+  const reach = (chart) => {
+    if (chart.hidden) {
+      part("search").value = "";
+      part("changed").checked = false;
+      filter();
+    }
+    for (const other of charts) other.classList.toggle("reached", other === chart);
+    chart.focus({ preventScroll: true });
+    chart.scrollIntoView();
+  };
 
-byId("filters").addEventListener("submit", (event) => event.preventDefault());
-byId("filters").addEventListener("input", refresh);
-byId("theme").addEventListener("click", () => setTheme(byId("theme").getAttribute("aria-pressed") !== "true"));
-// A link to a chart that the filter hides shows it.
-addEventListener("hashchange", () => {
-  const target = byId(location.hash.slice(1));
-  if (!target?.hidden) return;
-  byId("search").value = "";
-  byId("changed").checked = false;
-  refresh();
-  target.scrollIntoView();
-});
-setTheme(matchMedia("(prefers-color-scheme: dark)").matches);
-refresh();
+  part("filters").addEventListener("submit", (event) => event.preventDefault());
+  part("filters").addEventListener("input", filter);
+  // The address is not changed: it may have the state of the leaderboard.
+  document.querySelector(".history").addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#line-']");
+    if (!link) return;
+    event.preventDefault();
+    reach(document.getElementById(link.hash.slice(1)));
+  });
+  filter();
+  const linked = charts.find((chart) => `#${chart.id}` === location.hash);
+  if (linked) reach(linked);
+}

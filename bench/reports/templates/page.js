@@ -77,6 +77,7 @@ function showState() {
   choose("status", status);
   byId("search").value = search;
   byId("front").checked = front === "yes";
+  showOpening();
   refresh();
   if (indexOf(row) === undefined) byId("detail").close();
   else openDetail(indexOf(row), indexOf(against));

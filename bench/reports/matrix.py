@@ -1,0 +1,254 @@
+"""Matrix of methods by tasks at one number of shots: scores, the best of them, mean ranks and ranges of ranks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from bench.reports.overview import row_title
+from bench.reports.rows import Row, scorer
+from bench.reports.standings import ranks_at
+from bench.results.grouping import shots_rank
+from bench.results.record import Record
+from bench.spec.suite import Shots
+from bench.stats.ranks import Overview, rank_over_tasks
+
+
+class Scale(NamedTuple):
+    """What scores of one column have in common: these are compared with each other.
+
+    Attributes:
+        task: Name of the task.
+        backbone: Name of the backbone.
+        metric: Name of the metric.
+        protocol: Version of the harness.
+        ways: Classes per episode; None for all.
+        queries: Queries per class; None for all.
+    """
+
+    task: str
+    backbone: str
+    metric: str
+    protocol: int
+    ways: int | None
+    queries: int | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A task in the matrix.
+
+    Attributes:
+        scale: What its scores have in common.
+        mark: What distinguishes it from other columns of the same task and backbone; empty if nothing needs to.
+        is_tested: Whether paired tests compared its methods, on enough episodes or queries to find a difference.
+        is_decided: Whether they found one.
+    """
+
+    scale: Scale
+    mark: str
+    is_tested: bool
+    is_decided: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The row of a method on a task.
+
+    Attributes:
+        place: Number of the row on the leaderboard.
+        row: The row.
+        ranks: Best and worst rank that the tests leave open; None without tests or without a score.
+        is_best: Whether it has a score and no other is significantly better; without tests, whether none is higher.
+    """
+
+    place: int
+    row: Row
+    ranks: tuple[int, int] | None
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method in the matrix.
+
+    Attributes:
+        name: The method with settings and budget.
+        mean_rank: Mean of its ranks over the tasks; None for a method without a score on one of them.
+        cells: Its row on each task; None where it was not run.
+    """
+
+    name: str
+    mean_rank: float | None
+    cells: tuple[Cell | None, ...]
+
+    @cached_property
+    def ranks(self) -> str:
+        """The best and the worst rank that the tests leave open on any task; empty without tests."""
+        found = [cell.ranks for cell in self.cells if cell is not None and cell.ranks is not None]
+        if not found:
+            return ""
+        best, worst = min(best for best, _ in found), max(worst for _, worst in found)
+        return f"{best} to {worst}" if worst > best else str(best)
+
+    def is_best(self, place: int) -> bool:
+        """Whether it is among the best on a task.
+
+        Args:
+            place: Number of the task.
+
+        Returns:
+            True for the best, and for those that no test shows to be worse.
+        """
+        cell = self.cells[place]
+        return cell is not None and cell.is_best
+
+    def scored(self, place: int) -> Row | None:
+        """Its row on a task.
+
+        Args:
+            place: Number of the task.
+
+        Returns:
+            The row; None where it has no score.
+        """
+        cell = self.cells[place]
+        return None if cell is None or cell.row.value is None else cell.row
+
+    @property
+    def n_best(self) -> int:
+        """Number of tasks on which it is among the best."""
+        return sum(map(self.is_best, range(len(self.cells))))
+
+    @property
+    def n_scored(self) -> int:
+        """Number of tasks on which it has a score."""
+        return sum(self.scored(place) is not None for place in range(len(self.cells)))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Methods by tasks at one number of shots; methods without a support set are in the matrix of every number.
+
+    Attributes:
+        shots: The number of shots.
+        columns: The tasks.
+        lines: The methods, those with the lowest mean rank first.
+        over_tasks: Mean ranks with Friedman's and Nemenyi's tests, of the methods with a score on every task; None for
+            fewer than two of them.
+        n_left_out: Rows that another of the same name, with more episodes, stands for.
+    """
+
+    shots: Shots
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    over_tasks: Overview | None
+    n_left_out: int
+
+    @property
+    def n_scored(self) -> int:
+        """Number of cells with a score."""
+        return sum(line.n_scored for line in self.lines)
+
+
+def matrices(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Matrix]:
+    """The matrices of a leaderboard.
+
+    Args:
+        rows: Its rows; those over several templates, which repeat others, are left out.
+        records: Records of the rows, by id.
+
+    Returns:
+        One for each number of shots at which a row has a score, in order. Methods without a support set have a matrix
+        of their own on tasks where nothing else has a score.
+    """
+    found: dict[Scale, dict[Shots, list[int]]] = {}
+    without: dict[tuple[str, str], list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.templates > 1:
+            continue
+        if row.status == "ok" and row.value is not None:
+            spec = records[row.runs[0]].spec
+            scale = Scale(row.task, row.backbone, row.metric, row.protocol, spec.ways, spec.queries)
+            found.setdefault(scale, {}).setdefault(row.shots, []).append(place)
+        else:
+            without.setdefault((row.task, row.backbone), []).append(place)
+    at_shots: dict[Shots, dict[Scale, list[int]]] = {}
+    for scale, by_shots in found.items():
+        always = by_shots.pop(0, [])
+        for shots, places in (by_shots or {0: []}).items():
+            at_shots.setdefault(shots, {})[scale] = sorted([*places, *always])
+    return [_matrix(shots, at_shots[shots], without, rows) for shots in sorted(at_shots, key=shots_rank)]
+
+
+def _matrix(
+    shots: Shots, scored: Mapping[Scale, list[int]], without: Mapping[tuple[str, str], list[int]], rows: Sequence[Row]
+) -> Matrix:
+    """The matrix at one number of shots; ``scored``, ``without``: places of rows with a score, and of others."""
+    marks, names = _marks(list(scored)), {place: row_title(row) for place, row in enumerate(rows)}
+    columns, found = list[Column](), list[dict[str, Cell]]()
+    for scale, places in scored.items():
+        cells, is_tested = _scored_cells({place: names[place] for place in places}, rows, shots)
+        n_best = sum(cell.is_best for cell in cells.values())
+        columns.append(Column(scale, marks[scale], is_tested, is_tested and 0 < n_best < len(cells)))
+        found.append(cells)
+    over = _over_tasks(found)
+    n_left_out = sum(len(places) for places in scored.values()) - sum(len(cells) for cells in found)
+    for column, cells in zip(columns, found, strict=True):
+        for place in without.get(column.scale[:2], []):
+            if rows[place].shots in {shots, 0}:
+                cells.setdefault(names[place], Cell(place, rows[place], None, False))
+    lines = [
+        Line(name, None if over is None else over.mean_rank.get(name), tuple(cells.get(name) for cells in found))
+        for name in dict.fromkeys(name for cells in found for name in cells)
+    ]
+    return Matrix(shots, tuple(columns), tuple(sorted(lines, key=_order)), over, n_left_out)
+
+
+def _scored_cells(names: Mapping[int, str], rows: Sequence[Row], shots: Shots) -> tuple[dict[str, Cell], bool]:
+    """Cells of one task by name, and whether tests compared them; ``names``: names of the rows by place."""
+    chosen = dict[str, int]()
+    for place, name in names.items():
+        if name not in chosen or rows[place].episodes > rows[chosen[name]].episodes:
+            chosen[name] = place
+    sort_score = scorer()
+    highest = max(sort_score(rows[place]) for place in chosen.values())
+    is_tested = any(rows[place].tier is not None and rows[place].shots == shots for place in names)
+
+    def cell(place: int) -> Cell:
+        ranks = ranks_at(rows[place].ranks, shots) if is_tested else None
+        is_highest = len(chosen) > 1 and sort_score(rows[place]) == highest
+        return Cell(place, rows[place], ranks, is_highest if ranks is None else ranks[0] == 1)
+
+    return {name: cell(place) for name, place in chosen.items()}, is_tested
+
+
+def _over_tasks(found: Sequence[Mapping[str, Cell]]) -> Overview | None:
+    """Mean ranks of the methods with a score in every column; ``found``: cells with a score by column and name."""
+    complete = sorted(set(found[0]).intersection(*found))
+    if len(complete) < 2:
+        return None
+    sort_score = scorer()
+    return rank_over_tasks(
+        {str(number): {name: sort_score(cells[name].row) for name in complete} for number, cells in enumerate(found)}
+    )
+
+
+def _order(line: Line) -> tuple[bool, float, int, int, str]:
+    return line.mean_rank is None, line.mean_rank or 0.0, -line.n_best, -line.n_scored, line.name
+
+
+def _marks(scales: Sequence[Scale]) -> dict[Scale, str]:
+    """What distinguishes each column from others of its task and backbone; empty for most."""
+    marks = {}
+    for scale in scales:
+        others = [other for other in scales if other[:2] == scale[:2]]
+        parts = {
+            "metric": scale.metric,
+            "protocol": f"protocol {scale.protocol}",
+            "ways": f"{scale.ways or 'all'} ways",
+            "queries": f"{scale.queries or 'all'} queries",
+        }
+        telling = [part for field, part in parts.items() if len({getattr(other, field) for other in others}) > 1]
+        marks[scale] = ", ".join(telling)
+    return marks
