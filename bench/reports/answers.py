@@ -108,7 +108,8 @@ def _best_of_one(matrix: Matrix, leaders: Sequence[Line]) -> str:
     """The best method on the only task, by its score, and those that tests do not separate from it."""
     metric = registry.make_metric(matrix.columns[0].scale.metric)
     scores = {line.name: row.value for line in leaders if (row := line.scored(0)) is not None and row.value is not None}
-    score = f"{metric.title} {metric.text(scores[leaders[0].name])} {metric.unit}".rstrip()
+    unit = "%" if metric.unit == "%" else f" {metric.unit}".rstrip()
+    score = f"{metric.title} {metric.text(scores[leaders[0].name])}{unit}"
     at = f"on {matrix.columns[0].scale.task} {shots_phrase(matrix.shots)}, {score}"
     if len(leaders) == 1:
         return f"{leaders[0].name} is best {at}"

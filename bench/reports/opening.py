@@ -9,6 +9,7 @@ from bench.reports.matrix import Line, Matrix, matrices
 from bench.reports.overview import row_title
 from bench.reports.rows import Row
 from bench.results.grouping import shots_rank
+from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.row_sample import Find
 
@@ -77,14 +78,25 @@ def opening(
     Returns:
         The opening; without parts where no row has a score.
     """
-    known = find or (lambda record: None)
-    parts = []
+    known, parts = _once(find), []
     for matrix in matrices(rows, records):
         lines = _lines(matrix, highlights)
         notes = tuple(_notes(matrix, len(matrix.lines) - len(lines)))
         parts.append(Part(matrix, shots_phrase(matrix.shots), lines, tuple(answer(matrix, records, known)), notes))
     order = [(part.matrix.n_scored, shots_rank(part.matrix.shots)) for part in parts]
     return Opening(tuple(parts), order.index(max(order)) if order else 0)
+
+
+def _once(find: Find | None) -> Find:
+    """A function that looks up the predictions of each record once."""
+    kept: dict[str, QueryPredictions | None] = {}
+
+    def look_up(record: Record) -> QueryPredictions | None:
+        if record.id not in kept:
+            kept[record.id] = None if find is None else find(record)
+        return kept[record.id]
+
+    return look_up
 
 
 def is_highlighted(row: Row, highlights: Sequence[str]) -> bool:
@@ -123,7 +135,8 @@ def _notes(matrix: Matrix, n_left: int) -> list[str]:
         if not column.is_tested and sum(line.scored(place) is not None for line in matrix.lines) > 1
     ]
     if untested:
-        notes.append(f"On {', '.join(dict.fromkeys(untested))} it is the highest score alone: too few items for a test.")
+        tasks = ", ".join(dict.fromkeys(untested))
+        notes.append(f"On {tasks} it is the highest score alone: too few items for a test.")
     if any(line.ranks for line in matrix.lines):
         notes.append("Ranks: the best and the worst that the tests leave open on any task.")
     if matrix.over_tasks is None:

@@ -12,13 +12,13 @@ function showPart(shots) {
 /** Writes a cost beside the scores, once the rows are unpacked. */
 function showCost(field) {
   if (!axes.length) return;
-  const { title, unit } = axes.find((axis) => axis.field === field);
+  const { description } = axes.find((axis) => axis.field === field);
   for (const cell of opening.querySelectorAll("td[data-row]")) {
     const row = rows[cell.dataset.row];
     const small = cell.querySelector("small");
     if (small) small.textContent = number(row[field]) + sign(row, field);
   }
-  for (const name of opening.querySelectorAll(".cost")) name.textContent = `${title} in ${unit}`;
+  for (const name of opening.querySelectorAll(".cost")) name.textContent = description;
 }
 
 /** Chooses an option of a select, or the one that it began with where there is none of this value. */

@@ -12,14 +12,13 @@ function showTab() {
     tab.tabIndex = selected ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !selected;
   }
-  // What was hidden had no size: charts take theirs once they are seen.
-  dispatchEvent(new Event("resize"));
 }
 
 function chooseTab(tab) {
   writeState({ tab: tab === tabs[0] ? null : nameOfTab(tab) });
   showTab();
   tab.focus();
+  redraw(); // charts have no size while they are hidden
 }
 
 for (const [place, tab] of tabs.entries()) {
@@ -31,5 +30,8 @@ for (const [place, tab] of tabs.entries()) {
     chooseTab(tabs[(next + tabs.length) % tabs.length]);
   });
 }
-onStateChange(showTab);
+onStateChange(() => {
+  showTab();
+  redraw();
+});
 if (tabs.length) showTab();
