@@ -270,11 +270,12 @@ class Results(Sequence["Record"]):
             from bench.reports.page import page  # plotly and jinja2, which no other format needs
 
             _require_methods(methods, rows)
-            sections = {
-                "claims": "" if claims is None else self._claims_section(claims),
-                "history": "" if history is None else _history_section(history),
-            }
-            return page(rows, self.records, self.predictions(), **sections, highlight=methods)
+            return page(
+                rows, self.records, self.predictions(),
+                claims="" if claims is None else self._claims_section(claims),
+                history="" if history is None else _history_section(history),
+                highlight=methods,
+            )  # fmt: skip
 
         formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
         return chosen_format(formats, format)(self.rows(break_even))

@@ -180,11 +180,11 @@ def _takes_margin(metric: str) -> bool:
 
 def _time_ratio(own: Row, best: Row) -> float | None:
     """Ratio of times until the first answer; None unless both were measured, alone, on one device."""
-    times = own.time_to_first_query, best.time_to_first_query
+    time, best_time = own.time_to_first_query, best.time_to_first_query
     one_device = own.device.partition("; ")[0] == best.device.partition("; ")[0]
-    if own.company or best.company or not one_device or times[0] is None or not times[1]:
+    if own.company or best.company or not one_device or time is None or not best_time:
         return None
-    return times[0] / times[1]
+    return time / best_time
 
 
 def _difference(own: Row, best: Row) -> float:

@@ -35,22 +35,21 @@ function featured(indices, shots) {
     [name, { ...markAt(position), pinned: pins.has(name), opacity: faded && !pins.has(name) ? 0.4 : 1 }]));
 }
 
-/** Pins a method, or lets it go. */
+/** Pins a method, or ends that. */
 function togglePin(name) {
   const pins = pinned();
   if (!pins.delete(name)) pins.add(name);
   writeState({ highlight: [...pins] });
   redraw();
+  // The legend was drawn anew: the focus goes to the method, or to the list that has it now.
+  const button = [...byId("legend").querySelectorAll("button")].find((other) => other.dataset.name === name);
+  (button ?? byId("legend").querySelector("select"))?.focus();
 }
 
 function legendItem([name, { shade, glyph, pinned: pressed }]) {
   const button = element("button", { type: "button", "aria-pressed": String(pressed), "data-name": name, title: "Highlight it in the charts, or end that" },
     element("span", { class: "glyph", style: `color: var(--${shade})`, "aria-hidden": "true" }, glyph), name);
-  button.addEventListener("click", () => {
-    togglePin(name);
-    // The legend is drawn anew: the focus stays on the method.
-    [...byId("legend").querySelectorAll("button")].find((other) => other.dataset.name === name)?.focus();
-  });
+  button.addEventListener("click", () => togglePin(name));
   return element("li", {}, button);
 }
 
@@ -58,7 +57,7 @@ function legendItem([name, { shade, glyph, pinned: pressed }]) {
 function othersItem(others) {
   const select = element("select", { "aria-label": "Highlight another method" },
     element("option", { value: "" }, `${others.length} ${others.length === 1 ? "other" : "others"} in grey`),
-    ...others.map((name) => element("option", {}, name)));
+    ...others.map((name) => element("option", { value: name }, name)));
   select.addEventListener("change", () => togglePin(select.value));
   return element("li", { class: "others" }, select);
 }
