@@ -30,7 +30,7 @@ function logTicks(low, high) {
 /** The text of a tick: an exponent for what is very small or large. */
 function tickText(value) {
   const rounded = Number(value.toPrecision(6));
-  if (rounded < 1e-4 || rounded >= 1e6) return rounded.toExponential();
+  if (rounded < 1e-4 || rounded >= 1e6) return rounded.toExponential().replace("e+", "e");
   return rounded.toLocaleString("en", { maximumSignificantDigits: 6 });
 }
 
