@@ -345,6 +345,8 @@ class Results(Sequence["Record"]):
         break_even: str | None = None,
         claims: str | PathLike[str] | None = None,
         address: str = "",
+        history: str | PathLike[str] | None = None,
+        highlight: str | Sequence[str] = (),
     ) -> list[Path]:
         """Write the leaderboard as a static site: an index, a page per task and method, a feed of changes.
 
@@ -353,18 +355,20 @@ class Results(Sequence["Record"]):
             break_even: As for ``rows``.
             claims: As for ``table``.
             address: Where the site will be, for the links of its feed, such as ``https://example.org/board/``.
+            history: As for ``table``.
+            highlight: As for ``table``.
 
         Returns:
             The files, the index first.
 
         Raises:
-            StoreError: If a file cannot be written.
-            UsageError: As for ``rows``.
+            StoreError: If a file cannot be written, or the history cannot be read.
+            UsageError: As for ``table``.
         """
         from bench.reports.site import site
 
         place = user_path(folder)
-        board = self.table("html", break_even, claims)
+        board = self.table("html", break_even, claims, history, highlight)
         start = f"{address.rstrip('/')}/" if address else ""
         files = site(self.rows(break_even), self.records, board, start)
         try:
