@@ -72,8 +72,8 @@ def board():
     ]  # fmt: skip
 
 
-def made_page(records, find=None):
-    return page(rows(records), records, find)
+def made_page(records, find=None, **parts):
+    return page(rows(records), records, find, **parts)
 
 
 def packed(text, name):

@@ -18,13 +18,13 @@ def browser():
 def visit(browser, tmp_path):
     """Opens a page of some records; in the end nothing was requested but its file, and the console is empty.
 
-    until: "charts" or "table", which is ready earlier.
+    until: "charts" or "table", which is ready earlier. parts: claims and history of the page, and methods to highlight.
     """
     contexts, requested, said = [], set(), []
 
-    def visit(records, find=None, until="charts", address="", **options):
+    def visit(records, find=None, until="charts", address="", parts=None, **options):
         path = tmp_path / f"{len(contexts)}.html"
-        path.write_text(made_page(records, find), encoding="utf-8")
+        path.write_text(made_page(records, find, **(parts or {})), encoding="utf-8")
         contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options))
         page = contexts[-1].new_page()
         page.on("request", lambda request: requested.add(request.url.partition("#")[0]))

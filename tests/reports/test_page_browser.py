@@ -167,7 +167,7 @@ def test_the_charts_place_what_has_a_score_and_name_what_has_none(visit):
     widths = page.locator(".charts figure:visible").evaluate_all(
         "figures => figures.map(figure => [figure, figure.querySelector('.main-svg')].map(one => one.clientWidth))"
     )
-    assert len(widths) == 4
+    assert len(widths) == 6
     assert all(figure == drawn for figure, drawn in widths)
     assert (
         page.locator("#time .plot")
@@ -246,7 +246,7 @@ def test_a_row_of_classification_opens_with_its_confusion_matrix(visit):
     classes = ClassPredictions((HOSTILE, "dog"), np.array([0, 1, 1]), np.array([0, 0, 1]))
     kept = QueryPredictions.of("accuracy", [np.arange(3)], [np.array([[1.0], [0.0], [1.0]])], classes)
     page = visit([scored("cheap", 70.0)], lambda record: kept)
-    page.get_by_role("button", name="cheap").click()
+    page.locator("#results .open").click()
     matrix = page.locator("dialog .confusion")
     expect(matrix.locator("thead th")).to_have_text([HOSTILE, "dog"])
     expect(matrix.locator("tbody td")).to_have_text(["1", "0", "1", "1"])
@@ -361,12 +361,12 @@ def test_the_page_of_a_history_filters_its_lines_and_loads_nothing(browser, tmp_
     expect(page.locator("figure:visible")).to_have_count(24)
     assert page.evaluate(CONTRAST) == {}
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    page.check("#changed")
+    page.check("#history-changed")
     expect(page.locator("figure:visible")).to_have_count(1)
-    expect(page.locator("#count")).to_have_text("1 of 24 lines")
-    page.fill("#search", "closed")
+    expect(page.locator("#history-count")).to_have_text("1 of 24 lines")
+    page.fill("#history-search", "closed")
     expect(page.locator("figure:visible")).to_have_count(0)
     page.click("tbody a")  # what a link leads to is shown
-    expect(page.locator("figure:target")).to_be_visible()
+    expect(page.locator("figure.reached")).to_be_visible()
     context.close()
     assert (requested, said) == ([path.as_uri()], [])
