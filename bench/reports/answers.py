@@ -10,7 +10,7 @@ from bench import registry
 from bench.reports.matrix import Line, Matrix
 from bench.reports.rows import Row
 from bench.reports.score_limit import score_limit_test
-from bench.reports.tables import number
+from bench.reports.tables import number, score
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.spec.suite import Shots
@@ -106,15 +106,15 @@ def _n_alone(line: Line, matrix: Matrix) -> int:
 
 def _best_of_one(matrix: Matrix, leaders: Sequence[Line]) -> str:
     """The best method on the only task, by its score, and those that tests do not separate from it."""
-    metric = registry.make_metric(matrix.columns[0].scale.metric)
-    scores = {line.name: row.value for line in leaders if (row := line.scored(0)) is not None and row.value is not None}
+    scale, row = matrix.columns[0].scale, leaders[0].scored(0)
+    metric = registry.make_metric(scale.metric)
     unit = "%" if metric.unit == "%" else f" {metric.unit}".rstrip()
-    score = f"{metric.title} {metric.text(scores[leaders[0].name])}{unit}"
-    at = f"on {matrix.columns[0].scale.task} {shots_phrase(matrix.shots)}, {score}"
+    value = score(None if row is None else row.value, scale.metric)
+    at = f"on {scale.task} {shots_phrase(matrix.shots)}, {metric.title} {value}{unit}"
     if len(leaders) == 1:
-        return f"{leaders[0].name} is best {at}"
-    others = listed([line.name for line in leaders[1:]])
-    return f"{leaders[0].name} has the highest score {at}; paired tests do not separate {others} from it"
+        return f"{leaders[0].short} is best {at}"
+    others = listed([line.short for line in leaders[1:]])
+    return f"{leaders[0].short} has the highest score {at}; paired tests do not separate {others} from it"
 
 
 def _best_of_several(matrix: Matrix, leaders: Sequence[Line]) -> str:
@@ -123,11 +123,11 @@ def _best_of_several(matrix: Matrix, leaders: Sequence[Line]) -> str:
     n_best, n_alone = sum(map(first.is_best, decided)), _n_alone(first, matrix)
     of_tasks = f"best on {n_best} of {n_tasks} tasks {shots_phrase(matrix.shots)}"
     if len(leaders) > 1:
-        text = f"{listed([line.name for line in leaders])} are {of_tasks} each"
+        text = f"{listed([line.short for line in leaders])} are {of_tasks} each"
     elif n_alone == n_best:
-        text = f"{first.name} alone is {of_tasks}"
+        text = f"{first.short} alone is {of_tasks}"
     else:
-        text = f"{first.name} is {of_tasks}, on {n_alone or 'none'} of them alone"
+        text = f"{first.short} is {of_tasks}, on {n_alone or 'none'} of them alone"
     undecided = n_tasks - len(decided)
     return f"{text}; tests find no difference on {undecided}" if undecided else text
 
@@ -169,8 +169,8 @@ def _cheaper(matrix: Matrix, best: Line, records: Mapping[str, Record], find: Fi
     for share, words in SHARES.items():
         if found := [rival for rival in shown if rival.ratio <= share]:
             at = f"in {words} its time until the first answer or less"
-            return f"By paired tests within 1 point of {best.name} {at}: {_rivals_text(found, len(matrix.columns))}"
-    return f"No method is shown to be within 1 point of {best.name} in half its time until the first answer or less"
+            return f"By paired tests within 1 point of {best.short} {at}: {_rivals_text(found, len(matrix.columns))}"
+    return f"No method is shown to be within 1 point of {best.short} in half its time until the first answer or less"
 
 
 def _takes_margin(metric: str) -> bool:
@@ -212,8 +212,8 @@ def _rivals_text(found: Sequence[_Rival], n_tasks: int) -> str:
     by_name: dict[str, list[_Rival]] = {}
     for rival in found:
         by_name.setdefault(rival.line.name, []).append(rival)
-    ordered = sorted(by_name.items(), key=lambda item: (-len(item[1]), min(rival.ratio for rival in item[1])))
+    ordered = sorted(by_name.values(), key=lambda own: (-len(own), min(rival.ratio for rival in own)))
     if n_tasks > 1:
-        return listed([f"{name} on {len(own)} of {n_tasks} tasks" for name, own in ordered])
-    times = listed([f"{name} in {number(own[0].row.time_to_first_query)} s" for name, own in ordered])
+        return listed([f"{own[0].line.short} on {len(own)} of {n_tasks} tasks" for own in ordered])
+    times = listed([f"{own[0].line.short} in {number(own[0].row.time_to_first_query)} s" for own in ordered])
     return f"{times} against {number(found[0].best.time_to_first_query)} s"

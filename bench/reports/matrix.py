@@ -12,6 +12,10 @@ from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.spec.suite import Shots
 from bench.stats.ranks import Overview, rank_over_tasks
+from bench.toolkit.visible import shortened
+
+LONGEST = 80
+"""Most characters of a name in the matrix and in sentences."""
 
 
 class Scale(NamedTuple):
@@ -81,6 +85,11 @@ class Line:
     name: str
     mean_rank: float | None
     cells: tuple[Cell | None, ...]
+
+    @property
+    def short(self) -> str:
+        """The name, or the beginning of a long one."""
+        return shortened(self.name, LONGEST)
 
     @cached_property
     def ranks(self) -> str:

@@ -2,8 +2,9 @@
 
 /*
  * Names of the state: task, backbone, shots, status, search and front are filters; sort is a column, with "-" before it
- * where it descends; row is the open row and against the row that it is compared with; tab, at (shots), beside (a cost), chart and highlight are
- * those of the opening. A name that is missing has its default. Values are texts, those of LISTS lists of texts.
+ * where it descends; row is the open row and against the row that it is compared with; tab is the part of the page, at
+ * and beside are shots and cost of the matrix, chart is the cost of the charts, highlight has pinned methods. A name that
+ * is missing has its default. Values are texts, those of LISTS lists of texts.
  */
 const LISTS = new Set(["highlight"]);
 const stateListeners = [];
