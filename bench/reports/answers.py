@@ -3,6 +3,7 @@
 A sentence stands only where tests support it; elsewhere one says why there is none.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -196,7 +197,7 @@ def _difference(own: Row, best: Row) -> float:
 def _confirmed(rivals: Sequence[_Rival], records: Mapping[str, Record], find: Find) -> list[_Rival]:
     """The rivals that are worse by less than MARGIN, by tests of non-inferiority that are adjusted for all rivals."""
     near = [rival for rival in rivals if rival.gap > 0]
-    counts = {name: sum(other.line.name == name for other in near) for name in {rival.line.name for rival in near}}
+    counts = Counter(rival.line.name for rival in near)
     tried = sorted(near, key=lambda rival: (-counts[rival.line.name], rival.ratio))[:MOST_TESTS]
     p_values = [1.0] * len(rivals)
     for place, rival in enumerate(tried):
