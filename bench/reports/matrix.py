@@ -1,10 +1,11 @@
 """Matrix of methods by tasks at one number of shots: scores, the best of them, mean ranks and ranges of ranks."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
+from bench import registry
 from bench.reports.overview import row_title
 from bench.reports.rows import Row, scorer
 from bench.reports.standings import ranks_at
@@ -16,6 +17,7 @@ from bench.toolkit.visible import shortened
 
 LONGEST = 80
 """Most characters of a name in the matrix and in sentences."""
+_MARKS = re.compile(r", (tuned by \d+ trials|transductive|contract suite not passed)")
 
 
 class Scale(NamedTuple):
@@ -79,26 +81,19 @@ class Line:
     Attributes:
         name: The method with settings and budget.
         mean_rank: Mean of its ranks over the tasks; None for a method without a score on one of them.
+        ranks: Best and worst rank that the tests leave open, means over the tasks with tests; empty without them.
         cells: Its row on each task; None where it was not run.
     """
 
     name: str
     mean_rank: float | None
+    ranks: str
     cells: tuple[Cell | None, ...]
 
     @property
     def short(self) -> str:
-        """The name, or the beginning of a long one."""
-        return shortened(self.name, LONGEST)
-
-    @cached_property
-    def ranks(self) -> str:
-        """The best and the worst rank that the tests leave open on any task; empty without tests."""
-        found = [cell.ranks for cell in self.cells if cell is not None and cell.ranks is not None]
-        if not found:
-            return ""
-        best, worst = min(best for best, _ in found), max(worst for _, worst in found)
-        return f"{best} to {worst}" if worst > best else str(best)
+        """The name for sentences, without commas of its own, or the beginning of a long one."""
+        return shortened(_MARKS.sub(r" (\1)", self.name), LONGEST)
 
     def is_best(self, place: int) -> bool:
         """Whether it is among the best on a task.
@@ -145,7 +140,8 @@ class Matrix:
         lines: The methods, those with the lowest mean rank first.
         over_tasks: Mean ranks with Friedman's and Nemenyi's tests, of the methods with a score on every task; None for
             fewer than two of them.
-        n_left_out: Rows that another of the same name, with more episodes, stands for.
+        n_left_out: Rows that another of the same name stands for: that with more episodes or, of several searches, with
+            the better validation score.
     """
 
     shots: Shots
@@ -187,17 +183,40 @@ def matrices(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Matrix]
         always = by_shots.pop(0, [])
         for shots, places in (by_shots or {0: []}).items():
             at_shots.setdefault(shots, {})[scale] = sorted([*places, *always])
-    return [_matrix(shots, at_shots[shots], without, rows) for shots in sorted(at_shots, key=shots_rank)]
+    entries = [Entry(row, row_title(row), _evidence(row, records)) for row in rows]
+    return [_matrix(shots, at_shots[shots], without, entries) for shots in sorted(at_shots, key=shots_rank)]
+
+
+class Entry(NamedTuple):
+    """A row with what decides whether it is shown.
+
+    Attributes:
+        row: The row.
+        name: Its method with settings and budget.
+        evidence: Sort key among rows of one name: the last one stands for the others.
+    """
+
+    row: Row
+    name: str
+    evidence: tuple[int, float]
+
+
+def _evidence(row: Row, records: Mapping[str, Record]) -> tuple[int, float]:
+    """Number of episodes, and validation score of the search: scores on queries choose nothing."""
+    tuning = records[row.runs[0]].spec.tuning
+    validation = registry.make_metric(row.metric).sort_score(tuning.score) if tuning and row.value is not None else 0.0
+    return row.episodes, validation
 
 
 def _matrix(
-    shots: Shots, scored: Mapping[Scale, list[int]], without: Mapping[tuple[str, str], list[int]], rows: Sequence[Row]
-) -> Matrix:
+    shots: Shots, scored: Mapping[Scale, list[int]], without: Mapping[tuple[str, str], list[int]],
+    entries: Sequence[Entry],
+) -> Matrix:  # fmt: skip
     """The matrix at one number of shots; ``scored``, ``without``: places of rows with a score, and of others."""
-    marks, names = _marks(list(scored)), {place: row_title(row) for place, row in enumerate(rows)}
+    marks = _marks(list(scored))
     columns, found = list[Column](), list[dict[str, Cell]]()
     for scale, places in scored.items():
-        cells, is_tested = _scored_cells({place: names[place] for place in places}, rows, shots)
+        cells, is_tested = _scored_cells(places, entries, shots)
         n_best = sum(cell.is_best for cell in cells.values())
         columns.append(Column(scale, marks[scale], is_tested, is_tested and 0 < n_best < len(cells)))
         found.append(cells)
@@ -205,31 +224,49 @@ def _matrix(
     n_left_out = sum(len(places) for places in scored.values()) - sum(len(cells) for cells in found)
     for column, cells in zip(columns, found, strict=True):
         for place in without.get(column.scale[:2], []):
-            if rows[place].shots in {shots, 0}:
-                cells.setdefault(names[place], Cell(place, rows[place], None, False))
-    lines = [
-        Line(name, None if over is None else over.mean_rank.get(name), tuple(cells.get(name) for cells in found))
-        for name in dict.fromkeys(name for cells in found for name in cells)
-    ]
+            if entries[place].row.shots in {shots, 0}:
+                cells.setdefault(entries[place].name, Cell(place, entries[place].row, None, False))
+    lines = []
+    for name in dict.fromkeys(name for cells in found for name in cells):
+        own = tuple(cells.get(name) for cells in found)
+        mean_rank = None if over is None else over.mean_rank.get(name)
+        lines.append(Line(name, mean_rank, _ranks_text(own, columns), own))
     return Matrix(shots, tuple(columns), tuple(sorted(lines, key=_order)), over, n_left_out)
 
 
-def _scored_cells(names: Mapping[int, str], rows: Sequence[Row], shots: Shots) -> tuple[dict[str, Cell], bool]:
-    """Cells of one task by name, and whether tests compared them; ``names``: names of the rows by place."""
+def _scored_cells(
+    places: Sequence[int], entries: Sequence[Entry], shots: Shots
+) -> tuple[dict[str, Cell], bool]:  # fmt: skip
+    """Cells of one task by name, and whether tests compared them; ``places``: those of its rows with a score."""
     chosen = dict[str, int]()
-    for place, name in names.items():
-        if name not in chosen or rows[place].episodes > rows[chosen[name]].episodes:
+    for place in places:
+        name = entries[place].name
+        if name not in chosen or entries[place].evidence > entries[chosen[name]].evidence:
             chosen[name] = place
     sort_score = scorer()
-    highest = max(sort_score(rows[place]) for place in chosen.values())
-    is_tested = any(rows[place].tier is not None and rows[place].shots == shots for place in names)
+    highest = max(sort_score(entries[place].row) for place in chosen.values())
+    is_tested = any((row := entries[place].row).tier is not None and row.shots == shots for place in places)
 
     def cell(place: int) -> Cell:
-        ranks = ranks_at(rows[place].ranks, shots) if is_tested else None
-        is_highest = len(chosen) > 1 and sort_score(rows[place]) == highest
-        return Cell(place, rows[place], ranks, is_highest if ranks is None else ranks[0] == 1)
+        row = entries[place].row
+        ranks = ranks_at(row.ranks, shots) if is_tested else None
+        is_highest = len(chosen) > 1 and sort_score(row) == highest
+        return Cell(place, row, ranks, is_highest if ranks is None else ranks[0] == 1)
 
     return {name: cell(place) for name, place in chosen.items()}, is_tested
+
+
+def _ranks_text(cells: Sequence[Cell | None], columns: Sequence[Column]) -> str:
+    """The range of ranks of a method with a score on all tasks with tests."""
+    found = [
+        None if cell is None else cell.ranks for cell, column in zip(cells, columns, strict=True) if column.is_tested
+    ]
+    ranges = [ranks for ranks in found if ranks is not None]
+    if not ranges or len(ranges) < len(found):
+        return ""
+    best, worst = (sum(ends) / len(ranges) for ends in zip(*ranges, strict=True))
+    text = "{:.0f}" if len(columns) == 1 else "{:.1f}"
+    return text.format(best) if best == worst else f"{text.format(best)} to {text.format(worst)}"
 
 
 def _over_tasks(found: Sequence[Mapping[str, Cell]]) -> Overview | None:

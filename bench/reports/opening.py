@@ -138,7 +138,7 @@ def _notes(matrix: Matrix, n_left: int) -> list[str]:
         tasks = ", ".join(dict.fromkeys(untested))
         notes.append(f"On {tasks} it is the highest score alone: too few items for a test.")
     if any(line.ranks for line in matrix.lines):
-        notes.append("Ranks: the best and the worst that the tests leave open on any task.")
+        notes.append("Rank range: the best and the worst rank that the tests leave open, means over tasks.")
     if matrix.over_tasks is None:
         notes.append("No mean rank: no two methods have a score on every task.")
     elif len(matrix.over_tasks.mean_rank) < len(matrix.lines):
@@ -147,7 +147,10 @@ def _notes(matrix: Matrix, n_left: int) -> list[str]:
         least = matrix.over_tasks.critical_difference
         notes.append(f"Mean ranks closer than {least:.2f} cannot be distinguished (Nemenyi).")
     if matrix.n_left_out:
-        notes.append(f"Further rows of the same names, with fewer episodes or another precision: {matrix.n_left_out}.")
+        notes.append(
+            "Of rows with one name, that with more episodes is shown and, of searches, that with the better validation "
+            f"score; others: {matrix.n_left_out}."
+        )
     if n_left:
         notes.append(f"The {n_left} methods behind these are in the table below.")
     return notes

@@ -10,6 +10,7 @@ from bench.reports.opening import FIRST, MOST, opening
 from bench.reports.rows import rows
 from bench.reports.standings import Standing, _joined, ranks_at
 from bench.results.store import Store
+from bench.spec.tuning import Tuning
 from tests.helpers.pages import board, cost, made_page, scored, unscored
 from tests.helpers.records import HARD, made
 
@@ -46,7 +47,8 @@ def test_the_matrix_has_ranks_with_their_ranges_and_the_best_of_each_task():
         "best": 1, "near": 2, "far": 3, "free": 4, "some": None, "none": None,
     }  # fmt: skip
     assert list(lines)[:4] == ["best", "near", "far", "free"]
-    assert (lines["best"].ranks, lines["near"].ranks) == ("1", "2")
+    assert (lines["best"].ranks, lines["near"].ranks, lines["far"].ranks) == ("1.0", "2.0", "3.5")
+    assert lines["some"].ranks == ""
     assert [lines["best"].is_best(place) for place in (0, 1)] == [True, True]
     assert not lines["near"].is_best(0)
     assert lines["some"].cells[1] is None
@@ -71,6 +73,19 @@ def test_scores_that_cannot_be_compared_are_columns_of_their_own():
         ("b", "accuracy, 3 queries"), ("b", "accuracy, 9 queries"), ("b", "perplexity, 3 queries"), ("c", "")
     ]  # fmt: skip
     assert found.over_tasks is None
+
+
+def test_of_several_searches_that_with_the_better_validation_score_is_shown():
+    def searched(less, score, **config):
+        tuning = Tuning(
+            trials=9, seconds=1.0, sampler="tpe", objective="score", validation="splits", score=score, study="s"
+        )
+        return result("far", less=less, config=config, tuning=tuning)
+
+    (part,) = opened([result("best"), searched(9.0, 50.0, a=1), searched(12.0, 60.0, a=2)]).parts
+    row = part.matrix.lines[1].scored(0)
+    assert (part.matrix.lines[1].short, row.config) == ("far (tuned by 9 trials)", "a=2")
+    assert part.matrix.n_left_out == 1
 
 
 def test_without_tests_only_the_highest_score_is_bold_and_the_note_says_so():
@@ -165,7 +180,7 @@ def test_a_perplexity_has_no_margin_of_a_point():
         for method, less in (("a", 0.0), ("b", 9.0))
     ]  # fmt: skip
     first, second = sentences(*records)
-    assert re.fullmatch(r"a is best on t at 5 shots, perplexity [\d.]+\.", first)
+    assert re.fullmatch(r"a is best on t at 5 shots, perplexity per token [\d.]+\.", first)
     assert second.startswith("No cheaper method is named: a margin of 1 point")
 
 

@@ -85,7 +85,7 @@ def test_costs_stand_against_shots_and_budgets(visit):
 
 
 def test_the_matrix_leads_to_its_rows_tasks_and_costs(visit):
-    page = visit(crowd())
+    page = visit(crowd(), until="table")
     matrix = page.get_by_role("region", name="Methods by tasks at 5 shots")
     expect(matrix.locator("tbody tr:visible")).to_have_count(13)  # a dozen, and FAAST
     page.get_by_role("button", name="2 more methods").click()
@@ -102,7 +102,7 @@ def test_the_matrix_leads_to_its_rows_tasks_and_costs(visit):
     page.get_by_role("region", name="Methods by tasks at 1 shot").locator("td[data-row]").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("m00")
     page.reload()
-    page.wait_for_selector("html[data-charts=ready]")
+    page.wait_for_selector("html[data-table=ready]")
     expect(page.locator("#opening-shots")).to_have_value("1")
     expect(page.locator("#opening-cost")).to_have_value("peak_memory_mb")
 

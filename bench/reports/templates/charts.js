@@ -189,6 +189,7 @@ function showFigures(indices, shots) {
 
 /** Draws all charts for the rows of one task; several tasks have no scale in common. */
 function drawCharts(filter) {
+  if (byId("panel-results").hidden) return; // without a size; the tab draws them when it is shown
   const indices = passing({ ...filter, shots: "" });
   const single = new Set(indices.map((index) => settingOf(rows[index]))).size === 1;
   const drawn = single && indices.some((index) => rows[index].value !== null);
