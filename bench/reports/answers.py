@@ -22,6 +22,11 @@ MARGIN = 1.0
 """Points by which a cheaper method may be worse, of scores from 0 to 100."""
 SHARES = {0.1: "a tenth of", 0.5: "half"}
 """Shares of the best method's time that a cheaper one takes at most; the first that holds is named."""
+TIMES = {
+    "time_to_first_query": "time until the first answer",
+    "adapt_seconds": "time to adapt, encoding not counted,",
+}
+"""Times of which a cheaper method takes a share, by their fields; the first for which there is one is named."""
 MOST_NAMES = 3
 """Most methods in a list."""
 MOST_TESTS = 60
@@ -137,13 +142,14 @@ def _best_of_several(matrix: Matrix, leaders: Sequence[Line]) -> str:
 class _Rival:
     """A method that takes less time than the best one on a task.
 
-    line: the method. row, best: both rows. ratio: of their times. gap: its score above the best one's less the margin.
+    line: the method. row, best: both rows. ratios: of their times, by field. gap: its score above the best one's less
+    the margin.
     """
 
     line: Line
     row: Row
     best: Row
-    ratio: float
+    ratios: Mapping[str, float]
     gap: float
 
 
@@ -158,20 +164,21 @@ def _cheaper(matrix: Matrix, best: Line, records: Mapping[str, Record], find: Fi
         for line in matrix.lines
         if line is not best and (own := line.scored(place)) is not None and (other := best.scored(place)) is not None
     ]
-    compared = [(*pair, ratio) for pair in pairs if (ratio := _time_ratio(*pair[1:])) is not None]
+    compared = [(*pair, ratios) for pair in pairs if (ratios := _time_ratios(*pair[1:]))]
     if not compared:
-        return "No cheaper method is named: times until the first answer were not measured, or not alone on one device"
+        return "No cheaper method is named: times were not measured, or not alone on one device"
     rivals = [
-        _Rival(line, own, other, ratio, _difference(own, other) + MARGIN)
-        for line, own, other, ratio in compared
-        if ratio <= max(SHARES)
+        _Rival(line, own, other, ratios, _difference(own, other) + MARGIN)
+        for line, own, other, ratios in compared
+        if min(ratios.values()) <= max(SHARES)
     ]
     shown = _confirmed(rivals, records, find)
-    for share, words in SHARES.items():
-        if found := [rival for rival in shown if rival.ratio <= share]:
-            at = f"in {words} its time until the first answer or less"
-            return f"By paired tests within 1 point of {best.short} {at}: {_rivals_text(found, len(matrix.columns))}"
-    return f"No method is shown to be within 1 point of {best.short} in half its time until the first answer or less"
+    for field, time in TIMES.items():
+        for share, words in SHARES.items():
+            if found := [rival for rival in shown if rival.ratios.get(field, 1.0) <= share]:
+                text = _rivals_text(found, len(matrix.columns), field)
+                return f"By paired tests within 1 point of {best.short} in {words} its {time} or less: {text}"
+    return f"No method is shown to be within 1 point of {best.short} in half its time or less"
 
 
 def _takes_margin(metric: str) -> bool:
@@ -179,13 +186,12 @@ def _takes_margin(metric: str) -> bool:
     return high - low == 100
 
 
-def _time_ratio(own: Row, best: Row) -> float | None:
-    """Ratio of times until the first answer; None unless both were measured, alone, on one device."""
-    time, best_time = own.time_to_first_query, best.time_to_first_query
-    one_device = own.device.partition("; ")[0] == best.device.partition("; ")[0]
-    if own.company or best.company or not one_device or time is None or not best_time:
-        return None
-    return time / best_time
+def _time_ratios(own: Row, best: Row) -> dict[str, float]:
+    """Ratios of times by field; none unless both were measured, alone, on one device."""
+    if own.company or best.company or own.device.partition("; ")[0] != best.device.partition("; ")[0]:
+        return {}
+    times = {field: (getattr(own, field), getattr(best, field)) for field in TIMES}
+    return {field: time / other for field, (time, other) in times.items() if time is not None and other}
 
 
 def _difference(own: Row, best: Row) -> float:
@@ -198,7 +204,7 @@ def _confirmed(rivals: Sequence[_Rival], records: Mapping[str, Record], find: Fi
     """The rivals that are worse by less than MARGIN, by tests of non-inferiority that are adjusted for all rivals."""
     near = [rival for rival in rivals if rival.gap > 0]
     counts = Counter(rival.line.name for rival in near)
-    tried = sorted(near, key=lambda rival: (-counts[rival.line.name], rival.ratio))[:MOST_TESTS]
+    tried = sorted(near, key=lambda rival: (-counts[rival.line.name], min(rival.ratios.values())))[:MOST_TESTS]
     p_values = [1.0] * len(rivals)
     for place, rival in enumerate(tried):
         own, other = ([records[one] for one in row.runs] for row in (rival.row, rival.best))
@@ -208,13 +214,13 @@ def _confirmed(rivals: Sequence[_Rival], records: Mapping[str, Record], find: Fi
     return [rival for rival, p_value in zip(tried, holm(p_values), strict=False) if p_value < ALPHA]
 
 
-def _rivals_text(found: Sequence[_Rival], n_tasks: int) -> str:
-    """The methods with the number of tasks of each, or with the times where there is one task."""
+def _rivals_text(found: Sequence[_Rival], n_tasks: int, field: str) -> str:
+    """The methods with the number of tasks of each, or with the times of a field where there is one task."""
     by_name: dict[str, list[_Rival]] = {}
     for rival in found:
         by_name.setdefault(rival.line.name, []).append(rival)
-    ordered = sorted(by_name.values(), key=lambda own: (-len(own), min(rival.ratio for rival in own)))
+    ordered = sorted(by_name.values(), key=lambda own: (-len(own), min(rival.ratios[field] for rival in own)))
     if n_tasks > 1:
         return listed([f"{own[0].line.short} on {len(own)} of {n_tasks} tasks" for own in ordered])
-    times = listed([f"{own[0].line.short} in {number(own[0].row.time_to_first_query)} s" for own in ordered])
-    return f"{times} against {number(found[0].best.time_to_first_query)} s"
+    times = listed([f"{own[0].line.short} in {number(getattr(own[0].row, field))} s" for own in ordered])
+    return f"{times} against {number(getattr(found[0].best, field))} s"
