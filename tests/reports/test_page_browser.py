@@ -143,6 +143,7 @@ def test_a_filter_that_another_task_does_not_have_is_let_go(visit):
 
 def marker(page, chart, label):
     """The point of a chart that hovering tells of, hovered over."""
+    page.locator(f"#{chart} .plot").scroll_into_view_if_needed()
     for point in page.locator(f"#{chart} .scatterlayer .point").all():
         box = point.bounding_box()
         page.mouse.move(0, 0)
