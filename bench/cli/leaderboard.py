@@ -6,7 +6,7 @@ from typing import Annotated
 from bench import api
 from bench.api.results import Format
 from bench.cli import completion
-from bench.cli.options import DEFAULT_STORE, FORMAT, LISTED, OnlyTasks, OutOption, StoreOption, option
+from bench.cli.options import DEFAULT_STORE, FORMAT, OnlyTasks, OutOption, StoreOption, option
 from bench.cli.output import deliver, require_readable, say, say_error
 from bench.contracts.errors import UsageError
 
@@ -41,9 +41,9 @@ def leaderboard(
         list[str] | None,
         option(
             "--highlight",
-            metavar="METHOD",
+            metavar="METHOD,...",
             complete=completion.methods,
-            help=f"Methods that charts never show in grey: {LISTED}.",
+            help="Methods that charts never show in grey, as faast.",
         ),
     ] = None,
     site: Annotated[
