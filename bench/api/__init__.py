@@ -12,6 +12,7 @@ from bench.api.maintenance import (
     import_records,
     prune_records,
     record_schema,
+    suite_schema,
     verify_records,
 )
 from bench.api.plan_table import Plan
@@ -54,6 +55,7 @@ __all__ = [
     "record_schema",
     "run",
     "show",
+    "suite_schema",
     "sweep",
     "update_baseline",
     "verify_records",

@@ -177,6 +177,20 @@ def record_schema() -> dict[str, Any]:
     return record_text.record_schema()
 
 
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema of suite files, for editors, with the names of all installed plugins.
+
+    Returns:
+        The schema; ``docs/suite.schema.json`` is that of this project's own plugins.
+
+    Example:
+        >>> bench.suite_schema()["title"]  # doctest: +SKIP
+    """
+    from bench.spec import schema
+
+    return schema.suite_schema()
+
+
 @dataclass(frozen=True)
 class FolderCheck:
     """Check of a folder that runs write to.

@@ -12,6 +12,7 @@ from bench.api.listing import Listed
 from bench.cli import completion
 from bench.cli.options import option
 from bench.cli.output import say
+from bench.contracts.errors import UsageError
 from bench.contracts.kinds import FAMILIES, Kind
 from bench.plugin import OWN
 
@@ -41,11 +42,17 @@ def list_(
         ),
     ] = None,
     as_json: Annotated[bool, option("--json", help="Print JSON.")] = False,
+    schema: Annotated[bool, option("--schema", help="Print the JSON Schema of suite files, for editors.")] = False,
 ) -> None:
     """List methods, tasks, backbones, metrics, suites or claims.
 
     bench show NAME describes one, docs/choosing.md the families.
     """
+    if schema:
+        if what != "suites" or kind or family or as_json:
+            raise UsageError("--schema is of suites alone, without other options: bench list suites --schema")
+        typer.echo(json.dumps(api.suite_schema(), indent=1))
+        return
     entries = api.available(cast(Listed, what.value), kind=kind, family=family)
     if as_json:
         left_out = set() if what == "methods" else {"sites", "family"}

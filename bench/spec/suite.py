@@ -31,8 +31,12 @@ from bench.spec.yaml_text import read_yaml
 from bench.toolkit.files import user_path
 
 Shots = int | Literal["full"]
-Names = Annotated[list[str], BeforeValidator(read_names)]
-ShotsList = Annotated[list[Annotated[int, Field(ge=1)] | Literal["full"]], BeforeValidator(read_shots)]
+Names = Annotated[list[str], BeforeValidator(read_names, json_schema_input_type=list[str] | str)]
+_ShotsItems = list[Annotated[int, Field(ge=1)] | Literal["full"]]
+ShotsList = Annotated[_ShotsItems, BeforeValidator(read_shots, json_schema_input_type=_ShotsItems | int | str)]
+Settings = dict[str, dict[str, Any]]
+Texts = list[str] | str
+"""Form of the command line, which fields take beside their own."""
 MOST = 10**6
 """Largest number of episodes, queries, ways or trials."""
 Limit = Annotated[int, Field(ge=1, le=MOST)] | None
@@ -175,22 +179,30 @@ class Grid(BaseModel):
         return values
 
     prompt: PromptStyle = "plain"
-    template: Annotated[list[Template], BeforeValidator(read_templates)] = Field(default=[0], min_length=1)
+    template: Annotated[
+        list[Template], BeforeValidator(read_templates, json_schema_input_type=list[Template] | Template)
+    ] = Field(default=[0], min_length=1)
     backbone: str | None = None
     methods: Names = Field(min_length=1)
     shots: ShotsList = Field(default=[1, 5], min_length=1)
-    seeds: Annotated[list[int], BeforeValidator(read_seeds)] = Field(default=[0], min_length=1)
+    seeds: Annotated[
+        list[int], BeforeValidator(read_seeds, json_schema_input_type=list[int | str] | int | str)
+    ] = Field(default=[0], min_length=1)
     episodes: int | None = Field(default=None, ge=1, le=MOST)
     queries: Annotated[int, Field(ge=1, le=MOST)] | Literal["all"] | None = None
     ways: int | None = Field(default=None, ge=2, le=MOST)
     limit: Limit = None
     precision: Precision = "32-true"
-    set: Annotated[dict[str, dict[str, Any]], BeforeValidator(read_settings)] = {}
+    set: Annotated[Settings, BeforeValidator(read_settings, json_schema_input_type=Settings | Texts)] = {}
     preset: str | None = None
     tuning: dict[str, Tuning] = {}
     tune_all: int | None = Field(default=None, ge=1, le=MOST)
-    budget: Annotated[dict[str, float], BeforeValidator(read_limits)] = {}
-    budget_grid: Annotated[dict[str, list[float]], BeforeValidator(read_limit_grid)] = {}
+    budget: Annotated[
+        dict[str, float], BeforeValidator(read_limits, json_schema_input_type=dict[str, float] | Texts)
+    ] = {}
+    budget_grid: Annotated[
+        dict[str, list[float]], BeforeValidator(read_limit_grid, json_schema_input_type=dict[str, list[float]] | Texts)
+    ] = {}
     match: str | None = None
 
     @model_validator(mode="after")
