@@ -11,7 +11,7 @@ from typer import Context
 from bench import registry
 from bench.cli.app import app
 from bench.contracts.sequence import task_names
-from bench.spec.suite import Block, Suite, suite_paths
+from bench.spec.suite import suite_paths
 from bench.spec.texts import read_names
 from tests.helpers.docs import PAGES, ROOT, commands
 
@@ -63,14 +63,22 @@ def test_a_wrong_command_would_be_found(line, reason):
         parsed(line)
 
 
-def test_every_key_of_a_suite_is_described_with_its_default():
-    _, whole, block = re.split(r"^## Keys of .*$", (ROOT / "docs/suites.md").read_text(encoding="utf-8"), flags=re.M)
-    for table, model in ((whole, Suite), (block, Block)):
-        assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(model.model_fields)
-    defaults = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", block, re.M))
-    assert len(defaults) > 5
-    for key, default in defaults.items():
-        assert yaml.safe_load(default) == Block.model_fields[key].default, key
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_a_front_page_leads_first_to_an_answer_on_ones_own_images(page):
+    first = re.search(r"\]\(([^)]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert (ROOT / page).parent / first[1] == ROOT / "docs" / "first-answer.md"
+
+
+def test_every_page_is_in_the_navigation():
+    def files(entries):
+        for entry in entries:
+            target = next(iter(entry.values()))
+            yield from files(target) if isinstance(target, list) else [target]
+
+    named = list(files(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.*")
+             if path.suffix in {".md", ".ipynb"}}  # fmt: skip
+    assert sorted(named) == sorted(pages)
 
 
 def test_pages_that_are_linked_are_there():

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import struct
 import time
 
 import pytest
@@ -12,62 +11,8 @@ from bench.reports.rows import rows
 from bench.reports.wandb_board import log_leaderboard
 from bench.results.store import Store
 from bench.runs.trackers import TRACKERS, WandbTracker, display_name, make_trackers, metrics, row_name
+from tests.helpers.offline_runs import finished, offline_runs
 from tests.helpers.records import answered, made, record
-
-BLOCK = 32 * 1024
-FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
-
-
-def messages(path):
-    """The records of a ``.wandb`` file: LevelDB's log format after W&B's own seven bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record as Message
-
-    data, at, parts = path.read_bytes(), 7, []
-    assert data[:4] == b":W&B"
-    while at + 7 <= len(data):
-        left = BLOCK - at % BLOCK
-        if left < 7:  # too little for a header: the rest of a block is empty
-            at += left
-            continue
-        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
-        if at + 7 + length > len(data):
-            return  # it is being written
-        assert kind in {FULL, FIRST, MIDDLE, LAST}
-        parts.append(data[at + 7 : at + 7 + length])
-        at += 7 + length
-        if kind in {FULL, LAST}:
-            yield Message.FromString(b"".join(parts))
-            parts = []
-
-
-def finished(path):
-    """All messages of a run that was ended; W&B's service empties its buffer an instant after it says so."""
-    for _ in range(200):
-        found = list(messages(path))
-        if any(message.HasField("exit") for message in found):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{path} has no end")
-
-
-def runs(folder):
-    """What a user would see on W&B of every run in a folder, oldest first."""
-    found = []
-    for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
-        seen = {"config": {}, "history": {}}
-        for message in finished(path):
-            if message.HasField("run"):
-                seen["run"] = message.run
-            for change in (message.run.config, message.config):
-                seen["config"] |= {
-                    item.key or item.nested_key[0]: json.loads(item.value_json) for item in change.update
-                }
-            for item in message.history.item:
-                seen["history"][item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
-            if message.HasField("exit"):
-                seen["exit"] = message.exit.exit_code
-        found.append(seen)
-    return found
 
 
 @pytest.fixture
@@ -87,7 +32,7 @@ def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyles
     assert tracker.hint() is None
     given = record()
     tracker(given)
-    (seen,) = runs(folder)
+    (seen,) = offline_runs(folder)
     assert seen["run"].run_id == given.id
     assert seen["run"].project == "faast-bench"
     assert seen["run"].run_group == "t-b-m [alpha=0.1]-5shot"
@@ -129,7 +74,7 @@ def test_texts_of_a_record_neither_steer_a_terminal_nor_become_formulas(keyless)
     tracker = WandbTracker(keyless / "store", suite="=g")
     failed = made(hostile, status="failed", reason="\x9b2J", value=None, episode_scores=[])
     tracker(failed.model_copy(update={"provenance": {"x": "\u202ea"}}))
-    (seen,) = runs(keyless / "store")
+    (seen,) = offline_runs(keyless / "store")
     assert seen["config"]["config"] == {"\\x1b[2J": ["'=cmd|' /C calc'!A0", {"a": "'+1"}], "b": -1}
     assert seen["config"]["reason"] == r"\x9b2J"
     assert seen["config"]["provenance"] == {"x": r"\u202ea"}
@@ -190,7 +135,7 @@ def test_the_system_is_sampled_while_the_run_is_made(keyless):
     (path,) = (keyless / "store" / "wandb").glob("offline-run-*/*.wandb")
     sampled = {item.key for message in finished(path) for item in message.stats.item}
     assert any("cpu" in key for key in sampled)
-    (seen,) = runs(keyless / "store")
+    (seen,) = offline_runs(keyless / "store")
     assert seen["run"].run_id == given.id
     assert seen["history"].items() >= metrics(given).items()
 
@@ -275,7 +220,7 @@ def test_a_server_that_is_away_costs_one_try_and_no_record(keyless, monkeypatch)
     tracker(record())
     tracker(failed)
     assert tried == ["online", "offline", "offline"]
-    by_id = {seen["run"].run_id: seen for seen in runs(folder)}
+    by_id = {seen["run"].run_id: seen for seen in offline_runs(folder)}
     assert by_id.keys() == {record().id, failed.id}
     assert by_id[failed.id]["config"]["reason"] == "planted"
     assert "failed" in by_id[failed.id]["run"].tags
@@ -300,7 +245,7 @@ def test_the_users_own_mode_is_kept(keyless, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     tracker = WandbTracker(keyless / "store")
     tracker(record())
-    assert runs(keyless / "store") == []
+    assert offline_runs(keyless / "store") == []
     assert tracker.hint() is None
 
 
@@ -367,7 +312,7 @@ def test_seeds_of_a_row_are_one_group_and_other_rows_others():
 def test_predictions_are_a_table_where_they_are_wanted(keyless):
     kept = Store(keyless / "store").write(record(), answered())
     WandbTracker(keyless / "store", predictions=True)(kept)
-    (seen,) = runs(keyless / "store")
+    (seen,) = offline_runs(keyless / "store")
     assert seen["history"]["predictions/nrows"] == 6
     (table,) = (keyless / "store" / "wandb").glob("offline-run-*/files/media/table/predictions_*.table.json")
     content = json.loads(table.read_text())
