@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -125,19 +126,29 @@ def _section(found: Description) -> Iterator[str]:
 def _command(command: Any, parent: typer.Context | None, name: str) -> Iterator[str]:
     """The part of a page on one command, and those on the commands below it."""
     context = typer.Context(command, parent=parent, info_name=name.rpartition(" ")[2])
-    below = getattr(command, "commands", None)
-    if below is None:
-        usage = " ".join([name, *command.collect_usage_pieces(context)])
-        yield from ("", f"## {name}", "", "```text", usage, "```")
-        for paragraph in (command.help or "").split("\n\n"):
+    below = getattr(command, "commands", {})
+    records = list(_records(command, context))
+    if records or not below:
+        yield from ("", f"## {name}", "", "```text", " ".join([name, *command.collect_usage_pieces(context)]), "```")
+        for paragraph in cleandoc(command.help or "").split("\n\n"):
             yield from ("", _cell(paragraph))
-        records = [record for each in command.params if (record := each.get_help_record(context)) is not None]
-        if records:
+        for group in dict.fromkeys(group for group, *_ in records):
             yield ""
-            yield from _table(("", "meaning"), [(_option(left), right) for left, right in records], code=False)
-    for word, each in (below or {}).items():
+            yield from _table((group, ""), [(left, right) for own, left, right in records if own == group], code=False)
+        if command.epilog:
+            yield from ("", "Examples:", "", "```text", *(line.strip() for line in command.epilog.strip().splitlines()), "```")
+    for word, each in below.items():
         if not each.hidden:
             yield from _command(each, context, f"{name} {word}")
+
+
+def _records(command: Any, context: typer.Context) -> Iterator[tuple[str, str, str]]:
+    """Group, names and help of the parameters of a command."""
+    for each in command.params:
+        record = each.get_help_record(context)
+        if record is not None:
+            kind = "argument" if each.param_type_name == "argument" else "option"
+            yield getattr(each, "rich_help_panel", None) or kind, _option(record[0]), record[1]
 
 
 def _option(text: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 from plotly.offline import get_plotlyjs
 
 import bench
@@ -219,6 +219,24 @@ def places(pages: Sequence[Path]) -> Iterator[tuple[Path, Figure]]:
             yield page, Figure.parse(found["fields"])
 
 
+def opened_browser(playwright: Playwright) -> Browser:
+    """An installed browser.
+
+    Args:
+        playwright: The driver.
+
+    Returns:
+        The browser, opened.
+
+    Raises:
+        FileNotFoundError: Without one.
+    """
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise FileNotFoundError(f"figures are drawn in a browser; install one of {', '.join(BROWSERS)}")
+    return playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+
+
 def images(figures: Sequence[go.Figure]) -> list[str]:
     """Figures as SVG, drawn in a browser.
 
@@ -231,12 +249,8 @@ def images(figures: Sequence[go.Figure]) -> list[str]:
     Raises:
         FileNotFoundError: Without a browser.
     """
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        raise FileNotFoundError(f"figures are drawn in a browser; install one of {', '.join(BROWSERS)}")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        page = opened.new_page()
+        page = opened_browser(playwright).new_page()
         page.add_script_tag(content=get_plotlyjs())
         return [page.evaluate(DRAW, json.loads(figure.to_json())) for figure in figures]
 
