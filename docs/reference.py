@@ -41,8 +41,8 @@ INTRODUCTIONS: Mapping[registry.Group, str] = {
 }
 FILES: Mapping[str, tuple[str, Sequence[tuple[str, type[BaseModel], Sequence[str]]]]] = {
     "Suites": (
-        "`bench run FILE.yaml`; [Suites](suites.md) is the guide, with completion in editors. `task` or `sequence`, and "
-        "`methods`, are required.",
+        "`bench run FILE.yaml`; [Suites](suites.md) is the guide, with completion in editors. `task` or `sequence` is "
+        "required, and `methods`.",
         (("The file", Suite, ()), ("A block", Block, ())),
     ),
     "Claims": (
@@ -91,7 +91,12 @@ def files() -> str:
     for kind, (introduction, parts) in FILES.items():
         lines += ["", f"## {kind}", "", introduction]
         for title, model, left_out in parts:
-            lines += ["", f"{title}:", "", *_table(("key", "value", "default", "meaning"), list(_keys(model, left_out)))]
+            lines += [
+                "",
+                f"{title}:",
+                "",
+                *_table(("key", "value", "default", "meaning"), list(_keys(model, left_out))),
+            ]
     return _text(lines)
 
 
@@ -136,7 +141,14 @@ def _command(command: Any, parent: typer.Context | None, name: str) -> Iterator[
             yield ""
             yield from _table((group, ""), [(left, right) for own, left, right in records if own == group], code=False)
         if command.epilog:
-            yield from ("", "Examples:", "", "```text", *(line.strip() for line in command.epilog.strip().splitlines()), "```")
+            yield from (
+                "",
+                "Examples:",
+                "",
+                "```text",
+                *(line.strip() for line in command.epilog.strip().splitlines()),
+                "```",
+            )
     for word, each in below.items():
         if not each.hidden:
             yield from _command(each, context, f"{name} {word}")

@@ -17,7 +17,9 @@ def report(monkeypatch):
 
 def test_the_committed_page_is_made_from_the_committed_runs(report):
     kept = json.loads(report.KEPT.read_text(encoding="utf-8"))
-    assert report.PAGE.read_text(encoding="utf-8") == report.page(kept), "PYTHONPATH=. python docs/results/wandb_report.py"
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(kept), (
+        "PYTHONPATH=. python docs/results/wandb_report.py"
+    )
     assert report.CHART.read_text(encoding="utf-8").startswith("<svg")
 
 

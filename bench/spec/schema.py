@@ -119,5 +119,5 @@ def _of_methods(values: Schema, methods: Sequence[str]) -> Iterator[tuple[str, S
     for name in methods:
         fields = registry.config_fields(name.partition("@")[0])
         if fields is not None:
-            properties = {field: values["additionalProperties"] for field in sorted(fields)}
+            properties = dict.fromkeys(sorted(fields), values["additionalProperties"])
             yield name, {"type": "object", "properties": properties, "additionalProperties": False}

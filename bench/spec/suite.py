@@ -152,9 +152,9 @@ class Grid(BaseModel):
         methods: Names of methods; ``method`` is another name of this field.
         shots: Numbers of support items per class, or "full".
         seeds: Seeds of the episodes.
-        episodes: Number of episodes.
-        queries: Query items per class, or "all".
-        ways: Classes per episode.
+        episodes: Number of episodes; None for the task's own.
+        queries: Query items per class, or "all"; None for the task's own number.
+        ways: Classes per episode; None for the task's own number.
         limit: Most queries of a run, for a quick look.
         precision: Precision of Lightning's trainer.
         set: Fields of configs by method.
@@ -185,9 +185,9 @@ class Grid(BaseModel):
     backbone: str | None = None
     methods: Names = Field(min_length=1)
     shots: ShotsList = Field(default=[1, 5], min_length=1)
-    seeds: Annotated[
-        list[int], BeforeValidator(read_seeds, json_schema_input_type=list[int | str] | int | str)
-    ] = Field(default=[0], min_length=1)
+    seeds: Annotated[list[int], BeforeValidator(read_seeds, json_schema_input_type=list[int | str] | int | str)] = (
+        Field(default=[0], min_length=1)
+    )
     episodes: int | None = Field(default=None, ge=1, le=MOST)
     queries: Annotated[int, Field(ge=1, le=MOST)] | Literal["all"] | None = None
     ways: int | None = Field(default=None, ge=2, le=MOST)

@@ -138,32 +138,37 @@ def page(kept: Mapping[str, Any]) -> str:
 
 
 def _lines(kept: Mapping[str, Any]) -> Iterator[str]:
-    runs, first = kept["runs"], kept["first"]
+    runs, first, predictions = kept["runs"], kept["first"], kept["predictions"]
     versions = ", ".join(f"{name} {version}" for name, version in kept["versions"].items())
-    yield from (
-        "# W&B: an example report", "", "<!-- Made by docs/results/wandb_report.py. -->", "",
-        f"What W&B has of {len(runs)} runs in {len(groups(runs))} groups. It was made from **offline runs**: the files that W&B's "
-        "client wrote without a key or a server were read back, as `wandb sync` reads them, and table and chart are those that "
-        "W&B's page makes of runs that are grouped by `Group`. Nothing was sent to W&B, and no page of W&B is shown.", "",
-        "```text", kept["command"], "bench leaderboard --wandb --format markdown", "```", "",
-        "![Score against seconds of adapting, by group](images/wandb-report.svg)", "",
-        "## Runs, grouped", "", table(runs), "",
-        "Scores are means over the seeds of a group with their range; costs are medians. "
-        f"Runs of {kept['finished']}; {versions}.", "",
-        "## One run", "", f"`{first['name']}`, with the record's id as its own.", "", "Config:", "",
-    )  # fmt: skip
+    own = next(run for run in runs if run["name"] == first["name"])
+    yield from ("# W&B: an example report", "", "<!-- Made by docs/results/wandb_report.py. -->", "")
+    yield (
+        f"What W&B has of {len(runs)} runs in {len(groups(runs))} groups. It was made from **offline runs**: the files "
+        "that W&B's client wrote without a key or a server were read back, as `wandb sync` reads them, and table and "
+        "chart are those that W&B's page makes of runs that are grouped by `Group`. Nothing was sent to W&B, and no "
+        "page of W&B is shown."
+    )
+    yield from ("", "```text", kept["command"], "bench leaderboard --wandb --format markdown", "```", "")
+    yield from ("![Score against seconds of adapting, by group](images/wandb-report.svg)", "")
+    yield from ("## Runs, grouped", "", table(runs), "")
+    yield "Scores are means over the seeds of a group with their range; costs are medians. "
+    yield from (f"Runs of {kept['finished']}; {versions}.", "", "## One run", "")
+    yield from (f"`{first['name']}`, with the record's id as its own.", "", "Config:", "")
     yield markdown_table(("key", "value"), [(name, json.dumps(value)) for name, value in first["facts"].items()])
     yield from ("", f"and the rest of its identity and provenance: {_code(first['others'])}.", "", "Numbers:", "")
-    own = next(run for run in runs if run["name"] == first["name"])
     numbers = [(name, f"{value:.6g}") for name, value in sorted(own["numbers"].items())]
     yield markdown_table(("number", "value"), numbers, right=("value",))
-    yield from ("", f"Tags: {_code(own['tags'])}. Job type: `{own['job_type']}`.", "", "Samples of the system: "
-                f"{_code(first['system']) or 'none, as the run was shorter than W&B needs for one'}.", "")  # fmt: skip
-    predictions = kept["predictions"]
-    yield from (f"Table of predictions (`--log-predictions`), {len(predictions['rows'])} of {predictions['n_rows']:,} rows:", "")
+    yield from ("", f"Tags: {_code(own['tags'])}. Job type: `{own['job_type']}`.", "")
+    system = _code(first["system"]) or "none, as the run was shorter than W&B needs for one"
+    yield from (f"Samples of the system: {system}.", "")
+    shown = f"{len(predictions['rows'])} of {predictions['n_rows']:,} rows"
+    yield from (f"Table of predictions (`--log-predictions`), {shown}:", "")
     yield markdown_table(predictions["columns"], [[str(cell) for cell in row] for row in predictions["rows"]])
-    yield from ("", "## The leaderboard's run", "", "`bench leaderboard --wandb` logged one more run with these, and all records as "
-                f"an artifact: {_code(kept['leaderboard'])}.")  # fmt: skip
+    yield from ("", "## The leaderboard's run", "")
+    yield (
+        "`bench leaderboard --wandb` logged one more run with these, and all records as an artifact: "
+        f"{_code(kept['leaderboard'])}."
+    )
 
 
 def _code(names: Sequence[str]) -> str:
