@@ -33,7 +33,7 @@ SHOWN = 5
 Run = dict[str, Any]
 
 
-def of_store(store: Path, command: str) -> dict[str, Any]:
+def of_store(store: Path, command: str, note: str) -> dict[str, Any]:
     """What the page shows of the offline runs below a store."""
     found = offline_runs(store)
     records = [_kept(each) for each in found if each["run"].job_type != "leaderboard"]
@@ -43,6 +43,7 @@ def of_store(store: Path, command: str) -> dict[str, Any]:
     table = json.loads(path.read_text(encoding="utf-8"))
     return {
         "command": command,
+        "note": note,
         "versions": {name: first["config"]["provenance"][name] for name in ("bench", "torch", "python")},
         "finished": first["config"]["provenance"]["finished"][:10],
         "runs": records,
@@ -151,7 +152,7 @@ def _lines(kept: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "```text", kept["command"], "bench leaderboard --wandb --format markdown", "```", "")
     yield from ("![Score against seconds of adapting, by group](images/wandb-report.svg)", "")
     yield from ("## Runs, grouped", "", table(runs), "")
-    yield "Scores are means over the seeds of a group with their range; costs are medians. "
+    yield f"Scores are means over the seeds of a group with their range; costs are medians. {kept['note']}".rstrip()
     yield from (f"Runs of {kept['finished']}; {versions}.", "", "## One run", "")
     yield from (f"`{first['name']}`, with the record's id as its own.", "", "Config:", "")
     yield markdown_table(("key", "value"), [(name, json.dumps(value)) for name, value in first["facts"].items()])
@@ -180,11 +181,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, help="Store with offline runs.")
     parser.add_argument("--command", help="The command that made them.")
+    parser.add_argument("--note", default="", help="What a reader should know of how they were made.")
     options = parser.parse_args()
     if (options.store is None) != (options.command is None):
         parser.error("--store and --command belong together")
     if options.store is not None:
-        KEPT.write_text(json.dumps(of_store(options.store, options.command), indent=1) + "\n", encoding="utf-8")
+        KEPT.write_text(json.dumps(of_store(options.store, options.command, options.note), indent=1) + "\n", encoding="utf-8")
     kept = json.loads(KEPT.read_text(encoding="utf-8"))
     PAGE.write_text(page(kept), encoding="utf-8")
     (image,) = images([chart(kept["runs"])])
