@@ -186,7 +186,9 @@ def main() -> None:
     if (options.store is None) != (options.command is None):
         parser.error("--store and --command belong together")
     if options.store is not None:
-        KEPT.write_text(json.dumps(of_store(options.store, options.command, options.note), indent=1) + "\n", encoding="utf-8")
+        KEPT.write_text(
+            json.dumps(of_store(options.store, options.command, options.note), indent=1) + "\n", encoding="utf-8"
+        )
     kept = json.loads(KEPT.read_text(encoding="utf-8"))
     PAGE.write_text(page(kept), encoding="utf-8")
     (image,) = images([chart(kept["runs"])])
