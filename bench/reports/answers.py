@@ -87,11 +87,11 @@ def _decided(matrix: Matrix) -> list[int]:
 
 def _undecided(matrix: Matrix) -> str:
     """Why no method is best: no rivals, too few items, or no difference."""
-    places = range(len(matrix.columns))
-    if all(sum(line.scored(place) is not None for line in matrix.lines) < 2 for place in places):
+    if matrix.n_contested == 0:
         return "no task has scores of two methods"
     if any(column.is_tested for column in matrix.columns):
         return "paired tests find no difference between the methods"
+    places = range(len(matrix.columns))
     rows = [row for line in matrix.lines for place in places if (row := line.scored(place)) is not None]
     return next((f"on {row.task} {row.too_few}" for row in rows if row.too_few), "no test compares the methods")
 
@@ -125,7 +125,7 @@ def _best_of_one(matrix: Matrix, leaders: Sequence[Line]) -> str:
 
 def _best_of_several(matrix: Matrix, leaders: Sequence[Line]) -> str:
     """The method that is best on most tasks, or the methods."""
-    n_tasks, decided, first = len(matrix.columns), _decided(matrix), leaders[0]
+    n_tasks, decided, first = matrix.n_contested, _decided(matrix), leaders[0]
     n_best, n_alone = sum(map(first.is_best, decided)), _n_alone(first, matrix)
     of_tasks = f"best on {n_best} of {n_tasks} tasks {shots_phrase(matrix.shots)}"
     if len(leaders) > 1:
@@ -176,7 +176,7 @@ def _cheaper(matrix: Matrix, best: Line, records: Mapping[str, Record], find: Fi
     for field, time in TIMES.items():
         for share, words in SHARES.items():
             if found := [rival for rival in shown if rival.ratios.get(field, 1.0) <= share]:
-                text = _rivals_text(found, len(matrix.columns), field)
+                text = _rivals_text(found, matrix.n_contested, field)
                 return f"By paired tests within 1 point of {best.short} in {words} its {time} or less: {text}"
     return f"No method is shown to be within 1 point of {best.short} in half its time or less"
 

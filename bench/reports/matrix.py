@@ -138,8 +138,8 @@ class Matrix:
         shots: The number of shots.
         columns: The tasks.
         lines: The methods, those with the lowest mean rank first.
-        over_tasks: Mean ranks with Friedman's and Nemenyi's tests, of the methods with a score on every task; None for
-            fewer than two of them.
+        over_tasks: Mean ranks with Friedman's and Nemenyi's tests, of the methods with a score on every task that has
+            scores of two methods; None for fewer than two of them.
         n_left_out: Rows that another of the same name stands for: that with more episodes or, of several searches, with
             the better validation score.
     """
@@ -149,6 +149,12 @@ class Matrix:
     lines: tuple[Line, ...]
     over_tasks: Overview | None
     n_left_out: int
+
+    @property
+    def n_contested(self) -> int:
+        """Number of tasks with scores of two methods or more."""
+        places = range(len(self.columns))
+        return sum(sum(line.scored(place) is not None for line in self.lines) > 1 for place in places)
 
     @property
     def n_scored(self) -> int:
@@ -270,13 +276,17 @@ def _ranks_text(cells: Sequence[Cell | None], columns: Sequence[Column]) -> str:
 
 
 def _over_tasks(found: Sequence[Mapping[str, Cell]]) -> Overview | None:
-    """Mean ranks of the methods with a score in every column; ``found``: cells with a score by column and name."""
-    complete = sorted(set(found[0]).intersection(*found))
+    """Mean ranks of the methods with a score on every task that has rivals; ``found``: cells by column and name."""
+    contested = [cells for cells in found if len(cells) > 1]
+    complete = sorted(set(contested[0]).intersection(*contested)) if contested else []
     if len(complete) < 2:
         return None
     sort_score = scorer()
     return rank_over_tasks(
-        {str(number): {name: sort_score(cells[name].row) for name in complete} for number, cells in enumerate(found)}
+        {
+            str(number): {name: sort_score(cells[name].row) for name in complete}
+            for number, cells in enumerate(contested)
+        }
     )
 
 

@@ -72,7 +72,8 @@ def test_scores_that_cannot_be_compared_are_columns_of_their_own():
     assert [(column.scale.backbone, column.mark) for column in found.columns] == [
         ("b", "accuracy, 3 queries"), ("b", "accuracy, 9 queries"), ("b", "perplexity, 3 queries"), ("c", "")
     ]  # fmt: skip
-    assert found.over_tasks is None
+    # Tasks with one method rank nothing.
+    assert (found.n_contested, found.over_tasks.mean_rank) == (1, {"b": 1, "a": 2})
 
 
 def test_of_several_searches_that_with_the_better_validation_score_is_shown():
