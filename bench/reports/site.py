@@ -226,4 +226,5 @@ def _feed(changes: Sequence[Change], address: str) -> str:
             f"{change.page} {change.finished.isoformat()}"
         )
     ElementTree.indent(rss)
-    return ElementTree.tostring(rss, encoding="utf-8", xml_declaration=True).decode() + "\n"
+    text: bytes = ElementTree.tostring(rss, encoding="utf-8", xml_declaration=True)
+    return text.decode() + "\n"
