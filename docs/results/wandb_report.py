@@ -167,7 +167,7 @@ def _lines(kept: Mapping[str, Any]) -> Iterator[str]:
     yield markdown_table(predictions["columns"], [[str(cell) for cell in row] for row in predictions["rows"]])
     yield from ("", "## The leaderboard's run", "")
     yield (
-        "`bench leaderboard --wandb` logged one more run with these, and all records as an artifact: "
+        "The second command logged one more run with these, and all records as an artifact: "
         f"{_code(kept['leaderboard'])}."
     )
 
