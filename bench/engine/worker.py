@@ -5,10 +5,11 @@ of a few milliseconds. On other systems each call spawns a new process.
 """
 
 import atexit
+import io
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Protocol, Self
@@ -90,6 +91,7 @@ class ForkedWorker:
         self.make, self.devices = make, devices
         self._server: Any = None
         self._connection: Connection | None = None
+        self._sent: tuple[Any, ...] = ()
 
     def start(self) -> Self:
         """Start loading the backbone; the first call waits until it is loaded."""
@@ -106,6 +108,8 @@ class ForkedWorker:
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function with the backbone in a fresh process.
 
+        The very same objects that this call and the one before begin with are not sent again: the server has them.
+
         Args:
             function: Picklable function whose first parameter is the backbone.
             *arguments: Its other arguments, picklable too.
@@ -117,14 +121,19 @@ class ForkedWorker:
             OutOfMemoryError: If torch or the kernel says that memory ran out.
             WorkerEndedError: If the process ends without an answer in any other way.
         """
-        # Plain bytes: multiprocessing's own way of sending puts tensors into shared memory, which may be small.
-        request = pickle.dumps((function, arguments))
         if self._connection is None:
             self.start()
+        parts = (function, *arguments)
+        known = _common(self._sent, parts)
+        self._sent = ()
+        # Plain bytes: multiprocessing's own way of sending puts tensors into shared memory, which may be small.
+        request = io.BytesIO(bytes([known]))
+        request.seek(1)
+        pickle.dump(parts[known:], request)
         assert self._connection is not None
         kills = kernel_kills()
         try:
-            self._connection.send_bytes(request)
+            self._connection.send_bytes(request.getbuffer())
             answer = pickle.loads(self._connection.recv_bytes())
         except (EOFError, ConnectionError):
             self._server.join(TO_END)
@@ -139,6 +148,8 @@ class ForkedWorker:
             self.close()
         if isinstance(answer, Failure):
             raise answer.error
+        if self._connection is not None:
+            self._sent = parts
         return answer
 
     def close(self) -> None:
@@ -149,3 +160,14 @@ class ForkedWorker:
             self._server.terminate()
             self._server.join()
             self._connection = self._server = None
+            self._sent = ()
+
+
+def _common(earlier: Sequence[Any], later: Sequence[Any]) -> int:
+    """Number of objects that both begin with."""
+    number = 0
+    for one, other in zip(earlier, later, strict=False):
+        if one is not other:
+            break
+        number += 1
+    return number

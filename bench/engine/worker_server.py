@@ -11,7 +11,8 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -21,11 +22,20 @@ import torch
 from bench import own_packages
 from bench.contracts import Backbone
 from bench.engine.failure import Failure, failure_bytes
+from bench.engine.first_pass import first_pass
 from bench.engine.frozen import remember
 from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import ending_error, kernel_kills
 from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.meters.contention import usable_cores
+from bench.meters.memory import release_freed_memory
 from bench.spec.strategies import RANKED
+
+BRIEF = 1.0
+"""Seconds of a call up to which the server does not wait until its process has given back all memory: of short work it
+is little, and giving it back takes as long as starting a process."""
+WHOLE = b"\nwhole"
+"""What follows an answer that was written to its end."""
 
 
 def serve(
@@ -52,20 +62,25 @@ def serve(
         if FORKS:
             remember(backbone)
             _import_strategy(devices)
-            DeviceOptions(accelerator="cpu").trainer()  # what the first trainer of a process makes, forks need not
+            first_pass()
     except BaseException as error:
         broken = failure_bytes(error)
     # The meters collect garbage before each stage: half a second with all loaded objects, some ms without. Freezing
     # also keeps a collection from writing to, and so copying, memory that forked children share.
     gc.collect()
     gc.freeze()
+    release_freed_memory()  # once, and not in each fork
+    sent: list[Any] = []
+    ending: list[int] = []
     while True:
         # The caller may have ended at any moment, also with an answer unread.
         try:
             request = connection.recv_bytes()
         except (EOFError, ConnectionError):
             return
-        answer = broken or _served(request, backbone, threads, devices)
+        answer = broken or _received(request, sent)
+        del request
+        answer = answer or _served(sent, backbone, threads, devices, ending)
         try:
             connection.send_bytes(answer)
         except ConnectionError:
@@ -82,30 +97,46 @@ def _import_strategy(devices: DeviceOptions | None) -> None:
         import bench.engine.placement  # noqa: F401
 
 
-def _served(request: bytes, backbone: Any, threads: int, devices: DeviceOptions | None) -> bytes:
+def _received(request: bytes, sent: list[Any]) -> bytes:
+    """Read the function and the arguments of a call.
+
+    Args:
+        request: One byte with the number of first parts that are those of the call before, and the others in pickled
+            form.
+        sent: Parts of the call before; in the end those of this call.
+
+    Returns:
+        The pickled failure; empty if all could be read.
+    """
     try:
         # Unpickling imports plugins; here it does so once for all calls.
-        known = len(sys.modules)
-        function, arguments = pickle.loads(request)
-        if len(sys.modules) > known:
+        kept, known = request[0], len(sys.modules)
+        del sent[kept:]
+        sent += pickle.loads(memoryview(request)[1:])
+        if len(sys.modules) > known and not kept:
             # Collections pass over modules, and over nothing that came with the request: a search finds that.
-            del function, arguments
+            sent.clear()
             gc.collect()
             gc.freeze()
-            function, arguments = pickle.loads(request)
+            sent += pickle.loads(memoryview(request)[1:])
     except BaseException as error:
         return failure_bytes(error)
-    del request
+    return b""
+
+
+def _served(sent: list[Any], backbone: Any, threads: int, devices: DeviceOptions | None, ending: list[int]) -> bytes:
+    """The pickled answer to a call of a function with its arguments; ``ending`` as for ``_forked``."""
+    function, *arguments = sent
     answer = partial(_answer, function, backbone, arguments)
     if not FORKS:
         return answer()
     if devices is None:
-        return _forked(answer, threads)
+        return _forked(answer, threads, ending)
     if devices.strategy in RANKED:
         from bench.engine.ranks import answer_of_ranks
 
         return answer_of_ranks(answer, backbone, devices, threads)
-    return _forked(partial(_placed_answer, answer, backbone, devices), threads)
+    return _forked(partial(_placed_answer, answer, backbone, devices), threads, ending)
 
 
 def _placed_answer(answer: Callable[[], bytes], backbone: Any, devices: DeviceOptions) -> bytes:
@@ -119,9 +150,18 @@ def _placed_answer(answer: Callable[[], bytes], backbone: Any, devices: DeviceOp
     return answer()
 
 
-def _forked(answer: Callable[[], bytes], threads: int) -> bytes:
-    """An answer in a forked child process."""
-    kills = kernel_kills()
+def _forked(answer: Callable[[], bytes], threads: int, ending: list[int]) -> bytes:
+    """An answer in a forked child process.
+
+    Args:
+        answer: Makes it.
+        threads: Number of torch's threads in the child.
+        ending: Processes of earlier calls that may not have ended yet; in the end that of this call, if it was brief.
+
+    Returns:
+        The pickled answer, or the failure of a process that ended without one.
+    """
+    kills, began = kernel_kills(), time.monotonic()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -131,6 +171,7 @@ def _forked(answer: Callable[[], bytes], threads: int) -> bytes:
             torch.set_num_threads(threads)
             with os.fdopen(writing, "wb") as pipe:
                 pipe.write(answer())
+                pipe.write(WHOLE)
             status = 0
         finally:
             for worker in multiprocessing.active_children():
@@ -138,14 +179,28 @@ def _forked(answer: Callable[[], bytes], threads: int) -> bytes:
             # _exit skips the exit handlers, which belong to the parent.
             os._exit(status)
     os.close(writing)
+    while ending:
+        os.waitpid(ending.pop(), 0)
     with os.fdopen(reading, "rb") as answers:
         content = answers.read()
-    exitcode = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     # A child that was ended may have written a part of its answer.
-    return content if content and exitcode == 0 else pickle.dumps(Failure(ending_error(exitcode, kills)))
+    whole = content.endswith(WHOLE)
+    if whole and _ends_by_itself(time.monotonic() - began):
+        ending.append(child)
+        return content.removesuffix(WHOLE)
+    exitcode = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if whole and exitcode == 0:
+        return content.removesuffix(WHOLE)
+    return pickle.dumps(Failure(ending_error(exitcode, kills)))
 
 
-def _answer(function: Callable[..., Any], backbone: Any, arguments: tuple[Any, ...]) -> bytes:
+def _ends_by_itself(seconds: float) -> bool:
+    """Whether the process of a call may end while the next one starts, before that one measures."""
+    # It needs a core of its own, and the context of a GPU would be in the way.
+    return seconds < BRIEF and len(usable_cores()) > 1 and not torch.cuda.device_count()
+
+
+def _answer(function: Callable[..., Any], backbone: Any, arguments: Sequence[Any]) -> bytes:
     """The pickled result of a call, or its pickled failure."""
     try:
         return pickle.dumps(function(backbone, *arguments))

@@ -92,7 +92,7 @@ class CudaMemory(MemoryMeter):
         return torch.cuda.max_memory_reserved(self.device) / MIB
 
 
-def _release_freed_memory() -> None:
+def release_freed_memory() -> None:
     """Return freed heap pages to the system, so that their reuse shows as growth."""
     gc.collect()
     if sys.platform == "linux":
@@ -169,7 +169,7 @@ class LinuxPeakMemory(MemoryMeter):
 
     def start(self) -> None:
         """Reset the mark to the present resident size."""
-        _release_freed_memory()
+        release_freed_memory()
         self._reset.write_text("5")
         self.baseline = self._read("VmRSS")
 
@@ -190,7 +190,7 @@ class SampledMemory(MemoryMeter):
     def start(self) -> None:
         """Restart sampling."""
         self.stop()
-        _release_freed_memory()
+        release_freed_memory()
         self.baseline = self.top = self._resident()
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._sample, daemon=True)

@@ -76,6 +76,7 @@ def test_methods_on_features_get_no_raw_inputs_and_large_support_sets_by_the_nam
     monkeypatch.setattr("bench.data.payload.SENT", 0)
     many = payload_of(source, episodes, InputMode.FEATURES)
     assert (few.support.mapped, many.support.mapped, many.query.mapped) == (False, True, False)
+    assert many.data.query.inputs is few.data.query.inputs  # one for all payloads of this size
     for payload in (few, pickle.loads(pickle.dumps(many))):
         assert torch.equal(
             payload.support.gather(payload.episodes.support)[0], source.support.gather(episodes.support)[0]

@@ -15,10 +15,12 @@ from bench import registry
 from bench.contracts import DataError
 from bench.contracts.errors import ChildError
 from bench.engine import process_ending
+from bench.engine.first_pass import first_pass
 from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import OutOfMemoryError, WorkerEndedError, ending_error, ran_out_of_memory
 from bench.engine.worker import ForkedWorker
 from bench.engine.worker_server import serve
+from bench.meters.contention import usable_cores
 from bench.runs.signals import Interrupted, interrupts
 from tests.helpers import preloaded
 from tests.helpers.places import ROOT
@@ -57,6 +59,25 @@ def load(backbone, workers):
 
 def sleep(backbone, seconds):
     time.sleep(seconds)
+
+
+def size(backbone, content, number):
+    return len(content), number
+
+
+def end_late(backbone, sign):
+    """Answers at once; its process ends when there is a file, or after ten seconds."""
+    end = os._exit
+
+    def late(status):
+        for _ in range(1000):
+            if sign.exists():
+                break
+            time.sleep(0.01)
+        end(status)
+
+    os._exit = late
+    return os.getpid()
 
 
 def sleep_in_forks(backbone, seconds):
@@ -126,6 +147,35 @@ def test_features_need_no_shared_memory(fresh, monkeypatch):
     assert fresh.call(who, torch.ones(3))[1].tolist() == [1, 1, 1]
 
 
+def test_what_a_call_shares_with_the_one_before_is_sent_once(fresh, monkeypatch):
+    sent, send = [], fresh._connection.send_bytes
+    monkeypatch.setattr(fresh._connection, "send_bytes", lambda content: (sent.append(len(content)), send(content)))
+    content = bytes(10**6)
+    for number in (1, 2):
+        assert fresh.call(size, content, number) == (10**6, number)
+    assert fresh.call(size, bytes(10**6), 3) == (10**6, 3)  # an equal one is another one
+    with pytest.raises(DataError):
+        fresh.call(fail, DataError("planted"))
+    assert fresh.call(size, content, 4) == (10**6, 4)
+    assert [length > 10**6 for length in sent] == [True, False, True, False, True]
+
+
+@pytest.mark.skipif(len(usable_cores()) < 2, reason="the process that ends needs a core of its own")
+def test_a_brief_call_is_answered_before_its_process_has_ended_and_the_next_one_after(fresh, tmp_path):
+    pid = fresh.call(end_late, tmp_path / "end")
+    assert runs(pid)
+    (tmp_path / "end").touch()
+    assert fresh.call(who, 5)[1] == 5
+    assert not runs(pid)
+
+
+def test_the_first_pass_of_a_server_leaves_no_trace():
+    handler, state = signal.getsignal(signal.SIGTERM), torch.get_rng_state()
+    first_pass()
+    assert signal.getsignal(signal.SIGTERM) == handler
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_a_call_can_have_data_workers(fresh):
     assert fresh.call(load, 2) == 10
 
@@ -153,6 +203,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "killed at once":
         os.kill(os.getpid(), signal.SIGKILL)
     worker.call(who, 1)
+    time.sleep(0.2)  # the process of this call has ended
     if sys.argv[1] == "killed":
         threading.Thread(target=end).start()
         worker.call(sleep_in_forks, 60)
