@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from bench.contracts import StoreError
+from bench.contracts import GradientMethod, StoreError
 from bench.costs.protocol import CostResult
 from bench.results.record import Record
 from bench.results.store import Store
 from bench.runs.plan import PlannedRun
-from bench.spec.budget import Budget
+from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs
 from bench.spec.suite import RunSpec
 
@@ -25,6 +25,8 @@ MEASURING = 3.0
 """Seconds that measuring costs takes at least, for estimates of runs whose duration no record has."""
 FITTED = "fitted_"
 """Beginning of the names of notes on config fields that were changed to keep a budget."""
+ENDING = frozenset({"adapt_seconds", "query_milliseconds", "peak_memory_mb"})
+"""Limits that end a method without optimizer steps, and change nothing else of what it does."""
 
 
 @dataclass
@@ -39,6 +41,7 @@ class SharedCosts:
     store: Store
     in_company: bool = False
     _made: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
+    _unended: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
     _stored: dict[str, Record] | None = field(default=None, init=False)
     _like: dict[str, Costs] | None = field(default=None, init=False)
     _seconds: dict[str, float] | None = field(default=None, init=False)
@@ -61,6 +64,11 @@ class SharedCosts:
             made_for, measured = self._made[key]
             costs = measured.costs and measured.costs.model_copy(update={"measured_for": made_for})
             return replace(measured, costs=costs, result=None)
+        if (unended := self._unended.get(_key(run.identity, _acting(run, budget), _here(device, process)))) is not None:
+            made_for, measured = unended
+            assert measured.costs is not None
+            costs = measured.costs.model_copy(update={"measured_for": made_for})
+            return replace(measured, costs=costs, result=None, violations=tuple(violations(budget, costs)))
         record = self._records().get(key) if stored else None
         if record is None or record.costs is None or record.id == run.id:
             return None
@@ -113,7 +121,11 @@ class SharedCosts:
             process: "fresh" or "same".
             measured: Its costs.
         """
-        self._made[_key(run.identity, budget.limits(), _here(device, process))] = run.id, measured
+        place = _here(device, process)
+        self._made[_key(run.identity, budget.limits(), place)] = run.id, measured
+        # Of long work without limits only the counted pass is timed, which is not held against a limit.
+        if measured.costs is not None and measured.costs.repeats and not issubclass(run.run.method, GradientMethod):
+            self._unended[_key(run.identity, _acting(run, budget), place)] = run.id, measured
 
     def _records(self) -> dict[str, Record]:
         """Records with costs that were measured alone, by what their costs depend on."""
@@ -145,6 +157,12 @@ def _seconds(record: Record) -> float:
         return float(taken)
     assert record.costs is not None
     return (record.costs.adapt.seconds + record.costs.query.seconds) * record.spec.episodes + MEASURING
+
+
+def _acting(run: PlannedRun, budget: Budget) -> dict[str, float]:
+    """The limits that change what a run does, beside ending it."""
+    steps = issubclass(run.run.method, GradientMethod)
+    return {axis: limit for axis, limit in budget.limits().items() if steps or axis not in ENDING}
 
 
 def _here(device: str, process: str) -> tuple[str, ...]:

@@ -98,3 +98,23 @@ def test_a_measurement_that_fails_keeps_the_record(tmp_path, company, monkeypatc
     monkeypatch.setattr(single_run, "measure_costs", broken)
     assert run(tmp_path, [0], remeasure=True) == before
     assert Store(tmp_path).finished(before["faast", 0].id) == before["faast", 0]
+
+
+def test_limits_that_only_end_a_method_without_steps_share_one_measurement(tmp_path, measured, company):
+    company(False)
+    quiet_lightning()
+    runner = Runner(Store(tmp_path), DeviceOptions(accelerator="cpu", batch_size=16), Notebook(), isolate=same_process)
+    block = {"methods": ["faast", "linear_probe"], "shots": [1], "seeds": [0], "episodes": 2}
+    seconds = grid(**block, budget_grid={"adapt_seconds": [1e-9, 60]})
+    state = grid(**block | {"methods": ["faast"]}, budget={"state_mb": 1})
+    records = runner.run([*seconds, *state]).records
+    assert sorted(measured) == ["faast", "faast", "linear_probe", "linear_probe"]
+    found = {(record.spec.method, *record.limits.items()): record for record in records}
+    ended, kept, held = (
+        found["faast", limit] for limit in (("adapt_seconds", 1e-9), ("adapt_seconds", 60), ("state_mb", 1))
+    )
+    assert (ended.status, kept.status, held.status) == ("over_budget", "ok", "ok")
+    assert ended.violations == {"adapt_seconds": ended.costs.adapt.seconds}
+    assert kept.costs.adapt == ended.costs.adapt
+    assert {ended.costs.measured_for, kept.costs.measured_for} in ({"", ended.id}, {"", kept.id})
+    assert held.costs.measured_for == ""  # what a limit of state keeps may be another state
