@@ -28,7 +28,7 @@ def converted(gguf: Path) -> tuple[Path, dict[str, str]]:
     folder = cache_folder() / "models" / f"smollm2-135m-{conversion_key(gguf)[:16]}"
 
     def make(target: Path) -> None:
-        _log.warning("converting SmolLM2-135M once into %s; this takes about 40 seconds", folder)
+        _log.warning("converting SmolLM2-135M once into %s; this takes about 10 seconds", folder)
         convert(gguf, target)
 
     return folder, derived_folder(folder, "the converted model (540 MB)", make)

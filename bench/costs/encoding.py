@@ -23,6 +23,8 @@ from bench.toolkit.ordering import length_order
 
 SAMPLE = 32
 """Items that encoding is measured on: one batch."""
+WARMING = 4
+"""Items of the pass that does not count."""
 
 
 def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> StageCosts:
@@ -38,8 +40,9 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
     """
     positions = np.arange(len(pool.labels))
     touch_weights(backbone)
-    # A pass that does not count makes all that a backbone makes once, such as embeddings of class names.
-    encode(backbone, pool, positions, devices)
+    # A pass that does not count makes what a backbone makes once, such as embeddings of class names. The counted one is
+    # the first over all items.
+    encode(backbone, pool, positions[:: -(-len(positions) // WARMING)], devices)
     with FlopMeter() as counter:
         encode(backbone, pool, positions, devices, in_this_thread=True)
     conditions: list[Conditions] = []

@@ -4,15 +4,15 @@ The process has no query labels: the payloads that it gets hold none.
 """
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import torch
 
 from bench.contracts import Backbone, GradientMethod, InputMode, MethodConfig
 from bench.costs.budget_fit import fit_parameters, limits_of
-from bench.costs.repeats import Patience, is_known
+from bench.costs.repeats import LEAST, Patience, stages_known
 from bench.costs.warm import small, touch_weights
 from bench.data.batches import EpisodeGroup
 from bench.data.payload import EpisodePayload
@@ -26,9 +26,14 @@ from bench.spec.conditions import Conditions
 from bench.spec.resolve import ResolvedRun
 
 COUNTED_STEPS = 4
-"""Optimizer steps whose operations are counted, and of a warm-up; later steps cost the same."""
-QUICK = 1.0
-"""Seconds of a pass up to which a whole episode warms up; longer work is warmed up by a small pass."""
+"""Optimizer steps whose operations are counted; later steps cost the same."""
+WARMING_STEPS = 2
+"""Optimizer steps of a warm-up: the first makes what is made once, such as the state of the optimizer."""
+BRIEF = 0.25
+"""Seconds of a pass up to which a process measures several episodes, and another whole one warms it up; longer work is
+warmed up by a small pass."""
+BRIEF_AMONG_MANY = 1.0
+"""The same for a process that makes all repeats, as it is warmed up once."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,8 @@ class PassRequest:
         budget: Limits that are held in timed passes.
         devices: Device and precision.
         most_steps: Largest number of optimizer steps; None without such a limit.
-        closing_seconds: Part of a time limit that is reserved for the work after the last step; None for that of the
-            pass before.
         answers: Whether results hold the answers.
-        alone: Whether no other call shares the process, so that a changed backbone is of no consequence.
+        alone: Whether no other call shares the process, which is one of several that share the repeats.
     """
 
     run: ResolvedRun
@@ -56,9 +59,26 @@ class PassRequest:
     budget: Budget
     devices: DeviceOptions
     most_steps: int | None = None
-    closing_seconds: float | None = None
     answers: bool = False
     alone: bool = False
+
+
+@dataclass(frozen=True)
+class EarlierPasses:
+    """What the processes before this one found out about the same episodes.
+
+    Attributes:
+        seconds: Seconds of adapting and of answering, of each pass.
+        closing_seconds: Part of a time limit that is reserved for the work after the last step; None for that of the
+            warm-up.
+    """
+
+    seconds: tuple[tuple[float, float], ...] = ()
+    closing_seconds: float | None = None
+
+
+NONE = EarlierPasses()
+"""Nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +128,23 @@ def counted_pass(backbone: Backbone, request: PassRequest) -> CountedPass:
     Raises:
         BackboneChangedError: If the method changed the backbone.
     """
-    with kept_frozen(backbone, request.run, request.devices):
+    with _checked(backbone, request):
         return _counted(backbone, request)
+
+
+@contextmanager
+def _checked(backbone: Backbone, request: PassRequest) -> Iterator[None]:
+    """Require that the backbone stays as it is, in the precision of the run.
+
+    Answers are checked where they are made; in a process of its own a pass without answers harms none, and reading all
+    weights takes longer than many a pass.
+    """
+    if request.alone and not request.answers:
+        to_precision_of(request.run, backbone, request.devices)
+        yield
+        return
+    with kept_frozen(backbone, request.run, request.devices):
+        yield
 
 
 def _counted(backbone: Backbone, request: PassRequest) -> CountedPass:
@@ -130,34 +165,32 @@ def _counted(backbone: Backbone, request: PassRequest) -> CountedPass:
     return CountedPass(request.run.config, None, _light(result, request), seconds, found[0])
 
 
-def timed_passes(backbone: Backbone, request: PassRequest) -> TimedPasses:
+def timed_passes(backbone: Backbone, request: PassRequest, earlier: EarlierPasses = NONE) -> TimedPasses:
     """Time passes over the request's episodes until their medians are known.
 
     Args:
         backbone: The frozen backbone, loaded in this process.
         request: The episodes.
+        earlier: Passes of other processes, with which those of this one are joined.
 
     Returns:
-        The results; fewer than episodes where the medians are known sooner, time runs out or a limit is exceeded.
+        The results; fewer than episodes where the medians are known sooner, time runs out or a limit is exceeded. A
+        process that is one of several makes its share of the repeats.
 
     Raises:
         BackboneChangedError: If the method changed the backbone.
     """
-    # The counted pass and the answers are checked; reading all weights twice takes longer than many a pass.
-    if request.alone and not request.answers:
-        to_precision_of(request.run, backbone, request.devices)
-        return _timed(backbone, request)
-    with kept_frozen(backbone, request.run, request.devices):
-        return _timed(backbone, request)
+    with _checked(backbone, request):
+        return _timed(backbone, request, earlier)
 
 
-def _timed(backbone: Backbone, request: PassRequest) -> TimedPasses:
+def _timed(backbone: Backbone, request: PassRequest, earlier: EarlierPasses) -> TimedPasses:
     closing = _warm_up(backbone, request)
-    if request.closing_seconds is not None:
-        closing = request.closing_seconds
+    if earlier.closing_seconds is not None:
+        closing = earlier.closing_seconds
     results: list[GroupResult] = []
     found: list[Conditions] = []
-    violation, patience = None, Patience(once=is_quick(request.run))
+    violation, patience = None, Patience(LEAST if request.alone else 1, once=is_quick(request.run))
     with watched(request.devices.root_device(), found):
         for payload in request.payloads:
             options = AdaptOptions(request.most_steps, request.budget, closing)
@@ -167,7 +200,9 @@ def _timed(backbone: Backbone, request: PassRequest) -> TimedPasses:
                 violation = error.violation
                 break
             closing = results[-1].closing_seconds
-            if stages_known(results) or not patience.lasts(len(results)):
+            made = (*earlier.seconds, *stage_seconds(results))
+            known = stages_known(made) or (request.alone and stages_known(made, len(results)))
+            if known or not patience.lasts(len(results)):
                 break
     return TimedPasses(tuple(results), violation, found[0])
 
@@ -177,9 +212,16 @@ def is_quick(run: ResolvedRun) -> bool:
     return run.spec.limit is not None
 
 
-def stages_known(results: Sequence[GroupResult]) -> bool:
-    """Whether the median seconds of both stages are known after these results, one at least."""
-    return all(is_known([getattr(result, stage).seconds for result in results]) for stage in ("adapt", "query"))
+def stage_seconds(results: Sequence[GroupResult]) -> tuple[tuple[float, float], ...]:
+    """Seconds of adapting and of answering, of each pass.
+
+    Args:
+        results: Results of the passes.
+
+    Returns:
+        A pair for each.
+    """
+    return tuple((result.adapt.seconds, result.query.seconds) for result in results)
 
 
 def _warm_up(backbone: Backbone, request: PassRequest) -> float:
@@ -193,7 +235,7 @@ def _warm_up(backbone: Backbone, request: PassRequest) -> float:
     else:
         for table in {id(payload.support): payload.support for payload in request.payloads}.values():
             table.touch()
-    options = AdaptOptions(min(COUNTED_STEPS, request.most_steps or COUNTED_STEPS))
+    options = AdaptOptions(min(WARMING_STEPS, request.most_steps or WARMING_STEPS))
     if request.whole:
         return answered(_group(backbone, request, request.warm_up), request.devices, options).closing_seconds
     # What fails on so few examples may well work on all; then nothing was warmed, and nothing else is lost.

@@ -1,7 +1,7 @@
 """The cost protocol: one episode alone, warmed up, repeated until its medians are known; see docs/budgets.md.
 
 Each repeat has a forked process of its own, so that what a method remembers of its inputs makes it no cheaper. Where
-that costs too much (a few milliseconds of work, a GPU's context, systems that cannot fork) or is not wanted, repeats
+that costs too much (brief work, a GPU's context, systems that cannot fork) or is not wanted, repeats
 share a process and each has an episode of its own.
 """
 
@@ -13,16 +13,18 @@ from bench.contracts import InputMode, Kind, MethodConfig
 from bench.costs.budget_fit import fit_steps, item_counts, support_encode_flops
 from bench.costs.encoding import SAMPLE
 from bench.costs.passes import (
-    QUICK,
+    BRIEF,
+    BRIEF_AMONG_MANY,
     CountedPass,
+    EarlierPasses,
     PassRequest,
     TimedPasses,
     counted_pass,
     is_quick,
-    stages_known,
+    stage_seconds,
     timed_passes,
 )
-from bench.costs.repeats import LEAST, MOST_SHORT, SHORT, Patience, leaves_no_repeat, stage_costs
+from bench.costs.repeats import LEAST, MOST_SHORT, Patience, leaves_no_repeat, stage_costs, stages_known
 from bench.data.batches import EpisodeSource
 from bench.data.episodes import Episodes
 from bench.data.payload import EpisodePayload, payload_of
@@ -37,9 +39,7 @@ from bench.spec.costs import Costs, StageCosts
 from bench.spec.resolve import ResolvedRun
 
 AT_ONCE = -(-MOST_SHORT // LEAST)
-"""Episodes that each process of short work measures: LEAST processes have as many as there are ever repeats."""
-SHORT_COUNTED = 3 * SHORT
-"""Seconds of a stage while its operations are counted below which its work is short."""
+"""Episodes that each process of brief work may measure: LEAST processes have as many as there are ever repeats."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def prepared(worker: Worker, request: CostRequest) -> Prepared | CostResult:
     first, last = request.payloads[0], request.payloads[-1]
     passes = PassRequest(
         request.run, (first if request.forked else last,), last, False, request.budget, request.devices,
-        answers=request.only,
+        answers=request.only, alone=request.forked,
     )  # fmt: skip
     counted: CountedPass = worker.call(counted_pass, passes)
     config, result = counted.config, counted.result
@@ -159,15 +159,13 @@ def prepared(worker: Worker, request: CostRequest) -> Prepared | CostResult:
     if most_steps == 0:
         flops = result.step_flops + support_encode_flops(request.encode, episodes)
         return CostResult(None, config, None, (Violation("flops", budget.flops or 0.0, flops),))
-    whole = counted.seconds < QUICK and len(request.payloads) > 1
-    # A process costs more than short work: each measures several episodes, none twice. The last one warms up.
-    stages = [stage.seconds for stage in (result.adapt, result.query) if stage.seconds > 0]
-    several = not request.forked or (whole and min(stages, default=0.0) < SHORT_COUNTED)
+    brief = BRIEF if request.forked else BRIEF_AMONG_MANY
+    whole = counted.seconds < brief and len(request.payloads) > 1
+    # A process costs more than brief work: each measures several episodes, none twice. The last one warms up.
+    several = whole or not request.forked
     timed = (request.payloads[:-1] or request.payloads) if several else request.payloads[:1]
-    passes = replace(
-        passes, run=request.run.with_config(config), whole=whole, most_steps=most_steps, payloads=timed,
-        alone=request.forked,
-    )  # fmt: skip
+    run = request.run.with_config(config)
+    passes = replace(passes, run=run, whole=whole, most_steps=most_steps, payloads=timed)
     return Prepared(passes, result, counted.seconds, counted.conditions)
 
 
@@ -213,17 +211,17 @@ def _repeated(worker: Worker, request: CostRequest, passes: PassRequest) -> Time
         several = passes.payloads if len(request.payloads) > 1 else passes.payloads * MOST_SHORT
         made: TimedPasses = worker.call(timed_passes, replace(passes, payloads=several))
         return made
-    patience, calls = Patience(once=is_quick(request.run)), list[TimedPasses]()
-    results: list[GroupResult] = []
+    patience = Patience(once=is_quick(request.run))
+    calls, results = list[TimedPasses](), list[GroupResult]()
     while True:
-        calls.append(worker.call(timed_passes, passes))
+        closing = results[-1].closing_seconds if results else None
+        calls.append(worker.call(timed_passes, passes, EarlierPasses(stage_seconds(results), closing)))
         results += calls[-1].results
         conditions = combined([call.conditions for call in calls])
         # What is measured in company is marked and should be measured again, so that no repeat refines it.
-        enough = len(calls) >= LEAST and (stages_known(results) or conditions.company)
+        enough = len(calls) >= LEAST and (stages_known(stage_seconds(results)) or conditions.company)
         if calls[-1].violation or enough or not patience.lasts(len(calls)):
             return TimedPasses(tuple(results), calls[-1].violation, conditions)
-        passes = replace(passes, closing_seconds=results[-1].closing_seconds)
 
 
 def _costs(

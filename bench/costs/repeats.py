@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from scipy import stats
 
@@ -13,14 +14,17 @@ LEAST, MOST = 3, 20
 """Numbers of repeats of a stage."""
 SHORT = 0.002
 """Seconds below which a stage has more repeats."""
-LEAST_SHORT, MOST_SHORT = 10, 40
+LEAST_SHORT, MOST_SHORT = 10, 24
 """Numbers of repeats of a short stage."""
 PRECISION = 0.05
 """Share of a median within which both ends of its interval must lie."""
+NEGLIGIBLE = 0.02
+"""Share of the time of both stages together within which they may lie as well: a stage of a millisecond beside one of a
+second need not be known better."""
 PATIENCE = 60.0
 """Seconds within which the first LEAST repeats must end; the record holds the number of repeats."""
 REFINING = 3.0
-"""Seconds within which further repeats must end, where the median is not yet known."""
+"""Seconds within which further repeats must end, where the median is not yet known, those of all processes together."""
 OUTSIDE = 0.025
 """Largest probability that the median lies beyond either end of its interval."""
 
@@ -36,51 +40,80 @@ def median_interval(seconds: Sequence[float]) -> tuple[float, float]:
         in 75% of cases with three and 94% with five.
     """
     ordered = sorted(seconds)
-    place = max(1, int(stats.binom.ppf(OUTSIDE, len(ordered), 0.5)))
+    place = _place(len(ordered))
     return ordered[place - 1], ordered[-place]
 
 
-def is_known(seconds: Sequence[float]) -> bool:
-    """Whether the interval of a median lies within PRECISION of it, after as many repeats as its duration requires.
+@cache
+def _place(size: int) -> int:
+    """Place of the lower end of a median's interval among ordered measurements, from 1 on."""
+    return max(1, int(stats.binom.ppf(OUTSIDE, size, 0.5)))
+
+
+def is_known(seconds: Sequence[float], beside: float = 0.0, own: int | None = None) -> bool:
+    """Whether a median is known, after as many repeats as the duration of its stage requires.
 
     Args:
         seconds: Measurements of one stage, one at least.
+        beside: Median seconds of the episode's other stage.
+        own: Number of the measurements that this process made, where it is one of LEAST and makes its share of the
+            repeats; None for all repeats.
 
     Returns:
-        True also where MOST or MOST_SHORT measurements were taken.
+        True where both ends of the median's interval lie within PRECISION of it, or within NEGLIGIBLE of both stages'
+        time; also where MOST or MOST_SHORT measurements were taken.
     """
     middle = statistics.median(seconds)
+    count = len(seconds) if own is None else own * LEAST
     if middle == 0:
-        return len(seconds) >= LEAST
-    least, most = (LEAST_SHORT, MOST_SHORT) if middle < SHORT else (LEAST, MOST)
+        return count >= LEAST
+    tolerated = NEGLIGIBLE * (middle + beside)
+    least, most = (LEAST_SHORT, MOST_SHORT) if tolerated < middle < SHORT else (LEAST, MOST)
     low, high = median_interval(seconds)
-    precise = max(high - middle, middle - low) <= PRECISION * middle
-    return len(seconds) >= most or (len(seconds) >= least and precise)
+    precise = max(high - middle, middle - low) <= max(PRECISION * middle, tolerated)
+    return count >= most or (count >= least and precise)
+
+
+def stages_known(passes: Sequence[tuple[float, float]], own: int | None = None) -> bool:
+    """Whether the medians of both stages are known.
+
+    Args:
+        passes: Seconds of adapting and of answering, of each pass; one at least.
+        own: As for ``is_known``.
+
+    Returns:
+        Whether both are.
+    """
+    adapt, query = ([each[stage] for each in passes] for stage in (0, 1))
+    return is_known(adapt, statistics.median(query), own) and is_known(query, statistics.median(adapt), own)
 
 
 class Patience:
     """Clock of repeated work: whether another repeat would end in time.
 
     Attributes:
+        processes: Number of processes that share the repeats and the time for them.
         longest: Seconds of the longest repeat.
     """
 
-    def __init__(self, once: bool = False) -> None:
+    def __init__(self, processes: int = 1, once: bool = False) -> None:
         """Start the clock.
 
         Args:
+            processes: Number of processes that share the repeats; this is one of them.
             once: Whether nothing is repeated, as in a quick look.
         """
-        self.once = once
+        self.processes, self.once = processes, once
         self.began = self.last = time.perf_counter()
         self.longest = 0.0
 
-    def lasts(self, repeats: int, least: int = LEAST) -> bool:
+    def lasts(self, repeats: int, least: int | None = None) -> bool:
         """Note the end of a repeat.
 
         Args:
             repeats: Number of repeats so far.
-            least: Number of repeats that PATIENCE is for; REFINING is for further ones.
+            least: Number of repeats that PATIENCE is for, REFINING is for further ones; None for this process's share
+                of LEAST.
 
         Returns:
             Whether there is time for another.
@@ -89,7 +122,8 @@ class Patience:
         self.longest, self.last = max(self.longest, now - self.last), now
         if self.once:
             return False
-        limit = PATIENCE if repeats < least else min(PATIENCE, REFINING)
+        first = repeats < (LEAST / self.processes if least is None else least)
+        limit = PATIENCE if first else min(PATIENCE, REFINING / self.processes)
         return now - self.began + self.longest <= limit
 
 

@@ -1,11 +1,20 @@
 """When a measurement is repeated often enough, and how its median is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
+from bench.costs import passes, protocol
 from bench.costs import repeats as repeats_module
-from bench.costs.repeats import is_known, median_interval, repeated
+from bench.costs.repeats import Patience, is_known, median_interval, repeated
+from bench.engine.adapt import GroupResult
+from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost
+from bench.spec.budget import Budget
+
+RUN = SimpleNamespace(spec=SimpleNamespace(limit=None))
 
 
 @pytest.mark.parametrize(("size", "coverage"), [(3, 0.75), (6, 0.95), (20, 0.95)])
@@ -32,9 +41,83 @@ def test_what_takes_a_millisecond_is_repeated_more_often():
     assert is_known([0.001, 0.0012] * 20)
 
 
+def test_a_stage_of_no_weight_beside_the_other_need_not_be_known_better():
+    assert not is_known([0.001, 0.0015, 0.001])
+    assert is_known([0.001, 0.0015, 0.001], beside=0.2)
+    assert not is_known([0.001, 0.0015, 0.001], beside=0.02)
+    assert not is_known([0.2, 0.3, 0.2], beside=0.001)
+
+
 @pytest.mark.parametrize(("each", "repeats"), [(25.0, 2), (100.0, 1), (0.6, 5), (2.0, 3), (12.0, 3)])
 def test_long_or_unsteady_work_is_not_repeated_beyond_patience(monkeypatch, each, repeats):
     clock = iter(np.arange(100.0) * each)
     monkeypatch.setattr(repeats_module.time, "perf_counter", lambda: next(clock))
     seconds = iter(np.arange(1.0, 100.0))  # never known
     assert len(repeated(lambda: StageCost(next(seconds), 0.0, "meter"))) == repeats
+
+
+def test_processes_share_the_time_for_further_repeats(monkeypatch):
+    clock = iter(np.arange(100.0) * 0.4)
+    monkeypatch.setattr(repeats_module.time, "perf_counter", lambda: next(clock))
+    patience = Patience(processes=3)
+    assert [patience.lasts(repeats) for repeats in (1, 2)] == [True, False]  # a third of three seconds
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Number of passes of each forked process, for made-up seconds of adapting and answering."""
+    monkeypatch.setattr(passes, "_warm_up", lambda backbone, request: 0.0)
+    monkeypatch.setattr(passes, "to_precision_of", lambda run, backbone, devices: None)
+    monkeypatch.setattr(passes, "_group", lambda backbone, request, payload: None)
+    for name in ("OTHERS_SHARE", "STEAL_SHARE", "LEAST_SECONDS"):
+        monkeypatch.setattr(f"bench.spec.conditions.{name}", 1e9)  # nothing is in company
+
+    def measure(seconds):
+        made, counts = iter(seconds), []
+        monkeypatch.setattr(passes, "answered", lambda group, devices, options: _result(*next(made)))
+        request = passes.PassRequest(
+            RUN, (None,) * protocol.AT_ONCE, None, True, Budget(), DeviceOptions(accelerator="cpu"), alone=True
+        )
+
+        class Worker:
+            def call(self, function, *arguments):
+                found = function(None, *arguments)
+                counts.append(len(found.results))
+                return found
+
+        timed = protocol._repeated(Worker(), SimpleNamespace(forked=True, run=RUN), request)
+        assert sum(counts) == len(timed.results)
+        return counts
+
+    return measure
+
+
+def _result(adapt, query):
+    nothing = dict.fromkeys(
+        ("n_queries", "state_bytes", "optimizer_bytes", "trainable_params", "steps", "tokens", "step_seconds",
+         "closing_seconds", "adapt_flops", "step_flops", "query_flops"), 0,
+    )  # fmt: skip
+    stages = {"adapt": StageCost(adapt, 0.0, "none"), "query": StageCost(query, 0.0, "none")}
+    return GroupResult(scores=torch.empty(0), texts=[], losses=[], notes={}, **stages, **nothing)
+
+
+def test_each_process_makes_its_share_of_the_repeats(measured):
+    assert measured([(0.05, 0.05)] * 99) == [1, 1, 1]
+    assert measured([(0.004, 0.001)] * 99) == [4, 4, 2]  # at least ten of a stage below two milliseconds
+    assert measured([(0.2, 0.001)] * 99) == [1, 1, 1]  # unless it is of no weight
+    assert measured([(0.05, 0.05), (0.1, 0.05)] * 99) == [1, 7, 7, 5]  # twenty at most, and twenty-four short ones
+    assert measured([(0.004, 0.001), (0.004, 0.002)] * 99) == [8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "forked", "episodes", "whole"),
+    [(0.1, True, 14, True), (0.3, True, 1, False), (0.3, False, 14, True), (2.0, False, 14, False)],
+)
+def test_brief_passes_share_processes_and_are_warmed_up_by_a_whole_one(seconds, forked, episodes, whole):
+    counted = passes.CountedPass(None, None, _result(0.02, 0.01), seconds, object())
+    request = SimpleNamespace(
+        run=SimpleNamespace(with_config=lambda config: None), payloads=(SimpleNamespace(episodes=None),) * 15,
+        budget=Budget(), devices=None, encode=None, forked=forked, only=False,
+    )  # fmt: skip
+    ready = protocol.prepared(SimpleNamespace(call=lambda function, passes: counted), request)
+    assert (len(ready.passes.payloads), ready.passes.whole) == (episodes, whole)
