@@ -1,5 +1,6 @@
 """Fixtures for all tests: the outside package, the embedded backbones, a cache of the test's own, the command."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -20,7 +21,7 @@ from bench import registry
 from bench.toolkit.files import cache_folder
 from tests.helpers.command import bench
 from tests.helpers.packages import install
-from tests.helpers.preloaded import GET_CONTEXT, context, spawning_by
+from tests.helpers.preloaded import BRIEF_COSTS, GET_CONTEXT, context, spawning_by
 
 TESTS = Path(__file__).parent
 
@@ -56,6 +57,13 @@ def preloaded_processes():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def loaded_objects_skipped():
+    """Collections of garbage, one before each measured stage, skip what is loaded: half a second each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def spawning(monkeypatch):
     """Processes are spawned as outside of tests, and import the libraries."""
@@ -66,6 +74,7 @@ def spawning(monkeypatch):
 def brief_costs(monkeypatch):
     """Costs are measured as often as is required, and not again for three seconds where they vary."""
     monkeypatch.setattr("bench.costs.repeats.REFINING", 0.0)
+    monkeypatch.setenv(BRIEF_COSTS, "1")  # in processes that are started too
 
 
 @pytest.fixture

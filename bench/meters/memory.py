@@ -20,6 +20,8 @@ import torch
 
 MIB = 2**20
 """Bytes of one MiB."""
+_SKIPPED_AT_FIRST = gc.get_freeze_count()
+"""Objects that collections skip from the start of the interpreter on."""
 
 
 class MemoryMeter(ABC):
@@ -109,13 +111,18 @@ def garbage_collection_frozen() -> Iterator[None]:
     A collection takes half a second with all loaded libraries and some milliseconds without them. A Trainer and its
     module refer to each other, so that only a collection frees a method's tensors. It has to be cheap enough to run
     before each measured stage, or hundreds of groups of episodes fill the memory.
+
+    Within another such context, and in a process that has frozen its objects for good, nothing changes at the end.
     """
+    outer = gc.get_freeze_count() > _SKIPPED_AT_FIRST
     gc.collect()
-    gc.freeze()
+    if not outer:
+        gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not outer:
+            gc.unfreeze()
 
 
 class LoadedObjects:

@@ -27,8 +27,8 @@ def one_line(answer, code):
 
 
 def shell(*words, **environment):
-    """The command in a process of its own, which finds the libraries imported."""
-    return preloaded.run("bench", *words, env={**os.environ, **environment})
+    """The command in a process of its own, which finds the libraries imported, with costs as in ``brief_costs``."""
+    return preloaded.run("bench", *words, env={**os.environ, preloaded.BRIEF_COSTS: "1", **environment})
 
 
 def bench(
