@@ -7,8 +7,9 @@ import pytest
 from bench import registry
 from bench.backbones.hf import CausalLM
 from bench.contracts import LANGUAGE, AnyMethod, InputMode, Kind, UsageError
+from bench.testing.answers import Answers
 from bench.testing.driver import adapted
-from bench.testing.method_contract import Answers, MethodContract
+from bench.testing.method_contract import MethodContract
 from bench.testing.problems import language_problem
 from tests.helpers.architectures import SUPPORTED, WINDOW, save_architecture
 

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from bench.contracts import MethodConfig
+from bench.testing.answers import Answers
 from bench.testing.doubles import backbone_for
 from bench.testing.driver import adapted
-from bench.testing.method_contract import Answers, MethodContract
+from bench.testing.method_contract import MethodContract
 from bench.testing.problems import Problem, problem
 from methods._held_out import draws
 from methods.ridge import LAMBDAS, STRENGTH, RidgeMemory, RidgeOnFeatures, RidgeOnHiddenStates

@@ -50,6 +50,10 @@ class TestSmolLM2(LanguageBackboneContract):
     def backbone(self, smollm2: LanguageBackbone) -> LanguageBackbone:
         return smollm2
 
+    @pytest.fixture
+    def long_text(self) -> str:
+        return "very good, very bad: indeed " * 15
+
 
 def test_every_backbone_is_tested() -> None:
     elsewhere = {"hf_encoder", "st", "timm", "torchvision"}  # tests/backbones/test_encoders.py

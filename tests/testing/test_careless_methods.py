@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
+from bench.testing.answers import Answers
 from bench.testing.doubles import CosineBackbone
-from bench.testing.method_contract import Answers, MethodContract
+from bench.testing.method_contract import MethodContract
 from bench.testing.problems import problem
 from tests.contract_passed import PASSED, UPDATE, keys
 from tests.outside.bench_outside.nearest_prototype import NearestPrototype

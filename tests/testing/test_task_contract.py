@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.contracts import Task, UsageError
+from bench.contracts import Task, TaskData, UsageError
 from bench.testing.task_contract import TaskContract
 from tests.helpers.task_samples import write_sample
 
@@ -26,27 +26,33 @@ def is_whole(name: str) -> bool:
 
 
 class TestEveryTask(TaskContract):
-    @pytest.fixture(params=task_names())
+    """Each task's data are written and loaded once for all its tests, none of which changes them."""
+
+    @pytest.fixture(scope="class", params=task_names())
     def task(self, request: pytest.FixtureRequest) -> Task:
         return registry.make_task(request.param)
 
-    @pytest.fixture
-    def data(self, task: Task, tmp_path: Path) -> Path | None:
-        return write_sample(task, tmp_path / "data")
+    @pytest.fixture(scope="class")
+    def data(self, task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+        return write_sample(task, tmp_path_factory.mktemp("sample") / "data")
+
+    @pytest.fixture(scope="class")
+    def loaded(self, task: Task, data: Path | None) -> TaskData:
+        return task.load(data)
 
 
-class TestChats(TaskContract):
-    @pytest.fixture(params=["lexicon", "banking77", "iwslt2017:en-fr"])
+class TestChats(TestEveryTask):
+    @pytest.fixture(scope="class", params=["lexicon", "banking77", "iwslt2017:en-fr"])
     def plain(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def task(self, plain: str) -> Task:
         return registry.make_task(plain, "chat")
 
-    @pytest.fixture
-    def data(self, plain: str, tmp_path: Path) -> Path | None:
-        return write_sample(registry.make_task(plain), tmp_path / "data")
+    @pytest.fixture(scope="class")
+    def data(self, plain: str, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+        return write_sample(registry.make_task(plain), tmp_path_factory.mktemp("sample") / "data")
 
 
 def test_a_task_without_its_argument_is_not_whole() -> None:
