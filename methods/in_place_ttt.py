@@ -25,7 +25,8 @@ from bench.contracts import (
     UsageError,
 )
 from bench.toolkit.hidden_states import whole_texts
-from bench.toolkit.in_place import EVERY, KERNEL, Attention, InPlaceLayers, InPlaceParts, Target
+from bench.toolkit.in_place import EVERY, Attention, InPlaceLayers, Target
+from bench.toolkit.in_place_chunks import KERNEL, InPlaceParts
 from bench.toolkit.in_place_files import read_in_place
 
 UNTRAINED = "untrained: a fixed next-token rule, not the published method, whose convolution and P are trained"

@@ -12,7 +12,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.contracts import Backbone, Classes, ProblemShape, Support, Tune
-from bench.toolkit.least_squares import pseudo_inverse_factors
+from bench.toolkit.gram_factors import pseudo_inverse_factors
 from methods._folds import Folds
 from methods._held_out import Sample, draws
 from methods._pairs import without_padding

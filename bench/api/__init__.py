@@ -1,6 +1,7 @@
 """Python API, exported by ``bench``; the command line is a thin layer on it."""
 
 from bench.api.claim_verdicts import Claims, claims
+from bench.api.comparison import Comparison
 from bench.api.descriptions import Description, FieldDescription, show
 from bench.api.listing import Entry, available
 from bench.api.maintenance import (
@@ -17,7 +18,7 @@ from bench.api.maintenance import (
 )
 from bench.api.plan_table import Plan
 from bench.api.reports import Checked, check, compare, load, update_baseline
-from bench.api.results import Comparison, Results
+from bench.api.results import Results
 from bench.api.runs import plan, run
 from bench.api.studies import Study, sweep
 from bench.api.timeline import History, add_to_history, history

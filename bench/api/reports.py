@@ -5,7 +5,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from bench.api.results import Comparison, Results, TextFormat, chosen_format
+from bench.api.comparison import Comparison
+from bench.api.formats import TextFormat, chosen_format
+from bench.api.results import Results
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.reports.kinds import Only
 from bench.toolkit.files import data_folder, user_path

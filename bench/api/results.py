@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, overload
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.api.comparison import Comparison
+from bench.api.formats import Format, TextFormat, chosen_format
 from bench.contracts.errors import StoreError, UsageError, did_you_mean
 from bench.contracts.validation import validated
 from bench.spec.suite import Names, ShotsList
@@ -18,20 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.reports.claims import ClaimReport
-    from bench.reports.compare import Difference
     from bench.reports.rows import Row
     from bench.reports.sequences import SequenceRow
     from bench.results.predictions import QueryPredictions
     from bench.results.record import Record
     from bench.results.row_sample import Find
-    from bench.runs.cost_comparison import CostComparison
     from bench.spec.claim import Claim
-
-Format = Literal["table", "markdown", "csv", "json", "html"]
-"""Forms of a leaderboard; ``html`` is the interactive page."""
-TextFormat = Literal["table", "markdown"]
-"""Forms of a comparison."""
-Made = TypeVar("Made")
 
 
 class Selection(BaseModel):
@@ -48,88 +42,6 @@ class Selection(BaseModel):
     task: Names = []
     shots: ShotsList = []
     method: Names = []
-
-
-def chosen_format(table: dict[str, Made], name: str) -> Made:
-    """The writer of a format.
-
-    Args:
-        table: Writers by the name of their format.
-        name: Name of the format.
-
-    Returns:
-        Its writer.
-
-    Raises:
-        UsageError: For another format, with the closest known one.
-    """
-    if name not in table:
-        raise did_you_mean("format", name, table)
-    return table[name]
-
-
-class Comparison(Sequence["Difference"]):
-    """Paired differences of two methods, one for each task and number of shots.
-
-    Attributes:
-        a: Name of the first method.
-        b: Name of the second method.
-        differences: Score of ``a`` minus score of ``b``, with intervals and tests.
-        costs: Ratios of their costs, measured in turn, in the same order; empty unless they were measured.
-    """
-
-    def __init__(
-        self, a: str, b: str, differences: Iterable["Difference"], costs: Iterable["CostComparison"] = ()
-    ) -> None:
-        self.a, self.b = a, b
-        self.differences = tuple(differences)
-        self.costs = tuple(costs)
-
-    @overload
-    def __getitem__(self, index: int) -> "Difference": ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence["Difference"]: ...
-    def __getitem__(self, index: int | slice) -> "Difference | Sequence[Difference]":
-        return self.differences[index]
-
-    def __len__(self) -> int:
-        return len(self.differences)
-
-    def table(self, format: TextFormat = "table") -> str:
-        """The comparison as text.
-
-        Args:
-            format: "table" or "markdown".
-
-        Returns:
-            The text, with a line break at its end.
-
-        Raises:
-            UsageError: For another format.
-        """
-        from bench.reports.compare_tables import FORMATS
-
-        text = chosen_format(FORMATS, format)(self.differences, self.a, self.b)
-        if self.costs:
-            from bench.reports import cost_ratios
-
-            text += "\n" + cost_ratios.FORMATS[format](self.costs, self.a, self.b)
-        return text
-
-    def __str__(self) -> str:
-        return self.table()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        from bench.reports.compare_tables import as_html
-
-        text = as_html(self.differences, self.a, self.b)
-        if self.costs:
-            from bench.reports import cost_ratios
-
-            text += cost_ratios.as_html(self.costs, self.a, self.b)
-        return text
 
 
 class Results(Sequence["Record"]):

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from bench.api.results import chosen_format
+from bench.api.formats import chosen_format
 from bench.contracts.errors import StoreError, did_you_mean
 from bench.reports.kinds import Only
 from bench.spec.texts import read_names

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.api.results import Format, chosen_format
+from bench.api.formats import Format, chosen_format
 from bench.contracts.validation import validated
 from bench.spec.suite import MOST, ShotsList
 from bench.toolkit.files import data_folder, user_path

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.api.results import TextFormat
+from bench.api.formats import TextFormat
 from bench.cli.options import DEFAULT_STORE, FORMAT, JUnitOption, StoreOption, option
 from bench.cli.output import say
 from bench.contracts.errors import StoreError

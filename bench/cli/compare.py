@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.api.results import TextFormat
+from bench.api.formats import TextFormat
 from bench.cli import completion
 from bench.cli.options import (
     DEFAULT_STORE,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.api.results import Format
+from bench.api.formats import Format
 from bench.cli import completion
 from bench.cli.options import DEFAULT_STORE, FORMAT, DataOption, OnlyShots, OutOption, StoreOption, option
 from bench.cli.output import deliver, require_readable

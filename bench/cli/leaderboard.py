@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bench import api
-from bench.api.results import Format
+from bench.api.formats import Format
 from bench.cli import completion
 from bench.cli.options import DEFAULT_STORE, FORMAT, OnlyTasks, OutOption, StoreOption, option
 from bench.cli.output import deliver, require_readable, say, say_error

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from bench.contracts.kinds import Kind
 from bench.contracts.references import Target, references
+from bench.stats.comparison import Paired
 from bench.stats.intervals import Floats, Interval, Scale, parts_interval
-from bench.stats.paired import Paired, compare_parts
+from bench.stats.paired import compare_parts
 from bench.stats.paired_many import Places, Tests
 
 FieldType = Literal["bool", "int64", "float64"]

@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from bench.contracts.errors import NumericalError
 from bench.contracts.kinds import CLASSIFICATION
 from bench.contracts.metric import EpisodePredictions, Metric
+from bench.stats.comparison import Paired
 from bench.stats.intervals import Floats, Interval
-from bench.stats.paired import Paired, compare_answers, compare_shares
+from bench.stats.paired import compare_answers, compare_shares
 from bench.stats.paired_many import Places, Tests, answer_tests, unit_tests
 
 

@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 from bench.contracts import LanguageBackbone, UsageError
 from bench.readouts.corpus import stream
 from bench.readouts.frozen import FrozenTraining, TrainingRecipe
-from bench.toolkit.in_place import EVERY, KERNEL, InPlaceLayers, InPlaceParts, Target
+from bench.toolkit.in_place import EVERY, InPlaceLayers, Target
+from bench.toolkit.in_place_chunks import KERNEL, InPlaceParts
 
 SPREAD = 0.02
 """Standard deviation of P's diagonal at the start, as published."""

@@ -15,7 +15,8 @@ from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import paired, shared_text
 from bench.spec.axes import Axis
-from bench.stats.paired import Paired, holm
+from bench.stats.comparison import Paired
+from bench.stats.paired import holm
 
 Verdict = Literal["regression", "ok", "better", "new", "blind"]
 """``blind``: measurements spread so widely that the check could find nothing but a multiple of the cost."""

@@ -14,7 +14,8 @@ from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import items_text, missing_items, paired, shared_text
 from bench.spec.suite import Shots
-from bench.stats.paired import Paired, holm
+from bench.stats.comparison import Paired
+from bench.stats.paired import holm
 
 
 @dataclass(frozen=True)

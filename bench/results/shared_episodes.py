@@ -12,8 +12,9 @@ from bench.results.record import Record
 from bench.results.row_sample import Episode, Find, RowSample, Samples, episode_names
 from bench.results.row_tests import tests_of_all
 from bench.results.scores import mean_score
+from bench.stats.comparison import Paired
 from bench.stats.intervals import ALPHA, LEAST_EPISODES, Floats, Name
-from bench.stats.paired import Paired, compare_episodes, holm
+from bench.stats.paired import compare_episodes, holm
 
 
 def shared_text(a: Sequence[Record], b: Sequence[Record]) -> str:

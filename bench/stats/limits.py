@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.stats.comparison import units_needed
 from bench.stats.distributions import chi2_below, chi2_quantile, chi2_tail, t_quantile, t_tail
 from bench.stats.intervals import ALPHA, Interval
-from bench.stats.paired import least_p, units_needed
+from bench.stats.paired import least_p
 
 LEAST_RATIO_ERROR = 0.001
 """Smallest standard error of a logarithm of a ratio of costs, which no meter knows better than one in a thousand."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts.errors import DataError
-from bench.toolkit.in_place import KERNEL, InPlaceParts
+from bench.toolkit.in_place_chunks import KERNEL, InPlaceParts
 from bench.toolkit.readout_files import read_tensors, write_tensors
 
 CONV = "layers.{}.mlp.ttt_conv.weight"

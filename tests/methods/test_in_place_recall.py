@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bench.toolkit.in_place import InPlaceLayers, InPlaceParts
+from bench.toolkit.in_place import InPlaceLayers
+from bench.toolkit.in_place_chunks import InPlaceParts
 
 SYMBOLS, CHUNK, PAIRS, WIDTH = 8, 8, 4, 32
 """Keys, values and fillers are 8 symbols each; chance is 1 / 8."""

@@ -12,7 +12,8 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, Kind, UsageError
 from bench.testing.doubles import CosineBackbone
 from bench.testing.tiny_models import save_model
-from bench.toolkit.in_place import InPlaceLayers, InPlaceParts, chunk_values, feed_forward, read_in_chunks
+from bench.toolkit.in_place import InPlaceLayers, feed_forward
+from bench.toolkit.in_place_chunks import InPlaceParts, chunk_values, read_in_chunks
 from bench.toolkit.in_place_files import read_in_place, write_in_place
 from methods.in_place_ttt import InPlaceTtt, InPlaceTttConfig
 from tests.helpers.language import NAMES, TEXTS, problem_shape, query, support

@@ -11,8 +11,9 @@ from scipy import stats
 
 from bench.registry import make_metric
 from bench.reports.markdown import markdown_table
+from bench.stats.comparison import Paired
 from bench.stats.intervals import Floats, Interval, mean_interval
-from bench.stats.paired import Paired, compare_answers, compare_episodes, holm
+from bench.stats.paired import compare_answers, compare_episodes, holm
 
 ACCURACY, PERPLEXITY, BLEU = map(make_metric, ("accuracy", "perplexity", "bleu"))
 ITEMS = (2, 3, 4, 5, 6, 8, 10, 12, 13, 15, 20, 60)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.toolkit.least_squares import KeySums, Spectrum, dual_weights, primal_weights, whitening
+from bench.toolkit.gram_factors import whitening
+from bench.toolkit.least_squares import KeySums, Spectrum, dual_weights, primal_weights
 
 ALPHAS = st.floats(0.0, 4.0)
 
