@@ -17,7 +17,7 @@ from bench.spec.suite import RunSpec, Shots
 
 
 def config_text(spec: RunSpec) -> str:
-    """Fields that differ from the defaults, as on the command line; tuned values with four digits.
+    """Fields that differ from the defaults, as typed on the command line; tuned values with four digits.
 
     The site is a part of the method's name.
 
@@ -29,6 +29,8 @@ def config_text(spec: RunSpec) -> str:
     """
 
     def text(value: Any) -> str:
+        if value is None:
+            return "null"
         return f"{value:.4g}" if spec.tuning is not None and isinstance(value, float) else str(value)
 
     return ",".join(f"{name}={text(value)}" for name, value in sorted(spec.config.items()) if name != "site")

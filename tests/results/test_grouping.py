@@ -2,10 +2,11 @@
 
 from bench.reports.rows import rows
 from bench.reports.tables import as_markdown
-from bench.results.grouping import current
+from bench.results.grouping import config_text, current
 from bench.results.identity import plugin_code
 from bench.results.prune import superfluous
 from bench.results.store import Store
+from bench.spec.yaml_text import yaml_value
 from bench.toolkit.versions import library_versions
 from tests.helpers.records import made
 
@@ -61,3 +62,11 @@ def test_a_row_says_whether_its_method_is_transductive_or_untested():
     marked = as_markdown([row(contract="not run", transductive=True)])
     assert "transductive]" in marked
     assert "its code has not passed the contract suite (not run); bench test m" in marked
+
+
+def test_a_label_has_the_words_that_a_user_types():
+    config = {"prior_strength": None, "carry": True, "alpha": 0.5, "solver": "pinv"}
+    text = config_text(made({"config": config}).spec)
+    assert text == "alpha=0.5,carry=True,prior_strength=null,solver=pinv"
+    typed = (field.partition("=") for field in text.split(","))
+    assert {name: yaml_value(value) for name, _, value in typed} == config
