@@ -9,7 +9,7 @@ from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import paired
 from bench.stats.limits import FLIPPED, LimitTest, difference_test
-from bench.stats.paired import Paired
+from bench.stats.comparison import Paired
 
 
 def score_limit_test(

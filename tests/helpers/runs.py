@@ -1,6 +1,14 @@
-"""A grid of small runs on the outside task, and a reporter that remembers them."""
+"""A grid of small runs on the outside task, a runner for them, and a reporter that remembers them."""
 
+from contextlib import contextmanager
+
+import pytest
+
+from bench import registry
+from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.results.store import Store
 from bench.runs.reporter import Reporter
+from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
 from bench.spec.suite import Block
 
@@ -27,6 +35,25 @@ class Notebook(Reporter):
 
     def problem(self, message):
         self.problems.append(message)
+
+
+def runner_in(folder):
+    """A runner on a store in a folder, which measures in this process."""
+    quiet_lightning()
+    devices = DeviceOptions(accelerator="cpu", batch_size=16)
+    return Runner(Store(folder / "store"), devices, Notebook(), isolate=same_process)
+
+
+@contextmanager
+def outside_runner(site, folder):
+    """A module's runner: beside the outside package in ``site``, with a cache of its own and brief costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        patch.setenv("BENCH_CACHE", str(folder / "cache"))
+        patch.setattr("bench.costs.repeats.REFINING", 0.0)
+        registry.find.cache_clear()
+        yield runner_in(folder)
+    registry.find.cache_clear()
 
 
 def grid(**changes):

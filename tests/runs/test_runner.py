@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from bench import registry
 from bench.api.results import Results
 from bench.contracts import StoreError, UsageError
 from bench.contracts.site import name_at_site
@@ -22,13 +21,7 @@ from bench.results.store import Store
 from bench.results.verify import problems
 from bench.runs.runner import Runner, same_process
 from bench.testing.tiny_models import save_model
-from tests.helpers.runs import METHODS, Notebook, grid
-
-
-def runner_in(folder):
-    quiet_lightning()
-    devices = DeviceOptions(accelerator="cpu", batch_size=16)
-    return Runner(Store(folder / "store"), devices, Notebook(), isolate=same_process)
+from tests.helpers.runs import METHODS, Notebook, grid, outside_runner, runner_in
 
 
 @pytest.fixture
@@ -39,15 +32,8 @@ def runner(outside, cache, tmp_path):
 @pytest.fixture(scope="module")
 def finished(outside_site, tmp_path_factory):
     """The runner of a grid, after its run, and the report."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(outside_site))
-        patch.setenv("BENCH_CACHE", str(folder / "cache"))
-        patch.setattr("bench.costs.repeats.REFINING", 0.0)
-        registry.find.cache_clear()
-        runner = runner_in(folder)
+    with outside_runner(outside_site, tmp_path_factory.mktemp("finished")) as runner:
         yield runner, runner.run(grid())
-    registry.find.cache_clear()
 
 
 def by_run(report):
@@ -116,7 +102,6 @@ def test_editing_a_method_makes_its_records_another_runs(runner, outside_site):
     assert edited.records[0].id != first.records[0].id
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_same_seed_same_scores_whatever_the_workers_the_methods_and_the_batches(outside, cache, tmp_path, monkeypatch):
     quiet_lightning()

@@ -12,16 +12,13 @@ from bench.data.batches import EpisodeSource
 from bench.data.episodes import EpisodeSpec, draw_episodes
 from bench.data.features import FeatureTable
 from bench.data.payload import payload_of
-from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.sequences import sequence_rows
-from bench.results.store import Store
 from bench.results.verify import problems
 from bench.runs import generic_texts
-from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
 from bench.spec.suite import Block, load_suite
 from bench.testing.tiny_models import save_model
-from tests.helpers.runs import Notebook
+from tests.helpers.runs import outside_runner, runner_in
 
 LOW, HIGH = "digits_split:0-4", "digits_split:5-9"
 BOTH = f"{LOW} then {HIGH}"
@@ -33,21 +30,10 @@ FIELDS = {
 }  # fmt: skip
 
 
-def runner_in(folder):
-    quiet_lightning()
-    return Runner(Store(folder / "store"), DeviceOptions(accelerator="cpu"), Notebook(), isolate=same_process)
-
-
 @pytest.fixture(scope="module")
 def finished(outside_site, tmp_path_factory):
     """The store and the records of two tasks of digits, one after the other, and of the first one alone."""
-    folder = tmp_path_factory.mktemp("sequences")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(outside_site))
-        patch.setenv("BENCH_CACHE", str(folder / "cache"))
-        patch.setattr("bench.costs.repeats.REFINING", 0.0)
-        registry.find.cache_clear()
-        runner = runner_in(folder)
+    with outside_runner(outside_site, tmp_path_factory.mktemp("sequences")) as runner:
         alone = {**FIELDS, "methods": ["ridge"], "set": {"ridge": {"lam": 0.1}}}
         specs = expand(Block.model_validate({"sequence": [LOW, HIGH], **FIELDS}))
         specs += expand(Block.model_validate({"task": LOW, **alone}))
@@ -61,7 +47,6 @@ def finished(outside_site, tmp_path_factory):
                 for record in report.records
             },
         )
-    registry.find.cache_clear()
 
 
 def test_every_stage_is_scored_on_every_task(finished):
