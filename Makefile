@@ -30,6 +30,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m tests.helpers.templates
 
 perf: $(INSTALLED)
 	$(BIN)/pytest tests/perf/speed.py --benchmark-json $(VENV)/perf.json

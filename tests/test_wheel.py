@@ -33,7 +33,7 @@ def environment(tmp_path_factory):
     (wheel,) = folder.glob("*.whl")
     call(sys.executable, "-m", "venv", "--without-pip", folder / "env")
     python = folder / "env" / "bin" / "python"
-    call(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel)
+    call(*pip, "--python", python, "install", "--no-deps", "--no-index", "--no-compile", wheel)
     (site,) = (folder / "env").glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return folder / "env" / "bin"

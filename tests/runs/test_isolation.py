@@ -28,14 +28,14 @@ def test_a_method_finds_no_query_labels_in_its_process(tmp_path):
     assert "episodes" in records(tmp_path, same_process, methods=["thief"])["thief"].notes["found"]
 
 
-@pytest.mark.parametrize("isolate", [fresh_processes, same_process])
-def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path, isolate):
+def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path):
     block = {"task": "digits", "backbone": "efficientnet_lite0", "ways": 2, "episodes": 2, "queries": 1}
-    found = records(tmp_path, isolate, methods=["vandal", "zero_shot"], **block)
-    assert found["vandal"].status == "failed"
-    assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason
-    alone = records(tmp_path / "alone", isolate, methods=["zero_shot"], **block)["zero_shot"]
-    assert found["zero_shot"].episode_scores == alone.episode_scores
+    alone = records(tmp_path / "alone", same_process, methods=["zero_shot"], **block)["zero_shot"]
+    for isolate in (fresh_processes, same_process):
+        found = records(tmp_path, isolate, methods=["vandal", "zero_shot"], **block)
+        assert found["vandal"].status == "failed"
+        assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason
+        assert found["zero_shot"].episode_scores == alone.episode_scores
 
 
 def test_a_record_says_whether_its_method_passed_the_contract_suite(tmp_path, outside_site, cache):

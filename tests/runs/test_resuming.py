@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -164,27 +163,30 @@ def test_a_method_that_changes_its_backbone_leaves_no_predictions_to_go_on_from(
     assert not file.path.exists()
 
 
-def keep_after_each_group():
-    """What the fixture ``runner`` sets, in another process."""
+def killed_at_the_sixth_episode():
+    """What the fixtures ``runner`` and ``answered`` set, in another process, which kills itself."""
     partial.EVERY, partial.SHARE, batches.KEY_ENTRIES_AT_ONCE, repeats.PATIENCE = 0, 0, 1, 0
+    adapt = answer.adapt_and_answer
+
+    def killed(group, *arguments):
+        if group.start == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return adapt(group, *arguments)
+
+    answer.adapt_and_answer = killed
 
 
-def test_a_killed_run_goes_on(runner, outside, tmp_path):
+def test_a_killed_run_goes_on(runner, answered, outside, tmp_path):
     words = [
-        "run", "--task", "stripes", "--backbone", "pixels", "--method", "planted", "--shots", "3", "--seeds", "0",
-        "--episodes", str(EPISODES), "--set", "planted.seconds=0.2", "--logger", "none", "--measure-in", "inline",
-        "--accelerator", "cpu", "--store", str(runner.store.root),
+        "run", "--task", "stripes", "--backbone", "pixels", "--method", "knn", "--shots", "3", "--seeds", "0",
+        "--episodes", str(EPISODES), "--logger", "none", "--measure-in", "inline", "--accelerator", "cpu",
+        "--store", str(runner.store.root),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(outside), *sys.path])}
-    process = preloaded.Program("bench", *words, env=environment, setup=keep_after_each_group)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not any(path.suffix == ".answers" for path in partials(runner)):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    planted = grid(
-        methods=["planted"], shots=[3], seeds=[0], episodes=EPISODES, set={"planted": {"seconds": 0.2}}
-    )  # fmt: skip
-    record = one(runner.run(planted))
-    assert 1 <= record.provenance["resumed_episodes"] < EPISODES
-    assert one(replace(runner, store=Store(tmp_path / "whole")).run(planted)).predictions == record.predictions
+    ended = preloaded.run("bench", *words, env=environment, setup=killed_at_the_sixth_episode)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert [path.suffix for path in partials(runner)] == [".answers"]
+    record = one(runner.run(specs("knn")))
+    assert answered[0] == [5, 6, 7]
+    assert record.provenance["resumed_episodes"] == 5
+    assert one(replace(runner, store=Store(tmp_path / "whole")).run(specs("knn"))).predictions == record.predictions

@@ -28,12 +28,9 @@ def test_two_equal_methods_differ_one_time_in_twenty_at_most(name):
         assert TWO_EQUAL[name](np.random.default_rng(n), n).has_too_few()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    # Thousands of BLEU scores for each of many swaps take minutes; `make faults` and `make calibration` make them.
-    [pytest.param(each, marks=pytest.mark.campaign) if each.startswith("BLEU") else each for each in TWO_EQUAL],
-)
+# Thousands of repetitions take minutes in all; `make faults` and `make calibration` make them.
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", TWO_EQUAL)
 def test_two_equal_methods_differ_one_time_in_twenty_at_most_more_exactly(name):
     for n in MORE_ITEMS:
         assert upper(false_claims(name, n, 4000, seed=1), 4000) < 6.5, n
@@ -46,7 +43,7 @@ def test_seeds_that_differ_make_no_claims(n_seeds, seed_spread):
     assert upper(false_boards(4, n_seeds, seed_spread, 300), 300) < 8.5
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("n_seeds", [2, 3, 5, 10])
 @pytest.mark.parametrize("seed_spread", [0.0, 0.1, 0.3])
 def test_seeds_that_differ_make_no_claims_more_exactly(n_seeds, seed_spread):
@@ -88,7 +85,7 @@ def test_intervals_over_texts_cover_the_truth(n_texts):
     assert 91.5 <= text_coverage("BLEU", n_texts, 600) <= 97.5
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("n_texts", [6, 8, 12, 20, 60])
 def test_intervals_over_texts_cover_the_truth_more_exactly(n_texts):
     for name in ("perplexity", "BLEU"):

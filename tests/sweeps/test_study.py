@@ -81,7 +81,7 @@ def test_another_definition_is_another_study(sweep):
 
 @pytest.mark.slow
 def test_two_workers_share_one_journal(sweep):
-    made = sweep(trials=7, workers=2, sampler="random", set={"seconds": 0.3})
+    made = sweep(trials=7, workers=2, sampler="random", set={"seconds": 0.1})
     made.run()
     ended = made.ended()
     assert [trial.number for trial in ended] == list(range(7))
@@ -191,7 +191,7 @@ def test_hyperband_gives_up_what_falls_behind(sweep):
 
 
 def test_time_ends_a_study(sweep):
-    made = sweep(trials=1000, seconds=3.0, sampler="random")
+    made = sweep(trials=1000, seconds=1.0, sampler="random")
     made.run()
     assert 0 < len(made.ended()) < 1000
 

@@ -10,25 +10,18 @@ from typing import Any
 import pytest
 
 from bench.contracts import AnyMethod, Backbone, Kind, Metric, Task
-from bench.scaffold.write import new_plugin
 from bench.testing.backbone_contract import BackboneContract
 from bench.testing.method_contract import MethodContract
 from bench.testing.metric_contract import MetricContract
 from bench.testing.task_contract import TaskContract
 from tests.helpers.places import ROOT
-
-PACKAGE = "template_plugins"
+from tests.helpers.templates import PACKAGE, write_all
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A package with a plugin of each template, ready to be imported."""
-    folder = tmp_path_factory.mktemp("outside") / PACKAGE
-    new_plugin("methods", "new_method", folder)
-    for kind in Kind:
-        new_plugin("tasks", f"new_{kind}", folder, f"task_{kind}")
-    new_plugin("backbones", "new_backbone", folder)
-    new_plugin("metrics", "new_metric", folder)
+    folder = write_all(tmp_path_factory.mktemp("outside") / PACKAGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield folder

@@ -8,6 +8,7 @@ import pytest
 
 from bench import registry
 from bench.contracts import MultiSiteMethod, Site, UsageError
+from bench.testing.tiny_models import save_model
 from bench.toolkit.memory_method import MemoryMethod
 from tests.helpers import preloaded
 from tests.helpers.packages import install
@@ -61,8 +62,9 @@ def test_the_example_keeps_the_contract_at_both_sites(installed):
 @pytest.mark.slow
 def test_the_example_runs_at_both_sites_with_costs_in_fresh_processes(installed, in_process, tmp_path, cache):
     """Its classes are made from one file and reach the worker, which finds them by name."""
+    model = save_model(tmp_path / "model", "llama", context=256)
     code, _, err = in_process(
-        "run", "--task", "lexicon", "--method", "outer_product", "--method", "outer_product@hidden_states",
+        "run", "--task", "lexicon", "--backbone", f"hf:{model}", "--method", "outer_product,outer_product@hidden_states",
         "--set", "outer_product.scale=2", "--shots", "1", "--episodes", "1", "--queries", "2", "--logger", "none",
         "--accelerator", "cpu", "--store", tmp_path / "runs",
     )  # fmt: skip
