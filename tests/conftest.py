@@ -32,6 +32,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+def pytest_sessionfinish():
+    """Objects are freed as ever at the end of the interpreter, where libraries report what is left of theirs."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def outside_site(tmp_path_factory):
     """A folder with the outside package installed in it, as pip installs any package."""

@@ -19,7 +19,6 @@ from bench.results.shared_episodes import items_text, shared_text
 from bench.spec.axes import AXES
 from bench.spec.claim import Claim
 from bench.spec.suite import Shots
-from bench.stats.comparison import Paired
 from bench.stats.intervals import ALPHA
 from bench.stats.limits import LimitTest, ratio_test, spread_test
 from bench.stats.paired import holm

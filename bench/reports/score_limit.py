@@ -8,8 +8,8 @@ from bench.contracts.metric import Metric
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.shared_episodes import paired
-from bench.stats.limits import FLIPPED, LimitTest, difference_test
 from bench.stats.comparison import Paired
+from bench.stats.limits import FLIPPED, LimitTest, difference_test
 
 
 def score_limit_test(

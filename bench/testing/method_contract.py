@@ -123,9 +123,7 @@ class MethodContract:
         return Answers(method, config, backbone)
 
     @pytest.fixture
-    def language_answers(
-        self, method: type[AnyMethod], config: dict[str, Any], language_backbone: Backbone
-    ) -> Answers:
+    def language_answers(self, method: type[AnyMethod], config: dict[str, Any], language_backbone: Backbone) -> Answers:
         """The same on a language model."""
         return Answers(method, config, language_backbone)
 

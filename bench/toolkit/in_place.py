@@ -1,8 +1,8 @@
 """In-place test-time training: down-projections of feed-forward parts as fast weights (arXiv 2604.06169).
 
 With h the input of a down-projection W at a token and z the token's value, the tokens of a chunk add ``lr sum z h^T``
-to W once they are all read, see ``bench.toolkit.in_place_chunks``. Targets that values are made of are the inputs of the
-feed-forward part, or the token embeddings.
+to W once they are all read, see ``bench.toolkit.in_place_chunks``. Targets that values are made of are the inputs of
+the feed-forward part, or the token embeddings.
 """
 
 from collections.abc import Iterator, Sequence

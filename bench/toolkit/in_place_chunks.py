@@ -1,7 +1,7 @@
-"""Chunks of in-place test-time training: values of tokens, reading by a state that each chunk changes, attention within.
+"""Chunks of in-place test-time training: values of tokens, reading by a state that chunks change, attention within.
 
-The outputs of a down-projection W are ``y_s = W h_s + lr sum_r z_r (h_r . h_s)`` over all tokens r in chunks before that
-of s. Values are ``z = u P``; u is a depthwise convolution over five tokens of the targets, within the chunk.
+The outputs of a down-projection W are ``y_s = W h_s + lr sum_r z_r (h_r . h_s)`` over all tokens r in chunks before
+that of s. Values are ``z = u P``; u is a depthwise convolution over five tokens of the targets, within the chunk.
 """
 
 from dataclasses import dataclass

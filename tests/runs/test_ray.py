@@ -24,25 +24,17 @@ from ray.cluster_utils import Cluster  # noqa: E402 (after the check that Ray is
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
 
-@pytest.fixture(scope="module")
-def started(outside_site, tmp_path_factory):
-    """A cluster of nodes with a processor each, whose workers find the outside package; the driver is on the first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(outside_site), str(Path(__file__).parents[2])]))
-        patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("ray") / "cache"))
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        yield made
-        made.shutdown()
-
-
 @pytest.fixture
-def cluster(started):
-    """Three nodes; the tests that kill one come last."""
-    while len(started.worker_nodes) < 2:
-        started.add_node(num_cpus=1)
-    started.wait_for_nodes()
-    yield started
+def cluster(outside, monkeypatch):
+    """Three nodes with a processor each; the driver is on the first."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(outside), str(Path(__file__).parents[2])]))
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    yield made
     ray.shutdown()
+    made.shutdown()
 
 
 class Losing(RayExecutor):
@@ -58,6 +50,17 @@ class Losing(RayExecutor):
         if self.results >= 2 and len(self.cluster.worker_nodes) == 2:
             self.cluster.remove_node(next(iter(self.cluster.worker_nodes)), allow_graceful=False)
         return outcomes
+
+
+def test_a_suite_on_three_nodes_one_killed_is_complete_and_equal(tmp_path, cluster):
+    specs = grid(methods=["faast", "knn", "nearest_mean"], shots=[1], seeds=[0, 1], set={}, episodes=3)
+    run(tmp_path / "one", specs=specs)
+    executor = Losing(cluster)
+    report = run(tmp_path / "ray", executor, specs)
+    assert len(cluster.worker_nodes) == 1
+    assert results(tmp_path / "ray") == results(tmp_path / "one")
+    assert {record.status for record in report.records} == {"ok"}
+    assert len(list(Store(tmp_path / "ray"))) == len(specs)
 
 
 def drive(address, folder, specs):
@@ -102,17 +105,6 @@ def test_trials_of_a_sweep_on_three_nodes_are_those_of_one_process(tmp_path, clu
         found.append([(trial.number, trial.params, trial.values) for trial in sweep.ended()])
     assert len(found[0]) == 5
     assert found[0] == found[1]
-
-
-def test_a_suite_on_three_nodes_one_killed_is_complete_and_equal(tmp_path, cluster):
-    specs = grid(methods=["faast", "knn", "nearest_mean"], shots=[1], seeds=[0, 1], set={}, episodes=3)
-    run(tmp_path / "one", specs=specs)
-    executor = Losing(cluster)
-    report = run(tmp_path / "ray", executor, specs)
-    assert len(cluster.worker_nodes) == 1
-    assert results(tmp_path / "ray") == results(tmp_path / "one")
-    assert {record.status for record in report.records} == {"ok"}
-    assert len(list(Store(tmp_path / "ray"))) == len(specs)
 
 
 @pytest.mark.campaign

@@ -64,8 +64,9 @@ def test_the_example_runs_at_both_sites_with_costs_in_fresh_processes(installed,
     """Its classes are made from one file and reach the worker, which finds them by name."""
     model = save_model(tmp_path / "model", "llama", context=256)
     code, _, err = in_process(
-        "run", "--task", "lexicon", "--backbone", f"hf:{model}", "--method", "outer_product,outer_product@hidden_states",
-        "--set", "outer_product.scale=2", "--shots", "1", "--episodes", "1", "--queries", "2", "--logger", "none",
+        "run", "--task", "lexicon", "--backbone", f"hf:{model}",
+        "--method", "outer_product,outer_product@hidden_states", "--set", "outer_product.scale=2",
+        "--shots", "1", "--episodes", "1", "--queries", "2", "--logger", "none",
         "--accelerator", "cpu", "--store", tmp_path / "runs",
     )  # fmt: skip
     assert code == 0, err
