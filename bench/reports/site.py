@@ -226,5 +226,5 @@ def _feed(changes: Sequence[Change], address: str) -> str:
             f"{change.page} {change.finished.isoformat()}"
         )
     ElementTree.indent(rss)
-    text: bytes = ElementTree.tostring(rss, encoding="utf-8", xml_declaration=True)
-    return text.decode() + "\n"
+    feed: bytes = ElementTree.tostring(rss, encoding="utf-8", xml_declaration=True)
+    return feed.decode() + "\n"
