@@ -57,7 +57,7 @@ ELSEWHERE = {
 }
 ON_PAGE = {
     "bench run iso_time": "docs/budgets.md",
-    "bench run --task digits --method knn --method linear_probe --shots 5 --match faast:adapt_seconds,state_mb": "README.md",  # noqa: E501
+    "bench run --task digits --method knn,linear_probe --shots 5 --match faast:adapt_seconds,state_mb": "README.md",
     "bench run --task lexicon --prompt chat --method zero_shot --method in_context --shots 5": "docs/add-a-task.md",
     "bench sweep --task digits --method faast --shots 5 --trials 50": "docs/sweeps.md",
 }

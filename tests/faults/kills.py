@@ -48,7 +48,8 @@ TABLE = "score: "
 """Beginning of the first line below the table."""
 DONE = re.compile(r"\[\d+/\d+\] (.+)")
 EXPECTED = re.compile(
-    r"\d+ runs? (is|are) recorded already|logged to .*|bench: \d+ of \d+ episodes were answered before an interrupt, .*"
+    r"\d+ runs? (is|are) recorded already|logged to .*|preparing: .+|"
+    r"bench: \d+ of \d+ episodes were answered before an interrupt, .*"
 )
 """Lines that may stand before the table."""
 

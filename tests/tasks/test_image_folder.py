@@ -20,7 +20,7 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from methods._faast_features import FaastOnFeatures
 from tasks.image_folder import PLUGIN
-from tests.helpers.command import bench
+from tests.helpers.command import bench, without_progress
 from tests.helpers.images import noise, png, write_folders, write_parquet
 from tests.helpers.tiny_clip import save
 
@@ -302,7 +302,7 @@ def test_more_than_there_is_is_refused_on_the_command_line(
     requested = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--data", tmp_path / "data"]
     rest = ["--store", tmp_path / "store", "--logger", "none"]
     ended, _, errors = bench(monkeypatch, capsys, *requested, *rest, *options)
-    held_out, *_, refused = errors.strip().splitlines()
+    held_out, *_, refused = without_progress(errors)
     assert "half of the 57 images in" in held_out
     assert (ended, refused) == (code, f"bench: image_folder: {message}".replace("image_folder: image_", "image_"))
 
@@ -320,7 +320,7 @@ def test_data_that_cannot_be_used_ends_the_command_with_one_line(
         places = ["--data", tmp_path / folder, "--store", tmp_path / "store"]
         ended, _, errors = bench(monkeypatch, capsys, *requested, *places)
         assert ended == 1
-        assert " ".join(errors.split()).startswith(start)
+        assert " ".join(without_progress(errors)).startswith(start)
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
