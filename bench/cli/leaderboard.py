@@ -6,7 +6,7 @@ from typing import Annotated
 from bench import api
 from bench.api.formats import Format
 from bench.cli import completion
-from bench.cli.options import DEFAULT_STORE, FORMAT, OnlyTasks, OutOption, StoreOption, option
+from bench.cli.options import DEFAULT_STORE, FORMAT, ClaimsOption, OnlyTasks, OutOption, StoreOption, Texts, option
 from bench.cli.output import deliver, require_readable, say, say_error
 from bench.contracts.errors import UsageError
 
@@ -25,20 +25,12 @@ def leaderboard(
             help="Add the number of queries above which others are faster.",
         ),
     ] = None,
-    claims: Annotated[
-        str | None,
-        option(
-            "--claims",
-            metavar="NAME",
-            complete=completion.claims,
-            help="Claims for a tab of the page; bench claims lists them.",
-        ),
-    ] = None,
+    claims: ClaimsOption = None,
     history: Annotated[
         Path | None, option("--history", metavar="FILE", help="File of bench history for a tab of the page.")
     ] = None,
     highlight: Annotated[
-        list[str] | None,
+        Texts,
         option(
             "--highlight",
             metavar="METHOD,...",

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bench import api
-from bench.cli import completion
-from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption, option
+from bench.cli.options import DEFAULT_STORE, ClaimsOption, OnlyTasks, StoreOption, option
 from bench.cli.output import say
 
 PAGE = "leaderboard.html"
@@ -15,15 +14,7 @@ PAGE = "leaderboard.html"
 def open_(
     store: StoreOption = DEFAULT_STORE,
     task: OnlyTasks = None,
-    claims: Annotated[
-        str | None,
-        option(
-            "--claims",
-            metavar="NAME",
-            complete=completion.claims,
-            help="Claims for a section of the page; bench claims lists them.",
-        ),
-    ] = None,
+    claims: ClaimsOption = None,
     out: Annotated[
         Path | None, option("--out", "-o", metavar="FILE", default=f"{PAGE} in the store", help="File of the page.")
     ] = None,

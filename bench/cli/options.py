@@ -42,6 +42,7 @@ def option(
     )
 
 
+Texts = list[str] | None
 DEFAULT_STORE = Path("runs")
 StoreOption = Annotated[
     Path, option("--store", "-s", metavar="DIR", envvar="BENCH_STORE", help="Folder of records.", panel=RESULTS)
@@ -112,15 +113,22 @@ RemeasureOption = Annotated[
     bool, option("--remeasure", panel=RESULTS, help="Measure costs again that were measured in company.")
 ]
 OnlyTasks = Annotated[
-    list[str] | None,
+    Texts,
     option("--task", "-t", metavar="NAME,...", complete=completion.tasks, help="Only these tasks.", default="all"),
 ]
 OnlyShots = Annotated[
-    list[str] | None, option("--shots", "-n", metavar="N,...", help="Only these numbers of shots.", default="all")
+    Texts, option("--shots", "-n", metavar="N,...", help="Only these numbers of shots.", default="all")
 ]
 OutOption = Annotated[
     Path | None, option("--out", "-o", metavar="FILE", default="standard output", help="File to write.")
 ]
+ClaimsOption = Annotated[
+    str | None,
+    option(
+        "--claims", metavar="NAME", complete=completion.claims,
+        help="Claims for a tab of the page; bench claims lists them.",
+    ),
+]  # fmt: skip
 JUnitOption = Annotated[Path | None, option("--junit", metavar="FILE", help="JUnit XML file to write.")]
 FORMAT = option("--format", "-f", help="Form of the report.")
 """The option of a command with its own choice of formats."""

@@ -7,11 +7,10 @@ import typer
 
 from bench.api.runs import MeasureIn
 from bench.cli import completion
-from bench.cli.options import BUDGETS, MUCH, RESULTS, WHAT, WHERE, option
+from bench.cli.options import BUDGETS, MUCH, RESULTS, WHAT, WHERE, Texts, option
 from bench.spec.strategies import STRATEGIES
 
 OF_TASK = "the task's own"
-Texts = list[str] | None
 
 SuiteArgument = Annotated[
     str | None,

@@ -23,13 +23,13 @@ from bench.cli.options import (
     LoggerOption,
     PrecisionOption,
     PromptOption,
+    Texts,
     TrustOption,
     option,
 )
 from bench.cli.output import say
 
 FIRST_AVAILABLE = "the first that is available"
-Texts = list[str] | None
 
 
 def sweep(

@@ -85,7 +85,7 @@ class RunOptions(Grid):
 
 
 class _Changes(BaseModel):
-    """Options that a suite may be run with.
+    """Options that a suite may be run with, which replace what its blocks have.
 
     Attributes:
         preset: As in ``Grid``.
@@ -132,14 +132,15 @@ def read_suite(suite: str | PathLike[str] | None, options: Mapping[str, Any]) ->
         found = Suite(name="command line", blocks=validated(RunOptions, options, "run").blocks())
     else:
         found = load_suite(fspath(suite))
-        if twice := [name for name in options if name not in {"preset", "tune_all", "limit"}]:
+        changeable = _Changes.model_fields.keys() & options.keys()
+        if twice := [name for name in options if name not in {*changeable, "tune_all"}]:
             raise UsageError(
                 f"the suite {found.name} already describes the runs; leave out {', '.join(twice)}, or the suite"
             )
         tuned = options.get("tune_all")
         if tuned is not None and any(block.tune_all for block in found.blocks):
             raise UsageError(f"the suite {found.name} already has tune_all in its blocks; leave tune_all out")
-        changes = validated(_Changes, {name: options[name] for name in ("preset", "limit") if name in options}, "run")
+        changes = validated(_Changes, {name: options[name] for name in changeable}, "run")
         given = changes.model_dump(exclude_unset=True)
         blocks = [
             block.model_copy(update={**given, "tune_all": block.tune_all or tuned or found.tune_all})
