@@ -1,6 +1,7 @@
 """Results of runs: records, leaderboard rows, tables, a page and comparisons."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -114,18 +115,25 @@ class Results(Sequence["Record"]):
         Raises:
             UsageError: If ``break_even`` names a method without a row.
         """
+        from bench.reports.rows import against
+
+        made = self._board
+        if break_even is None:
+            return list(made)
+        if break_even not in (known := {row.method for row in made}):
+            raise did_you_mean("method", break_even, known, "in the store")
+        return against(made, break_even)
+
+    @cached_property
+    def _board(self) -> "list[Row]":
+        """The rows; a page, a site and a tracker need the same ones several times."""
         from bench.reports.known_boards import KnownBoards
-        from bench.reports.rows import against, rows
+        from bench.reports.rows import rows
         from bench.results.index import LEAST_RECORDS
 
         large = len(self.records) >= LEAST_RECORDS and not self._in_memory
         with without_collection():
-            made = rows(self.records, self.predictions(), KnownBoards(self.store) if large else None)
-        if break_even is None:
-            return made
-        if break_even not in (known := {row.method for row in made}):
-            raise did_you_mean("method", break_even, known, "in the store")
-        return against(made, break_even)
+            return rows(self.records, self.predictions(), KnownBoards(self.store) if large else None)
 
     def frame(self, break_even: str | None = None) -> "pd.DataFrame":
         """Leaderboard rows as a pandas data frame.

@@ -35,14 +35,14 @@ def watch(
         >>> for record in bench.watch("runs"):  # doctest: +SKIP
         ...     print(record.spec.method, record.value)
     """
-    from bench.results.grouping import task_text
+    from bench.results.grouping import chosen_tasks, is_of_tasks
     from bench.results.index import stamps
     from bench.results.store import Store
     from bench.results.store_files import RECORD
 
     if not every > 0:
         raise UsageError(f"every needs a number of seconds above 0, got {every}")
-    chosen = set(validated(Selection, {"task": task}, "watch").task)
+    chosen = chosen_tasks(validated(Selection, {"task": task}, "watch").task)
     followed = Store(user_path(store))
     seen = stamps(followed.root, RECORD)
     while True:
@@ -56,5 +56,5 @@ def watch(
             except StoreError as error:
                 warnings.warn(f"passed over: {error}", BenchWarning, stacklevel=2)
                 continue
-            if not chosen or {record.spec.task, task_text(record.spec)} & chosen:
+            if is_of_tasks(record, chosen):
                 yield record

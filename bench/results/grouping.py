@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,11 +83,36 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
     Raises:
         UsageError: For a task without records, with the closest name that has some.
     """
-    found, chosen = list(records), {_task_text(*TASK_ALIASES.get(name, (name, "plain"))) for name in names}
+    found, chosen = list(records), chosen_tasks(names)
     known = {name for record in found for name in (record.spec.task, task_text(record.spec))}
     for name in sorted(chosen - known):
         raise did_you_mean("task", name, known, "in the store")
-    return [record for record in found if not chosen or {record.spec.task, task_text(record.spec)} & chosen]
+    return [record for record in found if is_of_tasks(record, chosen)]
+
+
+def chosen_tasks(names: Iterable[str]) -> set[str]:
+    """Present names of tasks, as in tables.
+
+    Args:
+        names: Tasks with or without prompt style and template in brackets, or names of the first edition.
+
+    Returns:
+        The names.
+    """
+    return {_task_text(*TASK_ALIASES.get(name, (name, "plain"))) for name in names}
+
+
+def is_of_tasks(record: Record, chosen: Collection[str]) -> bool:
+    """Whether a record is of one of some tasks.
+
+    Args:
+        record: A record.
+        chosen: Names by ``chosen_tasks``; none for all tasks.
+
+    Returns:
+        Whether it is.
+    """
+    return not chosen or record.spec.task in chosen or task_text(record.spec) in chosen
 
 
 def whole_runs(records: Iterable[Record], use: str) -> list[Record]:
