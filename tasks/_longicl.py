@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from bench.contracts import DataError
+from bench.contracts import DataError, Pool, Protocol, Task, TaskData
 from bench.toolkit.columns import require_columns
 from bench.toolkit.sources import Source
 from tasks import _longicl_labels as labels
@@ -143,19 +143,76 @@ class Items:
     answers: list[str]
 
 
-def read(part: Part, data: Path | None) -> tuple[Items, Items, str, list[str]]:
-    """The demonstrations of the prompts of five rounds, and the queries with their labels.
+class LongIclBench(Task):
+    """A data set of LongICLBench: demonstrations of five rounds that are no query's, and the queries of all rows.
 
-    Args:
+    Attributes:
         part: The data set.
-        data: Folder of a local copy; None for the hub.
-
-    Returns:
-        Demonstrations, queries, revision, and what a user should know of the data.
-
-    Raises:
-        DataError: For rows without the columns, or prompts of another form.
     """
+
+    protocol = Protocol(episodes=1, queries=1)
+    citation = (
+        "Li et al. 2024, Long-context LLMs Struggle with Long In-context Learning, arXiv 2404.02060, MIT; the data "
+        "sets in it have licences of their own, TacRED's is LDC's"
+    )
+    source: Source = PARTS["goemotion"].source
+
+    def __init__(self, data_set: str) -> None:
+        """Choose a data set.
+
+        Args:
+            data_set: One of ``variants``.
+        """
+        self.part = PARTS[data_set]
+        self.source, self.instruction = self.part.source, self.part.instruction
+
+    def load(self, data: Path | None) -> TaskData:
+        """Read the prompts.
+
+        Where an answer is one label, labels without a demonstration or a query are left out, as episodes need both.
+
+        Args:
+            data: Folder of local copies; None for the hub.
+
+        Returns:
+            Prompts and reference answers, by label where an answer is one label.
+
+        Raises:
+            DataError: For rows without the columns, prompts of another form, or a label outside the label set.
+        """
+        part = self.part
+        support, query, revision, notes = _read(part, data)
+        if not part.one_label:
+            given, wanted = (np.zeros(len(items.prompts), dtype=np.int64) for items in (support, query))
+            return TaskData(_pool(part, support, given), _pool(part, query, wanted), ("text",), revision, tuple(notes))
+        given, wanted = _known(part, support.answers), _known(part, query.answers)
+        kept = np.intersect1d(given, wanted)
+        position = np.full(len(part.labels), -1)
+        position[kept] = np.arange(len(kept))
+        missing = [label for label, place in zip(part.labels, position, strict=True) if place < 0]
+        if missing:
+            named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            notes.append(
+                f"{len(missing)} of {len(part.labels)} labels lack demonstrations or queries and are left out: {named}"
+            )
+        return TaskData(
+            _pool(part, support, position[given]),
+            _pool(part, query, position[wanted]),
+            tuple(part.labels[number] for number in kept),
+            revision,
+            tuple(notes),
+        )
+
+
+def _pool(part: Part, items: Items, places: np.ndarray) -> Pool:
+    """A pool of the items with a class; the others' places are negative."""
+    rows = np.flatnonzero(places >= 0)
+    prompts = [items.prompts[row] for row in rows]
+    return Pool(Dataset.from_dict({"input": prompts}), places[rows], [part.space + items.answers[row] for row in rows])
+
+
+def _read(part: Part, data: Path | None) -> tuple[Items, Items, str, list[str]]:
+    """Demonstrations that are no query's, queries, revision, and what a user should know of the data."""
     splits, revision = part.source.load(data)
     rows = splits[part.split]
     require_columns(f"longicl {part.split}", rows, ONE_ROUND, ALL_ROUNDS, LABEL)
@@ -163,10 +220,12 @@ def read(part: Part, data: Path | None) -> tuple[Items, Items, str, list[str]]:
     instruction, body = _parted(part, rows[0][ALL_ROUNDS])
     if " ".join(instruction.split()) != " ".join(part.instruction.split()):
         notes.append(f"the prompts of {part.split} begin with another instruction, {instruction[:60]!r}")
-    demonstrations = parsed(part, body)
-    support = Items(demonstrations.prompts[:-1], demonstrations.answers[:-1])
-    queries = _queries(part, rows[ONE_ROUND])
-    return support, Items(queries, answers_of(part, rows)), revision, notes
+    shown = parsed(part, body)
+    query = Items(_queries(part, rows[ONE_ROUND]), [_written(part, label) for label in rows[LABEL]])
+    wanted = set(query.prompts)
+    others = [row for row, prompt in enumerate(shown.prompts[:-1]) if prompt not in wanted]
+    support = Items([shown.prompts[row] for row in others], [shown.answers[row] for row in others])
+    return support, query, revision, notes
 
 
 def parsed(part: Part, body: str) -> Items:
@@ -191,19 +250,6 @@ def parsed(part: Part, body: str) -> Items:
             f"{len(found)} of them in {covered} of {len(body)} characters, the last one {rest[:60]!r}"
         )
     return Items([match["prompt"] + part.ending for match in found], [match["answer"].strip() for match in found])
-
-
-def answers_of(part: Part, rows: Dataset) -> list[str]:
-    """The answers of queries as they stand in demonstrations.
-
-    Args:
-        part: The data set.
-        rows: Its rows.
-
-    Returns:
-        A text for each row: a label, labels with commas between them, or entities and their types, one pair a line.
-    """
-    return [_written(part, label) for label in rows[LABEL]]
 
 
 def _written(part: Part, label: Any) -> str:
@@ -245,19 +291,8 @@ def _queries(part: Part, prompts: Sequence[str]) -> list[str]:
     return found
 
 
-def known(part: Part, answers: Sequence[str]) -> np.ndarray:
-    """Labels of answers.
-
-    Args:
-        part: A data set whose answers are one label each.
-        answers: The answers.
-
-    Returns:
-        ``[answer]`` positions in the label set.
-
-    Raises:
-        DataError: For an answer outside the label set.
-    """
+def _known(part: Part, answers: Sequence[str]) -> np.ndarray:
+    """``[answer]`` positions of answers in the label set."""
     positions = {label: number for number, label in enumerate(part.labels)}
     wrong = [answer for answer in answers if answer not in positions]
     if wrong:
@@ -266,73 +301,3 @@ def known(part: Part, answers: Sequence[str]) -> np.ndarray:
             f"{wrong[0][:60]!r}"
         )
     return np.array([positions[answer] for answer in answers], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Items of the labels that have demonstrations and queries.
-
-    Attributes:
-        labels: These labels, in the order of the label set.
-        support: Demonstrations.
-        query: Queries.
-        support_labels: ``[item]`` positions in ``labels``.
-        query_labels: ``[item]`` positions in ``labels``.
-        note: Which labels are left out; None if all are there.
-    """
-
-    labels: tuple[str, ...]
-    support: Items
-    query: Items
-    support_labels: np.ndarray
-    query_labels: np.ndarray
-    note: str | None
-
-
-def labelled(part: Part, support: Items, query: Items) -> Labelled:
-    """Items with their labels; labels without a demonstration or a query are left out, as episodes need both.
-
-    Args:
-        part: A data set whose answers are one label each.
-        support: Demonstrations.
-        query: Queries.
-
-    Returns:
-        The items of the other labels.
-    """
-    given, wanted = known(part, support.answers), known(part, query.answers)
-    kept = sorted(set(given.tolist()) & set(wanted.tolist()))
-    position = np.full(len(part.labels), -1)
-    position[kept] = np.arange(len(kept))
-    support_rows, query_rows = np.flatnonzero(position[given] >= 0), np.flatnonzero(position[wanted] >= 0)
-    missing = [label for number, label in enumerate(part.labels) if position[number] < 0]
-    note = None
-    if missing:
-        named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        note = f"{len(missing)} of {len(part.labels)} labels lack demonstrations or queries and are left out: {named}"
-    return Labelled(
-        tuple(part.labels[number] for number in kept),
-        _rows(support, support_rows),
-        _rows(query, query_rows),
-        position[given[support_rows]],
-        position[wanted[query_rows]],
-        note,
-    )
-
-
-def without_queries(support: Items, query: Items) -> Items:
-    """Demonstrations whose prompts are no query's.
-
-    Args:
-        support: Demonstrations.
-        query: Queries.
-
-    Returns:
-        The others.
-    """
-    wanted = set(query.prompts)
-    return _rows(support, [row for row, prompt in enumerate(support.prompts) if prompt not in wanted])
-
-
-def _rows(items: Items, rows: Sequence[int] | np.ndarray) -> Items:
-    return Items([items.prompts[row] for row in rows], [items.answers[row] for row in rows])
