@@ -201,7 +201,7 @@ def _timed(backbone: Backbone, request: PassRequest, earlier: EarlierPasses) -> 
                 break
             closing = results[-1].closing_seconds
             made = (*earlier.seconds, *stage_seconds(results))
-            known = stages_known(made) or (request.alone and stages_known(made, len(results)))
+            known = stages_known(made, len(results) if request.alone else 0)
             if known or not patience.lasts(len(results)):
                 break
     return TimedPasses(tuple(results), violation, found[0])

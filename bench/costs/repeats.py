@@ -50,21 +50,21 @@ def _place(size: int) -> int:
     return max(1, int(stats.binom.ppf(OUTSIDE, size, 0.5)))
 
 
-def is_known(seconds: Sequence[float], beside: float = 0.0, own: int | None = None) -> bool:
+def is_known(seconds: Sequence[float], beside: float = 0.0, own: int = 0) -> bool:
     """Whether a median is known, after as many repeats as the duration of its stage requires.
 
     Args:
         seconds: Measurements of one stage, one at least.
         beside: Median seconds of the episode's other stage.
-        own: Number of the measurements that this process made, where it is one of LEAST and makes its share of the
-            repeats; None for all repeats.
+        own: Number of the measurements that this process made, where it is one of LEAST that share the repeats: each
+            is to make no more than its share.
 
     Returns:
         True where both ends of the median's interval lie within PRECISION of it, or within NEGLIGIBLE of both stages'
         time; also where MOST or MOST_SHORT measurements were taken.
     """
     middle = statistics.median(seconds)
-    count = len(seconds) if own is None else own * LEAST
+    count = max(len(seconds), own * LEAST)
     if middle == 0:
         return count >= LEAST
     tolerated = NEGLIGIBLE * (middle + beside)
@@ -74,7 +74,7 @@ def is_known(seconds: Sequence[float], beside: float = 0.0, own: int | None = No
     return count >= most or (count >= least and precise)
 
 
-def stages_known(passes: Sequence[tuple[float, float]], own: int | None = None) -> bool:
+def stages_known(passes: Sequence[tuple[float, float]], own: int = 0) -> bool:
     """Whether the medians of both stages are known.
 
     Args:
