@@ -4,6 +4,7 @@ import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -42,9 +43,6 @@ class SharedCosts:
     in_company: bool = False
     _made: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
     _unended: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
-    _stored: dict[str, Record] | None = field(default=None, init=False)
-    _like: dict[str, Costs] | None = field(default=None, init=False)
-    _seconds: dict[str, float] | None = field(default=None, init=False)
 
     def find(self, run: PlannedRun, budget: Budget, device: str, process: str, stored: bool) -> CostResult | None:
         """Costs that were measured for a run like this one on this host.
@@ -69,7 +67,7 @@ class SharedCosts:
             assert measured.costs is not None
             costs = measured.costs.model_copy(update={"measured_for": made_for})
             return replace(measured, costs=costs, result=None, violations=tuple(violations(budget, costs)))
-        record = self._records().get(key) if stored else None
+        record = self._stored.get(key) if stored else None
         if record is None or record.costs is None or record.id == run.id:
             return None
         costs = record.costs.model_copy(update={"measured_for": record.costs.measured_for or record.id})
@@ -86,11 +84,6 @@ class SharedCosts:
         Returns:
             Seconds of the latest record of a run like it, of any version of code and data; None without one.
         """
-        if self._seconds is None:
-            self._seconds = {}
-            for record in self._readable():
-                if record.status == "ok" and record.costs is not None:
-                    self._seconds[_likeness(record.spec)] = _seconds(record)
         return self._seconds.get(_likeness(spec))
 
     def expected(self, run: PlannedRun) -> float | None:
@@ -103,11 +96,6 @@ class SharedCosts:
             Adapting and answering for all its episodes; None without such a record. Starts, encoding and repeated
             measurements are not in it.
         """
-        if self._like is None:
-            self._like = {}
-            for record in self._readable():
-                if record.status == "ok" and record.costs is not None:
-                    self._like[cost_key(record.identity)] = record.costs
         costs = self._like.get(cost_key(run.identity))
         return None if costs is None else (costs.adapt.seconds + costs.query.seconds) * len(run.episodes)
 
@@ -127,23 +115,29 @@ class SharedCosts:
         if measured.costs is not None and measured.costs.repeats and not issubclass(run.run.method, GradientMethod):
             self._unended[_key(run.identity, _acting(run, budget), place)] = run.id, measured
 
-    def _records(self) -> dict[str, Record]:
-        """Records with costs that were measured alone, by what their costs depend on."""
-        if self._stored is None:
-            self._stored = {}
-            for record in self._readable():
-                costs = record.costs
-                if record.status != "ok" or costs is None or costs.conditions is None:
-                    continue
-                if self.in_company or not costs.company:
-                    self._stored[_key(record.identity, record.limits, _there(costs))] = record
-        return self._stored
-
-    def _readable(self) -> list[Record]:
-        """Records of the store; damaged files are reported where their runs are looked up."""
+    def _measured(self) -> list[tuple[Record, Costs]]:
+        """Records with costs, as the store has them now; damaged files are reported where their runs are looked up."""
         with suppress(StoreError):
-            return self.store.scan()[0]
+            found = self.store.scan()[0]
+            return [(each, each.costs) for each in found if each.status == "ok" and each.costs is not None]
         return []
+
+    @cached_property
+    def _stored(self) -> dict[str, Record]:
+        """Records with costs that were measured alone, by what their costs depend on."""
+        return {
+            _key(record.identity, record.limits, _there(costs)): record
+            for record, costs in self._measured()
+            if costs.conditions is not None and (self.in_company or not costs.company)
+        }
+
+    @cached_property
+    def _like(self) -> dict[str, Costs]:
+        return {cost_key(record.identity): costs for record, costs in self._measured()}
+
+    @cached_property
+    def _seconds(self) -> dict[str, float]:
+        return {_likeness(record.spec): _seconds(record, costs) for record, costs in self._measured()}
 
 
 def _likeness(spec: RunSpec) -> str:
@@ -151,12 +145,11 @@ def _likeness(spec: RunSpec) -> str:
     return spec.model_dump_json(exclude={"seed", "budget", "match", "tuning"})
 
 
-def _seconds(record: Record) -> float:
+def _seconds(record: Record, costs: Costs) -> float:
     """Seconds that a run took; of earlier programs those of its episodes, and of a measurement."""
     if isinstance(taken := record.provenance.get(RUN_SECONDS), int | float):
         return float(taken)
-    assert record.costs is not None
-    return (record.costs.adapt.seconds + record.costs.query.seconds) * record.spec.episodes + MEASURING
+    return (costs.adapt.seconds + costs.query.seconds) * record.spec.episodes + MEASURING
 
 
 def _acting(run: PlannedRun, budget: Budget) -> dict[str, float]:
