@@ -137,7 +137,8 @@ class SharedCosts:
 
     @cached_property
     def _seconds(self) -> dict[str, float]:
-        return {_likeness(record.spec): _seconds(record, costs) for record, costs in self._measured()}
+        in_time = sorted(self._measured(), key=lambda each: str(each[0].provenance.get("finished", "")))
+        return {_likeness(record.spec): _seconds(record, costs) for record, costs in in_time}
 
 
 def _likeness(spec: RunSpec) -> str:

@@ -144,3 +144,12 @@ def test_a_run_without_a_record_like_it_is_of_unknown_length(tmp_path: Path) -> 
     costs = SharedCosts(store)
     assert costs.expected_of(SPEC.model_copy(update={"seed": 9})) == 7.5
     assert costs.expected_of(SPEC.model_copy(update={"method": "n"})) is None
+
+
+@pytest.mark.parametrize("days", [(1, 2), (2, 1)])
+def test_the_latest_of_several_records_says_how_long_a_run_takes(days: tuple[int, int], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for torch, day in enumerate(days):
+        provenance = {RUN_SECONDS: 10.0 * day, "finished": f"2026-01-0{day}T00:00:00+00:00"}
+        store.write(record(identity={"libraries": {"torch": str(torch)}}, provenance=provenance))
+    assert SharedCosts(store).expected_of(SPEC) == 20
