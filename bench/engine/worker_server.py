@@ -31,7 +31,7 @@ from bench.meters.contention import usable_cores
 from bench.meters.memory import release_freed_memory
 from bench.spec.strategies import RANKED
 
-BRIEF = 1.0
+BRIEF_CALL = 1.0
 """Seconds of a call up to which the server does not wait until its process has given back all memory: of short work it
 is little, and giving it back takes as long as starting a process."""
 WHOLE = b"\nwhole"
@@ -197,7 +197,7 @@ def _forked(answer: Callable[[], bytes], threads: int, ending: list[int]) -> byt
 def _ends_by_itself(seconds: float) -> bool:
     """Whether the process of a call may end while the next one starts, before that one measures."""
     # It needs a core of its own, and the context of a GPU would be in the way.
-    return seconds < BRIEF and len(usable_cores()) > 1 and not torch.cuda.device_count()
+    return seconds < BRIEF_CALL and len(usable_cores()) > 1 and not torch.cuda.device_count()
 
 
 def _answer(function: Callable[..., Any], backbone: Any, arguments: Sequence[Any]) -> bytes:
