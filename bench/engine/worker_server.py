@@ -25,6 +25,7 @@ from bench.engine.failure import Failure, failure_bytes
 from bench.engine.first_pass import first_pass
 from bench.engine.frozen import remember
 from bench.engine.parent_death import FORKS
+from bench.engine.placement import place_on_gpus
 from bench.engine.process_ending import ending_error, kernel_kills
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.contention import usable_cores
@@ -61,7 +62,8 @@ def serve(
         backbone = make()
         if FORKS:
             remember(backbone)
-            _import_strategy(devices)
+            if devices is not None and devices.strategy in RANKED:
+                import bench.engine.ranks  # noqa: F401 (once, as each call needs it)
             first_pass()
     except BaseException as error:
         broken = failure_bytes(error)
@@ -87,14 +89,6 @@ def serve(
             return
         if not (broken or FORKS):
             return
-
-
-def _import_strategy(devices: DeviceOptions | None) -> None:
-    """Import once what each call needs that several devices serve."""
-    if devices is not None and devices.strategy in RANKED:
-        import bench.engine.ranks
-    elif devices is not None:
-        import bench.engine.placement  # noqa: F401
 
 
 def _received(request: bytes, sent: list[Any]) -> bytes:
@@ -127,27 +121,20 @@ def _received(request: bytes, sent: list[Any]) -> bytes:
 def _served(sent: list[Any], backbone: Any, threads: int, devices: DeviceOptions | None, ending: list[int]) -> bytes:
     """The pickled answer to a call of a function with its arguments; ``ending`` as for ``_forked``."""
     function, *arguments = sent
-    answer = partial(_answer, function, backbone, arguments)
-    if not FORKS:
-        return answer()
-    if devices is None:
-        return _forked(answer, threads, ending)
-    if devices.strategy in RANKED:
+    if devices is not None and devices.strategy in RANKED:
         from bench.engine.ranks import answer_of_ranks
 
-        return answer_of_ranks(answer, backbone, devices, threads)
-    return _forked(partial(_placed_answer, answer, backbone, devices), threads, ending)
+        return answer_of_ranks(partial(_answer, function, backbone, arguments), backbone, devices, threads)
+    if devices is not None:
+        function = partial(_placed, function, devices)
+    answer = partial(_answer, function, backbone, arguments)
+    return _forked(answer, threads, ending) if FORKS else answer()
 
 
-def _placed_answer(answer: Callable[[], bytes], backbone: Any, devices: DeviceOptions) -> bytes:
-    """An answer of a backbone that is distributed over several GPUs."""
-    from bench.engine.placement import place_on_gpus
-
-    try:
-        place_on_gpus(backbone, devices)
-    except BaseException as error:
-        return failure_bytes(error)
-    return answer()
+def _placed(function: Callable[..., Any], devices: DeviceOptions, backbone: Any, *arguments: Any) -> Any:
+    """Call a function with a backbone that is distributed over several GPUs."""
+    place_on_gpus(backbone, devices)
+    return function(backbone, *arguments)
 
 
 def _forked(answer: Callable[[], bytes], threads: int, ending: list[int]) -> bytes:
