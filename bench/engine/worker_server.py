@@ -21,7 +21,7 @@ import torch
 
 from bench import own_packages
 from bench.contracts import Backbone
-from bench.engine.failure import Failure, failure_bytes
+from bench.engine.failure import failure_bytes
 from bench.engine.first_pass import first_pass
 from bench.engine.frozen import remember
 from bench.engine.parent_death import FORKS
@@ -178,7 +178,7 @@ def _forked(answer: Callable[[], bytes], threads: int, ending: list[int]) -> byt
     exitcode = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if whole and exitcode == 0:
         return content.removesuffix(WHOLE)
-    return pickle.dumps(Failure(ending_error(exitcode, kills)))
+    return failure_bytes(ending_error(exitcode, kills))
 
 
 def _ends_by_itself(seconds: float) -> bool:
