@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.runs.time_left import LEAST, duration
+from bench.runs.time_left import left_text
 from sweeps.attempt import REASON
 from sweeps.study import Sweep
 
@@ -37,8 +37,8 @@ class TrialLines:
         self._ended += 1
         number = min(self._total, self._before + self._ended)
         line = f"[{number}/{self._total}] trial {trial.number}: {self._result(trial)}"
-        left = (self._clock() - self._began) / self._ended * (self._total - number)
-        self._say(line if left < LEAST else f"{line}; about {duration(left)} left")
+        left = left_text((self._clock() - self._began) / self._ended * (self._total - number))
+        self._say(f"{line}{left and f'; {left}'}")
 
     def _result(self, trial: FrozenTrial) -> str:
         if trial.state is TrialState.PRUNED:

@@ -74,8 +74,19 @@ class TimeLeft:
 
     def text(self) -> str:
         """The time that is left in words, such as "about 3 min left"; empty where it is short or unknown."""
-        seconds = self.seconds()
-        return "" if seconds is None or seconds < LEAST else f"about {duration(seconds)} left"
+        return left_text(self.seconds())
+
+
+def left_text(seconds: float | None) -> str:
+    """Time that is left in words.
+
+    Args:
+        seconds: Its length; None where it is unknown.
+
+    Returns:
+        A text such as "about 3 min left"; empty where the time is short or unknown.
+    """
+    return "" if seconds is None or seconds < LEAST else f"about {duration(seconds)} left"
 
 
 def duration(seconds: float) -> str:
