@@ -183,12 +183,14 @@ class SingleRun:
         payload = payload_of(self.source, episodes, run.input_mode)
         texts = self._generic_texts() if in_stages else ()
         partial = None if in_stages else self._partial_file(measured, groups)
-        request = AnswerRequest(run, payload, limits, measured.most_steps, self.devices, partial, texts)
         what = f"the answers of {run.spec.task} {run.spec.method} {run.spec.shots} shots"
-        with beside_others(self.devices.device_id(), what, self.notify), share_file() as share:
-            progress = self.reporter.within(f"{run_text(run.spec)}: answering", share.read if share else None)
-            with progress:
-                answers: RunAnswers = self.worker.call(answer_episodes, replace(request, share=share))
+        with (
+            beside_others(self.devices.device_id(), what, self.notify),
+            share_file() as share,
+            self.reporter.within(f"{run_text(run.spec)}: answering", share.read if share else None),
+        ):
+            request = AnswerRequest(run, payload, limits, measured.most_steps, self.devices, partial, texts, share)
+            answers: RunAnswers = self.worker.call(answer_episodes, request)
         if answers.problem:
             self.notify(answers.problem)
         if answers.resumed:
