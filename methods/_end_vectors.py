@@ -107,16 +107,17 @@ class EndVectorMethod(ForwardMethod):
         return layer
 
     def before(self, order: Sequence[int], prompts: Sequence[str]) -> str:
-        """The last demonstrations of an order that fit before prompts, as a text."""
+        """The instruction, and the last demonstrations of an order that fit before prompts, as a text."""
         wanted = self.config.demonstrations or len(order)
-        return self._given.context(order[max(0, len(order) - wanted) :], prompts, 0)[0]
+        shown = self._given.context(order[max(0, len(order) - wanted) :], prompts, 0)[0]
+        return self.shape.protocol.instruction + shown
 
     def scored(self, prompts: Sequence[str], names: Sequence[str], layer: int, vector: Tensor) -> Tensor:
         """``[prompt, way]``, log-likelihoods of the answers with a vector after a block."""
         module = after_blocks(self.backbone)[layer]
         return answers_with(
             self.backbone,
-            prompts,
+            [self.shape.protocol.instruction + prompt for prompt in prompts],
             names,
             lambda last: changed_at(last, module, lambda states: self.change(states, vector)),
         )

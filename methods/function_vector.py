@@ -83,7 +83,7 @@ class FunctionVector(EndVectorMethod):
     def _drawn(
         self, order: Sequence[int], query: int, generator: torch.Generator, shuffled: bool = False
     ) -> tuple[str, str, str]:
-        """A context of demonstrations in random order before a support item, the item's prompt, and its answer."""
+        """The instruction and demonstrations in random order before a support item, its prompt and its answer."""
         given = self._given
         others = [order[place] for place in torch.randperm(len(order), generator=generator).tolist()]
         others.remove(query)
@@ -96,7 +96,7 @@ class FunctionVector(EndVectorMethod):
             labels = [given.labels[others[place]] for place in places]
             wrong = [given.prompts[item] + given.names[label] for item, label in zip(others, labels, strict=True)]
             context = "".join(text + self.shape.separator for text in wrong)
-        return context, prompt, answer
+        return self.shape.protocol.instruction + context, prompt, answer
 
     def mean_outputs(self, drawn: Sequence[tuple[str, str, str]]) -> Tensor:
         """``[block, head, dim]``, inputs of the output projections at the last tokens of prompts, averaged."""

@@ -104,10 +104,14 @@ class KnnPrompting(ForwardMethod):
             anchors = anchors[:most]
         if not anchors:
             return
-        found = next_tokens(self.backbone, self._context, [given.prompts[item] for item in anchors]).exp()
+        found = self._next_tokens([given.prompts[item] for item in anchors]).exp()
         top = found.topk(min(self.config.keep or found.shape[1], found.shape[1]), dim=1)
         self.tokens, self.probabilities = top.indices.int(), top.values
         self.labels = torch.tensor([given.labels[item] for item in anchors], dtype=torch.int32, device=found.device)
+
+    def _next_tokens(self, prompts: list[str]) -> Tensor:
+        """``[prompt, token]``, log-probabilities of the next token after instruction, demonstrations and prompt."""
+        return next_tokens(self.backbone, self.shape.protocol.instruction + self._context, prompts)
 
     def _chosen(self, order: list[int]) -> list[int]:
         """The demonstrations: the last whole rounds of an order that fit, or as many as wanted."""
@@ -115,6 +119,8 @@ class KnnPrompting(ForwardMethod):
         by_class = [[item for item in order if given.labels[item] == label] for label in sorted(set(given.labels))]
         smallest = min(map(len, by_class))
         room = self.backbone.context_length - max(self.backbone.count_tokens(given.prompts))
+        if instruction := self.shape.protocol.instruction:
+            room -= self.backbone.count_tokens([instruction])[0]
         room -= given.longest_answer(given.names)
         if self.shape.limits.tokens is not None:
             room = min(room, self.shape.limits.tokens)
@@ -176,7 +182,7 @@ class KnnPrompting(ForwardMethod):
         scores = query.prior.new_zeros(*query.mask.shape, query.classes.n_way)
         if not prompts:
             return scores
-        divergences = self.divergences(next_tokens(self.backbone, self._context, prompts))
+        divergences = self.divergences(self._next_tokens(prompts))
         near = divergences.argsort(dim=1, stable=True)[:, : self.config.k].to(self.labels.device)
         voted = torch.nn.functional.one_hot(self.labels[near].long(), query.classes.n_way).to(scores)
         # The nearest vote of a class adds less than a vote, and more the nearer it is.

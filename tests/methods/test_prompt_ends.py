@@ -29,8 +29,10 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return CausalLM(save_model(tmp_path_factory.mktemp("model"), request.param, context=160))
 
 
-def learnt(cls: Any, backbone: CausalLM, limits: Limits | None = None, **config: Any) -> Any:
-    shape = replace(problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2), limits=limits or Limits())
+def learnt(cls: Any, backbone: CausalLM, limits: Limits | None = None, instruction: str = "", **config: Any) -> Any:
+    plain = problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2)
+    protocol = replace(plain.protocol, instruction=instruction)
+    shape = replace(plain, limits=limits or Limits(), protocol=protocol)
     method = cls(cls.Config(**config), backbone, shape)
     with torch.no_grad():
         adapt(method, support(MANY, labels=LABELS, names=NAMES))
@@ -49,6 +51,18 @@ def test_next_tokens_and_answers_are_those_of_each_text_alone(backbone: CausalLM
     for names in (NAMES, (" positive", " negative, very")):
         scores = answers_with(backbone, PROMPTS, names, lambda last: nullcontext())
         torch.testing.assert_close(scores, backbone.loglikelihood("", PROMPTS, names), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("cls", [KnnPrompting, TaskVector, FunctionVector])
+@torch.no_grad()
+def test_every_text_begins_with_the_instruction(cls: Any, backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, tokens, said = list[str](), backbone.tokens, "Say it.\n"
+    monkeypatch.setattr(backbone, "tokens", lambda texts, *more: read.extend(texts) or tokens(texts, *more))
+    method = learnt(cls, backbone, instruction=said)
+    learning = len(read)
+    method.predict(query(PROMPTS, NAMES))
+    assert 0 < learning < len(read)
+    assert all(text.startswith(said) and text.count(said) == 1 for text in read)
 
 
 @pytest.mark.parametrize("keep", [None, 320, 5])
