@@ -95,8 +95,10 @@ def _first_answer(ranks: Sequence[Any], reading: Sequence[Connection], kills: in
     if content and not holds_failure(content):
         return content
     # A rank that ended makes the first one fail, in gathering. After the end of the first one, the others end with 0.
-    wait([process.sentinel for process in ranks[1:]], GRACE)
+    ended = wait([process.sentinel for process in ranks[1:]], GRACE)
     for process, end in zip(ranks[1:], reading[1:], strict=True):
+        if process.sentinel in ended:
+            process.join()  # its status is known an instant after its end shows
         if process.exitcode:
             return _received(end) or failure_bytes(ending_error(process.exitcode, kills))
     if content:

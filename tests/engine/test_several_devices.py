@@ -1,8 +1,10 @@
 """One language model on several ranks or devices: scores of one device, and no rank that waits for one that ended."""
 
 import os
+import pickle
 import signal
 from dataclasses import dataclass
+from multiprocessing import Pipe
 
 import psutil
 import pytest
@@ -11,7 +13,8 @@ import torch
 from bench import registry
 from bench.contracts import UsageError
 from bench.engine.placement import layout, place
-from bench.engine.process_ending import WorkerEndedError
+from bench.engine.process_ending import WorkerEndedError, kernel_kills
+from bench.engine.ranks import _first_answer
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.engine.worker import Worker
 from bench.results.store import Store
@@ -84,11 +87,31 @@ def test_ranks_hold_a_part_of_each_block_and_read_as_one_device_does(ranked, mod
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("function", "message"), [(kill_another, "ended by SIGKILL"), (end, "ended by SIGKILL")])
-def test_a_rank_that_ends_ends_the_call_and_the_next_one_is_answered(ranked, function, message):
-    with pytest.raises(WorkerEndedError, match=message):
+@pytest.mark.parametrize("function", [kill_another, end])
+def test_a_rank_that_ends_ends_the_call_and_the_next_one_is_answered(ranked, function):
+    with pytest.raises(WorkerEndedError, match="ended by SIGKILL"):
         ranked.call(function)
     assert ranked.call(read)[2]
+
+
+class Ended:
+    """A process whose end shows before its exit status is known."""
+
+    def __init__(self, status):
+        self.sentinel, writing = Pipe(duplex=False)
+        writing.close()
+        self.exitcode, self.status = None, status
+
+    def join(self):
+        self.exitcode = self.status
+
+
+def test_the_exit_status_of_a_rank_that_ended_is_waited_for():
+    (first, held), (second, closed) = Pipe(duplex=False), Pipe(duplex=False)
+    closed.close()
+    content = _first_answer([Ended(0), Ended(-signal.SIGKILL)], [first, second], kernel_kills())
+    held.close()
+    assert "ended by SIGKILL" in str(pickle.loads(content).error)
 
 
 @pytest.mark.slow
