@@ -49,7 +49,10 @@ def validated(model: type[Model], values: dict[str, Any], what: str, lines: Mapp
         reasons = dict.fromkeys(
             one["msg"].removeprefix("Value error, ") for one in errors if _place(values, one["loc"]) == place
         )
-        raise UsageError(f"{what}: {path}: {' or '.join(reasons)}, got {shown(first['input'])}") from None
+        reason = " or ".join(reasons)
+        # A reason that names the part at fault needs no whole beside it.
+        got = "" if ", got " in reason else f", got {shown(first['input'])}"
+        raise UsageError(f"{what}: {path}: {reason}{got}") from None
 
 
 def _most_telling(errors: list[ErrorDetails]) -> ErrorDetails:

@@ -270,7 +270,7 @@ def _number(axis: str, text: str) -> float:
     value = _value(axis, text)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    raise ValueError(f"needs a number for {axis}, got {shown(text, 60)}")
+    raise ValueError(f"needs a number for {axis}, got {shown(text, 60)}; give one above 0, such as {axis}=2")
 
 
 def read_ranges(value: Any) -> Any:

@@ -128,6 +128,7 @@ class _Reader:
             if key in found:
                 raise self.fault(key_node, inside, "is given twice; leave one out")
             found[key] = self.value(value_node, inside)
+            self.lines[inside] = key_node.start_mark.line + 1  # what it holds may begin below it
         return {**merged, **found}
 
     def scalar(self, node: yaml.ScalarNode, kind: str, place: Place) -> Any:

@@ -57,7 +57,7 @@ def data_folder(path: str | os.PathLike[str] | None) -> Path | None:
         return None
     folder = user_path(path)
     if not folder.is_dir():
-        raise UsageError(f"--data needs a folder, got {path}")
+        raise UsageError(f"--data needs a folder, got {path}; give the path of one that is there")
     return folder
 
 

@@ -44,7 +44,7 @@ def test_a_budget_is_what_is_written():
         (["state_mb=-1"], r"state_mb needs a number above 0.*got -1"),
         (["steps=2.5"], r"steps needs a number above 0, whole where it counts, got 2.5"),
         (["steps=nan"], r"needs a number for steps, got .nan."),
-        (["steps=many"], r"run: budget: needs a number for steps, got 'many'"),
+        (["steps=many"], r"run: budget: needs a number for steps, got 'many'; give .*such as steps=2$"),
         (["adapt_second=1"], r"budget has no axis 'adapt_second'; did you mean 'adapt_seconds'\?"),
         (["wealth=1"], r"has no axis 'wealth'; known: adapt_seconds"),
         (["adapt_seconds"], r"run: budget: needs AXIS=LIMIT, such as adapt_seconds=2, got \['adapt_seconds'\]"),

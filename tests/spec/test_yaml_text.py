@@ -79,6 +79,7 @@ def test_absurd_numbers_of_a_run_are_refused_by_field(field, value):
     [
         ("name: a\nname: b\nblocks: []", r"suite .*\.yaml is not valid YAML: line 2: name is given twice"),
         ("name: a\nblocks:\n- task: digits\n  methods: [knn]\n  episodes: 1:30", r"line 5: blocks.0.episodes.*'1:30'"),
+        ("name: a\nblocs:\n- task: digits\n  methods: [knn]", r"line 2 has no field 'blocs'; did you mean 'blocks'"),
         ("name: a\nblocks:\n- task: digits\n  metods: [knn]", r"line 4 has no field 'blocks.0.metods'"),
         ("1: a", "needs a mapping with 'name' and 'blocks', got the key 1"),
     ],
