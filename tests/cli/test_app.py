@@ -427,7 +427,7 @@ def interrupted(clean, outside_site, number):
 
 @pytest.mark.slow
 def test_a_run_that_is_ended_is_recorded_and_goes_on(bench, outside, clean, outside_site):
-    # Another signal, in one process: tests/costs/test_worker.py.
+    # Another signal, in one process: tests/engine/test_worker.py.
     code, err = interrupted(clean, outside_site, signal.SIGINT)
     assert code == 128 + signal.SIGINT, err
     assert "bench: ended by SIGINT; finished runs are recorded, the same command continues" in err

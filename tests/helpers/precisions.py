@@ -5,7 +5,6 @@ CPU: the largest change of a score from float32.
 """
 
 import copy
-import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from bench import registry
 from bench.contracts import Backbone, Classes, InputMode, Kind, Pool
 from bench.engine.encoding import encode
 from bench.engine.trainer import WEIGHTS, DeviceOptions, quiet_lightning
+from bench.meters.memory import garbage_collection_frozen
 from bench.testing.problems import Problem, episodes_of, language_problem, problem
 from bench.testing.tiny_models import save_model
 from tests.helpers.adaptation import Case, Group, adapted, own_methods, short_config
@@ -93,12 +93,8 @@ def all_scores(accelerator: str = "cpu") -> dict[str, dict[str, Scores]]:
     quiet_lightning()
     with TemporaryDirectory() as folder:
         save_model(Path(folder), "llama", context=256)
-        gc.collect()
-        gc.freeze()  # the meters collect before each stage: half a second with all loaded objects
-        try:
+        with garbage_collection_frozen():
             return {precision: scores(Path(folder), precision, accelerator) for precision in (FULL, *precisions)}
-        finally:
-            gc.unfreeze()
 
 
 def change(found: Tensor, expected: Tensor) -> float:

@@ -160,11 +160,11 @@ def _program(module, words, cwd, environment, files, setup, own, spawn):
     if not spawn:
         fork_from_here()
         subprocess.run = _run
-    if not own:
-        for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
-            del sys.modules[name]
     if own:
         _brief_costs()
+    else:
+        for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+            del sys.modules[name]
     if setup is not None:
         setup()
     _module(module, words)
