@@ -1,4 +1,4 @@
-/* Interaction: sorting, filtering, the open row and the theme. */
+/* Interaction: sorting, filtering and the open row. */
 
 const OPPOSITE = { ascending: "descending", descending: "ascending" };
 let loaded = false;
@@ -83,13 +83,6 @@ function showState() {
   else openDetail(indexOf(row), indexOf(against));
 }
 
-function setTheme(dark) {
-  document.documentElement.style.colorScheme = dark ? "dark" : "light";
-  byId("theme").textContent = dark ? "Light" : "Dark";
-  byId("theme").setAttribute("aria-pressed", String(dark));
-  redraw();
-}
-
 async function start() {
   await loadResults();
   loaded = true;
@@ -119,13 +112,14 @@ byId("filters").addEventListener("input", ({ target }) => {
   refresh();
 });
 byId("axis").addEventListener("change", redraw);
-byId("theme").addEventListener("click", () => setTheme(byId("theme").getAttribute("aria-pressed") !== "true"));
+byId("theme").addEventListener("click", redraw); // after the listener of theme.js
 byId("copy").addEventListener("click", async () => { byId("exported").textContent = await copied(exportText(byId("format").value)); });
 byId("download").addEventListener("click", () => download(byId("format").value));
 
-const systemDark = matchMedia("(prefers-color-scheme: dark)");
-systemDark.addEventListener("change", () => setTheme(systemDark.matches));
-setTheme(systemDark.matches);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
+  setTheme(matches);
+  redraw();
+});
 start().catch((error) => {
   const what = loaded ? "draw the charts" : "show the results";
   byId("broken").textContent = `This browser cannot ${what}: ${error.message}.`;

@@ -1,4 +1,4 @@
-/* The theme of a page without charts. */
+/* The theme of a page: that of the system, until the button is pressed. */
 
 function setTheme(dark) {
   const button = document.getElementById("theme");
