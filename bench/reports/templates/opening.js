@@ -21,19 +21,11 @@ function showCost(field) {
   for (const name of opening.querySelectorAll(".cost")) name.textContent = description;
 }
 
-/** Chooses an option of a select, or the one that it began with where there is none of this value. */
-function choice(select, value) {
-  const options = [...select.options];
-  const found = options.find((option) => option.value === value) ?? options.find((option) => option.defaultSelected) ?? options[0];
-  select.value = found.value;
-  return found.value;
-}
-
 /** Shows what the address has: the number of shots (at) and the cost (beside). */
 function showOpening() {
   const { at, beside } = readState();
-  if (openingShots) showPart(choice(openingShots, at));
-  if (openingCost) showCost(choice(openingCost, beside));
+  if (openingShots) showPart(choose("opening-shots", at));
+  if (openingCost) showCost(choose("opening-cost", beside));
 }
 
 /** Shows a task in the charts and in the table, at the number of shots of the matrix. */

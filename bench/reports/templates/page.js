@@ -61,12 +61,6 @@ function filterState() {
   return { task, backbone, shots, status, search: byId("search").value, front: front ? "yes" : null };
 }
 
-/** Chooses an option of a select; its default where there is none of this value, or it is hidden. */
-function choose(id, value) {
-  const option = [...byId(id).options].find((one) => one.value === value && !one.hidden);
-  byId(id).value = option ? value : byId(id).options[0]?.value ?? "";
-}
-
 /** Shows the page's state: the filter, the sorting and the open row. */
 function showState() {
   const { task, backbone, shots, status, search = "", front, row, against } = readState();

@@ -95,6 +95,14 @@ function chosen() {
   };
 }
 
+/** Chooses an option of a select, or its default where there is none of this value, or it is hidden; returns its value. */
+function choose(id, value) {
+  const options = [...byId(id).options];
+  const found = options.find((one) => one.value === value && !one.hidden) ?? options.find((one) => one.defaultSelected) ?? options[0];
+  byId(id).value = found?.value ?? "";
+  return byId(id).value;
+}
+
 /** Indices of the rows that match the filter; shots filter the table and not the charts, which have their own. */
 function passing({ setting, shots, status, words, front }) {
   return [...rows.keys()].filter((index) => {
