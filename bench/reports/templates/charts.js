@@ -96,7 +96,7 @@ function draw(id, traces, format) {
 /** Names rows without a score below the charts, so that no result is hidden. */
 function leaveOut(indices) {
   const named = indices.filter((index) => rows[index].value === null)
-    .map((index) => `${labelOf(rows[index])} (${rows[index].status.replace("_", " ")})`);
+    .map((index) => `${labelOf(rows[index])} (${statusOf(rows[index])})`);
   byId("left-out").textContent = named.length ? `Without a score, and so in no chart: ${[...new Set(named)].join(", ")}` : "";
 }
 
