@@ -12,6 +12,7 @@ from bench.reports.matrix import Line, Matrix
 from bench.reports.rows import Row
 from bench.reports.score_limit import score_limit_test
 from bench.reports.tables import number, score
+from bench.results.grouping import shots_text
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.spec.suite import Shots
@@ -62,7 +63,7 @@ def shots_phrase(shots: Shots) -> str:
     """
     if shots in {0, "full"}:
         return "with all examples" if shots else "without examples"
-    return f"at {shots} {'shot' if shots == 1 else 'shots'}"
+    return f"at {shots_text(shots)}"
 
 
 def listed(names: Sequence[str]) -> str:

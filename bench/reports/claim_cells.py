@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from bench.results.grouping import current, method_text, task_text
+from bench.results.grouping import current, method_text, shots_text, task_text
 from bench.results.record import Record
 from bench.spec.claim import Claim, ClaimRuns, ClaimTest, Condition, MeasuredAxis
 from bench.spec.suite import RunSpec, Shots
@@ -12,11 +12,6 @@ from bench.spec.suite import RunSpec, Shots
 _Groups = dict[Shots, tuple[RunSpec, ...]]
 MEASURED = frozenset(get_args(MeasuredAxis))
 """Axes of cost whose ratios are measured in turn."""
-
-
-def shots_text(shots: Shots) -> str:
-    """A number of shots in words: "1 shot", "5 shots" or "full shots"."""
-    return f"{shots} {'shot' if shots == 1 else 'shots'}"
 
 
 @dataclass(frozen=True)

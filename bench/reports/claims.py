@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bench import registry
-from bench.reports.claim_cells import FoundRecords, PlannedCell, planned_cells, shots_text
+from bench.reports.claim_cells import FoundRecords, PlannedCell, planned_cells
 from bench.reports.company import SIGN, TIME_UNITS
 from bench.reports.score_limit import score_limit_test
 from bench.reports.tables import number
+from bench.results.grouping import shots_text
 from bench.results.ratio_files import MeasuredRatios
 from bench.results.record import Record
 from bench.results.row_sample import Find

@@ -13,6 +13,7 @@ from bench.reports.rows import Row
 from bench.reports.tables import LEFT, caption, labels, reasons, score, text_table
 from bench.reports.template import environment
 from bench.reports.xml_text import xml_text
+from bench.results.grouping import shots_text
 from bench.results.record import Record
 from bench.toolkit.visible import shortened
 from bench.version import __version__
@@ -168,7 +169,7 @@ def _best(rows: Sequence[Row]) -> list[tuple[str, Row, str, str]]:
     found: dict[str, Row] = {}
     for row in rows:
         if row.status == "ok" and row.value is not None:
-            found.setdefault(f"{row.shots} {'shot' if row.shots == 1 else 'shots'}", row)
+            found.setdefault(shots_text(row.shots), row)
     return [(shots, row, _score(row), _method_page(row.method)) for shots, row in found.items()]
 
 
@@ -192,7 +193,7 @@ def _changes(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Change]
 
 def _change(row: Row, finished: datetime) -> Change:
     label = f"{row.method} [{row.config}]" if row.config else row.method
-    shots = f"{row.shots} {'shot' if row.shots == 1 else 'shots'}"
+    shots = shots_text(row.shots)
     parts = [row.reason or "", f"ranks {row.ranks}" if row.ranks else "", f"{row.episodes} episodes"]
     name = ", ".join(part for part in (f"{row.task}: {label}", row.budget, shots) if part)
     text = "; ".join(shortened(part, 300) for part in parts if part)

@@ -176,6 +176,18 @@ def shots_rank(shots: Shots) -> float:
     return float("inf") if shots == "full" else shots
 
 
+def shots_text(shots: Shots) -> str:
+    """A number of shots in words.
+
+    Args:
+        shots: The number, or "full".
+
+    Returns:
+        "1 shot", "5 shots" or "full shots".
+    """
+    return f"{shots} {'shot' if shots == 1 else 'shots'}"
+
+
 def run_key(record: Record) -> tuple[Any, ...]:
     """Key that all seeds and versions of a run share; sorts by task, backbone, shots and method.
 

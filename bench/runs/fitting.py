@@ -8,7 +8,8 @@ import numpy as np
 
 from bench.contracts import TaskData
 from bench.data.episodes import PADDING, Episodes
-from bench.spec.suite import Block, RunSpec, Shots
+from bench.results.grouping import shots_text
+from bench.spec.suite import Block, RunSpec
 from bench.stats.intervals import ALPHA, LEAST_EPISODES
 from bench.stats.paired import least_p
 
@@ -138,14 +139,10 @@ class Defaults:
             episodes = min(spec.episodes, allowed) if shrinks else spec.episodes
             if episodes != spec.episodes and spec.shots != 0:
                 number = f"{episodes} {'episode' if episodes == 1 else 'different episodes'}"
-                changes[f"{number} in place of {spec.episodes} at {_shots(spec.shots)}"] = None
+                changes[f"{number} in place of {spec.episodes} at {shots_text(spec.shots)}"] = None
             made.append(spec.model_copy(update={"queries": queries, "episodes": episodes}))
         line = f"the data have room for {', '.join(changes)}; --queries and --episodes choose others" if changes else ""
         return made, line
-
-
-def _shots(shots: Shots) -> str:
-    return f"{shots} {'shot' if shots == 1 else 'shots'}"
 
 
 def _different_draws(data: TaskData, spec: RunSpec, queries: int | None, enough: int) -> int:
@@ -181,7 +178,7 @@ def warnings_of(specs: Sequence[RunSpec], drawn: Mapping[Key, Episodes]) -> list
             at_shots = [spec for spec in together if spec.shots in {shots, 0}]
             episodes = {spec.seed: drawn[draw_key(spec)] for spec in at_shots if spec.shots == shots}
             if line := _too_few(at_shots, episodes):
-                found[f"{at_shots[0].task} at {_shots(shots)}: {line}"] = None
+                found[f"{at_shots[0].task} at {shots_text(shots)}: {line}"] = None
     return list(found)
 
 
