@@ -151,10 +151,15 @@ class Matrix:
     n_left_out: int
 
     @property
-    def n_contested(self) -> int:
-        """Number of tasks with scores of two methods or more."""
+    def contested(self) -> list[int]:
+        """Places of the tasks with scores of two methods or more."""
         places = range(len(self.columns))
-        return sum(sum(line.scored(place) is not None for line in self.lines) > 1 for place in places)
+        return [place for place in places if sum(line.scored(place) is not None for line in self.lines) > 1]
+
+    @property
+    def n_contested(self) -> int:
+        """Number of these tasks."""
+        return len(self.contested)
 
     @property
     def n_scored(self) -> int:

@@ -129,13 +129,10 @@ def _lines(matrix: Matrix, highlights: Sequence[str]) -> tuple[tuple[Line, bool]
 def _notes(matrix: Matrix, n_left: int) -> list[str]:
     """How to read a matrix; ``n_left``: number of methods that the page has in its table alone."""
     notes = ["Bold: the best, and those that no paired test shows to be worse."]
-    untested = [
-        column.scale.task
-        for place, column in enumerate(matrix.columns)
-        if not column.is_tested and sum(line.scored(place) is not None for line in matrix.lines) > 1
-    ]
+    contested = [matrix.columns[place] for place in matrix.contested]
+    untested = dict.fromkeys(column.scale.task for column in contested if not column.is_tested)
     if untested:
-        tasks = ", ".join(dict.fromkeys(untested))
+        tasks = ", ".join(untested)
         notes.append(f"On {tasks} it is the highest score alone: too few items for a test.")
     if any(line.ranks for line in matrix.lines):
         notes.append("Rank range: the best and the worst rank that the tests leave open, means over tasks.")
