@@ -11,6 +11,7 @@ from figures import images
 from plotly.subplots import make_subplots
 
 from bench.contracts.site import name_at_site
+from bench.results.grouping import shots_text
 from bench.results.record import Record
 from tasks.recall import DIM, NOISE, WAYS, hebbian_accuracy
 
@@ -117,7 +118,7 @@ def _method(record: Record) -> str:
 def _at_shots(record: Record) -> str:
     if record.spec.shots == 0:
         return record.spec.method
-    return f"{record.spec.shots} shot{'' if record.spec.shots == 1 else 's'}"
+    return shots_text(record.spec.shots)
 
 
 def _field(name: str) -> Callable[[Record], float]:
