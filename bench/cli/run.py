@@ -115,14 +115,10 @@ def _next(rows: "Sequence[Row]", store: Path) -> str:
     plain = not any(row.budget or row.tuning_trials for row in rows)
     for row, other in pairwise(rows) if plain else ():
         if other.value is not None and _board(row) == _board(other):
-            words = [_name(row), _name(other), "--task", row.task]
+            words = [row.method_text, other.method_text, "--task", row.task]
             return f"{text}, bench compare {shlex.join(words)}{where} tests the difference"
     return text
 
 
 def _board(row: "Row") -> tuple[str, str, object]:
     return row.task, row.backbone, row.shots
-
-
-def _name(row: "Row") -> str:
-    return f"{row.method} [{row.config}]" if row.config else row.method

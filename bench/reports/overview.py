@@ -18,10 +18,10 @@ def row_title(row: Row) -> str:
         For example ``faast [prior=none] · state_mb=1``. A search finds other values for each task and number of shots,
         so that such rows are named by the number of its trials.
     """
-    settings = f", tuned by {row.tuning_trials} trials" if row.tuning_trials else f" [{row.config}]" * bool(row.config)
+    name = f"{row.method}, tuned by {row.tuning_trials} trials" if row.tuning_trials else row.method_text
     marks = ", transductive" * row.transductive
     marks += ", contract suite not passed" * (row.contract in {"failed", "not run"})
-    return row.method + settings + marks + f" · {row.budget}" * bool(row.budget)
+    return name + marks + f" · {row.budget}" * bool(row.budget)
 
 
 def overview(rows: Sequence[Row]) -> Overview | None:
@@ -41,7 +41,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     for row in rows:
         # A row over templates says again what the rows of each template do; a quick look is no further task.
         if row.status == "ok" and row.value is not None and row.shots != 0 and row.templates == 1 and not row.limit:
-            method = " ".join(part for part in (row.method, f"[{row.config}]" * bool(row.config), row.budget) if part)
+            method = f"{row.method_text} {row.budget}".rstrip()
             cells.setdefault((row.task, row.backbone), {})[row.shots, method] = sort_score(row)
     several = len({task for task, _ in cells}) < len(cells)
     complete = {method for scores in cells.values() for _, method in scores}

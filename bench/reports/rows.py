@@ -110,6 +110,11 @@ class _RunRow(BaseModel):
     reason: str
     runs: tuple[str, ...]
 
+    @property
+    def method_text(self) -> str:
+        """The method with the fields that differ from its defaults, as ``method_text`` of a run has it."""
+        return f"{self.method} [{self.config}]" if self.config else self.method
+
 
 if TYPE_CHECKING:
 
@@ -291,7 +296,7 @@ def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find, known: 
     """The same rows, those with a score in tiers where there are others to compare with; groups: their records."""
     sort_score = scorer()
     entries = {
-        number: Entry(f"{row.method} [{row.config}]" if row.config else row.method, sort_score(row), group)
+        number: Entry(row.method_text, sort_score(row), group)
         for number, (row, group) in enumerate(zip(made, groups, strict=True))
         if row.status == "ok" and row.value is not None
     }

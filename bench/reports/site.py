@@ -192,10 +192,9 @@ def _changes(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Change]
 
 
 def _change(row: Row, finished: datetime) -> Change:
-    label = f"{row.method} [{row.config}]" if row.config else row.method
     shots = shots_text(row.shots)
     parts = [row.reason or "", f"ranks {row.ranks}" if row.ranks else "", f"{row.episodes} episodes"]
-    name = ", ".join(part for part in (f"{row.task}: {label}", row.budget, shots) if part)
+    name = ", ".join(part for part in (f"{row.task}: {row.method_text}", row.budget, shots) if part)
     text = "; ".join(shortened(part, 300) for part in parts if part)
     return Change(name, _score(row), text, f"{_task_page(row)}#{_anchor(row)}", finished)
 
