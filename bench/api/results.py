@@ -370,9 +370,9 @@ class Results(Sequence["Record"]):
 
 def _require_methods(names: Sequence[str], rows: "Sequence[Row]") -> None:
     """Refuse names that no row has, alone or with settings."""
-    from bench.reports.overview import row_title
+    from bench.reports.overview import names_of
 
-    known = {name for row in rows for name in (row.method.partition("@")[0], row.method, row_title(row))}
+    known = {name for row in rows for name in names_of(row)}
     for name in names:
         if name not in known:
             raise did_you_mean("method", name, known, "in the store")

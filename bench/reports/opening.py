@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench import registry
 from bench.reports.answers import answer, shots_phrase
 from bench.reports.matrix import Line, Matrix, matrices
-from bench.reports.overview import row_title
+from bench.reports.overview import names_of
 from bench.reports.rows import Row
 from bench.results.grouping import shots_rank
 from bench.results.predictions import QueryPredictions
@@ -99,23 +99,11 @@ def _once(find: Find | None) -> Find:
     return look_up
 
 
-def is_highlighted(row: Row, highlights: Sequence[str]) -> bool:
-    """Whether a row is of one of some methods.
-
-    Args:
-        row: The row.
-        highlights: Names of methods, at any site or with all settings.
-
-    Returns:
-        True for one of them.
-    """
-    return bool({row.method, row.method.partition("@")[0], row_title(row)} & set(highlights))
-
-
 def _lines(matrix: Matrix, highlights: Sequence[str]) -> tuple[tuple[Line, bool], ...]:
     """The methods in the page, and whether each is shown at first."""
     always = [
-        any(cell is not None and is_highlighted(cell.row, highlights) for cell in line.cells) for line in matrix.lines
+        any(cell is not None and not names_of(cell.row).isdisjoint(highlights) for cell in line.cells)
+        for line in matrix.lines
     ]
     kept = [
         (line, place < FIRST or own)

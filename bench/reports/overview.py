@@ -24,6 +24,18 @@ def row_title(row: Row) -> str:
     return name + marks + f" · {row.budget}" * bool(row.budget)
 
 
+def names_of(row: Row) -> set[str]:
+    """The names by which a reader highlights the method of a row.
+
+    Args:
+        row: The row.
+
+    Returns:
+        The method's at any site, at its own, and with all settings as ``row_title`` has them.
+    """
+    return {row.method.partition("@")[0], row.method, row_title(row)}
+
+
 def overview(rows: Sequence[Row]) -> Overview | None:
     """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
 
