@@ -8,20 +8,31 @@ from bench.reports.rows import Row, scorer
 from bench.stats.ranks import Overview, rank_over_tasks
 
 
-def row_title(row: Row) -> str:
-    """The method of a row as the page names it: with settings, search and budget, and what a reader must know of it.
+def row_name(row: Row) -> str:
+    """The method of a row as the page names it: with settings or search, and what a reader must know of it.
 
     Args:
         row: The row.
 
     Returns:
-        For example ``faast [prior=none] · state_mb=1``. A search finds other values for each task and number of shots,
-        so that such rows are named by the number of its trials.
+        For example ``faast [prior=none]``. A search finds other values for each task and number of shots, so that such
+        rows are named by the number of its trials.
     """
     name = f"{row.method}, tuned by {row.tuning_trials} trials" if row.tuning_trials else row.method_text
-    marks = ", transductive" * row.transductive
-    marks += ", contract suite not passed" * (row.contract in {"failed", "not run"})
-    return name + marks + f" · {row.budget}" * bool(row.budget)
+    marks = f", {row.form}" * bool(row.form) + ", transductive" * row.transductive
+    return name + marks + ", contract suite not passed" * (row.contract in {"failed", "not run"})
+
+
+def row_title(row: Row) -> str:
+    """The name of a row's method with its budget.
+
+    Args:
+        row: The row.
+
+    Returns:
+        For example ``faast [prior=none] · state_mb=1``.
+    """
+    return row_name(row) + f" · {row.budget}" * bool(row.budget)
 
 
 def names_of(row: Row) -> set[str]:

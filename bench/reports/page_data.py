@@ -14,6 +14,7 @@ from bench import registry
 from bench.contracts.errors import BenchWarning, StoreError
 from bench.reports.company import TIMES, company_of
 from bench.reports.confusion import Confusion
+from bench.reports.overview import row_name
 from bench.reports.rows import LONGEST, Row
 from bench.reports.tables import metrics
 from bench.results.record import Record
@@ -113,7 +114,9 @@ def packed_rows(rows: Sequence[Row], records: Mapping[str, Record]) -> str:
     Returns:
         JSON, compressed, in base64.
     """
-    given = [row.model_dump() | {"limits": records[row.runs[0]].spec.budget.limits()} for row in rows]
+    given = [
+        row.model_dump() | {"name": row_name(row), "limits": records[row.runs[0]].spec.budget.limits()} for row in rows
+    ]
     return _packed_model(_Data(rows=given, metrics={name: _MetricData.of(name) for name in metrics(rows)}))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.reports.overview import overview, overview_text
+from bench.reports.overview import overview, overview_text, row_title
 from bench.reports.rows import rows
 from bench.reports.tables import FORMATS
 from tests.helpers.records import made
@@ -57,3 +57,11 @@ def test_too_few_tasks_or_methods_have_no_overview(few):
 def test_tables_tell_it():
     for name in ("table", "markdown"):
         assert "mean rank" in FORMATS[name](board())
+
+
+def test_a_title_says_what_a_reader_must_know_of_a_method():
+    (row,) = rows([made(notes={"form": "untrained: a fixed rule"})])
+    failed = row.model_copy(update={"contract": "failed"})
+    assert row_title(failed) == "m [alpha=0.1], untrained, contract suite not passed"
+    known = {"tuning_trials": 20, "transductive": True, "budget": "state_mb=1"}
+    assert row_title(row.model_copy(update=known)) == "m, tuned by 20 trials, untrained, transductive · state_mb=1"

@@ -44,11 +44,8 @@ const keyOf = (row) => row.runs[0] + (row.templates > 1 ? "-templates" : "");
 /** The row of a name; undefined where no row has it. */
 const indexOf = (key) => places.get(key);
 
-/** A method with its settings, and with its budget. */
-/* A search finds other values for each task and number of shots; such rows are named by the search. */
-const nameOf = (row) => row.method
-  + (row.tuning_trials ? `, tuned by ${row.tuning_trials} trials` : row.config && ` [${row.config}]`)
-  + (row.transductive ? ", transductive" : "") + (["failed", "not run"].includes(row.contract) ? ", contract suite not passed" : "");
+/** A method with its settings and what a reader must know of it, and with its budget. */
+const nameOf = (row) => row.name;
 const labelOf = (row) => nameOf(row) + (row.budget && ` · ${row.budget}`);
 
 /** "1 shot", "5 shots", "full shots". */
