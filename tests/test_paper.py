@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from bench.contracts.site import name_at_site
+from bench.results.record import Stage
 from bench.results.store import Store
 from bench.spec.expand import expand
 from bench.spec.suite import load_suite, suite_paths
@@ -70,13 +71,14 @@ def test_the_committed_page_has_every_suite_and_published_value(paper):
 
 
 def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monkeypatch, capsys):
+    paper_pages = importlib.import_module("paper_pages")
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "paper.md", tmp_path / "docs")
     shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
     Store(tmp_path / "results" / "paper_vision").write(record(task="cifar10", backbone=CLIP, method="faast", shots=5))
     small = record(task="digits", method="faast", config={"alpha": 0.4}, shots=5)
     Store(tmp_path / "results" / "ablation_alpha_small").write(small)
-    (tmp_path / "results" / "paper_seconds.json").write_text('{"paper_vision": 7200, "ablation_alpha_small": 60}')
+    (tmp_path / paper_pages.SECONDS).write_text('{"paper_vision": 7200, "ablation_alpha_small": 60}')
     drawn = []
 
     def draw(found):
@@ -96,7 +98,8 @@ def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monke
     assert "`bench run ablation_alpha_small`, which took 60 s." in text
     page = (tmp_path / "docs" / "results" / "paper.md").read_text()
     assert "![Score against alpha, by shots](../images/paper-alpha.svg)" in page
-    assert f"<!-- figure: paper-prior.svg Score against the prior strength N0, by shots -->\n\n{paper.NOT_RUN}" in page
+    mark = "<!-- figure: paper-prior.svg Score against the prior strength N0, by shots -->"
+    assert f"{mark}\n\n{paper_pages.NOT_RUN}" in page
     capsys.readouterr()
     paper.main(["--no-run", "--root", str(tmp_path)])
     assert capsys.readouterr().out == f"wrote {drawn[0]}\n", "a second time no page changes"
@@ -124,11 +127,13 @@ def test_a_suite_is_run_into_its_store_and_its_time_is_added_up(paper, tmp_path,
         paper.main(["paper_no_such"])
 
 
-def test_by_default_small_suites_are_run_and_translation_where_there_are_data(paper, tmp_path):
-    names = paper.default_names(None)
-    assert all(name.endswith("_small") for name in names[:-3])
-    assert names[-3:] == ["recall", "associative_retrieval", "fast_weights_rnn"]
-    assert set(paper.default_names(tmp_path)) - set(names) == {"paper_translation_small"}
+def test_by_default_small_suites_are_run_and_those_on_other_data_where_there_are_data(paper, tmp_path):
+    names, with_data = paper.default_names(None), paper.default_names(tmp_path)
+    assert len(set(with_data)) == len(with_data)
+    assert {entry.small for entry in paper.entries()} < set(with_data)
+    assert set(with_data) - set(names) == {"paper_translation_small", "in_place_carry"}
+    assert {"needle_small", "sequence_small", "fast_slow_small", "recall", "fast_weights_rnn"} < set(names)
+    assert {name for name in with_data if name not in suite_paths()} == {"fast_weights_rnn"}
 
 
 def lines(figure, places):
@@ -164,3 +169,59 @@ def test_figures_have_the_points_of_the_records(figures):
     recall = figures.recall([*pairs, record(task="recall:64", method="faast")])
     assert lines(recall, "x") == {"faast": [64], "hebbian, decay 1": [64, 256], figures.LAW: [64, 256]}
     assert lines(recall, "y")[figures.LAW] == pytest.approx([98.4, 59.3], abs=0.5)
+
+
+def test_needles_are_drawn_by_haystack_attention_and_fast_weights(figures):
+    chunks, alone = {"attention": "chunk", "chunk": 128}, {"lr": 0, "chunk": 128}
+    arms = [("needle:1024", chunks), ("needle:512", chunks), ("needle:512", alone), ("needle:512-removed", chunks)]
+    made_up = [record(task=task, method="in_place_ttt", shots=1, config=config) for task, config in arms]
+    drawn = figures.OF_SUITES["needle_small"][1](made_up)
+    assert [title.text for title in drawn.layout.annotations] == ["needle in noise", "needle removed"]
+    found = [(trace.name, list(trace.x), trace.mode) for trace in drawn.data]
+    assert found == [
+        ("attention within chunks, fast weights", ["512", "1,024"], "markers"),
+        ("full attention", ["512"], "markers"),
+        ("attention within chunks, fast weights", ["512"], "markers"),
+    ]
+    assert [line.y0 for line in drawn.layout.shapes] == [5, 5]  # chance
+
+
+def test_sequences_are_drawn_with_what_was_lost_and_what_was_gained(figures):
+    def stage(number, scores, start="sequence"):
+        learnt = ["", "digits_split:0-4", "digits_split:5-9"][number]
+        pairs = dict(zip(("digits_split:0-4", "digits_split:5-9"), scores, strict=True))
+        return Stage(stage=number, learnt=learnt, start=start, scores=pairs, labels=25, steps=0, tokens=0, seconds=0)
+
+    stages = [
+        stage(0, ([20.0, 20.0], [20.0, 20.0])), stage(1, ([80.0, 90.0], [20.0, 20.0])),
+        stage(2, ([70.0, 86.0], [60.0, 62.0])), stage(2, ([20.0, 20.0], [65.0, 65.0]), "base"),
+    ]  # fmt: skip
+    sequence = "digits_split:0-4 then digits_split:5-9"
+    found = [
+        record(task=sequence, method="ridge", shots=shots).model_copy(update={"stages": stages}) for shots in (20, 5)
+    ]
+    drawn = figures.OF_SUITES["sequence_small"][1](found)
+    assert [title.text for title in drawn.layout.annotations] == [
+        "digits_split:0-4: forgetting", "digits_split:5-9: plasticity",
+    ]  # fmt: skip
+    assert [(list(trace.x), list(trace.y)) for trace in drawn.data] == [([5, 20], [7.0, 7.0]), ([5, 20], [-4.0, -4.0])]
+
+
+def test_cycles_of_fast_slow_training_are_drawn_by_arm(figures):
+    curve = [
+        {"steps": 0, "metric_calls": 9, "evolved": 0.5, "plain": 0.25, "kl": 0.0},
+        {"steps": 6, "metric_calls": 9, "evolved": None, "plain": 0.75, "kl": 0.5},
+    ]
+    arms = [{"fast": False}, {}, {"prompt": "seed"}, {"fast": False, "slow": False}]
+    made_up = [
+        record(task="lexicon_swapped", method="fast_slow", config=config).model_copy(
+            update={"notes": {"fast_slow_curve": curve}}
+        )
+        for config in arms
+    ]
+    drawn = figures.OF_SUITES["fast_slow_small"][1](made_up)
+    assert [(trace.name, list(trace.x), list(trace.y)) for trace in drawn.data] == [
+        ("both", [0], [50.0]), ("weights alone (slow)", [0], [50.0]),
+        ("both", [0, 1], [25.0, 75.0]), ("weights alone (slow)", [0, 1], [25.0, 75.0]),
+        ("both", [0, 1], [0.0, 0.5]), ("weights alone (slow)", [0, 1], [0.0, 0.5]),
+    ]  # fmt: skip

@@ -52,6 +52,22 @@ def test_a_suite_that_no_page_shows_is_refused(tmp_path, monkeypatch, capsys):
     assert "no page shows no_such_suite; known are quickstart" in capsys.readouterr().err
 
 
+def test_a_table_of_sequences_has_what_they_report():
+    table = runpy.run_path(str(SCRIPT))["Table"]
+    facts = {"bench": "1", "torch": "2", "python": "3", "finished": "2026-01-01"}
+
+    class Found(bench.Results):
+        def sequences(self, format="table"):
+            return f"| forgetting | {format}\n"
+
+    found = Found([made().model_copy(update={"provenance": facts})], "results")
+    text = table.parse("suite=sequence_small of=sequences").text(found)
+    assert text.startswith("\n| forgetting | markdown\n")
+    assert "Measured on " in text
+    with pytest.raises(ValueError, match="task, shots and of=rows or of=sequences, got curves"):
+        table.parse("suite=sequence_small of=curves")
+
+
 def test_marked_places_of_claims_get_a_row_for_each(tmp_path, monkeypatch):
     seen = []
 

@@ -1,236 +1,68 @@
-"""The paper's tables and figures: ``python docs/results/paper.py`` on a machine that does nothing else.
+"""Tables and figures of the papers: ``python docs/results/paper.py`` on a machine that does nothing else.
 
-It runs the small suites, each into ``results/NAME``, where finished runs are not run again, and the recurrent networks
-of examples/, into ``results/fast_weights_rnn.json``. Then it writes what results there are, of large suites too:
-published values beside ours into docs/paper.md, tables into docs/results, figures into docs/images. Interrupted, it
-goes on where it was. Some fifty minutes on two cores.
+The papers are FAAST's and those of in-place test-time training, Fast-Slow Training and the fast weights of Ba et al. Small
+suites are run, each into ``results/NAME``, where finished runs are not run again, and the recurrent networks of examples/,
+into ``results/fast_weights_rnn.json``. Then what results there are is written, those of large suites too: published
+values beside ours into docs/paper.md, tables into docs/results, figures into docs/images. Interrupted, it goes on where
+it was. Some 75 minutes on two cores; ``--data DIR`` adds the small suites on data that are not embedded.
 
 A large suite is run where it is named: ``python docs/results/paper.py paper_vision --data DIR``. ``--no-run`` writes
 pages and figures alone.
 """
 
 import argparse
-import json
-import os
-import re
-import runpy
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-from regenerate import MARKED, ROOT, Table, machine
+from paper_pages import EXAMPLE, NETWORKS, OTHERS, WITH_DATA, Measured, entries, write_pages
+from regenerate import ROOT
 
 import bench
-from bench.reports.rows import Row
 from bench.spec.suite import suite_paths
-
-NETWORKS = "fast_weights_rnn"
-"""Name of the example in place of a suite."""
-NOT_RUN = "Not run yet: `python docs/results/paper.py`."
-EXAMPLE = ROOT / "examples" / f"{NETWORKS}.py"
-SECONDS = "paper_seconds.json"
-"""File beside the stores: seconds that each suite took, over all of its calls."""
-PUBLISHED = re.compile(r"(<!-- published -->\n)(.*?)(<!-- published: end -->)", re.DOTALL)
-EXAMPLES = re.compile(rf"(<!-- {NETWORKS} -->\n)(.*?)(<!-- {NETWORKS}: end -->)", re.DOTALL)
-FIGURES = re.compile(r"(<!-- figure: (?P<name>[\w-]+\.svg) (?P<title>.*?) -->\n)(.*?)(<!-- figure: end -->)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A table of the paper.
-
-    Attributes:
-        suite: Suite that measures the same.
-        small: Suite on embedded models and data.
-        title: Title of the table.
-        expected: Expected time of the suite on one GPU.
-        needs: Weights that it needs.
-        backbone: Backbone of the rows, unless a row has its own.
-        rows: Published values: ``what``, ``task``, ``method``, ``shots``, ``published``; ``backbone`` if it is another.
-    """
-
-    suite: str
-    small: str
-    title: str
-    expected: str
-    needs: str
-    backbone: str
-    rows: tuple[Mapping[str, Any], ...] = field(default=())
-
-
-def entries() -> list[Entry]:
-    """The tables of paper.yaml, in order."""
-    content = yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8"))
-    return [Entry(**{**one, "rows": tuple(one.get("rows", ()))}) for one in content]
 
 
 def default_names(data: Path | None) -> list[str]:
     """What is run where nothing is named: small suites on embedded data, and the recurrent networks.
 
     Args:
-        data: Folder of local data sets; with one, the suite of translation is run too.
+        data: Folder of local data sets; with one, small suites on these are run too.
 
     Returns:
         Names of suites, and of the example.
     """
-    small = [entry.small for entry in entries() if data is not None or entry.small != "paper_translation_small"]
-    return [*small, "recall", "associative_retrieval", NETWORKS]
+    small = dict.fromkeys((*(entry.small for entry in entries()), *OTHERS, *WITH_DATA))
+    return [*(name for name in small if data is not None or name not in WITH_DATA), NETWORKS]
 
 
-class Measured:
-    """Records of suites below a folder.
-
-    Attributes:
-        root: Folder of docs and results.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._loaded: dict[str, bench.Results | None] = {}
-
-    @property
-    def networks(self) -> Path:
-        """Results of the recurrent networks."""
-        return self.root / "results" / f"{NETWORKS}.json"
-
-    def store(self, suite: str) -> Path:
-        """Folder of a suite's records."""
-        return self.root / "results" / suite
-
-    def of(self, suite: str) -> bench.Results | None:
-        """Records of a suite; None where it was not run."""
-        if suite not in self._loaded:
-            store = self.store(suite)
-            self._loaded[suite] = bench.load(store) if any(store.glob("*.json")) else None
-        return self._loaded[suite]
-
-    def seconds(self) -> dict[str, float]:
-        """Seconds that suites took, by name."""
-        path = self.root / "results" / SECONDS
-        found: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return found
-
-    def run(self, suite: str, data: Path | None) -> None:
-        """Run what is missing of a suite, or of the example, and add up the time."""
-        _say(f"{suite}: runs what is missing")
-        started = time.perf_counter()
-        if suite == NETWORKS:
-            # A process of its own, as it sets the number of threads.
-            subprocess.run([sys.executable, EXAMPLE, "--out", self.networks], check=True)
-            _say(f"{suite}: done in {time.perf_counter() - started:.0f} s")
-            return
-        store = self.store(suite)
-        before = set(store.glob("*.json"))
-        try:
-            found = bench.run(suite=suite, data=data, store=store, logger="none")
-        finally:
-            self._loaded.pop(suite, None)
-            passed, new = time.perf_counter() - started, set(store.glob("*.json")) - before
-            if new:
-                total = self.seconds()
-                total[suite] = round(total.get(suite, 0.0) + passed, 1)
-                (self.root / "results" / SECONDS).write_text(json.dumps(total, indent=1) + "\n", encoding="utf-8")
-        _say(f"{suite}: {len(found)} runs, {len(new)} of them new, {len(found.failed)} failed, {passed:.0f} s")
-        for problem in [*found.problems, *(f"{one.spec.task} {one.spec.method}: {one.reason}" for one in found.failed)]:
-            _say(f"  {problem}")
-
-
-def published(results: Measured) -> str:
-    """The tables of published values beside ours, with the suite of each and its time.
+def run(results: Measured, suite: str, data: Path | None) -> None:
+    """Run what is missing of a suite, or of the example, and add up the time.
 
     Args:
         results: Records of suites.
-
-    Returns:
-        Markdown.
+        suite: Name of the suite or of the example.
+        data: Folder of local data sets.
     """
-    return "\n".join(line for entry in entries() for line in _section(entry, results)) + "\n"
-
-
-def _section(entry: Entry, results: Measured) -> Iterator[str]:
-    ours, seconds = results.of(entry.suite), results.seconds().get(entry.suite)
-    expected = f"not run here, expected to take {entry.expected} on one GPU with 80 GB"
-    took = f"took {_duration(seconds)}" if seconds else expected
-    yield from ("", f"### {entry.title}", "")
-    small = results.seconds().get(entry.small)
-    small_time = f", which took {_duration(small)}" if small else ""
-    yield f"`bench run {entry.suite}`: {entry.needs}; {took}. On embedded parts: `bench run {entry.small}`{small_time}."
-    if ours is not None:
-        yield from ("", machine(ours))
-    if entry.rows:
-        rows = [] if ours is None else ours.rows()
-        yield from ("", "| | published | ours |", "|---|---|---|")
-        yield from (f"| {one['what']} | {one['published']} | {_ours(one, entry, rows)} |" for one in entry.rows)
-
-
-def _ours(one: Mapping[str, Any], entry: Entry, rows: Sequence[Row]) -> str:
-    """The score of the row that a published value is of, with its interval."""
-    wanted = (one["task"], one.get("backbone", entry.backbone), one["method"], str(one["shots"]))
-    for row in rows:
-        if (row.task, row.backbone, row.method, str(row.shots)) == wanted and row.value is not None:
-            ends = "" if row.ci_low is None or row.ci_high is None else f" [{row.ci_low:.2f}, {row.ci_high:.2f}]"
-            return f"{row.value:.2f}{ends}"
-    return "not run"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 600:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def write_pages(results: Measured) -> list[Path]:
-    """Fill the marked places of docs/paper.md and docs/results from the records that there are.
-
-    Args:
-        results: Records of suites.
-
-    Returns:
-        The pages that changed.
-    """
-    changed = []
-    for page in [results.root / "docs" / "paper.md", *sorted((results.root / "docs" / "results").glob("*.md"))]:
-        old = page.read_text(encoding="utf-8")
-        text = PUBLISHED.sub(lambda mark: f"{mark[1]}{published(results)}\n{mark[3]}", old)
-        text = MARKED.sub(partial(_filled, results), text)
-        text = EXAMPLES.sub(lambda mark: f"{mark[1]}\n{table_of_networks(results)}\n{mark[3]}", text)
-        text = FIGURES.sub(partial(_figure, results, page), text)
-        if text != old:
-            page.write_text(text, encoding="utf-8")
-            changed.append(page)
-    return changed
-
-
-def table_of_networks(results: Measured) -> str:
-    """Errors of the recurrent networks as Markdown, as far as they were trained."""
-    if not results.networks.exists():
-        return f"{NOT_RUN}\n"
-    kept = json.loads(results.networks.read_text(encoding="utf-8"))
-    table: str = runpy.run_path(str(EXAMPLE))["results_table"](kept)
-    return table
-
-
-def _figure(results: Measured, page: Path, mark: re.Match[str]) -> str:
-    """A marked place with the figure of docs/images, once there is one."""
-    image = results.root / "docs" / "images" / mark["name"]
-    shown = f"![{mark['title']}]({os.path.relpath(image, page.parent)})" if image.exists() else NOT_RUN
-    return f"{mark[1]}\n{shown}\n\n{mark[5]}"
-
-
-def _filled(results: Measured, mark: re.Match[str]) -> str:
-    """A marked table of one of this script's suites, or as it is where its tasks were not run, or not yet."""
-    table = Table.parse(mark["fields"])
-    mine = {*(name for entry in entries() for name in (entry.suite, entry.small)), "recall", "associative_retrieval"}
-    found = results.of(table.suite) if table.suite in mine else None
-    if found is None or not set(table.tasks) <= {record.spec.task for record in found.records}:
-        return mark[0]
-    return f"{mark[1]}{table.text(found)}{mark[4]}"
+    _say(f"{suite}: runs what is missing")
+    started = time.perf_counter()
+    if suite == NETWORKS:
+        # A process of its own, as it sets the number of threads.
+        subprocess.run([sys.executable, EXAMPLE, "--out", results.networks], check=True)
+        _say(f"{suite}: done in {time.perf_counter() - started:.0f} s")
+        return
+    store = results.store(suite)
+    before = set(store.glob("*.json"))
+    try:
+        found = bench.run(suite=suite, data=data, store=store, logger="none")
+    finally:
+        passed, new = time.perf_counter() - started, set(store.glob("*.json")) - before
+        if new:
+            results.add_seconds(suite, passed)
+    _say(f"{suite}: {len(found)} runs, {len(new)} of them new, {len(found.failed)} failed, {passed:.0f} s")
+    for problem in [*found.problems, *(f"{one.spec.task} {one.spec.method}: {one.reason}" for one in found.failed)]:
+        _say(f"  {problem}")
 
 
 def write_figures(results: Measured) -> list[Path]:
@@ -280,7 +112,7 @@ def main(words: Sequence[str] | None = None) -> None:
     results = Measured(options.root)
     for number, name in enumerate([] if options.no_run else names, start=1):
         _say(f"[{number} of {len(names)}] {name}")
-        results.run(name, options.data)
+        run(results, name, options.data)
     for path in [*write_figures(results), *write_pages(results)]:
         _say(f"wrote {path}")
 

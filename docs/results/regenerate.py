@@ -1,7 +1,8 @@
 """Tables of README.md and docs/results, made anew from the committed suites and claims: ``make results``.
 
 A page marks the place of a table by ``<!-- table: suite=NAME task=A,B shots=5 -->`` and ``<!-- table: end -->``; task
-and shots are optional. Each suite is run once, into ``results/NAME``, where finished runs are not run again.
+and shots are optional, and ``of=sequences`` has what sequences of tasks report in place of rows of a leaderboard. Each
+suite is run once, into ``results/NAME``, where finished runs are not run again.
 The place of verdicts on claims is marked by ``<!-- claims: name=NAME -->`` and ``<!-- claims: end -->``.
 """
 
@@ -28,11 +29,13 @@ class Table:
         suite: Name of the suite.
         tasks: Tasks that it shows; all where there are none.
         shots: Numbers of shots that it shows; all where there are none.
+        of: "rows" of a leaderboard, or "sequences": forgetting, plasticity and sample efficiency.
     """
 
     suite: str
     tasks: tuple[str, ...]
     shots: tuple[str, ...]
+    of: str = "rows"
 
     @classmethod
     def parse(cls, fields: str) -> "Table":
@@ -45,14 +48,15 @@ class Table:
             The place.
 
         Raises:
-            ValueError: For a field of another name.
+            ValueError: For a field of another name, or a table of something else.
         """
         given = dict(field.split("=", 1) for field in fields.split())
         lists = {name: tuple(given.pop(name, "").split(",")) if name in given else () for name in ("task", "shots")}
-        suite = given.pop("suite")
-        if given:
-            raise ValueError(f"a table is marked by suite, task and shots, got {', '.join(given)}")
-        return cls(suite, lists["task"], lists["shots"])
+        suite, of = given.pop("suite"), given.pop("of", "rows")
+        if given or of not in {"rows", "sequences"}:
+            got = ", ".join(given) or of
+            raise ValueError(f"a table is marked by suite, task, shots and of=rows or of=sequences, got {got}")
+        return cls(suite, lists["task"], lists["shots"], of)
 
     def text(self, results: bench.Results) -> str:
         """The table as Markdown, with the machine that it was measured on.
@@ -67,7 +71,8 @@ class Table:
         if self.shots:
             wanted = {"0", *self.shots}
             shown = bench.Results([each for each in shown if str(each.spec.shots) in wanted], shown.store)
-        return f"\n{shown.table('markdown')}\n{machine(shown)}\n\n"
+        table = shown.sequences("markdown") if self.of == "sequences" else shown.table("markdown")
+        return f"\n{table}\n{machine(shown)}\n\n"
 
 
 def machine(results: bench.Results) -> str:
