@@ -23,7 +23,9 @@ AFTER = (
     "mentioned in the provided text is"
 )
 DEPTHS = tuple(range(5, 100, 10))
-"""Depths of the needle in percent of the lines."""
+"""Depths of the needle in percent of the lines before the last APART words."""
+APART = 105
+"""Fewest words between needle and question: with the question's 25, a chunk of 128 tokens does not hold both."""
 VALUES = (
     "apple", "river", "table", "horse", "paper", "stone", "music", "bread", "chair", "cloud", "glass", "light",
     "mouse", "ocean", "plant", "queen", "sugar", "train", "water", "window",
@@ -46,8 +48,9 @@ class Needle(Task):
     Prompts are RULER's (arXiv 2404.06654), single and with words for values. The length is that of the text in tokens,
     at 1.4 tokens per word, so that all models read the same texts. The haystack is five sentences over and over, or
     with ``needles`` other needles with other keys. With ``removed`` the needle is missing: its answers cannot be known,
-    and a method above 5% there has found a leak. Needles stand at ten depths in turn. Keys of the support pool are not
-    those of the query pool.
+    and a method above 5% there has found a leak. Needles stand at ten depths in turn, 105 words or more before the
+    question, so that what reads chunks of up to 128 tokens alone does not find both in one. Keys of the support pool
+    are not those of the query pool.
     """
 
     variants: ClassVar = {
@@ -120,7 +123,8 @@ class Needle(Task):
         else:
             lines = [NOISE] * max(1, (left - len(needle.split())) // len(NOISE.split()))
         if self._form != "removed":
-            lines.insert(round(depth / 100 * len(lines)), needle)
+            apart = -(-APART // len(lines[0].split()))
+            lines.insert(round(depth / 100 * max(0, len(lines) - apart)), needle)
         return "\n".join([before, *lines, after])
 
 

@@ -122,7 +122,7 @@ def _section(entry: Entry, results: Measured) -> Iterator[str]:
     yield from ("", f"### {entry.title}", "")
     small = results.seconds().get(entry.small)
     small_time = f", which took {_duration(small)}" if small else ""
-    yield f"`bench run {entry.suite}`: {entry.needs}; {took}. On embedded parts: `bench run {entry.small}`{small_time}."
+    yield f"`bench run {entry.suite}`: {entry.needs}; {took}. In small: `bench run {entry.small}`{small_time}."
     if ours is not None:
         yield from ("", machine(ours))
     if entry.rows:

@@ -19,6 +19,9 @@ def test_a_needle_is_there_once_unless_it_is_removed(variant: str) -> None:
             found = text.count(f"magic words for {key} is: {VALUES[label]}.")
             assert found == (0 if variant.endswith("removed") else 1)
             assert text.count(f"magic words for {key} is:") == found
+            if found:
+                between = text.partition(f"magic words for {key} is: {VALUES[label]}.")[2].partition("What is the")[0]
+                assert len(between.split()) >= 105
             words = int(variant.partition("-")[0]) / 1.4
             assert 0.9 * words - 20 <= len(text.split()) <= words + 1
         assert sorted(set(pool.labels.tolist())) == list(range(len(VALUES)))
