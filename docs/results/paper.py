@@ -1,10 +1,10 @@
 """Tables and figures of the papers: ``python docs/results/paper.py`` on a machine that does nothing else.
 
-The papers are FAAST's and those of in-place test-time training, Fast-Slow Training and the fast weights of Ba et al. Small
-suites are run, each into ``results/NAME``, where finished runs are not run again, and the recurrent networks of examples/,
-into ``results/fast_weights_rnn.json``. Then what results there are is written, those of large suites too: published
-values beside ours into docs/paper.md, tables into docs/results, figures into docs/images. Interrupted, it goes on where
-it was. Some 75 minutes on two cores; ``--data DIR`` adds the small suites on data that are not embedded.
+The papers are FAAST's and those of in-place test-time training, Fast-Slow Training and the fast weights of Ba et al.
+Small suites are run, each into ``results/NAME``, where finished runs are not run again, and the recurrent networks of
+examples/, into ``results/fast_weights_rnn.json``. Then what results there are is written, those of large suites too:
+published values beside ours into docs/paper.md, tables into docs/results, figures into docs/images. Interrupted, it
+goes on where it was. Some 75 minutes on two cores; ``--data DIR`` adds the small suites on data that are not embedded.
 
 A large suite is run where it is named: ``python docs/results/paper.py paper_vision --data DIR``. ``--no-run`` writes
 pages and figures alone.
