@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from html.parser import HTMLParser
 
 from bench.reports.page import page
 from bench.reports.rows import rows
@@ -74,6 +75,21 @@ def board():
 
 def made_page(records, find=None, **parts):
     return page(rows(records), records, find, **parts)
+
+
+class Elements(HTMLParser):
+    """All elements of a page with their attributes, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
 
 
 def packed(text, name):

@@ -13,6 +13,8 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 
 METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
+FEW = {"methods": ["faast", "knn"], "shots": [1], "seeds": [0, 1], "set": {}, "episodes": 3}
+"""Fields of a grid of four runs."""
 
 
 class Notebook(Reporter):
@@ -69,3 +71,20 @@ def grid(**changes):
         "seeds": [0, 1],
     }
     return expand(Block.model_validate(block | changes))
+
+
+def run(folder, executor=None, specs=None, isolate=same_process, **options):
+    """Run specs, by default four, against a store."""
+    quiet_lightning()
+    runner = Runner(
+        Store(folder), DeviceOptions(accelerator="cpu"), Notebook(), isolate=isolate, executor=executor, **options
+    )
+    return runner.run(specs or grid(**FEW))
+
+
+def results(folder):
+    """What must not depend on where a run was executed."""
+    return {
+        record.id: (record.status, record.value, record.episode_scores, record.predictions, record.identity)
+        for record in Store(folder)
+    }

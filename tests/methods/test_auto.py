@@ -1,7 +1,6 @@
 """What FAAST and ridge find out by leaving examples out: in closed form, and against adapting without them."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -9,31 +8,14 @@ from torch import Tensor
 
 from bench.testing.doubles import CosineBackbone, backbone_for
 from bench.testing.driver import adapted
-from bench.testing.problems import Problem, columns, masked, problem
+from bench.testing.problems import problem
 from methods._choice import SHARPNESS
 from methods._faast_features import ALPHAS, PRIOR_STRENGTHS, FaastOnFeatures, FaastOnFeaturesConfig
 from methods._fast_weights import ALPHA
 from methods.ridge import RidgeOnFeatures, RidgeOnFeaturesConfig
+from tests.helpers.left_out import brute_force
 
 SIZES = {"dual": 3, "primal": 15}
-
-
-def as_query(given: Problem, item: int) -> Problem:
-    """The problem of answering one support item with the others."""
-    mask = given.support.mask.clone()
-    mask[:, item] = False
-    requested = columns(given.support, slice(item, item + 1))
-    fields = {name: getattr(requested, name) for name in ("keys", "prior", "mask", "classes", "inputs")}
-    return replace(given, support=masked(given.support, mask), query=replace(given.query, **fields))
-
-
-def brute_force(cls: Any, given: Problem, **config: Any) -> Tensor:
-    """``[episode, item, way]``, each item answered by a method adapted to the others."""
-    answers = []
-    for item in range(given.support.mask.shape[1]):
-        left = as_query(given, item)
-        answers.append(adapted(cls, left, **config).predict(left.query))
-    return torch.cat(answers, dim=1)
 
 
 @pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)

@@ -22,7 +22,7 @@ from methods._lbfgs import BatchedLBFGS
 from methods.lda import SHRINKAGES, Lda, LdaConfig
 from methods.logistic_regression import LogisticRegression
 from methods.svm import Svm
-from tests.methods.test_auto import brute_force
+from tests.helpers.left_out import brute_force
 
 SHAPES = {
     "few": problem(n_shot=3, sizes=[12, 9, 12]),

@@ -11,7 +11,7 @@ from bench.testing.driver import adapt, adapted
 from bench.testing.tiny_models import save_model
 from methods.in_context import InContext
 from methods.prefix_tuning import PrefixTuning
-from tests.methods.test_peft_lm import ANSWERS, PROMPTS, given
+from tests.helpers.answered_texts import ANSWERS, PROMPTS, given
 
 CLASSES = given(Kind.TEXT_CLASSIFICATION, PROMPTS, ANSWERS)
 

@@ -22,7 +22,7 @@ from methods._prompt_evolution import Evolution, Graded, Operators, Prompt
 from methods.fast_slow import FastSlow
 from methods.lora import Lora
 from methods.zero_shot import ZeroShot
-from tests.methods.test_peft_lm import given as two_texts
+from tests.helpers.answered_texts import given as two_texts
 
 ANSWERS = (" positive", " negative")
 WORDS = ("happy", "awful", "very good", "very bad", "indeed", "so good", "so bad", "happy word")

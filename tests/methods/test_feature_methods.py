@@ -25,8 +25,7 @@ from methods.proker import BETAS, LAMS, START, Proker, ProkerConfig
 from methods.taskres import TaskRes
 from methods.tip_adapter import TipAdapter
 from methods.zs_lp import ZsLp
-from tests.methods.test_auto import brute_force
-from tests.methods.test_tip_adapter import without
+from tests.helpers.left_out import brute_force, without
 
 SHAPES = {
     "few": problem(n_shot=3, sizes=[12, 9, 12]),

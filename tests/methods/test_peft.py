@@ -15,7 +15,7 @@ from bench.testing.tiny_models import save_model
 from bench.toolkit.sizing import largest_size
 from methods._peft_variants import VARIANTS, VariantName
 from methods.peft import Peft
-from tests.methods.test_peft_lm import given
+from tests.helpers.answered_texts import given
 
 WIDTHS = [(32, 32), (32, 16)] * 2
 """Of query and value projections of both blocks."""

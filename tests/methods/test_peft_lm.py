@@ -13,21 +13,19 @@ from torch.nn.functional import cross_entropy
 
 from bench.backbones._texts import windows
 from bench.backbones.hf import CausalLM
-from bench.contracts import LANGUAGE, AnswerProtocol, Classes, DataError, Inputs, Kind, UsageError
+from bench.contracts import LANGUAGE, DataError, Kind, UsageError
 from bench.testing.doubles import CosineBackbone
 from bench.testing.driver import adapt
-from bench.testing.problems import Problem, problem
 from bench.testing.tiny_models import save_model
 from methods._peft_lm import PeftMethod
 from methods.ia3 import IA3
 from methods.lora import Lora
 from methods.prefix_tuning import PrefixTuning
 from methods.prompt_tuning import PromptTuning
+from tests.helpers.answered_texts import ANSWERS, PROMPTS, given
 
 METHODS: list[type[PeftMethod]] = [Lora, IA3, PromptTuning, PrefixTuning]
 TEXTS = ["Word: happy\nSentiment: positive", "Word: awful\nSentiment: negative", "very good, very bad: indeed"]
-PROMPTS = ["Word: happy\nSentiment:", "Word: very bad indeed\nSentiment:", "Word: s\nSentiment:"]
-ANSWERS = (" positive", " negative", " very bad indeed")
 CONTEXT = "Word: good\nSentiment: positive\n\n"
 BEAMS = 5
 
@@ -43,24 +41,6 @@ def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def cls(request: pytest.FixtureRequest) -> type[PeftMethod]:
     found: type[PeftMethod] = request.param
     return found
-
-
-def given(kind: Kind, texts: list[str] = PROMPTS[:2], completions: tuple[str, ...] = ANSWERS[:2]) -> Problem:
-    """One episode whose support and query are the same texts; completion ``i`` belongs to text ``i``."""
-    made = problem(n_episodes=1, n_way=len(texts), n_shot=1, n_query=1)
-    positions = np.arange(len(texts))[None]
-    fields = {
-        "keys": torch.zeros(1, len(texts), 0),
-        "prior": torch.zeros(1, len(texts), 0),
-        "classes": Classes(torch.zeros(1, len(completions), 0), (completions,)),
-        "inputs": Inputs(positions, lambda wanted: [texts[position] for position in wanted]),
-    }
-    support: Any = replace(made.support, labels=torch.arange(len(texts))[None], **fields)
-    if kind is Kind.TEXT_GENERATION:
-        support = replace(support, targets=lambda wanted: [completions[position] for position in wanted])
-    n_way = len(completions) if kind is Kind.TEXT_CLASSIFICATION else 1
-    shape = replace(made.shape, kind=kind, n_way=n_way, separator="\n", protocol=AnswerProtocol(16, 8, 6))
-    return Problem(support, replace(made.query, **fields), shape)
 
 
 def shaken(cls: type[PeftMethod], backbone: CausalLM, **config: Any) -> PeftMethod:

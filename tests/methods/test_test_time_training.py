@@ -14,7 +14,7 @@ from bench.testing.tiny_models import save_model
 from methods.in_context import InContext
 from methods.peft import Peft
 from methods.test_time_training import TestTimeTraining
-from tests.methods.test_peft_lm import ANSWERS, PROMPTS, given
+from tests.helpers.answered_texts import ANSWERS, PROMPTS, given
 
 CLASSES = given(Kind.TEXT_CLASSIFICATION, PROMPTS, ANSWERS)
 

@@ -17,6 +17,7 @@ from methods._choice import chosen
 from methods._held_out import draws, rank_in_class
 from methods.tip_adapter import ALPHAS, BETAS, START, TipAdapter
 from methods.tip_adapter_f import TipAdapterF
+from tests.helpers.left_out import without
 
 SIZES = [12, 7, 1]
 GIVEN = {"alpha": 1.17, "beta": 1.0}
@@ -88,14 +89,6 @@ def test_large_caches_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     expected = method.predict(given.query)
     monkeypatch.setattr(tip_adapter_f, "SCORES_AT_ONCE", 3 * 12 * 7)
     torch.testing.assert_close(method.predict(given.query), expected)
-
-
-def without(given: Problem, item: int) -> Problem:
-    """The problem of answering the support items, without one of them to answer from."""
-    mask = given.support.mask.clone()
-    mask[:, item] = False
-    fields = {name: getattr(given.support, name) for name in ("keys", "prior", "mask", "inputs")}
-    return replace(given, support=masked(given.support, mask), query=replace(given.query, **fields))
 
 
 def test_alpha_and_beta_are_the_best_with_each_item_left_out() -> None:

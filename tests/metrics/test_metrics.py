@@ -14,10 +14,9 @@ from bench import registry
 from bench.contracts import EpisodePredictions, Kind, Metric, NumericalError, Task, UsageError
 from bench.registry import make_metric, metric_of
 from bench.stats.intervals import mean_interval
+from tests.helpers.translations import REFERENCES, WRITTEN
 
 ACCURACY, PERPLEXITY, BLEU_ = map(make_metric, ("accuracy", "perplexity", "bleu"))
-WRITTEN = ["Ein Hund läuft über die Wiese.", "Eine Frau sitzt auf der Bank.", "Zwei Kinder spielen am Strand."]
-REFERENCES = [" Ein Hund läuft über eine Wiese.", " Eine Frau sitzt auf einer Bank.", " Zwei Kinder spielen im Sand."]
 
 
 def test_help_describes_every_attribute_of_a_metric():

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -11,23 +10,8 @@ from bench.reports.page import page
 from bench.reports.rows import rows
 from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.results.store import Store
-from tests.helpers.pages import HOSTILE, board, data, hostile, made_page, packed, scored
+from tests.helpers.pages import HOSTILE, Elements, board, data, hostile, made_page, packed, scored
 from tests.helpers.records import made
-
-
-class Elements(HTMLParser):
-    """All elements of a page with their attributes, and its text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found, self.text = [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def test_it_is_one_file_that_refers_to_no_other():

@@ -16,10 +16,10 @@ from bench.reports.site import site
 from bench.reports.tables import as_csv
 from bench.stats.paired import compare_episodes
 from tests.helpers.browser import PHONE, needs_browser
+from tests.helpers.company import two_rows
+from tests.helpers.hostile_names import HOSTILE, INVISIBLE, MARKUP, hostile
 from tests.helpers.pages import board, scored
 from tests.helpers.records import made, run
-from tests.reports.test_company import two_rows
-from tests.reports.test_neutral import HOSTILE, INVISIBLE, MARKUP, hostile
 
 pytestmark = [pytest.mark.slow, needs_browser]
 

@@ -8,9 +8,8 @@ import pytest
 from bench.reports.rows import rows
 from bench.reports.site import site
 from bench.results.store import Store
-from tests.helpers.pages import HOSTILE, board, hostile
+from tests.helpers.pages import HOSTILE, Elements, board, hostile
 from tests.helpers.records import made
-from tests.reports.test_page import Elements
 
 
 @pytest.fixture(scope="module")

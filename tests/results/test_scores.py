@@ -19,7 +19,7 @@ from bench.results.store import Store
 from bench.results.verify import problems
 from bench.stats.intervals import mean_interval
 from tests.helpers.records import made
-from tests.metrics.test_metrics import REFERENCES, WRITTEN
+from tests.helpers.translations import REFERENCES, WRITTEN
 
 METRICS = {
     Kind.IMAGE_CLASSIFICATION: "accuracy",

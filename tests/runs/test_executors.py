@@ -11,32 +11,14 @@ import pytest
 from bench.api.execution import share_of
 from bench.contracts import UsageError
 from bench.engine import encoding
-from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
 from bench.runs.executors import Refused, UnitResult
 from bench.runs.executors.driver import TRIES, Driver
 from bench.runs.executors.local import LocalExecutor
-from bench.runs.runner import Runner, fresh_processes, same_process
-from tests.helpers.runs import Notebook, grid
+from bench.runs.runner import fresh_processes
+from tests.helpers.runs import FEW, grid, results, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
-FEW = {"methods": ["faast", "knn"], "shots": [1], "seeds": [0, 1], "set": {}, "episodes": 3}
-
-
-def run(folder, executor=None, specs=None, isolate=same_process, **options):
-    quiet_lightning()
-    runner = Runner(
-        Store(folder), DeviceOptions(accelerator="cpu"), Notebook(), isolate=isolate, executor=executor, **options
-    )
-    return runner.run(specs or grid(**FEW))
-
-
-def results(folder):
-    """What must not depend on where a run was executed."""
-    return {
-        record.id: (record.status, record.value, record.episode_scores, record.predictions, record.identity)
-        for record in Store(folder)
-    }
 
 
 class Killing(LocalExecutor):

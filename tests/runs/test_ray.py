@@ -15,8 +15,7 @@ from sweeps.definition import sweep_spec
 from sweeps.study import Sweep
 from sweeps.trials import TuningData
 from sweeps.units import TrialOptions
-from tests.helpers.runs import grid
-from tests.runs.test_executors import results, run
+from tests.helpers.runs import grid, results, run
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402 (after the check that Ray is there)
