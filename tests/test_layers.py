@@ -56,10 +56,15 @@ def modules():
     for package in ("bench", "methods", "tasks", "sweeps"):
         for path in sorted((ROOT / package).rglob("*.py")):
             paths[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
-    return {name: sorted(imported(path, paths)) for name, path in paths.items()}
+    ours = {"bench", "methods", "tasks", "sweeps"}
+    return {
+        name: sorted(each for each in imported(path, paths) if each.partition(".")[0] in ours)
+        for name, path in paths.items()
+    }
 
 
-def imported(path, known):
+def imported(path, known=()):
+    """Names of the modules that a file imports; one of ``known`` also where its package is named."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -69,7 +74,7 @@ def imported(path, known):
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
                 found.add(submodule if submodule in known else node.module)
-    return {name for name in found if name.partition(".")[0] in {"bench", "methods", "tasks", "sweeps"}}
+    return found
 
 
 def test_the_walk_finds_lazy_imports_and_submodules():
@@ -146,3 +151,15 @@ def test_there_are_no_cycles():
     for name in modules():
         visit(name)
     assert len(done) >= len(modules())
+
+
+def test_a_test_module_imports_from_no_other():
+    """What several share is in tests/helpers, or in a module without tests beside them."""
+    names = {path: imported(path) for path in sorted((ROOT / "tests").rglob("*.py"))}
+    assert any("tests.helpers.runs" in found for found in names.values())
+    assert [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path, found in names.items()
+        for name in found
+        if name.startswith("tests.") and name.rpartition(".")[2].startswith(("test_", "conftest"))
+    ] == []
