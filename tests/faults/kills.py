@@ -22,7 +22,8 @@ from bench.results.store import Store
 from bench.results.verify import problems
 from bench.runs.progress import RichReporter
 from bench.toolkit.temporary import TEMPORARY
-from tests.faults.preloaded import Command, Commands
+from tests.faults.commands import Fresh, start
+from tests.helpers.preloaded import Program
 
 METHODS = ("faast", "linear_probe")
 """A store has the runs of one of these, in closed form or in steps."""
@@ -93,22 +94,23 @@ def kill_often(
         Counts: kills, by moment, and completed suites, and of what must not be, by name.
     """
     ends, draw, found = time.monotonic() + seconds, random.Random(seed), Counter[str]()
-    commands, durations = Commands(site), {True: Durations(), False: Durations()}
-    slow = _Suite(commands, folder / "fresh", METHODS, found)
-    began = time.monotonic()
-    commands.preload(slow.words, slow.cache, slow.output)
-    durations[True].add(time.monotonic() - began, 1.0)
-    commands.start(["--help"], slow.cache, slow.output).exit_code(LIMIT)  # until the server has imported all
+    durations, reference = {True: Durations(), False: Durations()}, dict[tuple[str, str], float | None]()
+    start(["--help"], site, folder / "cache", folder / "output").exit_code(LIMIT)  # until the server has imported all
     for method in METHODS:
-        durations[False].add(_Suite(commands, folder / method, (method,), found).complete(), 1.0)
+        whole = _Suite(site, folder / method, (method,), found)
+        durations[False].add(whole.complete(), 1.0)
+        reference |= whole.values()
+    if fresh:
+        slow = _Suite(site, folder / "fresh", METHODS, found)
+        durations[True].add(slow.complete(fresh=True), 1.0)
+        assert slow.values() == reference
     assert not found["ended otherwise"]
-    reference = slow.values()
     assert len(reference) == RUNS * len(METHODS)
     moments = {False: _spread(kills - fresh, draw), True: _spread(fresh, draw)}
     number = 0
     while any(moments.values()) and time.monotonic() < ends:
         number += 1
-        suite = _Suite(commands, folder / str(number), METHODS[number % 2 : number % 2 + 1], found)
+        suite = _Suite(site, folder / str(number), METHODS[number % 2 : number % 2 + 1], found)
         for _ in range(draw.randint(1, UNINTERRUPTED)):
             # A fresh interpreter is the first of a store, so that its whole run is under way.
             turn = number % 3 == 1 or not moments[False]
@@ -136,8 +138,8 @@ def _spread(number: int, draw: random.Random) -> list[float]:
 class _Suite:
     """The suite on one store."""
 
-    def __init__(self, commands: Commands, place: Path, methods: Sequence[str], found: Counter[str]) -> None:
-        self.commands, self.place, self.methods, self.found = commands, place, methods, found
+    def __init__(self, site: Path, place: Path, methods: Sequence[str], found: Counter[str]) -> None:
+        self.site, self.place, self.methods, self.found = site, place, methods, found
         self.store, self.cache, self.output = Store(place / "store"), place / "cache", place / "output"
         settings = FEW_STEPS if "linear_probe" in methods else ()
         self.words = [*WORDS, "--method", ",".join(methods), *settings, "--store", self.store.root]
@@ -154,10 +156,10 @@ class _Suite:
         done = len(self.store.paths()) if self.store.root.exists() else 0
         return 1 - done / RUNS / len(self.methods)
 
-    def start(self, fresh: bool) -> Command:
+    def start(self, fresh: bool) -> Program | Fresh:
         """Start the command."""
         self.output.write_bytes(b"")
-        return self.commands.start(self.words, self.cache, self.output, fresh)
+        return start(self.words, self.site, self.cache, self.output, fresh)
 
     def complete(self, fresh: bool = False) -> float:
         """Let the command come to its end; returns its seconds."""
@@ -227,7 +229,7 @@ def _shown(store: Store) -> Iterable[str]:
         yield console.file.getvalue().split("] ", 1)[1].rstrip("\n")  # type: ignore[attr-defined]
 
 
-def _kill(command: Command, found: Counter[str]) -> None:
+def _kill(command: Program | Fresh, found: Counter[str]) -> None:
     """Kill the program alone, and see its measuring processes end with it."""
     try:
         children = psutil.Process(command.pid).children(recursive=True)

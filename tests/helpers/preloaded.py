@@ -86,7 +86,7 @@ class Program:
         pid: Its process id.
     """
 
-    def __init__(self, module, *words, cwd=None, env=None, setup=None, own=True, spawn=False):
+    def __init__(self, module, *words, cwd=None, env=None, setup=None, own=True, spawn=False, output=None):
         """Start the program.
 
         Args:
@@ -97,9 +97,10 @@ class Program:
             setup: A picklable function that is called before the module runs.
             own: Whether this checkout's packages may be imported already; another checkout has its own.
             spawn: Whether what the program starts are new interpreters instead of forks.
+            output: File that standard output and standard error are added to; by default each has one of its own.
         """
         self.folder = tempfile.TemporaryDirectory()
-        self.files = [Path(self.folder.name) / name for name in ("stdout", "stderr")]
+        self.files = [output or Path(self.folder.name) / name for name in ("stdout", "stderr")]
         self.process = context().Process(
             target=_program,
             args=(module, [str(word) for word in words], str(cwd or Path.cwd()), dict(env or os.environ), self.files,
@@ -111,6 +112,11 @@ class Program:
     def poll(self):
         """The exit code, or None while it runs."""
         return self.process.exitcode
+
+    def exit_code(self, seconds):
+        """The exit code, negative for a signal; None where the program still runs after some seconds."""
+        self.process.join(seconds)
+        return self.poll()
 
     def send_signal(self, number):
         os.kill(self.pid, number)
@@ -124,12 +130,11 @@ class Program:
     def wait(self, timeout=500.0):
         """Its exit code and outputs, when it has ended."""
         deadline = time.monotonic() + timeout
-        self.process.join(timeout)
-        if self.process.exitcode is None:
+        if self.exit_code(timeout) is None:
             self.end()
             raise TimeoutError(f"after {time.monotonic() - deadline + timeout:.0f} s: {self.files[1].read_text()}")
         texts = [file.read_text(encoding="utf-8") for file in self.files]
-        return subprocess.CompletedProcess([], self.process.exitcode, *texts)
+        return subprocess.CompletedProcess([], self.poll(), *texts)
 
 
 def run(module, *words, **options):
