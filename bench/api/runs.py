@@ -317,7 +317,7 @@ class Call:
         )  # fmt: skip
         isolate = runner.fresh_processes if self.how["measure_in"] == "subprocess" else runner.same_process
         if options.strategy is not None:
-            isolate = partial(runner.several_devices, options)
+            isolate = partial(runner.fresh_processes, devices=options)
         return runner.Runner(
             Store(self.store), options, reporter, self.data, self.how["force"], self.trackers, isolate,
             self.how["remeasure"], None if self.how["rescue"] is None else user_path(self.how["rescue"]),

@@ -36,26 +36,13 @@ Form = tuple[str, PromptStyle, Template]
 """See ``RunSpec.form``."""
 
 
-def fresh_processes(name: str, backbone: Backbone) -> Worker:
+def fresh_processes(name: str, backbone: Backbone, devices: DeviceOptions | None = None) -> Worker:
     """A worker that measures each episode in a fresh process; it starts loading the backbone at once.
 
     Args:
         name: Name of the backbone.
         backbone: The loaded backbone of this process.
-
-    Returns:
-        The worker.
-    """
-    return ForkedWorker(partial(registry.load_backbone, name)).start()
-
-
-def several_devices(devices: DeviceOptions, name: str, backbone: Backbone) -> Worker:
-    """A worker whose devices hold the backbone together, by their strategy; processes are fresh as well.
-
-    Args:
-        devices: The devices.
-        name: Name of the backbone.
-        backbone: The loaded backbone of this process, which stays on the CPU.
+        devices: Devices that hold the worker's backbone together, by their strategy; None for one device.
 
     Returns:
         The worker.

@@ -18,7 +18,7 @@ from bench.engine.ranks import _first_answer
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.engine.worker import Worker
 from bench.results.store import Store
-from bench.runs.runner import Runner, same_process, several_devices
+from bench.runs.runner import Runner, fresh_processes, same_process
 from bench.runs.splittable import require_splittable
 from bench.spec.expand import expand
 from bench.spec.suite import Block
@@ -50,7 +50,7 @@ def require_same(found, expected):
 
 @pytest.fixture(scope="module")
 def ranked(model):
-    worker = several_devices(FSDP, model, None)
+    worker = fresh_processes(model, None, FSDP)
     yield worker
     worker.close()
 
