@@ -107,6 +107,19 @@ class Demonstrations:
             return self.shape.protocol.max_new_tokens
         return max(self.backbone.count_tokens(names))
 
+    def room(self, answer: int) -> int:
+        """Tokens that the model's context leaves for demonstrations and a prompt, beside the task's instruction.
+
+        Args:
+            answer: Tokens of the longest answer.
+
+        Returns:
+            Their number; below 0 where there is none.
+        """
+        instruction = self.shape.protocol.instructed()
+        taken = self.backbone.count_tokens([instruction])[0] if instruction else 0
+        return self.backbone.context_length - answer - taken
+
     def context(self, order: Sequence[int], prompts: Sequence[str], answer: int) -> tuple[str, int]:
         """The demonstrations that fit before every one of the prompts with such an answer, and their number.
 
@@ -120,8 +133,7 @@ class Demonstrations:
         """
         count = self.backbone.count_tokens
         texts = [self.texts[item] for item in order]
-        instruction = self.shape.protocol.instruction
-        room = self.backbone.context_length - answer - (count([instruction])[0] if instruction else 0)
+        room = self.room(answer)
         length, longest = max(zip(count(prompts), prompts, strict=True))
         first = first_that_fits([self.tokens[item] for item in order], room - length)
         context = "".join(texts[first:])

@@ -110,14 +110,14 @@ class EndVectorMethod(ForwardMethod):
         """The instruction, and the last demonstrations of an order that fit before prompts, as a text."""
         wanted = self.config.demonstrations or len(order)
         shown = self._given.context(order[max(0, len(order) - wanted) :], prompts, 0)[0]
-        return self.shape.protocol.instruction + shown
+        return self.shape.protocol.instructed(shown)
 
     def scored(self, prompts: Sequence[str], names: Sequence[str], layer: int, vector: Tensor) -> Tensor:
         """``[prompt, way]``, log-likelihoods of the answers with a vector after a block."""
         module = after_blocks(self.backbone)[layer]
         return answers_with(
             self.backbone,
-            [self.shape.protocol.instruction + prompt for prompt in prompts],
+            [self.shape.protocol.instructed(prompt) for prompt in prompts],
             names,
             lambda last: changed_at(last, module, lambda states: self.change(states, vector)),
         )

@@ -252,11 +252,10 @@ class FastSlow(Continual, AdapterMethod):
         """
         opening, own = self._opening(prompt), self._given.prompts[item]
         shown = [each for each in prompt.demonstrations if each != item]
-        task = self.shape.protocol.instruction
-        if not shown:
-            return task + opening + own
-        context, _ = self._given.context(shown, [opening + own], self._given.longest_answer(self._given.names))
-        return task + opening + context + own
+        context = ""
+        if shown:
+            context, _ = self._given.context(shown, [opening + own], self._given.longest_answer(self._given.names))
+        return self.shape.protocol.instructed(opening + context) + own
 
     def _rendered(self, prompts: Sequence[Prompt], items: Sequence[int]) -> list[str]:
         return [self.text(prompt, item) for prompt in prompts for item in items]
@@ -276,7 +275,7 @@ class FastSlow(Continual, AdapterMethod):
         """Whether an instruction leaves room for each of the items with its answer."""
         if not prompt.instruction:
             return True
-        opening = self.shape.protocol.instruction + self._opening(prompt)
+        opening = self.shape.protocol.instructed(self._opening(prompt))
         longest = max(self.reader.count_tokens([opening + self._given.prompts[item] for item in items]))
         return longest + self._given.longest_answer(self._given.names) <= self.reader.context_length
 

@@ -96,7 +96,7 @@ class FunctionVector(EndVectorMethod):
             labels = [given.labels[others[place]] for place in places]
             wrong = [given.prompts[item] + given.names[label] for item, label in zip(others, labels, strict=True)]
             context = "".join(text + self.shape.separator for text in wrong)
-        return self.shape.protocol.instruction + context, prompt, answer
+        return self.shape.protocol.instructed(context), prompt, answer
 
     def mean_outputs(self, drawn: Sequence[tuple[str, str, str]]) -> Tensor:
         """``[block, head, dim]``, inputs of the output projections at the last tokens of prompts, averaged."""

@@ -132,7 +132,7 @@ class InContext(ForwardMethod):
         """``[prompt, way]``, log-likelihoods of the answers after the demonstrations that fit."""
         names = self._given.names
         context, _ = self._given.context(order, prompts, self._given.longest_answer(names))
-        return self.backbone.loglikelihood(self.shape.protocol.instruction + context, prompts, names)
+        return self.backbone.loglikelihood(self.shape.protocol.instructed(context), prompts, names)
 
     def predict(self, query: Query) -> Answers:
         """What the model answers after the demonstrations; see Method.predict for the shapes.

@@ -219,7 +219,7 @@ class InPlaceTtt(ForwardMethod):
 
     def _scored(self, text: str, answers: tuple[str, ...]) -> Tensor:
         with self._active():
-            return self.backbone.loglikelihood(self.shape.protocol.instruction, [text], answers)
+            return self.backbone.loglikelihood(self.shape.protocol.instructed(), [text], answers)
 
     def _carried(self, text: str) -> Tensor:
         # A text's windows are the rows of one batch after another in their order, the last, shorter one at the end.

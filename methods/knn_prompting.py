@@ -111,17 +111,14 @@ class KnnPrompting(ForwardMethod):
 
     def _next_tokens(self, prompts: list[str]) -> Tensor:
         """``[prompt, token]``, log-probabilities of the next token after instruction, demonstrations and prompt."""
-        return next_tokens(self.backbone, self.shape.protocol.instruction + self._context, prompts)
+        return next_tokens(self.backbone, self.shape.protocol.instructed(self._context), prompts)
 
     def _chosen(self, order: list[int]) -> list[int]:
         """The demonstrations: the last whole rounds of an order that fit, or as many as wanted."""
         given, wanted = self._given, self.config.demonstrations
         by_class = [[item for item in order if given.labels[item] == label] for label in sorted(set(given.labels))]
         smallest = min(map(len, by_class))
-        room = self.backbone.context_length - max(self.backbone.count_tokens(given.prompts))
-        if instruction := self.shape.protocol.instruction:
-            room -= self.backbone.count_tokens([instruction])[0]
-        room -= given.longest_answer(given.names)
+        room = given.room(given.longest_answer(given.names)) - max(self.backbone.count_tokens(given.prompts))
         if self.shape.limits.tokens is not None:
             room = min(room, self.shape.limits.tokens)
         if self.shape.limits.state_bytes is not None:

@@ -117,7 +117,7 @@ class RetrievedContext(ForwardMethod):
                 context + prompt
                 for context, prompt in zip(self._contexts(prompts, given.names, self._order), prompts, strict=True)
             ]
-            found = self.backbone.loglikelihood(self.shape.protocol.instruction, joined, given.names)
+            found = self.backbone.loglikelihood(self.shape.protocol.instructed(), joined, given.names)
         self._leaning = mean_log_probability(found)
 
     def _embedded(self, prompts: Sequence[str]) -> Tensor:
@@ -205,7 +205,7 @@ class RetrievedContext(ForwardMethod):
         scores = query.prior.new_zeros(*query.mask.shape, len(names))
         rows = []
         for prompt, context in zip(prompts, contexts, strict=True):
-            before = self.shape.protocol.instruction + context
+            before = self.shape.protocol.instructed(context)
             found = self.backbone.loglikelihood(before, [prompt, *free], names).double().log_softmax(dim=-1)
             rows.append((found[0] - mean_log_probability(found[1:])).log_softmax(dim=-1))
         if rows:

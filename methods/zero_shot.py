@@ -94,7 +94,7 @@ class ZeroShot(ForwardMethod):
         if self._leaning is None:
             backbone, free = cast(LanguageBackbone, self.backbone), self.shape.content_free
             whole = self.config.calibrate == "content_free"
-            prompts, before = (free, self.shape.protocol.instruction) if whole else ([answer_prefix(free)], "")
+            prompts, before = (free, self.shape.protocol.instructed()) if whole else ([answer_prefix(free)], "")
             self._leaning = mean_log_probability(backbone.loglikelihood(before, prompts, query.classes.names[0]))
         found = (scores.log_softmax(dim=-1) - self._leaning.to(scores)).log_softmax(dim=-1)
         return found.masked_fill(~query.mask.unsqueeze(-1), 0)

@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def normal_text(text: str) -> str:
     Returns:
         The normal form.
     """
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    return _single_spaced(unicodedata.normalize("NFKC", text))
 
 
 def contents(name: str, items: str, *pools: Pool) -> list[list[str]]:
@@ -126,6 +126,25 @@ def distinct(name: str, items: str, pool: Pool, shown: Callable[[Any], str]) -> 
                 f"(items {earlier} and {item}); correct or remove them"
             )
     return np.array(kept)
+
+
+def other_than_queries(support: Iterable[str], query: Iterable[str]) -> list[int]:
+    """Positions of the support texts of a published split that are no query's.
+
+    Args:
+        support: Support texts, as far as they tell items apart.
+        query: The same of the queries.
+
+    Returns:
+        Positions in ``support``. White space makes no difference, as to a reader; Unicode forms do, so that published
+        pools stay what they were.
+    """
+    known = {_single_spaced(text) for text in query}
+    return [place for place, text in enumerate(support) if _single_spaced(text) not in known]
+
+
+def _single_spaced(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _too_many(*pools: Pool) -> bool:

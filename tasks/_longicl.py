@@ -16,6 +16,7 @@ from bench.toolkit.columns import require_columns
 from bench.toolkit.sources import Source
 from tasks import _longicl_labels as labels
 from tasks._banking77_intents import INTENTS
+from tasks._copies import other_than_queries
 
 ROUNDS = 5
 LABEL = "label"
@@ -222,8 +223,7 @@ def _read(part: Part, data: Path | None) -> tuple[Items, Items, str, list[str]]:
         notes.append(f"the prompts of {part.split} begin with another instruction, {instruction[:60]!r}")
     shown = parsed(part, body)
     query = Items(_queries(part, rows[ONE_ROUND]), [_written(part, label) for label in rows[LABEL]])
-    wanted = set(query.prompts)
-    others = [row for row, prompt in enumerate(shown.prompts[:-1]) if prompt not in wanted]
+    others = other_than_queries(shown.prompts[:-1], query.prompts)
     support = Items([shown.prompts[row] for row in others], [shown.answers[row] for row in others])
     return support, query, revision, notes
 

@@ -11,6 +11,7 @@ from datasets import Dataset
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.columns import require_columns
 from bench.toolkit.sources import Source
+from tasks._copies import other_than_queries
 
 NAMES_SHOWN = 4
 CONTENT_FREE = ("N/A", "", "[MASK]")
@@ -141,9 +142,7 @@ class PublishedTexts(Task):
         """
         splits, revision = self.source.load(data)
         (support, given), (query, query_labels) = (self._read(split, rows) for split, rows in splits.items())
-        # But for white space, which tells texts no more apart than it tells a reader.
-        in_query = {" ".join(prompt.split()) for prompt in query}
-        kept = [row for row, prompt in enumerate(support) if " ".join(prompt.split()) not in in_query]
+        kept = other_than_queries(support, query)
         return TaskData(
             prompt_pool([support[row] for row in kept], given[kept]),
             prompt_pool(query, query_labels),

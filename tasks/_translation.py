@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.sources import Source
+from tasks._copies import other_than_queries
 
 LANGUAGES = {"de": "German", "en": "English", "fr": "French"}
 COLUMN = "translation"
@@ -129,9 +130,8 @@ class Translation(Task):
             sentence_pairs(self.source.folder, self.by_language(rows), self.source_language, self.target_language)
             for rows in splits.values()
         )
-        queries = set(query)
-        kept = [pair for pair in support if pair not in queries]
-        return TaskData(self._pool(kept), self._pool(query), ("text",), revision)
+        kept = other_than_queries(map(" = ".join, support), map(" = ".join, query))
+        return TaskData(self._pool(support[row] for row in kept), self._pool(query), ("text",), revision)
 
     def by_language(self, rows: Dataset) -> Dataset:
         """Rows with a column for each language, named by its code, or with one column of both; by default as they are.

@@ -7,6 +7,7 @@ from datasets import Dataset
 from bench.contracts import Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.columns import require_columns
 from bench.toolkit.sources import Source
+from tasks._copies import other_than_queries
 from tasks._texts import require_texts
 
 QUESTION, ANSWER = "question", "answer"
@@ -48,8 +49,8 @@ class Gsm8k(Task):
         """
         splits, revision = self.source.load(data)
         support, query = (self._items(split, rows) for split, rows in splits.items())
-        known = {question for question, _ in query}
-        kept = [item for item in support if item[0] not in known]
+        questions = ([question for question, _ in items] for items in (support, query))
+        kept = [support[row] for row in other_than_queries(*questions)]
         return TaskData(_pool(kept), _pool(query), ("text",), revision)
 
     def _items(self, split: str, rows: Dataset) -> list[tuple[str, str]]:

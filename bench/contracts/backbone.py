@@ -167,6 +167,17 @@ class AnswerProtocol:
     beams: int = 5
     instruction: str = ""
 
+    def instructed(self, context: str = "") -> str:
+        """Text before a prompt.
+
+        Args:
+            context: What stands between the instruction and the prompt, such as demonstrations.
+
+        Returns:
+            The instruction, then the context.
+        """
+        return self.instruction + context
+
 
 Answers = Tensor | list[str]
 """Scores, or generated texts."""
@@ -300,7 +311,7 @@ class LanguageBackbone(Backbone):
         Returns:
             Scores or texts, with shapes as in ``Method.predict``.
         """
-        texts, context = query.inputs.episode(0), protocol.instruction + context
+        texts, context = query.inputs.episode(0), protocol.instructed(context)
         if kind is Kind.TEXT_GENERATION:
             prompts = [context + text for text in texts]
             return self.generate(prompts, protocol.max_new_tokens, protocol.stop, protocol.beams)
