@@ -1,31 +1,14 @@
 """A linear map of features that is held to the identity: ProLIP's regularised linear adapter."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from bench.contracts import Backbone, Classes, MethodConfig, ProblemShape, Query, Support, Tune
+from bench.contracts import Backbone, Classes, ProblemShape, Query, Support
 from methods._held_out import Sample
+from methods._prolip import SOURCE, HeldMapConfig
 from methods._training import FullSupportMethod, summed_cross_entropy
-
-
-class ProjectorConfig(MethodConfig):
-    """Hyper-parameters of the projector; the defaults are published, for use without a validation set."""
-
-    penalty: Annotated[float | None, Tune(1e-4, 10.0, log=True)] = Field(
-        default=None,
-        ge=0,
-        le=1e9,
-        description="Weight of the squared distance from the identity; by default 1 / shots.",
-    )
-    lr: Annotated[float, Tune(1e-6, 1e-2, log=True)] = Field(
-        default=1e-5, gt=0, le=1, description="Adam's rate; it falls to 0 along a cosine."
-    )
-    steps: int = Field(default=300, ge=1, le=100_000, description="Steps on the whole support set.")
 
 
 class Projector(FullSupportMethod):
@@ -41,11 +24,11 @@ class Projector(FullSupportMethod):
     """
 
     episodes_at_once = 16
-    Config = ProjectorConfig
-    config: ProjectorConfig
-    source = "Fahes et al. 2024, CLIP's Visual Embedding Projector is a Few-shot Cornucopia (ProLIP), arXiv 2410.05270"
+    Config = HeldMapConfig
+    config: HeldMapConfig
+    source = SOURCE
 
-    def __init__(self, config: ProjectorConfig, backbone: Backbone, shape: ProblemShape) -> None:
+    def __init__(self, config: HeldMapConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self.steps = config.steps
         self.projection = nn.Parameter(torch.zeros(shape.n_episodes, shape.value_dim, shape.key_dim))
@@ -53,9 +36,7 @@ class Projector(FullSupportMethod):
     def begin(self, support: Support) -> None:
         """Keep the items, and find the penalty of each episode."""
         self._items = items = self.shuffled(support)
-        shots = items.mask.sum(dim=1).clamp(min=1) / self.shape.n_way
-        given = self.config.penalty
-        self._penalty = 1 / shots if given is None else torch.full_like(shots, given)
+        self._penalty = self.config.weight(items.mask.sum(dim=1), self.shape.n_way)
         self.notes["penalty"] = float(self._penalty.median())
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
@@ -66,8 +47,7 @@ class Projector(FullSupportMethod):
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """Adam with the published eps, on a cosine."""
-        optimizer = Adam(self.parameters(), lr=self.config.lr, eps=1e-4)
-        return optimizer, CosineAnnealingLR(optimizer, T_max=self.steps)
+        return self.config.optimizer(self.parameters())
 
     def predict(self, query: Query) -> Tensor:
         """Scores ``[episode, item, way]``."""

@@ -1,13 +1,10 @@
 """ProLIP: the last projection of CLIP's image tower, trained on features before it and held to what it was."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from bench.contracts import (
     Backbone,
@@ -16,30 +13,14 @@ from bench.contracts import (
     InputMode,
     Inputs,
     Kind,
-    MethodConfig,
     ProblemShape,
     Query,
     Support,
-    Tune,
     TwoTowerBackbone,
     UsageError,
 )
 from methods._image_scores import parts
-
-
-class ProlipConfig(MethodConfig):
-    """Hyper-parameters of ProLIP; the defaults are published, for use without a validation set."""
-
-    penalty: Annotated[float | None, Tune(1e-4, 10.0, log=True)] = Field(
-        default=None,
-        ge=0,
-        le=1e9,
-        description="Weight of the squared distance from the pretrained projection; by default 1 / shots.",
-    )
-    lr: Annotated[float, Tune(1e-6, 1e-2, log=True)] = Field(
-        default=1e-5, gt=0, le=1, description="Adam's rate; it falls to 0 along a cosine."
-    )
-    steps: int = Field(default=300, ge=1, le=100_000, description="Steps on the whole support set.")
+from methods._prolip import SOURCE, HeldMapConfig
 
 
 class Prolip(GradientMethod):
@@ -55,11 +36,11 @@ class Prolip(GradientMethod):
     needs_text_tower = True
     episodes_at_once = 1
     batch_size: int | None = None
-    Config = ProlipConfig
-    config: ProlipConfig
-    source = "Fahes et al. 2024, CLIP's Visual Embedding Projector is a Few-shot Cornucopia (ProLIP), arXiv 2410.05270"
+    Config = HeldMapConfig
+    config: HeldMapConfig
+    source = SOURCE
 
-    def __init__(self, config: ProlipConfig, backbone: Backbone, shape: ProblemShape) -> None:
+    def __init__(self, config: HeldMapConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         if not isinstance(backbone, TwoTowerBackbone):
             raise UsageError(
@@ -82,8 +63,7 @@ class Prolip(GradientMethod):
         if self._features is None:
             with torch.no_grad():
                 self._features = self._unprojected(support.inputs)
-        shots = max(1.0, float(support.mask.sum()) / self.shape.n_way)
-        penalty = 1 / shots if self.config.penalty is None else self.config.penalty
+        (penalty,) = self.config.weight(support.mask.sum(dim=1).double(), self.shape.n_way).tolist()
         self.notes["penalty"] = penalty
         scores = self._scores(self._features, support.classes)
         distance: Tensor = (self.projection - self.start).square().sum()
@@ -93,8 +73,7 @@ class Prolip(GradientMethod):
         """Adam with the published eps, on a cosine."""
         # A trainer of lower precision has cast the whole method by now.
         self.float()
-        optimizer = Adam([self.projection], lr=self.config.lr, eps=1e-4)
-        return optimizer, CosineAnnealingLR(optimizer, T_max=self.steps)
+        return self.config.optimizer([self.projection])
 
     def predict(self, query: Query) -> Tensor:
         """Scores ``[1, item, way]``, 0 where an item is padding."""

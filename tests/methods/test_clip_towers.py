@@ -19,7 +19,7 @@ from bench.testing.doubles import NetworkBackbone
 from bench.testing.driver import adapt
 from bench.testing.problems import Problem
 from methods.clip_lora import ClipLora, ClipLoraConfig
-from methods.prolip import Prolip, ProlipConfig
+from methods.prolip import Prolip
 from tests.helpers.pictures import NAMES, PROMPT, image, pictures
 from tests.helpers.tiny_clip import save, tiny
 
@@ -173,8 +173,8 @@ def test_features_before_the_projection_make_those_after_it(towers: OpenClip) ->
 
 def test_prolip_is_the_published_loss_from_the_pretrained_projection_on(towers: OpenClip) -> None:
     given = pictures(towers)
-    zero_shot = Prolip(ProlipConfig(), towers, given.shape)
-    method = Prolip(ProlipConfig(lr=1e-3, steps=5), towers, given.shape)
+    zero_shot = Prolip(Prolip.Config(), towers, given.shape)
+    method = Prolip(Prolip.Config(lr=1e-3, steps=5), towers, given.shape)
     adapt(method, given.support)
     raw = [each for items in (given.support, given.query) for each in items.inputs.episode(0)]
     with torch.no_grad():
