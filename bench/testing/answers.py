@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.contracts import AnyMethod, Backbone
 from bench.testing.driver import adapted, scores
-from bench.testing.problems import Problem
+from bench.testing.problems import Problem, episodes_of
 
 _FIRST: dict[tuple[Any, ...], tuple[Problem, Tensor]] = {}
 """Problems and their scores by method, config, backbone and problem, which is kept so that its id stays its own."""
@@ -41,6 +41,28 @@ class Answers:
         if key not in _FIRST:
             _FIRST[key] = given, self(given)
         return _FIRST[key][1].clone()
+
+    def group(self, given: Problem) -> Problem:
+        """The first episodes of a problem, as many as one instance of the method takes.
+
+        Args:
+            given: The problem.
+
+        Returns:
+            A copy.
+        """
+        return episodes_of(given, slice(0, self.method.episodes_at_once))
+
+    def of_group(self, given: Problem) -> Tensor:
+        """Scores of ``group``, from those of the whole problem that all tests share.
+
+        Args:
+            given: The problem.
+
+        Returns:
+            ``[episode, item, way]``.
+        """
+        return self.first(given)[: self.method.episodes_at_once]
 
     def adapted(self, given: Problem) -> AnyMethod:
         """One instance, adapted to a problem.

@@ -68,5 +68,5 @@ class Group:
 
 
 def adapted(group: Group, devices: DeviceOptions, steps: int | None = None) -> GroupResult:
-    """The answers of a group, after so few steps as are given."""
-    return adapt_and_answer(group, devices, AdaptOptions(steps))  # type: ignore[arg-type]
+    """The answers of a group, after so few steps as are given; memory is not measured."""
+    return adapt_and_answer(group, devices, AdaptOptions(steps, measured=False))  # type: ignore[arg-type]
