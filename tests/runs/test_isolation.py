@@ -7,6 +7,7 @@ from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.contract_status import contract_status, keep_contract_status
 from bench.results.store import Store
 from bench.runs.runner import Runner, fresh_processes, same_process
+from bench.testing.tiny_models import save_model
 from bench.toolkit.code_hash import code_hash
 from tests.helpers.runs import Notebook, grid
 
@@ -29,13 +30,14 @@ def test_a_method_finds_no_query_labels_in_its_process(tmp_path):
 
 
 def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path):
-    block = {"task": "digits", "backbone": "efficientnet_lite0", "ways": 2, "episodes": 2, "queries": 1}
+    model = f"hf:{save_model(tmp_path / 'model', 'llama', context=64)}"
+    block = {"task": "lexicon", "backbone": model, "episodes": 2, "queries": 8}
     alone = records(tmp_path / "alone", same_process, methods=["zero_shot"], **block)["zero_shot"]
     for isolate in (fresh_processes, same_process):
         found = records(tmp_path, isolate, methods=["vandal", "zero_shot"], **block)
         assert found["vandal"].status == "failed"
         assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason
-        assert found["zero_shot"].episode_scores == alone.episode_scores
+        assert found["zero_shot"].predictions.sha256 == alone.predictions.sha256
 
 
 def test_a_record_says_whether_its_method_passed_the_contract_suite(tmp_path, outside_site, cache):
