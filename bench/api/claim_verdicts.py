@@ -6,9 +6,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from bench.api.call import Call
 from bench.api.formats import chosen_format
 from bench.api.results import Results
-from bench.api.runs import Call, run
+from bench.api.runs import run
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.trust import trusting
 
