@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.reports.claims import ClaimReport
-    from bench.reports.rows import Row
+    from bench.reports.row import Row
     from bench.reports.sequences import SequenceRow
     from bench.results.predictions import QueryPredictions
     from bench.results.record import Record
@@ -149,7 +149,7 @@ class Results(Sequence["Record"]):
         """
         import pandas as pd
 
-        from bench.reports.rows import Row
+        from bench.reports.row import Row
 
         lines = [row.model_dump() for row in self.rows(break_even)]
         return pd.DataFrame(lines, columns=list(Row.model_fields))

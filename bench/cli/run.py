@@ -30,7 +30,7 @@ from bench.cli.options import (
 from bench.cli.output import say, say_error
 
 if TYPE_CHECKING:
-    from bench.reports.rows import Row
+    from bench.reports.row import Row
 
 
 def run(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench import registry
 from bench.reports.matrix import Line, Matrix
-from bench.reports.rows import Row
+from bench.reports.row import Row
 from bench.reports.score_limit import score_limit_test
 from bench.reports.tables import number, score
 from bench.results.grouping import shots_text

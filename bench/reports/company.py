@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bench.reports.rows import Row
+from bench.reports.row import Row
 from bench.results.record import Record
 from bench.spec.axes import AXES
 

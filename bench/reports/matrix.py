@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bench import registry
 from bench.reports.overview import row_title
-from bench.reports.rows import Row, scorer
+from bench.reports.row import Row, scorer
 from bench.reports.standings import ranks_at
 from bench.results.grouping import shots_rank
 from bench.results.record import Record

@@ -7,7 +7,7 @@ from bench import registry
 from bench.reports.answers import answer, shots_phrase
 from bench.reports.matrix import Line, Matrix, matrices
 from bench.reports.overview import names_of
-from bench.reports.rows import Row
+from bench.reports.row import Row
 from bench.results.grouping import shots_rank
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.reports.rows import Row, scorer
+from bench.reports.row import Row, scorer
 from bench.stats.ranks import Overview, rank_over_tasks
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Literal
 
 from bench.reports.company import legend, sign
+from bench.reports.fronts import FRONTS
 from bench.reports.opening import OWN, opening
 from bench.reports.page_data import ON_PAGE, packed_parts, packed_plotly, packed_rows
-from bench.reports.rows import FRONTS, LONGEST, Row
+from bench.reports.row import LONGEST, Row
 from bench.reports.tables import labels, number, score
 from bench.reports.template import environment
 from bench.results.grouping import shots_rank

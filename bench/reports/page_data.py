@@ -15,7 +15,7 @@ from bench.contracts.errors import BenchWarning, StoreError
 from bench.reports.company import TIMES, company_of
 from bench.reports.confusion import Confusion
 from bench.reports.overview import row_name
-from bench.reports.rows import LONGEST, Row
+from bench.reports.row import LONGEST, Row
 from bench.reports.tables import metrics
 from bench.results.record import Record
 from bench.results.row_sample import Find

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from xml.etree import ElementTree
 
 from bench import registry
-from bench.reports.rows import Row
+from bench.reports.row import Row
 from bench.reports.tables import LEFT, caption, labels, reasons, score, text_table
 from bench.reports.template import environment
 from bench.reports.xml_text import xml_text

@@ -12,7 +12,7 @@ from bench.reports.company import legend, sign
 from bench.reports.html_tables import html_table
 from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.overview import overview, overview_text
-from bench.reports.rows import Row
+from bench.reports.row import Row
 from bench.reports.terminal_tables import plain_text, terminal_cell
 from bench.results.csv_cells import csv_cell
 from bench.spec.axes import AXES

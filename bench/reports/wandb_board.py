@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from bench.reports.rows import FRONTS, Row
+from bench.reports.fronts import FRONTS
+from bench.reports.row import Row
 from bench.results.csv_cells import csv_cell
 from bench.runs.trackers import WandbTracker
 

@@ -21,7 +21,7 @@ from plotly.offline import get_plotlyjs
 
 import bench
 from bench import registry
-from bench.reports.rows import Row
+from bench.reports.row import Row
 from bench.results.grouping import shots_rank
 
 ROOT = Path(__file__).parents[2]

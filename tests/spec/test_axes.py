@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from bench.reports.rows import Row
+from bench.reports.row import Row
 from bench.spec.axes import AXES
 from bench.spec.budget import Budget
 from tests.helpers.places import ROOT
