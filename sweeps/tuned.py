@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.contracts import BenchError
 from bench.engine.trainer import DeviceOptions
-from bench.results.grouping import task_text
+from bench.results.run_texts import task_text
 from bench.runs.executors import Executor
 from bench.spec.best_config import Best
 from bench.spec.suite import RunSpec

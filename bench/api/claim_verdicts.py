@@ -158,8 +158,8 @@ def _measure(
     from bench.costs.in_turn import WITH_ENCODING
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.reports.claim_cells import FoundRecords, pairs_to_measure, planned_cells
-    from bench.results.grouping import shots_text
     from bench.results.ratio_files import RatioFiles
+    from bench.results.run_texts import shots_text
     from bench.results.store import Store
     from bench.runs.cost_comparison import each_comparison
     from bench.runs.progress import RichReporter

@@ -49,7 +49,7 @@ class Plan(Sequence["PlanEntry"]):
         return text
 
     def _cells(self) -> list[list[str]]:
-        from bench.results.grouping import budget_text, method_text, task_text
+        from bench.results.run_texts import budget_text, method_text, task_text
 
         return [
             [

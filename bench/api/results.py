@@ -98,7 +98,7 @@ class Results(Sequence["Record"]):
         Raises:
             UsageError: For a task without a record, with the closest known one.
         """
-        from bench.results.grouping import of_tasks
+        from bench.results.selection import of_tasks
 
         names = validated(Selection, {"task": task}, "results").task
         return Results(of_tasks(self.records, names), self.store, self.problems, self._in_memory)

@@ -35,8 +35,8 @@ def watch(
         >>> for record in bench.watch("runs"):  # doctest: +SKIP
         ...     print(record.spec.method, record.value)
     """
-    from bench.results.grouping import chosen_tasks, is_of_tasks
     from bench.results.index import stamps
+    from bench.results.selection import chosen_tasks, is_of_tasks
     from bench.results.store import Store
     from bench.results.store_files import RECORD
 

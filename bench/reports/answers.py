@@ -12,9 +12,9 @@ from bench.reports.matrix import Line, Matrix
 from bench.reports.row import Row
 from bench.reports.score_limit import score_limit_test
 from bench.reports.tables import number, score
-from bench.results.grouping import shots_text
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.run_texts import shots_text
 from bench.spec.suite import Shots
 from bench.stats.intervals import ALPHA
 from bench.stats.paired import holm

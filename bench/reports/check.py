@@ -10,9 +10,11 @@ from bench.reports.check_tolerance import CHECKED, Sample, sample, tolerance, us
 from bench.reports.company import TIME_UNITS, company_of
 from bench.reports.kinds import Only
 from bench.reports.row_names import RowKey, row_names
-from bench.results.grouping import current, data_of, devices, run_key, table_names, task_text, whole_runs
+from bench.results.grouping import current, data_of, devices, run_key, table_names
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.run_texts import task_text
+from bench.results.selection import whole_runs
 from bench.results.shared_episodes import paired, shared_text
 from bench.spec.axes import Axis
 from bench.stats.comparison import Paired

@@ -1,9 +1,10 @@
 """Baselines: stores of records to compare with."""
 
-from bench.results.grouping import current, whole_runs
+from bench.results.grouping import current
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.selection import whole_runs
 from bench.results.store import Store
 
 

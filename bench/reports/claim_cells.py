@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from bench.results.grouping import current, method_text, shots_text, task_text
+from bench.results.grouping import current
 from bench.results.record import Record
+from bench.results.run_texts import method_text, shots_text, task_text
 from bench.spec.claim import Claim, ClaimRuns, ClaimTest, Condition, MeasuredAxis
 from bench.spec.suite import RunSpec, Shots
 

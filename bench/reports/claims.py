@@ -7,8 +7,8 @@ from typing import Literal
 
 from bench.reports.claim_cells import FoundRecords, PlannedCell, planned_cells
 from bench.reports.claim_findings import CellFinding, FindRatios, cell_finding
-from bench.results.grouping import shots_text
 from bench.results.row_sample import Find
+from bench.results.run_texts import shots_text
 from bench.spec.claim import Claim
 from bench.spec.suite import Shots
 from bench.stats.intervals import ALPHA

@@ -9,9 +9,11 @@ from bench.contracts import Metric
 from bench.contracts.errors import UsageError
 from bench.contracts.site import name_at_site
 from bench.reports.named_rows import named_rows, row_name
-from bench.results.grouping import of_tasks, pooled, shots_rank, table_names, task_text
+from bench.results.grouping import pooled, table_names
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.run_texts import shots_rank, task_text
+from bench.results.selection import of_tasks
 from bench.results.shared_episodes import items_text, missing_items, paired, shared_text
 from bench.spec.suite import Shots
 from bench.stats.comparison import Paired

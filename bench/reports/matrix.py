@@ -9,8 +9,8 @@ from bench import registry
 from bench.reports.overview import row_title
 from bench.reports.row import Row, scorer
 from bench.reports.standings import ranks_at
-from bench.results.grouping import shots_rank
 from bench.results.record import Record
+from bench.results.run_texts import shots_rank
 from bench.spec.suite import Shots
 from bench.stats.ranks import Overview, rank_over_tasks
 from bench.toolkit.visible import shortened

@@ -5,8 +5,8 @@ import re
 from bench import registry
 from bench.contracts.errors import did_you_mean
 from bench.contracts.site import Site, name_at_site
-from bench.results.grouping import budget_text, method_text
 from bench.results.record import Record
+from bench.results.run_texts import budget_text, method_text
 
 
 def row_name(record: Record) -> str:

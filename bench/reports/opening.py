@@ -8,10 +8,10 @@ from bench.reports.answers import answer, shots_phrase
 from bench.reports.matrix import Line, Matrix, matrices
 from bench.reports.overview import names_of
 from bench.reports.row import Row
-from bench.results.grouping import shots_rank
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.run_texts import shots_rank
 
 OWN = "faast"
 """The project's own method, which charts always show in colour."""

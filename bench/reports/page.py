@@ -13,9 +13,9 @@ from bench.reports.page_data import ON_PAGE, packed_parts, packed_plotly, packed
 from bench.reports.row import LONGEST, Row
 from bench.reports.tables import labels, number, score
 from bench.reports.template import environment
-from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.run_texts import shots_rank
 from bench.toolkit.visible import shortened
 from bench.version import __version__
 

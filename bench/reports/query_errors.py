@@ -14,10 +14,12 @@ from bench.contracts.errors import StoreError, UsageError
 from bench.contracts.kinds import CLASSIFICATION
 from bench.reports.confusion import Confusion
 from bench.reports.named_rows import named_rows, row_name
-from bench.results.grouping import data_of, of_tasks, pooled, shots_rank, task_text
+from bench.results.grouping import data_of, pooled
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.run_texts import shots_rank, task_text
+from bench.results.selection import of_tasks
 from bench.spec.suite import Shots
 from bench.stats.intervals import share_low
 from bench.toolkit.chat import Conversation

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bench.results.grouping import budget_text, method_text, task_text
 from bench.results.identity import device_kind_of
 from bench.results.record import Record
+from bench.results.run_texts import budget_text, method_text, task_text
 
 
 class RowKey(NamedTuple):

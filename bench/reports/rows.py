@@ -10,17 +10,11 @@ from bench.reports.known_boards import KnownBoards
 from bench.reports.over_templates import OverTemplates, over_templates
 from bench.reports.row import Row, comparable, cost_device, has_score, scorer
 from bench.reports.standings import Entry, standings
-from bench.results.grouping import (
-    budget_text,
-    config_text,
-    devices,
-    pooled_with_others,
-    shots_rank,
-    table_names,
-)
+from bench.results.grouping import devices, pooled_with_others, table_names
 from bench.results.identity import protocol_of
 from bench.results.record import Record
 from bench.results.row_sample import Find
+from bench.results.run_texts import budget_text, config_text, shots_rank
 from bench.results.scores import Score, row_score
 from bench.spec.axes import AXES, Axis
 from bench.spec.costs import Costs, break_even_queries

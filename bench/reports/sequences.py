@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from bench import registry
 from bench.contracts.metric import Metric
 from bench.contracts.sequence import task_names
-from bench.results.grouping import method_text, pooled, task_text
+from bench.results.grouping import pooled
 from bench.results.record import Record, Stage
+from bench.results.run_texts import method_text, task_text
 from bench.results.scores import clusters
 from bench.spec.suite import Shots
 from bench.stats.intervals import Floats, mean_of

@@ -13,8 +13,8 @@ from bench.reports.row import Row
 from bench.reports.tables import LEFT, caption, labels, reasons, score, text_table
 from bench.reports.template import environment
 from bench.reports.xml_text import xml_text
-from bench.results.grouping import shots_text
 from bench.results.record import Record
+from bench.results.run_texts import shots_text
 from bench.toolkit.visible import shortened
 from bench.version import __version__
 

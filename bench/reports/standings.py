@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bench.reports.known_boards import KnownBoards
-from bench.results.grouping import shots_rank
 from bench.results.record import Record
 from bench.results.row_sample import Find, draw_key
+from bench.results.run_texts import shots_rank
 from bench.results.shared_episodes import compare_all
 from bench.spec.suite import Shots
 from bench.stats.ranks import rank_ranges, tiers

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from bench import registry
 from bench.contracts.errors import StoreError, UsageError
 from bench.results.csv_cells import csv_cell
-from bench.results.grouping import budget_text
 from bench.results.identity import protocol_of
 from bench.results.predictions import CLASS_COLUMNS
 from bench.results.record import Record
+from bench.results.run_texts import budget_text
 from bench.results.store import Store
 from bench.spec.axes import AXES
 from bench.toolkit.durable import atomic_path

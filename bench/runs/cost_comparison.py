@@ -12,8 +12,8 @@ from bench.costs.protocol import CostRequest, cost_request
 from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
-from bench.results.grouping import task_text
 from bench.results.record import Record
+from bench.results.run_texts import task_text
 from bench.runs import runner
 from bench.runs.encode import EncodeCosts, encode_group
 from bench.runs.plan import PlannedRun, planned

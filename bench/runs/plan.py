@@ -8,10 +8,10 @@ from bench.contracts import Backbone, BenchError, TaskData
 from bench.contracts.errors import ChildError, one_line_error
 from bench.data.episodes import Episodes
 from bench.engine.trainer import DeviceOptions
-from bench.results.grouping import task_text
 from bench.results.identity import run_identity
 from bench.results.provenance import provenance
 from bench.results.record import Record, run_id
+from bench.results.run_texts import task_text
 from bench.spec.resolve import ResolvedRun, resolve
 from bench.spec.suite import RunSpec
 from bench.toolkit.secrets import scrubbed

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import registry
-from bench.results.grouping import run_text
 from bench.results.record import Record
+from bench.results.run_texts import run_text
 from bench.runs.reporter import Reporter
 from bench.runs.time_left import TimeLeft, duration
 from bench.spec.suite import RunSpec

@@ -17,9 +17,9 @@ from bench.engine.partial import PartialFile, partial_key
 from bench.engine.share import share_file
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
-from bench.results.grouping import run_text
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
+from bench.results.run_texts import run_text
 from bench.results.scores import score_run
 from bench.results.stages import of_own_classes, stage_records
 from bench.runs.generic_texts import generic_texts

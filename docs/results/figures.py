@@ -22,7 +22,7 @@ from plotly.offline import get_plotlyjs
 import bench
 from bench import registry
 from bench.reports.row import Row
-from bench.results.grouping import shots_rank
+from bench.results.run_texts import shots_rank
 
 ROOT = Path(__file__).parents[2]
 MARKED = re.compile(r"(<!-- figure: (?P<fields>suite=[^>]*?) -->\n)(?P<figure>.*?)(<!-- figure: end -->)", re.DOTALL)

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from charts import LAW, Point, chart, write_images
 
 from bench.contracts.site import name_at_site
-from bench.results.grouping import shots_text
 from bench.results.record import Record
+from bench.results.run_texts import shots_text
 from tasks.recall import DIM, NOISE, WAYS, hebbian_accuracy
 
 __all__ = ["LAW", "NETWORKS", "OF_SUITES", "networks", "write_images"]

@@ -2,9 +2,10 @@
 
 from bench.reports.rows import rows
 from bench.reports.tables import as_markdown
-from bench.results.grouping import config_text, current
+from bench.results.grouping import current
 from bench.results.identity import plugin_code
 from bench.results.prune import superfluous
+from bench.results.run_texts import config_text
 from bench.results.store import Store
 from bench.spec.yaml_text import yaml_value
 from bench.toolkit.versions import library_versions

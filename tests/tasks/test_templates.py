@@ -13,8 +13,8 @@ from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.query_errors import Choice
 from bench.reports.rows import rows
 from bench.reports.tables import as_markdown
-from bench.results.grouping import of_tasks
 from bench.results.identity import run_identity
+from bench.results.selection import of_tasks
 from bench.results.store import Store
 from bench.results.ties import contradictions
 from bench.runs.progress import RichReporter

@@ -11,8 +11,9 @@ from bench import registry
 from bench.contracts import UsageError
 from bench.data.episodes import draw_episodes, episode_spec
 from bench.reports.rows import rows
-from bench.results.grouping import of_tasks, task_text
 from bench.results.record import run_id
+from bench.results.run_texts import task_text
+from bench.results.selection import of_tasks
 from bench.results.store import Store
 from bench.runs.trackers import display_name
 from bench.spec.aliases import TASK_ALIASES, stream_name

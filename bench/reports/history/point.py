@@ -11,10 +11,11 @@ from bench.reports.check_tolerance import CHECKED, sample
 from bench.reports.company import company_of
 from bench.reports.history.timings import Timing
 from bench.reports.row_names import RowKey
-from bench.results.grouping import devices, pooled, table_names, whole_runs
+from bench.results.grouping import devices, pooled, table_names
 from bench.results.record import Record
 from bench.results.row_sample import draw_key
 from bench.results.scores import row_score
+from bench.results.selection import whole_runs
 from bench.spec.axes import Axis
 from bench.toolkit.files import text_hash
 

@@ -27,7 +27,7 @@ def row_name(spec: RunSpec) -> str:
     Returns:
         Task, backbone, method with the fields that differ from its defaults, budget and shots.
     """
-    from bench.results.grouping import budget_text, method_text  # numpy, which the help of commands does without
+    from bench.results.run_texts import budget_text, method_text
 
     parts = (
         task_slug(*spec.form()),
