@@ -31,7 +31,7 @@ from bench.contracts import (
     Tokens,
     UsageError,
 )
-from bench.contracts.backbone import Stride
+from bench.contracts.language_backbone import Stride
 from bench.toolkit.files import text_hash, user_path, weights_hash
 from bench.toolkit.sources import hub_folder
 

@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.contracts.associative import AssociativeMethod, Memory
-    from bench.contracts.backbone import (
-        AnswerProtocol,
-        Answers,
-        Backbone,
-        Features,
-        LanguageBackbone,
-        Tokens,
-        TwoTowerBackbone,
-    )
+    from bench.contracts.backbone import Backbone, Features, TwoTowerBackbone
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
     from bench.contracts.continual import Continual, Removing
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
@@ -31,22 +23,16 @@ if TYPE_CHECKING:
         UsageError,
     )
     from bench.contracts.kinds import CLASSIFICATION, LANGUAGE, EmbeddingUse, InputMode, Kind
-    from bench.contracts.method import (
-        AnyMethod,
-        ForwardMethod,
-        GradientMethod,
-        LeaveOneOut,
-        Limits,
-        Method,
-        ProblemShape,
-    )
+    from bench.contracts.language_backbone import AnswerProtocol, Answers, LanguageBackbone, Tokens
+    from bench.contracts.method import AnyMethod, ForwardMethod, GradientMethod, LeaveOneOut, Method
     from bench.contracts.metric import EpisodePredictions, FieldType, Metric
+    from bench.contracts.problem import Limits, ProblemShape
     from bench.contracts.site import MultiSiteMethod, Site
     from bench.contracts.task import Pool, Protocol, Task, TaskData
 
 _MODULES = {
-    "AnswerProtocol": "backbone",
-    "Answers": "backbone",
+    "AnswerProtocol": "language_backbone",
+    "Answers": "language_backbone",
     "AnyMethod": "method",
     "AssociativeConfig": "config",
     "AssociativeMethod": "associative",
@@ -66,9 +52,9 @@ _MODULES = {
     "Items": "data",
     "Kind": "kinds",
     "LANGUAGE": "kinds",
-    "LanguageBackbone": "backbone",
+    "LanguageBackbone": "language_backbone",
     "LeaveOneOut": "method",
-    "Limits": "method",
+    "Limits": "problem",
     "Memory": "associative",
     "Method": "method",
     "MethodConfig": "config",
@@ -81,13 +67,13 @@ _MODULES = {
     "Removing": "continual",
     "EmbeddingUse": "kinds",
     "InputMode": "kinds",
-    "ProblemShape": "method",
+    "ProblemShape": "problem",
     "Site": "site",
     "StoreError": "errors",
     "Support": "data",
     "Task": "task",
     "TaskData": "task",
-    "Tokens": "backbone",
+    "Tokens": "language_backbone",
     "Tune": "config",
     "TwoTowerBackbone": "backbone",
     "NoClassEmbeddingsError": "errors",

@@ -11,7 +11,8 @@ from bench.contracts.backbone import Backbone
 from bench.contracts.config import AssociativeConfig, MethodConfig
 from bench.contracts.data import Query, Support
 from bench.contracts.kinds import EmbeddingUse
-from bench.contracts.method import ForwardMethod, ProblemShape
+from bench.contracts.method import ForwardMethod
+from bench.contracts.problem import ProblemShape
 
 
 class Memory(nn.Module, ABC):

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.contracts.backbone import LanguageBackbone
     from bench.contracts.config import MethodConfig
     from bench.contracts.data import Support
+    from bench.contracts.language_backbone import LanguageBackbone
 
 
 class Continual(ABC):
