@@ -1,18 +1,16 @@
 """Results of runs: records, leaderboard rows, tables, a page and comparisons."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from pydantic import BaseModel, ConfigDict
-
 from bench.api.comparison import Comparison
 from bench.api.formats import Format, TextFormat, chosen_format
-from bench.contracts.errors import StoreError, UsageError, did_you_mean
+from bench.api.selection import Selection
+from bench.contracts.errors import StoreError, did_you_mean
 from bench.contracts.validation import validated
-from bench.spec.suite import Names, ShotsList
 from bench.toolkit.collection import without_collection
 from bench.toolkit.durable import write_atomic
 from bench.toolkit.files import user_path
@@ -27,22 +25,6 @@ if TYPE_CHECKING:
     from bench.results.record import Record
     from bench.results.row_sample import Find
     from bench.spec.claim import Claim
-
-
-class Selection(BaseModel):
-    """Tasks, numbers of shots and methods that are named; none means all of them where they are a filter.
-
-    Attributes:
-        task: Names of tasks.
-        shots: Numbers of shots.
-        method: Names of methods.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: Names = []
-    shots: ShotsList = []
-    method: Names = []
 
 
 class Results(Sequence["Record"]):
@@ -179,26 +161,9 @@ class Results(Sequence["Record"]):
             UsageError: For another format, for parts of the page in another format, for a method to highlight that has
                 no row, and as for ``rows``.
         """
-        from bench.reports.tables import FORMATS
+        from bench.api.leaderboard import as_text
 
-        methods = validated(Selection, {"method": highlight}, "leaderboard").method
-        for part, given in (("claims", claims), ("a history", history), ("highlighted methods", methods or None)):
-            if given is not None and format != "html":
-                raise UsageError(f"a leaderboard has {part} on its page alone: use --format html")
-
-        def as_page(rows: "Sequence[Row]") -> str:
-            from bench.reports.page import page  # plotly and jinja2, which no other format needs
-
-            _require_methods(methods, rows)
-            return page(
-                rows, self.records, self.predictions(),
-                claims="" if claims is None else self._claims_section(claims),
-                history="" if history is None else _history_section(history),
-                highlight=methods,
-            )  # fmt: skip
-
-        formats: dict[str, Callable[[Sequence[Row]], str]] = {**FORMATS, "html": as_page}
-        return chosen_format(formats, format)(self.rows(break_even))
+        return as_text(self, format, break_even, claims, history, highlight)
 
     def sequences(self, format: TextFormat = "table") -> str:
         """Forgetting, plasticity and sample efficiency of runs on sequences of tasks, as text.
@@ -285,19 +250,10 @@ class Results(Sequence["Record"]):
             StoreError: If a file cannot be written, or the history cannot be read.
             UsageError: As for ``table``.
         """
-        from bench.reports.site import site
+        from bench.api.leaderboard import as_text, write_site
 
-        place = user_path(folder)
-        board = self.table("html", break_even, claims, history, highlight)
-        start = f"{address.rstrip('/')}/" if address else ""
-        files = site(self.rows(break_even), self.records, board, start)
-        try:
-            for name, text in files.items():
-                (place / name).parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(place / name, text)
-        except OSError as error:
-            raise StoreError(f"the site cannot be written to {folder}: {error.strerror}") from error
-        return [place / name for name in files]
+        board = as_text(self, "html", break_even, claims, history, highlight)
+        return write_site(self, user_path(folder), board, break_even, address)
 
     def compare(
         self,
@@ -346,12 +302,6 @@ class Results(Sequence["Record"]):
 
         return judged(claims, FoundRecords(self.records), self.predictions(), RatioFiles(self.store).read)
 
-    def _claims_section(self, claims: str | PathLike[str]) -> str:
-        from bench.reports.claim_tables import section
-        from bench.spec.claim import load_claims
-
-        return section(self.judge(load_claims(fspath(claims))))
-
     def __repr__(self) -> str:
         return self.table() if self.records else f"no results in {self.store}"
 
@@ -366,21 +316,3 @@ class Results(Sequence["Record"]):
 
         kept = Store(self.store).predictions
         return lambda record: self._in_memory[record.id] if record.id in self._in_memory else kept(record)
-
-
-def _require_methods(names: Sequence[str], rows: "Sequence[Row]") -> None:
-    """Refuse names that no row has, alone or with settings."""
-    from bench.reports.overview import names_of
-
-    known = {name for row in rows for name in names_of(row)}
-    for name in names:
-        if name not in known:
-            raise did_you_mean("method", name, known, "in the store")
-
-
-def _history_section(path: str | PathLike[str]) -> str:
-    from bench.reports.history.file import read
-    from bench.reports.history.findings import Findings
-    from bench.reports.history.page import section
-
-    return section(Findings.of(read(user_path(path))))

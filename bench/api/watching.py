@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from bench.api.results import Selection
+from bench.api.selection import Selection
 from bench.contracts.errors import BenchWarning, StoreError, UsageError
 from bench.contracts.validation import validated
 from bench.toolkit.files import user_path
