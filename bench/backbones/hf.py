@@ -18,6 +18,7 @@ from bench.backbones._decoder_check import require_plain
 from bench.backbones._decoder_parts import blocks, context_length, final_norm, hidden_length
 from bench.backbones._heads import ScaledHead
 from bench.backbones._loading import load_decoder, split_dtype
+from bench.backbones._room import require_room, text_rows
 from bench.backbones._scoring import plan, score
 from bench.backbones._texts import by_length, generate, padded, rolling_windows, score_windows, windows
 from bench.backbones._tokenizing import TextTokenizer
@@ -153,7 +154,7 @@ class CausalLM(LanguageBackbone):
         """
         if not isinstance(raw, str):
             raise DataError(f"a text task needs prompts as str, got {type(raw).__name__}")
-        (ids,) = self._rows([raw])
+        (ids,) = text_rows(self._tokens, [raw], self.name)
         if len(ids) > self.context_length:
             raise DataError(
                 f"a prompt must have 1 to {self.context_length} tokens, got {len(ids)}, "
@@ -222,56 +223,22 @@ class CausalLM(LanguageBackbone):
         stems = [tuple(self._tokens(context + prompt)) for prompt in prompts]
         joined = [[tuple(self._tokens(context + prompt + answer)) for answer in answers] for prompt in prompts]
         longest = max((len(tokens), number) for number, row in enumerate(joined) for tokens in row)
-        self._require_room(context, prompts[longest[1]], longest[0], "answer")
+        self._require_room(context, prompts[longest[1]], longest[0])
         require_different(answers, joined, self.name)
         readings = plan(stems, joined)
         return score(self.model.base_model, self.model.get_output_embeddings(), readings, self.model.device)
 
-    def _require_room(self, context: str, prompt: str, needed: int, rest: str) -> None:
-        """Require that a text fits the context length.
-
-        Args:
-            context: Text before the prompt.
-            prompt: The prompt.
-            needed: Tokens of all together.
-            rest: What follows the prompt.
-
-        Raises:
-            DataError: If it does not fit; the message has the number of tokens of each part.
-        """
-        if needed <= self.context_length:
-            return
-        before = len(self._tokens(context)) if context else 0
-        both = len(self._tokens(context + prompt))
-        parts = [f"{before} of context"] * bool(context) + [
-            f"{both - before} of prompt {prompt[:40]!r}",
-            f"{needed - both} of {rest}",
-        ]
-        advice = "use fewer shots" if context else "shorten the text or use a model with a longer context"
-        raise DataError(
-            f"a prompt must fit {self.context_length} tokens of {self.name}, got {needed}, "
-            f"{needed - self.context_length} too many: {', '.join(parts)}; {advice}"
-        )
-
-    def _rows(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text.
-
-        Returns:
-            ``[text]`` lists of token ids.
-
-        Raises:
-            DataError: If a text has no token of its own.
-        """
-        rows = [self._tokens(text) for text in texts]
-        for text, row in zip(texts, rows, strict=True):
-            if row == self._tokens.opening:
-                raise DataError(f"a text must have a token or more of {self.name}, got {text!r}")
-        return rows
+    def _require_room(self, context: str, prompt: str, needed: int) -> None:
+        require_room(self._tokens, context, prompt, needed, self.context_length, self.name)
 
     def tokens(self, texts: Sequence[str], window: int | None = None) -> Iterator[Tokens]:
         """Batches of rows of at most ``window`` tokens, or of the context length where that is smaller."""
         size = min(window or self.context_length, self.context_length)
-        rows = [row[start : start + size] for row in self._rows(texts) for start in range(0, len(row), size)]
+        rows = [
+            row[start : start + size]
+            for row in text_rows(self._tokens, texts, self.name)
+            for start in range(0, len(row), size)
+        ]
         for batch in by_length([len(row) for row in rows]):
             yield padded([rows[index] for index in batch], self.model.device)
 
@@ -302,7 +269,9 @@ class CausalLM(LanguageBackbone):
             parts = [rolling_windows(number, row, room, self._tokens.beginning()) for number, row in enumerate(rows)]
         else:
             step = None if stride is None else min(stride, size)
-            parts = [windows(number, row, size, step) for number, row in enumerate(self._rows(texts))]
+            parts = [
+                windows(number, row, size, step) for number, row in enumerate(text_rows(self._tokens, texts, self.name))
+            ]
         found = [part for each in parts for part in each]
         scored = {part.text for part in found}
         for number, text in enumerate(texts):
@@ -328,9 +297,9 @@ class CausalLM(LanguageBackbone):
         Raises:
             DataError: If prompt and answer together exceed the context length.
         """
-        rows = self._rows(prompts)
+        rows = text_rows(self._tokens, prompts, self.name)
         for prompt, row in zip(prompts, rows, strict=True):
-            self._require_room("", prompt, len(row) + max_new_tokens, "answer")
+            self._require_room("", prompt, len(row) + max_new_tokens)
         return generate(self.model, self._tokens.decoded, rows, max_new_tokens, stop, beams)
 
 
