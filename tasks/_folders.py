@@ -1,45 +1,31 @@
 """A user's own items, by class: folders of files, or tables of rows."""
 
-import unicodedata
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
 from datasets import Dataset
 
 from bench.contracts import DataError, Pool, Task, TaskData
-from bench.contracts.errors import one_line
-from bench.toolkit.columns import integer_labels
 from bench.toolkit.files import file_hash, text_hash
 from bench.toolkit.splits import stratified_halves
 from tasks._copies import distinct, look_alike, require_apart
+from tasks._own_files import (
+    Labelled,
+    class_name,
+    file_content,
+    is_unicode,
+    named_labels,
+    own_folder,
+    refuse,
+    visible,
+)
 from tasks._splits import folders_by_split, named_splits, tables_by_split
 from tasks._tables import TABLES, TableOptions, table_rows
 
-SHOWN = 3
-"""Number of files at fault that a message names."""
 SPLIT_SEED = 0
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Items with labels.
-
-    Attributes:
-        inputs: A data set of the one column ``input``.
-        labels: ``[item]``, positions in ``classes``.
-        classes: Class names.
-        revision: Hash of file names and contents.
-    """
-
-    inputs: Dataset
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    revision: str
 
 
 class OwnItems(Task):
@@ -227,18 +213,18 @@ class OwnItems(Task):
             )
         files = {entry: visible(entry) for entry in classes}
         named = [folder, *classes, *(file for row in files.values() for file in row)]
-        odd = [path for path in named if not _is_unicode(path)]
+        odd = [path for path in named if not is_unicode(path)]
         refuse(odd, "names are no UTF-8; rename these")
         other = [file for row in files.values() for file in row if file.is_dir() or file.suffix.lower() not in known]
         refuse(other, f"entries of class folders are no {self.items} by their names; remove them")
         empty = [entry for entry, row in files.items() if not row]
         refuse(empty, f"class folders are empty; add {self.items} or remove them")
         paths = [file for row in files.values() for file in row]
-        revision = text_hash(*(part for path in paths for part in (str(path.relative_to(folder)), _content(path))))
+        revision = text_hash(*(part for path in paths for part in (str(path.relative_to(folder)), file_content(path))))
         return Labelled(
             self.of_files(paths),
             np.repeat(np.arange(len(classes)), [len(row) for row in files.values()]),
-            tuple(_class_name(entry.name.replace("_", " ")) for entry in classes),
+            tuple(class_name(entry.name.replace("_", " ")) for entry in classes),
             revision,
         )
 
@@ -258,7 +244,7 @@ class OwnItems(Task):
         rows = table_rows(name, files, self.options.columns)
         labels, classes = named_labels(name, rows)
         items = self.of_rows(name, rows, files[0].parent)
-        revision = text_hash(*map(file_hash, files), *map(_content, self.files_beside(items)))
+        revision = text_hash(*map(file_hash, files), *map(file_content, self.files_beside(items)))
         return Labelled(items, labels, classes, revision)
 
     def _as_split(self, train: Labelled, test: Labelled) -> TaskData:
@@ -299,106 +285,3 @@ class OwnItems(Task):
                 "give them one name, or different ones"
             )
         return classes
-
-
-def own_folder(name: str, items: str, layout: str, data: Path | None) -> Path:
-    """The folder of a user's own data for a task.
-
-    Args:
-        name: Name of the task.
-        items: The noun for its items in messages.
-        layout: The possible files, for messages.
-        data: Folder of local data sets.
-
-    Returns:
-        ``DIR/NAME`` if there is such a folder, else ``DIR``.
-
-    Raises:
-        DataError: Without a folder.
-    """
-    if data is None:
-        raise DataError(f"{name} reads your own {items}: give --data DIR or BENCH_DATA with {layout}")
-    return data / name if (data / name).is_dir() else data
-
-
-def refuse(paths: Sequence[Path], what: str) -> None:
-    """Refuse files.
-
-    Args:
-        paths: The files at fault; nothing happens without any.
-        what: What is wrong with them and how to repair it.
-
-    Raises:
-        DataError: With the number of files and the first few.
-    """
-    if paths:
-        named = ", ".join(str(path) if _is_unicode(path) else ascii(str(path))[1:-1] for path in paths[:SHOWN])
-        raise DataError(f"{len(paths)} {what}: {named}{', ...' if len(paths) > SHOWN else ''}")
-
-
-def _class_name(text: str) -> str:
-    """A name in the Unicode form that most programs write (NFC), without white space at its ends."""
-    return unicodedata.normalize("NFC", text).strip()
-
-
-def _is_unicode(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def named_labels(name: str, rows: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels of rows as positions, with the names of classes.
-
-    Args:
-        name: Name of the data, for messages.
-        rows: Rows with the column ``label``: names, or numbers.
-
-    Returns:
-        Positions ``[row]`` and names.
-
-    Raises:
-        DataError: For a row without a label, and for numbers that have no name.
-    """
-    feature = rows.features["label"]
-    if isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string"):
-        texts = list(rows["label"])
-        missing = [row for row, text in enumerate(texts) if text is None or not text.strip()]
-        if missing:
-            raise DataError(f"{name} needs a label in every row, row {missing[0]} has none")
-        found, positions = np.unique(np.asarray([_class_name(text) for text in texts]), return_inverse=True)
-        return positions.astype(np.int64), tuple(str(text) for text in found)
-    labels = integer_labels(name, rows["label"])
-    names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else None
-    wrong = np.flatnonzero((labels < 0) | (labels >= (np.inf if names is None else len(names))))
-    if len(wrong):
-        known = "of 0 or more" if names is None else f"in 0..{len(names) - 1}"
-        raise DataError(
-            f"{name} needs labels {known}; {len(wrong)} rows have others, the first is row {wrong[0]} with "
-            f"{labels[wrong[0]]}"
-        )
-    if names is not None:
-        return labels, names
-    numbers, positions = np.unique(labels, return_inverse=True)
-    return positions.astype(np.int64), tuple(map(str, numbers))
-
-
-def _content(path: Path) -> str:
-    try:
-        return file_hash(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {one_line(error)}; repair or remove it") from error
-
-
-def visible(folder: Path) -> list[Path]:
-    """The entries of a folder without hidden ones.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        Its entries by name.
-    """
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bench.contracts import DataError, UsageError
 from bench.toolkit.sources import hub_folder
-from tasks._folders import Labelled, OwnItems
+from tasks._folders import OwnItems
+from tasks._own_files import Labelled
 from tasks._tables import TABLES, TableOptions
 
 USUAL = ("train", "test")

@@ -8,7 +8,8 @@ from datasets import Dataset
 
 from bench.contracts import Kind, Protocol, TaskData
 from bench.toolkit.files import text_hash
-from tasks._folders import OwnItems, refuse
+from tasks._folders import OwnItems
+from tasks._own_files import refuse
 from tasks._tables import read_text
 from tasks._texts import require_texts
 

@@ -11,7 +11,7 @@ from bench.contracts import DataError, Kind, Pool, Protocol, Task, TaskData
 from bench.toolkit.files import text_hash
 from bench.toolkit.splits import stratified_halves
 from tasks._copies import normal_text
-from tasks._folders import own_folder, visible
+from tasks._own_files import own_folder, visible
 from tasks._splits import split_of, tables_by_split
 from tasks._tables import TABLES, TableOptions, read_text, table_rows
 from tasks._texts import require_texts

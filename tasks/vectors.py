@@ -9,7 +9,8 @@ from datasets import Dataset
 from bench.contracts import DataError, Kind, Protocol, TaskData
 from bench.contracts.errors import one_line
 from bench.toolkit.files import file_hash, require_regular, text_hash, user_path
-from tasks._folders import Labelled, OwnItems, named_labels, own_folder, visible
+from tasks._folders import OwnItems
+from tasks._own_files import Labelled, named_labels, own_folder, visible
 from tasks._vector_files import FORMATS, label_file, read_vectors
 
 LAYOUT = (
