@@ -26,10 +26,10 @@ from bench.contracts import (
 from bench.toolkit.chat import USER
 from methods._adapters import AdapterMethod
 from methods._answer_scores import answer_scores
-from methods._demonstrations import Demonstrations
 from methods._fast_slow_config import FastSlowConfig
 from methods._fast_slow_loss import divergence, drawn_answers, expected_loss, sampled_loss
 from methods._prompt_evolution import Evolution, Graded, Operators, Prompt
+from methods._prompted_items import PromptedItems
 
 WARM_UP = 10
 """Steps over which the rate rises."""
@@ -79,7 +79,7 @@ class FastSlow(Continual, AdapterMethod):
     def _restart(self) -> None:
         """Begin with the seed prompt, before the first item of a support set."""
         config = self.config
-        self._given = Demonstrations(self.reader, self.shape, "fast_slow")
+        self._given = PromptedItems(self.reader, self.shape, "fast_slow")
         self._generator = self.shape.generator()
         reflect = self._reflected if config.proposer == "model" else None
         operators = Operators(config.demonstrations, True, self._generator, reflect)
@@ -219,68 +219,34 @@ class FastSlow(Continual, AdapterMethod):
         prompts, chosen = query.inputs.episode(0), self._chosen
         if not prompts or self.config.prompt == "seed" or chosen == Prompt():
             return self.reader.answer(query, self.shape.kind, self.shape.protocol)
-        opening = self._opening(chosen)
+        opening = self._given.opening(chosen)
         longest = self._given.longest_answer(query.classes.names[0])
         shown, _ = self._given.context(chosen.demonstrations, [opening + prompt for prompt in prompts], longest)
         return self.reader.answer(query, self.shape.kind, self.shape.protocol, opening + shown)
 
     def state_bytes(self) -> int:
         """Bytes of LoRA, and of the chosen prompt as UTF-8 text."""
-        shown = sum(self._given.size(item) for item in self._chosen.demonstrations)
-        return sum(parameter.nbytes for parameter in self.trained()) + len(self._opening(self._chosen).encode()) + shown
+        return sum(parameter.nbytes for parameter in self.trained()) + self._given.prompt_bytes(self._chosen)
 
     def context_tokens(self) -> int:
         """Tokens of the chosen prompt, which stand before every query."""
         if self.config.prompt == "seed" or self._chosen == Prompt():
             return 0
-        opening = self._opening(self._chosen)
-        shown = sum(self._given.tokens[item] for item in self._chosen.demonstrations)
-        return shown + (self.reader.count_tokens([opening])[0] if opening else 0)
-
-    def _opening(self, prompt: Prompt) -> str:
-        return prompt.instruction + self.shape.separator if prompt.instruction else ""
-
-    def text(self, prompt: Prompt, item: int) -> str:
-        """An item after a prompt, without itself among the demonstrations; the oldest are dropped where all do not fit.
-
-        Args:
-            prompt: The prompt.
-            item: Number of the item in the support set.
-
-        Returns:
-            The text up to where the answer begins.
-        """
-        opening, own = self._opening(prompt), self._given.prompts[item]
-        shown = [each for each in prompt.demonstrations if each != item]
-        context = ""
-        if shown:
-            context, _ = self._given.context(shown, [opening + own], self._given.longest_answer(self._given.names))
-        return self.shape.protocol.instructed(opening + context) + own
-
-    def _rendered(self, prompts: Sequence[Prompt], items: Sequence[int]) -> list[str]:
-        return [self.text(prompt, item) for prompt in prompts for item in items]
+        return self._given.prompt_tokens(self._chosen)
 
     def _policy_scores(self, prompts: Sequence[Prompt], items: Sequence[int]) -> Tensor:
         """``[prompt, item, way]`` of the model with LoRA, with gradients."""
-        found = answer_scores(self.reader, self._rendered(prompts, items), self._given.names)
+        found = answer_scores(self.reader, self._given.rendered(prompts, items), self._given.names)
         return found.view(len(prompts), len(items), -1)
 
     def _scored(self, model: LanguageBackbone, prompts: Sequence[Prompt], items: Sequence[int]) -> Tensor:
         """``[prompt, item, way]`` of the model with LoRA or without, in evaluation mode, on the CPU."""
         model.eval()
-        found = model.loglikelihood("", self._rendered(prompts, items), self._given.names).double()
+        found = model.loglikelihood("", self._given.rendered(prompts, items), self._given.names).double()
         return found.view(len(prompts), len(items), -1)
 
-    def _fits(self, prompt: Prompt, items: Sequence[int]) -> bool:
-        """Whether an instruction leaves room for each of the items with its answer."""
-        if not prompt.instruction:
-            return True
-        opening = self.shape.protocol.instructed(self._opening(prompt))
-        longest = max(self.reader.count_tokens([opening + self._given.prompts[item] for item in items]))
-        return longest + self._given.longest_answer(self._given.names) <= self.reader.context_length
-
     def _grade(self, prompt: Prompt, items: Sequence[int]) -> Graded:
-        if not self._fits(prompt, items):
+        if not self._given.fits(prompt, items):
             return Graded((0.0,) * len(items), -math.inf)
         policy = self._scored(self.reader, [prompt], items)[0].log_softmax(dim=-1)
         labels = torch.tensor([self._given.labels[item] for item in items])
@@ -298,7 +264,7 @@ class FastSlow(Continual, AdapterMethod):
         places, none = np.arange(len(items))[None], torch.zeros(1, len(items), 0)
         mask, labels = torch.ones(1, len(items), dtype=torch.bool), torch.zeros(1, len(items), dtype=torch.long)
         losses = []
-        for texts in [self._rendered([prompt], items) for prompt in prompts]:
+        for texts in [self._given.rendered([prompt], items) for prompt in prompts]:
             inputs = Inputs(places, partial(_taken, texts))
             part = Support(none, none, mask, self._classes, inputs, labels, partial(_taken, answers))
             losses.append(super().batch_loss(part))

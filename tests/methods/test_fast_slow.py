@@ -200,7 +200,7 @@ def test_prompts_and_weights_move_and_nothing_leaks(backbone: CausalLM, objectiv
     config = {"steps": 4, "steps_per_cycle": 2, "batch_size": 4, "population": 2, "lr": 0.05, "validation": 0.0}
     method = FastSlow(FastSlow.Config(objective=objective, **config), backbone, given.shape)
     seen: list[str] = []
-    render = method.text
+    render = method._given.text
 
     def watched(prompt: Prompt, item: int) -> str:
         text = render(prompt, item)
@@ -210,7 +210,7 @@ def test_prompts_and_weights_move_and_nothing_leaks(backbone: CausalLM, objectiv
         seen.append(text)
         return text
 
-    method.text = watched  # type: ignore[method-assign]
+    method._given.text = watched  # type: ignore[method-assign]
     adapt(method, given.support)
     assert not any("POISON" in text for text in seen)
     assert any(parameter.abs().sum() > 0 for parameter in method.trained())
@@ -225,8 +225,8 @@ def test_an_item_is_left_out_of_its_own_prompt(backbone: CausalLM) -> None:
     method = FastSlow(FastSlow.Config(), backbone, words().shape)
     method._begin(words().support)
     prompt = Prompt("Be brief.", (0, 1))
-    assert method.text(prompt, 0) == "Be brief.\n" + method._given.texts[1] + method._given.prompts[0]
-    assert method.text(prompt, 2) == "Be brief.\n" + "".join(method._given.texts[:2]) + method._given.prompts[2]
+    assert method._given.text(prompt, 0) == "Be brief.\n" + method._given.texts[1] + method._given.prompts[0]
+    assert method._given.text(prompt, 2) == "Be brief.\n" + "".join(method._given.texts[:2]) + method._given.prompts[2]
 
 
 def test_what_is_held_out_is_neither_trained_on_nor_shown(backbone: CausalLM) -> None:
