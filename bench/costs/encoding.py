@@ -13,7 +13,8 @@ from bench.costs.warm import touch_weights
 from bench.data.episodes import PADDING, Positions
 from bench.data.payload import in_memory
 from bench.engine.encoding import encode
-from bench.engine.trainer import WEIGHTS, DeviceOptions
+from bench.engine.lightning_plugins import WEIGHTS
+from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched
 from bench.meters.flops import FlopMeter
 from bench.meters.stage import StageCost, StageMeter

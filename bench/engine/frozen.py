@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import BenchError, InputMode
+from bench.engine.lightning_plugins import WEIGHTS
 from bench.engine.split_blocks import local_part
-from bench.engine.trainer import WEIGHTS, DeviceOptions
+from bench.engine.trainer import DeviceOptions
 from bench.spec.resolve import ResolvedRun
 
 SHOWN = 3

@@ -13,13 +13,9 @@ from lightning.fabric.plugins.environments import LightningEnvironment  # type: 
 from lightning.fabric.utilities import registry as lightning_registry
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.plugins.precision import Precision
-from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning_utilities import apply_to_collection
-from torch import Tensor, nn
 
-from bench.contracts import Items, UsageError
+from bench.contracts import UsageError
+from bench.engine.lightning_plugins import WEIGHTS, KeptCuda, KeptOnDevice, WeightPrecision
 from bench.engine.parent_death import FORKS
 from bench.meters.cpu import cpu_model
 from bench.spec.strategies import require_strategy
@@ -30,56 +26,6 @@ lightning_registry.entry_points = cache(entry_points)  # type: ignore[attr-defin
 # Lightning takes the numbers of processes that a cluster starts for ranks of one training, of which only the first
 # logs. Here each process runs on its own.
 rank_zero_only.rank = 0  # type: ignore[attr-defined]
-
-WEIGHTS = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
-"""Types of the backbone's weights by precision; float32 in all others."""
-
-
-class _WeightPrecision(Precision):
-    """Precision of the backbone's weights and inputs alone; keys, labels and a method's parameters stay in float32.
-
-    Lightning's own plugins convert the whole module, and set a default type that would round scores.
-    """
-
-    def __init__(self, precision: str) -> None:
-        self.precision = precision  # type: ignore[assignment]
-        self.dtype = WEIGHTS[precision]
-
-    def convert_module(self, module: nn.Module) -> nn.Module:
-        """The module with its backbone, if it has one, in this precision."""
-        backbone = getattr(module, "backbone", None)
-        if isinstance(backbone, nn.Module):
-            backbone.to(self.dtype)
-        return module
-
-    def convert_input(self, data: Any) -> Any:
-        """A backbone's inputs in the precision of its weights; batches of items keep their precision."""
-        return data if isinstance(data, Items) else apply_to_collection(data, Tensor, self._converted)
-
-    def _converted(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
-
-
-class _KeptCuda(CUDAAccelerator):
-    """CUDA with the allocator's memory and the workspaces of libraries kept from one trainer to the next.
-
-    Lightning empties both at the start and at the end of each, so that every measured stage would allocate anew.
-    """
-
-    def setup(self, trainer: Trainer) -> None:
-        """Nothing to empty."""
-
-    def teardown(self) -> None:
-        """Nothing to empty."""
-
-
-class _KeptOnDevice(SingleDeviceStrategy):
-    """One device, on which weights stay after a trainer has ended: they are moved there once per process."""
-
-    def teardown(self) -> None:
-        """Release the plugins; Lightning's own strategy moves the module to the CPU as well."""
-        self.precision_plugin.teardown()
-        self.checkpoint_io.teardown()
 
 
 @dataclass(frozen=True)
@@ -122,7 +68,7 @@ class DeviceOptions:
         precision = self.precision if runs_backbone else "32-true"
         # Processes that SLURM or MPI starts are no ranks of one training.
         if precision in WEIGHTS:
-            return {"plugins": [_WeightPrecision(precision), LightningEnvironment()]}
+            return {"plugins": [WeightPrecision(precision), LightningEnvironment()]}
         return {"plugins": [LightningEnvironment()], "precision": precision}
 
     def trainer(self, *, runs_backbone: bool = True, **options: Any) -> Trainer:
@@ -139,9 +85,9 @@ class DeviceOptions:
         """
         device = self.working_device(runs_backbone)
         return Trainer(
-            accelerator=_KeptCuda() if device.type == "cuda" else device.type,
+            accelerator=KeptCuda() if device.type == "cuda" else device.type,
             devices=1,
-            strategy=_KeptOnDevice(device),
+            strategy=KeptOnDevice(device),
             **self._plugins(runs_backbone),
             logger=options.pop("logger", False),
             enable_checkpointing=options.pop("enable_checkpointing", False),

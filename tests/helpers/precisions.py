@@ -20,7 +20,8 @@ from torch import Tensor
 from bench import registry
 from bench.contracts import Backbone, Classes, InputMode, Kind, Pool
 from bench.engine.encoding import encode
-from bench.engine.trainer import WEIGHTS, DeviceOptions, quiet_lightning
+from bench.engine.lightning_plugins import WEIGHTS
+from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.testing.problems import Problem, episodes_of, language_problem, problem
 from bench.testing.tiny_models import save_model
