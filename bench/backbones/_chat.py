@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from bench.contracts import UsageError
+from bench.contracts.errors import one_line
 from bench.toolkit.chat import Conversation
 
 TODAY = datetime(2024, 7, 26)
@@ -49,8 +50,7 @@ def templated(tokenizer: Any, name: str, conversation: Conversation) -> str:
             add_generation_prompt=begun,
         )
     except (TemplateError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"the chat template of {name} does not take this task's turns: {reason}") from error
+        raise UsageError(f"the chat template of {name} does not take this task's turns: {one_line(error)}") from error
     return text + (conversation.answer or "")
 
 

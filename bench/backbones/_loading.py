@@ -10,6 +10,7 @@ from transformers.utils import GENERATION_CONFIG_NAME
 from bench.backbones._heads import move_to_head
 from bench.backbones._quiet import quiet_transformers
 from bench.contracts import DataError, UsageError
+from bench.contracts.errors import one_line
 from bench.toolkit.files import require_regular
 
 _SHOWN = 3
@@ -84,8 +85,7 @@ def load_decoder(folder: Path, name: str, dtype: str = "float32") -> tuple[Any, 
         raise
     # Damaged files raise almost any exception: of JSON, of configs, of tokenizers, of libraries that are not installed.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{name} cannot be loaded as a causal language model: {reason}") from error
+        raise DataError(f"{name} cannot be loaded as a causal language model: {one_line(error)}") from error
     model, facts = loaded
     # What the files lack, transformers draws at random.
     if missing := sorted(facts["missing_keys"]):

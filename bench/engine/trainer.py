@@ -15,6 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from bench.contracts import UsageError
+from bench.contracts.errors import one_line
 from bench.engine.lightning_plugins import WEIGHTS, KeptCuda, KeptOnDevice, WeightPrecision
 from bench.engine.parent_death import FORKS
 from bench.meters.cpu import cpu_model
@@ -189,9 +190,9 @@ def _root_device(options: DeviceOptions) -> torch.device:
         _require_devices(device, options)
         return device
     except (MisconfigurationException, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
         raise UsageError(
-            f"--accelerator {options.accelerator} --precision {options.precision} cannot be used here: {reason}"
+            f"--accelerator {options.accelerator} --precision {options.precision} cannot be used here: "
+            f"{one_line(error)}"
         ) from None
 
 
