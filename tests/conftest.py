@@ -20,9 +20,10 @@ from filelock import FileLock
 
 from bench import registry
 from bench.toolkit.files import cache_folder
+from tests.helpers import brief_costs as brief
 from tests.helpers.command import bench
 from tests.helpers.packages import install
-from tests.helpers.preloaded import BRIEF_COSTS, GET_CONTEXT, context, spawning_by
+from tests.helpers.preloaded import GET_CONTEXT, context, spawning_by
 
 TESTS = Path(__file__).parent
 
@@ -38,7 +39,7 @@ def pytest_sessionstart(session):
     session.ipython = TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
     startup = Path(session.ipython.name) / "profile_default" / "startup" / "brief_costs.py"
     startup.parent.mkdir(parents=True)
-    startup.write_text("from bench.costs import repeats\n\nrepeats.REFINING = 0.0\n", encoding="utf-8")
+    startup.write_text(brief.source(), encoding="utf-8")
     os.environ["IPYTHONDIR"] = session.ipython.name
 
 
@@ -88,8 +89,9 @@ def spawning(monkeypatch):
 @pytest.fixture
 def brief_costs(monkeypatch):
     """Costs are measured as often as is required, and not again for three seconds where they vary."""
-    monkeypatch.setattr("bench.costs.repeats.REFINING", 0.0)
-    monkeypatch.setenv(BRIEF_COSTS, "1")  # in processes that are started too
+    for place, value in brief.SETTINGS.items():
+        monkeypatch.setattr(place, value)
+    monkeypatch.setenv(brief.VARIABLE, "1")  # in processes that are started too
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.contracts import InputMode, Kind, MethodConfig
+from bench.costs import encoding
 from bench.costs.budget_fit import fit_steps, item_counts, support_encode_flops
-from bench.costs.encoding import SAMPLE
 from bench.costs.passes import (
     BRIEF,
     BRIEF_AMONG_MANY,
@@ -241,7 +241,7 @@ def _costs(
         encode=request.encode,
         adapt=stage_costs([result.adapt for result in kept], adapt_flops),
         query=stage_costs([result.query for result in kept], counted.query_flops),
-        encode_sample=min(SAMPLE, n_support + n_queries) if reads_features else 0,
+        encode_sample=min(encoding.SAMPLE, n_support + n_queries) if reads_features else 0,
         encode_wall_seconds=0.0,
         n_support=n_support,
         n_queries=n_queries,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bench.cli.app import main
-from tests.helpers import preloaded
+from tests.helpers import brief_costs, preloaded
 
 PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already|preparing: .+|next: .+")
 
@@ -28,7 +28,7 @@ def one_line(answer, code):
 
 def shell(*words, **environment):
     """The command in a process of its own, which finds the libraries imported, with costs as in ``brief_costs``."""
-    return preloaded.run("bench", *words, env={**os.environ, preloaded.BRIEF_COSTS: "1", **environment})
+    return preloaded.run("bench", *words, env={**os.environ, brief_costs.VARIABLE: "1", **environment})
 
 
 def bench(

@@ -16,12 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.helpers import brief_costs
 from tests.helpers.places import ROOT
 
 OURS = {"bench", "methods", "tasks", "sweeps", "tests"}
 """Top-level packages of the checkout."""
-BRIEF_COSTS = "TESTS_BRIEF_COSTS"
-"""Variable of the environment with which processes measure costs as often as is required, and not again for seconds."""
 GET_CONTEXT = multiprocessing.get_context
 RUN = subprocess.run
 
@@ -68,7 +67,7 @@ def _as_spawned(environment, target, args):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environment)
-    _brief_costs()
+    brief_costs.set_in_this_process()
     if target is start_tied:
         args = (os.getppid(), *args[1:])  # it ends with the process that it is a fork of
     target(*args)
@@ -166,20 +165,13 @@ def _program(module, words, cwd, environment, files, setup, own, spawn):
         fork_from_here()
         subprocess.run = _run
     if own:
-        _brief_costs()
+        brief_costs.set_in_this_process()
     else:
         for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
             del sys.modules[name]
     if setup is not None:
         setup()
     _module(module, words)
-
-
-def _brief_costs():
-    if BRIEF_COSTS in os.environ:
-        from bench.costs import repeats
-
-        repeats.REFINING = 0.0
 
 
 def _module(module, words):

@@ -11,6 +11,7 @@ from bench.runs.reporter import Reporter
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
 from bench.spec.suite import Block
+from tests.helpers import brief_costs
 
 METHODS = ["zero_shot", "faast", "softmax_memory", "knn", "linear_probe"]
 FEW = {"methods": ["faast", "knn"], "shots": [1], "seeds": [0, 1], "set": {}, "episodes": 3}
@@ -52,7 +53,8 @@ def outside_runner(site, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         patch.setenv("BENCH_CACHE", str(folder / "cache"))
-        patch.setattr("bench.costs.repeats.REFINING", 0.0)
+        for place, value in brief_costs.SETTINGS.items():
+            patch.setattr(place, value)
         registry.find.cache_clear()
         yield runner_in(folder)
     registry.find.cache_clear()
