@@ -1,4 +1,4 @@
-"""Commands that read a store import no library that they do not need."""
+"""Help, lists and commands that read a store import no library that they do not need."""
 
 import json
 import subprocess
@@ -38,11 +38,15 @@ WRONG = [
 """Commands with a wrong name, which is found before anything heavy is imported."""
 
 
-def test_commands_on_a_store_import_nothing_heavy(tmp_path):
+def test_commands_that_run_nothing_import_nothing_heavy(tmp_path):
     store = str(fill(tmp_path / "store").root)
     commands = [
         *WRONG,
+        ["--help"],
+        ["run", "--help"],
+        ["claims"],
         ["list", "methods"],
+        ["list", "tasks", "--json"],
         ["records", "schema"],
         ["leaderboard", "--store", store],
         ["leaderboard", "--store", store, "--format", "json"],

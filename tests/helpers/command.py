@@ -9,6 +9,8 @@ import pytest
 from bench.cli.app import main
 from tests.helpers import brief_costs, preloaded
 
+STRIPES = ["run", "--measure-in", "inline", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]
+"""Words of a run of FAAST on the outside package's task."""
 PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already|preparing: .+|next: .+")
 
 

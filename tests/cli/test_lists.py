@@ -1,0 +1,82 @@
+"""``bench list`` and ``bench show``: what there is, of which kinds, and what a plugin says of itself."""
+
+import json
+
+import pytest
+
+from bench import registry
+from bench.plugin import Plugin
+
+
+@pytest.mark.parametrize("what", ["methods", "tasks", "backbones", "metrics", "suites", "claims"])
+def test_list(bench, what):
+    code, plain, err = bench("list", what)
+    assert (code, err) == (0, "")
+    code, text, err = bench("list", what, "--json")
+    assert (code, err) == (0, "")
+    entries = json.loads(text)
+    assert [entry["name"] for entry in entries] == [line.split()[0] for line in plain.splitlines()]
+    for entry, line in zip(entries, plain.splitlines(), strict=True):
+        assert entry.keys() - {"sites", "kinds", "family"} == {"name", "summary", "origin"}
+        assert ("sites" in entry) == ("family" in entry) == (what == "methods")
+        assert ("kinds" in entry) == (what not in {"suites", "claims"})
+        assert ", ".join(entry.get("sites", ())) in line
+        assert entry["summary"]
+        assert entry["summary"] in line
+    expected = {
+        "methods": "faast", "tasks": "digits", "backbones": "smollm2_135m", "metrics": "bleu", "suites": "quickstart",
+        "claims": "faast/memory",
+    }  # fmt: skip
+    assert expected[what] in {entry["name"] for entry in entries}
+
+
+def test_a_list_can_be_of_a_kind_of_task_or_a_family(bench):
+    code, out, _ = bench("list", "methods", "--kind", "language_modelling", "--family", "closed_form")
+    names = {line.split()[0] for line in out.splitlines()}
+    assert code == 0
+    assert {"faast", "ridge", "hebbian"} <= names
+    assert names.isdisjoint({"knn_lm", "gda", "lora"})
+    assert "iwslt2017:de-en" in bench("list", "tasks", "--kind", "text_generation")[1]
+    for words, message in (
+        (["methods", "--kind", "images"], "no kind of task 'images'; "),
+        (["methods", "--family", "closed"], "no family of methods 'closed'; did you mean 'closed_form'?"),
+        (["tasks", "--family", "memory"], "families are of methods, not of tasks"),
+    ):
+        code, _, err = bench("list", *words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_show_describes_a_plugin_of_any_kind(bench):
+    def shown(name):
+        code, out, err = bench("show", name)
+        assert (code, err) == (0, ""), err
+        return " ".join(out.split())
+
+    faast = shown("faast")
+    for part in (
+        "faast: method", "family closed_form: sums", "sites features, hidden_states", "paper Bao et al.",
+        "kinds at features image_classification, text_classification",
+        "alpha=0.8 (number at least 0 and at most 4, or auto; search 0.1 to 2)",
+    ):  # fmt: skip
+        assert part in faast
+    assert "CC BY 4.0" in shown("digits")
+    assert "iwslt2017:de-en: German to English" in shown("iwslt2017:de-en")
+    assert "135 million parameters, Apache-2.0" in shown("smollm2_135m")
+    assert "range 0 to 100" in shown("accuracy")
+    (entry,) = json.loads(bench("show", "knn", "--json")[1])
+    assert entry["facts"]["family"].startswith("memory: ")
+    code, _, err = bench("show", "fasst")
+    assert (code, err) == (2, "bench: no method, task, backbone or metric 'fasst'; did you mean 'faast'?\n")
+
+
+def test_a_broken_package_hides_no_other_plugin(bench, monkeypatch):
+    found = {
+        **registry.find("methods"),
+        "gone": Plugin("gone", "not_installed.here", "PLUGIN", "some-package"),
+    }
+    monkeypatch.setattr(registry, "find", lambda group: found)
+    code, out, _ = bench("list", "methods")
+    assert code == 0
+    assert "faast" in out
+    assert "cannot be used: plugin 'gone' of some-package names a module that is not installed" in out
