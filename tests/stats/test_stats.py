@@ -1,6 +1,4 @@
-"""Statistics against scipy's own figures; and calibrated, by what they claim of equal methods and of unequal ones."""
-
-from itertools import combinations
+"""Statistics against scipy's own figures; tests/stats/test_calibration.py has what they claim in simulations."""
 
 import numpy as np
 import pytest
@@ -11,8 +9,7 @@ from bench.registry import make_metric
 from bench.stats.intervals import Interval, Scale, mean_interval, mean_of, parts_interval
 from bench.stats.paired import compare_answers, compare_episodes, compare_parts, holm
 from bench.stats.ranks import rank_over_tasks, rank_ranges, tiers
-
-FAMILIES = 200
+from tests.stats.calibration import accuracies, power
 
 
 def simulated(rng, n_methods, episodes, n_queries, gap=0.0, seed_noise=0.0, n_seeds=1):
@@ -28,42 +25,10 @@ def simulated(rng, n_methods, episodes, n_queries, gap=0.0, seed_noise=0.0, n_se
     return 100 * rng.binomial(n_queries, chance) / n_queries, None if n_seeds == 1 else seeds.tolist()
 
 
-def claimed(scores, seeds):
-    """The significant pairs, as on the leaderboard."""
-    pairs = list(combinations(range(len(scores)), 2))
-    made = [compare_episodes(scores[a], scores[b], seeds) for a, b in pairs]
-    adjusted = holm([each.p_value for each in made])
-    return [pair for pair, each, p in zip(pairs, made, adjusted, strict=True) if each.is_significant(p)]
-
-
-@pytest.mark.parametrize(("episodes", "n_queries"), [(6, 40), (15, 40), (60, 50), (200, 75)])
-def test_of_equal_methods_at_most_one_claim_in_twenty_is_made(episodes, n_queries):
-    rng = np.random.default_rng(episodes)
-    families = FAMILIES
-    made = [claimed(*simulated(rng, 4, episodes, n_queries)) for _ in range(families)]
-    assert sum(map(len, made)) / (6 * families) <= 0.02
-    # Holm promises more: no claim at all in 95 of 100 leaderboards, up to the error of this number of simulations.
-    assert stats.binomtest(sum(map(bool, made)), families, 0.05, alternative="greater").pvalue > 0.05
-
-
-def power(episodes, gap):
-    """How often a true gap is claimed."""
-    rng = np.random.default_rng(1)
-    return np.mean([bool(claimed(*simulated(rng, 2, episodes, 50, gap))) for _ in range(FAMILIES)])
-
-
-@pytest.mark.parametrize(("episodes", "gap", "least"), [(15, 12.0, 0.8), (60, 6.0, 0.8), (200, 3.0, 0.8)])
-def test_power(episodes, gap, least, record_testsuite_property):
-    found = power(episodes, gap)
-    record_testsuite_property(f"power, {episodes} episodes, {gap} points", found)
-    assert found >= least
-
-
 def test_the_detectable_difference_is_found_four_times_in_five():
     rng = np.random.default_rng(2)
-    scores, seeds = simulated(rng, 2, 60, 50)
-    gap = compare_episodes(*scores, seeds).detectable
-    assert 0.65 <= power(60, gap) <= 0.95
+    gap = compare_episodes(*accuracies(rng, 2, 60)[0]).detectable
+    assert 65 <= power(60, gap, 200) <= 95
 
 
 def test_an_interval_is_students_without_bounds():
