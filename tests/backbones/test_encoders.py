@@ -12,8 +12,6 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Pooling, Transformer
 from timm.data import create_transform, resolve_model_data_config
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn.functional import normalize
@@ -116,6 +114,10 @@ def of_images(folder: Path, model: Any, pooled: Callable[[Any], torch.Tensor], p
 
 def of_sentences(folder: Path) -> Made:
     of_texts(folder / "bert", "bert")
+    # Seconds to import, which every process that collects tests would take.
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
     first = Transformer(str(folder / "bert"))
     model = SentenceTransformer(modules=[first, Pooling(32, pooling_mode="mean")], device="cpu")
     model.save(str(folder / "st"))

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from importlib.util import find_spec
 
 import pytest
 
@@ -17,10 +18,11 @@ from sweeps.units import TrialOptions
 from tests.helpers.places import ROOT
 from tests.helpers.runs import grid, results, run
 
-ray = pytest.importorskip("ray")
-from ray.cluster_utils import Cluster  # noqa: E402 (after the check that Ray is there)
-
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("outside", "cache"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray"),
+]
 
 
 SPECS = {"methods": ["faast", "knn", "nearest_mean"], "shots": [1], "seeds": [0, 1], "set": {}, "episodes": 3}
@@ -31,6 +33,10 @@ LIMIT = 100
 @pytest.fixture(scope="module")
 def cluster(outside_site, tmp_path_factory):
     """Two nodes with a processor each; the driver is on the first."""
+    # Seconds to import, which every process that collects tests would take.
+    import ray
+    from ray.cluster_utils import Cluster
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(outside_site), str(ROOT)]))
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))

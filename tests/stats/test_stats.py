@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from bench.registry import make_metric
 from bench.stats.intervals import Interval, Scale, mean_interval, mean_of, parts_interval
@@ -179,6 +178,8 @@ def test_many_texts_are_compared_by_the_jackknife():
 
 
 def test_holm_is_as_published():
+    from statsmodels.stats.multitest import multipletests  # takes seconds, in every process that collects tests
+
     # Holm's step-down by hand: 4 * 0.01, 3 * 0.02, then no smaller than before it.
     assert holm([0.02, 0.5, 0.01, 0.03]) == pytest.approx([0.06, 0.5, 0.04, 0.06])
     assert holm([]) == []
