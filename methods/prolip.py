@@ -63,7 +63,7 @@ class Prolip(GradientMethod):
         if self._features is None:
             with torch.no_grad():
                 self._features = self._unprojected(support.inputs)
-        (penalty,) = self.config.weight(support.mask.sum(dim=1).double(), self.shape.n_way).tolist()
+        penalty = float(self.config.weight(support.mask.sum(dim=1).double(), self.shape.n_way))
         self.notes["penalty"] = penalty
         scores = self._scores(self._features, support.classes)
         distance: Tensor = (self.projection - self.start).square().sum()
