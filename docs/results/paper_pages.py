@@ -14,7 +14,7 @@ import yaml
 from regenerate import MARKED, ROOT, Table, machine
 
 import bench
-from bench.reports.rows import Row
+from bench.reports.row import Row
 
 NETWORKS = "fast_weights_rnn"
 """Name of the example in place of a suite."""
