@@ -8,14 +8,16 @@ from functools import partial, wraps
 from inspect import signature
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from bench.api.execution import make_executor, require_alone, require_fitting, share_of
+from bench.api.formats import MeasureIn
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.api.signatures import long_signature
 from bench.contracts.errors import UsageError, did_you_mean, shown
-from bench.runs.trackers import LightningTracker, make_trackers
+from bench.runs.trackers import make_trackers
+from bench.runs.trackers.interface import LightningTracker
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import RunSpec, Suite
 from bench.toolkit.extras import import_extra
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-MeasureIn = Literal["subprocess", "inline"]
 MOST_WORKERS = 1024
 DESCRIBE_RUNS = (*RunOptions.model_fields, "method")
 """Parameters of ``run`` that describe runs."""

@@ -14,7 +14,8 @@ from bench.api.execution import make_executor, require_fitting
 from bench.api.signatures import long_signature
 from bench.contracts.errors import UsageError, one_line, shown
 from bench.contracts.validation import validated
-from bench.runs.trackers import LightningTracker, make_trackers
+from bench.runs.trackers import make_trackers
+from bench.runs.trackers.interface import LightningTracker
 from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
 from bench.spec.names import check_fields, check_plugins

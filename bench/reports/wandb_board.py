@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.reports.rows import FRONTS, Row
 from bench.results.csv_cells import csv_cell
-from bench.runs.trackers import WandbTracker
+from bench.runs.trackers.wandb_tracker import WandbTracker
 
 
 def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> None:

@@ -25,7 +25,7 @@ from bench.reports.rows import rows
 from bench.reports.tables import FORMATS
 from bench.results.export import runs
 from bench.results.store import Store
-from bench.runs.trackers import metrics
+from bench.runs.trackers.record_log import metrics
 from bench.spec.budget import Budget, budget_of, parse_match, violations
 from tests.helpers.records import COSTS, made
 

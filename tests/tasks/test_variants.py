@@ -14,7 +14,7 @@ from bench.reports.rows import rows
 from bench.results.grouping import of_tasks, task_text
 from bench.results.record import run_id
 from bench.results.store import Store
-from bench.runs.trackers import display_name
+from bench.runs.trackers.record_log import display_name
 from bench.spec.aliases import TASK_ALIASES, stream_name
 from bench.spec.expand import expand
 from bench.spec.options import RunOptions
