@@ -191,11 +191,13 @@ def sweep(
     best.write(folder / "best.yaml")
     write_page(sweep_study, folder / "report.html")
     hints = tuple(hint for tracker in trackers for hint in _track(sweep_study, tracker))
-    command = _command(spec, folder / "best.yaml", data)
+    command = _command(spec, folder / "best.yaml", data, accelerator, trust)
     return Study(best, folder, summary(sweep_study), tuple(pareto_lines(sweep_study)), command, hints)
 
 
-def _command(spec: "SweepSpec", config: Path, data: str | PathLike[str] | None) -> str:
+def _command(
+    spec: "SweepSpec", config: Path, data: str | PathLike[str] | None, accelerator: str, trust: bool
+) -> str:
     """The command that runs a config where its study tuned it."""
     options: dict[str, Any] = {
         "task": spec.task, "prompt": spec.prompt, "template": spec.template, "backbone": spec.backbone,
@@ -204,7 +206,9 @@ def _command(spec: "SweepSpec", config: Path, data: str | PathLike[str] | None) 
     defaults = {name: type(spec).model_fields[name].default for name in options.keys() - {"task", "shots"}}
     given = {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
     given |= {"config": config} | ({} if data is None else {"data": data})
-    return shlex.join(["bench", "run", *(word for name, value in given.items() for word in (f"--{name}", str(value)))])
+    given |= {} if accelerator == "auto" else {"accelerator": accelerator}
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    return shlex.join(["bench", "run", *words, *(["--trust"] if trust else [])])
 
 
 def _place(storage: str) -> str:
