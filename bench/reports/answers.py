@@ -142,7 +142,7 @@ def _figures(row: Row) -> str:
     text = f"{metric.title} {score(row.value, row.metric)}" + ("%" if metric.unit == "%" else f" {metric.unit}".rstrip())
     if row.ci_low is not None:
         text += f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
-    times = {"time_to_first_query": "s until the first answer", "query_milliseconds": "ms a query"}
+    times = {"time_to_first_query": "s until the first answer", "query_milliseconds": "ms a query (features given)"}
     figures = [
         f"{number(value)}{sign(row, field)} {words}"
         for field, words in times.items()

@@ -14,7 +14,7 @@ from bench.spec.tuning import Tuning
 from tests.helpers.pages import board, cost, made_page, scored, unscored
 from tests.helpers.records import HARD, made
 
-FIGURES = "accuracy NUMBER% [NUMBER, NUMBER], NUMBER s until the first answer, NUMBER ms a query"
+FIGURES = "accuracy NUMBER% [NUMBER, NUMBER], NUMBER s until the first answer, NUMBER ms a query (features given)"
 LEVELS = {"best": 0.0, "near": 0.3, "far": 20.0}
 """How much worse each method is than the first, in points."""
 
@@ -147,7 +147,7 @@ def test_no_method_is_called_best_without_a_test_that_says_so_and_the_reason_is_
     else:  # what there is to know of the only task
         (highest,) = more
         assert highest.startswith(f"The highest score on t is that of {max(records, key=lambda one: one.value).spec.method}: ")
-        assert "s until the first answer, 0.100 ms a query" in highest
+        assert "s until the first answer, 0.100 ms a query (features given)." in highest
 
 
 @pytest.mark.parametrize(
