@@ -1,7 +1,12 @@
 """The documentation's pages, and the commands in them."""
 
 import re
+import shlex
 
+import typer
+from typer import Context
+
+from bench.cli.app import app
 from tests.helpers.places import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,6 +38,18 @@ def commands(page):
         # Ellipses, alternatives and optional parts are for the reader.
         if words.startswith("bench ") and not re.search(r"[|\[\]…]|\.\.\.|\bMETHOD\b|\bNAME\b|PLUGIN|SUITE", words):
             yield words
+
+
+def parsed(line):
+    """The context of the command that a line is; raises for what it does not take."""
+    command = typer.main.get_command(app)
+    context, words = None, shlex.split(line)[1:]
+    while hasattr(command, "commands") and words:
+        if words[0] not in command.commands:
+            raise ValueError(f"no command {words[0]!r}")
+        context = Context(command, parent=context)
+        command, words = command.commands[words[0]], words[1:]
+    return command.make_context(line, words, parent=context)
 
 
 def replace_section(page, name, text):
