@@ -195,9 +195,7 @@ def sweep(
     return Study(best, folder, summary(sweep_study), tuple(pareto_lines(sweep_study)), command, hints)
 
 
-def _command(
-    spec: "SweepSpec", config: Path, data: str | PathLike[str] | None, accelerator: str, trust: bool
-) -> str:
+def _command(spec: "SweepSpec", config: Path, data: str | PathLike[str] | None, accelerator: str, trust: bool) -> str:
     """The command that runs a config where its study tuned it."""
     options: dict[str, Any] = {
         "task": spec.task, "prompt": spec.prompt, "template": spec.template, "backbone": spec.backbone,

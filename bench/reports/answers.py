@@ -139,7 +139,9 @@ def _highest(matrix: Matrix) -> list[str]:
 def _figures(row: Row) -> str:
     """Score with its interval, and times, for example "accuracy 91.1% [79.3, 96.5], 1.25 s until the first answer"."""
     metric = registry.make_metric(row.metric)
-    text = f"{metric.title} {score(row.value, row.metric)}" + ("%" if metric.unit == "%" else f" {metric.unit}".rstrip())
+    text = f"{metric.title} {score(row.value, row.metric)}" + (
+        "%" if metric.unit == "%" else f" {metric.unit}".rstrip()
+    )
     if row.ci_low is not None:
         text += f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
     times = {"time_to_first_query": "s until the first answer", "query_milliseconds": "ms a query (features given)"}

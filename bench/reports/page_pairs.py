@@ -41,9 +41,7 @@ class PairData(BaseModel):
         )  # fmt: skip
 
 
-def pairs_by_query(
-    rows: Sequence[Row], records: Mapping[str, Record], find: Find
-) -> dict[tuple[int, int], PairData]:
+def pairs_by_query(rows: Sequence[Row], records: Mapping[str, Record], find: Find) -> dict[tuple[int, int], PairData]:
     """Compare the rows that share episodes, but too few, or passes over a whole test set.
 
     Args:

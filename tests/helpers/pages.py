@@ -84,7 +84,7 @@ def packed(text, name):
 
 
 def data(text):
-    """What the page's scripts read: the rows, and from all parts their records, company, confusion matrices and pairs."""
+    """What the page's scripts read: the rows, and all parts: records, company, confusion matrices and pairs."""
     found = json.loads(packed(text, "data")) | {"records": {}, "company": {}, "confusions": {}, "pairs": {}}
     for name in re.findall(r'id="(part-\d+)"', text):
         for key, values in json.loads(packed(text, name)).items():
