@@ -11,7 +11,8 @@ from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import StoreError
-from bench.runs.trackers import LightningTracker, log_facts
+from bench.runs.trackers.interface import LightningTracker
+from bench.runs.trackers.record_log import log_facts
 from bench.spec.suite import task_slug
 from bench.toolkit.durable import write_atomic
 from sweeps.attempt import REASON

@@ -1,37 +1,21 @@
 """Every command in the documentation is one that the program takes, on things that there are."""
 
 import re
-import shlex
 
 import pytest
-import typer
 import yaml
-from typer import Context
 
 from bench import registry
-from bench.cli.app import app
 from bench.contracts.sequence import task_names
 from bench.spec.suite import suite_paths
 from bench.spec.texts import read_names
-from tests.helpers.docs import PAGES, ROOT, commands
+from tests.helpers.docs import PAGES, ROOT, commands, parsed
 
 WRITTEN = {"cosine_prototype", "my_words", "outer_product", "soft_prototype"}
 """What the reader of a guide writes on the way."""
 
 
 CASES = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]
-
-
-def parsed(line):
-    """The context of the command that a line is; raises for what it does not take."""
-    command = typer.main.get_command(app)
-    context, words = None, shlex.split(line)[1:]
-    while hasattr(command, "commands") and words:
-        if words[0] not in command.commands:
-            raise ValueError(f"no command {words[0]!r}")
-        context = Context(command, parent=context)
-        command, words = command.commands[words[0]], words[1:]
-    return command.make_context(line, words, parent=context)
 
 
 def test_there_are_commands_to_try():

@@ -1,12 +1,18 @@
-"""Steps of workflows that keep the history on a branch of its own and write the site, on repositories of the tests'."""
+"""Workflows: their commands, and the steps that keep the history on a branch of its own and write the site."""
 
 import os
+import re
 import subprocess
 
 import pytest
 import yaml
 
+from tests.helpers.docs import parsed
 from tests.helpers.places import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+COMMAND = re.compile(r"^ *(?:\S*/python -m |\S*/bin/)?(bench .+)$", re.MULTILINE)
+"""A command of the program in a script."""
 
 BENCH = """#!/bin/sh
 # Stands in for the program; another job pushes its state once, between this one's fetch and its push.
@@ -37,6 +43,23 @@ def script_of(workflow, job, name):
     steps = yaml.safe_load((ROOT / ".github/workflows" / workflow).read_text())["jobs"][job]["steps"]
     (script,) = [step["run"] for step in steps if step.get("name", "").startswith(name)]
     return script
+
+
+def scripts(workflow):
+    """The scripts of all steps of a workflow, lines that go on joined."""
+    jobs = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]
+    found = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    return [script.replace("\\\n", " ") for script in found]
+
+
+def test_commands_of_workflows_are_such_that_the_program_takes_and_scripts_are_shell():
+    found = [script for workflow in WORKFLOWS for script in scripts(workflow)]
+    lines = [line for script in found for line in COMMAND.findall(script)]
+    assert {line.split()[1] for line in lines} >= {"run", "check", "history", "leaderboard", "list", "weights"}
+    for line in lines:
+        parsed(line)
+    for script in found:
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
 def program(repository, text):

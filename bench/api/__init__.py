@@ -1,29 +1,75 @@
-"""Python API, exported by ``bench``; the command line is a thin layer on it."""
+"""Python API, exported by ``bench``; the command line is a thin layer on it.
 
-from bench.api.claim_verdicts import Claims, claims
-from bench.api.comparison import Comparison
-from bench.api.descriptions import Description, FieldDescription, show
-from bench.api.listing import Entry, available
-from bench.api.maintenance import (
-    Deleted,
-    Diagnosis,
-    FolderCheck,
-    doctor,
-    export_records,
-    import_records,
-    prune_records,
-    record_schema,
-    suite_schema,
-    verify_records,
-)
-from bench.api.plan_table import Plan
-from bench.api.reports import Checked, check, compare, load, update_baseline
-from bench.api.results import Results
-from bench.api.runs import plan, run
-from bench.api.studies import Study, sweep
-from bench.api.timeline import History, add_to_history, history
-from bench.api.watching import watch
-from bench.api.wrong_answers import Errors, errors
+Names are imported on first use, so that the help of a command imports no library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.api.claim_verdicts import Claims, claims
+    from bench.api.comparison import Comparison
+    from bench.api.descriptions import Description, FieldDescription, show
+    from bench.api.listing import Entry, available
+    from bench.api.maintenance import (
+        Deleted,
+        Diagnosis,
+        FolderCheck,
+        doctor,
+        export_records,
+        import_records,
+        prune_records,
+        record_schema,
+        suite_schema,
+        verify_records,
+    )
+    from bench.api.plan_table import Plan
+    from bench.api.reports import Checked, check, compare, load, update_baseline
+    from bench.api.results import Results
+    from bench.api.runs import plan, run
+    from bench.api.studies import Study, sweep
+    from bench.api.timeline import History, add_to_history, history
+    from bench.api.watching import watch
+    from bench.api.wrong_answers import Errors, errors
+
+_MODULES = {
+    "Checked": "reports",
+    "Claims": "claim_verdicts",
+    "Comparison": "comparison",
+    "Deleted": "maintenance",
+    "Description": "descriptions",
+    "Diagnosis": "maintenance",
+    "Entry": "listing",
+    "Errors": "wrong_answers",
+    "FieldDescription": "descriptions",
+    "FolderCheck": "maintenance",
+    "History": "timeline",
+    "Plan": "plan_table",
+    "Results": "results",
+    "Study": "studies",
+    "add_to_history": "timeline",
+    "available": "listing",
+    "check": "reports",
+    "claims": "claim_verdicts",
+    "compare": "reports",
+    "doctor": "maintenance",
+    "errors": "wrong_answers",
+    "export_records": "maintenance",
+    "history": "timeline",
+    "import_records": "maintenance",
+    "load": "reports",
+    "plan": "runs",
+    "prune_records": "maintenance",
+    "record_schema": "maintenance",
+    "run": "runs",
+    "show": "descriptions",
+    "suite_schema": "maintenance",
+    "sweep": "studies",
+    "update_baseline": "reports",
+    "verify_records": "maintenance",
+    "watch": "watching",
+}
+"""The module of this package that defines each name."""
 
 __all__ = [
     "Checked",
@@ -62,3 +108,9 @@ __all__ = [
     "verify_records",
     "watch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"bench.api.{_MODULES[name]}"), name)

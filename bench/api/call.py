@@ -12,7 +12,8 @@ from bench.api.execution import make_executor, require_alone, require_fitting, s
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.contracts.errors import UsageError, did_you_mean, shown
-from bench.runs.trackers import LightningTracker, make_trackers
+from bench.runs.trackers import make_trackers
+from bench.runs.trackers.interface import LightningTracker
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import RunSpec, Suite
 from bench.toolkit.extras import import_extra

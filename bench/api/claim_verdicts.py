@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from inspect import signature
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from bench.api.call import Call
-from bench.api.formats import chosen_format
+from bench.api.formats import ClaimFormat, chosen_format
 from bench.api.results import Results
 from bench.api.runs import run
 from bench.toolkit.files import data_folder, user_path
@@ -16,9 +16,6 @@ from bench.toolkit.trust import trusting
 if TYPE_CHECKING:
     from bench.reports.claims import ClaimReport
     from bench.spec.claim import Claim
-
-ClaimFormat = Literal["table", "markdown", "json", "html"]
-"""Forms of a report on claims; ``html`` is a page."""
 
 
 class Claims(Sequence["ClaimReport"]):

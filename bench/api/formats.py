@@ -1,4 +1,4 @@
-"""Forms of reports as text."""
+"""Forms of reports as text, and other choices that commands name in their help."""
 
 from typing import Literal, TypeVar
 
@@ -8,6 +8,14 @@ Format = Literal["table", "markdown", "csv", "json", "html"]
 """Forms of a leaderboard; ``html`` is the interactive page."""
 TextFormat = Literal["table", "markdown"]
 """Forms of a comparison."""
+ClaimFormat = Literal["table", "markdown", "json", "html"]
+"""Forms of a report on claims; ``html`` is a page."""
+HistoryFormat = Literal["table", "markdown", "json", "html"]
+"""Forms of a history; ``html`` is the page of lines."""
+Listed = Literal["methods", "tasks", "backbones", "metrics", "suites", "claims"]
+"""What ``available`` lists."""
+MeasureIn = Literal["subprocess", "inline"]
+"""Where costs are measured: in fresh processes, or in that of the run."""
 Made = TypeVar("Made")
 
 

@@ -1,14 +1,13 @@
 """Installed plugins, and shipped suites and claims, by name."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from bench import registry
+from bench.api.formats import Listed
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.kinds import FAMILIES, Kind
 from bench.plugin import OWN, Plugin
-
-Listed = Literal["methods", "tasks", "backbones", "metrics", "suites", "claims"]
 
 
 @dataclass(frozen=True)

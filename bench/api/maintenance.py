@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.contracts.errors import StoreError, UsageError
 from bench.toolkit.files import user_path
@@ -12,6 +12,8 @@ from bench.toolkit.files import user_path
 if TYPE_CHECKING:
     from bench.costs.finding import Finding
     from bench.results.merge import Imported
+
+Check = TypeVar("Check")
 
 
 class Verification(list[str]):
@@ -205,6 +207,10 @@ class FolderCheck:
     folder: Path
     problem: str
 
+    def __str__(self) -> str:
+        status = "wrong" if self.problem else "ok"
+        return f"{status:<6} {self.name}: {self.folder} {self.problem}".rstrip()
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -226,19 +232,20 @@ class Diagnosis:
         return all(check.passed for check in self.meters) and not any(check.problem for check in self.folders)
 
     def __str__(self) -> str:
-        lines = [f"device: {self.device}"]
-        for check in self.folders:
-            status = "wrong" if check.problem else "ok"
-            lines.append(f"{status:<6} {check.name}: {check.folder} {check.problem}".rstrip())
-        return "\n".join([*lines, *map(str, self.meters)])
+        return "\n".join([f"device: {self.device}", *map(str, self.folders), *map(str, self.meters)])
 
 
-def doctor(accelerator: str = "auto", store: str | PathLike[str] = "runs") -> Diagnosis:
+def doctor(
+    accelerator: str = "auto",
+    store: str | PathLike[str] = "runs",
+    notify: Callable[[str], None] = lambda line: None,
+) -> Diagnosis:
     """Test the meters of time, memory and operations on known loads, and the folders that runs write to.
 
     Args:
         accelerator: Lightning accelerator.
         store: Folder of records; it is created.
+        notify: Receiver of each line of the result as soon as it is known.
 
     Returns:
         All checks; ``passed`` is their conjunction.
@@ -254,8 +261,15 @@ def doctor(accelerator: str = "auto", store: str | PathLike[str] = "runs") -> Di
 
     quiet_lightning()
     options = DeviceOptions(accelerator=accelerator)
+    device = options.device_name()
+    notify(f"device: {device}")
+
+    def noted(check: Check) -> Check:
+        notify(str(check))
+        return check
+
     return Diagnosis(
-        device=options.device_name(),
-        folders=tuple(FolderCheck(*check) for check in folders(user_path(store))),
-        meters=tuple(findings(options)),
+        device=device,
+        folders=tuple(noted(FolderCheck(*check)) for check in folders(user_path(store))),
+        meters=tuple(map(noted, findings(options))),
     )

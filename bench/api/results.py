@@ -165,6 +165,18 @@ class Results(Sequence["Record"]):
 
         return as_text(self, format, break_even, claims, history, highlight)
 
+    def answer(self) -> str:
+        """Which method is best, how sure that is and what it costs, as far as paired tests say so.
+
+        Returns:
+            A line for each number of shots; empty without scores of two methods, and for quick looks.
+        """
+        from bench.reports.opening import opening
+
+        rows = [row for row in self.rows() if not row.limit]
+        found = opening(rows, {record.id: record for record in self.records}, self.predictions())
+        return "\n".join(" ".join(part.sentences) for part in found.parts if part.matrix.n_contested)
+
     def sequences(self, format: TextFormat = "table") -> str:
         """Forgetting, plasticity and sample efficiency of runs on sequences of tasks, as text.
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
 from os import PathLike
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from bench.api.call import Call
+from bench.api.formats import MeasureIn
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.api.signatures import long_signature
@@ -14,7 +15,6 @@ from bench.toolkit.trust import trusting
 
 P = ParamSpec("P")
 T = TypeVar("T")
-MeasureIn = Literal["subprocess", "inline"]
 
 
 @long_signature

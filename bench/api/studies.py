@@ -14,7 +14,8 @@ from bench.api.execution import make_executor, require_fitting
 from bench.api.signatures import long_signature
 from bench.contracts.errors import UsageError, one_line, shown
 from bench.contracts.validation import validated
-from bench.runs.trackers import LightningTracker, make_trackers
+from bench.runs.trackers import make_trackers
+from bench.runs.trackers.interface import LightningTracker
 from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
 from bench.spec.names import check_fields, check_plugins
@@ -190,11 +191,11 @@ def sweep(
     best.write(folder / "best.yaml")
     write_page(sweep_study, folder / "report.html")
     hints = tuple(hint for tracker in trackers for hint in _track(sweep_study, tracker))
-    command = _command(spec, folder / "best.yaml", data)
+    command = _command(spec, folder / "best.yaml", data, accelerator, trust)
     return Study(best, folder, summary(sweep_study), tuple(pareto_lines(sweep_study)), command, hints)
 
 
-def _command(spec: "SweepSpec", config: Path, data: str | PathLike[str] | None) -> str:
+def _command(spec: "SweepSpec", config: Path, data: str | PathLike[str] | None, accelerator: str, trust: bool) -> str:
     """The command that runs a config where its study tuned it."""
     options: dict[str, Any] = {
         "task": spec.task, "prompt": spec.prompt, "template": spec.template, "backbone": spec.backbone,
@@ -203,7 +204,9 @@ def _command(spec: "SweepSpec", config: Path, data: str | PathLike[str] | None) 
     defaults = {name: type(spec).model_fields[name].default for name in options.keys() - {"task", "shots"}}
     given = {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
     given |= {"config": config} | ({} if data is None else {"data": data})
-    return shlex.join(["bench", "run", *(word for name, value in given.items() for word in (f"--{name}", str(value)))])
+    given |= {} if accelerator == "auto" else {"accelerator": accelerator}
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    return shlex.join(["bench", "run", *words, *(["--trust"] if trust else [])])
 
 
 def _place(storage: str) -> str:

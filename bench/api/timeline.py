@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
-from bench.api.formats import chosen_format
+from bench.api.formats import HistoryFormat, chosen_format
 from bench.contracts.errors import StoreError, did_you_mean
 from bench.reports.kinds import Only
 from bench.spec.texts import read_names
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from bench.reports.history.changes import Change
     from bench.reports.history.findings import Findings
     from bench.reports.history.point import Point
-
-HistoryFormat = Literal["table", "markdown", "json", "html"]
-"""Forms of a history; ``html`` is the page of lines."""
 
 
 class History:

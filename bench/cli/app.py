@@ -129,6 +129,8 @@ _show_warning_of_library = warnings.showwarning
 def main() -> None:
     """Entry point: errors of the user in one line; exit code 2 for usage and 1 for failures."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Pydantic would look for plugins of its own in the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Long spinning of waiting threads slows down a busy machine; no spinning slows down an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # A tasks.py in the current folder must not hide the project's.

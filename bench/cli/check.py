@@ -9,11 +9,9 @@ import typer
 from bench import api
 from bench.api.formats import TextFormat
 from bench.cli.options import DEFAULT_STORE, FORMAT, JUnitOption, StoreOption, option
-from bench.cli.output import say
+from bench.cli.output import say, write
 from bench.contracts.errors import StoreError
 from bench.reports.kinds import Only
-from bench.toolkit.durable import write_atomic
-from bench.toolkit.files import user_path
 
 
 def check(
@@ -44,9 +42,6 @@ def check(
         except OSError as error:
             raise StoreError(f"GITHUB_STEP_SUMMARY {summary} cannot be written: {error.strerror}") from error
     if junit is not None:
-        try:
-            write_atomic(user_path(junit), found.junit())
-        except OSError as error:
-            raise StoreError(f"--junit {junit} cannot be written: {error.strerror}") from error
+        write("--junit", junit, found.junit())
     if found.regressions:
         raise typer.Exit(1)

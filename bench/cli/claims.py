@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.api.claim_verdicts import ClaimFormat
+from bench.api.formats import ClaimFormat
 from bench.cli import completion
 from bench.cli.options import (
     DEFAULT_STORE,
@@ -21,10 +21,8 @@ from bench.cli.options import (
     TrustOption,
     option,
 )
-from bench.cli.output import deliver, require_readable, say, say_error
-from bench.contracts.errors import StoreError, UsageError
-from bench.toolkit.durable import write_atomic
-from bench.toolkit.files import user_path
+from bench.cli.output import deliver, require_readable, say, say_error, write
+from bench.contracts.errors import UsageError
 
 
 class FailOn(StrEnum):
@@ -79,10 +77,7 @@ def claims(
     )  # fmt: skip
     deliver(found.table(format_), out)
     if junit is not None:
-        try:
-            write_atomic(user_path(junit), found.junit())
-        except OSError as error:
-            raise StoreError(f"--junit {junit} cannot be written: {error.strerror}") from error
+        write("--junit", junit, found.junit())
     if execute and (found.results.failed or found.results.problems or not found.results.measured):
         say_error("some runs of the claims failed; cells without a result have the reasons")
         raise typer.Exit(1)

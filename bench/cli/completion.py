@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterable
 
 import typer
 
-from bench import api, registry
-from bench.api.listing import Listed
+from bench import api
+from bench.api.formats import Listed
 from bench.runs.trackers import CHOICES
-from bench.spec.axes import LIMITED
-from bench.spec.suite import suite_paths
-from bench.spec.texts import read_names
 
 Words = list[tuple[str, str]]
 Complete = Callable[[str], Words]
@@ -52,11 +49,15 @@ def values(*known: str) -> Complete:
 
 def plugins(incomplete: str) -> Words:
     """Names of methods, tasks, backbones and metrics."""
+    from bench import registry
+
     return [(name, "") for group in registry.FOLDERS for name in registry.find(group)]
 
 
 def suites(incomplete: str) -> Words:
     """Names of suites."""
+    from bench.spec.suite import suite_paths
+
     return [(name, "") for name in suite_paths()]
 
 
@@ -70,6 +71,9 @@ def claims(incomplete: str) -> Words:
 
 def settings(ctx: typer.Context, incomplete: str) -> Words:
     """``METHOD.FIELD=`` for the methods that the command names, or for any."""
+    from bench import registry
+    from bench.spec.texts import read_names
+
     chosen = read_names(ctx.params.get("method") or [])
     if not chosen and "." not in incomplete.rpartition(",")[2]:
         return _in_list(incomplete, ((f"{name}.", "") for name in registry.find("methods")))
@@ -85,6 +89,8 @@ def fields(ctx: typer.Context, incomplete: str) -> Words:
 
 def limits(incomplete: str) -> Words:
     """``AXIS=`` of a budget."""
+    from bench.spec.axes import LIMITED
+
     return _in_list(incomplete, ((f"{name}=", axis.unit) for name, axis in LIMITED.items()))
 
 
@@ -101,6 +107,8 @@ loggers = values(*CHOICES)
 
 def _fields(method: str) -> list[str]:
     """Names of a method's fields; none for an unknown method."""
+    from bench import registry
+
     base = method.partition("@")[0]
     return sorted(registry.config_fields(base) or ()) if base in registry.find("methods") else []
 

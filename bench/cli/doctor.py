@@ -12,7 +12,5 @@ def doctor(accelerator: AcceleratorOption = "auto", store: StoreOption = DEFAULT
 
     Known loads are measured, and the folders that runs write to are tried.
     """
-    found = api.doctor(accelerator, store)
-    say(str(found))
-    if not found.passed:
+    if not api.doctor(accelerator, store, say).passed:
         raise typer.Exit(1)

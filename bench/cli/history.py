@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench import api
-from bench.api.timeline import HistoryFormat
+from bench.api.formats import HistoryFormat
 from bench.cli.help import Command, Group
 from bench.cli.options import DEFAULT_STORE, FORMAT, OnlyTasks, OutOption, StoreOption, option
 from bench.cli.output import deliver, require_readable, say

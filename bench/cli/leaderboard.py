@@ -61,7 +61,7 @@ def leaderboard(
         deliver(text + _additions(results, format_, break_even), out)
     if wandb:
         from bench.reports.wandb_board import log_leaderboard
-        from bench.runs.trackers import WandbTracker
+        from bench.runs.trackers.wandb_tracker import WandbTracker
 
         tracker = WandbTracker(results.store)
         page = results.table("html", break_even, claims, history, methods)
@@ -69,7 +69,7 @@ def leaderboard(
         say(tracker.hint() or "logged to W&B", err=True)
 
 
-def _additions(results: api.Results, format_: Format, break_even: str | None) -> str:
+def _additions(results: "api.Results", format_: Format, break_even: str | None) -> str:
     """What sequences of tasks add to a table; a warning is printed where ratios are of busy times."""
     from bench.reports.company import ratio_warning
 

@@ -8,7 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from bench import api
-from bench.api.listing import Listed
+from bench.api.formats import Listed
 from bench.cli import completion
 from bench.cli.options import option
 from bench.cli.output import say

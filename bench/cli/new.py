@@ -1,17 +1,17 @@
 """``bench new``: a working plugin and its test from a template."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import registry
 from bench.cli.help import Command, Group
 from bench.cli.options import option
 from bench.cli.output import say
 from bench.contracts.kinds import Kind
-from bench.scaffold.write import new_plugin
-from bench.toolkit.files import user_path
+
+if TYPE_CHECKING:
+    from bench.registry import Group as Plugins
 
 app = typer.Typer(
     cls=Group,
@@ -52,7 +52,10 @@ def metric(name: NameArgument, package: PackageOption = None) -> None:
     _write("metrics", name, package)
 
 
-def _write(group: registry.Group, name: str, package: Path | None, template: str | None = None) -> None:
+def _write(group: "Plugins", name: str, package: Path | None, template: str | None = None) -> None:
+    from bench.scaffold.write import new_plugin
+    from bench.toolkit.files import user_path
+
     package = None if package is None else user_path(package)
     written = new_plugin(group, name, package, template)
     for path in written.paths:

@@ -8,8 +8,6 @@ from typing import Any
 import typer
 
 from bench.contracts.errors import StoreError, UsageError
-from bench.toolkit.durable import write_atomic
-from bench.toolkit.files import user_path
 from bench.toolkit.visible import shortened, visible, visible_lines
 
 LONGEST = 4000
@@ -74,8 +72,25 @@ def deliver(text: str, out: Path | None) -> None:
     """
     if out is None:
         typer.echo(text, nl=False)
-        return
+    else:
+        write("--out", out, text)
+
+
+def write(option: str, path: Path, text: str) -> None:
+    """Write the file of an option.
+
+    Args:
+        option: Name of the option.
+        path: Its value.
+        text: Content of the file.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    from bench.toolkit.durable import write_atomic
+    from bench.toolkit.files import user_path
+
     try:
-        write_atomic(user_path(out), text)
+        write_atomic(user_path(path), text)
     except OSError as error:
-        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from error
+        raise StoreError(f"{option} {path} cannot be written: {error.strerror}") from error

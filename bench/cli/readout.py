@@ -12,12 +12,11 @@ from bench.cli import completion
 from bench.cli.help import Command, Group
 from bench.cli.options import AcceleratorOption, DataOption, LoggerOption, option
 from bench.cli.output import say
-from bench.runs.trackers import CsvTracker, LightningTracker, log_facts, make_trackers
-from bench.spec.names import check_plugins
-from bench.toolkit.files import data_folder, user_path
+from bench.runs.trackers import make_trackers
 
 if TYPE_CHECKING:
     from bench.readouts.session import Session
+    from bench.runs.trackers.interface import LightningTracker
 
 app = typer.Typer(
     cls=Group,
@@ -109,6 +108,8 @@ def train(
 
     Or the parts of in_place_ttt; the backbone is frozen.
     """
+    from bench.spec.names import check_plugins
+
     check_plugins(None, None, backbone)
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.readouts.corpus import read_corpus
@@ -116,6 +117,7 @@ def train(
     from bench.readouts.in_place import InPlaceRecipe
     from bench.readouts.session import Session
     from bench.readouts.training import Recipe
+    from bench.toolkit.files import data_folder, user_path
 
     target = user_path(out or _named(backbone))
     trackers = make_trackers(logger, target.parent)
@@ -154,6 +156,7 @@ def import_(
 ) -> None:
     """Import the readouts of a released checkpoint."""
     from bench.readouts.files import released_readouts
+    from bench.toolkit.files import user_path
     from bench.toolkit.readout_files import prepare_file, write_readouts
 
     target = user_path(out) if out else _named(source.rstrip("/").removesuffix(".safetensors"))
@@ -165,9 +168,11 @@ def import_(
 
 
 @contextmanager
-def _logging(session: "Session", trackers: tuple[LightningTracker, ...]) -> Iterator[Any]:
+def _logging(session: "Session", trackers: "tuple[LightningTracker, ...]") -> Iterator[Any]:
     """Lightning's logger for a training, finished at the end; CSV where the tracker cannot be used, False for none."""
     from bench.contracts.errors import one_line
+    from bench.runs.trackers.loggers import CsvTracker
+    from bench.runs.trackers.record_log import log_facts
     from bench.toolkit.files import text_hash
 
     if not trackers:

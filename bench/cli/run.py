@@ -97,8 +97,9 @@ def run(
         from bench.reports.tables import table
 
         Console(width=None if sys.stdout.isatty() else 240).print(table(rows))
-        if sequences := results.sequences():
-            say(sequences)
+        for text in (results.sequences(), results.answer()):
+            if text:
+                say(text)
     if not results.measured and (results.records or not results.problems):
         say_error("nothing was measured; the table has the reasons")
     if results.failed or results.problems or not results.measured:

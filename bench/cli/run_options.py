@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.api.runs import MeasureIn
+from bench.api.formats import MeasureIn
 from bench.cli import completion
 from bench.cli.options import BUDGETS, MUCH, RESULTS, WHAT, WHERE, Texts, option
 from bench.spec.strategies import STRATEGIES

@@ -7,12 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bench import registry
 from bench.cli import completion
 from bench.cli.options import DataOption
 from bench.contracts.errors import UsageError, did_you_mean
-from bench.results.contract_status import keep_contract_status
-from bench.toolkit.files import data_folder
 
 USAGE = 2
 """Exit code of a wrong request."""
@@ -29,6 +26,10 @@ def run_contract(
 
     A method, task, backbone or metric; for a task, a small sample of its data is enough.
     """
+    from bench import registry
+    from bench.results.contract_status import keep_contract_status
+    from bench.toolkit.files import data_folder
+
     groups = [group for group in registry.FOLDERS if plugin.partition(":")[0] in registry.find(group)]
     if not groups:
         known = {name for group in registry.FOLDERS for name in registry.find(group)}

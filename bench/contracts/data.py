@@ -6,6 +6,7 @@ nothing reachable from it has: this keeps labels of queries from methods and swe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +31,17 @@ class Classes:
     def n_way(self) -> int:
         """Number of classes in an episode."""
         return self.class_embeddings.shape[1]
+
+    def to(self, device: torch.device) -> Self:
+        """The classes with their embeddings on another device.
+
+        Args:
+            device: The device.
+
+        Returns:
+            A copy.
+        """
+        return replace(self, class_embeddings=self.class_embeddings.to(device))
 
 
 @dataclass(frozen=True)
@@ -80,24 +92,23 @@ class Items:
         """Number of episodes in the batch."""
         return self.keys.shape[0]
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device, classes: Classes | None = None) -> Self:
         """The batch with its tensors on another device; raw inputs stay on the CPU.
 
         Args:
-            device: The device.
+            device: The device. To a GPU, features in pinned memory are copied while the program goes on.
+            classes: The classes, where they are on the device already; None to move them too.
 
         Returns:
             A copy.
         """
+        # Never back to the CPU, where whatever is next would read a copy that is not there yet.
+        move = partial(torch.Tensor.to, device=device, non_blocking=device.type == "cuda")
         moved: dict[str, Any] = {
-            name: value.to(device)
-            for name, value in self.__dict__.items()
-            if isinstance(value, Tensor) and name != "prior"
+            name: move(value) for name, value in self.__dict__.items() if isinstance(value, Tensor) and name != "prior"
         }
-        moved["prior"] = moved["keys"] if self.prior is self.keys else self.prior.to(device)
-        return replace(
-            self, classes=replace(self.classes, class_embeddings=self.classes.class_embeddings.to(device)), **moved
-        )
+        moved["prior"] = moved["keys"] if self.prior is self.keys else move(self.prior)
+        return replace(self, classes=classes or self.classes.to(device), **moved)
 
 
 @dataclass(frozen=True)

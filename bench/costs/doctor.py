@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 import torch
 
 from bench.costs.doctor_isolation import frozen_backbone, label_isolation
-from bench.costs.doctor_machine import company, device_in_children, fresh_processes
+from bench.costs.doctor_machine import MappedWeights, company, device_in_children, fresh_processes
 from bench.costs.finding import Finding
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import ForkedWorker
 from bench.meters.flops import FlopMeter
 from bench.meters.memory import MIB, memory_meter
 from bench.meters.stage import StageCost, StageMeter
@@ -172,9 +174,11 @@ def findings(options: DeviceOptions) -> Iterator[Finding]:
     yield from clocks(device)
     yield from memory(device)
     yield from operations(device)
-    yield from fresh_processes()
-    yield from device_in_children(options)
-    yield from label_isolation()
+    # One worker for all: its libraries take longer to load than all checks together.
+    with closing(ForkedWorker(MappedWeights)) as worker:  # type: ignore[arg-type]
+        yield from fresh_processes(worker)
+        yield from device_in_children(worker, options)
+        yield from label_isolation(worker)
     yield from frozen_backbone()
 
 

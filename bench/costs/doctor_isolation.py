@@ -22,8 +22,11 @@ ITEMS = 32
 """Items of each class in each pool of the made-up task."""
 
 
-def label_isolation() -> Iterator[Finding]:
+def label_isolation(worker: ForkedWorker) -> Iterator[Finding]:
     """Check that a process that answers queries has no query labels in its memory, while this one has.
+
+    Args:
+        worker: A worker with any backbone.
 
     Yields:
         Number of objects with query labels in a worker process that was sent episodes of a made-up task.
@@ -34,11 +37,7 @@ def label_isolation() -> Iterator[Finding]:
     episodes = draw_episodes(data, EpisodeSpec("made up", 0, 2, 4, 8, None))
     tables = (FeatureTable(split, np.full(len(labels), -1)) for split in ("support", "query"))
     source = EpisodeSource(data, nn.Identity(), torch.empty(2, 0), *tables)  # type: ignore[arg-type]
-    worker = ForkedWorker(_no_backbone)
-    try:
-        found = worker.call(_labelled_queries, payload_of(source, episodes))
-    finally:
-        worker.close()
+    found = worker.call(_labelled_queries, payload_of(source, episodes))
     here = _labelled_queries(None, payload_of(source, episodes))
     note = "" if here else "the search finds none in this process either, where there are some"
     yield Finding("objects with query labels where queries are answered", 0, found if here else -1, "", 0.0, note=note)
@@ -59,10 +58,6 @@ def frozen_backbone() -> Iterator[Finding]:
         except BackboneChangedError:
             noticed += 1
     yield Finding("changes of a frozen backbone that are noticed", 3, noticed, "", 0.0)
-
-
-def _no_backbone() -> None:
-    return None
 
 
 def _labelled_queries(_: Any, payload: EpisodePayload) -> int:

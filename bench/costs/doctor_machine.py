@@ -66,7 +66,7 @@ def _cpu_seconds() -> dict[tuple[int, str], float]:
     return found
 
 
-class _MappedWeights(nn.Module):
+class MappedWeights(nn.Module):
     """Frozen weights that are mapped from a file, as those of pretrained models are."""
 
     def __init__(self) -> None:
@@ -77,28 +77,28 @@ class _MappedWeights(nn.Module):
         self.weights = nn.Parameter(torch.from_numpy(mapped), requires_grad=False)
 
 
-def fresh_processes() -> Iterator[Finding]:
+def fresh_processes(worker: ForkedWorker) -> Iterator[Finding]:
     """Check that each measurement has a fresh process, and that none is charged for weights that others share.
+
+    Args:
+        worker: A worker with MappedWeights.
 
     Yields:
         Number of distinct processes of two calls and this one, and the memory charged for reading warmed weights.
     """
-    worker = ForkedWorker(_MappedWeights)  # type: ignore[arg-type]
-    try:
-        pids = {os.getpid(), worker.call(_pid), worker.call(_pid)}
-        charged = worker.call(_charged)
-    finally:
-        worker.close()
+    pids = {os.getpid(), worker.call(_pid), worker.call(_pid)}
+    charged = worker.call(_charged)
     yield Finding("processes of two measurements and this one", 3, len(pids), "", 0.0)
     yield Finding(f"{WEIGHTS} MiB of frozen weights, read once warm", 0.0, charged, "MiB", 0.0, LEFT)
 
 
-def device_in_children(options: DeviceOptions) -> Iterator[Finding]:
+def device_in_children(worker: ForkedWorker, options: DeviceOptions) -> Iterator[Finding]:
     """Check that two forked processes can use the GPU beside this one, as measurements do.
 
     Where the driver allows one process alone, as in the compute mode EXCLUSIVE_PROCESS, none can.
 
     Args:
+        worker: A worker with any backbone.
         options: Device of the runs.
 
     Yields:
@@ -107,19 +107,13 @@ def device_in_children(options: DeviceOptions) -> Iterator[Finding]:
     if options.device_kind() != "cuda":
         return
     torch.ones(1, device=options.root_device()).sum().item()
-    worker, sums, note = ForkedWorker(_no_weights), 0.0, ""
+    sums, note = 0.0, ""
     try:
         for _ in range(2):
             sums += worker.call(_computed, options) == SUMMED
     except (BenchError, ChildError, MemoryError, torch.OutOfMemoryError) as error:
         note = f"{error}; see nvidia-smi -q -d COMPUTE"
-    finally:
-        worker.close()
     yield Finding("processes of two that can use the GPU beside this one", 2, sums, "", 0.0, note=note)
-
-
-def _no_weights() -> None:
-    return None
 
 
 def _computed(_: object, options: DeviceOptions) -> float:

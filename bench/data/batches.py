@@ -1,7 +1,9 @@
 """Support and query batches, cut from encoded pools for a group of episodes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import repeat
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,6 +34,23 @@ ITEMS_AT_ONCE = 4096
 """Largest number of items per episode in one batch; larger sets are streamed to bound the memory."""
 KEY_ENTRIES_AT_ONCE = 2**26
 """Largest number of key entries in one batch over all its episodes (256 MiB in float32)."""
+POOL_ORDER_ENTRIES = 2**26
+"""Key entries of an episode above which its items come in the order of their pool, which is that of files of images:
+by class, each batch would be gathered from all files. The order of the files themselves follows from what was encoded
+first, and the last digits of a score would too."""
+Columns = slice | Positions
+"""Which items of a support set a batch has, the same of every episode."""
+
+
+class PartReader(Protocol):
+    """What makes a batch."""
+
+    def __call__(self, columns: Columns, pinned: bool = False) -> Support:
+        """The batch, see ``EpisodeGroup.support_part``."""
+
+
+Feed = Callable[[PartReader, Iterable[Columns]], Iterable[Support]]
+"""What calls the first with each of the others, in order, as ``map`` does."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +149,18 @@ class EpisodeGroup:
             limits=self.limits,
         )
 
-    def support_part(self, columns: "slice | Positions") -> Support:
+    @property
+    def streams(self) -> bool:
+        """Whether the support set comes in several batches."""
+        n_items: int = self.episodes.support.shape[1]
+        return n_items > self._items_at_once()
+
+    def support_part(self, columns: Columns, pinned: bool = False) -> Support:
         """Support items of every episode.
 
         Args:
             columns: Slice or indices of the items, the same for every episode.
+            pinned: Whether features are to be in memory from which a GPU copies by itself.
 
         Returns:
             The labelled batch.
@@ -143,34 +169,57 @@ class EpisodeGroup:
         pool, table, rows = self.source.data.support, self.source.support, self.source.support_rows
         known = pool.targets
         targets = None if known is None else lambda wanted: [references(known[row])[0] for row in _rows(rows, wanted)]
-        items = self._items(pool, table, self.episodes.support[:, columns], rows)
+        items = self._items(pool, table, self.episodes.support[:, columns], rows, pinned)
         return Support(labels=labels, targets=targets, **items)  # type: ignore[arg-type]
 
-    def support_batches(self) -> Iterator[Support]:
-        """The support set once, in order."""
-        step = self._items_at_once()
-        for start in range(0, self.episodes.support.shape[1], step):
-            yield self.support_part(slice(start, start + step))
-
-    def training_batches(self, batch_size: int | None) -> Iterator[Support]:
-        """Endless support batches for gradient steps.
+    def support_batches(self, feed: Feed = map) -> Iterator[Support]:
+        """The support set once, in order; a very large one in the order of its pool.
 
         Args:
-            batch_size: Items per episode and batch, drawn in shuffled epochs; None for all items each time.
+            feed: What makes the batches.
 
         Yields:
             Labelled batches.
         """
-        n_items = self.episodes.support.shape[1]
-        if batch_size is None or batch_size >= n_items:
-            everything = self.support_part(slice(None))
-            while True:
-                yield everything
-        rng = np.random.default_rng(self.run.seed(self.start))
+        yield from feed(self.support_part, self._once())
+
+    def training_batches(self, batch_size: int | None, feed: Feed = map) -> Iterator[Support]:
+        """Endless support batches for gradient steps.
+
+        Args:
+            batch_size: Items per episode and batch, drawn in shuffled epochs; None for all items each time.
+            feed: What makes the batches that are not all items.
+
+        Yields:
+            Labelled batches.
+        """
+        if batch_size is None or batch_size >= self.episodes.support.shape[1]:
+            yield from repeat(self.support_part(slice(None)))
+        else:
+            yield from feed(self.support_part, self._shuffled(batch_size))
+
+    def _once(self) -> Iterator[Columns]:
+        """Columns of batches of all items."""
+        n_items, step = self.episodes.support.shape[1], self._items_at_once()
+        order = np.argsort(self.episodes.support[0]) if self._in_pool_order() else None
+        for start in range(0, n_items, step):
+            part = slice(start, start + step)
+            yield part if order is None else order[part]
+
+    def _shuffled(self, batch_size: int) -> Iterator[Columns]:
+        """Columns of batches of shuffled epochs, without end."""
+        n_items, rng = self.episodes.support.shape[1], np.random.default_rng(self.run.seed(self.start))
+        in_pool_order = self._in_pool_order()
         while True:
             order = rng.permutation(n_items)
             for start in range(0, n_items - batch_size + 1, batch_size):
-                yield self.support_part(order[start : start + batch_size])
+                part = order[start : start + batch_size]
+                yield part[np.argsort(self.episodes.support[0, part])] if in_pool_order else part
+
+    def _in_pool_order(self) -> bool:
+        """Whether items come in the order of their pool. Episodes of this size are never grouped."""
+        n_items = self.episodes.support.shape[1]
+        return len(self) == 1 and n_items * self.problem_shape().key_dim > POOL_ORDER_ENTRIES
 
     def query_batches(self) -> Iterator[Query]:
         """The query set once, in order, without its labels."""
@@ -181,12 +230,17 @@ class EpisodeGroup:
             yield Query(**self._items(self.source.data.query, self.source.query, part))  # type: ignore[arg-type]
 
     def _items(
-        self, pool: Pool, table: FeatureTable, positions: Positions, rows: Positions | None = None
+        self,
+        pool: Pool,
+        table: FeatureTable,
+        positions: Positions,
+        rows: Positions | None = None,
+        pinned: bool = False,
     ) -> dict[str, object]:
         if self.run.input_mode is InputMode.INPUTS:
             keys = prior = torch.zeros(*positions.shape, 0)
         elif positions.size:
-            keys, prior = table.gather(positions)
+            keys, prior = table.gather(positions, pinned)
             if self.classes.class_embeddings.shape[-1] == 0:  # nothing that priors could be compared with
                 prior = prior[..., :0]
         else:  # a table without any encoded item has no widths of its own

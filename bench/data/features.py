@@ -189,11 +189,12 @@ class FeatureTable:
                 "repair or remove them"
             )
 
-    def gather(self, positions: Positions) -> tuple[Tensor, Tensor]:
+    def gather(self, positions: Positions, pinned: bool = False) -> tuple[Tensor, Tensor]:
         """Features of the items of episodes.
 
         Args:
             positions: ``[episode, item]``, positions in the pool, -1 where padded.
+            pinned: Whether they are to be in memory from which a GPU copies by itself.
 
         Returns:
             Keys ``[episode, item, dim_k]`` and priors ``[episode, item, dim_v]``, 0 where padded; one tensor where
@@ -204,30 +205,38 @@ class FeatureTable:
             NumericalError: If the features of an item are not finite.
             StoreError: If a file of the cache is no longer there.
         """
-        self.require(positions)
         padded = positions < 0
-        rows = np.where(padded, 0, self.row[np.maximum(positions, 0)])
-        keys = self._taken(rows, "keys", self.key_dim)
+        rows = self.row[np.maximum(positions, 0)]
+        if ((rows < 0) & ~padded).any():
+            self.require(positions)
+        rows = np.where(padded, 0, rows)
+        keys = self._taken(rows, "keys", self.key_dim, pinned)
         same = all(part.same for part in self._parts)
-        prior = keys if same else self._taken(rows, "prior", self.prior_dim)
+        prior = keys if same else self._taken(rows, "prior", self.prior_dim, pinned)
         if padded.any():
             padding = torch.from_numpy(padded).unsqueeze(-1)
             for tensor in (keys,) if same else (keys, prior):
                 tensor.masked_fill_(padding, 0.0)
         return keys, prior
 
-    def _taken(self, rows: Positions, name: str, width: int) -> Tensor:
+    def _taken(self, rows: Positions, name: str, width: int, pinned: bool) -> Tensor:
         """``[episode, item, width]``, some rows of a tensor of all parts."""
-        if len(self._parts) == 1:
+        if len(self._parts) == 1 and not pinned:
             whole: Tensor = getattr(self._parts[0].features, name)
             return whole[torch.from_numpy(rows)]
-        taken = np.empty((rows.size, width), dtype=np.float32)
         flat = rows.ravel()
+        taken = torch.empty(rows.size, width, dtype=torch.float32, pin_memory=pinned)
+        filled = taken.numpy()
         place = np.searchsorted(self._starts, flat, side="right") - 1
         order = np.argsort(place, kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(place[order])) + 1) if len(order) else ():
-            number = int(place[places[0]])
-            # By numpy, as a batch of a large support set has a dozen rows of each of hundreds of parts.
+            number, first = int(place[places[0]]), int(places[0])
+            # By numpy, as a batch of a large support set may have a dozen rows of each of hundreds of parts.
             found = getattr(self._parts[number].features, name).numpy()
-            taken[places] = found[flat[places] - self._starts[number]]
-        return torch.from_numpy(taken).view(*rows.shape, width)
+            wanted = flat[places] - self._starts[number]
+            if places[-1] - first == len(places) - 1:
+                # Items in the order of their parts are copied once; "clip" lets them be written to where they belong.
+                np.take(found, wanted, axis=0, out=filled[first : first + len(places)], mode="clip")
+            else:
+                filled[places] = found[wanted]
+        return taken.view(*rows.shape, width)

@@ -10,9 +10,10 @@ from lightning import Trainer
 from torch import Tensor
 
 from bench.contracts import AnyMethod, GradientMethod, InputMode, LanguageBackbone
-from bench.data.batches import EpisodeGroup
+from bench.data.batches import EpisodeGroup, Feed
 from bench.data.episodes import PADDING
 from bench.engine.budget_callback import BudgetCallback
+from bench.engine.feeding import feed_for
 from bench.engine.lightning_module import Adaptation, ForwardAdaptation, GradientAdaptation
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
@@ -162,14 +163,16 @@ def fit(
         The trainer, with the optimizers and the number of steps.
     """
     method = module.method
+    on_inputs = runs_backbone(group)
+    feed: Feed = map if on_inputs else feed_for(group, devices.working_device(on_inputs))
     if isinstance(method, GradientMethod):
         duration = {"max_steps": min(method.steps, most_steps or method.steps), "max_epochs": -1}
         batch_size = method.batch_size
-        batches = _Stream(lambda: group.training_batches(batch_size))
+        batches = _Stream(lambda: group.training_batches(batch_size, feed))
     else:
         duration = {"max_epochs": 1}
-        batches = _Stream(group.support_batches)
-    trainer = devices.trainer(runs_backbone=runs_backbone(group), callbacks=callbacks, **duration)
+        batches = _Stream(lambda: group.support_batches(feed))
+    trainer = devices.trainer(runs_backbone=on_inputs, callbacks=callbacks, **duration)
     trainer.fit(module, batches)
     return trainer
 

@@ -29,14 +29,17 @@ class Adaptation(LightningModule):
         if method.input_mode_for(method.shape.kind, type(method.backbone)) is InputMode.INPUTS:
             # A method keeps its backbone out of torch's submodules; here it must follow the device.
             self.backbone = method.backbone
+        self._classes: tuple[Any, Any] = (None, None)
         self.flops_at_steps: list[int] = []
         self.counter: FlopMeter | None = None
         self.adapting = StageMeter()
         self.answering = StageMeter(after=self.adapting if method.uses_support else None)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """The batch on a device."""
-        return batch.to(device)
+        """The batch on a device; the classes, which batches share, are moved once."""
+        if self._classes[0] is not batch.classes:
+            self._classes = batch.classes, batch.classes.to(device)
+        return batch.to(device, self._classes[1])
 
     def on_train_start(self) -> None:
         """Start the adapt stage."""

@@ -4,17 +4,20 @@ The first rank alone computes; the others take part in gathering. So nothing tha
 of repeats of a measurement, can make ranks wait for each other for ever.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, cast
 
+import torch
 import torch._dynamo  # noqa: F401 (each call of FSDP's hooks needs it, and it takes seconds: once, before ranks are forked)
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from bench.engine.split_blocks import SplitBlocks
+from bench.toolkit.extras import import_extra
 
 WIDTH = 4
 """Bytes of a block's number as the first rank sends it."""
@@ -78,26 +81,51 @@ class ZeroInference:
         Args:
             mesh: The ranks.
         """
-        import deepspeed  # no extra of this project, as it may be compiled where it is installed
-
-        self._deepspeed: Any = deepspeed
-        self._deepspeed.init_distributed(dist_backend="nccl" if mesh.device_type == "cuda" else "gloo")
-        self._config = {"train_batch_size": mesh.size(), "zero_optimization": {"stage": 3}}
+        on_gpu = mesh.device_type == "cuda"
+        self._deepspeed: Any = import_deepspeed(mesh.device_type)
+        self._deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
+        self._number = torch.cuda.current_device() if on_gpu else mesh.get_rank()
+        # Its own linear layers save memory in training alone.
+        zero = {"stage": 3, "memory_efficient_linear": False}
+        self._config = {"train_batch_size": mesh.size(), "zero_optimization": zero}
         self._whole: dict[nn.Module, AbstractContextManager[Any]] = {}
 
     def split(self, block: nn.Module) -> None:
         """Partition the block; see Sharding."""
-        self._deepspeed.zero.Init(module=block, config_dict_or_path=self._config)
+        # DeepSpeed reads the number of the device there, and Lightning would take it for a rank of its own.
+        before = os.environ.get("LOCAL_RANK")
+        os.environ["LOCAL_RANK"] = str(self._number)
+        try:
+            self._deepspeed.zero.Init(module=block, config_dict_or_path=self._config)
+        finally:
+            del os.environ["LOCAL_RANK"]
+            os.environ.update({} if before is None else {"LOCAL_RANK": before})
 
     def gather(self, block: nn.Module) -> None:
         """Gather the block's parameters; see Sharding."""
         gathered = self._deepspeed.zero.GatheredParameters(list(block.parameters()))
-        gathered.__enter__()
+        # Tensors of inference mode, in which Lightning answers, cannot be the data of parameters outside of it.
+        with torch.inference_mode(False):
+            gathered.__enter__()
         self._whole[block] = gathered
 
     def release(self, block: nn.Module) -> None:
         """Partition the block's parameters again; see Sharding."""
-        self._whole.pop(block).__exit__(None, None, None)
+        with torch.inference_mode(False):
+            self._whole.pop(block).__exit__(None, None, None)
+
+
+def import_deepspeed(device_type: str) -> Any:
+    """Import DeepSpeed for one kind of device; it would choose a GPU that the run does not use.
+
+    Args:
+        device_type: "cpu" or "cuda".
+
+    Returns:
+        The module.
+    """
+    os.environ.setdefault("DS_ACCELERATOR", device_type)
+    return import_extra("deepspeed")
 
 
 SHARDINGS: dict[str, type[Fsdp] | type[ZeroInference]] = {"fsdp": Fsdp, "deepspeed": ZeroInference}

@@ -74,5 +74,6 @@ def local_part(tensor: Tensor) -> Tensor:
     Returns:
         The shard of a sharded tensor; nothing of one on the meta device; else the tensor itself.
     """
-    part: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    # FSDP's sharded parameters are tensors of a type of their own; DeepSpeed's have their shard as an attribute.
+    part: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else getattr(tensor, "ds_tensor", tensor)
     return torch.empty(0, dtype=tensor.dtype) if part.is_meta else part

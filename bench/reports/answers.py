@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import registry
+from bench.reports.company import sign
 from bench.reports.matrix import Line, Matrix
-from bench.reports.row import Row
+from bench.reports.row import Row, scorer
 from bench.reports.score_limit import score_limit_test
 from bench.reports.tables import number, score
 from bench.results.record import Record
@@ -43,10 +44,12 @@ def answer(matrix: Matrix, records: Mapping[str, Record], find: Find) -> list[st
         find: Looks up the predictions of a record.
 
     Returns:
-        The best method and the cheaper ones, each a sentence, or one that says why no method is called best.
+        The best method and the cheaper ones, each a sentence; or why no method is called best, and on a single task
+        whose score is the highest.
     """
     if not _decided(matrix):
-        return [f"No method is called best {shots_phrase(matrix.shots)}: {_undecided(matrix)}."]
+        why = f"No method is called best {shots_phrase(matrix.shots)}: {_undecided(matrix)}."
+        return [why, *_highest(matrix)] if matrix.n_contested else [why]
     leaders = _leaders(matrix)
     best = _best_of_one(matrix, leaders) if len(matrix.columns) == 1 else _best_of_several(matrix, leaders)
     return [f"{best}.", f"{_cheaper(matrix, leaders[0], records, find)}."]
@@ -113,15 +116,41 @@ def _n_alone(line: Line, matrix: Matrix) -> int:
 
 def _best_of_one(matrix: Matrix, leaders: Sequence[Line]) -> str:
     """The best method on the only task, by its score, and those that tests do not separate from it."""
-    scale, row = matrix.columns[0].scale, leaders[0].scored(0)
-    metric = registry.make_metric(scale.metric)
-    unit = "%" if metric.unit == "%" else f" {metric.unit}".rstrip()
-    value = score(None if row is None else row.value, scale.metric)
-    at = f"on {scale.task} {shots_phrase(matrix.shots)}, {metric.title} {value}{unit}"
+    row = leaders[0].scored(0)
+    at = f"on {matrix.columns[0].scale.task} {shots_phrase(matrix.shots)}"
+    if row is not None:
+        at += f": {_figures(row)}"
     if len(leaders) == 1:
         return f"{leaders[0].short} is best {at}"
     others = listed([line.short for line in leaders[1:]])
     return f"{leaders[0].short} has the highest score {at}; paired tests do not separate {others} from it"
+
+
+def _highest(matrix: Matrix) -> list[str]:
+    """The sentence on the highest score of the only task; none of several tasks."""
+    scored = [(line, row) for line in matrix.lines if (row := line.scored(0)) is not None]
+    if len(matrix.columns) > 1:
+        return []
+    sort_score = scorer()
+    line, row = max(scored, key=lambda one: sort_score(one[1]))
+    return [f"The highest score on {row.task} is that of {line.short}: {_figures(row)}."]
+
+
+def _figures(row: Row) -> str:
+    """Score with its interval, and times, for example "accuracy 91.1% [79.3, 96.5], 1.25 s until the first answer"."""
+    metric = registry.make_metric(row.metric)
+    text = f"{metric.title} {score(row.value, row.metric)}" + (
+        "%" if metric.unit == "%" else f" {metric.unit}".rstrip()
+    )
+    if row.ci_low is not None:
+        text += f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
+    times = {"time_to_first_query": "s until the first answer", "query_milliseconds": "ms a query (features given)"}
+    figures = [
+        f"{number(value)}{sign(row, field)} {words}"
+        for field, words in times.items()
+        if (value := getattr(row, field)) is not None
+    ]
+    return ", ".join([text, *figures])
 
 
 def _best_of_several(matrix: Matrix, leaders: Sequence[Line]) -> str:

@@ -8,9 +8,8 @@ from bench.reports.answers import answer, shots_phrase
 from bench.reports.matrix import Line, Matrix, matrices
 from bench.reports.overview import names_of
 from bench.reports.row import Row
-from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
-from bench.results.row_sample import Find
+from bench.results.row_sample import Find, no_predictions
 from bench.results.run_texts import shots_rank
 
 OWN = "faast"
@@ -65,38 +64,26 @@ class Opening:
 
 
 def opening(
-    rows: Sequence[Row], records: Mapping[str, Record], find: Find | None = None, highlights: Sequence[str] = (OWN,)
+    rows: Sequence[Row], records: Mapping[str, Record], find: Find = no_predictions, highlights: Sequence[str] = (OWN,)
 ) -> Opening:
     """The opening of a page.
 
     Args:
         rows: Rows of the leaderboard.
         records: Their records, by id.
-        find: Looks up the predictions of a record; None for a page without them.
+        find: Looks up the predictions of a record.
         highlights: Methods that are always shown.
 
     Returns:
         The opening; without parts where no row has a score.
     """
-    known, parts = _once(find), []
+    parts = []
     for matrix in matrices(rows, records):
         lines = _lines(matrix, highlights)
         notes = tuple(_notes(matrix, len(matrix.lines) - len(lines)))
-        parts.append(Part(matrix, shots_phrase(matrix.shots), lines, tuple(answer(matrix, records, known)), notes))
+        parts.append(Part(matrix, shots_phrase(matrix.shots), lines, tuple(answer(matrix, records, find)), notes))
     order = [(part.matrix.n_scored, shots_rank(part.matrix.shots)) for part in parts]
     return Opening(tuple(parts), order.index(max(order)) if order else 0)
-
-
-def _once(find: Find | None) -> Find:
-    """A function that looks up the predictions of each record once."""
-    kept: dict[str, QueryPredictions | None] = {}
-
-    def look_up(record: Record) -> QueryPredictions | None:
-        if record.id not in kept:
-            kept[record.id] = None if find is None else find(record)
-        return kept[record.id]
-
-    return look_up
 
 
 def _lines(matrix: Matrix, highlights: Sequence[str]) -> tuple[tuple[Line, bool], ...]:

@@ -14,7 +14,7 @@ from bench.reports.row import LONGEST, Row
 from bench.reports.tables import labels, number, score
 from bench.reports.template import environment
 from bench.results.record import Record
-from bench.results.row_sample import Find
+from bench.results.row_sample import Find, no_predictions, remembered
 from bench.results.run_texts import shots_rank
 from bench.toolkit.visible import shortened
 from bench.version import __version__
@@ -92,7 +92,7 @@ COLUMNS = (
 
 
 def page(
-    rows: Sequence[Row], records: Sequence[Record], find: Find | None = None, claims: str = "", history: str = "",
+    rows: Sequence[Row], records: Sequence[Record], find: Find = no_predictions, claims: str = "", history: str = "",
     highlight: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """Render the page; equal rows and records give the same page to the byte.
@@ -100,7 +100,7 @@ def page(
     Args:
         rows: Rows of the leaderboard.
         records: Records; those of the rows at least.
-        find: Looks up the predictions of a record, for confusion matrices; None for a page without them.
+        find: Looks up the predictions of a record, for confusion matrices and comparisons by queries.
         claims: Section of claims, a fragment of HTML; empty for none.
         history: Section of a history, likewise.
         highlight: Methods that charts never show in grey, beside FAAST.
@@ -114,7 +114,7 @@ def page(
         for row in rows
         for one in row.runs
     }
-    templates, highlights = environment(), (OWN, *highlight)
+    templates, highlights, look_up = environment(), (OWN, *highlight), remembered(find)
     templates.filters |= {"number": number, "score": score}
     templates.globals["sign"] = sign
     text: str = templates.get_template("page.html").render(
@@ -127,14 +127,14 @@ def page(
         units=labels(rows),
         fronts=list(FRONTS),
         company=legend(rows),
-        opening=opening(rows, pooled, find, highlights),
+        opening=opening(rows, pooled, look_up, highlights),
         costs=ON_PAGE,
         highlights=highlights,
         claims=claims,
         history=history,
         finished=_latest(pooled.values()),
         data=packed_rows(rows, pooled),
-        parts=packed_parts(rows, pooled, find),
+        parts=packed_parts(rows, pooled, look_up),
         plotly=packed_plotly(),
     )
     return text

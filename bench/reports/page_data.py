@@ -15,15 +15,20 @@ from bench.contracts.errors import BenchWarning, StoreError
 from bench.reports.company import TIMES, company_of
 from bench.reports.confusion import Confusion
 from bench.reports.overview import row_name
+from bench.reports.page_pairs import PairData, pairs_by_query
 from bench.reports.row import LONGEST, Row
 from bench.reports.tables import metrics
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.spec.axes import AXES
+from bench.stats.intervals import ALPHA, LEAST_EPISODES
+from bench.stats.paired import EXACT_UNITS
 from bench.toolkit.visible import shortened, visible, visible_json
 
-MOST_MATRICES = 200
-"""Largest number of records of a page with confusion matrices: the predictions of more take long to read."""
+MOST_READ = 200
+"""Largest number of records of a page with what needs predictions: confusion matrices, and comparisons by queries.
+
+The predictions of more take long to read."""
 ROWS_OF_PART = 50
 """Consecutive rows whose records are unpacked together, when one of them is opened."""
 ON_PAGE = sorted((axis for axis in AXES if axis.on_page), key=lambda axis: axis.in_table)
@@ -82,6 +87,16 @@ class _ConfusionData(BaseModel):
     counts: list[list[int]]
 
 
+class _TestData(BaseModel):
+    """What the page's tests by episodes have in common with ``bench.stats``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    alpha: float = ALPHA
+    exact_units: int = EXACT_UNITS
+    least_episodes: int = LEAST_EPISODES
+
+
 class _Data(BaseModel):
     """The rows in the order of the leaderboard, each with its limits, and what scripts need to format them."""
 
@@ -91,17 +106,26 @@ class _Data(BaseModel):
     metrics: dict[str, _MetricData]
     fields: tuple[str, ...] = tuple(Row.model_fields)
     costs: tuple[_CostData, ...] = _COST_DATA
+    tests: _TestData = _TestData()
     rows_of_part: int = ROWS_OF_PART
 
 
 class _Part(BaseModel):
-    """Records of some consecutive rows by id, why their costs count as measured in company, and matrices by row."""
+    """Records of some consecutive rows by id, with what belongs to them.
+
+    Attributes:
+        records: The records by id.
+        company: Why costs of a record count as measured in company.
+        confusions: Confusion matrices by row.
+        pairs: Comparisons by queries, by the row and the later row that it is compared with.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     records: dict[str, Record]
     company: dict[str, str]
     confusions: dict[int, _ConfusionData]
+    pairs: dict[int, dict[int, PairData]]
 
 
 def packed_rows(rows: Sequence[Row], records: Mapping[str, Record]) -> str:
@@ -120,26 +144,37 @@ def packed_rows(rows: Sequence[Row], records: Mapping[str, Record]) -> str:
     return _packed_model(_Data(rows=given, metrics={name: _MetricData.of(name) for name in metrics(rows)}))
 
 
-def packed_parts(rows: Sequence[Row], records: Mapping[str, Record], find: Find | None) -> list[str]:
-    """The records of the rows, with the scores of their episodes, and confusion matrices.
+def packed_parts(rows: Sequence[Row], records: Mapping[str, Record], find: Find) -> list[str]:
+    """The records of the rows, with the scores of their episodes, confusion matrices and comparisons by queries.
 
     Args:
         rows: Rows of the leaderboard.
         records: Their records by id.
-        find: Looks up the predictions of a record; None for no confusion matrices.
+        find: Looks up the predictions of a record.
 
     Returns:
         JSON of each ROWS_OF_PART rows, compressed, in base64.
     """
-    confusions = {} if find is None or len(records) > MOST_MATRICES else _confusions(rows, records, find)
+    is_read = len(records) <= MOST_READ
+    confusions = _confusions(rows, records, find) if is_read else {}
+    pairs = _pairs(rows, records, find) if is_read else {}
     parts = []
     for start in range(0, len(rows), ROWS_OF_PART):
         places = range(start, min(start + ROWS_OF_PART, len(rows)))
         own = {one: records[one] for place in places for one in rows[place].runs}
         company = {one: reason for one, record in own.items() if (reason := company_of([record]))}
         matrices = {place: confusions[place] for place in places if place in confusions}
-        parts.append(_packed_model(_Part(records=own, company=company, confusions=matrices)))
+        compared = {place: pairs[place] for place in places if place in pairs}
+        parts.append(_packed_model(_Part(records=own, company=company, confusions=matrices, pairs=compared)))
     return parts
+
+
+def _pairs(rows: Sequence[Row], records: Mapping[str, Record], find: Find) -> dict[int, dict[int, PairData]]:
+    """Comparisons by queries, by both rows."""
+    found: dict[int, dict[int, PairData]] = {}
+    for (one, other), pair in pairs_by_query(rows, records, find).items():
+        found.setdefault(one, {})[other] = pair
+    return found
 
 
 def _confusions(rows: Sequence[Row], records: Mapping[str, Record], find: Find) -> dict[int, _ConfusionData]:

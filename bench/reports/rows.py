@@ -13,7 +13,7 @@ from bench.reports.standings import Entry, standings
 from bench.results.grouping import devices, pooled_with_others, table_names
 from bench.results.identity import protocol_of
 from bench.results.record import Record
-from bench.results.row_sample import Find
+from bench.results.row_sample import Find, no_predictions
 from bench.results.run_texts import budget_text, config_text, shots_rank
 from bench.results.scores import Score, row_score
 from bench.spec.axes import AXES, Axis
@@ -100,10 +100,6 @@ def against(given: list[Row], method: str) -> list[Row]:
     return compared
 
 
-def _no_outcomes(record: Record) -> None:
-    """For records without a store."""
-
-
 def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find, known: KnownBoards | None) -> list[Row]:
     """The same rows, those with a score in tiers where there are others to compare with; groups: their records."""
     sort_score = scorer()
@@ -118,7 +114,7 @@ def _with_tiers(made: list[Row], groups: list[list[Record]], find: Find, known: 
     ]
 
 
-def rows(records: Iterable[Record], find: Find = _no_outcomes, known: KnownBoards | None = None) -> list[Row]:
+def rows(records: Iterable[Record], find: Find = no_predictions, known: KnownBoards | None = None) -> list[Row]:
     """Rows by task, backbone and shots, the best score first; what has no score comes last, never hidden.
 
     Methods that were run with several templates have a further row: the mean over templates.

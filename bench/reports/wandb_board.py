@@ -9,7 +9,7 @@ from typing import Any
 from bench.reports.fronts import FRONTS
 from bench.reports.row import Row
 from bench.results.csv_cells import csv_cell
-from bench.runs.trackers import WandbTracker
+from bench.runs.trackers.wandb_tracker import WandbTracker
 
 
 def log_leaderboard(tracker: WandbTracker, rows: Sequence[Row], page: str) -> None:

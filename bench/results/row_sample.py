@@ -20,6 +20,36 @@ Find = Callable[[Record], QueryPredictions | None]
 Episode = tuple[Any, ...]
 
 
+def no_predictions(record: Record) -> None:
+    """For records without a store.
+
+    Args:
+        record: A record.
+
+    Returns:
+        None, for no predictions.
+    """
+
+
+def remembered(find: Find) -> Find:
+    """A function that looks up the predictions of each record once, for reports that need them several times.
+
+    Args:
+        find: Looks them up.
+
+    Returns:
+        The function; it keeps what it found.
+    """
+    kept: dict[str, QueryPredictions | None] = {}
+
+    def look_up(record: Record) -> QueryPredictions | None:
+        if record.id not in kept:
+            kept[record.id] = find(record)
+        return kept[record.id]
+
+    return look_up
+
+
 def draw_key(record: Record) -> Episode:
     """What a record's episodes were drawn from. The seed is missing: ``episode_names`` adds it."""
     spec = record.spec

@@ -1,6 +1,6 @@
 """Two methods on the episodes, or the queries, that their records share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic
 
@@ -43,8 +43,25 @@ def paired(a: Sequence[Record], b: Sequence[Record], find: Find) -> Paired | Non
         None where nothing can be tested: no episode is shared, the metrics differ, or there is one episode whose
         predictions were not kept.
     """
+    return paired_at([a, b], [(0, 1)], find)[0, 1]
+
+
+def paired_at(
+    rows: Sequence[Sequence[Record]], pairs: Collection[tuple[int, int]], find: Find
+) -> dict[tuple[int, int], Paired | None]:
+    """Compare some pairs of rows, each as by ``paired``; what a row has is read once for all of its pairs.
+
+    Args:
+        rows: Records of each row.
+        pairs: Places of the two rows of each pair.
+        find: Looks up the predictions of a record.
+
+    Returns:
+        The comparison of each pair, None where nothing can be tested.
+    """
     samples = Samples(find)
-    return _paired(samples.row(a), samples.row(b), samples)
+    made = {place: samples.row(rows[place]) for place in {place for pair in pairs for place in pair}}
+    return {(one, other): _paired(made[one], made[other], samples) for one, other in pairs}
 
 
 def _paired(own: RowSample, other: RowSample, samples: Samples) -> Paired | None:

@@ -12,7 +12,7 @@ from bench.results.store import Store
 from bench.runs.reporter import Reporter
 from bench.runs.rescue import Rescue
 from bench.runs.shared_costs import SharedCosts
-from bench.runs.trackers import Tracker
+from bench.runs.trackers.interface import Tracker
 from bench.spec.suite import RunSpec
 
 

@@ -26,7 +26,7 @@ from bench.runs.report import Report
 from bench.runs.reporter import Reporter
 from bench.runs.splittable import require_splittable
 from bench.runs.time_left import TimeLeft
-from bench.runs.trackers import Tracker
+from bench.runs.trackers.interface import Tracker
 from bench.runs.waves import n_items
 from bench.spec.expand import refusal
 from bench.spec.suite import RunSpec

@@ -26,8 +26,8 @@ MEASURING = 3.0
 """Seconds that measuring costs takes at least, for estimates of runs whose duration no record has."""
 FITTED = "fitted_"
 """Beginning of the names of notes on config fields that were changed to keep a budget."""
-ENDING = frozenset({"adapt_seconds", "query_milliseconds", "peak_memory_mb"})
-"""Limits that end a method without optimizer steps, and change nothing else of what it does."""
+ENDING = frozenset({"adapt_seconds", "seconds_per_query", "query_milliseconds", "peak_memory_mb"})
+"""Limits that at most end a method without optimizer steps, and change nothing else of what it does."""
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Which runs can share a language model that several devices hold together."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from bench import registry
 from bench.contracts import GradientMethod, InputMode, LanguageBackbone, UsageError
@@ -9,7 +8,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.spec.expand import refusal
 from bench.spec.resolve import resolve
 from bench.spec.suite import RunSpec
-from bench.toolkit.extras import import_extra
+from bench.toolkit.extras import import_extra, require_extra
 
 
 def require_splittable(specs: Sequence[RunSpec], devices: DeviceOptions) -> None:
@@ -28,8 +27,8 @@ def require_splittable(specs: Sequence[RunSpec], devices: DeviceOptions) -> None
         return
     if devices.strategy == "device_map":
         import_extra("accelerate")
-    if devices.strategy == "deepspeed" and find_spec("deepspeed") is None:
-        raise UsageError("--strategy deepspeed needs a package that is not installed; pip install deepspeed")
+    if devices.strategy == "deepspeed":
+        require_extra("deepspeed")
     others, training = dict[str, None](), dict[str, None]()
     for spec in specs:
         if not issubclass(registry.backbone_class(spec.backbone), LanguageBackbone):

@@ -122,7 +122,7 @@ AXES = (
     ),
     Axis(
         "seconds_per_query", "s", "seconds per query, from its raw input",
-        lambda costs: costs.seconds_per_query, row="query_seconds", tracker="",
+        lambda costs: costs.seconds_per_query, limit=float, row="query_seconds", tracker="",
     ),
     Axis(
         "query_milliseconds", "ms", "milliseconds per query, its features given",

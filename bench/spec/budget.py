@@ -287,7 +287,8 @@ def require_possible(budget: Budget, own: StageCosts, reads_features: bool, what
     """
     least: dict[str, float] = {"peak_memory_mb": own.peak_memory_mb}
     if not reads_features:
-        least |= {"query_milliseconds": 1000 * own.seconds, "adapt_seconds": own.seconds, "flops": own.flops or 0}
+        least |= {"query_milliseconds": 1000 * own.seconds, "seconds_per_query": own.seconds}
+        least |= {"adapt_seconds": own.seconds, "flops": own.flops or 0}
     for axis, limit in budget.limits().items():
         if limit < least.get(axis, 0):
             raise UsageError(

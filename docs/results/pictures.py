@@ -1,6 +1,7 @@
 """A picture of a leaderboard's page, for README and the tutorial: ``python docs/results/pictures.py STORE FILE.png``.
 
-Those of README and of docs/index.md are of ``results/quickstart``, that of the tutorial is of its reader's store.
+That of docs/page.md is of ``results/quickstart``, that of README and of docs/index.md its top (``--size 1200x780``);
+that of the tutorial is of its reader's store.
 """
 
 import argparse

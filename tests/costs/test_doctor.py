@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 import torch
 
+import bench
 from bench.costs import doctor, doctor_isolation, doctor_machine
 from bench.costs.finding import Finding
 from bench.engine.trainer import DeviceOptions
+from bench.engine.worker import ForkedWorker
 from bench.meters.stage import StageMeter
 
 CPU = torch.device("cpu")
@@ -71,12 +74,26 @@ def test_a_busy_machine_is_named_and_no_fault(monkeypatch):
 
 
 def test_weights_that_are_not_warmed_are_found(monkeypatch):
-    weights = doctor_machine._MappedWeights()
+    weights = doctor_machine.MappedWeights()
     with monkeypatch.context() as cold:
         cold.setattr(doctor_machine, "touch_weights", lambda module: 0)
         charged = doctor_machine._charged(weights)
     assert charged == pytest.approx(doctor_machine.WEIGHTS, abs=doctor_machine.LEFT)
     assert doctor_machine._charged(weights) <= doctor_machine.LEFT
+
+
+def test_each_line_is_shown_as_soon_as_it_is_known(tmp_path, cache, monkeypatch):
+    shown = []
+
+    def findings(options):
+        yield Finding("first", 1, 1, "s", 0.1)
+        assert "first" in shown[-1]
+        yield Finding("second", 1, 2, "s", 0.1)
+
+    monkeypatch.setattr(doctor, "findings", findings)
+    found = bench.doctor("cpu", tmp_path, shown.append)
+    assert "\n".join(shown) == str(found)
+    assert not found.passed
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -95,11 +112,13 @@ def test_queued_kernels_are_waited_for():
     assert time.perf_counter() > began
 
 
-def test_query_labels_in_the_worker_are_found(monkeypatch):
-    (sound,) = doctor_isolation.label_isolation()
-    assert sound.passed
-    monkeypatch.setattr(doctor_isolation, "payload_of", lambda source, episodes: (source.data, episodes))
-    (leaking,) = doctor_isolation.label_isolation()
+def test_one_worker_serves_all_checks_and_query_labels_in_it_are_found(monkeypatch):
+    with closing(ForkedWorker(doctor_machine.MappedWeights)) as worker:
+        assert [finding.passed for finding in doctor_machine.fresh_processes(worker)] == [True, True]
+        (sound,) = doctor_isolation.label_isolation(worker)
+        assert sound.passed
+        monkeypatch.setattr(doctor_isolation, "payload_of", lambda source, episodes: (source.data, episodes))
+        (leaking,) = doctor_isolation.label_isolation(worker)
     assert leaking.measured > 0
     assert not leaking.passed
 

@@ -3,7 +3,7 @@
 import os
 import pickle
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 
 import psutil
@@ -15,12 +15,14 @@ from bench.contracts import UsageError
 from bench.engine.placement import layout, place
 from bench.engine.process_ending import WorkerEndedError, kernel_kills
 from bench.engine.ranks import _first_answer
+from bench.engine.split_blocks import local_part
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.engine.worker import Worker
 from bench.results.store import Store
 from bench.runs.runner import Runner, fresh_processes, same_process
 from bench.runs.splittable import require_splittable
 from bench.spec.expand import expand
+from bench.spec.strategies import RANKED
 from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
 from tests.helpers.language import NAMES, PROMPTS, TEXTS
@@ -48,9 +50,17 @@ def require_same(found, expected):
     assert found[2] == expected[2]
 
 
+@pytest.fixture(scope="module", params=RANKED)
+def devices(request):
+    """Two ranks by each strategy that is installed."""
+    if request.param == "deepspeed":
+        pytest.importorskip("deepspeed", reason="needs the extra deepspeed")
+    return replace(FSDP, strategy=request.param)
+
+
 @pytest.fixture(scope="module")
-def ranked(model):
-    worker = fresh_processes(model, None, FSDP)
+def ranked(model, devices):
+    worker = fresh_processes(model, None, devices)
     yield worker
     worker.close()
 
@@ -60,7 +70,9 @@ def read_and_count(backbone):
 
     def held():
         parameters = [parameter for block in backbone.blocks for parameter in block.parameters()]
-        return sum(each.to_local().numel() for each in parameters) / sum(each.numel() for each in parameters)
+        # A parameter that DeepSpeed has split is empty, and says how large it was.
+        whole = sum(getattr(each, "ds_numel", each.numel()) for each in parameters)
+        return sum(local_part(each).numel() for each in parameters) / whole
 
     return held(), read(backbone), held()
 
@@ -115,8 +127,9 @@ def test_the_exit_status_of_a_rank_that_ended_is_waited_for():
 
 
 @pytest.mark.slow
-def test_a_part_of_a_block_that_is_called_by_itself_is_refused(ranked):
-    with pytest.raises(UsageError, match=r"--strategy fsdp has the weights of a block while the block runs.* Linear"):
+def test_a_part_of_a_block_that_is_called_by_itself_is_refused(ranked, devices):
+    message = rf"--strategy {devices.strategy} has the weights of a block while the block runs.* Linear"
+    with pytest.raises(UsageError, match=message):
         ranked.call(call_a_part)
 
 
@@ -141,20 +154,21 @@ class Kept:
 
 @pytest.mark.slow
 def test_runs_on_two_ranks_write_a_record_each_with_the_scores_of_one_device(
-    tmp_path, model, ranked, cache, monkeypatch
+    tmp_path, model, ranked, devices, cache, monkeypatch
 ):
     quiet_lightning()
     specs = block(model, "knn", "in_context", "faast", set={"faast": {"site": "hidden_states"}})
     found = {}
-    for devices, isolate in ((FSDP, lambda *_: Kept(ranked)), (DeviceOptions(accelerator="cpu"), same_process)):
-        own = tmp_path / str(devices.strategy)
+    for each, isolate in ((devices, lambda *_: Kept(ranked)), (DeviceOptions(accelerator="cpu"), same_process)):
+        own = tmp_path / str(each.strategy)
         monkeypatch.setenv("BENCH_CACHE", str(own / "cache"))
-        report = Runner(Store(own / "runs"), devices, Notebook(), isolate=isolate).run(specs)
+        report = Runner(Store(own / "runs"), each, Notebook(), isolate=isolate).run(specs)
         assert [record.reason for record in report.records] == [""] * 3, report.problems
         assert len(list((own / "runs").glob("*.json"))) == 3
-        found[devices.strategy] = {record.id: (record.episode_scores, record.predictions) for record in report.records}
-        assert {record.costs.device.endswith("x 2 (fsdp)") for record in report.records} == {devices is FSDP}
-    assert found["fsdp"] == found[None]
+        found[each.strategy] = {record.id: (record.episode_scores, record.predictions) for record in report.records}
+        named = {record.costs.device.endswith(f"x 2 ({devices.strategy})") for record in report.records}
+        assert named == {each is devices}
+    assert found[devices.strategy] == found[None]
 
 
 def test_methods_that_train_through_the_model_and_other_backbones_are_refused_by_name(model):

@@ -54,12 +54,12 @@ class Group:
     def problem_shape(self) -> Any:
         return self.case.given.shape
 
-    def support_batches(self) -> Iterator[Support]:
+    def support_batches(self, feed: Any = None) -> Iterator[Support]:
         half = self.case.given.support.mask.shape[1] // 2
         for part in (slice(0, half), slice(half, None)):
             yield columns(self.case.given.support, part)
 
-    def training_batches(self, batch_size: int | None) -> Iterator[Support]:
+    def training_batches(self, batch_size: int | None, feed: Any = None) -> Iterator[Support]:
         while True:
             yield self.case.given.support
 

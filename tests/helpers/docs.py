@@ -1,7 +1,12 @@
 """The documentation's pages, and the commands in them."""
 
 import re
+import shlex
 
+import typer
+from typer import Context
+
+from bench.cli.app import app
 from tests.helpers.places import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,9 +40,23 @@ def commands(page):
             yield words
 
 
+def parsed(line):
+    """The context of the command that a line is; raises for what it does not take."""
+    command = typer.main.get_command(app)
+    context, words = None, shlex.split(line)[1:]
+    while hasattr(command, "commands") and words:
+        if words[0] not in command.commands:
+            raise ValueError(f"no command {words[0]!r}")
+        context = Context(command, parent=context)
+        command, words = command.commands[words[0]], words[1:]
+    return command.make_context(line, words, parent=context)
+
+
 def replace_section(page, name, text):
     """Write a text between the marks ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` of a page."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise ValueError(f"{page} must have the marks {begin} and {end}")
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 from bench.reports.page import page
 from bench.reports.rows import rows
+from bench.results.row_sample import no_predictions
 from bench.spec.budget import Budget
 from tests.helpers.records import COSTS, made
 
@@ -73,7 +74,7 @@ def board():
     ]  # fmt: skip
 
 
-def made_page(records, find=None, **parts):
+def made_page(records, find=no_predictions, **parts):
     return page(rows(records), records, find, **parts)
 
 
@@ -99,8 +100,8 @@ def packed(text, name):
 
 
 def data(text):
-    """What the page's scripts read: the rows, and from all parts their records, company and confusion matrices."""
-    found = json.loads(packed(text, "data")) | {"records": {}, "company": {}, "confusions": {}}
+    """What the page's scripts read: the rows, and all parts: records, company, confusion matrices and pairs."""
+    found = json.loads(packed(text, "data")) | {"records": {}, "company": {}, "confusions": {}, "pairs": {}}
     for name in re.findall(r'id="(part-\d+)"', text):
         for key, values in json.loads(packed(text, name)).items():
             found[key] |= values

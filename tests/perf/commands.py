@@ -1,6 +1,6 @@
 """CPU time of commands on made-up stores, for docs/performance.md: ``python -m tests.perf.commands JSON PAGE``.
 
-With a number of records after them it is that of commands on a store of this size, one round, in a table of its own.
+With numbers of records after them it is that of commands on stores of these sizes, one round, in a table of its own.
 
 The JSON file has rows of github-action-benchmark, ``customSmallerIsBetter``. CPU time is that of the process and of
 all that it started, which other programs on the machine change far less than the time on a clock.
@@ -49,9 +49,10 @@ MANY_RECORDS = 10_000
 QUIET = ["--logger", "none"]
 MANY = """
 name: many
-blocks: [{task: digits, methods: [faast, knn, ridge, nearest_mean], shots: [1, 2, 3, 4, 5], seeds: 0-499, episodes: 5}]
+blocks:
+- {{task: digits, methods: [faast, knn, ridge, nearest_mean], shots: [1, 2, 3, 4, 5], seeds: 0-{last}, episodes: 5}}
 """
-"""A suite of 10,000 runs."""
+"""A suite of 20 runs of each seed from 0 to ``last``."""
 FINISHED = re.compile(r"\[\d+/\d+\] ")
 """Beginning of the line of a finished run on standard error."""
 
@@ -123,6 +124,10 @@ def on_big_store(folder: Path, n_records: int) -> Iterator[Command]:
         ("`bench records verify`", ["records", "verify"], 20.0),
     ):
         yield Command(f"{what}, {n_records:,} records", [*words, "--store", str(big)], most * share)
+    suite = folder / "many.yaml"
+    suite.write_text(MANY.format(last=n_records // 20 - 1), encoding="utf-8")
+    words = ["run", str(suite), *QUIET, "--store", str(recorded_suite(folder / "many", str(suite)))]
+    yield Command(f"`bench run`, {n_records:,} runs, all recorded", words, 3.0 * share)
 
 
 def commands(folder: Path) -> Iterator[Command]:
@@ -139,10 +144,6 @@ def commands(folder: Path) -> Iterator[Command]:
     yield from on_big_store(folder, MANY_RECORDS)
     typo = ["run", "--task", "digits", "--method", "fast", "--store", store]
     yield Command("a wrong name in `bench run`", typo, 0.5, code=2)
-    suite = folder / "many.yaml"
-    suite.write_text(MANY, encoding="utf-8")
-    many = recorded_suite(folder / "many", str(suite))
-    yield Command("`bench run`, 10,000 runs, all recorded", ["run", str(suite), *QUIET, "--store", str(many)], 3.0)
     words = ["run", "quickstart", "--logger", "none", "--store", str(recorded_suite(folder / "suite", "quickstart"))]
     yield Command("`bench run quickstart`, all recorded", words, 3.0)
 
@@ -190,10 +191,6 @@ def wall_clock(words: Sequence[str], cache: Path) -> tuple[float, float]:
 
 def quickstart(folder: Path) -> Iterator[tuple[str, float, float]]:
     """What a newcomer waits for: names, seconds and promises of two rows."""
-    suite = folder / "many.yaml"
-    suite.write_text(MANY, encoding="utf-8")
-    many = recorded_suite(folder / "many", str(suite))
-    yield Command("`bench run`, 10,000 runs, all recorded", ["run", str(suite), *QUIET, "--store", str(many)], 3.0)
     words = ["run", "quickstart", "--logger", "none", "--store", str(folder / "cold")]
     first, whole = wall_clock(words, folder / "cache")
     yield "`bench run quickstart`, nothing cached, to the first score", first, 15.0
@@ -216,19 +213,19 @@ def timed(found: Iterator[Command], rounds: int, lines: list[str], rows: list[di
         print(lines[-1], file=sys.stderr, flush=True)
 
 
-def main(results: Path, page: Path, n_records: int = 0) -> None:
-    """Time all commands, or those on a store of a size, and write the rows to a JSON file and to a page."""
-    rounds, rows = 1 if n_records else ROUNDS, list[dict[str, object]]()
-    lines = [
-        f"Machine: {machine()}. Medians of {rounds} rounds.", "", "| command | CPU s | at most |", "|---|---:|---:|"
-    ]  # fmt: skip
+def main(results: Path, page: Path, *sizes: int) -> None:
+    """Time all commands, or those on stores of some sizes, and write the rows to a JSON file and to a page."""
+    rows, rounds = list[dict[str, object]](), "One round" if sizes else f"Medians of {ROUNDS} rounds"
+    lines = [f"Machine: {machine()}. {rounds}.", "", "| command | CPU s | at most |", "|---|---:|---:|"]
+    if sizes:
+        for n_records in sizes:
+            with tempfile.TemporaryDirectory() as folder:
+                timed(on_big_store(Path(folder), n_records), 1, lines, rows)
+        results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        replace_section(page, "big store", "\n".join(lines))
+        return
     with tempfile.TemporaryDirectory() as folder:
-        if n_records:
-            timed(on_big_store(Path(folder), n_records), rounds, lines, rows)
-            results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-            replace_section(page, "big store", "\n".join(lines))
-            return
-        timed(commands(Path(folder)), rounds, lines, rows)
+        timed(commands(Path(folder)), ROUNDS, lines, rows)
         lines += ["", "| on the clock, one round | s | at most |", "|---|---:|---:|"]
         for what, seconds, most in quickstart(Path(folder)):
             lines.append(f"| {what} | {seconds:.1f} | {most:g} |")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.results.row_sample import no_predictions
 from tests.helpers.browser import BROWSER, FLAGS
 from tests.helpers.pages import made_page
 
@@ -22,7 +23,7 @@ def visit(browser, tmp_path):
     """
     contexts, requested, said = [], set(), []
 
-    def visit(records, find=None, until="charts", address="", parts=None, **options):
+    def visit(records, find=no_predictions, until="charts", address="", parts=None, **options):
         path = tmp_path / f"{len(contexts)}.html"
         path.write_text(made_page(records, find, **(parts or {})), encoding="utf-8")
         contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options))

@@ -89,8 +89,26 @@ def test_a_row_has_its_confusion_matrix_over_seeds(monkeypatch):
     place = next(number for number, row in enumerate(data(made)["rows"]) if row["method"] == "cheap")
     matrix = {"classes": [HOSTILE, "dog"], "counts": [[0, 0, 2], [1, 0, 2], [1, 1, 2]]}
     assert data(made)["confusions"] == {str(place): matrix}
-    monkeypatch.setattr("bench.reports.page_data.MOST_MATRICES", 2)
+    monkeypatch.setattr("bench.reports.page_data.MOST_READ", 2)
     assert data(page(rows(records), records, lambda record: found.get(record.id)))["confusions"] == {}
+
+
+def test_predictions_are_read_once_and_rows_of_few_episodes_compared_by_them(monkeypatch):
+    records = [scored(method, value) for method, value in (("cheap", 70.0), ("fair", 80.0), ("good", 90.0))]
+    read = []
+
+    def find(record):
+        read.append(record.id)
+        classes = ClassPredictions(("cat", "dog"), np.array([0, 1, 1, 0]), np.array([0, 0, 1, 0]))
+        right = np.array([[1.0], [0.0], [1.0], [1.0]])
+        return QueryPredictions.of("accuracy", [np.arange(2), np.arange(2)], [right[:2], right[2:]], classes)
+
+    found = data(page(rows(records), records, find))
+    assert sorted(read) == sorted(record.id for record in records)
+    assert {one: list(others) for one, others in found["pairs"].items()} == {"0": ["1", "2"], "1": ["2"]}
+    assert found["pairs"]["0"]["1"]["unit"] == "queries"
+    monkeypatch.setattr("bench.reports.page_pairs.MOST_PAIRS", 2)
+    assert list(data(page(rows(records), records, find))["pairs"]) == ["0"]
 
 
 def test_a_number_that_json_does_not_know_is_null():

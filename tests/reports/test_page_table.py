@@ -14,6 +14,7 @@ from bench.reports.compare import differences
 from bench.reports.rows import rows
 from bench.reports.site import site
 from bench.reports.tables import as_csv
+from bench.results.predictions import QueryPredictions
 from bench.stats.paired import compare_episodes
 from tests.helpers.browser import PHONE, needs_browser
 from tests.helpers.company import two_rows
@@ -229,6 +230,29 @@ def test_a_comparison_on_the_page_has_the_formulas_of_the_statistics(visit):
         )
 
 
+def against(page, own, other):
+    """The text of the comparison of two rows, each named by its method."""
+    page.locator("#results .open", has_text=re.compile(f"^{own}$")).click()
+    expect(page.locator("#detail-title")).to_have_text(own)
+    value = page.locator("#against option", has_text=re.compile(f"^{other},")).get_attribute("value")
+    page.select_option("#against", value)
+    section = page.locator("dialog .comparison")
+    expect(section).to_contain_text(f"{own} minus {other}")
+    text = " ".join(section.inner_text().split())
+    page.keyboard.press("Escape")
+    return text
+
+
+def figures(wanted, sign=1):
+    """Difference and interval of a comparison, as the page prints them; sign: -1 for the other way round."""
+    paired = wanted.paired
+    ends = sorted([sign * paired.interval.low, sign * paired.interval.high])
+    return [
+        wanted.metric.difference_text(value).replace("-", "\N{MINUS SIGN}")
+        for value in (sign * paired.difference, *ends)
+    ]
+
+
 def test_two_rows_are_compared_as_by_the_command_or_the_page_says_why_not(visit):
     records = [
         *(run("good", noise=seed, seed=seed) for seed in (0, 1)),
@@ -241,37 +265,50 @@ def test_two_rows_are_compared_as_by_the_command_or_the_page_says_why_not(visit)
     ]
     (wanted,) = differences(records, "good", "fair", lambda record: None)
     page = visit(records, until="table")
-
-    def against(own, other):
-        page.locator("#results .open", has_text=re.compile(f"^{own}$")).click()
-        expect(page.locator("#detail-title")).to_have_text(own)
-        value = page.locator("#against option", has_text=re.compile(f"^{other},")).get_attribute("value")
-        page.select_option("#against", value)
-        section = page.locator("dialog .comparison")
-        expect(section).to_contain_text(f"{own} minus {other}")
-        text = " ".join(section.inner_text().split())
-        page.keyboard.press("Escape")
-        return text
-
-    text = against("good", "fair")
-    paired = wanted.paired
-    difference, low, high = (
-        wanted.metric.difference_text(value).replace("-", "\N{MINUS SIGN}")
-        for value in (paired.difference, paired.interval.low, paired.interval.high)
-    )
+    text = against(page, "good", "fair")
+    difference, low, high = figures(wanted)
     assert f"difference {difference}, accuracy in %" in text
     assert f"95% interval {low} to {high}" in text
-    assert f"by {paired.test}" in text
+    assert f"by {wanted.paired.test}, 40 episodes" in text
     assert "shared episodes 40" in text
     assert {"a": "good is better.", "none": "No significant difference."}[wanted.verdict] in text
     assert "bench compare good fair --task t --shots 5" in text
-    assert "They share no episode: seeds 0, 1 and 9." in against("good", "few")
-    assert "Their support sets differ: 5 shots and 1 shot." in against("good", "other_shots")
-    assert "drawn differently: ways (all and 3)" in against("good", "other_ways")
-    text = against("brief", "brief_too")
-    assert "2 shared episodes are too few for a test by episodes" in text
-    assert "95% interval" not in text
+    assert "They share no episode: seeds 0, 1 and 9." in against(page, "good", "few")
+    assert "Their support sets differ: 5 shots and 1 shot." in against(page, "good", "other_shots")
+    assert "drawn differently: ways (all and 3)" in against(page, "good", "other_ways")
+    text = against(page, "brief", "brief_too")
+    assert "by exact swaps, 2 episodes" in text
+    assert "Too few episodes to find any difference." in text
     expect(page).to_have_url(re.compile(r"\.html#?$"))
+
+
+def test_rows_of_one_episode_are_compared_by_their_queries(visit):
+    rng, kept, records = np.random.default_rng(0), {}, []
+    for method, share in (("good", 0.9), ("fair", 0.6), ("near", 0.58), ("unkept", 0.5)):
+        right = (rng.random(60) < share).astype(float)
+        spec = {"method": method, "config": {}, "shots": "full", "episodes": 1, "queries": None}
+        value = 100 * float(right.mean())
+        records.append(made(spec, value=value, episode_scores=[value], n_queries=60))
+        if method != "unkept":
+            kept[records[-1].id] = QueryPredictions.of("accuracy", [np.arange(60)], [right[:, None]])
+
+    def find(record):
+        return kept.get(record.id)
+
+    page = visit(records, find, until="table")
+    for own, other in (("good", "fair"), ("fair", "near")):
+        (wanted,) = differences(records, own, other, find)
+        for names, sign in (((own, other), 1), ((other, own), -1)):
+            text = against(page, *names)
+            difference, low, high = figures(wanted, sign)
+            assert f"difference {difference}, accuracy in %" in text
+            assert f"95% interval {low} to {high}" in text
+            assert "by McNemar, 60 queries" in text
+            assert {"a": f"{own} is better.", "none": "No significant difference."}[wanted.verdict] in text
+    assert wanted.verdict == "none"
+    text = against(page, "good", "unkept")
+    assert "1 shared episode is too few for a test by episodes" in text
+    assert "95% interval" not in text
 
 
 def test_a_browser_that_cannot_unpack_the_rows_gets_a_message(browser, tmp_path):

@@ -8,7 +8,7 @@ from tests.helpers.places import ROOT
 
 CHANGE_NO_VALUE = {
     # Places of weights.
-    "accelerate",
+    "accelerate", "deepspeed",
     # Files in and out, the terminal, settings, trackers and searches around runs.
     "datasets", "gguf", "huggingface_hub", "optuna", "platformdirs", "psutil", "pydantic", "pyyaml",
     "rich", "safetensors", "typer", "wandb", "annotated-types", "cmaes", "filelock", "jinja2", "pandas", "plotly",

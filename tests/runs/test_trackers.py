@@ -10,7 +10,9 @@ from bench.contracts import UsageError
 from bench.reports.rows import rows
 from bench.reports.wandb_board import log_leaderboard
 from bench.results.store import Store
-from bench.runs.trackers import TRACKERS, WandbTracker, display_name, make_trackers, metrics, row_name
+from bench.runs.trackers import make_trackers
+from bench.runs.trackers.record_log import display_name, metrics, row_name
+from bench.runs.trackers.wandb_tracker import WandbTracker
 from tests.helpers.offline_runs import finished, offline_runs
 from tests.helpers.records import answered, made, record
 
@@ -142,7 +144,7 @@ def test_the_system_is_sampled_while_the_run_is_made(keyless):
 def test_other_loggers_keep_the_same_numbers(kind, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     given = record(notes={"loss_curve": CURVE})
-    tracker = TRACKERS[kind](tmp_path, "suite", False)
+    (tracker,) = make_trackers(kind, tmp_path, "suite")
     assert tracker.hint() is None
     tracker.begin(given.id, given.spec)
     tracker(given)

@@ -25,7 +25,7 @@ from bench.reports.rows import rows
 from bench.reports.tables import FORMATS
 from bench.results.export import runs
 from bench.results.store import Store
-from bench.runs.trackers import metrics
+from bench.runs.trackers.record_log import metrics
 from bench.spec.budget import Budget, budget_of, parse_match, violations
 from tests.helpers.records import COSTS, made
 
@@ -63,8 +63,8 @@ def test_a_new_row_of_the_table_is_everywhere():
 def test_names_are_those_of_earlier_records_and_tables():
     assert {axis.row_field for axis in AXES if axis.row_field} <= Row.model_fields.keys()
     assert list(Budget.model_fields) == [
-        "adapt_seconds", "query_milliseconds", "peak_memory_mb", "state_mb", "trainable_params", "steps", "tokens",
-        "flops", "tuning_trials",
+        "adapt_seconds", "seconds_per_query", "query_milliseconds", "peak_memory_mb", "state_mb", "trainable_params",
+        "steps", "tokens", "flops", "tuning_trials",
     ]  # fmt: skip
     assert {axis.export_field for axis in AXES} >= {
         "encode_seconds", "adapt_seconds", "query_seconds", "peak_memory_mb", "state_mb", "optimizer_mb",

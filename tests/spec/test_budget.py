@@ -84,13 +84,14 @@ def test_a_match_is_the_references_cost():
 
 
 def test_what_is_not_kept_is_named_with_limit_and_measurement():
-    budget = budget_of({"adapt_seconds": 0.2, "state_mb": 0.3, "steps": 3}, "test")
+    budget = budget_of({"adapt_seconds": 0.2, "seconds_per_query": 0.1, "state_mb": 0.3, "steps": 3}, "test")
     found = violations(budget, COSTS)
     assert [(each.axis, each.limit, each.measured) for each in found] == [
         ("adapt_seconds", 0.2, COSTS.adapt.seconds),
+        ("seconds_per_query", 0.1, 1.5 / 9 + 0.0001),
         ("steps", 3, 4),
     ]
-    assert str(found[1]) == "steps is 4, 3 allowed"
+    assert str(found[-1]) == "steps is 4, 3 allowed"
 
 
 def test_a_method_that_was_stopped_may_end_within_a_step_of_its_time():
@@ -106,5 +107,6 @@ def test_a_budget_below_the_backbones_own_cost_is_refused():
     with pytest.raises(UsageError, match=r"peak_memory_mb=100 is below what pixels itself costs, 200; .* raise it"):
         require_possible(Budget(peak_memory_mb=100), own, True, "pixels")
     require_possible(Budget(query_milliseconds=100), own, True, "pixels")
-    with pytest.raises(UsageError, match="query_milliseconds=100 is below"):
-        require_possible(Budget(query_milliseconds=100), own, False, "pixels")
+    for axis, limit in (("query_milliseconds", 100), ("seconds_per_query", 0.1)):
+        with pytest.raises(UsageError, match=f"{axis}={limit} is below"):
+            require_possible(Budget(**{axis: limit}), own, False, "pixels")

@@ -133,13 +133,14 @@ def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_pr
 
 def test_the_command_that_a_sweep_prints_runs_its_config_beside_the_defaults(tune, tmp_path, bench):
     common = ("--task", "stripes", "--backbone", "pixels", "--logger", "none", "--set", "knn.prior_strength=2")
-    said = bench("sweep", *common, "--method", "knn", "--shots", 3, "--trials", 3, "--out", tmp_path / "studies")
+    how = ("--accelerator", "cpu", "--trust")
+    said = bench("sweep", *common, *how, "--method", "knn", "--shots", 3, "--trials", 3, "--out", tmp_path / "studies")
     (best,) = (tmp_path / "studies").glob("*/best.yaml")
     page = (best.parent / "report.html").read_text(encoding="utf-8")
     assert "score: slices" in page
     assert "score: history" in page
     command = said.splitlines()[-1]
-    assert command == f"bench run --task stripes --backbone pixels --shots 3 --config {best}"
+    assert command == f"bench run --task stripes --backbone pixels --shots 3 --config {best} --accelerator cpu --trust"
     quick = ("--episodes", 2, "--measure-in", "inline", "--logger", "none", "--store", tmp_path / "runs")
     table = bench(*shlex.split(command)[1:], *quick)
     assert "3 trials" in table

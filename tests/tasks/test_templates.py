@@ -19,7 +19,7 @@ from bench.results.store import Store
 from bench.results.ties import contradictions
 from bench.runs.progress import RichReporter
 from bench.runs.runner import Runner, same_process
-from bench.runs.trackers import display_name
+from bench.runs.trackers.record_log import display_name
 from bench.spec.expand import expand
 from bench.spec.options import read_suite
 from bench.spec.resolve import resolve

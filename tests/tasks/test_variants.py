@@ -15,7 +15,7 @@ from bench.results.record import run_id
 from bench.results.run_texts import task_text
 from bench.results.selection import of_tasks
 from bench.results.store import Store
-from bench.runs.trackers import display_name
+from bench.runs.trackers.record_log import display_name
 from bench.spec.aliases import TASK_ALIASES, stream_name
 from bench.spec.expand import expand
 from bench.spec.options import RunOptions

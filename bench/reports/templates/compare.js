@@ -1,4 +1,4 @@
-/* Comparison of the open row with another one, paired by episodes. */
+/* Comparison of the open row with another one: paired by episodes, or by queries where the page has those. */
 
 const scoredRecords = (row, records) => row.runs.map((id) => records[id]).filter((record) => record.episode_scores.length);
 
@@ -49,8 +49,17 @@ function commandOf(own, other) {
   return ["bench", "compare", ...names, "--task", own.task, ...(shots === 0 ? [] : ["--shots", String(shots)]), ...tuned].map(quoted).join(" ");
 }
 
-/** Both rows' scores on the episodes that they share, and their comparison. */
-function pairOf(own, other, records) {
+/** The comparison of two rows by queries that the page has, made where their predictions are; undefined without one. */
+function keptPair(index, against, parts) {
+  const [first, second] = index < against ? [index, against] : [against, index];
+  const found = parts.map(({ pairs }) => pairs[first]?.[second]).find((pair) => pair !== undefined);
+  if (found === undefined || index === first) return found;
+  return { ...found, a: found.b, b: found.a, difference: -found.difference, low: -found.high, high: -found.low };
+}
+
+/** Both rows' scores on the episodes that they share, and their comparison: that by queries where the page has one. */
+function pairOf(index, against, parts, records) {
+  const [own, other] = [rows[index], rows[against]];
   const [first, second] = [own, other].map((row) => episodesOf(row, records));
   const names = [...first.keys()].filter((name) => second.has(name));
   const shared = [own, other].some((row) => scoredRecords(row, records).some(({ shared_draws }) => shared_draws !== false));
@@ -59,7 +68,11 @@ function pairOf(own, other, records) {
     names.map((name) => first.get(name).value), names.map((name) => second.get(name).value),
     shared ? names.map((name) => first.get(name).seed) : null, [low, high]);
   const passes = scoredRecords(own, records)[0].spec.queries === null;
-  return { ...found, episodes: names.length, byQueries: passes || names.length < LEAST_EPISODES, all: [first.size, second.size] };
+  const kept = keptPair(index, against, parts);
+  return {
+    ...found, unit: "episodes", n_units: names.length, too_few: false, ...kept,
+    episodes: names.length, all: [first.size, second.size], untested: !kept && (passes || names.length < tests.least_episodes),
+  };
 }
 
 /** A difference of scores, with a sign and one decimal more than a score. */
@@ -68,44 +81,53 @@ function signed(value, metric) {
 }
 
 /** The verdict on a pair, in words. */
-function verdictOf(own, other, { low, high, p, difference, byQueries, episodes }) {
-  if (byQueries) {
-    const why = episodes < LEAST_EPISODES
-      ? `${episodes} shared ${episodes === 1 ? "episode is" : "episodes are"} too few for a test by episodes`
+function verdictOf(own, other, { low, high, p, difference, unit, too_few: tooFew, untested, episodes }) {
+  if (untested) {
+    const why = episodes < tests.least_episodes
+      ? `${several(episodes, "shared episode is", "shared episodes are")} too few for a test by episodes`
       : "each episode has all queries, so that episodes alone say too little";
-    return `No verdict here: ${why}. This command compares the two by their queries:`;
+    return `No verdict here: ${why}, and the page has no queries of these rows. This command compares the two by them:`;
   }
-  if (p >= ALPHA || (low <= 0 && high >= 0)) return "No significant difference. The same by command:";
+  if (tooFew) return `Too few ${unit} to find any difference. The same by command:`;
+  if (p >= tests.alpha || (low <= 0 && high >= 0)) return "No significant difference. The same by command:";
   const better = difference > 0 === !isLower(own) ? own : other;
   return `${labelOf(better)} is better. The same by command:`;
 }
 
-/** The section of a comparison: the difference with its interval, and the differences by episode. */
-function comparisonOf(own, other, records) {
+/** The differences of shared episodes, as facts and as a strip; nothing of a single one. */
+function episodesApart(own, { differences }) {
+  if (differences.length < 2) return { facts: [], strips: [] };
+  const sides = { better: 0, equal: 0, worse: 0 };
+  for (const difference of differences) sides[difference === 0 ? "equal" : difference > 0 === !isLower(own) ? "better" : "worse"] += 1;
+  const reach = Math.max(...differences.map(Math.abs)) || 1;
+  return {
+    facts: [["episodes", `${sides.better} better, ${sides.equal} equal, ${sides.worse} worse`]],
+    strips: [strip(differences, [-reach, reach], (value) => signed(value, own.metric), `differences of ${differences.length} episodes`)],
+  };
+}
+
+/** The section of a comparison: the difference with its interval, and the differences by episode. parts: of both rows. */
+function comparisonOf(index, against, parts, records) {
+  const [own, other] = [rows[index], rows[against]];
   const title = element("h3", {}, `${labelOf(own)} minus ${labelOf(other)}`);
   const reason = whyNot(own, other, records);
   if (reason) return element("section", { class: "comparison" }, title, element("p", {}, `Not comparable. ${reason}`));
-  const found = pairOf(own, other, records);
+  const found = pairOf(index, against, parts, records);
   const { metric } = own;
-  const sides = { better: 0, equal: 0, worse: 0 };
-  for (const difference of found.differences) sides[difference === 0 ? "equal" : difference > 0 === !isLower(own) ? "better" : "worse"] += 1;
+  const apart = episodesApart(own, found);
   const facts = [
     ["difference", `${signed(found.difference, metric)}, ${unitOf(own)}`],
-    ...(found.byQueries ? [] : [
+    ...(found.untested ? [] : [
       ["95% interval", `${signed(found.low, metric)} to ${signed(found.high, metric)}`],
-      ["p", `${found.p < 0.0001 ? "below 0.0001" : number(found.p)} by ${found.test}`],
+      ["p", `${found.p < 0.0001 ? "below 0.0001" : number(found.p)} by ${found.test}, ${whole.format(found.n_units)} ${found.unit}`],
     ]),
     [labelOf(own), inDecimals(found.a, metric)],
     [labelOf(other), inDecimals(found.b, metric)],
     ["shared episodes", new Set([found.episodes, ...found.all]).size === 1 ? String(found.episodes) : `${found.episodes} of ${found.all.join(" and ")}`],
-    ["episodes", `${sides.better} better, ${sides.equal} equal, ${sides.worse} worse`],
+    ...apart.facts,
   ];
-  const reach = Math.max(...found.differences.map(Math.abs)) || 1;
   return element("section", { class: "comparison" },
-    title, factsList(facts),
-    strip(found.differences, [-reach, reach], (value) => signed(value, metric), `differences of ${found.episodes} ${found.episodes === 1 ? "episode" : "episodes"}`),
-    element("p", {}, verdictOf(own, other, found)),
-    commandBox(commandOf(own, other)));
+    title, factsList(facts), ...apart.strips, element("p", {}, verdictOf(own, other, found)), commandBox(commandOf(own, other)));
 }
 
 /** The choice of another row of the same task; choosing one compares it with the open row. */

@@ -197,7 +197,7 @@ async function openDetail(index, against) {
           element("span", { class: `status ${row.status}` }, statusOf(row)))),
       close),
     ...[comparisonChoice(index, against)].filter((choice) => choice !== null),
-    ...(against === undefined ? [] : [comparisonOf(row, rows[against], records)]),
+    ...(against === undefined ? [] : [comparisonOf(index, against, both, records)]),
     factsList(factsOf(row)),
     ...stripsOf(row, records),
     ...confusionOf(confusions[index]),

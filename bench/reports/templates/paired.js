@@ -1,10 +1,5 @@
 /* Paired comparison of two rows by their episodes: the formulas of bench.stats (docs/statistics.md). */
 
-/** Largest number of episodes with a difference whose swaps are all gone through. */
-const EXACT_UNITS = 12;
-/** Smallest number of episodes that are tested as such. */
-const LEAST_EPISODES = 6;
-const ALPHA = 0.05;
 /** Coefficients of Lanczos's approximation of the gamma function, with g = 7. */
 const LANCZOS = [
   676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
@@ -89,7 +84,7 @@ function students({ value, error, df, units }) {
   if (error <= 1e-12 * Math.max(1, Math.abs(value))) {
     return { low: value, high: value, p: Math.abs(value) > 1e-9 ? 2 ** (1 - units) : 1 };
   }
-  const reach = tQuantile(ALPHA / 2, df) * error;
+  const reach = tQuantile(tests.alpha / 2, df) * error;
   return { low: value - reach, high: value + reach, p: 2 * tTail(Math.abs(value) / error, df) };
 }
 
@@ -115,7 +110,7 @@ function comparePaired(a, b, seeds, [least, most]) {
   const found = meanWithError(differences, seeds);
   const changed = differences.filter((difference) => difference !== 0);
   const clustered = found.units !== a.length;
-  const exact = !clustered && changed.length <= EXACT_UNITS;
+  const exact = !clustered && changed.length <= tests.exact_units;
   const { low, high, p } = students(found);
   const reach = least === null || most === null ? Infinity : most - least;
   const clipped = (end) => Math.min(Math.max(end, -reach), reach);

@@ -7,6 +7,8 @@ const byId = (id) => document.getElementById(id);
 let rows = [];
 let metrics = {};
 let axes = [];
+/** Limits of tests: the level, and numbers of episodes (bench.stats). */
+let tests = {};
 let settings = [];
 /** Names of the fields of a row, in the order of tables as CSV. */
 let fields = [];
@@ -34,7 +36,7 @@ async function loadResults() {
   if (!("DecompressionStream" in self)) {
     throw new Error("it lacks DecompressionStream; Chrome and Edge have it since version 80, Firefox since 113, Safari since 16.4");
   }
-  ({ rows, fields, metrics, costs: axes, rows_of_part: rowsOfPart } = JSON.parse(await unpacked(byId("data"))));
+  ({ rows, fields, metrics, tests, costs: axes, rows_of_part: rowsOfPart } = JSON.parse(await unpacked(byId("data"))));
   settings = [...new Set(rows.map(settingOf))];
   places = new Map(rows.map((row, index) => [keyOf(row), index]));
 }

@@ -3,42 +3,23 @@
 Local records are the source of truth: a failing tracker is reported and fails no run.
 """
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.contracts.errors import UsageError, did_you_mean
-from bench.runs.trackers.interface import LightningTracker, Tracker
-from bench.runs.trackers.loggers import CsvTracker, LoggerTracker, MlflowTracker, TensorBoardTracker
-from bench.runs.trackers.record_log import display_name, log_facts, metrics, row_name
-from bench.runs.trackers.trackio_tracker import TrackioTracker
-from bench.runs.trackers.wandb_tracker import WandbTracker
 
-__all__ = [
-    "CHOICES",
-    "TRACKERS",
-    "CsvTracker",
-    "LightningTracker",
-    "LoggerTracker",
-    "MlflowTracker",
-    "TensorBoardTracker",
-    "Tracker",
-    "TrackioTracker",
-    "WandbTracker",
-    "display_name",
-    "log_facts",
-    "make_trackers",
-    "metrics",
-    "row_name",
-]
+if TYPE_CHECKING:
+    from bench.runs.trackers.interface import LightningTracker
 
-TRACKERS: dict[str, Callable[[Path, str | None, bool], LightningTracker]] = {
-    WandbTracker.name: WandbTracker,
-    TensorBoardTracker.name: TensorBoardTracker,
-    CsvTracker.name: CsvTracker,
-    MlflowTracker.name: MlflowTracker,
-    TrackioTracker.name: TrackioTracker,
+TRACKERS = {
+    "wandb": ("wandb_tracker", "WandbTracker"),
+    "tensorboard": ("loggers", "TensorBoardTracker"),
+    "csv": ("loggers", "CsvTracker"),
+    "mlflow": ("loggers", "MlflowTracker"),
+    "trackio": ("trackio_tracker", "TrackioTracker"),
 }
-"""Trackers by name; each is made from a folder, a suite's name, and whether predictions are logged."""
+"""Module and class of each tracker, made from a folder, a suite's name, and whether predictions are logged."""
 
 CHOICES = (*TRACKERS, "none")
 """Values of ``--logger``."""
@@ -46,7 +27,7 @@ CHOICES = (*TRACKERS, "none")
 
 def make_trackers(
     name: str, folder: Path, suite: str | None = None, predictions: bool = False
-) -> tuple[LightningTracker, ...]:
+) -> tuple["LightningTracker", ...]:
     """The tracker of a name.
 
     Args:
@@ -68,4 +49,5 @@ def make_trackers(
         if predictions:
             raise UsageError("log_predictions needs a tracker with tables, got none; use wandb or trackio")
         return ()
-    return (TRACKERS[name](folder, suite, predictions),)
+    module, attribute = TRACKERS[name]
+    return (getattr(import_module(f"bench.runs.trackers.{module}"), attribute)(folder, suite, predictions),)
