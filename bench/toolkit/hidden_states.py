@@ -42,12 +42,14 @@ class HiddenStateConfig(MethodConfig):
     )
     readouts: Path | None = Field(
         default=None,
-        description="A safetensors file of trained readouts; without it the output memory works alone.",
+        description="A safetensors file of trained readouts, or smollm2_135m, those that come with this package; "
+        "without it the output memory works alone.",
     )
-    pairs: Literal["all", "answers"] = Field(
+    pairs: Literal["all", "answers", "shuffled"] = Field(
         default="all",
         description="all: a pair at every position of a support text. answers: where the next token is one of the "
-        "answer alone; in language modelling every token is.",
+        "answer alone; in language modelling every token is. shuffled: a control, keys with the values of other "
+        "positions that are read with them.",
     )
     window: int = Field(default=1024, ge=2, description="Tokens of support text that are read at a time, at most.")
 
@@ -161,11 +163,13 @@ class HiddenStateMethod(ForwardMethod):
         with without_autocast(states[0]):
             last = output.last_hidden_state
             found = memory_values(self.backbone, states, len(self.scorers), ids, last, self._keys, self._values)
+        order = self._shuffled(real[0]) if self.config.pairs == "shuffled" else None
         for number, (memory, state, values) in enumerate(zip(self.memories, states, found, strict=True)):
             with without_autocast(state):
                 keys = memory_keys(state[:, :-1], self._keys)
                 if number < len(self.scorers):
                     values = gated_values(keys, values, self.scorers[number])
+                values = values if order is None else values.flatten(0, 1)[order]
                 pairs = [keys.reshape(1, -1, keys.shape[-1]), values.reshape(1, -1, values.shape[-1]), real]
                 if not has_float64(ids.device):
                     self.notes["closed_forms"] = f"on the CPU, as {ids.device.type} has no float64"
@@ -173,6 +177,14 @@ class HiddenStateMethod(ForwardMethod):
                     pairs = [tensor.cpu() for tensor in pairs]
                 memory.observe(*pairs)
         self.notes["support_tokens"] += int(real.sum())
+
+    def _shuffled(self, real: Tensor) -> Tensor:
+        """``[position]``: which position's value each key gets, a permutation of those that make pairs."""
+        places = real.nonzero().squeeze(1)
+        drawn = torch.randperm(len(places), generator=self.shape.generator()).to(places.device)
+        order = torch.arange(len(real), device=real.device)
+        order[places] = places[drawn]
+        return order
 
     def solve(self) -> None:
         """Finish every memory."""

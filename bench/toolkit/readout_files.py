@@ -24,6 +24,9 @@ Keys = Literal["state", "normed"]
 Values = Literal["following", "residual"]
 """What values are: what follows (the next hidden state; before the final norm the next token's input embedding), or the
 next token's input embedding minus the mean embedding of the model's own prediction, at every place."""
+PACKAGED = Path(__file__).with_name("packaged_readouts")
+"""Folder of the readouts that come with this package. A file under one name never changes: a run's identity has the
+name."""
 DIGEST = "digest"
 """Entry of a file's header with the digest of its tensors."""
 
@@ -63,7 +66,7 @@ def read_readouts(path: Path, width: int) -> Readouts:
     """Read a file of readouts.
 
     Args:
-        path: The safetensors file.
+        path: The safetensors file, or the bare name of packaged readouts; ``./NAME`` for a file of such a name.
         width: Width of the model's hidden states.
 
     Returns:
@@ -73,7 +76,8 @@ def read_readouts(path: Path, width: int) -> Readouts:
         DataError: If the file is missing, unreadable, without readouts, made for a model of another width, or made with
             keys or values that are not known here.
     """
-    tensors, header = read_tensors(path)
+    packaged = PACKAGED / f"{path}.safetensors"
+    tensors, header = read_tensors(packaged if len(path.parts) == 1 and packaged.is_file() else path)
     middle: list[Readout] = []
     while READOUT.format(len(middle)) in tensors:
         number = len(middle)

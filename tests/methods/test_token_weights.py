@@ -135,3 +135,20 @@ def test_normed_keys_have_coordinates_of_size_one() -> None:
     states = torch.randn(2, 5, WIDTH) * 300
     torch.testing.assert_close(memory_keys(states, "normed").square().mean(dim=-1), torch.ones(2, 5))
     assert torch.equal(memory_keys(states, "state"), states)
+
+
+def test_shuffled_pairs_have_the_values_of_other_positions(backbone: CausalLM) -> None:
+    """The sums of keys are the same, and each value is there once."""
+    methods = [FaastOnHiddenStates(FaastOnHiddenStatesConfig(pairs=which), backbone, problem_shape())
+               for which in ("all", "shuffled", "shuffled")]  # fmt: skip
+    ids = torch.tensor([backbone.tokenizer(TEXTS[2] * 2)["input_ids"]])
+    stored: list[tuple[Tensor, Tensor]] = []
+    for method in methods:
+        memory = method.memories[-1]
+        memory.observe = lambda keys, values, mask: stored.append((keys[mask], values[mask]))  # type: ignore[method-assign]
+        method.learn(ids, torch.ones_like(ids))
+    (keys, values), (same_keys, shuffled), (_, again) = stored
+    assert torch.equal(keys, same_keys)
+    assert torch.equal(shuffled, again)
+    assert not torch.equal(values, shuffled)
+    assert sorted(map(tuple, values.tolist())) == sorted(map(tuple, shuffled.tolist()))
