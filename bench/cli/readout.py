@@ -38,10 +38,11 @@ class Part(StrEnum):
 
 
 class Halves(StrEnum):
-    """What is predicted: the windows that memories learnt, or those that follow."""
+    """What is predicted: the windows that memories learnt, those that follow, or, as a control, another group's."""
 
     SAME = "same"
     RELATED = "related"
+    UNRELATED = "unrelated"
 
 
 class Keys(StrEnum):
@@ -103,7 +104,8 @@ def train(
         bool, option("--output-readout", help="Train a projection of the output memory too, in place of its mixture.")
     ] = False,
     halves: Annotated[
-        Halves, option("--halves", help="Predict the windows that memories learnt (published), or those that follow.")
+        Halves,
+        option("--halves", help="Predict windows that memories learnt (published), that follow, or of other texts."),
     ] = Halves.SAME,
     stored: Annotated[
         int, option("--stored", min=1, metavar="N", help="related: windows of a group that its memories learn.")

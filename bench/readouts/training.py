@@ -38,8 +38,9 @@ from bench.toolkit.least_squares import dual_weights, primal_weights
 from bench.toolkit.memory_pairs import memory_keys, memory_values
 from bench.toolkit.readout_files import Keys, Readout, Readouts, Values
 
-Halves = Literal["same", "related"]
-"""What is predicted: the windows that memories learnt, or those that follow in the corpus."""
+Halves = Literal["same", "related", "unrelated"]
+"""What is predicted: the windows that memories learnt, those that follow in the corpus, or, as a control, those of another
+group."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,13 @@ class ReadoutTraining(FrozenTraining):
             identity: Facts saved with each checkpoint, to be compared before it is resumed.
 
         Raises:
-            UsageError: If the model has too few blocks for the number of memories, or if there is no memory.
+            UsageError: If the model has too few blocks for the number of memories, if there is no memory, or no other
+            group to have memories of.
         """
         super().__init__(backbone, recipe, identity)
         blocks, width = list(backbone.blocks), backbone.width
+        if recipe.halves == "unrelated" and recipe.batch < 2:
+            raise UsageError(f"--halves unrelated needs a --batch of 2 groups or more, got {recipe.batch}")
         if not (0 if recipe.output else 1) <= recipe.memories < len(blocks):
             raise UsageError(
                 f"--memories must be 1 to {len(blocks) - 1} for a model of {len(blocks)} blocks, or 0 with "
@@ -264,7 +268,10 @@ class ReadoutTraining(FrozenTraining):
         else:
             halves = batch.split([recipe.stored, recipe.predicted], dim=1)
             (stored, predicted), groups = (half.flatten(0, 1) for half in halves), len(batch)
-        changes = [self._change(number, weights) for number, weights in enumerate(self.fast_weights(stored, groups))]
+        weights = self.fast_weights(stored, groups)
+        if recipe.halves == "unrelated":
+            weights = [each.roll(1, dims=0) for each in weights]
+        changes = [self._change(number, each) for number, each in enumerate(weights)]
         with input_hooks(list(zip(self._places, changes, strict=True))):
             logits = self.backbone.causal_lm(
                 input_ids=predicted, attention_mask=torch.ones_like(predicted), use_cache=False

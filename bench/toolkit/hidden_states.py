@@ -42,8 +42,8 @@ class HiddenStateConfig(MethodConfig):
     )
     readouts: Path | None = Field(
         default=None,
-        description="A safetensors file of trained readouts, or smollm2_135m, those that come with this package; "
-        "without it the output memory works alone.",
+        description="A safetensors file of trained readouts, or the name of packaged ones, smollm2_135m_docs "
+        "or smollm2_135m_mixed; without it the output memory works alone.",
     )
     pairs: Literal["all", "answers", "shuffled"] = Field(
         default="all",

@@ -20,8 +20,8 @@ PREDICTIONS_AT_ONCE = 1024
 def memory_keys(states: Tensor, keys: Keys) -> Tensor:
     """What a memory is read with.
 
-    A few coordinates of a text's first states are a thousand times larger than all others. Where keys are hidden
-    states as they are, these decide the largest singular value, of which the cut-off of a solve is a share.
+    Where keys are hidden states as they are, the longest of them decide the largest singular value, of which the
+    cut-off of a solve is a share.
 
     Args:
         states: ``[..., d]``, hidden states.

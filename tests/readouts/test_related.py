@@ -69,6 +69,16 @@ def test_the_first_step_is_the_backbone_alone_and_what_is_predicted_is_not_learn
         assert torch.equal(one, other)
 
 
+def test_unrelated_halves_are_predicted_with_the_memories_of_the_group_before(backbone: CausalLM) -> None:
+    batch = groups(backbone)
+    crossed = batch.clone()
+    crossed[:, :2] = batch[:, :2].roll(1, dims=0)
+    unrelated = module(backbone, **{**FULL, "halves": "unrelated"}).training_step(batch)
+    torch.testing.assert_close(unrelated, module(backbone, **FULL).training_step(crossed), rtol=1e-4, atol=1e-4)
+    with pytest.raises(UsageError, match="--halves unrelated needs a --batch of 2 groups or more, got 1"):
+        ReadoutTraining(backbone, Recipe(steps=1, batch=1, halves="unrelated"))
+
+
 def test_a_session_writes_what_the_file_has_to_say(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     ready = session(folder, out, **{**FULL, "window": 16, "steps": 25, "learning_rate": 3e-2})
