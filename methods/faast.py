@@ -33,7 +33,7 @@ class FaastOnHiddenStatesConfig(HiddenStateConfig):
     rank: int | None = Field(
         default=None,
         ge=1,
-        description="Largest rank of each memory's W, by singular values (exact solver); its state is then two factors.",
+        description="Largest rank of each memory's W, by singular values (exact solver); its state is two factors.",
     )
 
     @model_validator(mode="after")

@@ -127,7 +127,9 @@ def train(
         int, option("--steps", min=0, metavar="N", help="Optimizer steps; 0 for one pass over the corpus.")
     ] = 0,
     window: Annotated[int, option("--window", min=2, metavar="N", help="Tokens of a window (published: 1024).")] = 256,
-    batch: Annotated[int, option("--batch", min=1, metavar="N", help="Windows per step; of related halves, groups.")] = 4,
+    batch: Annotated[
+        int, option("--batch", min=1, metavar="N", help="Windows per step; with other halves than same, groups.")
+    ] = 4,
     lr: Annotated[
         float | None,
         option("--lr", min=0, metavar="RATE", default="2e-5, of in_place 3e-4", help="Learning rate after warm-up."),
@@ -160,8 +162,8 @@ def train(
     from bench.readouts.corpus import read_corpora
     from bench.readouts.frozen import TrainingRecipe
     from bench.readouts.in_place import InPlaceRecipe
+    from bench.readouts.recipe import Recipe
     from bench.readouts.session import Session
-    from bench.readouts.training import Recipe
     from bench.toolkit.files import data_folder, user_path
 
     target = user_path(out or _named(backbone))

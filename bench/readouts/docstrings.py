@@ -14,7 +14,10 @@ PREFIX = "docstrings:"
 """What the name of such a corpus begins with; names of packages follow, separated by commas."""
 STDLIB = "stdlib"
 """Name of Python's standard library among packages."""
-LEFT_OUT = {"tests", "test", "testing", "_vendor", "idlelib", "lib2to3", "ensurepip", "pydoc_data", "site-packages", "dist-packages"}
+LEFT_OUT = {
+    "tests", "test", "testing", "_vendor", "idlelib", "lib2to3", "ensurepip", "pydoc_data", "site-packages",
+    "dist-packages",
+}  # fmt: skip
 """Folders without documentation of their own; pydoc_data is the text of the task pydoc_text."""
 LARGEST = 500_000
 """Bytes of a module from which on it is data rather than code."""

@@ -19,7 +19,8 @@ from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Batches, Corpus, packed_windows
 from bench.readouts.frozen import TrainingRecipe
 from bench.readouts.in_place import InPlaceRecipe, InPlaceTraining
-from bench.readouts.training import ReadoutTraining, Recipe, warmup_steps
+from bench.readouts.recipe import Recipe, warmup_steps
+from bench.readouts.training import ReadoutTraining
 from bench.toolkit.durable import write_atomic
 from bench.toolkit.in_place_files import write_in_place
 from bench.toolkit.readout_files import prepare_file, write_readouts

@@ -22,8 +22,6 @@ by the size of the states at that place, which differs from place to place as st
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -32,61 +30,12 @@ from torch.nn.functional import cross_entropy
 
 from bench.contracts import LanguageBackbone, UsageError
 from bench.readouts.corpus import stream
-from bench.readouts.frozen import FrozenTraining, TrainingRecipe
+from bench.readouts.frozen import FrozenTraining
+from bench.readouts.recipe import Recipe
 from bench.toolkit.hooks import gated_values, input_hooks, memory_layers
 from bench.toolkit.least_squares import dual_weights, primal_weights
 from bench.toolkit.memory_pairs import memory_keys, memory_values
-from bench.toolkit.readout_files import Keys, Readout, Readouts, Values
-
-Halves = Literal["same", "related", "unrelated"]
-"""What is predicted: the windows that memories learnt, those that follow in the corpus, or, as a control, those of another
-group."""
-
-
-@dataclass(frozen=True)
-class Recipe(TrainingRecipe):
-    """Hyper-parameters of a training; defaults are the published ones where a CPU can afford them.
-
-    Attributes:
-        memories: Number of middle memories.
-        dropout: Dropout rate of a memory's answers.
-        alpha: Exponent of the cut-off of the solve, as in FAAST.
-        halves: What is predicted.
-        stored: Windows of a group that memories learn, where others are predicted; ``batch`` then counts groups.
-        predicted: Windows of a group that are predicted.
-        keys: What keys are.
-        values: What values are.
-        output: Whether the output memory has a projection.
-        rank: Largest rank of the projections; 0 for no limit.
-    """
-
-    memories: int = 2
-    dropout: float = 0.1
-    alpha: float = 1.0
-    halves: Halves = "same"
-    stored: int = 8
-    predicted: int = 2
-    keys: Keys = "state"
-    values: Values = "following"
-    output: bool = False
-    rank: int = 0
-
-    @property
-    def group(self) -> int:
-        """Consecutive windows of the corpus that belong together."""
-        return 1 if self.halves == "same" else self.stored + self.predicted
-
-
-def warmup_steps(steps: int) -> int:
-    """Default number of warm-up steps: 500 as published, a tenth of the steps in trainings of fewer than 5,000.
-
-    Args:
-        steps: Number of optimizer steps.
-
-    Returns:
-        Number of warm-up steps.
-    """
-    return min(500, steps // 10)
+from bench.toolkit.readout_files import Readout, Readouts
 
 
 def batch_weights(keys: Tensor, values: Tensor, alpha: float) -> Tensor:
@@ -157,7 +106,8 @@ class ReadoutTraining(FrozenTraining):
         self.scorers = nn.ParameterList([nn.Parameter(torch.zeros(1, 2 * width)) for _ in range(recipe.memories)])
         full = 0 if recipe.rank else number
         self.outs = nn.ParameterList([nn.Parameter(torch.zeros(width, width)) for _ in range(full)])
-        low = [torch.randn(recipe.rank, width, generator=stream("rank", recipe.seed, each)) for each in range(number - full)]
+        streams = [stream("rank", recipe.seed, each) for each in range(number - full)]
+        low = [torch.randn(recipe.rank, width, generator=each) for each in streams]
         self.lefts = nn.ParameterList([nn.Parameter(torch.zeros(width, recipe.rank)) for _ in low])
         self.rights = nn.ParameterList([nn.Parameter(each / width**0.5) for each in low])
         self.register_buffer("scales", torch.zeros(number))
@@ -215,9 +165,13 @@ class ReadoutTraining(FrozenTraining):
 
     @torch.no_grad()
     def _states(self, ids: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Hidden states ``[window, position, dim]`` at each memory in float32, of the backbone without memories.
+        """Hidden states ``[window, position, dim]`` of the backbone without memories.
 
-        Behind them is what the output layer reads, where values are residuals.
+        Args:
+            ids: ``[window, position]``, token ids.
+
+        Returns:
+            Those at each memory, in float32, and what the output layer reads, where values are residuals.
         """
         states: list[Tensor] = []
         whole = self.recipe.values == "residual"

@@ -1,7 +1,7 @@
 """Tables and figure of docs/results/middle-memories.md: ``python docs/results/middle_memories.py``.
 
-The recipes and their curves are in middle-memories.json, as two trainings on a GPU wrote them: for each, the change of the
-held-out texts' nats per token against the model alone, on the same windows. What the packaged readouts do in the
+The recipes and their curves are in middle-memories.json, as two trainings on a GPU wrote them: for each, the change of
+the held-out texts' nats per token against the model alone, on the same windows. What the packaged readouts do in the
 harness is measured by the suite ``middle_memories``, whose tables regenerate.py writes.
 """
 
@@ -55,7 +55,8 @@ def table(run: Mapping[str, Any]) -> str:
     lines.append(f"| the model alone | 0 | {' | '.join(alone)} |")
     for recipe in run["recipes"]:
         changes = [recipe["final"].get(f"{name}/{condition}") for name, condition in columns]
-        cells = ["-" if one is None else perplexity(run, name, one) for one, (name, _) in zip(changes, columns, strict=True)]
+        pairs = zip(changes, columns, strict=True)
+        cells = ["-" if one is None else perplexity(run, name, one) for one, (name, _) in pairs]
         lines.append(f"| {recipe['what']} | {recipe['steps']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

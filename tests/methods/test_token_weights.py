@@ -137,7 +137,7 @@ def test_normed_keys_have_coordinates_of_size_one() -> None:
     assert torch.equal(memory_keys(states, "state"), states)
 
 
-def test_shuffled_pairs_have_the_values_of_other_positions(backbone: CausalLM) -> None:
+def test_shuffled_pairs_have_the_values_of_other_positions(backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sums of keys are the same, and each value is there once."""
     methods = [FaastOnHiddenStates(FaastOnHiddenStatesConfig(pairs=which), backbone, problem_shape())
                for which in ("all", "shuffled", "shuffled")]  # fmt: skip
@@ -145,7 +145,7 @@ def test_shuffled_pairs_have_the_values_of_other_positions(backbone: CausalLM) -
     stored: list[tuple[Tensor, Tensor]] = []
     for method in methods:
         memory = method.memories[-1]
-        memory.observe = lambda keys, values, mask: stored.append((keys[mask], values[mask]))  # type: ignore[method-assign]
+        monkeypatch.setattr(memory, "observe", lambda keys, values, mask: stored.append((keys[mask], values[mask])))
         method.learn(ids, torch.ones_like(ids))
     (keys, values), (same_keys, shuffled), (_, again) = stored
     assert torch.equal(keys, same_keys)

@@ -1,4 +1,4 @@
-"""Readouts that are trained on what follows: groups of windows, memories of their own, and what the method makes of them."""
+"""Readouts that are trained on what follows: groups of windows, their memories, and what the method makes of them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ import torch
 
 from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, UsageError
-from bench.readouts.training import ReadoutTraining, Recipe
+from bench.readouts.recipe import Recipe
+from bench.readouts.training import ReadoutTraining
 from bench.toolkit.readout_files import OUTPUT, READOUT, Readouts, read_readouts, read_tensors, write_readouts
 from tests.helpers.readouts import CPU, WIDTH, method_with, session, some_windows
 
@@ -117,5 +118,5 @@ def test_recipes_that_fit_no_model_are_refused(backbone: CausalLM, changes: dict
 def test_keys_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "readouts.safetensors"
     write_readouts(path, Readouts(output=torch.ones(WIDTH, WIDTH), keys="squared"), {})  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="keys of .* must be one of state, normed, got squared"):
+    with pytest.raises(DataError, match=r"keys of .* must be one of state, normed, got squared"):
         read_readouts(path, WIDTH)

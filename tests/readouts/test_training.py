@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.backbones.hf import CausalLM
-from bench.readouts.training import ReadoutTraining, Recipe, batch_weights, warmup_steps
+from bench.readouts.recipe import Recipe, warmup_steps
+from bench.readouts.training import ReadoutTraining, batch_weights
 from bench.toolkit.hooks import gated_values
 from bench.toolkit.readout_files import Readout, write_readouts
 from tests.helpers.readouts import WIDTH, method_with, model_folder, some_windows
