@@ -88,7 +88,7 @@ def module_docstrings(path: Path) -> list[str]:
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         text = ast.get_docstring(node, clean=False)
-        if text is not None and len(text := inspect.cleandoc(text)) >= SHORTEST:
+        if text is not None and len(text := inspect.cleandoc(text).strip()) >= SHORTEST:
             named = not isinstance(node, ast.Module)
             found.append((node.lineno, f"{node.name}\n\n{text}") if named else (0, text))
     return [text for _, text in sorted(found)]

@@ -69,7 +69,8 @@ class ReadoutTraining(FrozenTraining):
         outs: ``[dim, dim]`` per memory, the output projections O; without a rank.
         lefts: ``[dim, rank]`` per memory; with a rank, O is ``left right``.
         rights: ``[rank, dim]`` per memory.
-        scales: ``[memory]``, what is added is multiplied by; 0 before the first step.
+        scales: ``[memory]``, what is added is multiplied by; 1 with hidden states as keys, with normed ones measured at
+            the first step and 0 before it.
     """
 
     recipe: Recipe
@@ -94,8 +95,8 @@ class ReadoutTraining(FrozenTraining):
             raise UsageError(f"--halves unrelated needs a --batch of 2 groups or more, got {recipe.batch}")
         if not (0 if recipe.output else 1) <= recipe.memories < len(blocks):
             raise UsageError(
-                f"--memories must be 1 to {len(blocks) - 1} for a model of {len(blocks)} blocks, or 0 with "
-                f"--output-readout, got {recipe.memories}"
+                f"--memories must be 1 to {len(blocks) - 1} for a model of {len(blocks)} blocks, got {recipe.memories}"
+                + ("" if recipe.memories else "; 0 needs --output-readout")
             )
         if recipe.rank > width:
             raise UsageError(f"--rank must be at most the model's width, {width}, got {recipe.rank}")
@@ -110,7 +111,7 @@ class ReadoutTraining(FrozenTraining):
         low = [torch.randn(recipe.rank, width, generator=each) for each in streams]
         self.lefts = nn.ParameterList([nn.Parameter(torch.zeros(width, recipe.rank)) for _ in low])
         self.rights = nn.ParameterList([nn.Parameter(each / width**0.5) for each in low])
-        self.register_buffer("scales", torch.zeros(number))
+        self.register_buffer("scales", torch.full((number,), 1.0 if recipe.keys == "state" else 0.0))
 
     scales: Tensor
 
@@ -155,10 +156,7 @@ class ReadoutTraining(FrozenTraining):
         return weights
 
     def _measure(self, states: list[Tensor], values: list[Tensor]) -> None:
-        """Fix the scales: of normed keys the size of a coordinate of the states to that of the values, otherwise 1."""
-        if self.recipe.keys == "state":
-            self.scales.fill_(1.0)
-            return
+        """Fix the scales of normed keys: the size of a coordinate of the states to that of the values."""
         for number, pair in enumerate(zip(states, values, strict=True)):
             state, value = (each.square().mean(dim=-1).sqrt().median() for each in pair)
             self.scales[number] = state / value

@@ -54,7 +54,7 @@ def test_each_group_is_predicted_with_what_the_method_learns_from_its_first_wind
     torch.testing.assert_close(found.detach(), torch.stack(losses).mean(), rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         alone = backbone.causal_lm(input_ids=batch[:, 2], labels=batch[:, 2]).loss
-    assert abs(float(found) - float(alone)) > 1e-4
+    assert abs(float(found.detach()) - float(alone)) > 1e-4
 
 
 def test_the_first_step_is_the_backbone_alone_and_what_is_predicted_is_not_learnt(backbone: CausalLM) -> None:
@@ -106,7 +106,7 @@ def test_a_rank_bounds_the_projections(backbone: CausalLM) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"memories": 0}, "or 0 with --output-readout"),
+        ({"memories": 0}, "got 0; 0 needs --output-readout"),
         ({"rank": WIDTH + 1}, "--rank must be at most the model's width, 32"),
     ],
 )
