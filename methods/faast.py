@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from bench.contracts import Memory, MultiSiteMethod, Tune
 from bench.toolkit.hidden_states import HiddenStateConfig, HiddenStateMethod
 from methods._faast_features import FaastOnFeatures
-from methods._fast_weights import ChunkedFastWeights, FastWeights
+from methods._fast_weights import ChunkedFastWeights
+from methods._token_weights import TokenWeights
 
 StreamingSolver = Literal["exact", "published"]
 
@@ -28,6 +30,17 @@ class FaastOnHiddenStatesConfig(HiddenStateConfig):
     )
     max_memory: int = Field(default=65_536, ge=1, description="Pairs kept before a chunk is solved (published solver).")
     update_size: int = Field(default=8_192, ge=1, description="Pairs in a chunk (published solver).")
+    rank: int | None = Field(
+        default=None,
+        ge=1,
+        description="Largest rank of each memory's W, by singular values (exact solver); its state is two factors.",
+    )
+
+    @model_validator(mode="after")
+    def _rank_of_exact(self) -> "FaastOnHiddenStatesConfig":
+        if self.rank is not None and self.solver != "exact":
+            raise PydanticCustomError("rank", "rank needs solver=exact, leave out one of them")
+        return self
 
 
 class FaastOnHiddenStates(HiddenStateMethod):
@@ -44,8 +57,14 @@ class FaastOnHiddenStates(HiddenStateMethod):
             return ChunkedFastWeights(
                 width, width, alpha=config.alpha, max_memory=config.max_memory, update_size=config.update_size
             )
-        # As many items as dimensions: the number of tokens is not known yet, and sums do not grow with it.
-        return FastWeights(1, width, width, n_items=width, alpha=config.alpha)
+        return TokenWeights(width, alpha=config.alpha, rank=config.rank)
+
+    def solve(self) -> None:
+        """Finish every memory; ``notes`` get the share of its values that each one explains, the output memory last."""
+        super().solve()
+        shares = [memory.explained for memory in self.memories if isinstance(memory, TokenWeights)]
+        if shares:
+            self.notes["explained_energy"] = [None if share is None else round(share, 4) for share in shares]
 
 
 class Faast(MultiSiteMethod):

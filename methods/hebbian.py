@@ -4,7 +4,8 @@ import math
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -101,6 +102,12 @@ class HebbianOnHiddenStatesConfig(HiddenStateConfig):
         description="What an answer is as long as. values: the values in the memory, as answers of the other memories "
         "are. state: the state that asks, as in features; that is far longer, and hardly leaves the model a say.",
     )
+
+    @model_validator(mode="after")
+    def _order_needs_all_pairs(self) -> "HebbianOnHiddenStatesConfig":
+        if self.pairs != "all" and self.decay < 1:
+            raise PydanticCustomError("pairs", "pairs=answers needs decay=1, where the order of pairs does not matter")
+        return self
 
 
 class HebbianOnHiddenStates(HiddenStateMethod):

@@ -37,6 +37,28 @@ class Part(StrEnum):
     IN_PLACE = "in_place"
 
 
+class Halves(StrEnum):
+    """What is predicted: the windows that memories learnt, those that follow, or, as a control, another group's."""
+
+    SAME = "same"
+    RELATED = "related"
+    UNRELATED = "unrelated"
+
+
+class Keys(StrEnum):
+    """What keys are: hidden states as they are, or divided by their root mean square."""
+
+    STATE = "state"
+    NORMED = "normed"
+
+
+class Values(StrEnum):
+    """What values are: what follows, or the next token's embedding minus the one that is predicted."""
+
+    FOLLOWING = "following"
+    RESIDUAL = "residual"
+
+
 class TrainingPrecision(StrEnum):
     """Precisions with float32 parameters: bfloat16 would round steps of 2e-5 away."""
 
@@ -63,12 +85,12 @@ def train(
         ),
     ],
     corpus: Annotated[
-        str,
+        list[str],
         option(
             "--corpus",
-            metavar="TASK|FILE|DIR",
+            metavar="TASK|FILE|DIR|docstrings:PACKAGE,...",
             complete=completion.tasks,
-            help="Task of language modelling (support pool), or texts.",
+            help="Task of language modelling (support pool), texts, or documentation of packages; can be repeated.",
         ),
     ],
     out: OutOption = None,
@@ -77,12 +99,37 @@ def train(
     memory_lr: Annotated[
         float, option("--memory-lr", min=0, metavar="RATE", help="in_place: rate of the fast weights.")
     ] = 0.3,
-    memories: Annotated[int, option("--memories", min=1, metavar="N", help="Middle memories.")] = 2,
+    memories: Annotated[int, option("--memories", min=0, metavar="N", help="Middle memories.")] = 2,
+    output_readout: Annotated[
+        bool, option("--output-readout", help="Train a projection of the output memory too, in place of its mixture.")
+    ] = False,
+    halves: Annotated[
+        Halves,
+        option("--halves", help="Predict windows that memories learnt (published), that follow, or of other texts."),
+    ] = Halves.SAME,
+    stored: Annotated[
+        int, option("--stored", min=1, metavar="N", help="related: windows of a group that its memories learn.")
+    ] = 8,
+    predicted: Annotated[
+        int, option("--predicted", min=1, metavar="N", help="related: windows that follow them and are predicted.")
+    ] = 2,
+    keys: Annotated[Keys, option("--keys", help="Hidden states as they are, or normed.")] = Keys.STATE,
+    values: Annotated[
+        Values, option("--values", help="What follows (published), or its residual after the model's own prediction.")
+    ] = Values.FOLLOWING,
+    rank: Annotated[
+        int, option("--rank", min=0, metavar="N", help="Largest rank of the projections; 0 for no limit.")
+    ] = 0,
+    dropout: Annotated[
+        float, option("--dropout", min=0, max=0.9, metavar="SHARE", help="Dropout of a memory's answers.")
+    ] = 0.1,
     steps: Annotated[
         int, option("--steps", min=0, metavar="N", help="Optimizer steps; 0 for one pass over the corpus.")
     ] = 0,
     window: Annotated[int, option("--window", min=2, metavar="N", help="Tokens of a window (published: 1024).")] = 256,
-    batch: Annotated[int, option("--batch", min=1, metavar="N", help="Windows per step.")] = 4,
+    batch: Annotated[
+        int, option("--batch", min=1, metavar="N", help="Windows per step; with other halves than same, groups.")
+    ] = 4,
     lr: Annotated[
         float | None,
         option("--lr", min=0, metavar="RATE", default="2e-5, of in_place 3e-4", help="Learning rate after warm-up."),
@@ -112,11 +159,11 @@ def train(
 
     check_plugins(None, None, backbone)
     from bench.engine.trainer import DeviceOptions, quiet_lightning
-    from bench.readouts.corpus import read_corpus
+    from bench.readouts.corpus import read_corpora
     from bench.readouts.frozen import TrainingRecipe
     from bench.readouts.in_place import InPlaceRecipe
+    from bench.readouts.recipe import Recipe
     from bench.readouts.session import Session
-    from bench.readouts.training import Recipe
     from bench.toolkit.files import data_folder, user_path
 
     target = user_path(out or _named(backbone))
@@ -132,8 +179,12 @@ def train(
     if part is Part.IN_PLACE:
         recipe = InPlaceRecipe(**shared, learning_rate=3e-4 if lr is None else lr, chunk=chunk, memory_rate=memory_lr)
     else:
-        recipe = Recipe(**shared, learning_rate=2e-5 if lr is None else lr, memories=memories, alpha=alpha)
-    session = Session(backbone, read_corpus(corpus, data_folder(data)), recipe, target, resume=resume)
+        recipe = Recipe(
+            **shared, learning_rate=2e-5 if lr is None else lr, memories=memories, alpha=alpha, dropout=dropout,
+            halves=halves.value, stored=stored, predicted=predicted, keys=keys.value, values=values.value,
+            output=output_readout, rank=rank,
+        )  # fmt: skip
+    session = Session(backbone, read_corpora(corpus, data_folder(data)), recipe, target, resume=resume)
     total = session.recipe.steps
     shown = max(1, total // 10)
 
@@ -163,7 +214,7 @@ def import_(
     prepare_file(target)
     readouts = released_readouts(source)
     write_readouts(target, readouts, {"source": source})
-    say(f"{len(readouts)} memories of a model {readouts[0].out.shape[0]} wide")
+    say(f"{len(readouts.middle)} memories of a model {readouts.middle[0].out.shape[0]} wide")
     _print_usage(target, READOUTS)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench import registry
 from bench.contracts import DataError, Kind, LanguageBackbone, UsageError
+from bench.readouts.docstrings import PREFIX, package_texts
 from bench.spec.aliases import TASK_ALIASES
 from bench.toolkit.files import require_regular, text_hash, user_path
 
@@ -38,11 +39,12 @@ class Corpus:
 
 
 def read_corpus(name: str, data: Path | None) -> Corpus:
-    """Read a corpus: the support pool of a language modelling task, a .txt file, or all .txt files of a folder.
+    """Read a corpus by its name.
 
     Args:
-        name: Task, file or folder. Of a task and a folder with one name the task is read; write ``./NAME`` for the
-            folder.
+        name: A task of language modelling, of which the support pool is read; a .txt file; a folder, of which all .txt
+            files are read; or ``docstrings:PACKAGE,...`` for the documentation of installed packages. Of a task and a
+            folder with one name the task is read; write ``./NAME`` for the folder.
         data: Folder of local data sets, for tasks.
 
     Returns:
@@ -52,6 +54,8 @@ def read_corpus(name: str, data: Path | None) -> Corpus:
         DataError: If a file or folder is missing, unreadable or without text.
         UsageError: If the task is unknown or of another kind.
     """
+    if name.startswith(PREFIX):
+        return Corpus(name, package_texts(name.removeprefix(PREFIX)))
     path = user_path(name)
     if name.partition(":")[0] in registry.find("tasks") or not path.exists():
         if path.suffix == ".txt" or len(path.parts) > 1:
@@ -64,6 +68,24 @@ def read_corpus(name: str, data: Path | None) -> Corpus:
     if not texts:
         raise DataError(f"--corpus needs text, {name} holds none but white space")
     return Corpus(name, texts)
+
+
+def read_corpora(names: Sequence[str], data: Path | None) -> Corpus:
+    """Read several corpora as one.
+
+    Args:
+        names: Names as ``read_corpus`` takes them.
+        data: Folder of local data sets, for tasks.
+
+    Returns:
+        Their texts, one corpus after another.
+
+    Raises:
+        DataError: If one cannot be read.
+        UsageError: If a task is unknown or of another kind.
+    """
+    read = [read_corpus(name, data) for name in names]
+    return Corpus(" + ".join(each.name for each in read), tuple(text for each in read for text in each.texts))
 
 
 def _text(path: Path) -> str:

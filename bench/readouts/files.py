@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.contracts import DataError
 from bench.contracts.errors import one_line
 from bench.toolkit.files import user_path
-from bench.toolkit.readout_files import READOUT, SCORER, Readout
+from bench.toolkit.readout_files import READOUT, SCORER, Readout, Readouts
 from bench.toolkit.sources import hub_folder
 
 _NUMBER = re.compile("|".join(re.escape(name).replace(r"\{\}", r"(\d+)") for name in (SCORER, READOUT)))
@@ -19,7 +19,7 @@ INDEX = "model.safetensors.index.json"
 """File of a checkpoint that names the file of each tensor."""
 
 
-def released_readouts(source: str) -> list[Readout]:
+def released_readouts(source: str) -> Readouts:
     """Read the readouts of a released checkpoint.
 
     Args:
@@ -27,7 +27,7 @@ def released_readouts(source: str) -> list[Readout]:
             downloaded.
 
     Returns:
-        The readouts of memories 0, 1, ... in order.
+        The readouts of middle memories 0, 1, ... in order.
 
     Raises:
         DataError: If the checkpoint cannot be read, has no readouts, or has readouts of unequal shapes.
@@ -77,7 +77,7 @@ def _readout_tensors(path: Path) -> dict[str, Tensor]:
         raise DataError(f"{path} cannot be read as safetensors: {one_line(error)}") from None
 
 
-def _checked(source: str, tensors: dict[str, Tensor]) -> list[Readout]:
+def _checked(source: str, tensors: dict[str, Tensor]) -> Readouts:
     """The tensors as readouts of memories 0, 1, ..., after checks of number, shape and values."""
     numbers = {int(next(filter(None, match.groups()))) for name in tensors if (match := _NUMBER.fullmatch(name))}
     readouts = []
@@ -95,4 +95,4 @@ def _checked(source: str, tensors: dict[str, Tensor]) -> list[Readout]:
             if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
                 raise DataError(f"{name} of {source} must hold finite real numbers")
         readouts.append(Readout(scorer.float(), out.float()))
-    return readouts
+    return Readouts(tuple(readouts))

@@ -19,7 +19,8 @@ from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Batches, Corpus, packed_windows
 from bench.readouts.frozen import TrainingRecipe
 from bench.readouts.in_place import InPlaceRecipe, InPlaceTraining
-from bench.readouts.training import ReadoutTraining, Recipe, warmup_steps
+from bench.readouts.recipe import Recipe, warmup_steps
+from bench.readouts.training import ReadoutTraining
 from bench.toolkit.durable import write_atomic
 from bench.toolkit.in_place_files import write_in_place
 from bench.toolkit.readout_files import prepare_file, write_readouts
@@ -92,7 +93,8 @@ class Session:
     Attributes:
         out: File of the readouts.
         backbone: The language model.
-        windows: ``[window, position]``, token ids of the corpus.
+        windows: ``[window, position]``, token ids of the corpus; ``[group, window, position]`` where some windows of a
+            group are predicted with memories of the others.
         recipe: Hyper-parameters, with the numbers of steps and warm-up steps filled in.
         identity: Facts that a checkpoint must share to be resumed.
         resumed: Steps taken before the checkpoint; 0 without one.
@@ -122,7 +124,10 @@ class Session:
         if not isinstance(model, LanguageBackbone):
             raise UsageError(f"readouts need a language model as backbone, {backbone} is none; try smollm2_135m")
         self.out, self.backbone = out, model
-        self.windows = packed_windows(model, corpus.texts, recipe.window, recipe.batch)
+        size = recipe.group if isinstance(recipe, Recipe) else 1
+        self.windows = packed_windows(model, corpus.texts, recipe.window, recipe.batch * size)
+        if size > 1:
+            self.windows = self.windows[: len(self.windows) // size * size].unflatten(0, (-1, size))
         steps = recipe.steps or len(self.windows) // recipe.batch
         warmup = warmup_steps(steps) if recipe.warmup < 0 else recipe.warmup
         self.recipe = replace(recipe, steps=steps, warmup=warmup)

@@ -1,8 +1,9 @@
-"""Safetensors files of the readouts of middle memories."""
+"""Safetensors files of the readouts of memories inside a language model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from safetensors import safe_open
 from safetensors.torch import save
@@ -16,6 +17,16 @@ from bench.toolkit.tensor_digest import tensor_digest
 SCORER = "external.layers.{}.memory_reader.scorer.weight"
 READOUT = "external.layers.{}.interpreter.out_proj.weight"
 """Published tensor names; the number of the memory goes between the braces."""
+OUTPUT = "external.output.interpreter.out_proj.weight"
+"""Name of the readout of the output memory, which the published method does not have."""
+Keys = Literal["state", "normed"]
+"""What keys are: hidden states as they are, or divided by their root mean square."""
+Values = Literal["following", "residual"]
+"""What values are: what follows (the next hidden state; before the final norm the next token's input embedding), or the
+next token's input embedding minus the mean embedding of the model's own prediction, at every place."""
+PACKAGED = Path(__file__).with_name("packaged_readouts")
+"""Folder of the readouts that come with this package. A file under one name never changes: a run's identity has the
+name."""
 DIGEST = "digest"
 """Entry of a file's header with the digest of its tensors."""
 
@@ -33,35 +44,67 @@ class Readout:
     out: Tensor
 
 
-def read_readouts(path: Path, width: int) -> list[Readout]:
-    """Read the readouts of a file.
+@dataclass(frozen=True)
+class Readouts:
+    """Everything a file of readouts says; the defaults are what published files mean.
+
+    Attributes:
+        middle: Readouts of the middle memories, in their order.
+        output: ``[d, d]``, the projection of the output memory's answer that is added to the state before the final
+            norm; None for a mixture by ``output_mix``.
+        keys: What keys the readouts were trained with.
+        values: What values they were trained with.
+    """
+
+    middle: tuple[Readout, ...] = ()
+    output: Tensor | None = None
+    keys: Keys = "state"
+    values: Values = "following"
+
+
+def read_readouts(path: Path, width: int) -> Readouts:
+    """Read a file of readouts.
 
     Args:
-        path: The safetensors file.
+        path: The safetensors file, or the bare name of packaged readouts; ``./NAME`` for a file of such a name.
         width: Width of the model's hidden states.
 
     Returns:
-        The readouts in the order of their memories, in float32.
+        The readouts, in float32.
 
     Raises:
-        DataError: If the file is missing, unreadable, without readouts, or made for a model of another width.
+        DataError: If the file is missing, unreadable, without readouts, made for a model of another width, or made with
+            keys or values that are not known here.
     """
-    tensors, _ = read_tensors(path)
-    readouts: list[Readout] = []
-    while READOUT.format(len(readouts)) in tensors:
-        number = len(readouts)
-        shapes = {SCORER.format(number): (1, 2 * width), READOUT.format(number): (width, width)}
-        for name, shape in shapes.items():
-            actual = tuple(tensors[name].shape) if name in tensors else "nothing"
-            if actual != shape:
-                raise DataError(
-                    f"{name} in {path} must have shape {shape} for a model {width} wide, got {actual}; "
-                    "use the readouts that were trained for this backbone"
-                )
-        readouts.append(Readout(tensors[SCORER.format(number)].float(), tensors[READOUT.format(number)].float()))
-    if not readouts:
+    packaged = PACKAGED / f"{path}.safetensors"
+    tensors, header = read_tensors(packaged if len(path.parts) == 1 and packaged.is_file() else path)
+    middle: list[Readout] = []
+    while READOUT.format(len(middle)) in tensors:
+        number = len(middle)
+        scorer, out = SCORER.format(number), READOUT.format(number)
+        _require_shape(path, tensors, scorer, (1, 2 * width), width)
+        _require_shape(path, tensors, out, (width, width), width)
+        middle.append(Readout(tensors[scorer].float(), tensors[out].float()))
+    output = None
+    if OUTPUT in tensors:
+        _require_shape(path, tensors, OUTPUT, (width, width), width)
+        output = tensors[OUTPUT].float()
+    if not middle and output is None:
         raise DataError(f"{path} must hold tensors such as {READOUT.format(0)}, and holds no readout")
-    return readouts
+    keys, values = header.get("keys", "state"), header.get("values", "following")
+    for name, found, known in (("keys", keys, get_args(Keys)), ("values", values, get_args(Values))):
+        if found not in known:
+            raise DataError(f"{name} of {path} must be one of {', '.join(known)}, got {found}; use a newer version")
+    return Readouts(tuple(middle), output, keys, values)  # type: ignore[arg-type]
+
+
+def _require_shape(path: Path, tensors: dict[str, Tensor], name: str, shape: tuple[int, ...], width: int) -> None:
+    actual = tuple(tensors[name].shape) if name in tensors else "nothing"
+    if actual != shape:
+        raise DataError(
+            f"{name} in {path} must have shape {shape} for a model {width} wide, got {actual}; "
+            "use the readouts that were trained for this backbone"
+        )
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -108,22 +151,24 @@ def prepare_file(out: Path) -> None:
         raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None
 
 
-def write_readouts(out: Path, readouts: list[Readout], about: Mapping[str, object]) -> None:
+def write_readouts(out: Path, readouts: Readouts, about: Mapping[str, object]) -> None:
     """Write readouts under their published names.
 
     Args:
         out: The safetensors file.
-        readouts: Readouts in the order of their memories.
+        readouts: The readouts.
         about: Facts for the header of the file.
 
     Raises:
         StoreError: If the file cannot be written; an earlier file is then unchanged.
     """
     tensors = {}
-    for number, readout in enumerate(readouts):
+    for number, readout in enumerate(readouts.middle):
         for name, tensor in ((SCORER, readout.scorer), (READOUT, readout.out)):
             tensors[name.format(number)] = tensor
-    write_tensors(out, tensors, about)
+    if readouts.output is not None:
+        tensors[OUTPUT] = readouts.output
+    write_tensors(out, tensors, {**about, "keys": readouts.keys, "values": readouts.values})
 
 
 def write_tensors(out: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:

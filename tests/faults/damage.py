@@ -32,7 +32,7 @@ from bench.spec.suite import load_suite, suite_paths
 from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.derived import derived_folder
-from bench.toolkit.readout_files import Readout, read_readouts, write_readouts
+from bench.toolkit.readout_files import Readout, Readouts, read_readouts, write_readouts
 from bench.toolkit.trust import trusting
 from sweeps.definition import sweep_spec
 from sweeps.journal import Journal
@@ -175,12 +175,12 @@ def _image_table(root: Path) -> Path:
 
 def _readouts(root: Path) -> Path:
     path = root / "readouts.safetensors"
-    write_readouts(path, [Readout(torch.randn(1, 16), torch.randn(8, 8))], {"model": "m"})
+    write_readouts(path, Readouts((Readout(torch.randn(1, 16), torch.randn(8, 8)),)), {"model": "m"})
     return path
 
 
 def _read_readouts(root: Path) -> Any:
-    return [(one.scorer.tolist(), one.out.tolist()) for one in read_readouts(root / "readouts.safetensors", 8)]
+    return [(one.scorer.tolist(), one.out.tolist()) for one in read_readouts(root / "readouts.safetensors", 8).middle]
 
 
 OPERATIONS = [{"op_code": number % 9, "text": f"é {number}", "number": number / 3} for number in range(12)]

@@ -11,8 +11,8 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, ProblemShape
 from bench.engine.trainer import DeviceOptions
 from bench.readouts.corpus import Corpus, packed_windows
+from bench.readouts.recipe import Recipe
 from bench.readouts.session import Session
-from bench.readouts.training import Recipe
 from bench.testing.tiny_models import SIZES, save_tokenizer
 from methods.faast import FaastOnHiddenStates, FaastOnHiddenStatesConfig
 

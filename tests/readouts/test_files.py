@@ -34,7 +34,7 @@ def test_released_readouts_stand_among_other_tensors_in_several_files(tmp_path: 
         save_file(some, source / f"model-0000{part + 1}-of-00002.safetensors")
     found = released_readouts(str(source))
     write_readouts(out, found, {"source": str(source)})
-    for number, readout in enumerate(read_readouts(out, WIDTH)):
+    for number, readout in enumerate(read_readouts(out, WIDTH).middle):
         assert torch.equal(readout.scorer, tensors[SCORER.format(number)].float())
         assert torch.equal(readout.out, tensors[READOUT.format(number)].float())
 
@@ -53,7 +53,7 @@ def test_of_a_repository_only_files_with_readouts_are_fetched(tmp_path: Path, mo
         return tmp_path
 
     monkeypatch.setattr(files, "hub_folder", fetch)
-    assert len(released_readouts("gshbao/faast-gpt2-xl")) == 1
+    assert len(released_readouts("gshbao/faast-gpt2-xl").middle) == 1
     assert requested == [(files.INDEX,), ("model-00002.safetensors",)]
     (tmp_path / files.INDEX).unlink()
     released_readouts("gshbao/faast-gpt2-xl")

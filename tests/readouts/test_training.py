@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.backbones.hf import CausalLM
-from bench.readouts.training import ReadoutTraining, Recipe, batch_weights, warmup_steps
+from bench.readouts.recipe import Recipe, warmup_steps
+from bench.readouts.training import ReadoutTraining, batch_weights
 from bench.toolkit.hooks import gated_values
 from bench.toolkit.readout_files import Readout, write_readouts
 from tests.helpers.readouts import WIDTH, method_with, model_folder, some_windows
@@ -58,7 +59,7 @@ def test_the_gradient_through_the_solve_is_exact(n_pairs: int) -> None:
         inverse = torch.linalg.pinv(keys, atol=0.0, rtol=1 / n_pairs)
         return gated_values(keys, values, scorer).mT @ inverse.mT
 
-    weights = batch_weights(keys, gated_values(keys, values, scorer), alpha=1.0)
+    (weights,) = batch_weights(keys[None], gated_values(keys, values, scorer)[None], alpha=1.0)
     torch.testing.assert_close(weights.double(), reference(scorer), rtol=1e-5, atol=1e-6)
     (found,) = torch.autograd.grad((weights * probe).sum(), scorer)
     (expected,) = torch.autograd.grad((reference(scorer) * probe).sum(), scorer)
