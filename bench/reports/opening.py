@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import registry
-from bench.reports.answers import answer, shots_phrase
+from bench.reports.answers import answer, listed, shots_phrase
 from bench.reports.matrix import Line, Matrix, matrices
 from bench.reports.overview import names_of
 from bench.reports.row import Row
@@ -107,8 +107,7 @@ def _notes(matrix: Matrix, n_left: int) -> list[str]:
     contested = [matrix.columns[place] for place in matrix.contested]
     untested = dict.fromkeys(column.scale.task for column in contested if not column.is_tested)
     if untested:
-        tasks = ", ".join(untested)
-        notes.append(f"On {tasks} it is the highest score alone: too few items for a test.")
+        notes.append(f"On {listed(list(untested))} it is the highest score alone: too few items for a test.")
     if any(line.ranks for line in matrix.lines):
         notes.append("Rank range: the best and the worst rank that the tests leave open, means over tasks.")
     if matrix.over_tasks is None:
