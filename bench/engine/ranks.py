@@ -23,7 +23,7 @@ from bench.contracts import LanguageBackbone
 from bench.engine.failure import failure_bytes, holds_failure
 from bench.engine.frozen import remember
 from bench.engine.process_ending import ending_error, kernel_kills
-from bench.engine.sharding import SHARDINGS, follow, lead, split
+from bench.engine.sharding import SHARDINGS, follow, import_deepspeed, lead, split
 from bench.engine.trainer import DeviceOptions
 
 TIMEOUT = timedelta(minutes=5)
@@ -51,6 +51,17 @@ class _Ranks:
     folder: Path
     answers: list[Connection]
     commands: list[tuple[Connection, Connection]]
+
+
+def prepare(devices: DeviceOptions) -> None:
+    """Import what ranks need, once for all calls, in the process that they are forks of.
+
+    Args:
+        devices: Their strategy.
+    """
+    # Where there is a GPU, DeepSpeed may start its driver, which does not survive a fork.
+    if devices.strategy == "deepspeed" and not torch.cuda.device_count():
+        import_deepspeed("cpu")
 
 
 def answer_of_ranks(answer: Callable[[], bytes], backbone: Any, devices: DeviceOptions, threads: int) -> bytes:

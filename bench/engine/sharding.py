@@ -125,7 +125,11 @@ def import_deepspeed(device_type: str) -> Any:
         The module.
     """
     os.environ.setdefault("DS_ACCELERATOR", device_type)
-    return import_extra("deepspeed")
+    deepspeed = import_extra("deepspeed")
+    if device_type == "cpu":
+        # It would compile an operator for minutes when it starts, and none of its own is used.
+        deepspeed.ops.__compatible_ops__.clear()
+    return deepspeed
 
 
 SHARDINGS: dict[str, type[Fsdp] | type[ZeroInference]] = {"fsdp": Fsdp, "deepspeed": ZeroInference}

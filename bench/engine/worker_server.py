@@ -63,7 +63,9 @@ def serve(
         if FORKS:
             remember(backbone)
             if devices is not None and devices.strategy in RANKED:
-                import bench.engine.ranks  # noqa: F401 (once, as each call needs it)
+                from bench.engine.ranks import prepare
+
+                prepare(devices)
             first_pass()
     except BaseException as error:
         broken = failure_bytes(error)
