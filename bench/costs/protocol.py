@@ -2,7 +2,7 @@
 
 Each repeat has a forked process of its own, so that what a method remembers of its inputs makes it no cheaper. Where
 that costs too much (brief work, a GPU's context, systems that cannot fork) or is not wanted, repeats
-share a process and each has an episode of its own.
+share a process and each has an episode of its own; brief work that gets faster within a process shares none.
 """
 
 import statistics
@@ -24,7 +24,16 @@ from bench.costs.passes import (
     stage_seconds,
     timed_passes,
 )
-from bench.costs.repeats import LEAST, MOST_SHORT, Patience, leaves_no_repeat, stage_costs, stages_known
+from bench.costs.repeats import (
+    LEAST,
+    MOST_SHORT,
+    Patience,
+    gets_faster,
+    leaves_no_repeat,
+    stage_costs,
+    stages_known,
+)
+from bench.costs.warm import have_much_in_common
 from bench.data.batches import EpisodeSource
 from bench.data.episodes import Episodes
 from bench.data.payload import EpisodePayload, payload_of
@@ -53,6 +62,7 @@ class CostRequest:
         encode: Cost of encoding an episode's items, all 0 for a method that reads raw inputs.
         devices: Device and precision.
         forked: Whether each repeat has a process of its own.
+        apart: Whether its episodes have few items in common, so that another one may warm a process up.
         only: Whether the first episode is the run's only one, so that its answers are kept.
     """
 
@@ -62,6 +72,7 @@ class CostRequest:
     encode: StageCosts
     devices: DeviceOptions
     forked: bool
+    apart: bool
     only: bool
 
 
@@ -108,11 +119,12 @@ def cost_request(
         The request, with few episodes where repeats are forked, and with as many as there are repeats elsewhere.
     """
     forks = FORKS and worker.process == "fresh"
+    apart = not have_much_in_common(episodes)
     # A fork costs a GPU's context each time, which is worth it only where there are too few episodes.
-    forked = forks and (devices.device_kind() == "cpu" or len(episodes) <= LEAST)
+    forked = forks and (devices.device_kind() == "cpu" or len(episodes) <= LEAST or not apart)
     n_payloads = min(len(episodes), 1 + (AT_ONCE if forked else MOST_SHORT))
     payloads = tuple(payload_of(source, episodes[number : number + 1], run.input_mode) for number in range(n_payloads))
-    return CostRequest(run, payloads, budget, encode, devices, forked, len(episodes) == 1)
+    return CostRequest(run, payloads, budget, encode, devices, forked, apart, len(episodes) == 1)
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ def prepared(worker: Worker, request: CostRequest) -> Prepared | CostResult:
         flops = result.step_flops + support_encode_flops(request.encode, episodes)
         return CostResult(None, config, None, (Violation("flops", budget.flops or 0.0, flops),))
     brief = BRIEF if request.forked else BRIEF_AMONG_MANY
-    whole = counted.seconds < brief and len(request.payloads) > 1
+    whole = request.apart and counted.seconds < brief and len(request.payloads) > 1
     # A process costs more than brief work: each measures several episodes, none twice. The last one warms up.
     several = whole or not request.forked
     timed = (request.payloads[:-1] or request.payloads) if several else request.payloads[:1]
@@ -221,6 +233,8 @@ def _repeated(worker: Worker, request: CostRequest, passes: PassRequest) -> Time
         # What is measured in company is marked and should be measured again, so that no repeat refines it.
         enough = len(calls) >= LEAST and (stages_known(stage_seconds(results)) or conditions.company)
         if calls[-1].violation or enough or not patience.lasts(len(calls)):
+            if not conditions.company and gets_faster([stage_seconds(call.results) for call in calls]):
+                return _repeated(worker, request, replace(passes, payloads=passes.payloads[:1], whole=False))
             return TimedPasses(tuple(results), calls[-1].violation, conditions)
 
 

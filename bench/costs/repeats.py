@@ -25,6 +25,9 @@ PATIENCE = 60.0
 """Seconds within which the first LEAST repeats must end; the record holds the number of repeats."""
 REFINING = 3.0
 """Seconds within which further repeats must end, where the median is not yet known, those of all processes together."""
+FASTER, FASTER_SECONDS = 1.25, 0.002
+"""Ratio and difference by which the first pass of a process must exceed later ones for its method to count as one that
+remembers items, which episodes of a small pool have in common."""
 OUTSIDE = 0.025
 """Largest probability that the median lies beyond either end of its interval."""
 
@@ -86,6 +89,23 @@ def stages_known(passes: Sequence[tuple[float, float]], own: int = 0) -> bool:
     """
     adapt, query = ([each[stage] for each in passes] for stage in (0, 1))
     return is_known(adapt, statistics.median(query), own) and is_known(query, statistics.median(adapt), own)
+
+
+def gets_faster(processes: Sequence[Sequence[tuple[float, float]]]) -> bool:
+    """Whether the first pass of a process takes longer than those after it, as where a method remembers items.
+
+    Args:
+        processes: Seconds of adapting and of answering, of each pass of each process, in order.
+
+    Returns:
+        Whether the medians of either stage differ by FASTER and FASTER_SECONDS.
+    """
+    first = [passes[0] for passes in processes if passes]
+    later = [each for passes in processes for each in passes[1:]]
+    if not later:
+        return False
+    medians = ([statistics.median(each[stage] for each in passes) for passes in (first, later)] for stage in (0, 1))
+    return any(begun > max(FASTER * then, then + FASTER_SECONDS) for begun, then in medians)
 
 
 class Patience:

@@ -1,4 +1,4 @@
-"""Warming before a measurement: frozen weights are read, and a small pass makes what is made once."""
+"""Warming before a measurement: frozen weights are read, and a pass makes what is made once; which pass may do so."""
 
 from dataclasses import replace
 
@@ -14,6 +14,25 @@ PAGE = 4096
 """Bytes of a page of memory."""
 QUERIES = 8
 """Queries of a small pass."""
+
+COMMON = 0.5
+"""Share of an episode's items up to which another episode that has them too may run before it in one process."""
+
+
+def have_much_in_common(episodes: Episodes) -> bool:
+    """Whether a method that remembers items could answer an episode from another one.
+
+    Args:
+        episodes: The episodes of a run, as they were drawn; two of them stand for all.
+
+    Returns:
+        True where more than COMMON of the support items, or of the queries, of the first episode are in the second.
+    """
+    for positions in (episodes.support, episodes.query):
+        first, *others = (np.unique(row[row != PADDING]) for row in positions[:2])
+        if others and np.isin(first, others[0]).sum() > COMMON * len(first):
+            return True
+    return False
 
 
 def touch_weights(module: nn.Module) -> int:

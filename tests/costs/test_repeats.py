@@ -8,7 +8,7 @@ import torch
 
 from bench.costs import passes, protocol
 from bench.costs import repeats as repeats_module
-from bench.costs.repeats import Patience, is_known, median_interval, repeated
+from bench.costs.repeats import Patience, gets_faster, is_known, median_interval, repeated
 from bench.engine.adapt import GroupResult
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost
@@ -109,6 +109,15 @@ def test_each_process_makes_its_share_of_the_repeats(measured):
     assert measured([(0.004, 0.001), (0.004, 0.002)] * 99) == [8, 8, 8]
 
 
+def test_work_that_gets_faster_within_a_process_is_noticed_and_unsteady_work_is_not():
+    brief, long = (0.01, 0.001), (0.02, 0.001)
+    assert gets_faster([[long, brief, brief], [long, brief], [long]])
+    assert gets_faster([[(0.001, 0.02), brief]])
+    assert not gets_faster([[long], [long], [long]])
+    assert not gets_faster([[long, long, brief], [brief, long, long], [brief, long]])
+    assert not gets_faster([[(0.002, 0.001), (0.001, 0.001)]])  # a millisecond more is the first pass's own
+
+
 @pytest.mark.parametrize(
     ("seconds", "forked", "episodes", "whole"),
     [(0.1, True, 14, True), (0.3, True, 1, False), (0.3, False, 14, True), (2.0, False, 14, False)],
@@ -117,7 +126,7 @@ def test_brief_passes_share_processes_and_are_warmed_up_by_a_whole_one(seconds, 
     counted = passes.CountedPass(None, None, _result(0.02, 0.01), seconds, object())
     request = SimpleNamespace(
         run=SimpleNamespace(with_config=lambda config: None), payloads=(SimpleNamespace(episodes=None),) * 15,
-        budget=Budget(), devices=None, encode=None, forked=forked, only=False,
+        budget=Budget(), devices=None, encode=None, forked=forked, apart=True, only=False,
     )  # fmt: skip
     ready = protocol.prepared(SimpleNamespace(call=lambda function, passes: counted), request)
     assert (len(ready.passes.payloads), ready.passes.whole) == (episodes, whole)

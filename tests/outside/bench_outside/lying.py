@@ -10,17 +10,17 @@ from bench.contracts import ForwardMethod, MethodConfig
 
 
 class LyingConfig(MethodConfig):
-    lie: Literal["none", "defer", "free", "remember", "weights"] = Field(
+    lie: Literal["none", "defer", "free", "remember", "items", "weights"] = Field(
         "none",
         description="defer: work in predict; free: give memory back; remember: work once for each support set; "
-        "weights: read all frozen weights.",
+        "items: work once for each item; weights: read all frozen weights.",
     )
     seconds: float = Field(0.0, ge=0, description="What the work takes.")
     megabytes: int = Field(0, ge=0, description="What the work needs.")
 
 
 REMEMBERED = set()
-"""Support sets that were worked on in this process."""
+"""Support sets and items that were worked on in this process."""
 
 
 class Lying(ForwardMethod):
@@ -43,12 +43,17 @@ class Lying(ForwardMethod):
 
     def observe(self, support):
         self.support = support.keys.numpy().tobytes()
+        self.items = {key.tobytes() for key in support.keys[0].numpy()}
 
     def solve(self):
         if self.config.lie == "weights":
             self.done = bool(sum(float(weight.sum()) for weight in self.backbone.parameters()) + 1)
         elif self.config.lie == "remember" and self.support in REMEMBERED:
             self.done = True
+        elif self.config.lie == "items":
+            time.sleep(self.config.seconds * len(self.items - REMEMBERED) / len(self.items))
+            self.done = True
+            REMEMBERED.update(self.items)
         elif self.config.lie != "defer":
             self.work()
             REMEMBERED.add(self.support)
