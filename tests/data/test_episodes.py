@@ -8,6 +8,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy.stats import chisquare
 
 from bench.contracts import InputMode, Pool, TaskData, UsageError
 from bench.data.episodes import PADDING, EpisodeSpec, draw_episodes
@@ -124,6 +125,19 @@ def test_the_draw_is_the_same_on_every_machine():
     found = draw_episodes(task_data([5] * 3, [5] * 3), draw(episodes=1, shots=1, queries=1))
     assert found.support.tolist() == [[2, 10, 3]]
     assert found.query.tolist() == [[7, 11, 1]]
+
+
+def test_the_order_of_queries_gives_no_class_away():
+    episodes = draw_episodes(task_data([5] * 4, [10] * 4), draw(episodes=400, shots=1, queries=5))
+    labels = episodes.query_labels
+    # A class is as likely at each place, and as likely to be followed by itself, as in any shuffled order.
+    counts = np.stack([(labels == label).sum(axis=0) for label in range(4)])
+    assert chisquare(counts.ravel()).pvalue > 0.001
+    assert (labels[:, 1:] == labels[:, :-1]).mean() == pytest.approx(4 / 19, abs=0.02)
+    # The order is drawn anew for each episode, and once for all methods and numbers of shots.
+    assert len(set(map(tuple, labels.tolist()))) > 390
+    again = draw_episodes(task_data([5] * 4, [10] * 4), draw(episodes=400, shots=5, queries=5))
+    np.testing.assert_array_equal(again.query, episodes.query)
 
 
 def test_ways_are_subsets_that_differ_between_episodes():

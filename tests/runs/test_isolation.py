@@ -3,6 +3,7 @@
 import pytest
 
 from bench import registry
+from bench.data.episodes import draw_episodes, episode_spec
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.contract_status import contract_status, keep_contract_status
 from bench.results.store import Store
@@ -10,6 +11,7 @@ from bench.runs.runner import Runner, fresh_processes, same_process
 from bench.testing.tiny_models import save_model
 from bench.toolkit.code_hash import code_hash
 from tests.helpers.runs import Notebook, grid
+from tests.outside.bench_outside.thief import WANTED
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
@@ -20,13 +22,34 @@ def records(folder, isolate, **block):
     return {record.spec.method: record for record in runner.run(grid(shots=[2], seeds=[0], set={}, **block)).records}
 
 
-def test_a_method_finds_no_query_labels_in_its_process(tmp_path):
+def test_a_method_finds_no_query_labels_in_its_process(tmp_path, cache):
+    (spec,) = grid(methods=["thief"], shots=[2], seeds=[0], set={})
+    drawn = draw_episodes(registry.make_task("stripes").load(None), episode_spec(spec))
+    # A file with labels as such would bring them into the memory that is searched.
+    shifted = bytes((byte + 1) % 256 for byte in drawn.query_labels[0].tobytes())
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / WANTED).write_bytes(shifted)
     record = records(tmp_path, fresh_processes, methods=["thief"])["thief"]
     assert record.status == "ok", record.reason
     assert record.notes["found"] == []
+    assert record.notes["searched"]
     assert record.value == 25.0
     # The same search where labels are in the process finds them.
-    assert "episodes" in records(tmp_path, same_process, methods=["thief"])["thief"].notes["found"]
+    found = records(tmp_path, same_process, methods=["thief"])["thief"].notes["found"]
+    assert {"episodes", "memory"} <= set(found)
+
+
+def test_a_method_that_ends_its_process_fails_and_is_tried_again(tmp_path):
+    quiet_lightning()
+    reporter = Notebook()
+    runner = Runner(Store(tmp_path), DeviceOptions(accelerator="cpu"), reporter, isolate=fresh_processes)
+    runs = grid(methods=["faulty", "knn"], shots=[1], seeds=[0], episodes=2, set={"faulty": {"fault": "crash"}})
+    for _ in range(2):
+        found = {record.spec.method: record for record in runner.run(runs).records}
+        assert {name: record.status for name, record in found.items()} == {"faulty": "failed", "knn": "ok"}
+        assert "ended by SIGSEGV" in found["faulty"].reason
+        assert not found["faulty"].violations
+    assert [method for method, *_ in reporter.ran] == ["faulty", "knn", "faulty"]
 
 
 def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path):
@@ -38,6 +61,16 @@ def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path):
         assert found["vandal"].status == "failed"
         assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason
         assert found["zero_shot"].predictions.sha256 == alone.predictions.sha256
+
+
+def test_a_record_says_that_its_method_is_transductive(tmp_path, monkeypatch):
+    def recorded(folder):
+        made = records(tmp_path / folder, same_process, methods=["nearest_prototype"], episodes=1)
+        return made["nearest_prototype"].provenance["transductive"]
+
+    assert recorded("by default") is False
+    monkeypatch.setattr(registry.method_class("nearest_prototype"), "transductive", True)
+    assert recorded("declared") is True
 
 
 def test_a_record_says_whether_its_method_passed_the_contract_suite(tmp_path, outside_site, cache):

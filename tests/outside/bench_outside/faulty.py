@@ -1,5 +1,7 @@
 """Fails in the way its config names, to show what a run makes of it."""
 
+import os
+import signal
 from typing import Literal
 
 import torch
@@ -8,7 +10,7 @@ from bench.contracts import ForwardMethod, MethodConfig
 
 
 class FaultyConfig(MethodConfig):
-    fault: Literal["raise", "nan", "shape"] = "raise"
+    fault: Literal["raise", "nan", "shape", "crash"] = "raise"
 
 
 class Faulty(ForwardMethod):
@@ -20,6 +22,8 @@ class Faulty(ForwardMethod):
     def observe(self, support):
         if self.config.fault == "raise":
             raise RuntimeError("planted defect")
+        if self.config.fault == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
 
     def predict(self, query):
         shape = (*query.mask.shape, query.classes.n_way)

@@ -2,11 +2,38 @@
 
 import gc
 import sys
+from pathlib import Path
 
 import torch
 
 from bench.contracts import ForwardMethod, TaskData
 from bench.data.episodes import Episodes
+from bench.toolkit.files import cache_folder
+
+WANTED = "labels.shifted"
+"""File in the cache folder with the bytes of some labels, each larger by one: the thief must not bring them itself."""
+SHIFT = bytes((byte + 1) % 256 for byte in range(256))
+AT_ONCE = 2**24
+"""Bytes that are searched at a time."""
+
+
+def _in_memory(shifted):
+    """Whether the memory of this process has these bytes, each smaller by one; of Linux, and files left out."""
+    with Path("/proc/self/mem").open("rb", buffering=0) as memory:
+        for line in Path("/proc/self/maps").read_text(encoding="ascii").splitlines():
+            place, rights, _, _, inode, *_ = line.split()
+            if "r" not in rights or inode != "0":
+                continue
+            start, end = (int(each, 16) for each in place.split("-"))
+            for begin in range(start, end, AT_ONCE):
+                try:
+                    memory.seek(begin)
+                    part = memory.read(min(AT_ONCE + len(shifted), end - begin))
+                except (OSError, OverflowError, ValueError):
+                    break  # pages of the kernel
+                if shifted in part.translate(SHIFT):
+                    return True
+    return False
 
 
 class Thief(ForwardMethod):
@@ -33,6 +60,12 @@ class Thief(ForwardMethod):
         for cell in query.inputs.fetch.__closure__ or ():
             if hasattr(cell.cell_contents, "labels"):
                 found.add("closure")
+        wanted = cache_folder() / WANTED
+        # Where the answers are made that are scored: measurements have one episode.
+        if self.shape.n_episodes > 1 and wanted.exists():
+            self.notes["searched"] = True
+            if _in_memory(wanted.read_bytes()):
+                found.add("memory")
         self.notes["found"] = sorted(found)
         scores = torch.zeros(*query.mask.shape, self.shape.n_way)
         scores[..., 0] = 1
