@@ -8,8 +8,9 @@ import torch
 
 from bench.backbones import smollm2_135m
 from bench.backbones.smollm2_135m import FILE, SmolLM2, converted
-from bench.contracts import Classes, StoreError
+from bench.contracts import Classes, EpisodePredictions, StoreError
 from bench.contracts.errors import BenchWarning
+from bench.registry import make_metric
 from bench.testing.language_backbone_contract import reads_of
 from bench.toolkit import versions
 from bench.toolkit.files import package_file
@@ -163,3 +164,25 @@ def test_another_version_of_a_converting_library_gets_another_copy(gguf: Path, m
     first = converted(gguf)
     monkeypatch.setattr(versions, "version", lambda name: "99" if name == "transformers" else "1")
     assert converted(gguf) != first
+
+
+PLAIN_TEXTS = [
+    " = The ferry = \n\nThe ferry crosses the strait four times a day , twice before noon and twice after . It was "
+    "built in 1931 for sixty passengers and a dozen carts ; today it carries cars , and the carts are gone . In "
+    "winter , when the ice is thick , it stays in the harbour , and the islanders walk .\n",
+    "A bridge was planned in 1958, and again in 1974. Both times the council voted against it: the cost of the piers "
+    "alone came to more than the town earned in ten years.\nIn 2003 an engineer from the mainland proposed a tunnel. "
+    "Her drawings hang in the town hall, beside those of the bridge.",
+]
+"""One with spaces around words and at both ends, as WikiText has them, and one without."""
+
+
+@pytest.mark.parametrize(("window", "printed"), [(16, 345.5023), (64, 108.1380), (1024, 102.5263)])
+def test_perplexity_per_word_is_what_lm_evaluation_harness_prints(
+    backbone: SmolLM2, window: int, printed: float
+) -> None:
+    """lm_eval 0.4.13 on these texts: a task of its type ``loglikelihood_rolling``, ``max_length`` being the window."""
+    metric = make_metric("word_perplexity")
+    found = backbone.loglikelihood_rolling(PLAIN_TEXTS, window, "rolling").double().numpy()
+    values = metric.query_values(EpisodePredictions(scores=found, texts=tuple(PLAIN_TEXTS)))
+    assert metric.episode_score(values) == pytest.approx(printed, rel=1e-4)

@@ -13,6 +13,7 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, UsageError
 from bench.testing.language_backbone_contract import reads_of
 from bench.testing.tiny_models import save_model
+from tests.helpers.language import harness_loss
 
 CONTEXT = 64
 TEXTS = [
@@ -95,33 +96,13 @@ def test_scores_are_those_of_plain_passes(backbone: CausalLM) -> None:
         assert float(row[0]) == pytest.approx(expected, rel=1e-5)
 
 
-def harness_windows(tokens: list[int], prefix: int, size: int) -> list[tuple[list[int], list[int]]]:
-    """Context and scored tokens of each window, as lm-evaluation-harness documents its rolling windows of context 1."""
-    done = min(size, len(tokens))
-    found = [([prefix, *tokens[: done - 1]], tokens[:done])]
-    while done < len(tokens):
-        scored = min(len(tokens) - done, size)
-        end = done + scored
-        found.append((tokens[end - size - 1 : end - 1], tokens[end - scored : end]))
-        done = end
-    return found
-
-
 @pytest.mark.parametrize("window", [2, 7, 16])
 def test_rolling_scores_are_those_of_lm_evaluation_harness(backbone: CausalLM, window: int) -> None:
     found = backbone.loglikelihood_rolling(TEXTS, window, "rolling")
-    prefix = backbone.tokenizer.bos_token_id
-    prefix = backbone.tokenizer.eos_token_id if prefix is None else prefix
     for row, text in zip(found, TEXTS, strict=True):
-        tokens = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
-        total = 0.0
-        for context, scored in harness_windows(tokens, prefix, window):
-            with torch.no_grad():
-                logits = backbone.model(input_ids=torch.tensor([context])).logits[0].double().log_softmax(dim=-1)
-            total -= float(logits[-len(scored) :].gather(1, torch.tensor(scored)[:, None]).sum())
-        # Every token is scored, the first one too. On SmolLM2 and topics of pydoc_text the sums also equalled those of
-        # the window functions of lm_eval 0.4.13 itself, to 2e-6.
-        assert row[1] == len(tokens)
+        total, count = harness_loss(backbone, text, window)
+        # Every token is scored, the first one too.
+        assert row[1] == count == len(backbone.tokenizer(text, add_special_tokens=False)["input_ids"])
         assert float(row[0]) == pytest.approx(total, rel=1e-5)
 
 

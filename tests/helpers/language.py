@@ -81,6 +81,32 @@ def pairs(backbone: CausalLM, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     return keys.double(), values.double()
 
 
+def harness_windows(tokens: list[int], prefix: int, size: int) -> list[tuple[list[int], list[int]]]:
+    """Context and scored tokens of each window, as lm-evaluation-harness documents its rolling windows of context 1."""
+    done = min(size, len(tokens))
+    found = [([prefix, *tokens[: done - 1]], tokens[:done])]
+    while done < len(tokens):
+        scored = min(len(tokens) - done, size)
+        end = done + scored
+        found.append((tokens[end - size - 1 : end - 1], tokens[end - scored : end]))
+        done = end
+    return found
+
+
+@torch.no_grad()
+def harness_loss(backbone: CausalLM, text: str, size: int) -> tuple[float, int]:
+    """Negative log-likelihood of a text and its scored tokens, by plain passes over those windows."""
+    tokens = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+    prefix = backbone.tokenizer.bos_token_id
+    prefix = backbone.tokenizer.eos_token_id if prefix is None else prefix
+    total, count = 0.0, 0
+    for context, scored in harness_windows(tokens, prefix, size):
+        logits = backbone.model(input_ids=torch.tensor([context])).logits[0].double().log_softmax(dim=-1)
+        total -= float(logits[-len(scored) :].gather(1, torch.tensor(scored)[:, None]).sum())
+        count += len(scored)
+    return total, count
+
+
 def user(content: str) -> dict[str, str]:
     return {"role": "user", "content": content}
 

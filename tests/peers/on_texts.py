@@ -14,6 +14,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from bench.contracts import EpisodePredictions
+from bench.registry import make_metric
 from bench.results.store import Store
 from tasks.wikitext103 import articles
 from tests.helpers.places import ROOT
@@ -201,15 +203,21 @@ def perplexity(place: Place) -> Ready:
     given = requests("loglikelihood_rolling", [(text,) for text in texts])
 
     def ours() -> Tensor:
-        return model().loglikelihood_rolling(texts, WINDOW, "rolling")[:, 0]
+        return model().loglikelihood_rolling(texts, WINDOW, "rolling")
 
     def peer() -> Tensor:
         found = peer_model(WINDOW, ROLLING_BATCH).loglikelihood_rolling(given, disable_tqdm=True)
-        return -torch.tensor(found, dtype=torch.float64)
+        return torch.tensor(found, dtype=torch.float64)
 
     def compare(mine: Tensor, other: Tensor) -> list[Check]:
-        words = sum(len(text.split()) for text in texts)
-        one, two = (float((each.sum() / words).exp()) for each in (mine, other))
+        from lm_eval.api.metrics import weighted_perplexity
+        from lm_eval.api.task import PerplexityTask
+
+        metric = make_metric("word_perplexity")
+        predictions = EpisodePredictions(scores=mine.double().numpy(), texts=tuple(texts))
+        one = metric.episode_score(metric.query_values(predictions))
+        words = [PerplexityTask.count_words(text) for text in texts]
+        two = weighted_perplexity(list(zip(other.tolist(), words, strict=True)))
         error = abs(one - two) / two
         return [Check("perplexity", error <= 1e-4, f"perplexity per word {one:.4f} and {two:.4f}")]
 

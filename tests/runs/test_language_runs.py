@@ -1,5 +1,6 @@
 """Perplexity and translation all the way: task, tiny decoder, method, record, leaderboard."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
 from bench.toolkit.readout_files import READOUT, SCORER
 from tasks.longicl import LongIcl
+from tests.helpers.language import harness_loss
 from tests.helpers.longicl_rows import write
 from tests.helpers.tables import compact
 
@@ -41,6 +43,7 @@ SENTENCES = ["very good", "very bad", "happy word", "awful word", "indeed"]
 ENTRY_POINTS = """[bench.tasks]
 tiny_text = tests.runs.test_language_runs:TinyText
 tiny_text_sliding = tests.runs.test_language_runs:TinyTextSliding
+tiny_text_rolling = tests.runs.test_language_runs:TinyTextRolling
 tiny_translation = tests.runs.test_language_runs:TinyTranslation
 """
 
@@ -61,6 +64,13 @@ class TinyTextSliding(TinyText):
     """The same texts in windows that overlap."""
 
     stride = 8
+
+
+class TinyTextRolling(TinyText):
+    """The same texts, every token scored."""
+
+    stride = "rolling"
+    metric = "word_perplexity"
 
 
 class TinyTranslation(Task):
@@ -181,6 +191,18 @@ def test_sliding_windows_score_more_tokens(runner: Runner, model: Path) -> None:
     record = by_method(run(runner, model, "tiny_text_sliding", methods=["zero_shot"]))["zero_shot"]
     backbone = CausalLM(model)
     assert record.notes["scored_tokens"] == sum(len(backbone.tokenizer(text)["input_ids"]) - 1 for text in TEXTS[3:])
+
+
+def test_perplexity_per_word_is_that_of_lm_evaluation_harness(runner: Runner, model: Path) -> None:
+    record = by_method(run(runner, model, "tiny_text_rolling", methods=["zero_shot"]))["zero_shot"]
+    scored = [harness_loss(CausalLM(model), text, TinyText.window) for text in TEXTS[3:]]
+    # A text that ends with a line break has an empty word behind it there.
+    words = sum(len(re.split(r"\s+", text)) for text in TEXTS[3:])
+    assert words == sum(len(text.split()) + 1 for text in TEXTS[3:])
+    assert record.metric == "word_perplexity"
+    assert record.value == pytest.approx(np.exp(sum(total for total, _ in scored) / words), rel=1e-5)
+    assert (record.notes["scored_tokens"], record.notes["words"]) == (sum(count for _, count in scored), words)
+    assert list(problems(runner.store)) == []
 
 
 def test_translations_are_judged_by_sacrebleu(runner: Runner, model: Path) -> None:
