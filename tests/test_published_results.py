@@ -1,0 +1,52 @@
+"""What published pages say of results stands in their tables, and these say how they were made."""
+
+import re
+import runpy
+
+import pytest
+
+from tests.helpers.places import ROOT
+
+RESULTS = ROOT / "docs" / "results"
+MARKED = runpy.run_path(str(RESULTS / "regenerate.py"), run_name="regenerate")["MARKED"]
+SHOTS = (1, 5, 20)
+
+
+def tables(page):
+    """Filled tables of a page, each with its mark."""
+    for mark in MARKED.finditer(page.read_text(encoding="utf-8")):
+        if mark["table"].strip():
+            yield mark["fields"], mark["table"]
+
+
+@pytest.mark.parametrize("page", sorted(RESULTS.glob("*.md")), ids=lambda page: page.stem)
+def test_tables_have_the_present_form_and_their_machine(page):
+    for fields, table in tables(page):
+        assert table.count("\nMeasured on ") == 1, fields
+        assert "95% interval]" in table, fields
+        assert "±" not in table, fields
+
+
+def scores():
+    """Scores of the quickstart's rows by task, method and shots."""
+    ((_, table),) = tables(RESULTS / "quickstart.md")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
+    assert rows[0][:4] == ["task", "method", "shots", "score"]
+    return {(task, method, int(shots)): score.split(" ")[0] for task, method, shots, score, *_ in rows[1:]}
+
+
+def test_readme_answers_the_claim_in_three_sentences_with_and_without_the_prior():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    answer = " ".join(re.search(r"\*\*In short\.\*\* (.*?)\n\n", readme, re.DOTALL)[1].split())
+    on_digits, on_lexicon, _ = re.split(r"(?<=\.) (?=[A-Z])", answer)
+    found = scores()
+
+    def at_all_shots(task, method):
+        one, five, twenty = (found[task, method, shots] for shots in SHOTS)
+        return f"{one}, {five} and {twenty}"
+
+    for method in ("faast", "linear_probe", "ridge"):
+        assert at_all_shots("digits", method) in on_digits
+    for method in ("faast", "faast [prior_strength=0]", "linear_probe", "linear_probe [prior=auto]"):
+        assert at_all_shots("lexicon", method) in on_lexicon
+    assert f"the frozen model alone {found['lexicon', 'zero_shot', 0]}" in on_lexicon
