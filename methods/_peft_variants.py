@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 VariantName = Literal[
     "lora", "rslora", "dora", "pissa", "olora", "lora_fa", "adalora", "vera", "pvera", "tinylora", "unilora", "vblora",
     "randlora", "frod", "loha", "lokr", "hira", "gralora", "glora", "lily", "peanut", "delora", "deft", "oft", "boft",
-    "hra", "psoft", "road", "miss", "shira", "c3a", "fourierft", "waveft", "ln_tuning", "beft", "bitfit",
+    "hra", "psoft", "road", "miss", "shira", "supertuning", "adamss", "c3a", "fourierft", "waveft", "ln_tuning", "beft",
+    "bitfit",
 ]  # fmt: skip
 
 
@@ -33,6 +34,12 @@ class Sizes:
         """Parameters that LoRA of this rank has in the smallest layer, and at most those of its weights."""
         smallest = min(self.layers, key=sum)
         return min(self.rank * sum(smallest), *(inputs * outputs for inputs, outputs in self.layers))
+
+    @property
+    def share(self) -> float:
+        """Share of a layer's weights that is ``low_rank`` in the smallest layer, and a trifle, as peft rounds down."""
+        inputs, outputs = min(self.layers, key=sum)
+        return min(1.0, (1 + 1e-9) * self.low_rank / (inputs * outputs))
 
     def inputs_divisor(self, most: int) -> int:
         """Largest number up to ``most`` that divides the widths of all inputs."""
@@ -128,6 +135,8 @@ VARIANTS: dict[VariantName, Variant] = {
     "road": Variant("RoadConfig", lambda sizes: {"group_size": sizes.outputs_divisor(64)}, ranked=False, decay=False),
     "miss": Variant("MissConfig", _ranked()),
     "shira": Variant("ShiraConfig", _ranked()),
+    "supertuning": Variant("SupertuningConfig", lambda sizes: {"sparsity": 1 - sizes.share}),
+    "adamss": Variant("AdamssConfig", lambda sizes: {"subspace_rank": sizes.rank}),
     "c3a": Variant("C3AConfig", lambda sizes: {
         "block_size": _divisor(sizes.common, sizes.common // sizes.rank), "init_weights": True,
     }, lr=1e-2),
@@ -140,7 +149,8 @@ VARIANTS: dict[VariantName, Variant] = {
     "bitfit": Variant("", lambda sizes: {}, ranked=False, decay=False),
 }  # fmt: skip
 """Where a variant has no rank, ``rank`` counts the bases of randlora, the directions of tinylora, and coefficients
-as LoRA of that rank would have in the smallest layer (unilora, fourierft, waveft); it is the size of blocks of oft and
-boft, and divides the blocks of c3a. ``_peft_variants.VARIANTS`` has a variant for each name.
+as LoRA of that rank would have in the smallest layer (unilora, fourierft, waveft), or the same share of every layer's
+weights (supertuning); it is the rank of each subspace of adamss, the size of blocks of oft and boft, and divides the
+blocks of c3a. ``_peft_variants.VARIANTS`` has a variant for each name.
 """
 assert VARIANTS.keys() == set(get_args(VariantName))

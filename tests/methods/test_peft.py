@@ -29,6 +29,7 @@ COUNTS: dict[str, Callable[[int], int]] = {
     "vera": lambda r: 4 * r + OUT,
     "loha": lambda r: 2 * r * (IN + OUT),
     "adalora": lambda r: 3 * r // 2 * (IN + OUT + 4),
+    "supertuning": lambda r: r * (2 * 48 + 2 * 96),
     "fourierft": lambda r: 4 * r * 48,
     "waveft": lambda r: 4 * r * 48,
     "oft": lambda r: IN * (r - 1) // 2,
