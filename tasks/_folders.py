@@ -22,7 +22,7 @@ from tasks._own_files import (
     refuse,
     visible,
 )
-from tasks._splits import folders_by_split, named_splits, tables_by_split
+from tasks._splits import folders_by_split, named_splits, tables_by_split, tables_in
 from tasks._tables import TABLES, TableOptions, table_rows
 
 SPLIT_SEED = 0
@@ -33,9 +33,9 @@ class OwnItems(Task):
 
     They are read from ``DIR/NAME`` if there is such a folder, else from ``DIR`` itself: tables if there are any, else a
     folder for each class, named by the class. Where there are ``train`` and ``test`` (folders of class folders, or
-    files such as ``train.parquet`` or ``train-00000-of-00002.parquet``; ``training``, ``eval``, in any case), these are
-    the support and the query pool, and a validation split beside them is not read; else each class is halved into the
-    two pools, without copies. An item in both pools is an error. Tables of a split are all of one format.
+    files such as ``train.parquet`` or ``train-00000-of-00002.parquet``, or folders of tables; ``training``, ``eval``,
+    in any case), these are the support and the query pool, and a validation split beside them is not read; else each
+    class is halved into the two pools, without copies. An item in both pools is an error. Tables of a split are all of one format.
 
     Attributes:
         name: The task's name.
@@ -157,8 +157,7 @@ class OwnItems(Task):
         Raises:
             DataError: For a layout or a file that cannot be used.
         """
-        files = [entry for entry in visible(root) if entry.is_file() and entry.suffix.lower() in TABLES]
-        if files:
+        if files := tables_in(root, TABLES, self.options.splits):
             return self.of_tables(root, files)
         folders = [entry for entry in visible(root) if entry.is_dir()]
         if not folders:

@@ -14,8 +14,8 @@ from tasks._folders import OwnItems
 class OwnImages(OwnItems):
     """Classification of a user's own images: see OwnItems for the files.
 
-    Tables have the columns ``image``, by a path that starts from the folder of the table, or in Parquet files also by
-    bytes, as ``datasets`` stores images, and ``label``. Images are decoded lazily.
+    Tables have the columns ``image``, by a path that starts from the folder of the table, or in Parquet and Arrow
+    files also by bytes, as ``datasets`` stores images, and ``label``. Images are decoded lazily.
     """
 
     kind = Kind.IMAGE_CLASSIFICATION
@@ -24,7 +24,7 @@ class OwnImages(OwnItems):
     items = "images"
     layout = (
         "DIR/CLASS/*.jpg, DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg, or DIR/train.FORMAT and DIR/test.FORMAT with "
-        "the columns image and label (parquet, csv or jsonl)"
+        "the columns image and label (parquet, arrow, csv or jsonl)"
     )
     column = "image"
 

@@ -29,7 +29,7 @@ class OwnTexts(OwnItems):
     items = "texts"
     layout = (
         "DIR/CLASS/*.txt, DIR/train/CLASS/*.txt and DIR/test/CLASS/*.txt, or DIR/train.FORMAT and DIR/test.FORMAT "
-        "with the columns text and label (parquet, csv or jsonl)"
+        "with the columns text and label (parquet, arrow, csv or jsonl)"
     )
     column = "text"
     templates = (

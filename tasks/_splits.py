@@ -1,10 +1,11 @@
 """Splits of a user's data by the names of files and folders."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bench.contracts import DataError
+from tasks._own_files import visible
 
 NAMES = {
     "train": "train", "training": "train",
@@ -54,8 +55,8 @@ def files_by_split(task: str, root: Path, files: Sequence[Path]) -> dict[str, li
 
     Args:
         task: Name of the task, for messages.
-        root: Folder of the data, for messages.
-        files: Its tables: ``NAME.SUFFIX`` or ``NAME-00000-of-00002.SUFFIX``.
+        root: Folder of the data.
+        files: Its tables: ``NAME.SUFFIX`` or ``NAME-00000-of-00002.SUFFIX``, or any in a folder ``NAME`` in it.
 
     Returns:
         Files by split; None where the files name no split, or train alone.
@@ -64,12 +65,36 @@ def files_by_split(task: str, root: Path, files: Sequence[Path]) -> dict[str, li
         DataError: For missing shards, names that mean no split beside others that do, two names for one split, and a
             missing train or test.
     """
-    stems = {file: _stem(file) for file in files}
+    stems = {file: file.parent.name if file.parent.parent == root != file.parent else _stem(file) for file in files}
     _require_shards(task, files)
     named = {split_of(stem) for stem in stems.values()}
     if named in ({None}, {"train"}):
         return None
     return _by_split(task, root, stems)
+
+
+def tables_in(root: Path, suffixes: Collection[str], names: Sequence[str]) -> list[Path]:
+    """Tables in a folder, or where it has none, in its folders if one of them is a split's.
+
+    A folder that has folders itself holds those of classes, and its tables are not read.
+
+    Args:
+        root: The folder.
+        suffixes: Suffixes of tables, in lower case.
+        names: Names of splits besides the usual ones.
+
+    Returns:
+        The tables; none of hidden names.
+    """
+
+    def tables(folder: Path) -> list[Path]:
+        return [entry for entry in visible(folder) if entry.is_file() and entry.suffix.lower() in suffixes]
+
+    folders = [entry for entry in visible(root) if entry.is_dir()]
+    flat = [folder for folder in folders if not any(entry.is_dir() for entry in visible(folder))]
+    found = [table for folder in flat for table in tables(folder)]
+    of_splits = any(split_of(table.parent.name) or table.parent.name in names for table in found)
+    return tables(root) or (found if of_splits else [])
 
 
 def tables_by_split(task: str, root: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, list[Path]]:
@@ -118,7 +143,7 @@ def named_splits(task: str, root: Path, names: Sequence[str], paths: Sequence[Pa
 
 def _by_split(task: str, root: Path, names: dict[Path, str]) -> dict[str, list[Path]]:
     """Paths by the split that their names mean; validation is left out."""
-    unknown = [path.name for path, name in names.items() if split_of(name) is None]
+    unknown = [path.relative_to(root).as_posix() for path, name in names.items() if split_of(name) is None]
     if unknown:
         raise DataError(
             f"{task} cannot say to which split these of {root} belong: {', '.join(sorted(unknown)[:5])}; "

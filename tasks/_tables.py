@@ -15,11 +15,11 @@ from bench.contracts.errors import one_line, shown
 from bench.toolkit.columns import require_columns
 from bench.toolkit.files import require_regular
 from bench.toolkit.json_names import unique_names
-from bench.toolkit.sources import read_parquet
+from bench.toolkit.sources import COLUMNAR, read_rows
 
 LONGEST = 2**31 - 1
 """Characters of a field of a CSV file; Python's own limit is 131,072."""
-TABLES = frozenset({".parquet", ".csv", ".jsonl"})
+TABLES = COLUMNAR | {".csv", ".jsonl"}
 """Suffixes of tables."""
 
 
@@ -82,8 +82,8 @@ def table_rows(name: str, files: Sequence[Path], columns: Mapping[str, str]) -> 
     formats = {file.suffix.lower() for file in files}
     if len(formats) > 1:
         raise DataError(f"{name} needs files of one format, got {', '.join(file.name for file in files)}")
-    if formats == {".parquet"}:
-        rows = read_parquet(name, files)
+    if formats <= COLUMNAR:
+        rows = read_rows(name, files)
         require_columns(name, rows, *columns.values())
         return rows.select_columns(list(columns.values())).rename_columns({old: new for new, old in columns.items()})
     read = _csv if formats == {".csv"} else _jsonl

@@ -1,4 +1,4 @@
-"""Files of vectors with labels, checked: Parquet, and NumPy's ``.npz`` and ``.npy``."""
+"""Files of vectors with labels, checked: Parquet, Arrow, and NumPy's ``.npz`` and ``.npy``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ from datasets import Dataset
 from bench.contracts import DataError
 from bench.contracts.errors import one_line
 from bench.toolkit.files import require_regular
-from bench.toolkit.sources import read_parquet
+from bench.toolkit.sources import COLUMNAR, read_rows
 
-FORMATS = frozenset({".parquet", ".npz", ".npy"})
+FORMATS = COLUMNAR | {".npz", ".npy"}
 """Suffixes of the files."""
 NAMES = {"vector": ("vector", "vectors", "embedding", "embeddings"), "label": ("label", "labels")}
 """Usual names of the columns or arrays."""
@@ -34,8 +34,8 @@ def read_vectors(name: str, files: Sequence[Path], given: Mapping[str, str]) -> 
     Raises:
         DataError: For an unreadable file, a missing column, unequal widths and numbers that are not finite.
     """
-    if files[0].suffix.lower() == ".parquet":
-        table = read_parquet(name, files)
+    if files[0].suffix.lower() in COLUMNAR:
+        table = read_rows(name, files)
         column, label = (_one_of(name, "column", each, given, table.column_names) for each in ("vector", "label"))
         parts = [_matrix(name, table.data.column(column))]
         labels = table.select_columns([label])

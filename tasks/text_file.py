@@ -12,7 +12,7 @@ from bench.toolkit.files import text_hash
 from bench.toolkit.splits import stratified_halves
 from tasks._copies import normal_text
 from tasks._own_files import own_folder, visible
-from tasks._splits import split_of, tables_by_split
+from tasks._splits import split_of, tables_by_split, tables_in
 from tasks._tables import TABLES, TableOptions, read_text, table_rows
 from tasks._texts import require_texts
 
@@ -39,7 +39,7 @@ class TextFile(Task):
     citation = "the user's own data, under its own licence"
     layout = (
         "DIR/*.txt, DIR/train/*.txt and DIR/test/*.txt, or DIR/train.FORMAT and DIR/test.FORMAT with the column text "
-        "(parquet, csv or jsonl)"
+        "(parquet, arrow, csv or jsonl)"
     )
 
     def __init__(self, columns: str = "") -> None:
@@ -83,7 +83,7 @@ class TextFile(Task):
     def _documents(self, root: Path) -> dict[str, dict[str, str]]:
         """Documents by their names, under ``train`` and ``test`` or under ``all``."""
         entries = visible(root)
-        tables = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in TABLES]
+        tables = tables_in(root, TABLES, self.options.splits)
         texts = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in SUFFIXES]
         nested = [entry for entry in entries if entry.is_dir() and _texts_in(entry)]
         paths = tables or nested or texts
@@ -95,7 +95,7 @@ class TextFile(Task):
                 "remove or move one kind"
             )
         # A folder has the name of its split, as a file has without its suffix.
-        named = self.options.splits or any(split_of(each.stem) for each in paths)
+        named = tables or self.options.splits or any(split_of(each.stem) for each in paths)
         splits = tables_by_split("text_file", root, paths, self.options.splits) if named else {"all": paths}
         read = self._of_tables if tables else _of_files
         return {

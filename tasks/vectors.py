@@ -1,4 +1,4 @@
-"""Your own embeddings with labels under --data DIR or ``vectors:PATH``, in Parquet or NumPy files."""
+"""Your own embeddings with labels under --data DIR or ``vectors:PATH``, in Parquet, Arrow or NumPy files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +10,14 @@ from bench.contracts import DataError, Kind, Protocol, TaskData
 from bench.contracts.errors import one_line
 from bench.toolkit.files import file_hash, require_regular, text_hash, user_path
 from tasks._folders import OwnItems
-from tasks._own_files import Labelled, named_labels, own_folder, visible
+from tasks._own_files import Labelled, named_labels, own_folder
+from tasks._splits import tables_in
 from tasks._vector_files import FORMATS, label_file, read_vectors
 
 LAYOUT = (
-    "train.parquet and test.parquet (or one *.parquet) with the columns vector and label, train.npz and test.npz (or "
-    "one *.npz) with the arrays vectors and labels, or train.npy, train_labels.npy, test.npy and test_labels.npy (or "
-    "vectors.npy and labels.npy)"
+    "train.parquet and test.parquet (or one *.parquet; or .arrow) with the columns vector and label, train.npz and "
+    "test.npz (or one *.npz) with the arrays vectors and labels, or train.npy, train_labels.npy, test.npy and "
+    "test_labels.npy (or vectors.npy and labels.npy)"
 )
 
 
@@ -62,7 +63,7 @@ class Vectors(OwnItems):
             DataError: For files that cannot be used.
         """
         root = user_path(self._path) if self._path else own_folder(self.name, self.items, LAYOUT, data)
-        found = self.of_tables(root, _files(root))
+        found = self.of_tables(root, _files(root, self.options.splits))
         if "all" in found:
             return self._as_halves(found["all"], root)
         train, test = found["train"], found["test"]
@@ -112,10 +113,10 @@ class Vectors(OwnItems):
         return Labelled(self.of_rows(name, rows, files[0].parent), labels, classes, revision)
 
 
-def _files(root: Path) -> list[Path]:
-    """Tables of vectors in a folder, or one table; all of one format."""
+def _files(root: Path, splits: Sequence[str]) -> list[Path]:
+    """Tables of vectors in a folder or its folders of splits, or one table; all of one format."""
     try:
-        found = visible(root) if root.is_dir() else [require_regular(root)]
+        found = tables_in(root, FORMATS, splits) if root.is_dir() else [require_regular(root)]
     except OSError as error:
         raise DataError(f"{root} cannot be read: {one_line(error)}; vectors needs {LAYOUT}") from error
     files = [file for file in found if file.suffix.lower() in FORMATS]

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import datasets
+import pyarrow as pa
 from datasets import Dataset
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -24,6 +25,8 @@ from bench.toolkit.versions import library_versions
 
 HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub's first answer."""
+COLUMNAR = frozenset({".parquet", ".arrow"})
+"""Suffixes of files that ``read_rows`` reads."""
 READING = ("datasets", "pyarrow")
 """Libraries whose version can change an Arrow copy."""
 _NUMBER = re.compile(r"-of-(\d+)\.parquet$")
@@ -99,7 +102,7 @@ class Source:
         if missing:
             raise DataError(f"{self.folder} needs {' and '.join(required)}; not found: {', '.join(missing)}")
         paths = dict(next(iter(found.items())) for found in there)
-        loaded = {split: read_parquet(self.folder, [path]) for split, path in paths.items()}
+        loaded = {split: read_rows(self.folder, [path]) for split, path in paths.items()}
         return loaded, text_hash(*map(file_hash, paths.values()))
 
     def _from_hub(self, choices: Sequence[tuple[str, ...]]) -> tuple[dict[str, Dataset], str]:
@@ -123,19 +126,19 @@ class Source:
                 raise DataError(
                     f"{self.hub} has {len(files)} files of {split} ({ending}) in {folder}, which is not all; {local}"
                 )
-            loaded[split] = read_parquet(self.folder, files)
+            loaded[split] = read_rows(self.folder, files)
         return loaded, f"{self.hub}@{self.revision}"
 
 
-def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
-    """The rows of Parquet files as one data set, read from an Arrow copy in the cache folder.
+def read_rows(name: str, files: Sequence[str | Path]) -> Dataset:
+    """The rows of Parquet or Arrow files as one data set, read from an Arrow copy in the cache folder.
 
     The library keys its own copies by the files' names and times, which stay when a file is replaced by ``cp -p``. Here
     the key is the content.
 
     Args:
         name: Name of the data, for messages.
-        files: The files, in order.
+        files: The files of one format, in order.
 
     Returns:
         All rows.
@@ -149,6 +152,9 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
     def make(folder: Path) -> None:
         with quiet_datasets(), TemporaryDirectory(dir=folder) as building:
             try:
+                if paths[0].lower().endswith(".arrow"):
+                    _copy_arrow(paths, folder)
+                    return
                 # load_dataset would count the use on the hub first, and wait five seconds where there is no network.
                 made = Dataset.from_parquet(paths, split="train", cache_dir=building)
                 made.data.table.validate(full=True)  # a text that is not UTF-8 would fail wherever it is first used
@@ -166,6 +172,23 @@ def read_parquet(name: str, files: Sequence[str | Path]) -> Dataset:
         raise
     except Exception as error:
         raise DataError(f"{name} cannot be read from {', '.join(paths)}: {one_line(error)}") from error
+
+
+def _copy_arrow(paths: Sequence[str], folder: Path) -> None:
+    """Write each file as a stream, which is mapped into memory; a file is one already, or has an index at its end."""
+    for number, path in enumerate(paths):
+        with pa.memory_map(path) as source:
+            try:
+                reader = pa.ipc.open_stream(source)
+                batches: Iterator[pa.RecordBatch] = iter(reader)
+            except (OSError, pa.ArrowInvalid):
+                source.seek(0)
+                reader = pa.ipc.open_file(source)
+                batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
+            with pa.ipc.new_stream(str(folder / f"{number:05d}.arrow"), reader.schema) as writer:
+                for batch in batches:
+                    batch.validate(full=True)  # a text that is not UTF-8 would fail wherever it is first used
+                    writer.write_batch(batch)
 
 
 def _error_of_system(error: BaseException | None) -> OSError | None:

@@ -1,9 +1,11 @@
 """A user's own columns, splits and documents, and any data set of the hub."""
 
 import json
+from shutil import rmtree
 
 import numpy as np
 import pytest
+from datasets import Dataset, DatasetDict
 
 from bench import registry
 from bench.contracts import DataError, UsageError
@@ -52,6 +54,29 @@ def test_columns_of_other_names_and_splits_of_other_names_are_read(tmp_path):
         load("text_folder:text=review+label=stars+splits=fit/dev", tmp_path)
     with pytest.raises(DataError, match="needs the columns 'text' and 'stars', got review, stars, note"):
         load("text_folder:label=stars+splits=spare", tmp_path)
+
+
+def test_a_saved_data_set_is_read_by_the_folders_of_its_splits(tmp_path, cache):
+    parts = {
+        split: Dataset.from_list([row | {"review": f"{split} {row['review']}"} for row in REVIEWS])
+        for split in ("train", "test", "spare")
+    }
+    DatasetDict(parts).save_to_disk(tmp_path / "data")
+    name = "text_folder:text=review+label=stars"
+    with pytest.raises(DataError, match="cannot say to which split these .* belong: spare/data"):
+        load(name, tmp_path / "data")
+    for task in (f"{name}+splits=spare/test", "text_file:text=review+splits=spare/test"):
+        support, query = prompts(load(task, tmp_path / "data"))
+        assert all("spare" in text for text in support)
+        assert all("test" in text for text in query)
+    rmtree(tmp_path / "data" / "spare")
+    support, query = prompts(load(name, tmp_path / "data"))
+    assert support[0] == "Text: train text 0\nLabel:"
+    assert query[0] == "Text: test text 0\nLabel:"
+    (file,) = (tmp_path / "data" / "test").glob("*.arrow")
+    file.write_bytes(b"ARROW1 damaged")
+    with pytest.raises(DataError, match=r"text_folder test cannot be read from .*\.arrow"):
+        load(name, tmp_path / "data")
 
 
 @pytest.mark.parametrize("argument", ["txt=review", "text=", "text=a+text=b", "review"])

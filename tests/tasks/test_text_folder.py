@@ -78,11 +78,15 @@ def test_each_format_of_table_gives_the_same_prompts(tmp_path: Path) -> None:
     names = ["no", "yes", "no", "yes"]
     rows = [{"text": text, "label": name, "other": number} for number, (text, name) in enumerate(zip(texts, names))]  # noqa: B905
     found = []
-    for kind in ("parquet", "csv", "jsonl"):
+    for kind in ("parquet", "arrow", "csv", "jsonl"):
         data = tmp_path / kind
         data.mkdir()
         if kind == "parquet":
             datasets.Dataset.from_list(rows).to_parquet(data / "train.parquet")
+        elif kind == "arrow":
+            table = pa.Table.from_pylist(rows)
+            with pa.ipc.new_file(str(data / "train.arrow"), table.schema) as writer:
+                writer.write_table(table, max_chunksize=3)
         elif kind == "csv":
             quoted = [[row["other"], '"' + str(row["text"]).replace('"', '""') + '"', row["label"]] for row in rows]
             write_csv(data / "train.csv", ["other,text,label", *(",".join(map(str, row)) for row in quoted)])
@@ -97,7 +101,7 @@ def test_each_format_of_table_gives_the_same_prompts(tmp_path: Path) -> None:
         task = load(data)
         assert task.classes == (" no", " yes")
         found.append((*prompts(task), task.support.labels.tolist()))
-    assert found[0] == found[1] == found[2]
+    assert all(each == found[0] for each in found)
     assert {*found[0][0], *found[0][1]} == {f"Text: {text.strip()}\nLabel:" for text in texts}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import Dataset
 
@@ -28,6 +29,12 @@ def parquet(folder: Path, split: str, vectors: Any, labels: np.ndarray) -> None:
     rows.to_parquet(folder / f"{split}.parquet")
 
 
+def arrow(folder: Path, split: str, vectors: Any, labels: np.ndarray) -> None:
+    table = pa.table({"embedding": list(vectors), "label": NAMES[labels].tolist()})
+    with pa.ipc.new_file(str(folder / f"{split}.arrow"), table.schema) as writer:
+        writer.write_table(table)
+
+
 def npz(folder: Path, split: str, vectors: Any, labels: np.ndarray) -> None:
     np.savez(folder / f"{split}.npz", embeddings=vectors, labels=NAMES[labels])
 
@@ -37,7 +44,7 @@ def npy(folder: Path, split: str, vectors: Any, labels: np.ndarray) -> None:
     np.save(folder / f"{split}_labels.npy", NAMES[labels])
 
 
-FORMATS = (parquet, npz, npy)
+FORMATS = (parquet, npz, npy, arrow)
 
 
 def write(folder: Path, form: Callable[..., None]) -> Path:

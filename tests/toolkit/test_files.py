@@ -18,7 +18,7 @@ from bench.readouts.corpus import read_corpus
 from bench.spec.best_config import read_configs
 from bench.toolkit import files, sources
 from bench.toolkit.files import cache_folder, is_damaged_download, user_path, weights_hash
-from bench.toolkit.sources import hub_folder, read_parquet
+from bench.toolkit.sources import hub_folder, read_rows
 from tasks.image_folder import ImageFolder
 from tasks.text_folder import TextFolder
 
@@ -85,13 +85,13 @@ def test_an_arrow_copy_follows_the_content_of_its_file_and_damage_of_it_is_repai
     for value in (1, 2):
         pq.write_table(pa.table({"value": np.full(5000, value)}), path)
         os.utime(path, (1e9, 1e9))  # as ``cp -p`` does with a file of the same age
-        assert set(read_parquet("rows", [path])["value"]) == {value}
+        assert set(read_rows("rows", [path])["value"]) == {value}
     for copy in cache_folder().rglob("*.arrow"):
         content = bytearray(copy.read_bytes())
         content[len(content) // 2] ^= 1
         copy.write_bytes(content)
     with pytest.warns(BenchWarning, match="the Arrow copy of rows .* is damaged .* made anew"):
-        assert set(read_parquet("rows", [path])["value"]) == {2}
+        assert set(read_rows("rows", [path])["value"]) == {2}
 
 
 def test_a_local_table_is_read_without_a_word_to_the_hub(tmp_path, monkeypatch):
@@ -100,10 +100,10 @@ def test_a_local_table_is_read_without_a_word_to_the_hub(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.toolkit.sources.cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     datasets.Dataset.from_dict({"value": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
-    assert list(read_parquet("rows", [tmp_path / "rows.parquet"])["value"]) == [1, 2]
+    assert list(read_rows("rows", [tmp_path / "rows.parquet"])["value"]) == [1, 2]
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="cannot be read"):
-        read_parquet("rows", [tmp_path / "damaged.parquet"])
+        read_rows("rows", [tmp_path / "damaged.parquet"])
     assert requests == []
 
 
