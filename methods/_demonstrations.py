@@ -7,6 +7,9 @@ import torch
 from bench.contracts import Backbone, Kind, LanguageBackbone, ProblemShape, Support, UsageError
 from bench.toolkit.hidden_states import whole_texts
 
+PARTS = 5
+"""Most parts of the support items that are left out one after the other."""
+
 
 class Demonstrations:
     """The support items of one episode as texts that can stand before a query.
@@ -151,3 +154,17 @@ def first_that_fits(sizes: list[int], room: int) -> int:
         first -= 1
         room -= sizes[first]
     return first
+
+
+def parts_of(order: Sequence[int], count: int = PARTS) -> list[Sequence[int]]:
+    """Parts of items that stand in rounds of one of each class: neighbours, so that each part is about balanced.
+
+    Args:
+        order: The items.
+        count: Number of parts, at most.
+
+    Returns:
+        The parts; none of no items.
+    """
+    size = max(1, -(-len(order) // count))
+    return [order[start : start + size] for start in range(0, len(order), size)]

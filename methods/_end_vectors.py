@@ -1,12 +1,15 @@
 """What methods share that put a vector in place of demonstrations: one vector, at the end of a query's prompt."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice, product
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from bench.contracts import (
     Answers,
@@ -22,8 +25,23 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
-from methods._demonstrations import Demonstrations
-from methods._prompt_ends import after_blocks, answers_with, changed_at
+from bench.toolkit.hooks import input_hooks
+from methods._choice import chosen
+from methods._demonstrations import PARTS, Demonstrations, parts_of
+from methods._prompt_ends import (
+    ROWS_AT_ONCE,
+    after_blocks,
+    answer_start,
+    answers_with,
+    changed_at,
+    output_layer,
+    repeated,
+    token_ids,
+    weights_device,
+)
+
+MOST = 50
+"""Support items that the block is chosen by, at most."""
 
 
 class EndVectorConfig(MethodConfig):
@@ -34,6 +52,10 @@ class EndVectorConfig(MethodConfig):
     )
     demonstrations: int | None = Field(
         default=None, ge=1, description="Demonstrations in a prompt that the vector is taken from, at most."
+    )
+    layer: Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = Field(
+        default="auto",
+        description="Block after which the vector is put, from 0. auto: by accuracy on support items left out.",
     )
 
 
@@ -100,11 +122,51 @@ class EndVectorMethod(ForwardMethod):
             ``[row, width]``.
         """
 
-    def require_layer(self, layer: int) -> int:
-        """The number of a block. Raises UsageError if the model has none of it."""
-        if layer >= (count := len(self.backbone.blocks)):
-            raise UsageError(f"layer must be one of the {count} blocks, 0 to {count - 1}, got {layer}; lower it")
-        return layer
+    def best_layer(self, order: Sequence[int], default: int, made: Callable[[Sequence[int]], Tensor | None]) -> int:
+        """The block of the config, or the one with the best accuracy on support items.
+
+        Items are answered by vectors of the others, in as many parts as there are shots, at most five; with one shot
+        the default stays, and else unless another block is better by more than a standard error.
+
+        Args:
+            order: The support items in a random order, in rounds of one of each class.
+            default: Number of the default block.
+            made: From items to ``[block, width]``, their vectors to put after each block; None where there are none.
+
+        Returns:
+            Its number.
+
+        Raises:
+            UsageError: If the model has none of this number.
+        """
+        given, count, layer = self._given, len(self.backbone.blocks), self.config.layer
+        if layer != "auto":
+            if layer >= count:
+                raise UsageError(f"layer must be one of the {count} blocks, 0 to {count - 1}, got {layer}; lower it")
+            return layer
+        scores, labels = [], []
+        shots = self.shape.n_support // self.shape.n_way
+        for held in parts_of(order[-MOST:], min(PARTS, shots)) if shots > 1 else []:
+            vectors = made([item for item in order if item not in set(held)])
+            if vectors is not None:
+                labels += [given.labels[item] for item in held]
+                scores.append(self._scored_by_layer([given.prompts[item] for item in held], vectors))
+        if not labels:
+            return default
+        layers = [default, *(each for each in range(count) if each != default)]
+        candidates = torch.cat(scores, dim=1)[layers].unsqueeze(1)
+        mask = torch.ones(1, len(labels), dtype=torch.bool)
+        return layers[int(chosen(candidates, torch.tensor([labels]), mask, "accuracy")[0])]
+
+    def _scored_by_layer(self, prompts: Sequence[str], vectors: Tensor) -> Tensor:
+        """``[block, prompt, way]``, log-likelihoods of the answers with ``vectors [block, width]`` after each block."""
+        return answers_by_module(
+            self.backbone,
+            [self.shape.protocol.instruction + prompt for prompt in prompts],
+            self._given.names,
+            after_blocks(self.backbone),
+            lambda layer, states: self.change(states, vectors[layer]),
+        )
 
     def before(self, order: Sequence[int], prompts: Sequence[str]) -> str:
         """The instruction, and the last demonstrations of an order that fit before prompts, as a text."""
@@ -131,3 +193,69 @@ class EndVectorMethod(ForwardMethod):
         if prompts:
             scores[query.mask] = self.scored(prompts, names, self.layer, self.vector).to(scores)
         return scores
+
+
+def answers_by_module(
+    backbone: LanguageBackbone,
+    prompts: Sequence[str],
+    names: Sequence[str],
+    modules: Sequence[nn.Module],
+    change: Callable[[int, Tensor], Tensor],
+) -> Tensor:
+    """Log-likelihoods of answers with one module's input changed at the last token of a prompt, each module in turn.
+
+    All other tokens of a prompt are run once: what is changed at the last one changes nothing before it.
+
+    Args:
+        backbone: The model.
+        prompts: The prompts.
+        names: The answers.
+        modules: Modules of the decoder.
+        change: From the number of a module and first inputs of it ``[row, dim]``, in float32, to changed ones.
+
+    Returns:
+        ``[module, prompt, answer]`` on the CPU.
+
+    Raises:
+        DataError: If prompt and answer do not fit, or an answer has no token of its own.
+    """
+    found = iter(token_ids(backbone, [prompt + ending for prompt in prompts for ending in ("", *names)]))
+    device, head = weights_device(backbone), output_layer(backbone)
+    scores = torch.empty(len(modules), len(prompts), len(names), device=device)
+    for number, prompt in enumerate(prompts):
+        stem, *joined = islice(found, 1 + len(names))
+        last, cache = answer_start(prompt, stem, joined) - 1, None
+        if last:
+            cache = backbone.decoder(input_ids=stem[None, :last].to(device), use_cache=True).past_key_values
+        # From the last token of the prompt on; answers of one token share a row.
+        tails = [tuple(whole[last:-1].tolist()) for whole in joined]
+        rows = list(product(range(len(modules)), dict.fromkeys(tails)))
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            ids = pad_sequence([torch.tensor(tail, device=device) for _, tail in part], batch_first=True)
+            lengths = torch.tensor([last + len(tail) for _, tail in part], device=device)
+            run = {
+                "input_ids": ids,
+                "attention_mask": (torch.arange(last + ids.shape[1], device=device) < lengths[:, None]).long(),
+                "past_key_values": None if cache is None else repeated(cache, len(part)),
+                "use_cache": cache is not None,
+            }
+            own = {module: [row for row, (each, _) in enumerate(part) if each == module] for module, _ in part}
+            with input_hooks([
+                (modules[module], partial(_changed, places, partial(change, module))) for module, places in own.items()
+            ]):  # fmt: skip
+                states = backbone.decoder(**run).last_hidden_state
+            for row, (module, tail) in enumerate(part):
+                read = head(states[row, : len(tail)]).float().log_softmax(dim=-1)
+                for answer, whole in enumerate(joined):
+                    if tails[answer] == tail:
+                        targets = whole[last + 1 :, None].to(device)
+                        scores[module, number, answer] = read.gather(1, targets).sum()
+    return scores.cpu()
+
+
+def _changed(rows: list[int], change: Callable[[Tensor], Tensor], states: Tensor) -> Tensor:
+    """States ``[row, position, dim]`` with those at the first position of some rows changed."""
+    made = states.clone()
+    made[rows, 0] = change(states[rows, 0].float()).to(states.dtype)
+    return made

@@ -59,6 +59,26 @@ def shared_length(rows: Sequence[Tensor]) -> int:
     return int(same.long().cumprod(0).sum())
 
 
+def answer_start(prompt: str, stem: Tensor, joined: Sequence[Tensor]) -> int:
+    """Position of the first token that answers to a prompt may differ in.
+
+    Args:
+        prompt: The prompt, for messages.
+        stem: Its tokens ``[position]``.
+        joined: Tokens of the prompt with each answer.
+
+    Returns:
+        The position.
+
+    Raises:
+        DataError: If an answer has no token of its own, or the prompt none.
+    """
+    first = shared_length([stem, *joined])
+    if first == 0 or first == min(map(len, joined)):
+        raise DataError(f"an answer needs a token or more, after one or more of prompt; got {prompt[:60]!r}")
+    return first
+
+
 def repeated(cache: Any, times: int) -> Any:
     """A cache of one text for several rows; the given one stays as it is."""
     made = copy.copy(cache)
@@ -186,9 +206,7 @@ def answers_with(backbone: LanguageBackbone, prompts: Sequence[str], names: Sequ
     found = iter(token_ids(backbone, [prompt + ending for prompt in prompts for ending in ("", *names)]))
     for prompt in prompts:
         stem, *joined = islice(found, 1 + len(names))
-        first = shared_length([stem, *joined])
-        if first == 0 or first == min(map(len, joined)):
-            raise DataError(f"an answer needs a token or more, after one or more of prompt; got {prompt[:60]!r}")
+        first = answer_start(prompt, stem, joined)
         for whole in joined:
             row = rows.setdefault(tuple(whole[:-1].tolist()), len(rows))
             readings.append((row, first, whole[first:]))

@@ -28,10 +28,7 @@ from methods._calibration import (
     mean_log_probability,
     require_calibration,
 )
-from methods._demonstrations import Demonstrations
-
-FOLDS = 5
-"""Most parts of the demonstrations that are answered after the others, to calibrate by them."""
+from methods._demonstrations import Demonstrations, parts_of
 
 
 class InContextConfig(MethodConfig):
@@ -118,11 +115,8 @@ class InContext(ForwardMethod):
             return mean_log_probability(self.backbone.loglikelihood("", [ending], names))
         if self.config.calibrate == "content_free":
             return mean_log_probability(self._scored(order, self.shape.content_free))
-        # Neighbours in the order are of different classes, so that each part is about balanced.
-        size = -(-len(order) // FOLDS)
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
         found = []
-        for part in parts:
+        for part in parts_of(order):
             others = [item for item in order if item not in part]
             found.append(self._scored(others, [self._given.prompts[item] for item in part]))
         # Without a demonstration there is nothing to measure, and no answer is favoured.

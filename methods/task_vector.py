@@ -1,30 +1,21 @@
 """Task vectors: the state at the end of a prompt with demonstrations in place of that of a prompt without."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods._choice import chosen
 from methods._end_vectors import EndVectorConfig, EndVectorMethod
-from methods._folds import fold_count
 from methods._prompt_ends import after_blocks, end_inputs
 
 SPREAD = 4
 """Dummy queries by which the spread of the vector is measured."""
-MOST = 50
-"""Support items that the block is chosen by, at most."""
 
 
 class TaskVectorConfig(EndVectorConfig):
     """Hyper-parameters of task vectors."""
 
-    layer: Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = Field(
-        default="auto",
-        description="Block after which the state is replaced, from 0. auto: by accuracy on support items left out.",
-    )
     dummies: int = Field(default=1, ge=1, le=64, description="Dummy queries whose states are averaged.")
 
 
@@ -46,15 +37,15 @@ class TaskVector(EndVectorMethod):
 
     def found(self, order: Sequence[int]) -> tuple[int, Tensor]:
         """The chosen block, and the mean state over dummy queries there."""
-        config, most = self.config, max(self.config.dummies, SPREAD)
+        most = max(self.config.dummies, SPREAD)
         vectors = torch.cat([self._vectors(order, item) for item in order[::-1][:most]])
-        layer = self._best_layer(order) if config.layer == "auto" else self.require_layer(config.layer)
+        layer = self.best_layer(order, 2 * len(self.backbone.blocks) // 5, self._of_others)
         at_layer = vectors[:, layer]
         if len(at_layer) > 1:
             mean = at_layer.mean(dim=0)
             distance = torch.linalg.vector_norm(at_layer - mean, dim=-1).mean() / torch.linalg.vector_norm(mean)
             self.notes["spread"] = round(float(distance), 4)
-        return layer, at_layer[: config.dummies].mean(dim=0)
+        return layer, at_layer[: self.config.dummies].mean(dim=0)
 
     def change(self, states: Tensor, vector: Tensor) -> Tensor:
         """A mixture of the states and the vector."""
@@ -66,32 +57,8 @@ class TaskVector(EndVectorMethod):
         context = self.before([item for item in order if item != dummy], [prompt])
         return end_inputs(self.backbone, context, [prompt], after_blocks(self.backbone))
 
-    def _best_layer(self, order: Sequence[int]) -> int:
-        count = len(self.backbone.blocks)
-        default = 2 * count // 5
-        parts = fold_count(self.shape)
-        if not parts:
-            return default
-        given, layers = self._given, [default, *(layer for layer in range(count) if layer != default)]
-        items = list(order[-MOST:])
-        scores: dict[int, list[Tensor]] = {layer: [] for layer in layers}
-        labels = []
-        for part in range(parts):
-            held = items[part::parts]
-            others = [item for item in order if item not in held]
-            if not held or len(others) < 2:
-                continue
-            vectors = self._vectors(others, others[-1])[0]
-            labels += [given.labels[item] for item in held]
-            for layer in layers:
-                scores[layer].append(
-                    self.scored([given.prompts[item] for item in held], given.names, layer, vectors[layer])
-                )
-        if not labels:
-            return default
-        candidates = [torch.cat(scores[layer])[None] for layer in layers]
-        mask = torch.ones(1, len(labels), dtype=torch.bool)
-        return layers[int(chosen(candidates, torch.tensor([labels]), mask, "accuracy")[0])]
+    def _of_others(self, others: Sequence[int]) -> Tensor | None:
+        return self._vectors(others, others[-1])[0] if len(others) > 1 else None
 
 
 PLUGIN = TaskVector

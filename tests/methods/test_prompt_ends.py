@@ -13,9 +13,10 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, Limits, UsageError
 from bench.testing.driver import adapt
 from bench.testing.tiny_models import save_model
-from methods._prompt_ends import after_blocks, answers_with, end_inputs, next_tokens
+from methods._end_vectors import answers_by_module
+from methods._prompt_ends import after_blocks, answers_with, changed_at, end_inputs, next_tokens
 from methods.function_vector import FunctionVector
-from methods.icv import Icv, direction, steered
+from methods.icv import STRENGTHS, Icv, directions, steered
 from methods.knn_prompting import KnnPrompting
 from methods.task_vector import TaskVector
 from tests.helpers.language import NAMES, PROMPTS, TEXTS, problem_shape, query, support
@@ -53,7 +54,23 @@ def test_next_tokens_and_answers_are_those_of_each_text_alone(backbone: CausalLM
         torch.testing.assert_close(scores, backbone.loglikelihood("", PROMPTS, names), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("cls", [KnnPrompting, TaskVector, FunctionVector])
+@torch.no_grad()
+def test_answers_by_module_are_those_with_each_module_changed(backbone: CausalLM) -> None:
+    modules = after_blocks(backbone)
+    vectors = torch.randn(len(modules), backbone.width, generator=torch.Generator().manual_seed(0))
+    for names in (NAMES, (" positive", " negative, very"), (" very good", " very bad")):
+        found = answers_by_module(backbone, PROMPTS, names, modules, lambda number, states: states + vectors[number])
+        for scores, module, vector in zip(found, modules, vectors, strict=True):
+            expected = answers_with(
+                backbone,
+                PROMPTS,
+                names,
+                lambda last, module=module, vector=vector: changed_at(last, module, lambda states: states + vector),
+            )
+            torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("cls", [KnnPrompting, TaskVector, FunctionVector, Icv])
 @torch.no_grad()
 def test_every_text_begins_with_the_instruction(cls: Any, backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     read, tokens, said = list[str](), backbone.tokens, "Say it.\n"
@@ -159,12 +176,12 @@ def test_the_block_is_chosen_by_support_items_that_the_vector_has_not_seen(
 ) -> None:
     seen: list[tuple[str, ...]] = []
 
-    def scored(self: TaskVector, prompts: Any, names: Any, layer: int, vector: torch.Tensor) -> torch.Tensor:
+    def scored(self: TaskVector, prompts: Any, vectors: torch.Tensor) -> torch.Tensor:
         seen.append(tuple(prompts))
         right = torch.tensor([LABELS[MANY.index(prompt)] for prompt in prompts])
-        return torch.nn.functional.one_hot(right if layer == 1 else 1 - right, 2).float()
+        return torch.nn.functional.one_hot(torch.stack([1 - right, right]), 2).float()
 
-    monkeypatch.setattr(TaskVector, "scored", scored)
+    monkeypatch.setattr(TaskVector, "_scored_by_layer", scored)
     contexts: list[str] = []
     before = TaskVector.before
     monkeypatch.setattr(
@@ -185,7 +202,7 @@ def test_all_heads_together_are_the_output_of_attention(backbone: CausalLM) -> N
     outputs: list[torch.Tensor] = []
     module = method._projections[1]
     handle = module.register_forward_hook(lambda _, __, out: outputs.append(out))
-    means = method.mean_outputs([("", PROMPTS[0], "")])
+    means, _ = method.outputs("", PROMPTS[0], NAMES[0])
     handle.remove()
     bias = getattr(module, "bias", None)
     expected = outputs[0][0, -1] - (0 if bias is None else bias)
@@ -199,13 +216,72 @@ def test_all_heads_together_are_the_output_of_attention(backbone: CausalLM) -> N
     assert method.effects("", PROMPTS[1], answer, 3 * means).abs().max() > 1e-6
 
 
+@pytest.mark.parametrize("right", [{1, 3}, {1}])
+def test_a_function_vector_is_of_prompts_that_the_model_answers(
+    backbone: CausalLM, monkeypatch: pytest.MonkeyPatch, right: set[int]
+) -> None:
+    """Of all prompts where it answers less than two; items left out have no prompt in the vector that answers them."""
+    answered: list[tuple[list[int], float]] = []
+
+    def scored(self: FunctionVector, prompts: Any, vectors: torch.Tensor) -> torch.Tensor:
+        answered.append(([MANY.index(prompt) for prompt in prompts], float(vectors[0, 0])))
+        return torch.zeros(2, len(prompts), 2)
+
+    def outputs(self: FunctionVector, context: str, prompt: str, answer: str) -> tuple[torch.Tensor, bool]:
+        return torch.full((2, 4, 8), 10.0 ** MANY.index(prompt)), MANY.index(prompt) in right
+
+    monkeypatch.setattr(FunctionVector, "outputs", outputs)
+    monkeypatch.setattr(FunctionVector, "effects", lambda self, *drawn: torch.zeros(2, 4))
+    monkeypatch.setattr(FunctionVector, "summed", lambda self, means, heads: means.mean().expand(backbone.width))
+    monkeypatch.setattr(FunctionVector, "_scored_by_layer", scored)
+    shape = replace(problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2), n_support=4)
+    method = FunctionVector(FunctionVector.Config(), backbone, shape)
+    adapt(method, support(MANY, labels=LABELS, names=NAMES))
+    used = right if len(right) > 1 else set(range(4))
+    assert method.notes["prompts"] == len(used)
+    assert float(method.vector[0]) == pytest.approx(sum(10.0**item for item in used) / len(used))
+    assert sorted(item for held, _ in answered for item in held) == [0, 1, 2, 3]
+    for held, value in answered:
+        kept = used - set(held)
+        assert value == pytest.approx(sum(10.0**item for item in kept) / len(kept))
+
+
+@torch.no_grad()
+def test_the_strength_is_the_best_on_support_items_that_the_vectors_have_not_seen(
+    backbone: CausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = Icv(Icv.Config(), backbone, problem_shape(Kind.TEXT_CLASSIFICATION, n_way=2))
+    seen: list[tuple[list[int], torch.Tensor]] = []
+
+    def scored(context: str, prompts: Any, names: Any) -> torch.Tensor:
+        items = [MANY.index(prompt) for prompt in prompts]
+        seen.append((items, method.vectors))
+        right = torch.tensor([LABELS[item] for item in items])
+        return torch.nn.functional.one_hot(right if method.strength == STRENGTHS[3] else 1 - right, 2).float()
+
+    monkeypatch.setattr(backbone, "loglikelihood", scored)
+    adapt(method, support(MANY, labels=LABELS, names=NAMES))
+    assert method.strength == method.notes["chosen_strength"] == STRENGTHS[3]
+    assert sorted(item for items, _ in seen for item in items) == sorted(list(range(4)) * len(STRENGTHS))
+    for items, vectors in seen:
+        others = [item for item in range(4) if item not in items]
+        alone = Icv(Icv.Config(strength=0.1), backbone, method.shape)
+        texts, labels = [MANY[item] for item in others], [LABELS[item] for item in others]
+        adapt(alone, support(texts, labels=labels, names=NAMES))
+        torch.testing.assert_close(vectors, alone.vectors, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(method.vectors, learnt(Icv, backbone, strength=0.1).vectors)
+
+
 @torch.no_grad()
 def test_a_direction_is_the_mean_and_first_component_and_is_added_at_length() -> None:
-    values = torch.randn(7, 32, generator=torch.Generator().manual_seed(0)) + 0.5
-    component = torch.tensor(PCA(1).fit(values.numpy()).components_[0])
-    component = component * (component @ values.mean(dim=0)).sign()
-    torch.testing.assert_close(direction(values), values.mean(dim=0) + component, rtol=1e-4, atol=1e-5)
-    states, vector = values[:3], -values[4]
+    values = torch.randn(7, 3, 32, generator=torch.Generator().manual_seed(0)) + 0.5
+    flat = values.flatten(1)
+    component = torch.tensor(PCA(1).fit(flat.numpy()).components_[0])
+    component = component * (component @ flat.mean(dim=0)).sign()
+    expected = (flat.mean(dim=0) + component).view(3, 32)[1:]
+    torch.testing.assert_close(directions(values), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(directions(values[:1]), values[0, 1:])
+    states, vector = values[:3, 0], -values[4, 0]
     found = steered(states, vector, 0.1)
     for state, changed in zip(states, found, strict=True):
         factor = 0.1 * (1 + max(0.0, float(-(state @ vector) / state.norm() / vector.norm())))
