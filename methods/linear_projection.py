@@ -56,6 +56,12 @@ class ProjectionOnFeaturesConfig(MethodConfig):
     reshuffle: bool = Field(
         default=False, description="Shuffle the examples anew for each epoch, as published; otherwise once."
     )
+    decay_to_identity: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e3,
+        description="Weight of the squared distance of x + P x from x, |P|^2, in the loss; 1 / shots is ProLIP's.",
+    )
 
 
 class ProjectionOnFeatures(StreamedMethod):
@@ -68,7 +74,8 @@ class ProjectionOnFeatures(StreamedMethod):
     the published baseline validated on its only examples and trained on none. ``notes`` says which it was.
 
     Losses are summed over episodes, so that each is trained as if it were alone; an episode that has stopped early
-    keeps computing until the others are done, without effect.
+    keeps computing until the others are done, without effect. ``decay_to_identity`` holds the map to the identity, as
+    ``projector`` does by another optimizer and without validation (Fahes et al. 2024, arXiv 2410.05270).
 
     From 100,000 examples on they stream by in epochs that are shuffled anew. One in eight is held out by a number drawn
     for it, and P is validated on 4,096 of these at most, or 32 of each class.
@@ -142,8 +149,9 @@ class ProjectionOnFeatures(StreamedMethod):
         return summed_cross_entropy(scores, batch.labels, batch.mask)
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
-        """SGD; its rate falls once."""
-        optimizer = SGD(self.parameters(), lr=self.config.lr, momentum=self.config.momentum)
+        """SGD; its rate falls once. The gradient of the distance from the identity is twice P."""
+        decay = 2 * self.config.decay_to_identity
+        optimizer = SGD(self.parameters(), lr=self.config.lr, momentum=self.config.momentum, weight_decay=decay)
         half = self.config.epochs // 2 * self._per_epoch
         return optimizer, MultiStepLR(optimizer, milestones=[half], gamma=0.1)
 

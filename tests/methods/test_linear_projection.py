@@ -35,7 +35,7 @@ def hard(**options: Any) -> Problem:
 
 def trained(
     given: Problem, *, batch_size: int, epochs: int, lr: float, patience: int | None,
-    validation_parts: int = 8, reshuffle: bool = False,
+    validation_parts: int = 8, reshuffle: bool = False, decay_to_identity: float = 0.0,
 ) -> tuple[Tensor, int]:  # fmt: skip
     """P of the best epoch of a single episode, and that epoch, by an ordinary training loop."""
     support = given.support
@@ -60,7 +60,8 @@ def trained(
             items = items[torch.from_numpy(numbers.argsort())]
         for part in items.split(batch_size):
             optimizer.zero_grad()
-            cross_entropy(scores(part), labels[part]).backward()
+            loss = cross_entropy(scores(part), labels[part]) + decay_to_identity * projection.square().sum()
+            loss.backward()
             optimizer.step()
         accuracy = (scores(held).argmax(dim=-1) == labels[held]).float().mean().item() if held.any() else float(epoch)
         if accuracy > best_accuracy:
@@ -72,9 +73,10 @@ def trained(
 
 PUBLISHED = {"validation_parts": 5, "patience": None, "reshuffle": True}
 """Of full support sets."""
+DECAY = {"decay_to_identity": 5.0}
 
 
-@pytest.mark.parametrize(("n_shot", "small_print"), [(1, {}), (2, {}), (9, {}), (10, PUBLISHED), (1, PUBLISHED)])
+@pytest.mark.parametrize(("n_shot", "small_print"), [(1, {}), (2, {}), (9, {}), (10, PUBLISHED), (1, PUBLISHED), (9, DECAY)])
 def test_equals_one_episode_by_itself(n_shot: int, small_print: dict[str, Any]) -> None:
     given = hard(n_episodes=6, n_shot=n_shot)
     options: dict[str, Any] = {"batch_size": 5, "epochs": 12, "lr": 2e-3, "patience": 2, **small_print}
