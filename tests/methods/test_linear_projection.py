@@ -76,7 +76,9 @@ PUBLISHED = {"validation_parts": 5, "patience": None, "reshuffle": True}
 DECAY = {"decay_to_identity": 5.0}
 
 
-@pytest.mark.parametrize(("n_shot", "small_print"), [(1, {}), (2, {}), (9, {}), (10, PUBLISHED), (1, PUBLISHED), (9, DECAY)])
+@pytest.mark.parametrize(
+    ("n_shot", "small_print"), [(1, {}), (2, {}), (9, {}), (10, PUBLISHED), (1, PUBLISHED), (9, DECAY)]
+)
 def test_equals_one_episode_by_itself(n_shot: int, small_print: dict[str, Any]) -> None:
     given = hard(n_episodes=6, n_shot=n_shot)
     options: dict[str, Any] = {"batch_size": 5, "epochs": 12, "lr": 2e-3, "patience": 2, **small_print}
