@@ -35,7 +35,8 @@ class OwnItems(Task):
     folder for each class, named by the class. Where there are ``train`` and ``test`` (folders of class folders, or
     files such as ``train.parquet`` or ``train-00000-of-00002.parquet``, or folders of tables; ``training``, ``eval``,
     in any case), these are the support and the query pool, and a validation split beside them is not read; else each
-    class is halved into the two pools, without copies. An item in both pools is an error. Tables of a split are all of one format.
+    class is halved into the two pools, without copies. An item in both pools is an error. Tables of a split are all of
+    one format.
 
     Attributes:
         name: The task's name.

@@ -78,7 +78,9 @@ def test_every_text_begins_with_the_instruction(cls: Any, backbone: CausalLM, mo
     method = learnt(cls, backbone, instruction=said)
     learning = len(read)
     method.predict(query(PROMPTS, NAMES))
-    assert 0 < learning < len(read)
+    assert learning
+    # Answers of the model itself, which it gives with the instruction, are not read by ``tokens``.
+    assert cls is Icv or learning < len(read)
     assert all(text.startswith(said) and text.count(said) == 1 for text in read)
 
 

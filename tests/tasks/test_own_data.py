@@ -63,7 +63,7 @@ def test_a_saved_data_set_is_read_by_the_folders_of_its_splits(tmp_path, cache):
     }
     DatasetDict(parts).save_to_disk(tmp_path / "data")
     name = "text_folder:text=review+label=stars"
-    with pytest.raises(DataError, match="cannot say to which split these .* belong: spare/data"):
+    with pytest.raises(DataError, match=r"cannot say to which split these .* belong: spare/data"):
         load(name, tmp_path / "data")
     for task in (f"{name}+splits=spare/test", "text_file:text=review+splits=spare/test"):
         support, query = prompts(load(task, tmp_path / "data"))
