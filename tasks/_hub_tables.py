@@ -17,9 +17,10 @@ USUAL = ("train", "test")
 class HubItems(OwnItems):
     """Classification of the items of a data set on the hub, by the tables in its repository.
 
-    These are Parquet, Arrow, CSV or JSON-lines files. The name is ``ORG/NAME`` or ``ORG/NAME@REVISION``; the data revision is a hash of the files that are read. These are
-    found by their splits: ``test.csv``, ``data/train-00000-of-00002.parquet`` or ``default/train/0000.parquet``. Where
-    several folders have them, ``config=FOLDER`` chooses one.
+    These are Parquet, Arrow, CSV or JSON-lines files. The name is ``ORG/NAME`` or ``ORG/NAME@REVISION``; the data
+    revision is a hash of the files that are read. These are found by their splits: ``test.csv``,
+    ``data/train-00000-of-00002.parquet`` or ``default/train/0000.parquet``. Where several folders have them,
+    ``config=FOLDER`` chooses one.
 
     Attributes:
         repository: Id of the repository.
