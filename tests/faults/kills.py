@@ -47,7 +47,8 @@ RECENT = 9
 """Undisturbed runs whose median is the time that moments are drawn from; it changes with what else the machine does."""
 TABLE = "score: "
 """Beginning of the first line below the table."""
-DONE = re.compile(r"\[\d+/\d+\] (.+)")
+DONE = re.compile(r"\[\d+/\d+\] (.+?)(?:; about .+ left)?")
+"""A line that acknowledges a record; on a slow machine it ends with the time that is left."""
 EXPECTED = re.compile(
     r"\d+ runs? (is|are) recorded already|logged to .*|preparing: .+|"
     r"bench: \d+ of \d+ episodes were answered before an interrupt, .*"
