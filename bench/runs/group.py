@@ -1,6 +1,5 @@
 """A group of runs on one task, backbone and precision: encoded together, then measured and scored one by one."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,19 +12,19 @@ from bench.contracts.errors import one_line_error
 from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import Episodes
 from bench.engine.frozen import BackboneChangedError
-from bench.engine.process_ending import ran_out_of_memory
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
 from bench.results.provenance import method_facts, provenance
 from bench.results.record import Record
+from bench.runs.attempt import Attempt
+from bench.runs.bookkeeping import Bookkeeping
 from bench.runs.encode import EncodeCosts, EncodedGroup, encode_group
 from bench.runs.encode_parts import Parts
 from bench.runs.limits import require_some_possible, resolved_budget
 from bench.runs.plan import PlanEntry, PlannedRun, planned
 from bench.runs.report import Report
-from bench.runs.shared_costs import RUN_SECONDS
-from bench.runs.single_run import SingleRun
+from bench.runs.single_run import Result, SingleRun
 from bench.runs.waves import waves
 from bench.spec.costs import StageCosts
 from bench.spec.expand import refusal
@@ -109,7 +108,9 @@ class RunGroup:
                 else:
                     self._keep(run.failed(error, self.devices.device_name()))
             return
-        self._claim_each(pending, lambda run: self._result(run, encoded, costs))
+        # A worker in this process leaves no room for anything beside it.
+        with Bookkeeping(worker.process == "fresh") as later:
+            self._claim_each(pending, lambda run: self._answered(run, encoded, costs, later), later)
 
     def plan(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> list[PlanEntry]:
         """The runs of ``run`` with their status, without encoding, running or writing anything.
@@ -194,16 +195,20 @@ class RunGroup:
         self._keep(run.record(status="skipped", reason=reason, provenance=provenance(self.devices.device_name())))
 
     def _claim_each(
-        self, runs: list[PlannedRun], execute: Callable[[PlannedRun], tuple[Record, QueryPredictions | None]]
+        self, runs: list[PlannedRun], execute: Callable[[PlannedRun], Callable[[], Result]], later: Bookkeeping
     ) -> None:
         """Execute runs that no other process executes or has finished; wait for those last."""
+        last = ""
         for wait in (False, True):
             elsewhere: list[PlannedRun] = []
             for run in runs:
                 if run.reference_id in {other.id for other in elsewhere}:
                     elsewhere.append(run)  # its budget depends on a run that is not finished
                     continue
-                with self._claimed(run, wait) as claimed:
+                if wait or run.reference_id is not None or run.id == last:
+                    later.settle()
+                with ExitStack() as claim:
+                    claimed = claim.enter_context(self._claimed(run, wait))
                     try:
                         finished = self._settled(run.id) if claimed else None
                     except StoreError as error:  # damaged since it was looked up
@@ -214,8 +219,11 @@ class RunGroup:
                     elif finished is not None:
                         self._known(finished)
                     else:
-                        self.report.begin(run.id, run.spec)
-                        self._keep(*execute(run))
+                        later.add(partial(self.report.begin, run.id, run.spec))
+                        made = execute(run)
+                        later.settle()
+                        later.add(partial(self._keep_made, made), claim.pop_all())
+                        last = run.id
             runs = elsewhere
 
     @contextmanager
@@ -229,16 +237,17 @@ class RunGroup:
                 claimed = True
             yield claimed
 
-    def _result(
-        self, planned_run: PlannedRun, encoded: EncodedGroup, costs: EncodeCosts
-    ) -> tuple[Record, QueryPredictions | None]:
-        """Record and predictions of one run; an exception becomes a record with the reason."""
-        facts = provenance(self.devices.device_name()) | method_facts(planned_run.run)
+    def _answered(
+        self, planned_run: PlannedRun, encoded: EncodedGroup, costs: EncodeCosts, later: Bookkeeping
+    ) -> Callable[[], Result]:
+        """Measure and answer one run; the function that makes its record and predictions."""
+        device = self.devices.device_name()
+        facts = provenance(device) | method_facts(planned_run.run)
         if self.backbone.revision:
             facts["backbone_revision"] = self.backbone.revision
-        began, single, earlier = time.monotonic(), None, None
-        try:
-            single = SingleRun(
+
+        def make() -> SingleRun:
+            return SingleRun(
                 planned=planned_run,
                 source=encoded.source_of(planned_run.run),
                 devices=self.devices,
@@ -248,6 +257,7 @@ class RunGroup:
                 shared=self.report.shared_costs,
                 stored=not self.force,
                 notify=self.report.reporter.problem,
+                quiet=later.wait,
                 encode_wall_seconds=encoded.wall_seconds,
                 notes=encoded.embeddings.notes_of(planned_run.run),
                 provenance=facts,
@@ -255,43 +265,24 @@ class RunGroup:
                 resume=not self.force,
                 reporter=self.report.reporter,
             )
-            earlier = self._earlier(planned_run.id)
-            # Steps and score of a run with limits depend on the measurement, so that it is run again.
-            if earlier is not None and earlier.status == "ok" and not earlier.limits:
-                return single.remeasure(earlier), None
-            record, predictions = single.run()
-            taken = record.provenance | {RUN_SECONDS: round(time.monotonic() - began, 3)}
-            return record.model_copy(update={"provenance": taken}), predictions
-        except Exception as error:  # a defect of a plugin leaves the other runs unharmed
-            if earlier is not None:
-                return self._kept(earlier, error), None
-            if ran_out_of_memory(error):
-                reason = f"memory ran out: {one_line_error(error)}"
-                limits = planned_run.spec.budget.limits()
-                return planned_run.record(status="over_budget", reason=reason, limits=limits, provenance=facts), None
+
+        def repair(error: Exception) -> None:
             if isinstance(error, BackboneChangedError) and costs.worker.process == "same":
                 self.backbone.load_state_dict(registry.load_backbone(planned_run.spec.backbone).state_dict())
-            return planned_run.failed(error, self.devices.device_name()), None
-        except BaseException:  # an interrupt, which Lightning may turn into an exit
-            if earlier is not None:  # a score that is there is kept
-                raise
-            seconds = time.monotonic() - began
-            known = single.costs if single else None
-            stage = "while its costs were measured" if known is None else "while it was scored"
-            self._keep(
-                planned_run.record(
-                    status="failed",
-                    reason=f"interrupted {stage}, after {seconds:.1f} s; run again to complete it",
-                    costs=known,
-                    notes={"partial_seconds": seconds},
-                    provenance=facts,
-                )
-            )
-            raise
+
+        def keep(record: Record) -> None:
+            later.wait()
+            self._keep(record)
+
+        earlier = partial(self._earlier, planned_run.id)
+        return Attempt(planned_run, device, facts, earlier, keep, self._kept, repair).answered(make)
 
     def _known(self, record: Record) -> None:
         self._records[record.id] = record
         self.report.known(record)
+
+    def _keep_made(self, make: Callable[[], Result]) -> None:
+        self._keep(*make())
 
     def _keep(self, record: Record, predictions: QueryPredictions | None = None) -> None:
         self._records[record.id] = record

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from bench.runs.shared_costs import FITTED, SharedCosts
 from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs, StageCosts
 
+Result = tuple[Record, QueryPredictions | None]
+"""The record of a run and its predictions, if any."""
 CURVE_POINTS = 100
 """Points of a loss curve that a record keeps."""
 
@@ -47,6 +50,7 @@ class SingleRun:
         shared: Costs that were measured for other runs.
         stored: Whether costs of the store's records may be taken.
         notify: Called with a message while another process measures.
+        quiet: Waits until nothing else of this program runs, before costs are measured.
         encode_wall_seconds: Seconds that encoding took for the run's whole group.
         notes: Facts of the record that are known before the run.
         provenance: Where and how the record is made.
@@ -65,6 +69,7 @@ class SingleRun:
     shared: SharedCosts
     stored: bool
     notify: Callable[[str], None]
+    quiet: Callable[[], None]
     encode_wall_seconds: float
     notes: dict[str, Any]
     provenance: dict[str, Any]
@@ -73,11 +78,12 @@ class SingleRun:
     reporter: Reporter = field(default_factory=Reporter)
     costs: Costs | None = field(default=None, init=False)
 
-    def run(self) -> tuple[Record, QueryPredictions | None]:
-        """Measure the costs and, within the budget, the score.
+    def answered(self) -> Callable[[], Result]:
+        """Measure the costs and, within the budget, answer the queries.
 
         Returns:
-            The record, and the predictions of all queries; None for a run over its budget.
+            A function that scores the answers, and gives the record and the predictions of all queries; None for a run
+            over its budget.
 
         Raises:
             DataError: For a method that trains and an empty support set.
@@ -90,9 +96,14 @@ class SingleRun:
             )
         measured = self._measure()
         if measured.violations:
-            return self._over_budget(measured), None
+            return lambda: (self._over_budget(measured), None)
         answers, groups = self._results(measured)
-        results = of_own_classes(answers, groups)
+        return partial(self._scored, measured, answers, groups)
+
+    def _scored(
+        self, measured: CostResult, answers: Sequence[GroupAnswers], groups: list[EpisodeGroup]
+    ) -> tuple[Record, QueryPredictions]:
+        planned, results = self.planned, of_own_classes(answers, groups)
         scored = score_run(planned.run.metric, results, groups)
         record = self._record(
             status="ok",
@@ -159,6 +170,7 @@ class SingleRun:
 
     def _measure_alone(self) -> CostResult:
         """Costs measured by the worker while no other process measures on the device."""
+        self.quiet()
         spec, encode = self.planned.spec, self.encode()
         with alone(self.devices.device_id(), f"{spec.task} {spec.method} {spec.shots} shots", self.notify):
             request = cost_request(
