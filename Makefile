@@ -37,11 +37,14 @@ perf: $(INSTALLED)
 	$(BIN)/python -m tests.perf.report $(VENV)/perf.json docs/performance.md
 	$(BIN)/python -m tests.perf.roofline $(VENV)/limits.json docs/performance.md
 	$(BIN)/python -m tests.perf.commands $(VENV)/commands.json docs/performance.md
+	$(BIN)/python -m tests.perf.suites $(VENV)/suites.json docs/performance.md
 	$(BIN)/python -m tests.perf.scale $(VENV)/scale.json docs/performance.md --accelerator cpu
 
 # The same work by other programs, side by side, for docs/performance.md; they are in an environment of their own, which sees
-# .venv's packages: `make peers DATA=DIR`, some twenty minutes on a machine that does nothing else.
+# .venv's packages: `make peers DATA=DIR`, some twenty minutes on a machine that does nothing else, and ten more the first time
+# for the features of CIFAR-10, if it is there.
 peers: $(PEERS)/.installed
+	$(if $(DATA),$(PEERS)/bin/python -m tests.peers.features $(DATA))
 	$(PEERS)/bin/python -m tests.peers $(VENV)/peers.json docs/performance.md $(if $(DATA),--data $(DATA))
 
 # The contract suite on all methods; if it passes, the list of methods that passed it is written anew.

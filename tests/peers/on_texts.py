@@ -19,13 +19,15 @@ from bench.registry import make_metric
 from bench.results.store import Store
 from tasks.wikitext103 import articles
 from tests.helpers.places import ROOT
-from tests.peers.row import Check, Place, Ready, Row
+from tests.peers.row import Check, NotRunError, Place, Ready, Row
 from tests.perf.language import forward, model
 
 PEER = "lm-evaluation-harness 0.4.13"
 PROMPT, ANSWERS = "Review: {text}\nSentiment:", (" negative", " positive")
 BATCHES = {"32-true": ("float32", 32), "bf16-true": ("bfloat16", 32)}
 """The peer's name of a precision, and its batch size for short prompts, which was not tuned."""
+BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""Instructions of a CPU that computes in bfloat16 itself, by torch's names; others emulate it and are slower by it."""
 WINDOW = 1024
 ROLLING_BATCH = 4
 SHOTS = 5
@@ -65,6 +67,8 @@ def requests(kind: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
 
 def whole_process(place: Place, count: int, precision: str) -> Ready:
     """Both command lines, from the interpreter's start to the last file."""
+    if precision == "bf16-true" and not any(torch.cpu.get_capabilities().get(name) for name in BF16):
+        raise NotRunError(f"this CPU has no bfloat16 of its own ({', '.join(BF16)})")
     count = place.size(count, 12)
     texts, labels, note = reviews(place, "validation", count)
     train, train_labels, _ = reviews(place, "train", 100)

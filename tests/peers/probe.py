@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from bench.contracts import Classes, Inputs, ProblemShape, Query, Support
 from bench.testing.doubles import CosineBackbone
 from methods.linear_probe import LinearProbe
-from tests.peers.features import Split, cifar10, clustered
+from tests.peers.features import TRAIN, Split, cifar10, clustered
 from tests.peers.on_features import solved
 from tests.peers.row import Check, Place, Ready, Row
 
@@ -65,7 +65,7 @@ def ours(train: Split, test: Split) -> Tensor:
 
 def make(place: Place) -> Ready:
     """Real features where there are images, else clustered ones of the same shape."""
-    real = place.file("cifar10/train.parquet") is not None and place.data is not None
+    real = place.file(TRAIN) is not None and place.data is not None
     real = real and not place.quick
     sizes = place.size(50_000, 500), place.size(10_000, 200)
     train, test = cifar10(place.data) if real else clustered(*sizes, 1280, WAYS)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 from tests.peers.measure import measured
 from tests.peers.report import section
@@ -62,6 +63,14 @@ def test_a_row_that_cannot_be_run_says_why(tmp_path):
 
 def test_a_failure_is_a_line_of_the_table(tmp_path):
     assert "failed: KeyError: 'acc'" in text(measured(row(error=KeyError("acc")), Place(None, tmp_path)))
+
+
+def test_bfloat16_is_compared_on_a_cpu_that_has_it(tmp_path, monkeypatch):
+    in_bf16 = next(each for each in ROWS if each.name == "sst2_bf16")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "avx512_bf16": False})
+    found = measured(in_bf16, Place(None, tmp_path, quick=True))
+    assert (found["status"], found["row"]) == ("not run", "sst2_bf16")
+    assert found["why"].startswith("this CPU has no bfloat16 of its own (avx512_bf16, amx_bf16, bf16)")
 
 
 def test_the_published_program_needs_its_checkout(tmp_path, monkeypatch):

@@ -7,16 +7,13 @@ all that it started, which other programs on the machine change far less than th
 """
 
 import json
-import math
 import os
 import platform
-import re
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +30,6 @@ from bench.runs.report import Report
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand, refusal
 from bench.spec.suite import RunSpec, load_suite
-from bench.toolkit.files import cache_folder
 from bench.toolkit.versions import PROTOCOL
 from tests.helpers.big_store import big_store
 from tests.helpers.docs import replace_section
@@ -53,8 +49,6 @@ blocks:
 - {{task: digits, methods: [faast, knn, ridge, nearest_mean], shots: [1, 2, 3, 4, 5], seeds: 0-{last}, episodes: 5}}
 """
 """A suite of 20 runs of each seed from 0 to ``last``."""
-FINISHED = re.compile(r"\[\d+/\d+\] ")
-"""Beginning of the line of a finished run on standard error."""
 
 
 @dataclass(frozen=True)
@@ -160,43 +154,6 @@ def cpu_seconds(command: Command) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def wall_clock(words: Sequence[str], cache: Path) -> tuple[float, float]:
-    """Seconds on the clock to the first finished run of ``bench run`` and to the end of all, with an empty cache.
-
-    Converting the embedded model is a part of installing: the folder of converted models is the user's own.
-
-    Args:
-        words: Words of the command.
-        cache: A folder to make for cached features and data.
-
-    Returns:
-        Both times.
-    """
-    cache.mkdir()
-    (cache / "models").symlink_to(cache_folder() / "models", target_is_directory=True)
-    began, first = time.perf_counter(), math.nan
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench", *words], cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        env={**os.environ, "WANDB_MODE": "offline", "BENCH_CACHE": str(cache)},
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if math.isnan(first) and FINISHED.match(line):
-                first = time.perf_counter() - began
-    assert process.returncode == 0, "".join(lines)
-    return first, time.perf_counter() - began
-
-
-def quickstart(folder: Path) -> Iterator[tuple[str, float, float]]:
-    """What a newcomer waits for: names, seconds and promises of two rows."""
-    words = ["run", "quickstart", "--logger", "none", "--store", str(folder / "cold")]
-    first, whole = wall_clock(words, folder / "cache")
-    yield "`bench run quickstart`, nothing cached, to the first score", first, 15.0
-    yield "`bench run quickstart`, nothing cached, as a whole", whole, 150.0
-
-
 def machine() -> str:
     """The machine in words."""
     return f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
@@ -226,11 +183,6 @@ def main(results: Path, page: Path, *sizes: int) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         timed(commands(Path(folder)), ROUNDS, lines, rows)
-        lines += ["", "| on the clock, one round | s | at most |", "|---|---:|---:|"]
-        for what, seconds, most in quickstart(Path(folder)):
-            lines.append(f"| {what} | {seconds:.1f} | {most:g} |")
-            extra = f"{machine()}; at most {most:g} s"
-            rows.append({"name": what, "unit": "s", "value": round(seconds, 1), "extra": extra})
     results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     replace_section(page, "commands", "\n".join(lines))
 
