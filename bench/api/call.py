@@ -84,9 +84,11 @@ class Call:
         """Execute the runs."""
         from rich.console import Console
 
+        from bench.engine.early_server import early_server
         from bench.runs.progress import RichReporter
         from bench.runs.signals import interrupts
 
+        measures = self.how["measure_in"] == "subprocess" and (self.how["executor"], self.how["jobs"]) == ("local", 1)
         console = Console(stderr=True, quiet=not self.how["progress"])
         with RichReporter(console) as reporter:
             call = self._known()
@@ -94,7 +96,7 @@ class Call:
                 for record in recorded:
                     reporter.known(record)
                 return Results(recorded, self.store)
-            with interrupts():
+            with interrupts(), early_server(measures):
                 # torch, transformers and Lightning take seconds to import.
                 reporter.preparing("loading libraries")
                 specs, defaults = self._specs()

@@ -6,8 +6,6 @@ of a few milliseconds. On other systems each call spawns a new process.
 
 import atexit
 import io
-import multiprocessing
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,10 +15,11 @@ from typing import Any, Literal, Protocol, Self
 import torch
 
 from bench.contracts import Backbone
+from bench.engine.early_server import server_process
 from bench.engine.failure import Failure
 from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import ending_error, kernel_kills
-from bench.engine.server_start import packed, start_tied
+from bench.engine.server_start import packed
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker_server import serve
 
@@ -95,13 +94,9 @@ class ForkedWorker:
 
     def start(self) -> Self:
         """Start loading the backbone; the first call waits until it is loaded."""
-        context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        # Not a daemon, which could have no data workers; it ends with this process all the same.
-        call = packed(serve, self.make, torch.get_num_threads(), self.devices)
-        self._server = context.Process(target=start_tied, args=(os.getpid(), call, other), daemon=False)
-        self._server.start()
-        other.close()
+        self._server, self._connection = server_process(
+            packed(serve, self.make, torch.get_num_threads(), self.devices)
+        )  # fmt: skip
         atexit.register(self.close)  # before Python waits for processes that are not daemons
         return self
 

@@ -14,7 +14,7 @@ import torch
 from bench import registry
 from bench.contracts import DataError
 from bench.contracts.errors import ChildError
-from bench.engine import process_ending
+from bench.engine import early_server, process_ending
 from bench.engine.first_pass import first_pass
 from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import OutOfMemoryError, WorkerEndedError, ending_error, ran_out_of_memory
@@ -253,6 +253,37 @@ def test_a_server_ends_in_silence_where_its_caller_left_an_answer_unread(capfd):
     servers.close()
     own.close()
     assert (os.waitpid(child, 0)[1], capfd.readouterr().err) == (0, "")
+
+
+@pytest.mark.skipif(not FORKS, reason="forks")
+def test_the_first_worker_takes_the_process_that_has_imported_the_libraries():
+    with early_server.early_server(True):
+        ((process, _),) = early_server._waiting
+        first, second = ForkedWorker(nothing).start(), ForkedWorker(nothing).start()
+        assert first._server is process
+        assert second._server is not process
+        for worker in (first, second):
+            child, number, *_ = worker.call(who, 1)
+            assert number == 1
+            assert child not in (process.pid, os.getpid())
+            worker.close()
+
+
+@pytest.mark.skipif(not FORKS, reason="forks")
+def test_a_process_that_no_worker_takes_ends_and_one_that_ended_is_not_taken():
+    with early_server.early_server(True):
+        ((unused, _),) = early_server._waiting
+    assert not unused.is_alive()
+    with early_server.early_server(True):
+        ((killed, _),) = early_server._waiting
+        killed.kill()
+        killed.join()
+        worker = ForkedWorker(nothing).start()
+        assert worker._server is not killed
+        assert worker.call(who, 1)[1] == 1
+        worker.close()
+    with early_server.early_server(False):
+        assert early_server._waiting == []
 
 
 def test_an_interrupt_leaves_no_process_behind():

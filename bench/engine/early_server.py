@@ -1,0 +1,80 @@
+"""A server process that imports the libraries while the program itself does, and waits for the first worker.
+
+Importing them takes seconds of one core; a second core has nothing else to do meanwhile, and later encodes. Imports
+nothing that takes time.
+"""
+
+import multiprocessing
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+from bench.engine.parent_death import FORKS
+from bench.engine.server_start import packed, start_tied
+
+_waiting: list[tuple[Any, Connection]] = []
+"""The process that waits, with its connection; empty where there is none."""
+
+
+@contextmanager
+def early_server(wanted: bool) -> Iterator[None]:
+    """Context with a process for the first worker that is started in it.
+
+    Args:
+        wanted: Whether a worker is expected.
+    """
+    if wanted and FORKS:
+        _waiting.append(_spawned(packed(_await_call)))
+    try:
+        yield
+    finally:
+        while _waiting:  # no worker took it
+            process, connection = _waiting.pop()
+            connection.close()
+            process.terminate()
+            process.join()
+
+
+def server_process(call: bytes) -> tuple[Any, Connection]:
+    """A process that makes a call with a connection as its first argument.
+
+    Args:
+        call: What ``packed`` returns.
+
+    Returns:
+        The process that waits, or a new one, and this end of the connection.
+    """
+    while _waiting:
+        process, connection = _waiting.pop()
+        if process.is_alive():
+            connection.send_bytes(call)
+            return process, connection
+        connection.close()
+    return _spawned(call)
+
+
+def _spawned(call: bytes) -> tuple[Any, Connection]:
+    context = multiprocessing.get_context("spawn")
+    connection, other = context.Pipe()
+    # Not a daemon, which could have no data workers; it ends with this process all the same.
+    process = context.Process(target=start_tied, args=(os.getpid(), call, other), daemon=False)
+    process.start()
+    other.close()
+    return process, connection
+
+
+def _await_call(connection: Connection) -> None:
+    """Import the libraries, then make the call that is sent; nothing where the program ends instead."""
+    # The parent handles interrupts and ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import bench.engine.worker_server  # noqa: F401
+
+    try:
+        function, arguments = pickle.loads(connection.recv_bytes())
+    except (EOFError, ConnectionError):
+        return
+    function(connection, *arguments)
