@@ -23,6 +23,7 @@ from bench.runs.encode import EncodeCosts, EncodedGroup, encode_group
 from bench.runs.encode_parts import Parts
 from bench.runs.limits import require_some_possible, resolved_budget
 from bench.runs.plan import PlanEntry, PlannedRun, planned
+from bench.runs.precision_notes import precision_notes
 from bench.runs.report import Report
 from bench.runs.single_run import Result, SingleRun
 from bench.runs.waves import waves
@@ -57,6 +58,7 @@ class RunGroup:
     check_budgets: bool = True
     parts: Parts = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict, init=False)
+    _precision_notes: dict[str, str] = field(default_factory=dict, init=False)
 
     def run(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> None:
         """Execute the runs without a finished record.
@@ -71,6 +73,7 @@ class RunGroup:
         if not pending:
             return
         worker = self.start_worker()
+        self._precision_notes = precision_notes(self.data, self.devices, worker, pending[0].spec, self.report.reporter)
         measured: dict[tuple[Any, ...], StageCosts] = {}
         try:
             for wave in waves(pending):
@@ -259,7 +262,7 @@ class RunGroup:
                 notify=self.report.reporter.problem,
                 quiet=later.wait,
                 encode_wall_seconds=encoded.wall_seconds,
-                notes=encoded.embeddings.notes_of(planned_run.run),
+                notes=encoded.embeddings.notes_of(planned_run.run) | self._precision_notes,
                 provenance=facts,
                 partial=self.report.store.partial_path(planned_run.id),
                 resume=not self.force,

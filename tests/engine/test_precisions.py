@@ -1,9 +1,19 @@
 """Every method on a language model at each precision: near float32, alike at each instance, and scores not rounded."""
 
+import re
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from bench.contracts import Pool, TaskData
+from bench.engine.precision_error import precision_error
+from bench.engine.trainer import DeviceOptions
+from bench.runs.precision_notes import precision_notes
+from bench.spec.suite import RunSpec
+from bench.testing.doubles import NetworkBackbone, tiny_language_model
 from tests.helpers.precisions import FULL, PRECISIONS, all_scores, change
+from tests.helpers.runs import Notebook
 
 pytestmark = pytest.mark.slow
 MOST = {"64-true": 2e-3, "bf16-mixed": 1.0, "bf16-true": 1.0, "16-true": 0.1}
@@ -54,3 +64,41 @@ def test_scores_are_not_rounded_to_the_precision_of_weights(found, precision):
         or (name not in VOTES and torch.equal(each.first.bfloat16().float(), each.first))
     ]
     assert rounded == []
+
+
+TEXTS = ["a dull tale", "well spun at sea", "few ships"]
+
+
+@pytest.mark.parametrize(("names", "what"), [((" good", " bad"), "answers to"), ((), "token of")])
+def test_the_error_of_a_precision_is_measured_on_a_few_prompts(names, what):
+    pool, devices = Pool.of_texts(TEXTS), DeviceOptions(accelerator="cpu", precision="bf16-true")
+    said = precision_error(tiny_language_model(), pool, names, devices)
+    found = re.fullmatch(rf"log-probabilities .*{what} 3 prompts differ .* by (\S+) nats at most, (\S+) in the median", said)
+    most, median = map(float, found.groups())
+    assert 0 < median <= most < 0.5
+    full = precision_error(tiny_language_model(), pool, names, devices.with_precision(FULL))
+    assert " by 0 nats at most" in full
+
+
+def test_the_error_of_features_is_that_of_their_directions():
+    pool, devices = Pool.of_texts(TEXTS), DeviceOptions(accelerator="cpu")
+    said = precision_error(NetworkBackbone(), pool, (), devices.with_precision("bf16-true"))
+    (error,) = re.fullmatch(r"features of 3 items differ .* by 1 - cosine = (\S+) at most", said).groups()
+    assert 0 < float(error) < 1e-3
+
+
+def test_runs_in_a_lower_precision_say_and_keep_its_error():
+    data = TaskData(Pool.of_texts(TEXTS), Pool.of_texts(TEXTS), ("text",), "1")
+    spec = RunSpec(
+        task="lexicon", backbone="b", method="knn", shots=1, seed=0, episodes=1, queries=1, ways=None, precision="bf16-true"
+    )  # fmt: skip
+    devices, calls, notebook = DeviceOptions(accelerator="cpu", precision="bf16-true"), [], Notebook()
+    worker = SimpleNamespace(process="fresh", call=lambda *arguments: calls.append(arguments) or "little")
+    for _ in range(2):
+        assert precision_notes(data, devices, worker, spec, notebook) == {"precision_error": "little"}
+    assert notebook.problems == ["lexicon on b in bf16-true: little"]
+    ((function, pool, names, _),) = calls
+    assert (function, len(pool.inputs), names) == (precision_error, 3, ("text",))
+    assert precision_notes(data, devices.with_precision(FULL), worker, spec, notebook) == {}
+    worker.process = "same"
+    assert precision_notes(data, devices, worker, spec, notebook) == {}

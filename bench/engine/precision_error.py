@@ -1,0 +1,76 @@
+"""Error of a lower precision: a few inputs through the backbone in float32 and in the precision of some runs."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from bench.contracts import Backbone, LanguageBackbone, Pool
+from bench.engine.encoding import encode
+from bench.engine.trainer import WEIGHTS, DeviceOptions
+
+FULL = "32-true"
+LOWER = frozenset({"bf16-true", "16-true", "bf16-mixed", "16-mixed"})
+"""Precisions with an error that is worth showing."""
+SAMPLE = 16
+"""Most inputs that are compared."""
+ANSWERS = 4
+"""Most answers of an input that are compared."""
+WINDOW = 256
+"""Tokens of a window in which texts without answers are scored."""
+
+
+def precision_error(backbone: Backbone, pool: Pool, names: Sequence[str], devices: DeviceOptions) -> str:
+    """How far answers or features are from those in float32. The backbone stays in the lower precision.
+
+    Args:
+        backbone: The backbone, in float32.
+        pool: A few items.
+        names: Answers of a choice; empty where texts are written or scored as a whole.
+        devices: Device and precision.
+
+    Returns:
+        One line.
+    """
+    if not isinstance(backbone, LanguageBackbone):
+        positions = np.arange(len(pool.labels))
+        keys = []
+        for each in (devices.with_precision(FULL), devices):
+            features = encode(backbone, pool, positions, each).features
+            if features is None:
+                return ""
+            keys.append(features.keys.double())
+        least = float(cosine_similarity(*keys, dim=-1).min())
+        return f"features of {len(keys[0])} items differ from those in float32 by 1 - cosine = {1 - least:.1e} at most"
+    texts = list(pool.inputs["input"])
+    if names:
+        what = "log-probabilities of answers to"
+
+        def read() -> Tensor:
+            return backbone.loglikelihood("", texts, names[:ANSWERS])
+    else:
+        what = "log-probabilities per token of"
+
+        def read() -> Tensor:
+            sums, tokens = backbone.loglikelihood_rolling(texts, WINDOW, None).unbind(dim=1)
+            return sums / tokens.clamp(min=1)
+
+    full, lower = _in_both(backbone, devices, read)
+    found = (lower.double() - full.double()).abs()
+    return (
+        f"{what} {len(texts)} prompts differ from those in float32 by {found.max():.2g} nats at most, "
+        f"{found.median():.2g} in the median"
+    )
+
+
+@torch.no_grad()
+def _in_both(backbone: Backbone, devices: DeviceOptions, read: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+    """What is read in float32 and in the precision of the options."""
+    device = devices.root_device()
+    backbone.to(device)
+    full = read()
+    backbone.to(device, WEIGHTS.get(devices.precision))
+    with devices.trainer().precision_plugin.forward_context():
+        return full, read()
