@@ -38,7 +38,17 @@ class SharedLayer(DynamicLayer):  # type: ignore[misc]
         self.context = layer.keys, layer.values
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Add keys and values; those of the context go with the keys, see ``_attention``."""
+        """Add keys and values; those of the context go with the keys, see ``_attention``.
+
+        Args:
+            key_states: ``[row, head, position, dim]``.
+            value_states: The same for values.
+            *args: Those of transformers.
+            **kwargs: Those of transformers.
+
+        Returns:
+            Keys and values of the texts' own tokens.
+        """
         keys, values = super().update(key_states, value_states, *args, **kwargs)
         setattr(keys, _MARK, self.context)
         return keys, values
