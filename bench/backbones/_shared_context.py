@@ -17,8 +17,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from bench.backbones._branches import rows_of
 
 FAMILIES = frozenset({"llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma", "olmo2", "smollm3", "granite"})
-"""Types of models whose attention takes keys and values as the cache gives them, tested one by one; of others, rows have
-copies."""
+"""Types of models whose attention takes keys and values as the cache gives them, tested one by one; of others, rows
+have copies."""
 LEAST, LONGEST = 64, 64
 """Least number of tokens of a context, and most of a text: for longer texts the weights of attention, which are kept as
 a whole, take more memory than copies do."""

@@ -24,7 +24,7 @@ WORD = 8
 EVERY = 512
 """Words of which one is summed where a sample is enough: those of a page of memory."""
 _LOADED: WeakKeyDictionary[nn.Module, dict[int, dict[str, Any]]] = WeakKeyDictionary()
-"""States of backbones as they were loaded, of all words and of one in EVERY, in a process whose forks use each but once."""
+"""States of backbones as they were loaded, of all words and of one in EVERY, in a process whose forks use each once."""
 
 
 class BackboneChangedError(BenchError):
@@ -110,8 +110,11 @@ def remember(backbone: Any) -> None:
 
 
 def _before(backbone: Any, runs: bool) -> tuple[dict[str, Any], int]:
-    """The state as it was loaded, if it is known and the tensors are still of these types, else the present one; and
-    of how many words one is summed."""
+    """The state as it was loaded, if it is known and the tensors are still of these types, else the present one.
+
+    Returns:
+        The state, and of how many words one is summed.
+    """
     loaded = _LOADED.get(backbone) if isinstance(backbone, nn.Module) else None
     every = 1 if loaded is None or runs else EVERY
     if loaded is None or any(loaded[every].get(name, ())[:2] != _form(tensor) for name, tensor in _tensors(backbone)):

@@ -1,7 +1,7 @@
 """Bookkeeping of answered runs beside the worker: score, record and trackers, while it answers the next run.
 
-A run without costs to measure, such as the second seed of a row, takes about as long to answer as the one before takes to
-be scored, flushed to the disk and logged.
+A run without costs to measure, such as the second seed of a row, takes about as long to answer as the one before takes
+to be scored, flushed to the disk and logged.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Features of CIFAR-10 for the linear probes, from the feature cache: ``python -m tests.peers.features DATA`` encodes them.
+"""Features of CIFAR-10 for the linear probes, from the feature cache; ``python -m tests.peers.features DATA`` fills it.
 
 ``make peers DATA=DIR`` does so first, in some ten minutes, unless runs on ``cifar10`` have left them there.
 """
@@ -19,8 +19,8 @@ from bench.spec.suite import RunSpec
 Split = tuple[Tensor, Tensor]
 """Keys ``[item, dim]`` and labels ``[item]``."""
 SPEC = RunSpec(
-    task="cifar10", backbone="efficientnet_lite0", method="linear_probe", shots="full", seed=0, episodes=1, queries=None,
-    ways=None,
+    task="cifar10", backbone="efficientnet_lite0", method="linear_probe", shots="full", seed=0, episodes=1,
+    queries=None, ways=None,
 )  # fmt: skip
 """The run whose features these are."""
 TRAIN = "cifar10/train.parquet"

@@ -1,7 +1,7 @@
 """What a newcomer waits for, on the clock, for docs/performance.md: ``python -m tests.perf.suites JSON PAGE [FOLDER]``.
 
-The embedded model's conversion, and suites with nothing cached, one round each, on a machine that does nothing else. Stores
-are kept in FOLDER, if it is given: their scores are to be those of an earlier run. The JSON file has rows of
+The embedded model's conversion, and suites with nothing cached, one round each, on a machine that does nothing else.
+Stores are kept in FOLDER, if it is given: their scores are to be those of an earlier run. The JSON file has rows of
 github-action-benchmark, ``customSmallerIsBetter``, which ``bench history add --timings`` reads.
 """
 

@@ -7,7 +7,9 @@ import pytest
 from bench.reports.history.timings import read_timings
 from tests.perf import commands, suites
 
-PAGE = "Before.\n<!-- commands: begin -->\n<!-- commands: end -->\n<!-- suites: begin -->\n<!-- suites: end -->\nAfter.\n"
+PAGE = (
+    "Before.\n<!-- commands: begin -->\n<!-- commands: end -->\n<!-- suites: begin -->\n<!-- suites: end -->\nAfter.\n"
+)
 
 
 @pytest.fixture

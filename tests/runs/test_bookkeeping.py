@@ -112,12 +112,16 @@ def test_pieces_are_done_in_order_and_the_first_error_is_raised(beside):
     def fails():
         raise ValueError("planted")
 
-    with pytest.raises(ValueError, match="planted"), Bookkeeping(beside) as later:
-        later.add(lambda: done.append(1))
-        later.add(lambda: done.append(2), claim)
-        later.settle()
-        assert done == [1, 2, "claim"]
-        later.add(fails)
-        later.settle()
-        done.append("never")
+    def work():
+        with Bookkeeping(beside) as later:
+            later.add(lambda: done.append(1))
+            later.add(lambda: done.append(2), claim)
+            later.settle()
+            assert done == [1, 2, "claim"]
+            later.add(fails)
+            later.settle()
+            done.append("never")
+
+    with pytest.raises(ValueError, match="planted"):
+        work()
     assert done == [1, 2, "claim"]
