@@ -131,7 +131,8 @@ def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_pr
     assert "the suite mixed already has tune_all in its blocks" in err
 
 
-def test_the_command_that_a_sweep_prints_runs_its_config_beside_the_defaults(tune, tmp_path, bench):
+def test_the_command_that_a_sweep_prints_runs_its_config_beside_the_defaults(tune, tmp_path, bench, monkeypatch):
+    monkeypatch.delenv("BENCH_DATA", raising=False)
     common = ("--task", "stripes", "--backbone", "pixels", "--logger", "none", "--set", "knn.prior_strength=2")
     how = ("--accelerator", "cpu", "--trust")
     said = bench("sweep", *common, *how, "--method", "knn", "--shots", 3, "--trials", 3, "--out", tmp_path / "studies")
