@@ -26,7 +26,7 @@ _MARK = "shared_context"
 """Attribute of the keys of texts that go on from a context."""
 
 
-class SharedLayer(DynamicLayer):  # type: ignore[misc]
+class SharedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Cache of one layer for several texts after one context.
 
     Attributes:
@@ -34,7 +34,7 @@ class SharedLayer(DynamicLayer):  # type: ignore[misc]
     """
 
     def __init__(self, layer: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.context = layer.keys, layer.values
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -76,7 +76,8 @@ def continued(run: Any, context: Any, rows: int, longest: int) -> Any:
         and getattr(config, "_attn_implementation", None) == "sdpa"
         and longest <= LONGEST
         # A sliding window has a layer of its own type.
-        and all(type(layer) is DynamicLayer and len(layer.keys) == 1 for layer in layers)
+        and all(type(layer) is DynamicLayer for layer in layers)
+        and layers[0].keys.shape[0] == 1
         and layers[0].keys.shape[-2] >= LEAST
         and layers[0].keys.device.type == "cpu"
     )
@@ -111,7 +112,7 @@ def _attention(
         mask = attention_mask[:, 0]
         scores = scores.masked_fill_(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
     weights = scores.softmax(dim=-1).to(query.dtype)
-    to_before, to_own = weights.split([before, weights.shape[-1] - before], dim=-1)
+    to_before, to_own = torch.split(weights, [before, weights.shape[-1] - before], dim=-1)
     read = (to_before.reshape(n_keys, -1, before) @ before_values).view(given.shape) + to_own @ own_values
     return read.permute(2, 3, 0, 1, 4).reshape(rows, length, heads, dim), None
 

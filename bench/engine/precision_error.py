@@ -9,7 +9,8 @@ from torch.nn.functional import cosine_similarity
 
 from bench.contracts import Backbone, LanguageBackbone, Pool
 from bench.engine.encoding import encode
-from bench.engine.trainer import WEIGHTS, DeviceOptions
+from bench.engine.lightning_plugins import WEIGHTS
+from bench.engine.trainer import DeviceOptions
 
 FULL = "32-true"
 LOWER = frozenset({"bf16-true", "16-true", "bf16-mixed", "16-mixed"})
@@ -42,7 +43,7 @@ def precision_error(backbone: Backbone, pool: Pool, names: Sequence[str], device
             if features is None:
                 return ""
             keys.append(features.keys.double())
-        least = float(cosine_similarity(*keys, dim=-1).min())
+        least = float(cosine_similarity(keys[0], keys[1], dim=-1).min())
         return f"features of {len(keys[0])} items differ from those in float32 by 1 - cosine = {1 - least:.1e} at most"
     texts = list(pool.inputs["input"])
     if names:
