@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.backbones._branches import CACHE_TOKENS, Tokens, score_branches, work
-from bench.backbones._shared_context import continued
+from bench.backbones._branches import CACHE_TOKENS, Tokens, rows_of, score_branches, work
 from bench.contracts import DataError
 
 MAX_BATCH = 32
@@ -206,7 +205,7 @@ def run_after(
     for row, tail in enumerate(tails):
         ids[row, : len(tail)] = torch.tensor(tail)
         mask[row, shared + len(tail) :] = 0
-    cache = None if context is None else continued(run, context, len(tails), longest)
+    cache = None if context is None else rows_of(context, [0] * len(tails))
     output = run(
         input_ids=ids.to(device), attention_mask=mask.to(device), past_key_values=cache, use_cache=cache is not None
     )

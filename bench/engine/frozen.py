@@ -21,10 +21,8 @@ HASHING = ("cpu", "cuda")
 """Kinds of devices on which torch hashes tensors."""
 WORD = 8
 """Bytes that are summed at once."""
-EVERY = 512
-"""Words of which one is summed where a sample is enough: those of a page of memory."""
-_LOADED: WeakKeyDictionary[nn.Module, dict[int, dict[str, Any]]] = WeakKeyDictionary()
-"""States of backbones as they were loaded, of all words and of one in EVERY, in a process whose forks use each once."""
+_LOADED: WeakKeyDictionary[nn.Module, dict[str, Any]] = WeakKeyDictionary()
+"""States of backbones as they were loaded, in a process whose forks use each but once."""
 
 
 class BackboneChangedError(BenchError):
@@ -32,18 +30,15 @@ class BackboneChangedError(BenchError):
 
 
 @contextmanager
-def frozen(backbone: Any, method: str, runs: bool = True) -> Iterator[Callable[[], None]]:
+def frozen(backbone: Any, method: str) -> Iterator[Callable[[], None]]:
     """Require that the backbone is the same after the block as before.
 
     Version counters of tensors miss what is written through ``tensor.data``, so all weights are summed before and
-    after: 0.05 s for 500 MB, which takes longer than many a method on features. A fork of a process that called
-    ``remember`` knows the sums of before, and ends with the block: of a method that does not run the backbone one word
-    of each page is enough to see that its weights were changed.
+    after: 0.05 s for 500 MB. A fork of a process that called ``remember`` knows the sums of before.
 
     Args:
         backbone: The backbone; anything but a torch module passes.
         method: Name of the method, for the message.
-        runs: Whether the method runs the backbone.
 
     Yields:
         A function that makes the same check within the block.
@@ -51,10 +46,10 @@ def frozen(backbone: Any, method: str, runs: bool = True) -> Iterator[Callable[[
     Raises:
         BackboneChangedError: A parameter or buffer was changed, added or removed, or a module was left in another mode.
     """
-    before, every = _before(backbone, runs)
+    before = _before(backbone)
 
     def check() -> None:
-        after = _state(backbone, every)
+        after = _state(backbone)
         changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         if changed:
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
@@ -83,7 +78,7 @@ def kept_frozen(backbone: Any, run: ResolvedRun, devices: DeviceOptions) -> Iter
         BackboneChangedError: As for ``frozen``.
     """
     to_precision_of(run, backbone, devices)
-    with frozen(backbone, run.method_at_site, run.input_mode is InputMode.INPUTS) as check:
+    with frozen(backbone, run.method_at_site) as check:
         yield check
 
 
@@ -106,28 +101,23 @@ def remember(backbone: Any) -> None:
         backbone: The backbone, just loaded; this process itself must not use it.
     """
     if isinstance(backbone, nn.Module):
-        _LOADED[backbone] = {every: _state(backbone, every) for every in (1, EVERY)}
+        _LOADED[backbone] = _state(backbone)
 
 
-def _before(backbone: Any, runs: bool) -> tuple[dict[str, Any], int]:
-    """The state as it was loaded, if it is known and the tensors are still of these types, else the present one.
-
-    Returns:
-        The state, and of how many words one is summed.
-    """
+def _before(backbone: Any) -> dict[str, Any]:
+    """The state as it was loaded, if it is known and the tensors are still of these types; else the present one."""
     loaded = _LOADED.get(backbone) if isinstance(backbone, nn.Module) else None
-    every = 1 if loaded is None or runs else EVERY
-    if loaded is None or any(loaded[every].get(name, ())[:2] != _form(tensor) for name, tensor in _tensors(backbone)):
-        return _state(backbone, every), every
-    return loaded[every], every
+    if loaded is None or any(loaded.get(name, ())[:2] != _form(tensor) for name, tensor in _tensors(backbone)):
+        return _state(backbone)
+    return loaded
 
 
-def _state(backbone: Any, every: int) -> dict[str, Any]:
-    """A checksum of each tensor of a module, by one of `every` of its words, and the mode of each of its modules."""
+def _state(backbone: Any) -> dict[str, Any]:
+    """A checksum of each tensor of a module and the mode of each of its modules, by name."""
     if not isinstance(backbone, nn.Module):
         return {}
     modes = {f"the mode of {name or 'the backbone'}": module.training for name, module in backbone.named_modules()}
-    return {name: (*_form(tensor), *_checksums(tensor, every)) for name, tensor in _tensors(backbone)} | modes
+    return {name: (*_form(tensor), *_checksums(tensor)) for name, tensor in _tensors(backbone)} | modes
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -139,8 +129,8 @@ def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
     return tensor.shape, tensor.dtype
 
 
-def _checksums(tensor: Tensor, every: int) -> tuple[int, ...]:
-    """Two sums over words of a tensor, by exclusive or and by addition: each misses changes that the other sees."""
+def _checksums(tensor: Tensor) -> tuple[int, ...]:
+    """Two sums over the bits of a tensor, by exclusive or and by addition: each misses changes that the other sees."""
     # Sums of integers are exact, so that neither the number of threads nor the device makes a difference.
     tensor = local_part(tensor).detach()
     tensor = tensor if tensor.device.type in HASHING else tensor.cpu()
@@ -148,7 +138,7 @@ def _checksums(tensor: Tensor, every: int) -> tuple[int, ...]:
     if octets.storage_offset() % WORD:
         octets = octets.clone()
     whole = octets.numel() // WORD * WORD
-    words, rest = octets[:whole].view(torch.int64)[::every], octets[whole:].tolist()
+    words, rest = octets[:whole].view(torch.int64), octets[whole:].tolist()
     if not whole:
         return tuple(rest)
     return int(torch.hash_tensor(words).view(torch.int64)), int(words.sum()), *rest
