@@ -47,7 +47,7 @@ ELSEWHERE = {
     "bench run --task digits --method faast,knn --shots 1 --seeds 0,1 --episodes 2 --jobs 2": "runs in processes that "
     "know nothing of smaller data: tests/runs/test_executors.py",
     "bench run --task needle:512 --method in_place_ttt --shots 1 --set in_place_ttt.scope=query --set "
-    "in_place_ttt.attention=chunk --set in_place_ttt.chunk=128": "reads 40,000 tokens: tests/methods/test_in_place_ttt.py",
+    "in_place_ttt.attention=chunk --set in_place_ttt.chunk=128": "40,000 tokens: tests/methods/test_in_place_ttt.py",
     "bench run needle_small": "likewise, 12 times",
     "bench run quickstart --limit 20": "fewer of the runs of quickstart: tests/runs/test_quick_look.py",
     "bench open": "starts a browser: tests/cli/test_watch_and_open.py",
