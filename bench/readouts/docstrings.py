@@ -89,6 +89,5 @@ def module_docstrings(path: Path) -> list[str]:
             continue
         text = ast.get_docstring(node, clean=False)
         if text is not None and len(text := inspect.cleandoc(text).strip()) >= SHORTEST:
-            named = not isinstance(node, ast.Module)
-            found.append((node.lineno, f"{node.name}\n\n{text}") if named else (0, text))
+            found.append((0, text) if isinstance(node, ast.Module) else (node.lineno, f"{node.name}\n\n{text}"))
     return [text for _, text in sorted(found)]

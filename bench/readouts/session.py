@@ -127,7 +127,7 @@ class Session:
         size = recipe.group if isinstance(recipe, Recipe) else 1
         self.windows = packed_windows(model, corpus.texts, recipe.window, recipe.batch * size)
         if size > 1:
-            self.windows = self.windows[: len(self.windows) // size * size].unflatten(0, (-1, size))
+            self.windows = torch.unflatten(self.windows[: len(self.windows) // size * size], 0, (-1, size))
         steps = recipe.steps or len(self.windows) // recipe.batch
         warmup = warmup_steps(steps) if recipe.warmup < 0 else recipe.warmup
         self.recipe = replace(recipe, steps=steps, warmup=warmup)

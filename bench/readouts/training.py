@@ -124,7 +124,8 @@ class ReadoutTraining(FrozenTraining):
         return Readouts(middle, outs[-1] if recipe.output else None, recipe.keys, recipe.values)
 
     def _out(self, number: int) -> Tensor:
-        return self.lefts[number] @ self.rights[number] if self.recipe.rank else self.outs[number]
+        out: Tensor = self.lefts[number] @ self.rights[number] if self.recipe.rank else self.outs[number]
+        return out
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without weight decay; linear warm-up, then cosine decay to 0."""
@@ -151,8 +152,8 @@ class ReadoutTraining(FrozenTraining):
             keys = memory_keys(state[:, :-1], recipe.keys)
             if number < recipe.memories:
                 values = gated_values(keys, values, self.scorers[number])
-            pairs = (each.reshape(groups, -1, each.shape[-1]) for each in (keys, values))
-            weights.append(batch_weights(*pairs, recipe.alpha))
+            keys, values = (each.reshape(groups, -1, each.shape[-1]) for each in (keys, values))
+            weights.append(batch_weights(keys, values, recipe.alpha))
         return weights
 
     def _measure(self, states: list[Tensor], values: list[Tensor]) -> None:
@@ -218,7 +219,7 @@ class ReadoutTraining(FrozenTraining):
         if recipe.halves == "same":
             stored, predicted, groups = batch, batch, 1
         else:
-            halves = batch.split([recipe.stored, recipe.predicted], dim=1)
+            halves = torch.split(batch, [recipe.stored, recipe.predicted], dim=1)
             (stored, predicted), groups = (half.flatten(0, 1) for half in halves), len(batch)
         weights = self.fast_weights(stored, groups)
         if recipe.halves == "unrelated":

@@ -87,7 +87,7 @@ def residuals(backbone: LanguageBackbone, last: Tensor, ids: Tensor) -> Tensor:
     flat = last[:, :-1].flatten(0, 1)
     every: Tensor | None = None
     expected = []
-    for part in flat.split(PREDICTIONS_AT_ONCE):
+    for part in torch.split(flat, PREDICTIONS_AT_ONCE):
         shares = head(part).float().softmax(dim=-1)
         if every is None:
             every = backbone.embed(torch.arange(shares.shape[-1], device=ids.device)).float()
