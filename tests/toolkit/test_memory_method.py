@@ -74,7 +74,7 @@ def test_the_example_runs_at_both_sites_with_costs_in_fresh_processes(installed,
     assert {record["identity"]["site"]: record["status"] for record in found} == dict.fromkeys(Site, "ok")
     fields = {record["identity"]["site"]: record["identity"]["config"].keys() for record in found}
     assert fields[Site.FEATURES] == {"scale", "prior_strength"}
-    assert fields[Site.HIDDEN_STATES] == {"scale", "output_mix", "readouts", "window"}
+    assert fields[Site.HIDDEN_STATES] == {"scale", "output_mix", "pairs", "readouts", "window"}
 
 
 def test_the_example_s_sites_are_listed(installed, in_process):
