@@ -101,19 +101,19 @@ def test_it_learns_labels_reproducibly_and_leaves_the_backbone_alone(config: dic
     backbone = tiny_language_model()
     weights = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     episode = given()
-    method = made(config, episode, steps=30)
+    method = made(config, episode, steps=100)
     with torch.no_grad():
         start = float(method.batch_loss(episode.support))
     adapt(method, episode.support)
     with torch.no_grad():
         assert float(method.batch_loss(episode.support)) < start
         scores = method.predict(episode.query)
-    again = made(config, episode, steps=30)
+    again = made(config, episode, steps=100)
     adapt(again, episode.support)
     assert isinstance(scores, Tensor)
     assert torch.equal(scores, again.predict(episode.query))  # type: ignore[arg-type]
     other = replace(episode, shape=replace(episode.shape, seed=episode.shape.seed + 1))
-    elsewhere = made(config, other, steps=30)
+    elsewhere = made(config, other, steps=100)
     adapt(elsewhere, other.support)
     assert not torch.equal(scores, elsewhere.predict(other.query))  # type: ignore[arg-type]
     assert all(torch.equal(tensor, weights[name]) for name, tensor in backbone.state_dict().items())

@@ -46,7 +46,11 @@ def test_a_record_of_version_5_reads_as_it_is_and_has_no_digest():
     store = Store(path.parent)
     record, old = store.read(path), json.loads(path.read_text())
     # What came later is at its default: prompts had one form, a run had one task and was no quick look.
-    later = {"schema_version": SCHEMA_VERSION, "stages": [], "spec": old["spec"] | {"template": 0, "limit": None}}
+    budget = old["spec"]["budget"] | {"seconds_per_query": None}
+    later = {
+        "schema_version": SCHEMA_VERSION, "stages": [],
+        "spec": old["spec"] | {"template": 0, "limit": None, "budget": budget},
+    }  # fmt: skip
     assert json.loads(record.model_dump_json()) == old | later
     assert (list(problems(store)), without_digest(store)) == ([], 1)
 
