@@ -118,7 +118,7 @@ def test_with_the_units_a_comparison_needs_a_difference_is_found_four_times_in_f
     assert few.needed_units(n_tests=6) == 8
     rough = [compare_episodes(*simulated(rng, 2, 8, 50, gap)[0]) for _ in range(200)]
     typical = int(np.median([each.needed_units() or 0 for each in rough]))
-    assert 0.6 <= power(typical, gap, 100) <= 1.0
+    assert 60 <= power(typical, gap, 200) <= 100
 
 
 def test_answers_are_compared_by_mcnemars_exact_test():
