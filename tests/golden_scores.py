@@ -28,6 +28,7 @@ from bench.testing.problems import problem
 from bench.testing.tiny_models import save_model
 from bench.toolkit.versions import PROTOCOL
 from tests.helpers.language import TEXTS, problem_shape, query, support
+from tests.helpers.packages import forget
 from tests.helpers.runs import Notebook, grid
 
 KEPT = Path(__file__).with_name("golden_scores.json")
@@ -124,17 +125,14 @@ def plugins() -> Iterator[None]:
         site.mkdir()
         (site / "METADATA").write_text("Metadata-Version: 2.1\nName: golden-plugins\nVersion: 1.0\n")
         (site / "entry_points.txt").write_text(ENTRY_POINTS)
-        paths, modules = list(sys.path), set(sys.modules)
+        paths = list(sys.path)
         sys.path[:0] = [folder, str(OUTSIDE)]
         registry.find.cache_clear()
         try:
             yield
         finally:
             sys.path[:] = paths
-            # Other tests load the same package from where they have installed it.
-            for name in {name for name in sys.modules if name.partition(".")[0] == "bench_outside"} - modules:
-                del sys.modules[name]
-            registry.find.cache_clear()
+            forget(OUTSIDE)  # other tests load the same package from where they have installed it
 
 
 @cache

@@ -20,7 +20,7 @@ from bench.runs.runner import same_process
 from bench.spec.expand import expand
 from sweeps.tuned import TuneAll
 from tests.helpers.docs import PAGES, ROOT, commands, split
-from tests.helpers.packages import install
+from tests.helpers.packages import forget, install
 from tests.helpers.preloaded import run_python
 from tests.helpers.stand_ins import PER_CLASS, small, stand_in
 
@@ -214,7 +214,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     yield folder
-    registry.find.cache_clear()
+    forget(folder)
 
 
 def test_what_is_tested_elsewhere_is_in_the_documentation():

@@ -10,7 +10,7 @@ from bench import registry
 from bench.contracts import Kind
 from tests.helpers import preloaded
 from tests.helpers.command import one_line, shell
-from tests.helpers.packages import install
+from tests.helpers.packages import forget, install
 from tests.helpers.places import ROOT
 
 FEW = ("-q", "-p", "no:cacheprovider", "-k", "declares_itself or finds_classes or the_scale or by_hand")
@@ -35,7 +35,7 @@ def bench(tmp_path, monkeypatch, in_process):
 def site(tmp_path):
     """A folder of installed packages."""
     yield tmp_path / "site"
-    registry.find.cache_clear()
+    forget(tmp_path / "site")
 
 
 def with_path(site):

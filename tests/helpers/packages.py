@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
+from bench import registry
+
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
 
@@ -16,3 +18,11 @@ def install(package: Path, site: Path) -> None:
         (wheel,) = Path(folder).glob("*.whl")
         with ZipFile(wheel) as archive:
             archive.extractall(site)
+
+
+def forget(site: Path) -> None:
+    """Leave no module of the packages in ``site`` to this process: another test may install one of the same name."""
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(site)):
+            del sys.modules[name]
+    registry.find.cache_clear()

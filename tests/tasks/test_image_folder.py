@@ -314,7 +314,7 @@ def test_data_that_cannot_be_used_ends_the_command_with_one_line(
     write_folders(tmp_path / "data", {"cat": 2, "dog": 0})
     for folder, start in (
         ("data", "bench: image_folder: 1 class folders are empty; add images or remove them:"),
-        ("empty", "bench: image_folder found neither class folders nor csv or jsonl or parquet files in"),
+        ("empty", "bench: image_folder found neither class folders nor arrow or csv or jsonl or parquet files in"),
     ):
         requested = ["run", "--task", "image_folder", "--method", "faast", "--backbone", clip, "--logger", "none"]
         places = ["--data", tmp_path / folder, "--store", tmp_path / "store"]
