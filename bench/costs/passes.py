@@ -108,11 +108,19 @@ class TimedPasses:
         results: Result of each pass, in order.
         violation: The limit that ended the last pass; None otherwise.
         conditions: What else the host did.
+        again: Seconds of another pass over the first episode, in the first of the processes that measure several; it
+            shows whether a method remembers items, and counts for nothing else.
     """
 
     results: tuple[GroupResult, ...]
     violation: Violation | None
     conditions: Conditions
+    again: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def in_order(self) -> tuple[tuple[float, float], ...]:
+        """Seconds of adapting and of answering, of each pass and of the repeated one."""
+        return (*stage_seconds(self.results), *self.again)
 
 
 def counted_pass(backbone: Backbone, request: PassRequest) -> CountedPass:
@@ -204,7 +212,15 @@ def _timed(backbone: Backbone, request: PassRequest, earlier: EarlierPasses) -> 
             known = stages_known(made, len(results) if request.alone else 0)
             if known or not patience.lasts(len(results)):
                 break
-    return TimedPasses(tuple(results), violation, found[0])
+    is_first = request.whole and request.alone and not earlier.seconds
+    again = _again(backbone, request) if is_first and not violation and not is_quick(request.run) else ()
+    return TimedPasses(tuple(results), violation, found[0], again)
+
+
+def _again(backbone: Backbone, request: PassRequest) -> tuple[tuple[float, float], ...]:
+    """Seconds of a pass over the first episode, which this process has had already."""
+    options = AdaptOptions(request.most_steps)
+    return stage_seconds([answered(_group(backbone, request, request.payloads[0]), request.devices, options)])
 
 
 def is_quick(run: ResolvedRun) -> bool:

@@ -57,7 +57,7 @@ class CostRequest:
 
     Attributes:
         run: The run.
-        payloads: Its episodes for the measurement, see ``payloads_for``.
+        payloads: Its episodes for the measurement, as ``cost_request`` chooses them.
         budget: Limits that are held while an episode runs.
         encode: Cost of encoding an episode's items, all 0 for a method that reads raw inputs.
         devices: Device and precision.
@@ -122,7 +122,7 @@ def cost_request(
     apart = not have_much_in_common(episodes)
     # A fork costs a GPU's context each time, which is worth it only where there are too few episodes.
     forked = forks and (devices.device_kind() == "cpu" or len(episodes) <= LEAST or not apart)
-    n_payloads = min(len(episodes), 1 + (AT_ONCE if forked else MOST_SHORT))
+    n_payloads = min(len(episodes), 1 + ((AT_ONCE if apart else 1) if forked else MOST_SHORT))
     payloads = tuple(payload_of(source, episodes[number : number + 1], run.input_mode) for number in range(n_payloads))
     return CostRequest(run, payloads, budget, encode, devices, forked, apart, len(episodes) == 1)
 
@@ -233,7 +233,7 @@ def _repeated(worker: Worker, request: CostRequest, passes: PassRequest) -> Time
         # What is measured in company is marked and should be measured again, so that no repeat refines it.
         enough = len(calls) >= LEAST and (stages_known(stage_seconds(results)) or conditions.company)
         if calls[-1].violation or enough or not patience.lasts(len(calls)):
-            if not conditions.company and gets_faster([stage_seconds(call.results) for call in calls]):
+            if not (calls[-1].violation or conditions.company) and gets_faster([call.in_order for call in calls]):
                 return _repeated(worker, request, replace(passes, payloads=passes.payloads[:1], whole=False))
             return TimedPasses(tuple(results), calls[-1].violation, conditions)
 

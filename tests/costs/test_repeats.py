@@ -69,6 +69,7 @@ def measured(monkeypatch):
     monkeypatch.setattr(passes, "_warm_up", lambda backbone, request: 0.0)
     monkeypatch.setattr(passes, "to_precision_of", lambda run, backbone, devices: None)
     monkeypatch.setattr(passes, "_group", lambda backbone, request, payload: None)
+    monkeypatch.setattr(passes, "_again", lambda backbone, request: ())  # no repeat
     for name in ("OTHERS_SHARE", "STEAL_SHARE", "LEAST_SECONDS"):
         monkeypatch.setattr(f"bench.spec.conditions.{name}", 1e9)  # nothing is in company
 

@@ -17,6 +17,13 @@ def set_in_this_process():
             setattr(import_module(module), name, value)
 
 
+def set_during(patch):
+    """Set the constants until a patch is undone, in processes that are started too."""
+    for place, value in SETTINGS.items():
+        patch.setattr(place, value)
+    patch.setenv(VARIABLE, "1")
+
+
 def source():
     """Python source that sets the constants, for an interpreter that knows nothing of tests."""
     modules = {place.rpartition(".")[0] for place in SETTINGS}

@@ -53,8 +53,7 @@ def outside_runner(site, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         patch.setenv("BENCH_CACHE", str(folder / "cache"))
-        for place, value in brief_costs.SETTINGS.items():
-            patch.setattr(place, value)
+        brief_costs.set_during(patch)
         registry.find.cache_clear()
         yield runner_in(folder)
     registry.find.cache_clear()
