@@ -24,14 +24,13 @@ class Bookkeeping:
         """
         self._thread = ThreadPoolExecutor(1, "bookkeeping") if beside else None
         self._pieces: list[Future[object]] = []
-        self._claims = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         """Wait for all pieces, also after an error: what was answered gets its record."""
-        with self._claims, self._thread or nullcontext():
+        with self._thread or nullcontext():
             (self.settle if kind is None else self.wait)()
 
     def add(self, piece: Callable[[], object], claim: ExitStack | None = None) -> None:
@@ -39,28 +38,29 @@ class Bookkeeping:
 
         Args:
             piece: The work.
-            claim: What is closed, in the calling thread, once the piece is settled.
+            claim: What is closed, in the same thread, once the piece is done.
         """
-        if claim is not None:
-            self._claims.push(claim)
+
+        def done() -> None:
+            with claim or nullcontext():
+                piece()
+
         if self._thread is not None:
-            self._pieces.append(self._thread.submit(piece))
-            return
-        piece()
-        self._claims.close()
+            self._pieces.append(self._thread.submit(done))
+        else:
+            done()
 
     def wait(self) -> None:
         """Wait until nothing is left to do; errors are raised by ``settle``."""
         wait(self._pieces)
 
     def settle(self) -> None:
-        """Wait until nothing is left to do, and close the claims.
+        """Wait until nothing is left to do.
 
         Raises:
             Exception: The first error of a piece.
         """
         self.wait()
         pieces, self._pieces = self._pieces, []
-        self._claims.close()
         for piece in pieces:
             piece.result()

@@ -73,9 +73,10 @@ class RunGroup:
         if not pending:
             return
         worker = self.start_worker()
-        self._precision_notes = precision_notes(self.data, self.devices, worker, pending[0].spec, self.report.reporter)
         measured: dict[tuple[Any, ...], StageCosts] = {}
         try:
+            reporter = self.report.reporter
+            self._precision_notes = precision_notes(self.data, self.devices, worker, pending[0].spec, reporter)
             for wave in waves(pending):
                 self._run_together(wave, worker, measured)
         finally:
@@ -215,17 +216,19 @@ class RunGroup:
                     try:
                         finished = self._settled(run.id) if claimed else None
                     except StoreError as error:  # damaged since it was looked up
-                        self.report.problem(str(error))
+                        later.add(partial(self.report.problem, str(error)))
                         continue
                     if not claimed:
                         elsewhere.append(run)
                     elif finished is not None:
-                        self._known(finished)
+                        later.add(partial(self._known, finished))
                     else:
                         later.add(partial(self.report.begin, run.id, run.spec))
                         made = execute(run)
-                        later.settle()
-                        later.add(partial(self._keep_made, made), claim.pop_all())
+                        try:
+                            later.settle()
+                        finally:  # an interrupt here leaves what was answered its record
+                            later.add(partial(self._keep_made, made), claim.pop_all())
                         last = run.id
             runs = elsewhere
 
@@ -274,8 +277,7 @@ class RunGroup:
                 self.backbone.load_state_dict(registry.load_backbone(planned_run.spec.backbone).state_dict())
 
         def keep(record: Record) -> None:
-            later.wait()
-            self._keep(record)
+            later.add(partial(self._keep, record))
 
         earlier = partial(self._earlier, planned_run.id)
         return Attempt(planned_run, device, facts, earlier, keep, self._kept, repair).answered(make)

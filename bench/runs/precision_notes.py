@@ -39,9 +39,9 @@ def precision_notes(
     key = (*spec.shared(), data.revision, devices)
     if key not in _found:
         chosen = np.unique(np.linspace(0, len(data.support.labels) - 1, SAMPLE).astype(int))
-        pool = Pool(in_memory(data.support.inputs, chosen), np.zeros(len(chosen), dtype=np.int64))
         names = data.classes if registry.task_class(spec.task).kind in CLASSIFICATION else ()
         try:
+            pool = Pool(in_memory(data.support.inputs, chosen), np.zeros(len(chosen), dtype=np.int64))
             _found[key] = worker.call(precision_error, pool, names, devices)
         except Exception as error:  # an item that cannot be read is an error of the runs that draw it
             _found[key] = f"not compared: {one_line_error(error)}"

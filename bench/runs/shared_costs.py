@@ -115,8 +115,9 @@ class SharedCosts:
         if measured.costs is not None and measured.costs.repeats and not issubclass(run.run.method, GradientMethod):
             self._unended[_key(run.identity, _acting(run, budget), place)] = run.id, measured
 
+    @cached_property
     def _measured(self) -> list[tuple[Record, Costs]]:
-        """Records with costs, as the store has them now; damaged files are reported where their runs are looked up."""
+        """Records with costs, as the store had them at first; damaged files are reported elsewhere."""
         with suppress(StoreError):
             found = self.store.scan()[0]
             return [(each, each.costs) for each in found if each.status == "ok" and each.costs is not None]
@@ -127,17 +128,17 @@ class SharedCosts:
         """Records with costs that were measured alone, by what their costs depend on."""
         return {
             _key(record.identity, record.limits, _there(costs)): record
-            for record, costs in self._measured()
+            for record, costs in self._measured
             if costs.conditions is not None and (self.in_company or not costs.company)
         }
 
     @cached_property
     def _like(self) -> dict[str, Costs]:
-        return {cost_key(record.identity): costs for record, costs in self._measured()}
+        return {cost_key(record.identity): costs for record, costs in self._measured}
 
     @cached_property
     def _seconds(self) -> dict[str, float]:
-        in_time = sorted(self._measured(), key=lambda each: str(each[0].provenance.get("finished", "")))
+        in_time = sorted(self._measured, key=lambda each: str(each[0].provenance.get("finished", "")))
         return {_likeness(record.spec): _seconds(record, costs) for record, costs in in_time}
 
 

@@ -129,7 +129,8 @@ def work_lock(
         OSError: If the lock cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock, note = FileLock(path), path.with_suffix(".json")
+    # Another thread may free it.
+    lock, note = FileLock(path, thread_local=False), path.with_suffix(".json")
     try:
         lock.acquire(timeout=SILENT if wait else 0)
     except Timeout:

@@ -11,7 +11,7 @@ from bench.runs.runner import Runner, fresh_processes, same_process
 from bench.testing.tiny_models import save_model
 from bench.toolkit.code_hash import code_hash
 from tests.helpers.runs import Notebook, grid
-from tests.outside.bench_outside.thief import WANTED
+from tests.outside.bench_outside.thief import SHIFT, WANTED
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
@@ -26,7 +26,7 @@ def test_a_method_finds_no_query_labels_in_its_process(tmp_path, cache):
     (spec,) = grid(methods=["thief"], shots=[2], seeds=[0], set={})
     drawn = draw_episodes(registry.make_task("stripes").load(None), episode_spec(spec))
     # A file with labels as such would bring them into the memory that is searched.
-    shifted = bytes((byte + 1) % 256 for byte in drawn.query_labels[0].tobytes())
+    shifted = drawn.query_labels[0].tobytes().translate(SHIFT)
     cache.mkdir(parents=True, exist_ok=True)
     (cache / WANTED).write_bytes(shifted)
     record = records(tmp_path, fresh_processes, methods=["thief"])["thief"]

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from contextlib import closing
 from importlib.util import find_spec
 
 import pytest
@@ -50,9 +51,12 @@ def cluster(outside_site, tmp_path_factory):
 
 @pytest.fixture
 def third_node(cluster):
-    """A further node, so that one of two workers can be lost."""
+    """A further node, so that one of two workers can be lost; one of them stays."""
     cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
+    yield
+    for node in list(cluster.worker_nodes)[1:]:
+        cluster.remove_node(node)
 
 
 class Losing(RayExecutor):
@@ -105,12 +109,12 @@ def test_trials_of_a_sweep_on_two_nodes_are_those_of_one_process(tmp_path, clust
     }
     spec, devices = sweep_spec(fields), DeviceOptions(accelerator="cpu", batch_size=16)
     executor, found = RayExecutor(cluster.address), []
-    executor.start(TrialOptions(devices))
-    for place, each in (("ray", executor), ("one", None)):
-        sweep = Sweep(spec, TuningData.of(spec, None, devices), tmp_path / place, executor=each)
-        sweep.run()
-        found.append([(trial.number, trial.params, trial.values) for trial in sweep.ended()])
-    executor.close()
+    with closing(executor):
+        executor.start(TrialOptions(devices))
+        for place, each in (("ray", executor), ("one", None)):
+            sweep = Sweep(spec, TuningData.of(spec, None, devices), tmp_path / place, executor=each)
+            sweep.run()
+            found.append([(trial.number, trial.params, trial.values) for trial in sweep.ended()])
     assert len(found[0]) == 5
     assert found[0] == found[1]
 
