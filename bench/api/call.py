@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from bench.api.execution import make_executor, require_alone, require_fitting, share_of
+from bench.api.formats import MeasureIn
 from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.contracts.errors import UsageError, did_you_mean, shown
@@ -73,7 +74,7 @@ class Call:
             raise UsageError(f"tune_seconds needs a number of seconds above 0, got {how['tune_seconds']}")
         if not 0 <= how["workers"] <= MOST_WORKERS:
             raise UsageError(f"workers needs a number from 0 to {MOST_WORKERS}, got {shown(how['workers'])}")
-        if how["measure_in"] not in (places := ("subprocess", "inline")):
+        if how["measure_in"] not in (places := get_args(MeasureIn)):
             raise did_you_mean("value", str(how["measure_in"]), places, "of measure_in")
         require_fitting(how)
         require_alone(how, tunes=any(block.tune_all for block in suite.blocks))

@@ -171,11 +171,14 @@ class Results(Sequence["Record"]):
         Returns:
             A line for each number of shots; empty without scores of two methods, and for quick looks.
         """
-        from bench.reports.opening import opening
+        from bench.reports.answers import answer
+        from bench.reports.matrix import matrices
+        from bench.results.row_sample import remembered
 
         rows = [row for row in self.rows() if not row.limit]
-        found = opening(rows, {record.id: record for record in self.records}, self.predictions())
-        return "\n".join(" ".join(part.sentences) for part in found.parts if part.matrix.n_contested)
+        records, find = {record.id: record for record in self.records}, remembered(self.predictions())
+        contested = [matrix for matrix in matrices(rows, records) if matrix.n_contested]
+        return "\n".join(" ".join(answer(matrix, records, find)) for matrix in contested)
 
     def sequences(self, format: TextFormat = "table") -> str:
         """Forgetting, plasticity and sample efficiency of runs on sequences of tasks, as text.

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from bench import registry
 from bench.reports.company import sign
 from bench.reports.matrix import Line, Matrix
-from bench.reports.row import Row, scorer
+from bench.reports.row import Row, cost_device
 from bench.reports.score_limit import score_limit_test
-from bench.reports.tables import number, score
+from bench.reports.tables import interval_text, number, score
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.run_texts import shots_text
@@ -49,7 +49,7 @@ def answer(matrix: Matrix, records: Mapping[str, Record], find: Find) -> list[st
     """
     if not _decided(matrix):
         why = f"No method is called best {shots_phrase(matrix.shots)}: {_undecided(matrix)}."
-        return [why, *_highest(matrix)] if matrix.n_contested else [why]
+        return [why, _highest(matrix)] if matrix.n_contested and len(matrix.columns) == 1 else [why]
     leaders = _leaders(matrix)
     best = _best_of_one(matrix, leaders) if len(matrix.columns) == 1 else _best_of_several(matrix, leaders)
     return [f"{best}.", f"{_cheaper(matrix, leaders[0], records, find)}."]
@@ -116,41 +116,34 @@ def _n_alone(line: Line, matrix: Matrix) -> int:
 
 def _best_of_one(matrix: Matrix, leaders: Sequence[Line]) -> str:
     """The best method on the only task, by its score, and those that tests do not separate from it."""
-    row = leaders[0].scored(0)
-    at = f"on {matrix.columns[0].scale.task} {shots_phrase(matrix.shots)}"
-    if row is not None:
-        at += f": {_figures(row)}"
+    at = f"on {matrix.columns[0].scale.task} {shots_phrase(matrix.shots)}{_figures(leaders[0])}"
     if len(leaders) == 1:
         return f"{leaders[0].short} is best {at}"
     others = listed([line.short for line in leaders[1:]])
     return f"{leaders[0].short} has the highest score {at}; paired tests do not separate {others} from it"
 
 
-def _highest(matrix: Matrix) -> list[str]:
-    """The sentence on the highest score of the only task; none of several tasks."""
-    scored = [(line, row) for line in matrix.lines if (row := line.scored(0)) is not None]
-    if len(matrix.columns) > 1:
-        return []
-    sort_score = scorer()
-    line, row = max(scored, key=lambda one: sort_score(one[1]))
-    return [f"The highest score on {row.task} is that of {line.short}: {_figures(row)}."]
+def _highest(matrix: Matrix) -> str:
+    """The sentence on the highest score of the only task, which is that of the first line."""
+    line = matrix.lines[0]
+    return f"The highest score on {matrix.columns[0].scale.task} is that of {line.short}{_figures(line)}."
 
 
-def _figures(row: Row) -> str:
-    """Score with its interval, and times, for example "accuracy 91.1% [79.3, 96.5], 1.25 s until the first answer"."""
+def _figures(line: Line) -> str:
+    """Score on the only task with its interval, and times, as ": accuracy 91.1% [79.3, 96.5], 1.25 s until ..."."""
+    row = line.scored(0)
+    if row is None:
+        return ""
     metric = registry.make_metric(row.metric)
-    text = f"{metric.title} {score(row.value, row.metric)}" + (
-        "%" if metric.unit == "%" else f" {metric.unit}".rstrip()
-    )
-    if row.ci_low is not None:
-        text += f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
+    unit = "%" if metric.unit == "%" else f" {metric.unit}".rstrip()
+    text = f"{metric.title} {score(row.value, row.metric)}{unit}{interval_text(row)}"
     times = {"time_to_first_query": "s until the first answer", "query_milliseconds": "ms a query (features given)"}
     figures = [
         f"{number(value)}{sign(row, field)} {words}"
         for field, words in times.items()
         if (value := getattr(row, field)) is not None
     ]
-    return ", ".join([text, *figures])
+    return f": {', '.join([text, *figures])}"
 
 
 def _best_of_several(matrix: Matrix, leaders: Sequence[Line]) -> str:
@@ -218,7 +211,7 @@ def _takes_margin(metric: str) -> bool:
 
 def _time_ratios(own: Row, best: Row) -> dict[str, float]:
     """Ratios of times by field; none unless both were measured, alone, on one device."""
-    if own.company or best.company or own.device.partition("; ")[0] != best.device.partition("; ")[0]:
+    if own.company or best.company or cost_device(own) != cost_device(best):
         return {}
     times = {field: (getattr(own, field), getattr(best, field)) for field in TIMES}
     return {field: time / other for field, (time, other) in times.items() if time is not None and other}

@@ -16,7 +16,7 @@ from bench.reports.query_errors import ErrorReport, QueryError
 from bench.reports.template import environment
 from bench.reports.terminal_tables import terminal_table
 from bench.results.csv_cells import csv_cell
-from bench.toolkit.visible import shortened, visible
+from bench.toolkit.visible import shortened
 
 HEADER = ("wrong", "item", "label", "predictions", "row")
 LONGEST = 80
@@ -138,7 +138,6 @@ def as_json(report: ErrorReport, confusion: bool) -> str:
 def as_html(report: ErrorReport, confusion: bool) -> str:
     """One page that works offline, with thumbnails of images inside it."""
     templates = environment()
-    templates.filters["visible"] = visible
     found = confusion_of(report) if confusion else None
     text: str = templates.get_template("errors.html").render(
         title=f"{report.method} on {report.task}",

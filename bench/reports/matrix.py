@@ -1,13 +1,12 @@
 """Matrix of methods by tasks at one number of shots: scores, the best of them, mean ranks and ranges of ranks."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench import registry
-from bench.reports.overview import row_title
-from bench.reports.row import Row, scorer
+from bench.reports.overview import name_in_sentence, row_title
+from bench.reports.row import Row, has_score, scorer
 from bench.reports.standings import ranks_at
 from bench.results.record import Record
 from bench.results.run_texts import shots_rank
@@ -17,7 +16,6 @@ from bench.toolkit.visible import shortened
 
 LONGEST = 80
 """Most characters of a name in the matrix and in sentences."""
-_MARKS = re.compile(r", (tuned by \d+ trials|transductive|contract suite not passed)")
 
 
 class Scale(NamedTuple):
@@ -93,7 +91,7 @@ class Line:
     @property
     def short(self) -> str:
         """The name for sentences, without commas of its own, or the beginning of a long one."""
-        return shortened(_MARKS.sub(r" (\1)", self.name), LONGEST)
+        return shortened(name_in_sentence(next(cell.row for cell in self.cells if cell is not None)), LONGEST)
 
     def is_best(self, place: int) -> bool:
         """Whether it is among the best on a task.
@@ -183,7 +181,7 @@ def matrices(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Matrix]
     for place, row in enumerate(rows):
         if row.templates > 1:
             continue
-        if row.status == "ok" and row.value is not None:
+        if has_score(row):
             spec = records[row.runs[0]].spec
             scale = Scale(row.task, row.backbone, row.metric, row.protocol, spec.ways, spec.queries)
             found.setdefault(scale, {}).setdefault(row.shots, []).append(place)

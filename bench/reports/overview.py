@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.reports.row import Row, scorer
+from bench.reports.row import Row, has_score, scorer
 from bench.stats.ranks import Overview, rank_over_tasks
 
 
@@ -18,9 +18,37 @@ def row_name(row: Row) -> str:
         For example ``faast [prior=none]``. A search finds other values for each task and number of shots, so that such
         rows are named by the number of its trials.
     """
-    name = f"{row.method}, tuned by {row.tuning_trials} trials" if row.tuning_trials else row.method_text
-    marks = f", {row.form}" * bool(row.form) + ", transductive" * row.transductive
-    return name + marks + ", contract suite not passed" * (row.contract in {"failed", "not run"})
+    return ", ".join([_method(row), *_marks(row)])
+
+
+def _method(row: Row) -> str:
+    return row.method if row.tuning_trials else row.method_text
+
+
+def _marks(row: Row) -> list[str]:
+    """What a reader must know of a row's method."""
+    return [
+        *[f"tuned by {row.tuning_trials} trials"] * bool(row.tuning_trials),
+        *[row.form] * bool(row.form),
+        *["transductive"] * row.transductive,
+        *["contract suite not passed"] * (row.contract in {"failed", "not run"}),
+    ]
+
+
+def name_in_sentence(row: Row) -> str:
+    """The name of a row's method with its budget, without commas of its own.
+
+    Args:
+        row: The row.
+
+    Returns:
+        For example ``faast (tuned by 20 trials) · state_mb=1``.
+    """
+    return " ".join([_method(row), *(f"({mark})" for mark in _marks(row))]) + _budget(row)
+
+
+def _budget(row: Row) -> str:
+    return f" · {row.budget}" * bool(row.budget)
 
 
 def row_title(row: Row) -> str:
@@ -32,7 +60,7 @@ def row_title(row: Row) -> str:
     Returns:
         For example ``faast [prior=none] · state_mb=1``.
     """
-    return row_name(row) + f" · {row.budget}" * bool(row.budget)
+    return row_name(row) + _budget(row)
 
 
 def names_of(row: Row) -> set[str]:
@@ -63,7 +91,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
     for row in rows:
         # A row over templates says again what the rows of each template do; a quick look is no further task.
-        if row.status == "ok" and row.value is not None and row.shots != 0 and row.templates == 1 and not row.limit:
+        if has_score(row) and row.shots != 0 and row.templates == 1 and not row.limit:
             method = f"{row.method_text} {row.budget}".rstrip()
             cells.setdefault((row.task, row.backbone), {})[row.shots, method] = sort_score(row)
     several = len({task for task, _ in cells}) < len(cells)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from bench.reports.company import legend, sign
+from bench.reports.company import legend
 from bench.reports.fronts import FRONTS
 from bench.reports.opening import OWN, opening
 from bench.reports.page_data import ON_PAGE, packed_parts, packed_plotly, packed_rows
 from bench.reports.row import LONGEST, Row
-from bench.reports.tables import labels, number, score
+from bench.reports.tables import labels
 from bench.reports.template import environment
 from bench.results.record import Record
 from bench.results.row_sample import Find, no_predictions, remembered
@@ -115,8 +115,6 @@ def page(
         for one in row.runs
     }
     templates, highlights, look_up = environment(), (OWN, *highlight), remembered(find)
-    templates.filters |= {"number": number, "score": score}
-    templates.globals["sign"] = sign
     text: str = templates.get_template("page.html").render(
         version=__version__,
         columns=_columns(rows),

@@ -9,8 +9,8 @@ from email.utils import format_datetime
 from xml.etree import ElementTree
 
 from bench import registry
-from bench.reports.row import Row
-from bench.reports.tables import LEFT, caption, labels, reasons, score, text_table
+from bench.reports.row import Row, has_score
+from bench.reports.tables import LEFT, caption, interval_text, labels, reasons, score, text_table
 from bench.reports.template import environment
 from bench.reports.xml_text import xml_text
 from bench.results.record import Record
@@ -168,7 +168,7 @@ def _best(rows: Sequence[Row]) -> list[tuple[str, Row, str, str]]:
     """The first row at each number of shots, with its score and the page of its method."""
     found: dict[str, Row] = {}
     for row in rows:
-        if row.status == "ok" and row.value is not None:
+        if has_score(row):
             found.setdefault(shots_text(row.shots), row)
     return [(shots, row, _score(row), _method_page(row.method)) for shots, row in found.items()]
 
@@ -177,8 +177,7 @@ def _score(row: Row) -> str:
     """The score with its interval; the status where there is none."""
     if row.value is None:
         return row.status.replace("_", " ")
-    ends = "" if row.ci_low is None else f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
-    return score(row.value, row.metric) + ends
+    return score(row.value, row.metric) + interval_text(row)
 
 
 def _changes(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Change]:

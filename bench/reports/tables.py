@@ -52,6 +52,11 @@ def score(value: float | None, metric: str) -> str:
     return "-" if value is None else registry.make_metric(metric).text(value)
 
 
+def interval_text(row: Row) -> str:
+    """The interval of a row's score, as " [79.3, 96.5]"; empty where there is none."""
+    return "" if row.ci_low is None else f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
+
+
 def metrics(rows: Sequence[Row]) -> list[str]:
     """The metrics of all rows with a score; none where nothing was scored."""
     return sorted({row.metric for row in rows if row.value is not None})
@@ -106,8 +111,8 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
     scored = score(row.value, row.metric)
-    if row.ci_low is not None:
-        scored += f" [{score(row.ci_low, row.metric)}, {score(row.ci_high, row.metric)}]"
+    if interval := interval_text(row):
+        scored += interval
     elif row.value is not None:
         scored += " (too few items)"
     cells = {

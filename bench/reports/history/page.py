@@ -12,7 +12,6 @@ from bench.reports.history.line import Line
 from bench.reports.history.point import Point, State
 from bench.reports.history.text import change_text, range_text, records_text, value_text
 from bench.reports.template import environment
-from bench.toolkit.visible import visible
 from bench.version import __version__
 
 WIDTH, HEIGHT = 560, 180
@@ -112,7 +111,6 @@ def section(findings: Findings) -> str:
         A fragment of HTML, for which a page needs ``history.css`` and ``history.js``.
     """
     templates = environment()
-    templates.filters |= {"visible": visible, "short": short}
     charts = {id(line): _chart(findings, line, f"line-{number}") for number, line in enumerate(findings.lines)}
     rows = [
         (findings.names[row], [charts[id(line)] for line in lines])
@@ -139,8 +137,9 @@ def section(findings: Findings) -> str:
         for found in findings.outliers
     ]  # fmt: skip
     text: str = templates.get_template("history_section.html").render(
-        version=__version__, findings=findings, rows=rows, changes=changes, outliers=outliers, width=WIDTH,
-        height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, top=TOP, bottom=HEIGHT - BOTTOM,
+        version=__version__, findings=findings, latest=short(findings.states[-1].commit) if findings.states else "",
+        rows=rows, changes=changes, outliers=outliers, width=WIDTH, height=HEIGHT, left=LEFT, right=WIDTH - RIGHT,
+        top=TOP, bottom=HEIGHT - BOTTOM,
     )  # fmt: skip
     return text
 
