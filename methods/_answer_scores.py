@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from bench.contracts import DataError, LanguageBackbone
-from methods._prompt_ends import output_layer, shared_length, token_ids, weights_device
+from bench.toolkit.hooks import output_layer
+from methods._prompt_ends import shared_length, token_ids, weights_device
 
 
 def answer_scores(backbone: LanguageBackbone, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
@@ -50,7 +51,7 @@ def answer_scores(backbone: LanguageBackbone, prompts: Sequence[str], answers: S
     places = torch.cat([first + torch.arange(len(target)) for _, first, target in reads]).to(device)
     sizes = torch.tensor([len(target) for _, _, target in reads])
     of_row = torch.tensor([row for row, _, _ in reads]).repeat_interleave(sizes).to(device)
-    logits = output_layer(backbone)(hidden[of_row, places]).float()
+    logits: Tensor = output_layer(backbone)(hidden[of_row, places]).float()
     each = logits.log_softmax(dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     summed = each.new_zeros(len(reads)).index_add(0, torch.arange(len(reads)).repeat_interleave(sizes).to(device), each)
     return summed.view(len(prompts), len(answers))

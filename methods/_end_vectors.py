@@ -25,16 +25,16 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
-from bench.toolkit.hooks import input_hooks
+from bench.toolkit.hooks import input_hooks, output_layer
 from methods._choice import chosen
-from methods._demonstrations import PARTS, Demonstrations, parts_of
+from methods._demonstrations import Demonstrations, parts_of
+from methods._folds import fold_count
 from methods._prompt_ends import (
     ROWS_AT_ONCE,
     after_blocks,
     answer_start,
     answers_with,
     changed_at,
-    output_layer,
     repeated,
     token_ids,
     weights_device,
@@ -81,6 +81,9 @@ class EndVectorMethod(ForwardMethod):
     def __init__(self, config: EndVectorConfig, backbone: Backbone, shape: ProblemShape) -> None:
         super().__init__(config, backbone, shape)
         self._given = Demonstrations(backbone, shape, type(self).__module__.rpartition(".")[2])
+        count = len(self.backbone.blocks)
+        if config.layer != "auto" and config.layer >= count:
+            raise UsageError(f"layer must be one of the {count} blocks, 0 to {count - 1}, got {config.layer}; lower it")
         self.layer: int | None = None
         self.register_buffer("vector", torch.zeros(0))
 
@@ -135,18 +138,13 @@ class EndVectorMethod(ForwardMethod):
 
         Returns:
             Its number.
-
-        Raises:
-            UsageError: If the model has none of this number.
         """
-        given, count, layer = self._given, len(self.backbone.blocks), self.config.layer
-        if layer != "auto":
-            if layer >= count:
-                raise UsageError(f"layer must be one of the {count} blocks, 0 to {count - 1}, got {layer}; lower it")
-            return layer
+        if self.config.layer != "auto":
+            return self.config.layer
+        given, count = self._given, len(self.backbone.blocks)
         scores, labels = [], []
-        shots = self.shape.n_support // self.shape.n_way
-        for held in parts_of(order[-MOST:], min(PARTS, shots)) if shots > 1 else []:
+        n_parts = fold_count(self.shape)
+        for held in parts_of(order[-MOST:], n_parts) if n_parts else []:
             vectors = made([item for item in order if item not in set(held)])
             if vectors is not None:
                 labels += [given.labels[item] for item in held]
@@ -162,7 +160,7 @@ class EndVectorMethod(ForwardMethod):
         """``[block, prompt, way]``, log-likelihoods of the answers with ``vectors [block, width]`` after each block."""
         return answers_by_module(
             self.backbone,
-            [self.shape.protocol.instruction + prompt for prompt in prompts],
+            [self.shape.protocol.instructed(prompt) for prompt in prompts],
             self._given.names,
             after_blocks(self.backbone),
             lambda layer, states: self.change(states, vectors[layer]),

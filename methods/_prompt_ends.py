@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from bench.contracts import DataError, LanguageBackbone
-from bench.toolkit.hooks import input_hooks
+from bench.toolkit.hooks import input_hooks, output_layer
 
 ROWS_AT_ONCE = 16
 """Texts that are run together."""
@@ -151,13 +151,6 @@ def end_inputs(
         rows = torch.arange(len(last))
         found.append(torch.stack([states[rows, last].float() for states in seen], dim=1))
     return torch.cat(found)
-
-
-def output_layer(backbone: LanguageBackbone) -> Callable[[Tensor], Tensor]:
-    """From hidden states after the final norm to logits."""
-    network: Any = backbone.causal_lm
-    layer: Callable[[Tensor], Tensor] = network.get_output_embeddings()
-    return layer
 
 
 def after_blocks(backbone: LanguageBackbone) -> list[nn.Module]:

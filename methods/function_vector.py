@@ -8,13 +8,12 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.contracts import Backbone, ProblemShape
-from bench.toolkit.hooks import input_hooks
+from bench.toolkit.hooks import input_hooks, output_layer
 from methods._block_parts import attention_outputs
 from methods._end_vectors import EndVectorConfig, EndVectorMethod
 from methods._prompt_ends import (
     ROWS_AT_ONCE,
     answer_start,
-    output_layer,
     repeated,
     token_ids,
     weights_device,

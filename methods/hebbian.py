@@ -106,7 +106,9 @@ class HebbianOnHiddenStatesConfig(HiddenStateConfig):
     @model_validator(mode="after")
     def _order_needs_all_pairs(self) -> "HebbianOnHiddenStatesConfig":
         if self.pairs != "all" and self.decay < 1:
-            raise PydanticCustomError("pairs", "pairs=answers needs decay=1, where the order of pairs does not matter")
+            raise PydanticCustomError(
+                "pairs", f"pairs={self.pairs} needs decay=1, where the order of pairs does not matter"
+            )
         return self
 
 

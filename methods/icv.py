@@ -89,7 +89,7 @@ class Icv(ForwardMethod):
         if prompts:
             self._given.add(support)
             whole = [prompt + answer for prompt, answer in zip(prompts, support.completions(0), strict=True)]
-            before = self.shape.protocol.instruction
+            before = self.shape.protocol.instructed()
             # The states that the first block reads count too in the principal component, as published.
             places = [self.backbone.blocks[0], *after_blocks(self.backbone)]
             with_answers, alone = (end_inputs(self.backbone, before, texts, places) for texts in (whole, prompts))
@@ -125,7 +125,7 @@ class Icv(ForwardMethod):
             for strength in STRENGTHS:
                 self.strength = strength
                 with self.hooks_active():
-                    found = self.backbone.loglikelihood(self.shape.protocol.instruction, prompts, given.names)
+                    found = self.backbone.loglikelihood(self.shape.protocol.instructed(), prompts, given.names)
                 scores[strength].append(found)
         candidates = [torch.cat(scores[strength])[None] for strength in STRENGTHS]
         mask = torch.ones(1, len(labels), dtype=torch.bool)

@@ -20,6 +20,7 @@ from bench.contracts import (
     Tune,
     UsageError,
 )
+from bench.toolkit.hooks import output_layer
 from bench.toolkit.precision import has_float64
 from methods._demonstrations import Demonstrations
 from methods._prompt_ends import next_tokens
@@ -98,7 +99,7 @@ class KnnPrompting(ForwardMethod):
         anchors = [item for item in reversed(order) if item not in shown]
         self.notes |= {"demonstrations": len(shown), "anchors": len(anchors)}
         if (limit := self.shape.limits.state_bytes) is not None:
-            vocabulary = self.backbone.causal_lm.get_output_embeddings().weight.shape[0]  # type: ignore[operator]
+            vocabulary = output_layer(self.backbone).weight.shape[0]
             each = 8 * min(self.config.keep or vocabulary, vocabulary) + 4
             most = max(0, limit - self._context_bytes()) // each
             anchors = anchors[:most]

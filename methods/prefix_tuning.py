@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.contracts import Backbone, DataError, Kind, LanguageBackbone, ProblemShape, Support, Tune, UsageError
+from bench.toolkit.hooks import output_layer
 from methods._demonstrations import Demonstrations
-from methods._prompt_ends import output_layer, token_ids
+from methods._prompt_ends import token_ids
 from methods._virtual_tokens import SoftPromptMethod, VirtualConfig
 
 

@@ -53,6 +53,7 @@ class Prolip(GradientMethod):
         self.register_buffer("start", start.float().clone(), persistent=False)
         self.register_buffer("bias", None if bias is None else bias.float().clone(), persistent=False)
         self._features: Tensor | None = None
+        self._penalty = 0.0
 
     backbone: TwoTowerBackbone
     start: Tensor
@@ -63,11 +64,12 @@ class Prolip(GradientMethod):
         if self._features is None:
             with torch.no_grad():
                 self._features = self._unprojected(support.inputs)
-        penalty = float(self.config.weight(support.mask.sum(dim=1).double(), self.shape.n_way))
-        self.notes["penalty"] = penalty
+            # On the CPU: not all devices have float64.
+            self._penalty = float(self.config.weight(support.mask.sum(dim=1).cpu().double(), self.shape.n_way))
+            self.notes["penalty"] = self._penalty
         scores = self._scores(self._features, support.classes)
         distance: Tensor = (self.projection - self.start).square().sum()
-        return cross_entropy(scores, support.labels[support.mask]) + penalty * distance
+        return cross_entropy(scores, support.labels[support.mask]) + self._penalty * distance
 
     def optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """Adam with the published eps, on a cosine."""

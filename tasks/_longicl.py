@@ -4,12 +4,11 @@ import ast
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
 
 from bench.contracts import DataError, Pool, Protocol, Task, TaskData
 from bench.toolkit.columns import require_columns
@@ -17,6 +16,7 @@ from bench.toolkit.sources import Source
 from tasks import _longicl_labels as labels
 from tasks._banking77_intents import INTENTS
 from tasks._copies import other_than_queries
+from tasks._texts import prompt_pool
 
 ROUNDS = 5
 LABEL = "label"
@@ -209,7 +209,7 @@ def _pool(part: Part, items: Items, places: np.ndarray) -> Pool:
     """A pool of the items with a class; the others' places are negative."""
     rows = np.flatnonzero(places >= 0)
     prompts = [items.prompts[row] for row in rows]
-    return Pool(Dataset.from_dict({"input": prompts}), places[rows], [part.space + items.answers[row] for row in rows])
+    return replace(prompt_pool(prompts, places[rows]), targets=[part.space + items.answers[row] for row in rows])
 
 
 def _read(part: Part, data: Path | None) -> tuple[Items, Items, str, list[str]]:

@@ -65,12 +65,17 @@ def files_by_split(task: str, root: Path, files: Sequence[Path]) -> dict[str, li
         DataError: For missing shards, names that mean no split beside others that do, two names for one split, and a
             missing train or test.
     """
-    stems = {file: file.parent.name if file.parent.parent == root != file.parent else _stem(file) for file in files}
+    stems = {file: _split_name(root, file) for file in files}
     _require_shards(task, files)
     named = {split_of(stem) for stem in stems.values()}
     if named in ({None}, {"train"}):
         return None
     return _by_split(task, root, stems)
+
+
+def _split_name(root: Path, path: Path) -> str:
+    """The name that says the split of a file or folder: that of the folder of a file in a folder of the root."""
+    return path.parent.name if path.parent.parent == root != path.parent else _stem(path)
 
 
 def tables_in(root: Path, suffixes: Collection[str], names: Sequence[str]) -> list[Path]:
@@ -90,11 +95,17 @@ def tables_in(root: Path, suffixes: Collection[str], names: Sequence[str]) -> li
     def tables(folder: Path) -> list[Path]:
         return [entry for entry in visible(folder) if entry.is_file() and entry.suffix.lower() in suffixes]
 
+    def is_split(folder: Path) -> bool:
+        return split_of(folder.name) is not None or folder.name in names
+
+    if found := tables(root):
+        return found
     folders = [entry for entry in visible(root) if entry.is_dir()]
+    if not any(map(is_split, folders)):
+        return []
     flat = [folder for folder in folders if not any(entry.is_dir() for entry in visible(folder))]
     found = [table for folder in flat for table in tables(folder)]
-    of_splits = any(split_of(table.parent.name) or table.parent.name in names for table in found)
-    return tables(root) or (found if of_splits else [])
+    return found if any(is_split(table.parent) for table in found) else []
 
 
 def tables_by_split(task: str, root: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, list[Path]]:
@@ -135,7 +146,7 @@ def named_splits(task: str, root: Path, names: Sequence[str], paths: Sequence[Pa
     found = {name: [path for path in paths if name in (_stem(path), path.name, path.parent.name)] for name in names}
     for name, files in found.items():
         if not files:
-            known = ", ".join(sorted({_stem(path) for path in paths})[:5]) or "none"
+            known = ", ".join(sorted({_split_name(root, path) for path in paths})[:5]) or "none"
             raise DataError(f"{task} has no split {name!r} in {root}; there are {known}")
         _require_shards(task, files)
     return dict(zip(("train", "test") if len(names) > 1 else ("all",), found.values(), strict=True))

@@ -13,6 +13,7 @@ from bench.cli.help import Command, Group
 from bench.cli.options import AcceleratorOption, DataOption, LoggerOption, option
 from bench.cli.output import say
 from bench.runs.trackers import make_trackers
+from bench.toolkit.readout_forms import Halves, Keys, Values
 
 if TYPE_CHECKING:
     from bench.readouts.session import Session
@@ -35,28 +36,6 @@ class Part(StrEnum):
 
     READOUTS = "readouts"
     IN_PLACE = "in_place"
-
-
-class Halves(StrEnum):
-    """What is predicted: the windows that memories learnt, those that follow, or, as a control, another group's."""
-
-    SAME = "same"
-    RELATED = "related"
-    UNRELATED = "unrelated"
-
-
-class Keys(StrEnum):
-    """What keys are: hidden states as they are, or divided by their root mean square."""
-
-    STATE = "state"
-    NORMED = "normed"
-
-
-class Values(StrEnum):
-    """What values are: what follows, or the next token's embedding minus the one that is predicted."""
-
-    FOLLOWING = "following"
-    RESIDUAL = "residual"
 
 
 class TrainingPrecision(StrEnum):
@@ -106,17 +85,17 @@ def train(
     halves: Annotated[
         Halves,
         option("--halves", help="Predict windows that memories learnt (published), that follow, or of other texts."),
-    ] = Halves.SAME,
+    ] = "same",
     stored: Annotated[
         int, option("--stored", min=1, metavar="N", help="related: windows of a group that its memories learn.")
     ] = 8,
     predicted: Annotated[
         int, option("--predicted", min=1, metavar="N", help="related: windows that follow them and are predicted.")
     ] = 2,
-    keys: Annotated[Keys, option("--keys", help="Hidden states as they are, or normed.")] = Keys.STATE,
+    keys: Annotated[Keys, option("--keys", help="Hidden states as they are, or normed.")] = "state",
     values: Annotated[
         Values, option("--values", help="What follows (published), or its residual after the model's own prediction.")
-    ] = Values.FOLLOWING,
+    ] = "following",
     rank: Annotated[
         int, option("--rank", min=0, metavar="N", help="Largest rank of the projections; 0 for no limit.")
     ] = 0,
@@ -181,7 +160,7 @@ def train(
     else:
         recipe = Recipe(
             **shared, learning_rate=2e-5 if lr is None else lr, memories=memories, alpha=alpha, dropout=dropout,
-            halves=halves.value, stored=stored, predicted=predicted, keys=keys.value, values=values.value,
+            halves=halves, stored=stored, predicted=predicted, keys=keys, values=values,
             output=output_readout, rank=rank,
         )  # fmt: skip
     session = Session(backbone, read_corpora(corpus, data_folder(data)), recipe, target, resume=resume)

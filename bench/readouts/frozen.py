@@ -34,6 +34,11 @@ class TrainingRecipe:
     warmup: int = 0
     seed: int = 0
 
+    @property
+    def group(self) -> int:
+        """Consecutive windows of the corpus that belong together."""
+        return 1
+
 
 class FrozenTraining(LightningModule):
     """Lightning module that trains tensors beside a frozen backbone.

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from bench.contracts import LanguageBackbone, UsageError
 from bench.readouts.corpus import stream
 from bench.readouts.frozen import FrozenTraining, TrainingRecipe
+from bench.toolkit.hooks import output_layer
 from bench.toolkit.in_place import EVERY, InPlaceLayers, Target
 from bench.toolkit.in_place_chunks import KERNEL, InPlaceParts
 
@@ -119,7 +120,7 @@ class InPlaceTraining(FrozenTraining):
         recipe = self.recipe
         rate = recipe.memory_rate * min(1.0, (self.global_step + 1) / max(1, recipe.ramp))
         self._layers.rates = [rate] * len(self.blocks)
-        head = self.backbone.causal_lm.get_output_embeddings()  # type: ignore[operator]
+        head = output_layer(self.backbone)
         with self._layers.active():
             hidden = self.backbone.decoder(input_ids=batch, use_cache=False).last_hidden_state
         loss = cross_entropy(head(hidden[:, :-1]).flatten(0, 1).float(), batch[:, 1:].flatten())

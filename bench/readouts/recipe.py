@@ -1,14 +1,9 @@
 """Hyper-parameters of a training of readouts."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from bench.readouts.frozen import TrainingRecipe
-from bench.toolkit.readout_files import Keys, Values
-
-Halves = Literal["same", "related", "unrelated"]
-"""What is predicted: the windows that memories learnt, those that follow in the corpus, or, as a control, those of
-another group."""
+from bench.toolkit.readout_forms import Halves, Keys, Values
 
 
 @dataclass(frozen=True)

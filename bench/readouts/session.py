@@ -124,7 +124,7 @@ class Session:
         if not isinstance(model, LanguageBackbone):
             raise UsageError(f"readouts need a language model as backbone, {backbone} is none; try smollm2_135m")
         self.out, self.backbone = out, model
-        size = recipe.group if isinstance(recipe, Recipe) else 1
+        size = recipe.group
         self.windows = packed_windows(model, corpus.texts, recipe.window, recipe.batch * size)
         if size > 1:
             self.windows = torch.unflatten(self.windows[: len(self.windows) // size * size], 0, (-1, size))

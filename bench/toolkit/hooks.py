@@ -10,6 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.contracts import LanguageBackbone
+
+
+def output_layer(backbone: LanguageBackbone) -> nn.Linear:
+    """The layer from hidden states after the final norm to logits.
+
+    Args:
+        backbone: The language model.
+
+    Returns:
+        The layer; its weight is ``[token, d]``.
+    """
+    network: Any = backbone.causal_lm
+    layer: nn.Linear = network.get_output_embeddings()
+    return layer
+
 
 def gated_values(keys: Tensor, values: Tensor, scorer: Tensor) -> Tensor:
     """Values weighted by a gate, ``v * sigmoid(s . [k; v])``.

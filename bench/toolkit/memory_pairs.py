@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts import LanguageBackbone
-from bench.toolkit.readout_files import Keys, Values
+from bench.toolkit.hooks import output_layer
+from bench.toolkit.readout_forms import Keys, Values
 
 TINY = 1e-6
 """Added to a mean square before its root is taken."""
@@ -82,14 +83,9 @@ def residuals(backbone: LanguageBackbone, last: Tensor, ids: Tensor) -> Tensor:
     Returns:
         ``[text, position - 1, d]`` in float32.
     """
-    head = backbone.causal_lm.get_output_embeddings()  # type: ignore[operator]
+    head = output_layer(backbone)
     following = backbone.embed(ids)[:, 1:].float()
+    every = backbone.embed(torch.arange(head.weight.shape[0], device=ids.device)).float()
     flat = last[:, :-1].flatten(0, 1)
-    every: Tensor | None = None
-    expected = []
-    for part in torch.split(flat, PREDICTIONS_AT_ONCE):
-        shares = head(part).float().softmax(dim=-1)
-        if every is None:
-            every = backbone.embed(torch.arange(shares.shape[-1], device=ids.device)).float()
-        expected.append(shares @ every)
+    expected = [head(part).float().softmax(dim=-1) @ every for part in torch.split(flat, PREDICTIONS_AT_ONCE)]
     return following - torch.cat(expected).view_as(following)

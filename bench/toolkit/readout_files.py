@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from safetensors import safe_open
 from safetensors.torch import save
@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.contracts import StoreError, UsageError
 from bench.contracts.errors import DataError, one_line
 from bench.toolkit.durable import make_folder, write_atomic
+from bench.toolkit.readout_forms import Keys, Values
 from bench.toolkit.tensor_digest import tensor_digest
 
 SCORER = "external.layers.{}.memory_reader.scorer.weight"
@@ -19,11 +20,6 @@ READOUT = "external.layers.{}.interpreter.out_proj.weight"
 """Published tensor names; the number of the memory goes between the braces."""
 OUTPUT = "external.output.interpreter.out_proj.weight"
 """Name of the readout of the output memory, which the published method does not have."""
-Keys = Literal["state", "normed"]
-"""What keys are: hidden states as they are, or divided by their root mean square."""
-Values = Literal["following", "residual"]
-"""What values are: what follows (the next hidden state; before the final norm the next token's input embedding), or the
-next token's input embedding minus the mean embedding of the model's own prediction, at every place."""
 PACKAGED = Path(__file__).with_name("packaged_readouts")
 """Folder of the readouts that come with this package. A file under one name never changes: a run's identity has the
 name."""
