@@ -88,10 +88,8 @@ def spawning(monkeypatch):
 
 @pytest.fixture
 def brief_costs(monkeypatch):
-    """Costs are measured as often as is required, and not again for three seconds where they vary."""
-    for place, value in brief.SETTINGS.items():
-        monkeypatch.setattr(place, value)
-    monkeypatch.setenv(brief.VARIABLE, "1")  # in processes that are started too
+    """Costs are measured as often as is required and no more where they vary, and encoding on few items."""
+    brief.set_during(monkeypatch)
 
 
 @pytest.fixture

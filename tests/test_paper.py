@@ -87,8 +87,8 @@ def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monke
             path.parent.mkdir(exist_ok=True)
             path.touch()
 
-    importlib.import_module("paper_figures")
-    monkeypatch.setattr("paper_figures.write_images", draw)
+    importlib.import_module("charts")
+    monkeypatch.setattr("charts.write_images", draw)
     paper.main(["--no-run", "--root", str(tmp_path)])
     assert drawn == [tmp_path / "docs" / "images" / "paper-alpha.svg"]
     text = (tmp_path / "docs" / "paper.md").read_text()

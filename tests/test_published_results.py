@@ -19,7 +19,14 @@ def tables(page):
             yield mark["fields"], mark["table"]
 
 
-@pytest.mark.parametrize("page", sorted(RESULTS.glob("*.md")), ids=lambda page: page.stem)
+FILLED = [page for page in sorted(RESULTS.glob("*.md")) if any(tables(page))]
+
+
+def test_most_pages_have_results():
+    assert len(FILLED) >= 9
+
+
+@pytest.mark.parametrize("page", FILLED, ids=lambda page: page.stem)
 def test_tables_have_the_present_form_and_their_machine(page):
     for fields, table in tables(page):
         assert table.count("\nMeasured on ") == 1, fields

@@ -106,7 +106,7 @@ def filled(text: str) -> str:
 
 def main() -> None:
     """Write the tables and draw the figure."""
-    from paper_figures import Point, chart, write_images  # a browser and plots
+    from charts import Point, chart, write_images  # a browser and plots
 
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     drawn = [Point(*point) for point in points(runs())]

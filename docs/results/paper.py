@@ -74,7 +74,8 @@ def write_figures(results: Measured) -> list[Path]:
     Returns:
         The files.
     """
-    import paper_figures  # a browser and plots, which the processes that measure do without
+    import charts  # a browser and plots, which the processes that measure do without
+    import paper_figures
 
     images = results.root / "docs" / "images"
     figures = {
@@ -85,7 +86,7 @@ def write_figures(results: Measured) -> list[Path]:
     if results.networks.exists():
         figures[images / paper_figures.NETWORKS] = paper_figures.networks(results.networks)
     if figures:
-        paper_figures.write_images(figures)
+        charts.write_images(figures)
     return list(figures)
 
 

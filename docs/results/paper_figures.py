@@ -7,14 +7,12 @@ from typing import Any
 
 import learning_figures
 import plotly.graph_objects as go
-from charts import LAW, Point, chart, write_images
+from charts import LAW, Point, chart
 
 from bench.contracts.site import name_at_site
 from bench.results.record import Record
 from bench.results.run_texts import shots_text
 from tasks.recall import DIM, NOISE, WAYS, hebbian_accuracy
-
-__all__ = ["LAW", "NETWORKS", "OF_SUITES", "networks", "write_images"]
 
 
 def _scored(records: Iterable[Record], line: Callable[[Record], str], x: Callable[[Record], Any]) -> Iterator[Point]:

@@ -6,7 +6,7 @@ import re
 import runpy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Entry:
     rows: tuple[Mapping[str, Any], ...] = field(default=())
 
 
+@cache
 def entries() -> list[Entry]:
     """The tables of paper.yaml, in order."""
     content = yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8"))

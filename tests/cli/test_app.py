@@ -35,7 +35,7 @@ def test_help_is_there_at_once():
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert answer.returncode == 0
         assert all(word in answer.stdout for word in ("list", "run", "leaderboard"))
-    assert min(seconds) < 0.5
+    assert min(seconds) < 0.3
 
 
 def filled(clean):

@@ -1,4 +1,4 @@
-"""Wrong words, suites, budgets and data: one line that names what to do, and exit code 2, before anything runs."""
+"""Wrong words, suites, budgets and data: one line that names what to do, and no exit code 0, before anything runs."""
 
 import re
 

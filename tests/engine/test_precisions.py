@@ -89,7 +89,8 @@ def test_the_error_of_features_is_that_of_their_directions():
     assert 0 < float(error) < 1e-3
 
 
-def test_runs_in_a_lower_precision_say_and_keep_its_error():
+def test_runs_in_a_lower_precision_say_and_keep_its_error(monkeypatch):
+    monkeypatch.setattr("bench.runs.precision_notes._found", {})
     data = TaskData(Pool.of_texts(TEXTS), Pool.of_texts(TEXTS), ("text",), "1")
     spec = RunSpec(
         task="lexicon", backbone="b", method="knn", shots=1, seed=0, episodes=1, queries=1, ways=None,

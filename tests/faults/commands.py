@@ -59,7 +59,6 @@ def _small_steps() -> None:
     from bench.engine import partial
 
     protocol.LEAST = repeats.LEAST = protocol.AT_ONCE = 1
-    repeats.REFINING = 0.0
     # Each episode is a group, and answers are kept after each.
     batches.KEY_ENTRIES_AT_ONCE = 1
     partial.EVERY = partial.SHARE = 0.0

@@ -57,7 +57,7 @@ def test_without_an_eye_on_seeds_the_same_simulation_makes_many_claims():
     assert np.mean([bool(claims(scores, None)) for scores in boards]) > 0.3
 
 
-@pytest.mark.parametrize("n_episodes", [6, 8, 15, 60])
+@pytest.mark.parametrize("n_episodes", [6, 8, 15, 60, 200])
 def test_boards_of_four_equal_methods_make_a_claim_one_time_in_twenty_at_most(n_episodes):
     assert upper(false_boards(4, 1, 0.0, 400, n_episodes), 400) < 8
 

@@ -11,7 +11,7 @@ from bench.contracts import MultiSiteMethod, Site, UsageError
 from bench.testing.tiny_models import save_model
 from bench.toolkit.memory_method import MemoryMethod
 from tests.helpers import preloaded
-from tests.helpers.packages import install
+from tests.helpers.packages import forget, install
 from tests.helpers.places import ROOT
 
 PYPROJECT = """[build-system]
@@ -49,7 +49,7 @@ def installed(example, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{example}:{ROOT}")
     registry.find.cache_clear()
     yield
-    registry.find.cache_clear()
+    forget(example)
 
 
 @pytest.mark.slow
