@@ -78,8 +78,8 @@ def names_of(row: Row) -> set[str]:
 def overview(rows: Sequence[Row]) -> Overview | None:
     """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
 
-    A task counts once: its scores are averaged over shots, which are no independent evidence. Methods without a support
-    set have no such scores and are left out.
+    A task counts once: its scores are averaged over shots and ways, which are no independent evidence. Methods without
+    a support set have no such scores and are left out.
 
     Args:
         rows: Rows of a leaderboard.
@@ -89,16 +89,19 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     """
     sort_score = scorer()
     cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
+    several_precisions = len({row.precision for row in rows if has_score(row)}) > 1
     for row in rows:
         # A row over templates says again what the rows of each template do; a quick look is no further task.
         if has_score(row) and row.shots != 0 and row.templates == 1 and not row.limit:
-            method = f"{row.method_text} {row.budget}".rstrip()
-            cells.setdefault((row.task, row.backbone), {})[row.shots, method] = sort_score(row)
+            parts = [row.method_text, row.budget, row.precision if several_precisions else ""]
+            cells.setdefault((row.task, row.backbone), {})[(row.shots, row.ways), " ".join(filter(None, parts))] = (
+                sort_score(row)
+            )
     several = len({task for task, _ in cells}) < len(cells)
     complete = {method for scores in cells.values() for _, method in scores}
     for scores in cells.values():
-        shots = {shot for shot, _ in scores}
-        complete = {method for method in complete if all((shot, method) in scores for shot in shots)}
+        draws = {draw for draw, _ in scores}
+        complete = {method for method in complete if all((draw, method) in scores for draw in draws)}
     if len(cells) < 2 or len(complete) < 2:
         return None
     return rank_over_tasks(

@@ -57,6 +57,8 @@ def _row(records: Sequence[Record], others: int, task: str, score: Score | None)
         contract=str(first.provenance.get("contract", "")),
         transductive=bool(first.provenance.get("transductive", False)),
         limit=first.spec.limit,
+        ways=first.spec.ways,
+        precision=first.spec.precision,
         others=others,
         status=first.status,
         reason=first.reason,

@@ -31,7 +31,7 @@ COLUMNS = (
     "pareto",
     "status",
 )
-LEFT = ("task", "backbone", "method", "budget", "tuned", "metric", "pareto", "device", "status")
+LEFT = ("task", "backbone", "method", "budget", "tuned", "metric", "pareto", "precision", "device", "status")
 """Columns of words; numbers stand on the right."""
 
 
@@ -102,6 +102,10 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
         columns.insert(columns.index("score") + 1, "over templates")
     if any(row.break_even_queries is not None for row in rows):
         columns.insert(columns.index("status"), "break-even")
+    if len({(row.task, row.ways) for row in rows}) > len({row.task for row in rows}):
+        columns.insert(columns.index("shots") + 1, "ways")
+    if len({row.precision for row in rows}) > 1:
+        columns.insert(columns.index("status"), "precision")
     if len({row.device for row in rows if row.device}) > 1:
         columns.insert(columns.index("status"), "device")
     if any(row.protocol != PROTOCOL for row in rows):
@@ -130,6 +134,8 @@ def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
         **{heading: number(getattr(row, field)) + sign(row, field) for heading, field in COSTS.items()},
         "break-even": number(row.break_even_queries) + sign(row, "break_even_queries"),
         "pareto": row.pareto,
+        "ways": "all" if row.ways is None else str(row.ways),
+        "precision": row.precision,
         "device": row.device,
         "protocol": str(row.protocol),
         "status": row.status,

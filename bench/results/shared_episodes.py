@@ -92,7 +92,8 @@ class Comparisons(Generic[Name]):
     """Comparisons of all pairs of some groups of records.
 
     Attributes:
-        apart: Pairs that differ, by tests adjusted for all pairs that can be compared.
+        apart: Pairs that differ, by tests adjusted for all pairs that can be compared, and whose scores over all of
+            their episodes stand in the order that the test found on the shared ones.
         too_few: Whether there are too few items for any pair to differ significantly.
         hint: Number of further items with which a pair would differ significantly, and the pair, of the one that needs
             the fewest; None where no pair has a difference.
@@ -124,10 +125,24 @@ def compare_all(groups: Mapping[Name, Sequence[Record]], find: Find) -> Comparis
     adjusted: Floats = np.array(holm(found.p_values[made].tolist()))
     pairs = [(names[a], names[b]) for a, b in zip(found.first[made], found.second[made], strict=True)]
     differ = np.flatnonzero((adjusted < ALPHA) & found.excludes_zero[made])
-    apart = {frozenset(pairs[pair]) for pair in differ}
+    places = zip(found.first[made[differ]], found.second[made[differ]], strict=True)
+    apart = {
+        frozenset(pairs[pair])
+        for pair, (a, b) in zip(differ, places, strict=True)
+        if _in_order(rows[a], rows[b], samples)
+    }
     too_few = bool((found.least_p[made] * len(made) >= ALPHA).all())
     hint = _hint(dict(zip(names, rows, strict=True)), pairs, samples) if too_few else None
     return Comparisons(apart, too_few, hint)
+
+
+def _in_order(own: RowSample, other: RowSample, samples: Samples) -> bool:
+    """Whether the better of two rows on the episodes that they share also has the better score of its own."""
+    if own.episodes is other.episodes:
+        return True
+    shared = samples.shared(own, other)
+    found = mean_score(own.scores_of(shared)) - mean_score(other.scores_of(shared))
+    return found * (mean_score(own.scores) - mean_score(other.scores)) > 0
 
 
 def _hint(

@@ -37,6 +37,18 @@ def test_methods_are_ranked_by_their_means_over_shots_of_each_task():
     assert "closer than 2.34 cannot be distinguished: a, b, c." in overview_text(found)
 
 
+def test_a_task_of_several_ways_counts_once_by_the_mean_of_all():
+    """Of a method's rows of one name neither stands for the other."""
+    few = [
+        made({"task": "t", "method": method, "ways": 3, "config": {}}, episode_scores=[score], value=score)
+        for method, score in (("a", 50.0), ("b", 90.0), ("c", 95.0))
+    ]
+    found = overview([*board(shots=(5,)), *rows(few)])
+    assert found.tasks == ["t", "u"]
+    # On t the means are 65, 80 and 77.5.
+    assert found.mean_rank == {"b": 1.5, "a": 2, "c": 2.5}
+
+
 def test_a_lower_perplexity_ranks_first():
     assert overview(board(metric="perplexity")).mean_rank == {"c": 1, "b": 2, "a": 3}
 

@@ -212,6 +212,30 @@ def test_fronts_hold_what_nothing_beats():
     }  # fmt: skip
 
 
+def test_rows_of_other_ways_are_no_rivals_on_a_front_and_are_told_apart():
+    few = made({"method": "easy", "ways": 3}, episode_scores=[90.0], costs=costing(1.0))
+    alone = [
+        made({"method": "quick"}, episode_scores=[60.0], costs=costing(2.0)),
+        made({"method": "good"}, episode_scores=[70.0], costs=costing(3.0)),
+    ]
+    found = {row.method: row.pareto for row in rows([few, *alone])}
+    assert found == {"easy": "time+memory", "quick": "time", "good": "time+memory"}
+    assert {row.method: row.break_even_queries for row in against(rows([few, *alone]), "easy")} == dict.fromkeys(found)
+    text = compact(FORMATS["markdown"](rows([few, *alone])))
+    assert text.startswith("| task | method | shots | ways |")
+    assert "| t | easy [alpha=0.1] | 5 | 3 |" in text
+    assert "| t | good [alpha=0.1] | 5 | all |" in text
+    assert "ways" not in FORMATS["markdown"](rows(alone)).splitlines()[0]
+    assert [row["ways"] for row in json.loads(FORMATS["json"](rows([few, *alone])))] == [3, None, None]
+
+
+def test_rows_of_several_precisions_name_them():
+    text = FORMATS["markdown"](rows([made(), made({"precision": "bf16-true"})]))
+    assert "precision" in text.splitlines()[0]
+    assert "bf16-true" in text
+    assert "precision" not in FORMATS["markdown"](rows([made()]))
+
+
 def test_a_front_of_perplexities_is_below():
     low = made({"method": "low"}, metric="perplexity", value=5.0, episode_scores=[5.0], costs=costing(1.0))
     high = made({"method": "high"}, metric="perplexity", value=9.0, episode_scores=[9.0], costs=costing(2.0))

@@ -137,6 +137,18 @@ def test_groups_differ_where_the_adjusted_test_says_so(kept):
     assert compare_all({"a": groups["a"]}, kept).apart == set()
 
 
+def test_what_is_worse_where_both_were_run_is_not_set_apart_as_the_better_one(kept):
+    """b has the better score of its own, by a seed that a was not run on."""
+    scores = RNG.uniform(50, 60, 20)
+    a = [made({"method": "a"}, episode_scores=list(scores + 5), shared_draws=False)]
+    b = [made({"method": "b"}, episode_scores=list(scores), shared_draws=False)]
+    easy = made({"method": "b", "seed": 1}, episode_scores=list(scores + 30), shared_draws=False)
+    assert paired(a, [*b, easy], kept).difference == pytest.approx(5)
+    assert row_score(a).value < row_score([*b, easy]).value
+    assert compare_all({"a": a, "b": b}, kept).apart == {frozenset("ab")}
+    assert compare_all({"a": a, "b": [*b, easy]}, kept).apart == set()
+
+
 def test_passes_over_one_test_set_are_no_independent_episodes(kept):
     right = RNG.random(50) < 0.7
     slightly = right.copy()
