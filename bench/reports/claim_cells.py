@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from bench.results.grouping import current
+from bench.results.grouping import data_of, latest_versions
+from bench.results.identity import device_kind_of
 from bench.results.record import Record
 from bench.results.run_texts import method_text, shots_text, task_text
 from bench.spec.claim import Claim, ClaimRuns, ClaimTest, Condition, MeasuredAxis
@@ -120,28 +121,42 @@ class FoundRecords:
             self._known.setdefault(_key(record.spec), []).append(record)
 
     def of(self, specs: Sequence[RunSpec]) -> tuple[list[Record], str]:
-        """Records with a score of some runs.
+        """Records with a score of some runs: of one version of code and data, and of one kind of device.
 
         Args:
-            specs: The runs.
+            specs: The runs, which differ in their seeds.
 
         Returns:
             A record for each run, and an empty text; or none, and why.
         """
+        known = {spec.seed: self._of_run(spec) for spec in specs}
+        together = [
+            {record.spec.seed: record for record in sorted(group, key=lambda record: len(record.episode_scores))}
+            for group in latest_versions(record for records in known.values() for record in records)
+        ]
+        # Of several devices or data sets the one with most seeds, of equals the same for every method.
+        chosen = max(sorted(together, key=lambda each: _place(*each.values())), key=len, default={})
         found = []
         for spec in specs:
-            records = self._known.get(_key(spec), [])
-            exact = [record for record in records if record.spec == spec]
-            # Default numbers of queries and episodes may have shrunk to those that the data have room for. Of several
-            # versions of a run the latest counts.
-            record = next(iter(current(exact or records)), None)
+            record = chosen.get(spec.seed)
             name = f"{method_text(spec)} at {shots_text(spec.shots)}, seed {spec.seed}"
             if record is None:
-                return [], f"{name}, was not run"
+                unlike = " with the code, data and device of the other seeds" if known[spec.seed] else ""
+                return [], f"{name}, was not run{unlike}"
             if record.status != "ok":
                 return [], f"{name}, was {record.status.replace('_', ' ')}: {record.reason}"
             found.append(record)
         return found, ""
+
+    def _of_run(self, spec: RunSpec) -> list[Record]:
+        """Records of a run; default numbers of queries and episodes may have shrunk to those that the data have."""
+        records = self._known.get(_key(spec), [])
+        return [record for record in records if record.spec == spec] or records
+
+
+def _place(record: Record, *_: Record) -> tuple[str, str]:
+    """Kind of device and data of records that have these in common."""
+    return device_kind_of(record.identity), data_of(record)
 
 
 def _key(spec: RunSpec) -> str:

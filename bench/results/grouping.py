@@ -78,17 +78,35 @@ def chosen_versions(records: Iterable[Record]) -> list[tuple[list[Record], list[
     return [(chosen, others) for _, chosen, others in _by_run(records)]
 
 
+def latest_versions(records: Iterable[Record]) -> list[list[Record]]:
+    """Of each run on each data set the records of the latest version, with all numbers of episodes.
+
+    Args:
+        records: Records of any runs.
+
+    Returns:
+        The records of each, those of the first run first.
+    """
+    return [latest for *_, latest in _versions(records)]
+
+
 def _by_run(records: Iterable[Record]) -> Iterator[tuple[tuple[Any, ...], list[Record], list[Record]]]:
     """Key, chosen records and others of each run."""
+    for key, of_one, latest in _versions(records):
+        chosen = max(_grouped(latest, lambda record: record.spec.episodes), key=_evidence)
+        ids = {record.id for record in chosen}
+        yield key, chosen, [record for record in of_one if record.id not in ids]
+
+
+def _versions(records: Iterable[Record]) -> Iterator[tuple[tuple[Any, ...], list[Record], list[Record]]]:
+    """Key, records of all versions and of the latest one, of each run on each data set."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     by_run: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         by_run.setdefault(run_key(record), []).append(record)
     for key, together in by_run.items():
         for of_one in _data_sets(together, _latest(together, now)):
-            chosen = max(_grouped(_latest(of_one, now), lambda record: record.spec.episodes), key=_evidence)
-            ids = {record.id for record in chosen}
-            yield key, chosen, [record for record in of_one if record.id not in ids]
+            yield key, of_one, _latest(of_one, now)
 
 
 def _latest(records: list[Record], now: str) -> list[Record]:

@@ -58,7 +58,8 @@ def compare_costs(
         One comparison for each pair, in the same order.
 
     Raises:
-        UsageError: If a run exceeds its budget, or its method needs class embeddings that are missing.
+        UsageError: If a run exceeds its budget, or its method needs class embeddings that are missing; for two runs of
+            different precision.
     """
     return list(each_comparison(pairs, devices, data, report))
 
@@ -85,6 +86,12 @@ def each_comparison(
     Raises:
         UsageError: As for ``compare_costs``.
     """
+    for _, first, second in pairs:
+        if first.spec.precision != second.spec.precision:
+            raise UsageError(
+                f"costs of two methods are measured at one precision, and {first.spec.method} was run at "
+                f"{first.spec.precision}, {second.spec.method} at {second.spec.precision}; run both at one --precision"
+            )
     workers: dict[str, tuple[Backbone, Worker]] = {}
     try:
         for shots, first, second in pairs:

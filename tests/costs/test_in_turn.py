@@ -1,12 +1,21 @@
 """Costs of two methods measured in turn, and how sure their ratio is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import bench
+from bench.contracts import UsageError
 from bench.costs.in_turn import LEAST_PAIRS, break_even_interval, log_ratio_interval
+from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import ForkedWorker
 from bench.reports import cost_ratios
+from bench.results.store import Store
+from bench.runs.cost_comparison import compare_costs
+from bench.runs.report import Report
+from tests.helpers.records import made
+from tests.helpers.runs import Notebook
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +39,12 @@ def test_a_break_even_has_an_interval_that_may_reach_never():
     assert middle == pytest.approx(10, rel=0.01)
     assert break_even_interval(slow_queries + 1, slow_start - 1) == (float("inf"),) * 3
     assert break_even_interval(slow_start - 11, slow_queries) == (0.0, 0.0, 0.0)
+
+
+def test_runs_of_different_precision_are_refused():
+    pair = made({"method": "a"}), made({"method": "b", "precision": "bf16-true"})
+    with pytest.raises(UsageError, match="a was run at 32-true, b at bf16-true; run both at one --precision"):
+        compare_costs([(5, *pair)], DeviceOptions(accelerator="cpu"), None, Report(Store(Path()), Notebook()))
 
 
 @pytest.mark.usefixtures("outside", "cache")

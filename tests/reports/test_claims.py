@@ -113,6 +113,35 @@ def test_what_is_missing_or_has_no_score_leaves_a_cell_undecided_with_the_reason
     assert {cell.verdict for cell in judge(of, []).cells} == {"undecided"}
 
 
+def of_code(record, code):
+    identity = {**record.identity, "code": code}
+    provenance = {"finished": f"2026-01-0{code}T00:00:00+00:00"}
+    return record.model_copy(update={"identity": identity, "id": run_id(identity), "provenance": provenance})
+
+
+def test_seeds_of_another_version_or_device_are_not_pooled():
+    of = claim({"score": "not_worse", "margin": 1}, runs={**RUNS, "shots": [5]})
+    old = [of_code(record, "1") for record in records(of)]
+    new = [of_code(record, "2") for record in records(of) if record.spec.seed == 0]
+    assert judge(of, old).verdict == "confirmed"
+    cell = judge(of, [*old, *new]).cells[0]
+    assert cell.verdict == "undecided"
+    assert cell.needs == "faast at 5 shots, seed 1, was not run with the code, data and device of the other seeds"
+    assert judge(of, [*old, *(of_code(record, "2") for record in records(of))]).verdict == "confirmed"
+    # All seeds of a cell are of one kind of device, the one with more of them, and of equals the same for both methods.
+    found = FoundRecords([on_device(record, kind) for record in old for kind in ("cuda", "cpu")])
+    (cell,) = planned_cells(of)
+    sides = [found.of(side)[0] for side in (cell.own, cell.other)]
+    assert {record.identity["device"] for side in sides for record in side} == {"cpu"}
+    more = FoundRecords([*(on_device(record, "cuda") for record in old), on_device(old[0], "cpu")])
+    assert {record.identity["device"] for record in more.of(cell.own)[0]} == {"cuda"}
+
+
+def on_device(record, kind):
+    identity = {**record.identity, "device": kind}
+    return record.model_copy(update={"identity": identity, "id": run_id(identity)})
+
+
 def test_counted_costs_are_compared_as_they_are():
     of = claim({"cost": "state_mb", "at_most": 0.5}, holds_in="some")
     found = [
