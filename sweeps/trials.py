@@ -3,6 +3,7 @@
 A config with closed-form leave-one-out scores is not adapted at all.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from bench.contracts import (
     MethodConfig,
     UsageError,
 )
-from bench.contracts.errors import BenchWarning
+from bench.contracts.errors import BenchWarning, NumericalError
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import Episodes, episode_spec
@@ -255,6 +256,7 @@ class Trials:
 
         Raises:
             UsageError: For a config whose run would be skipped, such as one with a prior where there is none.
+            NumericalError: For an objective that is no number, which would be no trial of the study's.
         """
         if (reason := self.embeddings.refusal(self.resolved.with_config(config))) is not None:
             raise UsageError(reason)
@@ -266,6 +268,8 @@ class Trials:
             )
         if {"adapt_seconds", "peak_memory_mb"} & set(objectives):
             found |= self._costs(config)
+        if odd := [name for name in objectives if math.isnan(found[name])]:
+            raise NumericalError(f"objectives must be numbers, got NaN of {', '.join(odd)}")
         return [found[name] for name in objectives]
 
     def directions(self) -> list[Direction]:
@@ -318,6 +322,8 @@ class Trials:
         Raises:
             NumericalError: If a prediction is not finite.
         """
+        # Of classes of different size some episodes have no item in a fold.
+        episodes = [episode for episode in episodes if len(episode.labels)]
         scores = [self.metric.episode_score(self.metric.query_values(episode)) for episode in episodes]
         found = {"score": mean_score(scores)}
         if self.kind in CLASSIFICATION:

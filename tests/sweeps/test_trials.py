@@ -10,6 +10,7 @@ from bench.contracts import Pool, UsageError
 from bench.data.episodes import PADDING, Episodes, EpisodeSpec, draw_episodes
 from methods._faast_features import FaastOnFeaturesConfig
 from methods.knn import KnnConfig
+from sweeps.attempt import REASON
 from sweeps.trials import Trials
 from sweeps.validation import SupportData, cross_validation, repeated_splits, support_sets
 
@@ -79,6 +80,26 @@ def test_folds_hold_each_item_out_once(shots):
             assert {label for _, label in support} == {0, 1, 2}
             held.extend(query)
         assert sorted(held) == sorted(whole)
+
+
+def test_an_episode_without_an_item_in_a_fold_is_scored_in_the_others(sweep):
+    trials = sweep(method="knn", objectives=["score", "likelihood"], shots=5).trials
+    few = np.flatnonzero(np.arange(20) % 5 < 2)  # two items of each of its four classes
+    parts = {name: getattr(trials.sets, name).copy() for name in ("support", "support_labels")}
+    for part in parts.values():
+        part[0] = np.append(part[0, few], np.full(20 - len(few), PADDING))
+    trials.sets = dataclasses.replace(trials.sets, **parts)
+    assert any((fold.query == PADDING).all(axis=1).any() for fold in trials.folds)
+    assert np.isfinite(trials.values(KnnConfig(k=1))).all()
+
+
+def test_a_trial_without_a_number_has_failed_by_itself(sweep, monkeypatch):
+    """The study would repeat one that has no reason for ever."""
+    made = sweep(method="knn", trials=2, space={"k": {"low": 1, "high": 3}})
+    monkeypatch.setattr(Trials, "_by_folds", lambda *_: {"score": float("nan")})
+    made.run()
+    reasons = [trial.user_attrs[REASON] for trial in made.ended()]
+    assert reasons == ["objectives must be numbers, got NaN of score"] * 2
 
 
 def test_at_one_shot_two_items_of_a_class_take_turns():
