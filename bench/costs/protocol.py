@@ -250,6 +250,7 @@ def _costs(
     steps = int(statistics.median_low([result.steps for result in kept]))
     first = kept[0]
     adapt_flops = counted.adapt_flops + counted.step_flops * (steps - counted.steps)
+    adapt_flops += counted.validation_flops * (counted.validations(steps) - counted.validations(counted.steps))
     reads_features = request.run.input_mode is InputMode.FEATURES
     return Costs(
         encode=request.encode,

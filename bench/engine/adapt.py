@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning import Trainer
@@ -17,9 +17,12 @@ from bench.engine.feeding import feed_for
 from bench.engine.lightning_module import Adaptation, ForwardAdaptation, GradientAdaptation
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
-from bench.meters.stage import StageCost
+from bench.meters.stage import StageCost, StageMeter
 from bench.meters.tokens import TokenMeter
 from bench.spec.budget import Budget
+
+
+T = TypeVar("T")
 
 
 class _Stream(Iterable[Any]):
@@ -116,8 +119,10 @@ class GroupResult(GroupAnswers):
         step_seconds: Seconds of the longest optimizer step after the first.
         closing_seconds: Seconds from the end of the last step to the end of the adapt stage.
         adapt_flops: Operations of the adapt stage; 0 unless counted.
-        step_flops: Operations of one optimizer step; 0 unless counted.
+        step_flops: Operations of one optimizer step, without validations; 0 unless counted.
         query_flops: Operations of the query stage; 0 unless counted.
+        validation_flops: Operations of one validation; 0 unless counted.
+        validate_every: Steps between two validations; None without any.
     """
 
     adapt: StageCost
@@ -133,6 +138,12 @@ class GroupResult(GroupAnswers):
     adapt_flops: int
     step_flops: int
     query_flops: int
+    validation_flops: int = 0
+    validate_every: int | None = None
+
+    def validations(self, steps: int) -> int:
+        """Number of validations in a training: one after every ``validate_every`` steps, and one after the last."""
+        return 0 if self.validate_every is None else -(-steps // self.validate_every)
 
 
 def adaptation_of(method: AnyMethod) -> Adaptation:
@@ -205,13 +216,46 @@ def joined_scores(answers: list[Any]) -> Tensor:
     return torch.cat(scores, dim=1) if scores else torch.empty(0)
 
 
-def new_method(group: EpisodeGroup, devices: DeviceOptions) -> AnyMethod:
-    """A fresh method for a group, with its backbone on the device where it runs it."""
-    backbone, shape = group.source.backbone, group.problem_shape()
-    if runs_backbone(group):
+def measured_before(
+    work: Callable[[], T], device: torch.device, measured: bool, after: StageMeter | None = None
+) -> tuple[T, StageMeter | None]:
+    """Do work of a stage that comes before its trainer starts.
+
+    Args:
+        work: The work.
+        device: Device of the stage.
+        measured: Whether costs are measured.
+        after: An earlier stage whose results are still in use; None for none.
+
+    Returns:
+        What the work returns, and its meter for ``StageMeter.count``; None where nothing is measured.
+    """
+    if not measured:
+        return work(), None
+    meter = StageMeter(after)
+    meter.start(device)
+    result = work()
+    meter.stop()
+    return result, meter
+
+
+def new_method(group: EpisodeGroup, devices: DeviceOptions, measured: bool) -> tuple[AnyMethod, StageMeter | None]:
+    """A fresh method for a group, with its backbone on the device where it runs it.
+
+    Args:
+        group: The episodes.
+        devices: Device and precision.
+        measured: Whether costs are measured: making a method is a part of its first stage.
+
+    Returns:
+        The method, and the meter of its making; None where nothing is measured.
+    """
+    backbone, shape, on_inputs = group.source.backbone, group.problem_shape(), runs_backbone(group)
+    if on_inputs:
         # Before the method is made: what it computes then, such as a start from some states, is always the same.
         backbone.to(devices.root_device())
-    return group.run.make_method(backbone, shape)
+    device = devices.working_device(on_inputs)
+    return measured_before(lambda: group.run.make_method(backbone, shape), device, measured)
 
 
 def token_meter(method: AnyMethod) -> TokenMeter:
@@ -234,25 +278,28 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         OverBudgetError: If a method that cannot stop early exceeds the budget.
     """
     options = options or AdaptOptions()
-    method = new_method(group, devices)
-    module = adaptation_of(method)
+    counter = FlopMeter() if options.counted else None
     n_queries = int((group.episodes.query != PADDING).sum())
-    tokens = token_meter(method)
-    budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
-    callbacks: list[Any] = [*([budget_callback] if options.budget.held() else ()), *options.callbacks]
-    module.adapting.measures_memory = module.answering.measures_memory = options.measured
-    module.counter = FlopMeter() if options.counted else None
     optimizer_bytes = steps_taken = 0
-    with module.counter or nullcontext():
+    with counter or nullcontext():
+        method, making = new_method(group, devices, options.measured)
+        module = adaptation_of(method)
+        if making is not None:
+            (module.adapting if method.uses_support else module.answering).count(making)
+        tokens = token_meter(method)
+        budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
+        callbacks: list[Any] = [*([budget_callback] if options.budget.held() else ()), *options.callbacks]
+        module.adapting.measures_memory = module.answering.measures_memory = options.measured
+        module.counter = counter
         if method.uses_support:
             with tokens:
                 trainer = fit(module, group, devices, options.most_steps, callbacks)
             optimizer_bytes = optimizer_state_bytes(trainer)
             steps_taken = trainer.global_step
             del trainer  # it holds gradients and the optimizer's state
-        adapt_flops = module.counter.total if module.counter else 0
+        adapt_flops = counter.total if counter and method.uses_support else 0
         answers = answer(module, group, devices, callbacks)
-        query_flops = module.counter.total - adapt_flops if module.counter else 0
+        query_flops = counter.total - adapt_flops if counter else 0
     return GroupResult(
         scores=joined_scores(answers),
         texts=[text for answer in answers if isinstance(answer, list) for text in answer],
@@ -265,12 +312,16 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         steps=steps_taken,
         tokens=tokens.count + method.context_tokens(),
         step_seconds=budget_callback.step_seconds,
-        closing_seconds=max(0.0, module.adapting.cost.seconds - budget_callback.seconds)
+        closing_seconds=max(
+            0.0, module.adapting.cost.seconds - max(budget_callback.seconds, module.adapting.seconds_before)
+        )
         if method.uses_support
         else 0.0,
         adapt_flops=adapt_flops,
         step_flops=flops_per_step(module.flops_at_steps),
         query_flops=query_flops,
+        validation_flops=module.flops_per_validation(),
+        validate_every=method.validate_every if isinstance(method, GradientMethod) else None,
         losses=torch.stack(module.losses).tolist() if isinstance(module, GradientAdaptation) and module.losses else [],
         notes=method.notes | device_note(devices, runs_backbone(group)),
     )

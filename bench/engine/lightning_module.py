@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.contracts import Answers, ForwardMethod, GradientMethod, InputMode, Method, Query, Support
 from bench.meters.flops import FlopMeter
-from bench.meters.stage import StageMeter
+from bench.meters.stage import StageMeter, now
 
 
 class Adaptation(LightningModule):
@@ -20,7 +20,8 @@ class Adaptation(LightningModule):
         adapting: Meter of the adapt stage.
         answering: Meter of the query stage.
         counter: Meter of operations; None where they are not counted.
-        flops_at_steps: Operations counted up to the end of each step.
+        flops_at_steps: Operations counted up to the end of each step, without those of validations.
+        validation_flops: Operations of each validation.
     """
 
     def __init__(self, method: Method) -> None:
@@ -31,6 +32,7 @@ class Adaptation(LightningModule):
             self.backbone = method.backbone
         self._classes: tuple[Any, Any] = (None, None)
         self.flops_at_steps: list[int] = []
+        self.validation_flops: list[int] = []
         self.counter: FlopMeter | None = None
         self.adapting = StageMeter()
         self.answering = StageMeter(after=self.adapting if method.uses_support else None)
@@ -48,6 +50,10 @@ class Adaptation(LightningModule):
     def on_train_end(self) -> None:
         """End the adapt stage."""
         self.adapting.stop()
+
+    def flops_per_validation(self) -> int:
+        """Operations of one validation; 0 without any, and where they are not counted."""
+        return sum(self.validation_flops) // max(1, len(self.validation_flops))
 
     def on_predict_start(self) -> None:
         """Start the query stage."""
@@ -113,7 +119,10 @@ class GradientAdaptation(Adaptation):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The method's optimizer, with its schedule by steps if it has one."""
+        # A trainer asks for it before the stage starts, of which it is a part.
+        began = now(self.device)
         optimizer, schedule = self.method.optimizer()
+        self.adapting.seconds_before += now(self.device) - began
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -128,7 +137,7 @@ class GradientAdaptation(Adaptation):
     def on_train_batch_end(self, outputs: Any, batch: Support, batch_idx: int) -> None:
         """Validate every ``validate_every`` steps."""
         if self.counter is not None:
-            self.flops_at_steps.append(self.counter.total)
+            self.flops_at_steps.append(self.counter.total - sum(self.validation_flops))
         every = self.method.validate_every
         if every and self.trainer.global_step % every == 0:
             self._validate()
@@ -144,5 +153,8 @@ class GradientAdaptation(Adaptation):
 
     def _validate(self) -> None:
         self.validated_at = self.trainer.global_step
+        before = self.counter.total if self.counter is not None else 0
         with torch.no_grad():
             self.method.validate()
+        if self.counter is not None:
+            self.validation_flops.append(self.counter.total - before)

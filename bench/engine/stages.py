@@ -22,6 +22,7 @@ from bench.engine.adapt import (
     fit,
     flops_per_step,
     joined_scores,
+    measured_before,
     new_method,
     optimizer_state_bytes,
     runs_backbone,
@@ -97,27 +98,30 @@ class _InStages:
 
     def result(self) -> GroupResult:
         """Predictions and costs."""
-        method, parts = new_method(self.group, self.devices), self.group.stages()
+        parts, measured = self.group.stages(), self.options.measured
         each_stage = self.options.texts is not None
         self.counter = FlopMeter() if self.options.counted else None
         learnt: list[_Learnt] = []
         with self.counter or nullcontext():
+            method, before = new_method(self.group, self.devices, measured)
             if each_stage:
                 self._keep(0, _Learnt(self._unadapted(method)))
             for number, part in enumerate(parts, start=1):
+                first = learnt[0].module.adapting if learnt and method.uses_support else None
                 if number > 1 and isinstance(method, Continual):
-                    method.continue_adapt()
-                learnt.append(self._learn(method, part))
+                    device = self.devices.working_device(runs_backbone(self.group))
+                    _, before = measured_before(method.continue_adapt, device, measured, first)
+                learnt.append(self._learn(method, part, before, first))
                 if each_stage and number < len(parts):
                     self._keep(number, learnt[-1])
-            adapt_flops = self.counter.total if self.counter else 0
+            adapt_flops = self.counter.total if self.counter and method.uses_support else 0
             scores = self._scores(learnt[-1].module)
             query_flops = self.counter.total - adapt_flops if self.counter else 0
             query = learnt[-1].module.answering.cost
             if each_stage:
                 self._keep(len(parts), learnt[-1], scores)
                 for number, part in enumerate(parts[1:], start=2):
-                    alone = self._learn(new_method(self.group, self.devices), part)
+                    alone = self._learn(new_method(self.group, self.devices, measured=False)[0], part)
                     self._keep(number, alone, from_base=True)
         losses = [each.module.losses for each in learnt if isinstance(each.module, GradientAdaptation)]
         return GroupResult(
@@ -156,11 +160,27 @@ class _InStages:
         module.answering.measures_memory = self.options.measured
         return module
 
-    def _learn(self, method: AnyMethod, part: EpisodeGroup) -> _Learnt:
-        """Adapt a method to the support sets of one task, from its present state on."""
+    def _learn(
+        self, method: AnyMethod, part: EpisodeGroup, before: StageMeter | None = None, first: StageMeter | None = None
+    ) -> _Learnt:
+        """Adapt a method to the support sets of one task, from its present state on.
+
+        Args:
+            method: The method.
+            part: The group with the support sets of that task.
+            before: Meter of work that belongs to the stage, such as the method's making.
+            first: The first task's stage, whose memory counts in all later ones; None for the first task.
+
+        Returns:
+            What it took.
+        """
+        module = self._module(method) if method.uses_support else self._unadapted(method)
+        module.adapting.after = first
+        if before is not None:
+            (module.adapting if method.uses_support else module.answering).count(before)
         if not method.uses_support:
-            return _Learnt(self._unadapted(method))
-        module, tokens = self._module(method), token_meter(method)
+            return _Learnt(module)
+        tokens = token_meter(method)
         with tokens:
             trainer = fit(module, part, self.devices, self.options.most_steps, [])
         return _Learnt(

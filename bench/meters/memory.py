@@ -30,10 +30,12 @@ class MemoryMeter(ABC):
     Attributes:
         name: Name of the meter in records.
         baseline: MiB in use at the start, or at the start of an earlier stage whose memory counts in this one.
+        kept: MiB above the baseline that were still in use at ``note_kept``.
     """
 
     name: ClassVar[str]
     baseline: float
+    kept: float = 0.0
 
     @abstractmethod
     def start(self) -> None:
@@ -42,6 +44,22 @@ class MemoryMeter(ABC):
     @abstractmethod
     def highest(self) -> float:
         """Highest MiB in use since ``start``; may be read repeatedly."""
+
+    @abstractmethod
+    def present(self) -> float:
+        """MiB in use now, without what is freed already."""
+
+    def note_kept(self) -> None:
+        """Note what is in use beyond the baseline, for a later meter that goes on from this one."""
+        self.kept = max(0.0, self.present() - self.baseline)
+
+    def go_on_from(self, earlier: "MemoryMeter") -> None:
+        """Count what an earlier meter noted as kept, just after this one's start.
+
+        Args:
+            earlier: The meter; what was taken between the two is not counted.
+        """
+        self.baseline -= earlier.kept
 
     def reserved(self) -> float | None:
         """Highest MiB held by an accelerator's allocator, in use or in reserve; None without an accelerator."""
@@ -70,6 +88,10 @@ class UnmeasuredMemory(MemoryMeter):
         """Nothing was measured."""
         return 0.0
 
+    def present(self) -> float:
+        """Nothing is measured."""
+        return 0.0
+
 
 class CudaMemory(MemoryMeter):
     """Memory allocated by torch on a CUDA device."""
@@ -83,11 +105,19 @@ class CudaMemory(MemoryMeter):
         """Free what dead methods hold, and reset torch's peak counter."""
         gc.collect()
         torch.cuda.reset_peak_memory_stats(self.device)
-        self.baseline = torch.cuda.memory_allocated(self.device) / MIB
+        self.baseline = self.present()
 
     def highest(self) -> float:
         """Highest MiB allocated by torch."""
         return torch.cuda.max_memory_allocated(self.device) / MIB
+
+    def present(self) -> float:
+        """MiB allocated by torch."""
+        return torch.cuda.memory_allocated(self.device) / MIB
+
+    def go_on_from(self, earlier: MemoryMeter) -> None:
+        """Count all that was allocated since: a trainer moves to the device what was made on the CPU."""
+        self.baseline = earlier.baseline
 
     def reserved(self) -> float | None:
         """Highest MiB that torch's allocator reserved on the device."""
@@ -184,6 +214,11 @@ class LinuxPeakMemory(MemoryMeter):
         """Highest resident size in MiB."""
         return self._read("VmHWM")
 
+    def present(self) -> float:
+        """Resident size in MiB."""
+        release_freed_memory()
+        return self._read("VmRSS")
+
 
 class SampledMemory(MemoryMeter):
     """Resident size, sampled by a thread every millisecond; shorter peaks may be missed."""
@@ -197,8 +232,7 @@ class SampledMemory(MemoryMeter):
     def start(self) -> None:
         """Restart sampling."""
         self.stop()
-        release_freed_memory()
-        self.baseline = self.top = self._resident()
+        self.baseline = self.top = self.present()
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._sample, daemon=True)
         self.thread.start()
@@ -214,6 +248,11 @@ class SampledMemory(MemoryMeter):
         """Highest sample in MiB, the present resident size included."""
         self.top = max(self.top, self._resident())
         return self.top
+
+    def present(self) -> float:
+        """Resident size in MiB."""
+        release_freed_memory()
+        return self._resident()
 
     def stop(self) -> None:
         """End the sampling thread."""

@@ -45,8 +45,10 @@ class StageMeter:
     """Meter of one stage, started and stopped by the hooks of a Lightning module.
 
     Attributes:
+        after: An earlier stage whose results are still in use; its memory baseline is the baseline of this one.
         memory: The memory meter, from the start on.
         measures_memory: Whether memory is measured.
+        seconds_before: Seconds of work that belongs to the stage and was done before a trainer started it.
         cost: The measured cost, from the end on.
     """
 
@@ -58,6 +60,18 @@ class StageMeter:
         """
         self.after = after
         self.measures_memory = True
+        self.seconds_before = 0.0
+        self._before: StageMeter | None = None
+
+    def count(self, before: "StageMeter") -> None:
+        """Count work before the start as a part of this stage: its seconds, its peak and the memory that it kept.
+
+        Args:
+            before: Meter of that work, which has just stopped.
+        """
+        before.memory.note_kept()
+        self.seconds_before += before.cost.seconds
+        self._before = before
 
     def start(self, device: torch.device) -> None:
         """Begin the stage.
@@ -71,15 +85,19 @@ class StageMeter:
         self.memory.start()
         if self.after is not None:
             self.memory.baseline = self.after.memory.baseline
+        elif self._before is not None:
+            self.memory.go_on_from(self._before.memory)
         self.began = now(device)
 
     def elapsed(self) -> float:
-        """Seconds since the start, read after queued device work has finished."""
-        return now(self.device) - self.began
+        """Seconds since the start and those before it, read after queued device work has finished."""
+        return self.seconds_before + now(self.device) - self.began
 
     def stop(self) -> None:
         """End the stage and set ``cost``."""
         # Clock first, so that it does not count the work of the memory meter.
         seconds, peak = self.elapsed(), self.memory.peak()
+        if self._before is not None:
+            peak = max(peak, self._before.cost.peak_memory_mb)
         self.memory.stop()
         self.cost = StageCost(seconds, peak, self.memory.name, self.memory.reserved())

@@ -74,7 +74,23 @@ def test_work_deferred_to_the_query_is_charged_there(runner):
     assert lying.time_to_first_query + lying.n_queries * lying.seconds_per_query >= seconds
 
 
-@pytest.mark.parametrize("lie", ["none", "free", "defer"])
+def test_work_before_the_first_example_is_charged_to_adapting(runner):
+    seconds = 0.15
+    costs = run(runner, "lying", set={"lying": {"seconds": seconds, "lie": "make"}})["lying"].costs
+    assert costs.adapt.seconds >= seconds > costs.query.seconds
+
+
+def test_operations_of_all_validations_are_counted(runner, monkeypatch):
+    """Of the first steps alone operations are counted, and with them one validation of five."""
+    given = {"shots": [15], "set": {"linear_projection": {"epochs": 5, "batch_size": 14}}}
+    costs = run(runner, "linear_projection", **given)["linear_projection"].costs
+    assert costs.steps == 20
+    monkeypatch.setattr("bench.costs.passes.COUNTED_STEPS", costs.steps)
+    each = run(replace(runner, force=True), "linear_projection", **given)["linear_projection"].costs
+    assert costs.adapt.flops == each.adapt.flops
+
+
+@pytest.mark.parametrize("lie", ["none", "make", "free", "defer"])
 def test_memory_is_seen_wherever_it_was_taken_and_given_back(runner, lie):
     costs = run(runner, "lying", set={"lying": {"megabytes": 200, "lie": lie}})["lying"].costs
     stage = costs.query if lie == "defer" else costs.adapt

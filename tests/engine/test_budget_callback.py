@@ -65,6 +65,27 @@ def test_training_stops_within_a_step_of_its_time(name):
     assert module.adapting.cost.seconds >= 0.5 * LIMIT
 
 
+def test_making_an_optimizer_is_inside_the_clock():
+    method, begun = made("linear_probe"), []
+    optimizer, loss = method.optimizer, method.loss
+
+    def slowly():
+        time.sleep(0.6)
+        return optimizer()
+
+    def noting(support):
+        begun.append(time.monotonic())
+        return loss(support)
+
+    method.optimizer, method.loss = slowly, noting
+    holding = BudgetCallback(Budget(adapt_seconds=1.0), TokenMeter(None), 1)
+    module, trainer = fit(method, holding)
+    assert trainer.global_step > 1
+    assert module.adapting.cost.seconds <= 1.0 + holding.step_seconds + 0.05
+    # What is left of the limit after the optimizer was made.
+    assert begun[-1] - begun[0] <= 0.4 + holding.step_seconds + 0.05
+
+
 def test_validation_is_inside_the_clock():
     method = made("linear_projection")
     validated = []

@@ -10,9 +10,9 @@ from bench.contracts import ForwardMethod, MethodConfig
 
 
 class LyingConfig(MethodConfig):
-    lie: Literal["none", "defer", "free", "remember", "items", "weights"] = Field(
+    lie: Literal["none", "make", "defer", "free", "remember", "items", "weights"] = Field(
         "none",
-        description="defer: work in predict; free: give memory back; remember: work once for each support set; "
+        description="make: work before the first example; defer: work in predict; free: give memory back; remember: work once for each support set; "
         "items: work once for each item; weights: read all frozen weights.",
     )
     seconds: float = Field(0.0, ge=0, description="What the work takes.")
@@ -33,6 +33,8 @@ class Lying(ForwardMethod):
         super().__init__(config, backbone, shape)
         self.kept = None
         self.done = False
+        if config.lie == "make":
+            self.work()
 
     def work(self):
         held = np.ones(self.config.megabytes * 2**20, dtype=np.uint8)
@@ -54,7 +56,7 @@ class Lying(ForwardMethod):
             time.sleep(self.config.seconds * len(self.items - REMEMBERED) / len(self.items))
             self.done = True
             REMEMBERED.update(self.items)
-        elif self.config.lie != "defer":
+        elif self.config.lie not in ("defer", "make"):
             self.work()
             REMEMBERED.add(self.support)
 
