@@ -12,8 +12,8 @@ from bench.contracts import ForwardMethod, MethodConfig
 class LyingConfig(MethodConfig):
     lie: Literal["none", "make", "defer", "free", "remember", "items", "weights"] = Field(
         "none",
-        description="make: work before the first example; defer: work in predict; free: give memory back; remember: work once for each support set; "
-        "items: work once for each item; weights: read all frozen weights.",
+        description="make: work before the first example; defer: work in predict; free: give memory back; "
+        "remember: work once for each support set; items: work once for each item; weights: read all frozen weights.",
     )
     seconds: float = Field(0.0, ge=0, description="What the work takes.")
     megabytes: int = Field(0, ge=0, description="What the work needs.")
