@@ -10,7 +10,7 @@ from bench.contracts import Continual, ForwardMethod
 from bench.engine.stages import adapt_in_stages
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.testing.doubles import backbone_for
-from bench.testing.problems import episodes_of, problem
+from bench.testing.problems import problem
 from tests.helpers.adaptation import Case, Group
 
 pytestmark = pytest.mark.alone
@@ -49,8 +49,7 @@ class InTurn(Group):
 
 def test_what_earlier_tasks_left_in_memory_and_the_time_between_tasks_count():
     quiet_lightning()
-    given = episodes_of(problem(n_shot=3, key_dim=16, sizes=[12]), slice(0, 1))
-    group = InTurn(Case("hoarder", Hoarder, {}, backbone_for(Hoarder), given))
+    group = InTurn(Case("hoarder", Hoarder, {}, backbone_for(Hoarder), problem(n_episodes=1)))
     result = adapt_in_stages(group, DeviceOptions(accelerator="cpu"))
     assert result.adapt.peak_memory_mb == pytest.approx(3 * MEGABYTES, rel=0.1)
     assert result.query.peak_memory_mb == pytest.approx(3 * MEGABYTES, rel=0.1)
