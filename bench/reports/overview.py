@@ -92,8 +92,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     for row in rows:
         # A row over templates says again what the rows of each template do; a quick look is no further task.
         if has_score(row) and row.shots != 0 and row.templates == 1 and not row.limit:
-            method = f"{row.method_text} {row.budget}".rstrip()
-            cells.setdefault((row.task, row.backbone), {})[row.shots, method] = sort_score(row)
+            cells.setdefault((row.task, row.backbone), {})[row.shots, row.full_name] = sort_score(row)
     several = len({task for task, _ in cells}) < len(cells)
     complete = {method for scores in cells.values() for _, method in scores}
     for scores in cells.values():
