@@ -13,7 +13,14 @@ def test_an_earlier_value_comes_back_after_an_error_too(monkeypatch, earlier):
         monkeypatch.delenv("TESTS_VARIABLE", raising=False)
     else:
         monkeypatch.setenv("TESTS_VARIABLE", earlier)
-    with pytest.raises(KeyboardInterrupt), variable("TESTS_VARIABLE", "now"):
-        assert os.environ["TESTS_VARIABLE"] == "now"
-        raise KeyboardInterrupt
+    seen = []
+
+    def end():
+        with variable("TESTS_VARIABLE", "now"):
+            seen.append(os.environ["TESTS_VARIABLE"])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        end()
+    assert seen == ["now"]
     assert os.environ.get("TESTS_VARIABLE") == earlier

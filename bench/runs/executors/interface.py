@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 from bench.engine.trainer import DeviceOptions
 
-
 TRIES = 3
 """Times that a unit is handed out whose worker ended before it answered."""
 
