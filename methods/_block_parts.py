@@ -25,9 +25,14 @@ def _part(block: nn.Module, names: Sequence[str], what: str, method: str) -> nn.
     )
 
 
+def feed_forward(block: nn.Module, method: str) -> nn.Module:
+    """The feed-forward part of a block. Raises UsageError if it has no known name."""
+    return _part(block, FEED_FORWARD, "the feed-forward part of a block", method)
+
+
 def feed_forwards(backbone: LanguageBackbone, method: str) -> list[nn.Module]:
     """The feed-forward part of each block. Raises UsageError if it has no known name."""
-    return [_part(block, FEED_FORWARD, "the feed-forward part of a block", method) for block in backbone.blocks]
+    return [feed_forward(block, method) for block in backbone.blocks]
 
 
 def attention_outputs(backbone: LanguageBackbone, method: str) -> list[nn.Module]:

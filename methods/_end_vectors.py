@@ -26,8 +26,7 @@ from bench.contracts import (
     UsageError,
 )
 from bench.toolkit.hooks import input_hooks, output_layer
-from methods._choice import chosen
-from methods._demonstrations import Demonstrations, parts_of
+from methods._demonstrations import Demonstrations
 from methods._folds import fold_count
 from methods._prompt_ends import (
     ROWS_AT_ONCE,
@@ -39,9 +38,7 @@ from methods._prompt_ends import (
     token_ids,
     weights_device,
 )
-
-MOST = 50
-"""Support items that the block is chosen by, at most."""
+from methods._prompt_folds import MOST, best_setting, left_out
 
 
 class EndVectorConfig(MethodConfig):
@@ -144,17 +141,15 @@ class EndVectorMethod(ForwardMethod):
         given, count = self._given, len(self.backbone.blocks)
         scores, labels = [], []
         n_parts = fold_count(self.shape)
-        for held in parts_of(order[-MOST:], n_parts) if n_parts else []:
-            vectors = made([item for item in order if item not in set(held)])
+        for held, others in left_out(order, MOST, n_parts) if n_parts else ():
+            vectors = made(others)
             if vectors is not None:
                 labels += [given.labels[item] for item in held]
                 scores.append(self._scored_by_layer([given.prompts[item] for item in held], vectors))
         if not labels:
             return default
         layers = [default, *(each for each in range(count) if each != default)]
-        candidates = torch.cat(scores, dim=1)[layers].unsqueeze(1)
-        mask = torch.ones(1, len(labels), dtype=torch.bool)
-        return layers[int(chosen(candidates, torch.tensor([labels]), mask, "accuracy")[0])]
+        return layers[best_setting(torch.cat(scores, dim=1)[layers], labels)]
 
     def _scored_by_layer(self, prompts: Sequence[str], vectors: Tensor) -> Tensor:
         """``[block, prompt, way]``, log-likelihoods of the answers with ``vectors [block, width]`` after each block."""

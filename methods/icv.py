@@ -24,15 +24,13 @@ from bench.contracts import (
 )
 from bench.toolkit.precision import has_float64
 from methods._block_parts import feed_forwards
-from methods._choice import chosen
-from methods._demonstrations import Demonstrations, parts_of
+from methods._demonstrations import Demonstrations
 from methods._prior_strength import Auto
 from methods._prompt_ends import after_blocks, end_inputs
+from methods._prompt_folds import MOST, best_setting, left_out
 
 STRENGTHS = (0.1, 0.2, 0.05, 0.02, 0.01)
 """What ``auto`` chooses from, the published one first."""
-MOST = 50
-"""Support items that the strength is chosen by, at most."""
 
 
 class IcvConfig(MethodConfig):
@@ -117,8 +115,7 @@ class Icv(ForwardMethod):
             return STRENGTHS[0]
         scores: dict[float, list[Tensor]] = {strength: [] for strength in STRENGTHS}
         labels = []
-        for held in parts_of(order[-MOST:]):
-            others = [item for item in order if item not in set(held)]
+        for held, others in left_out(order, MOST):
             labels += [given.labels[item] for item in held]
             self.vectors = directions(differences[others]).to(device)
             prompts = [given.prompts[item] for item in held]
@@ -127,9 +124,7 @@ class Icv(ForwardMethod):
                 with self.hooks_active():
                     found = self.backbone.loglikelihood(self.shape.protocol.instructed(), prompts, given.names)
                 scores[strength].append(found)
-        candidates = [torch.cat(scores[strength])[None] for strength in STRENGTHS]
-        mask = torch.ones(1, len(labels), dtype=torch.bool)
-        return STRENGTHS[int(chosen(candidates, torch.tensor([labels]), mask, "accuracy")[0])]
+        return STRENGTHS[best_setting(torch.stack([torch.cat(scores[strength]) for strength in STRENGTHS]), labels)]
 
     def predict(self, query: Query) -> Answers:
         """What the model answers with the vectors, or as it is where nothing was observed."""

@@ -28,7 +28,8 @@ from methods._calibration import (
     mean_log_probability,
     require_calibration,
 )
-from methods._demonstrations import Demonstrations, parts_of
+from methods._demonstrations import Demonstrations
+from methods._prompt_folds import left_out
 
 
 class InContextConfig(MethodConfig):
@@ -116,9 +117,8 @@ class InContext(ForwardMethod):
         if self.config.calibrate == "content_free":
             return mean_log_probability(self._scored(order, self.shape.content_free))
         found = []
-        for part in parts_of(order):
-            others = [item for item in order if item not in part]
-            found.append(self._scored(others, [self._given.prompts[item] for item in part]))
+        for held, others in left_out(order):
+            found.append(self._scored(others, [self._given.prompts[item] for item in held]))
         # Without a demonstration there is nothing to measure, and no answer is favoured.
         return mean_log_probability(torch.cat(found)) if found else torch.zeros(len(names))
 

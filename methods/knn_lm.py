@@ -26,11 +26,9 @@ from bench.contracts import (
 from bench.toolkit.hidden_states import whole_texts
 from bench.toolkit.hooks import input_hooks
 from bench.toolkit.precision import without_autocast
+from methods._block_parts import feed_forward
 from methods._neighbours import NeighbourStore
 from methods._reservoir import Reservoir
-
-FEED_FORWARD = ("mlp", "feed_forward", "ffn")
-"""What decoders call the feed-forward part of a block."""
 
 
 class KnnLmConfig(MethodConfig):
@@ -78,7 +76,7 @@ class KnnLm(ForwardMethod):
         if not isinstance(backbone, LanguageBackbone):
             raise UsageError(f"knn_lm needs a language model, got {type(backbone).__name__}")
         super().__init__(config, backbone, shape)
-        self._feed_forward = _feed_forward(backbone)
+        self._feed_forward = feed_forward(backbone.blocks[-1], "knn_lm")
         self.store = NeighbourStore(backbone.width, config.probes, Reservoir.of(shape))
 
     backbone: LanguageBackbone
@@ -159,19 +157,6 @@ class KnnLm(ForwardMethod):
     def _network(self) -> Any:
         """The model as transformers has it, with ``base_model`` and ``get_output_embeddings``."""
         return self.backbone.causal_lm
-
-
-def _feed_forward(backbone: LanguageBackbone) -> nn.Module:
-    """The feed-forward part of the last block. Raises UsageError if it has no known name."""
-    block = backbone.blocks[-1]
-    for name in FEED_FORWARD:
-        part = getattr(block, name, None)
-        if isinstance(part, nn.Module):
-            return part
-    raise UsageError(
-        f"knn_lm needs the feed-forward part of a block under a known name ({', '.join(FEED_FORWARD)}), "
-        f"found none in {type(block).__name__}"
-    )
 
 
 PLUGIN = KnnLm

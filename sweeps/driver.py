@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts.errors import one_line_error
-from bench.runs.executors import Executor, LostWorker, Refused
+from bench.runs.executors import TRIES, Executor, LostWorker, Refused
 from sweeps.attempt import REASON
 from sweeps.definition import SweepSpec
 from sweeps.journal import Notify
@@ -23,8 +23,6 @@ from sweeps.trials import RUNGS, Trials
 from sweeps.units import TrialResult, TrialUnit
 from sweeps.workers import PROCESS, end_trial, this_process
 
-TRIES = 3
-"""Times that a trial is handed out whose worker ended without an answer."""
 POLL = 0.25
 """Seconds to wait for a trial's end before a look at those of other processes."""
 
@@ -141,7 +139,7 @@ class TrialDriver:
                 self.notify(f"trial {trial.number} is evaluated again: {outcome.reason}")
                 self._submit(begun)
             else:
-                self._fail(trial, f"its worker ended {TRIES} times before it answered: {outcome.reason}")
+                self._fail(trial, outcome.after_all_tries())
             return
         assert isinstance(outcome, TrialResult)
         if outcome.reason:

@@ -10,11 +10,10 @@ import optuna
 from optuna import visualization
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.contracts import StoreError
 from bench.runs.trackers.interface import LightningTracker
 from bench.runs.trackers.record_log import log_facts
 from bench.spec.suite import task_slug
-from bench.toolkit.durable import write_atomic
+from bench.toolkit.durable import write_atomic, writing
 from sweeps.attempt import REASON
 from sweeps.study import Sweep
 
@@ -78,10 +77,8 @@ def write_page(sweep: Sweep, path: Path) -> None:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(sweep.name)}</title></head><body>'
         f"<h1>{escape(sweep.name)}</h1><p>{escape(summary(sweep))}</p>{_table(sweep)}{''.join(parts)}</body></html>\n"
     )
-    try:
+    with writing(path, "use --out DIR"):
         write_atomic(path, text)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
 
 
 def summary(sweep: Sweep) -> str:

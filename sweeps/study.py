@@ -1,8 +1,6 @@
 """Study: trials drawn by Optuna, kept in its storage, shared by processes, and continued after an interrupt."""
 
 import math
-import multiprocessing
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts import BenchError
-from bench.engine.server_start import packed, start_tied
+from bench.engine.server_start import packed, tied_process
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.results.identity import plugin_code
@@ -152,7 +150,6 @@ class Sweep:
         if self.workers == 1:
             self.work()
             return
-        context = multiprocessing.get_context("spawn")
         task = (
             self.spec,
             self.folder,
@@ -161,10 +158,7 @@ class Sweep:
             self.tuning_data.devices,
             self.tuning_data.data_folder,
         )
-        calls = [packed(_work, *task) for _ in range(self.workers)]
-        processes = [context.Process(target=start_tied, args=(os.getpid(), call)) for call in calls]
-        for process in processes:
-            process.start()
+        processes = [tied_process(packed(_work, *task)) for _ in range(self.workers)]
         try:
             for process in processes:
                 process.join()

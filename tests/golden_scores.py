@@ -28,8 +28,9 @@ from bench.testing.problems import problem
 from bench.testing.tiny_models import save_model
 from bench.toolkit.versions import PROTOCOL
 from tests.helpers.language import TEXTS, problem_shape, query, support
-from tests.helpers.packages import forget
+from tests.helpers.packages import declared, forget
 from tests.helpers.runs import Notebook, grid
+from tests.helpers.tiny_tasks import TASKS
 
 KEPT = Path(__file__).with_name("golden_scores.json")
 TOLERANCE = 1e-5
@@ -38,13 +39,10 @@ UPDATE = "python -m tests.golden_scores --update"
 RAISE = f"raise PROTOCOL in bench/toolkit/versions.py, then regenerate by `{UPDATE}`"
 OUTSIDE = Path(__file__).parent / "outside"
 
-ENTRY_POINTS = """[bench.tasks]
-stripes = bench_outside.stripes:PLUGIN
-tiny_text = tests.runs.test_language_runs:TinyText
-tiny_translation = tests.runs.test_language_runs:TinyTranslation
-[bench.backbones]
-pixels = bench_outside.pixels:Pixels
-"""
+ENTRY_POINTS = {
+    "bench.tasks": {"stripes": "bench_outside.stripes:PLUGIN", **TASKS},
+    "bench.backbones": {"pixels": "bench_outside.pixels:Pixels"},
+}
 
 PROBLEMS: dict[str, dict[str, Any]] = {
     # Fewer examples than key dimensions, and more, because closed forms take another way in each; some are padding.
@@ -120,19 +118,13 @@ def runs(name: str) -> list[float]:
 @contextmanager
 def plugins() -> Iterator[None]:
     """Has the plugins of these runs found, as if a package had brought them."""
-    with TemporaryDirectory() as folder:
-        site = Path(folder) / "golden_plugins-1.0.dist-info"
-        site.mkdir()
-        (site / "METADATA").write_text("Metadata-Version: 2.1\nName: golden-plugins\nVersion: 1.0\n")
-        (site / "entry_points.txt").write_text(ENTRY_POINTS)
-        paths = list(sys.path)
-        sys.path[:0] = [folder, str(OUTSIDE)]
-        registry.find.cache_clear()
-        try:
+    sys.path.insert(0, str(OUTSIDE))
+    try:
+        with TemporaryDirectory() as folder, declared(Path(folder) / "site", ENTRY_POINTS):
             yield
-        finally:
-            sys.path[:] = paths
-            forget(OUTSIDE)  # other tests load the same package from where they have installed it
+    finally:
+        sys.path.remove(str(OUTSIDE))
+        forget(OUTSIDE)  # other tests load the same package from where they have installed it
 
 
 @cache

@@ -22,7 +22,7 @@ from sweeps.tuned import TuneAll
 from tests.helpers.docs import PAGES, ROOT, commands, split
 from tests.helpers.packages import forget, install
 from tests.helpers.preloaded import run_python
-from tests.helpers.stand_ins import PER_CLASS, small, stand_in
+from tests.helpers.stand_ins import PER_CLASS, small_tasks, stand_in
 
 AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 """Limits for tiny models."""
@@ -114,9 +114,7 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.chdir(tmp_path)
     for name in ("BENCH_DATA", "BENCH_STORE"):
         monkeypatch.delenv(name, raising=False)
-    of_task = registry.task_class
-    for module in ("bench.registry", "bench.registry.making"):
-        monkeypatch.setattr(f"{module}.task_class", lambda name: small(of_task(name)))
+    small_tasks(monkeypatch)
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)

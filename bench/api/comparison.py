@@ -1,12 +1,13 @@
 """Comparison of two methods, with its forms as text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 from bench.api.formats import TextFormat, chosen_format
 
 if TYPE_CHECKING:
     from bench.reports.compare import Difference
+    from bench.reports.noted_table import NotedTable
     from bench.runs.cost_comparison import CostComparison
 
 
@@ -49,14 +50,19 @@ class Comparison(Sequence["Difference"]):
         Raises:
             UsageError: For another format.
         """
-        from bench.reports.compare_tables import FORMATS
+        from bench.reports.noted_table import FORMATS
 
-        text = chosen_format(FORMATS, format)(self.differences, self.a, self.b)
+        write = chosen_format(FORMATS, format)
+        return "\n".join(map(write, self._tables()))
+
+    def _tables(self) -> "Iterator[NotedTable]":
+        from bench.reports.compare_tables import difference_table
+
+        yield difference_table(self.differences, self.a, self.b)
         if self.costs:
-            from bench.reports import cost_ratios
+            from bench.reports.cost_ratios import ratio_table
 
-            text += "\n" + cost_ratios.FORMATS[format](self.costs, self.a, self.b)
-        return text
+            yield ratio_table(self.costs, self.a, self.b)
 
     def __str__(self) -> str:
         return self.table()
@@ -64,11 +70,4 @@ class Comparison(Sequence["Difference"]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from bench.reports.compare_tables import as_html
-
-        text = as_html(self.differences, self.a, self.b)
-        if self.costs:
-            from bench.reports import cost_ratios
-
-            text += cost_ratios.as_html(self.costs, self.a, self.b)
-        return text
+        return "".join(table.as_html() for table in self._tables())

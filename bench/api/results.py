@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, overload
 from bench.api.comparison import Comparison
 from bench.api.formats import Format, TextFormat, chosen_format
 from bench.api.selection import Selection
-from bench.contracts.errors import StoreError, did_you_mean
+from bench.contracts.errors import did_you_mean
 from bench.contracts.validation import validated
 from bench.toolkit.collection import without_collection
-from bench.toolkit.durable import write_atomic
+from bench.toolkit.durable import write_atomic, writing
 from bench.toolkit.files import user_path
 
 if TYPE_CHECKING:
@@ -233,10 +233,8 @@ class Results(Sequence["Record"]):
             UsageError: As for ``table``.
         """
         text = self.table("html", break_even, claims, history, highlight)
-        try:
+        with writing(path):
             write_atomic(user_path(path), text)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
         return user_path(path)
 
     def site(

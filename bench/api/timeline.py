@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from bench.api.formats import HistoryFormat, chosen_format
-from bench.contracts.errors import StoreError, did_you_mean
+from bench.contracts.errors import did_you_mean
 from bench.reports.kinds import Only
 from bench.spec.texts import read_names
-from bench.toolkit.durable import write_atomic
+from bench.toolkit.durable import write_atomic, writing
 from bench.toolkit.files import user_path
 
 if TYPE_CHECKING:
@@ -73,10 +73,8 @@ class History:
         Raises:
             StoreError: If the file cannot be written.
         """
-        try:
+        with writing(path):
             write_atomic(user_path(path), self.table("html"))
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
         return user_path(path)
 
     def __str__(self) -> str:

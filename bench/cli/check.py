@@ -10,8 +10,8 @@ from bench import api
 from bench.api.formats import TextFormat
 from bench.cli.options import DEFAULT_STORE, FORMAT, JUnitOption, StoreOption, option
 from bench.cli.output import say, write
-from bench.contracts.errors import StoreError
 from bench.reports.kinds import Only
+from bench.toolkit.durable import writing
 
 
 def check(
@@ -36,11 +36,8 @@ def check(
     found = api.check(baseline, store, only=only)
     typer.echo(found.table(format_), nl=False)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(found.markdown())
-        except OSError as error:
-            raise StoreError(f"GITHUB_STEP_SUMMARY {summary} cannot be written: {error.strerror}") from error
+        with writing(f"GITHUB_STEP_SUMMARY {summary}"), Path(summary).open("a", encoding="utf-8") as file:
+            file.write(found.markdown())
     if junit is not None:
         write("--junit", junit, found.junit())
     if found.regressions:

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from bench.contracts.errors import StoreError, UsageError
+from bench.contracts.errors import UsageError
 from bench.toolkit.visible import shortened, visible, visible_lines
 
 LONGEST = 4000
@@ -87,10 +87,8 @@ def write(option: str, path: Path, text: str) -> None:
     Raises:
         StoreError: If the file cannot be written.
     """
-    from bench.toolkit.durable import write_atomic
+    from bench.toolkit.durable import write_atomic, writing
     from bench.toolkit.files import user_path
 
-    try:
+    with writing(f"{option} {path}"):
         write_atomic(user_path(path), text)
-    except OSError as error:
-        raise StoreError(f"{option} {path} cannot be written: {error.strerror}") from error

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset, concatenate_datasets
 
 from bench.contracts import Backbone, LanguageBackbone, Pool
@@ -13,7 +12,7 @@ from bench.costs.warm import touch_weights
 from bench.data.episodes import PADDING, Positions
 from bench.data.payload import in_memory
 from bench.engine.encoding import encode
-from bench.engine.lightning_plugins import WEIGHTS
+from bench.engine.running import running
 from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched
 from bench.meters.flops import FlopMeter
@@ -101,19 +100,17 @@ def one_pass(backbone: Backbone, raw: Any, window: int, devices: DeviceOptions) 
     inputs = Dataset.from_dict({"input": [raw]})
     if not isinstance(backbone, LanguageBackbone):
         return encode_costs(backbone, Pool(inputs, np.zeros(1, dtype=np.int64)), devices)
-    device, precision = devices.root_device(), devices.trainer().precision_plugin
     touch_weights(backbone)
-    backbone.to(device, WEIGHTS.get(devices.precision))
+    with running(backbone, devices) as device:
 
-    def read() -> StageCost:
-        meter = StageMeter()
-        meter.start(device)
-        for tokens in backbone.tokens([raw], window):
-            backbone.decoder(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
-        meter.stop()
-        return meter.cost
+        def read() -> StageCost:
+            meter = StageMeter()
+            meter.start(device)
+            for tokens in backbone.tokens([raw], window):
+                backbone.decoder(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
+            meter.stop()
+            return meter.cost
 
-    with torch.no_grad(), precision.forward_context():
         read()
         with FlopMeter() as counter:
             read()

@@ -21,7 +21,6 @@ from bench.meters.stage import StageCost, StageMeter
 from bench.meters.tokens import TokenMeter
 from bench.spec.budget import Budget
 
-
 T = TypeVar("T")
 
 

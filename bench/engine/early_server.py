@@ -1,11 +1,9 @@
-"""A server process that imports the libraries while the program itself does, and waits for the first worker.
+"""Server processes of workers, and one that imports the libraries while the program itself does, for the first worker.
 
 Importing them takes seconds of one core; a second core has nothing else to do meanwhile, and later encodes. Imports
 nothing that takes time.
 """
 
-import multiprocessing
-import os
 import pickle
 import signal
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from bench.engine.parent_death import FORKS
-from bench.engine.server_start import packed, start_tied
+from bench.engine.server_start import connected_process, packed
 
 _waiting: list[tuple[Any, Connection]] = []
 """The process that waits, with its connection; empty where there is none."""
@@ -28,7 +26,7 @@ def early_server(wanted: bool) -> Iterator[None]:
         wanted: Whether a worker is expected.
     """
     if wanted and FORKS:
-        _waiting.append(_spawned(packed(_await_call)))
+        _waiting.append(connected_process(packed(_await_call)))
     try:
         yield
     finally:
@@ -51,19 +49,11 @@ def server_process(call: bytes) -> tuple[Any, Connection]:
     while _waiting:
         process, connection = _waiting.pop()
         if process.is_alive():
-            connection.send_bytes(call)
-            return process, connection
+            break
         connection.close()
-    return _spawned(call)
-
-
-def _spawned(call: bytes) -> tuple[Any, Connection]:
-    context = multiprocessing.get_context("spawn")
-    connection, other = context.Pipe()
-    # Not a daemon, which could have no data workers; it ends with this process all the same.
-    process = context.Process(target=start_tied, args=(os.getpid(), call, other), daemon=False)
-    process.start()
-    other.close()
+    else:
+        process, connection = connected_process(packed(_await_call))
+    connection.send_bytes(call)
     return process, connection
 
 

@@ -1,15 +1,14 @@
 """Error of a lower precision: a few inputs through the backbone in float32 and in the precision of some runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from bench.contracts import Backbone, LanguageBackbone, Pool
 from bench.engine.encoding import encode
-from bench.engine.lightning_plugins import WEIGHTS
+from bench.engine.running import running
 from bench.engine.trainer import DeviceOptions
 
 FULL = "32-true"
@@ -35,10 +34,11 @@ def precision_error(backbone: Backbone, pool: Pool, names: Sequence[str], device
     Returns:
         One line.
     """
+    both = (devices.with_precision(FULL), devices)
     if not isinstance(backbone, LanguageBackbone):
         positions = np.arange(len(pool.labels))
         keys = []
-        for each in (devices.with_precision(FULL), devices):
+        for each in both:
             features = encode(backbone, pool, positions, each).features
             if features is None:
                 return ""
@@ -58,20 +58,13 @@ def precision_error(backbone: Backbone, pool: Pool, names: Sequence[str], device
             sums, tokens = backbone.loglikelihood_rolling(texts, WINDOW, None).unbind(dim=1)
             return sums / tokens.clamp(min=1)
 
-    full, lower = _in_both(backbone, devices, read)
-    found = (lower.double() - full.double()).abs()
+    answers = []
+    for each in both:
+        with running(backbone, each):
+            answers.append(read().double())
+    full, lower = answers
+    found = (lower - full).abs()
     return (
         f"{what} {len(texts)} prompts differ from those in float32 by {found.max():.2g} nats at most, "
         f"{found.median():.2g} in the median"
     )
-
-
-@torch.no_grad()
-def _in_both(backbone: Backbone, devices: DeviceOptions, read: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
-    """What is read in float32 and in the precision of the options."""
-    device = devices.root_device()
-    backbone.to(device)
-    full = read()
-    backbone.to(device, WEIGHTS.get(devices.precision))
-    with devices.trainer().precision_plugin.forward_context():
-        return full, read()

@@ -9,6 +9,8 @@ from bench.contracts import BenchError
 
 ALLOCATOR_REFUSALS = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 """Texts of the plain RuntimeError that torch raises when the system refuses memory for a CPU tensor."""
+TO_END = 5.0
+"""Seconds within which a process ends after its connection was closed."""
 SMALLER = "use a smaller batch size or model, or a machine with more memory"
 COUNTERS = (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 """The kernel's counts of processes that it ended for want of memory: of the machine, and of a cgroup of version 1."""

@@ -17,6 +17,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from bench.engine.split_blocks import SplitBlocks
+from bench.toolkit.environment import variable
 from bench.toolkit.extras import import_extra
 
 WIDTH = 4
@@ -93,13 +94,8 @@ class ZeroInference:
     def split(self, block: nn.Module) -> None:
         """Partition the block; see Sharding."""
         # DeepSpeed reads the number of the device there, and Lightning would take it for a rank of its own.
-        before = os.environ.get("LOCAL_RANK")
-        os.environ["LOCAL_RANK"] = str(self._number)
-        try:
+        with variable("LOCAL_RANK", str(self._number)):
             self._deepspeed.zero.Init(module=block, config_dict_or_path=self._config)
-        finally:
-            del os.environ["LOCAL_RANK"]
-            os.environ.update({} if before is None else {"LOCAL_RANK": before})
 
     def gather(self, block: nn.Module) -> None:
         """Gather the block's parameters; see Sharding."""

@@ -18,13 +18,10 @@ from bench.contracts import Backbone
 from bench.engine.early_server import server_process
 from bench.engine.failure import Failure
 from bench.engine.parent_death import FORKS
-from bench.engine.process_ending import ending_error, kernel_kills
+from bench.engine.process_ending import TO_END, ending_error, kernel_kills
 from bench.engine.server_start import packed
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker_server import serve
-
-TO_END = 5.0
-"""Seconds within which a server that closed its connection ends."""
 
 
 class Worker(Protocol):
@@ -94,9 +91,8 @@ class ForkedWorker:
 
     def start(self) -> Self:
         """Start loading the backbone; the first call waits until it is loaded."""
-        self._server, self._connection = server_process(
-            packed(serve, self.make, torch.get_num_threads(), self.devices)
-        )  # fmt: skip
+        call = packed(serve, self.make, torch.get_num_threads(), self.devices)
+        self._server, self._connection = server_process(call)
         atexit.register(self.close)  # before Python waits for processes that are not daemons
         return self
 

@@ -9,7 +9,6 @@ import gc
 import multiprocessing
 import os
 import pickle
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -50,8 +49,6 @@ def serve(
         threads: Number of torch's threads in the children.
         devices: Devices that hold the backbone together, by their strategy; None for a backbone on one device.
     """
-    # The parent handles interrupts and closes the connection.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Plugins are unpickled by the names of their modules.
     own_packages.put_first()
     quiet_lightning()

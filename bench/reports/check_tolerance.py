@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.results.record import Record
 from bench.spec.axes import AXES, Axis
-from bench.stats.distributions import normal_quantile
+from bench.stats.distributions import QUARTILES, normal_quantile
 
 CHECKED = {axis: axis.check for axis in AXES if axis.check is not None}
 """The axes that are checked, with their rules."""
@@ -20,8 +20,6 @@ FALSE_ALARMS = 0.01
 """Share of checks of unchanged code that may find a slower run, over all rows and axes together."""
 _MEDIAN = 1.2533
 """Standard error of a median in those of a mean."""
-_QUARTILES = 1.349
-"""Interquartile range of a normal distribution in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def sample(records: Sequence[Record], axis: Axis) -> Sample | None:
     stage_of = CHECKED[axis].stage
     stages = [stage_of(each) for each in costs] if stage_of else []
     within = [
-        stage.seconds_spread / stage.seconds / _QUARTILES * _MEDIAN / max(1, cost.repeats) ** 0.5
+        stage.seconds_spread / stage.seconds / QUARTILES * _MEDIAN / max(1, cost.repeats) ** 0.5
         for stage, cost in zip(stages, costs, strict=False)
         if stage.seconds > 0
     ]

@@ -1,11 +1,9 @@
-"""A comparison of two methods as a terminal table, Markdown or HTML."""
+"""A comparison of two methods as a table."""
 
 from collections.abc import Sequence
 
 from bench.reports.compare import Difference
-from bench.reports.html_tables import html_table
-from bench.reports.markdown import markdown_table, markdown_text
-from bench.reports.terminal_tables import terminal_table
+from bench.reports.noted_table import NotedTable
 
 HEADER = (
     "task",
@@ -28,13 +26,22 @@ NOTE = (
 )
 
 
-def _note(differences: Sequence[Difference]) -> str:
-    """The units of the scores, and how to read the columns."""
-    return f"Scores: {' or '.join(dict.fromkeys(one.metric.label for one in differences))}. {NOTE}"
+def difference_table(differences: Sequence[Difference], a: str, b: str) -> NotedTable:
+    """A line for each difference.
 
+    Args:
+        differences: The comparison.
+        a: Name of the first method.
+        b: Name of the second method.
 
-def _header(a: str, b: str) -> list[str]:
-    return [column.format(a=a, b=b) for column in HEADER]
+    Returns:
+        The table, with the units of the scores and how to read the columns.
+    """
+    return NotedTable(
+        [column.format(a=a, b=b) for column in HEADER],
+        [_cells(one, a, b) for one in differences],
+        f"Scores: {' or '.join(dict.fromkeys(one.metric.label for one in differences))}. {NOTE}",
+    )
 
 
 def _cells(one: Difference, a: str, b: str) -> list[str]:
@@ -53,22 +60,3 @@ def _cells(one: Difference, a: str, b: str) -> list[str]:
         {"a": a, "b": b, "none": "no significant difference", "too few": "too few to tell"}[one.verdict],
         one.more or "-",
     ]
-
-
-def as_markdown(differences: Sequence[Difference], a: str, b: str) -> str:
-    """A GitHub table."""
-    made = markdown_table(_header(a, b), [_cells(one, a, b) for one in differences])
-    return "\n".join([made, "", markdown_text(_note(differences))]) + "\n"
-
-
-def as_table(differences: Sequence[Difference], a: str, b: str) -> str:
-    """A terminal table as plain text."""
-    return terminal_table(_header(a, b), [_cells(one, a, b) for one in differences], _note(differences))
-
-
-def as_html(differences: Sequence[Difference], a: str, b: str) -> str:
-    """A table for notebooks, a fragment of HTML."""
-    return html_table(_header(a, b), [_cells(one, a, b) for one in differences], [_note(differences)])
-
-
-FORMATS = {"table": as_table, "markdown": as_markdown}

@@ -1,13 +1,11 @@
-"""Costs of two methods measured in turn, as a terminal table, Markdown or HTML."""
+"""Costs of two methods measured in turn, as a table."""
 
 from collections.abc import Sequence
 
 from bench.costs.in_turn import Ratio
 from bench.reports.company import SIGN, TIME_UNITS
-from bench.reports.html_tables import html_table
-from bench.reports.markdown import markdown_table, markdown_text
+from bench.reports.noted_table import NotedTable
 from bench.reports.tables import number
-from bench.reports.terminal_tables import terminal_table
 from bench.runs.cost_comparison import CostComparison
 
 NOTE = (
@@ -18,14 +16,24 @@ NOTE = (
 COMPANY = f" {SIGN}: measured while something else used the machine ({{reasons}}); pairs meet it alike, medians do not."
 
 
-def _note(found: Sequence[CostComparison], a: str, b: str) -> str:
+def ratio_table(found: Sequence[CostComparison], a: str, b: str) -> NotedTable:
+    """A line for each comparison of costs.
+
+    Args:
+        found: The comparisons, one at least.
+        a: Name of the first method.
+        b: Name of the second method.
+
+    Returns:
+        The table.
+    """
+    costs = [ratio.cost for ratio in found[0].measured.ratios]
     reasons = dict.fromkeys(reason for one in found for reason in one.measured.conditions.company)
-    return NOTE.format(a=a, b=b) + (COMPANY.format(reasons="; ".join(reasons)) if reasons else "")
-
-
-def _header(found: Sequence[CostComparison]) -> list[str]:
-    costs = [ratio.cost for ratio in found[0].measured.ratios] if found else []
-    return ["task", "shots", *costs, "break-even", "pairs"]
+    return NotedTable(
+        ["task", "shots", *costs, "break-even", "pairs"],
+        [_cells(one, a, b) for one in found],
+        NOTE.format(a=a, b=b) + (COMPANY.format(reasons="; ".join(reasons)) if reasons else ""),
+    )
 
 
 def _cells(one: CostComparison, a: str, b: str) -> list[str]:
@@ -50,31 +58,3 @@ def _ratio(ratio: Ratio, sign: str) -> str:
 
 def _queries(queries: float) -> str:
     return "never" if queries == float("inf") else number(queries)
-
-
-def as_markdown(found: Sequence[CostComparison], a: str, b: str) -> str:
-    """The ratios as a Markdown table of GitHub's kind.
-
-    Args:
-        found: The comparisons, one at least.
-        a: Name of the first method.
-        b: Name of the second method.
-
-    Returns:
-        The text, with a line break at its end.
-    """
-    table = markdown_table(_header(found), [_cells(one, a, b) for one in found])
-    return "\n".join([table, "", markdown_text(_note(found, a, b))]) + "\n"
-
-
-def as_table(found: Sequence[CostComparison], a: str, b: str) -> str:
-    """The ratios as a terminal table in plain text; see ``as_markdown``."""
-    return terminal_table(_header(found), [_cells(one, a, b) for one in found], _note(found, a, b))
-
-
-def as_html(found: Sequence[CostComparison], a: str, b: str) -> str:
-    """The ratios as a table for notebooks, a fragment of HTML; see ``as_markdown``."""
-    return html_table(_header(found), [_cells(one, a, b) for one in found], [_note(found, a, b)])
-
-
-FORMATS = {"table": as_table, "markdown": as_markdown}

@@ -6,10 +6,8 @@ from collections.abc import Collection, Sequence
 
 from tabulate import tabulate
 
-from bench.toolkit.visible import shortened, visible
+from bench.toolkit.visible import LONGEST_CELL, shortened, visible
 
-LONGEST = 2000
-"""Most characters of a cell."""
 _MARKUP = re.compile(r"[\\|`*~$]|\](?=[(\[:])|\[(?=\^)|!(?=\[)")
 _REFERENCES = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?i:(?<=www))(?=\.)")
 """Inside mentions, numbers of issues and addresses, which hosts of Markdown turn into links by themselves."""
@@ -47,7 +45,7 @@ def markdown_text(text: str) -> str:
     Returns:
         The text with entities in place of markup, and with an empty comment inside what would become a link by itself.
     """
-    plain = visible(" ".join(shortened(text, LONGEST).split()))
+    plain = visible(" ".join(shortened(text, LONGEST_CELL).split()))
     split = _REFERENCES.sub(_SPLIT, plain)
     escaped = _MARKUP.sub(lambda found: f"&#{ord(found[0])};", html.escape(split, quote=False))
     return escaped.replace(_SPLIT, "<!-- -->")

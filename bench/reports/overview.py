@@ -93,10 +93,8 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     for row in rows:
         # A row over templates says again what the rows of each template do; a quick look is no further task.
         if has_score(row) and row.shots != 0 and row.templates == 1 and not row.limit:
-            parts = [row.method_text, row.budget, row.precision if several_precisions else ""]
-            cells.setdefault((row.task, row.backbone), {})[(row.shots, row.ways), " ".join(filter(None, parts))] = (
-                sort_score(row)
-            )
+            name = f"{row.full_name} {row.precision}" if several_precisions else row.full_name
+            cells.setdefault((row.task, row.backbone), {})[(row.shots, row.ways), name] = sort_score(row)
     several = len({task for task, _ in cells}) < len(cells)
     complete = {method for scores in cells.values() for _, method in scores}
     for scores in cells.values():

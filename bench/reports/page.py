@@ -10,13 +10,13 @@ from bench.reports.company import legend
 from bench.reports.fronts import FRONTS
 from bench.reports.opening import OWN, opening
 from bench.reports.page_data import ON_PAGE, packed_parts, packed_plotly, packed_rows
-from bench.reports.row import LONGEST, Row
+from bench.reports.row import Row
 from bench.reports.tables import labels
 from bench.reports.template import environment
 from bench.results.record import Record
 from bench.results.row_sample import Find, no_predictions, remembered
 from bench.results.run_texts import shots_rank
-from bench.toolkit.visible import shortened
+from bench.toolkit.visible import LONGEST_CELL, shortened
 from bench.version import __version__
 
 Kind = Literal["text", "count", "number"]
@@ -110,7 +110,7 @@ def page(
     """
     known = {record.id: record for record in records}
     pooled = {
-        one: known[one].model_copy(update={"reason": shortened(known[one].reason, LONGEST)})
+        one: known[one].model_copy(update={"reason": shortened(known[one].reason, LONGEST_CELL)})
         for row in rows
         for one in row.runs
     }

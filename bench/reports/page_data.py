@@ -16,14 +16,14 @@ from bench.reports.company import TIMES, company_of
 from bench.reports.confusion import Confusion
 from bench.reports.overview import row_name
 from bench.reports.page_pairs import PairData, pairs_by_query
-from bench.reports.row import LONGEST, Row
+from bench.reports.row import Row
 from bench.reports.tables import metrics
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.spec.axes import AXES
 from bench.stats.intervals import ALPHA, LEAST_EPISODES
 from bench.stats.paired import EXACT_UNITS
-from bench.toolkit.visible import shortened, visible, visible_json
+from bench.toolkit.visible import LONGEST_CELL, shortened, visible, visible_json
 
 MOST_READ = 200
 """Largest number of records of a page with what needs predictions: confusion matrices, and comparisons by queries.
@@ -139,8 +139,12 @@ def packed_rows(rows: Sequence[Row], records: Mapping[str, Record]) -> str:
         JSON, compressed, in base64.
     """
     given = [
-        row.model_dump() | {"name": row_name(row), "limits": records[row.runs[0]].spec.budget.limits()} for row in rows
-    ]
+        {
+            **row.model_dump(), "name": row_name(row), "full_name": row.full_name,
+            "limits": records[row.runs[0]].spec.budget.limits(),
+        }
+        for row in rows
+    ]  # fmt: skip
     return _packed_model(_Data(rows=given, metrics={name: _MetricData.of(name) for name in metrics(rows)}))
 
 
@@ -188,7 +192,7 @@ def _confusions(rows: Sequence[Row], records: Mapping[str, Record], find: Find) 
             continue
         matrix = Confusion.of([each.classes for each in kept if each is not None and each.classes is not None])
         if matrix is not None:
-            names = tuple(visible(shortened(name.strip(), LONGEST)) for name in matrix.classes)
+            names = tuple(visible(shortened(name.strip(), LONGEST_CELL)) for name in matrix.classes)
             found[place] = _ConfusionData(classes=names, counts=matrix.sparse())
     return found
 

@@ -11,10 +11,7 @@ from bench.results.record import Status
 from bench.spec.axes import AXES
 from bench.spec.suite import Shots
 from bench.toolkit.versions import PROTOCOL
-from bench.toolkit.visible import shortened, visible
-
-LONGEST = 2000
-"""Most characters of a text in a row; the record has it whole."""
+from bench.toolkit.visible import LONGEST_CELL, shortened, visible
 
 
 class _RunRow(BaseModel):
@@ -53,7 +50,8 @@ class _RunRow(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _visible(cls, value: Any) -> Any:
-        return visible(shortened(value, LONGEST)) if isinstance(value, str) else value
+        # The record has a long text whole.
+        return visible(shortened(value, LONGEST_CELL)) if isinstance(value, str) else value
 
     task: str
     backbone: str
@@ -99,6 +97,11 @@ class _RunRow(BaseModel):
     def method_text(self) -> str:
         """The method with the fields that differ from its defaults, as ``method_text`` of a run has it."""
         return f"{self.method} [{self.config}]" if self.config else self.method
+
+    @property
+    def full_name(self) -> str:
+        """The method with these fields and the budget, by which ``bench compare`` finds the row."""
+        return f"{self.method_text} {self.budget}".rstrip()
 
 
 if TYPE_CHECKING:

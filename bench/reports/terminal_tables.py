@@ -7,12 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.toolkit.visible import shortened, visible
+from bench.toolkit.visible import LONGEST_CELL, shortened, visible
 
 WIDTH = 200
 """Characters of a line."""
-LONGEST = 2000
-"""Most characters of a cell or of a line below a table."""
 
 
 def terminal_cell(text: str) -> str:
@@ -24,7 +22,7 @@ def terminal_cell(text: str) -> str:
     Returns:
         The text with escapes.
     """
-    return escape(visible(shortened(text, LONGEST)))
+    return escape(visible(shortened(text, LONGEST_CELL)))
 
 
 def plain_text(table: Table) -> str:

@@ -17,7 +17,7 @@ from bench.results.record import Record
 from bench.results.run_texts import budget_text
 from bench.results.store import Store
 from bench.spec.axes import AXES
-from bench.toolkit.durable import atomic_path
+from bench.toolkit.durable import atomic_path, writing
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -127,8 +127,5 @@ def write(table: pa.Table, out: Path) -> None:
     writers: dict[str, Any] = {".parquet": pq.write_table, ".csv": _write_csv}
     if out.suffix not in writers:
         raise UsageError(f"--out needs a name that ends in {' or '.join(writers)}, got {out}")
-    try:
-        with atomic_path(out) as temporary:
-            writers[out.suffix](table, temporary)
-    except OSError as error:
-        raise StoreError(f"--out {out} cannot be written: {error.strerror or error}") from error
+    with writing(f"--out {out}"), atomic_path(out) as temporary:
+        writers[out.suffix](table, temporary)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from bench.contracts.errors import BenchWarning, StoreError, one_line
+from bench.contracts.errors import BenchWarning, one_line
 from bench.costs.in_turn import InTurn, Ratio
 from bench.results.record import Record
 from bench.results.record_text import digest_of
 from bench.results.store_files import RATIOS
 from bench.spec.conditions import Conditions
-from bench.toolkit.durable import make_folder, write_atomic
+from bench.toolkit.durable import make_folder, write_atomic, writing
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,6 @@ class RatioFiles:
         """
         path, found = self.path(a, b), MeasuredRatios(measured.axes, measured.pairs, measured.conditions)
         content = _ADAPTER.dump_python(found, mode="json")
-        try:
+        with writing(path, "free space or use --store DIR"):
             make_folder(path.parent)
             write_atomic(path, json.dumps({**content, "digest": digest_of(content)}, indent=1))
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}; free space or use --store DIR") from error

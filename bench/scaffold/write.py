@@ -7,8 +7,8 @@ from pathlib import Path
 from string import Template
 
 from bench import registry
-from bench.contracts.errors import StoreError, UsageError
-from bench.toolkit.durable import make_folder, write_atomic
+from bench.contracts.errors import UsageError
+from bench.toolkit.durable import make_folder, write_atomic, writing
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,7 @@ def _write(by_path: dict[Path, str], **words: str) -> list[Path]:
         raise UsageError(f"{there[0]} exists; take another name or remove it")
     for path, template in by_path.items():
         text = (files("bench.scaffold") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
-        try:
+        with writing(path):
             make_folder(path.parent)
             write_atomic(path, Template(text).substitute(words))
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
     return list(by_path)

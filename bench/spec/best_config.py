@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.contracts.errors import StoreError, UsageError
+from bench.contracts.errors import UsageError
 from bench.contracts.validation import validated
 from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import read_yaml, yaml_text
-from bench.toolkit.durable import write_atomic
+from bench.toolkit.durable import write_atomic, writing
 from bench.toolkit.files import text_hash
 
 FIRST_LINE = "# A config found by 'bench sweep'; give values of your own by 'bench run --set'.\n"
@@ -46,10 +46,8 @@ class Best(BaseModel):
             StoreError: If the file cannot be written.
         """
         lines = FIRST_LINE + yaml_text(self.model_dump(mode="json"))
-        try:
+        with writing(path, "use --out DIR"):
             write_atomic(path, f"{lines}# Digest of the lines above: {_digest(lines)}\n")
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}; use --out DIR") from error
 
 
 def read_configs(paths: Sequence[Path]) -> dict[str, Best]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 Floats = NDArray[np.float64]
+QUARTILES = 1.349
+"""Interquartile range of a normal distribution in standard deviations."""
 
 
 @lru_cache(maxsize=1024)

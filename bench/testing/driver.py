@@ -9,7 +9,8 @@ from torch import Tensor
 
 from bench.contracts import AnyMethod, Backbone, ForwardMethod, GradientMethod, Support
 from bench.testing.doubles import backbone_for
-from bench.testing.problems import Problem, columns, episodes_of
+from bench.testing.items import columns
+from bench.testing.problems import Problem, episodes_of
 
 SomeMethod = TypeVar("SomeMethod", bound=ForwardMethod | GradientMethod)
 

@@ -24,12 +24,11 @@ from bench.contracts import (
 )
 from bench.testing.answers import Answers
 from bench.testing.doubles import backbone_for, tiny_language_model
+from bench.testing.items import columns, padded
 from bench.testing.problems import (
     Problem,
-    columns,
     episodes_of,
     language_problem,
-    padded,
     problem,
     repeated,
     with_labels,

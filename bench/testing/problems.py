@@ -1,8 +1,8 @@
-"""Small problems for tests of methods: synthetic support and query sets, and selection and padding of their items."""
+"""Small problems for tests of methods: synthetic support and query sets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.contracts import AnswerProtocol, Classes, Inputs, Items, Kind, ProblemShape, Query, Support
+from bench.testing.items import SomeItems, episodes, masked
 
 WORDS = ("happy", "awful", "very good", "very bad", "indeed", "so good", "so bad")
 N_TEXTS = 4
 """Texts in the support set of a problem without classes."""
-SomeItems = TypeVar("SomeItems", bound=Items)
 
 
 @dataclass(frozen=True)
@@ -158,80 +158,6 @@ def gather(values: Tensor, labels: Tensor) -> Tensor:
         ``[episode, item, dim]``.
     """
     return values.gather(1, labels.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
-
-
-def masked(support: Support, mask: Tensor) -> Support:
-    """Turn items into padding: random features, label 0, position -1.
-
-    Args:
-        support: The support set.
-        mask: ``[episode, item]``, False for padding.
-
-    Returns:
-        A copy.
-    """
-    garbage = torch.Generator().manual_seed(99)
-
-    def spoil(tensor: Tensor) -> Tensor:
-        return torch.where(mask.unsqueeze(-1), tensor, 5 * torch.randn(tensor.shape, generator=garbage))
-
-    return replace(
-        support,
-        keys=spoil(support.keys),
-        prior=spoil(support.prior),
-        mask=mask,
-        labels=support.labels.where(mask, 0),
-        inputs=replace(support.inputs, positions=np.where(mask.numpy(), support.inputs.positions, -1)),
-    )
-
-
-def padded(support: Support, count: int) -> Support:
-    """Add padding items at the end.
-
-    Args:
-        support: The support set.
-        count: Number of padding items.
-
-    Returns:
-        A copy.
-    """
-    wider = columns(support, torch.arange(support.mask.shape[1] + count).clamp(max=support.mask.shape[1] - 1))
-    mask = torch.cat([support.mask, torch.zeros(len(support.mask), count, dtype=torch.bool)], dim=1)
-    return masked(wider, mask)
-
-
-def columns(items: SomeItems, index: "Tensor | slice") -> SomeItems:
-    """Some items of every episode.
-
-    Args:
-        items: The batch.
-        index: Positions of the items, or a slice.
-
-    Returns:
-        A copy.
-    """
-    tensors: dict[str, Any] = {
-        name: value[:, index] for name, value in vars(items).items() if isinstance(value, Tensor)
-    }
-    positions = items.inputs.positions[:, index if isinstance(index, slice) else index.numpy()]
-    return replace(items, inputs=replace(items.inputs, positions=positions), **tensors)
-
-
-def episodes(items: SomeItems, part: slice) -> SomeItems:
-    """Some episodes.
-
-    Args:
-        items: The batch.
-        part: The episodes.
-
-    Returns:
-        A copy.
-    """
-    tensors: dict[str, Any] = {name: value[part] for name, value in vars(items).items() if isinstance(value, Tensor)}
-    classes = Classes(items.classes.class_embeddings[part], items.classes.names[part])
-    return replace(
-        items, classes=classes, inputs=replace(items.inputs, positions=items.inputs.positions[part]), **tensors
-    )
 
 
 def episodes_of(given: Problem, part: slice) -> Problem:

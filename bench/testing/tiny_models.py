@@ -25,23 +25,24 @@ CHAT_TEMPLATE = (
 """A template like those of instruction-tuned models: a default system message, and one end mark for all turns."""
 
 
-def tiny_model(family: str, context: int = 64) -> Any:
+def tiny_model(family: str, context: int = 64, blocks: int = 2) -> Any:
     """A decoder with random weights.
 
     Args:
         family: "gpt2", "llama" or "qwen2".
         context: Context length in tokens.
+        blocks: Number of transformer blocks.
 
     Returns:
         Model of transformers.
     """
     torch.manual_seed(0)
     if family == "gpt2":
-        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=context, **SIZES))
+        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=blocks, n_head=4, n_positions=context, **SIZES))
     shape: dict[str, Any] = {
         "hidden_size": 32,
         "intermediate_size": 48,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": blocks,
         "num_attention_heads": 4,
     }
     shape |= {"num_key_value_heads": 2, "max_position_embeddings": context, **SIZES}
@@ -51,7 +52,12 @@ def tiny_model(family: str, context: int = 64) -> Any:
 
 
 def save_model(
-    folder: Path, family: str, change: float = 0.0, context: int = 64, chat_template: str | None = None
+    folder: Path,
+    family: str,
+    change: float = 0.0,
+    context: int = 64,
+    chat_template: str | None = None,
+    blocks: int = 2,
 ) -> Path:
     """Save a decoder with random weights and its tokenizer.
 
@@ -61,11 +67,12 @@ def save_model(
         change: Amount added to one weight.
         context: Context length in tokens.
         chat_template: Chat template of the tokenizer, if any.
+        blocks: Number of transformer blocks.
 
     Returns:
         The folder.
     """
-    model = tiny_model(family, context)
+    model = tiny_model(family, context, blocks)
     with torch.no_grad():
         for parameter in model.parameters():
             # Norms of all ones and biases of zero would hide a wrong scale.

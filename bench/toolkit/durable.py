@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench.contracts.errors import StoreError
 from bench.toolkit.temporary import temporary_file, temporary_folder
 
 ROOM = 2**15
@@ -64,6 +65,24 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(what: object, remedy: str = "") -> Iterator[None]:
+    """Context in which an error of the system says what cannot be written.
+
+    Args:
+        what: The file, with its option where it has one.
+        remedy: What the user can do; empty where the reason says it.
+
+    Raises:
+        StoreError: For an error of the system, in one line.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = "; ".join(filter(None, (str(error.strerror or error), remedy)))
+        raise StoreError(f"{what} cannot be written: {reason}") from error
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bench.contracts import StoreError, UsageError
-from bench.contracts.errors import DataError, one_line
-from bench.toolkit.durable import make_folder, write_atomic
+from bench.contracts.errors import DataError, UsageError, one_line
+from bench.toolkit.durable import make_folder, write_atomic, writing
 from bench.toolkit.readout_forms import Keys, Values
 from bench.toolkit.tensor_digest import tensor_digest
 
@@ -141,10 +140,8 @@ def prepare_file(out: Path) -> None:
     """
     if out.is_dir():
         raise UsageError(f"--out needs a file, got the folder {out}")
-    try:
+    with writing(f"--out {out}"):
         make_folder(out.parent)
-    except OSError as error:
-        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None
 
 
 def write_readouts(out: Path, readouts: Readouts, about: Mapping[str, object]) -> None:
@@ -179,8 +176,6 @@ def write_tensors(out: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
         StoreError: If the file cannot be written; an earlier file is then unchanged.
     """
     written = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        header = {name: str(value) for name, value in about.items()} | {DIGEST: tensor_digest(written)}
+    header = {name: str(value) for name, value in about.items()} | {DIGEST: tensor_digest(written)}
+    with writing(f"--out {out}"):
         write_atomic(out, save(written, header))
-    except OSError as error:
-        raise StoreError(f"--out {out} cannot be written: {error.strerror}") from None

@@ -1,33 +1,26 @@
 """Trust in files whose loading runs code that is in them."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from bench.contracts.errors import UsageError
+from bench.toolkit.environment import variable
 
 VARIABLE = "BENCH_TRUST"
 """Set to 1, it trusts as ``--trust`` does; worker processes inherit it."""
 
 
-@contextmanager
-def trusting(trusts: bool) -> Iterator[None]:
+def trusting(trusts: bool) -> AbstractContextManager[None]:
     """Trust the user's files for some time.
 
     Args:
         trusts: Whether to; otherwise the environment decides.
+
+    Returns:
+        The context in which they are trusted.
     """
-    earlier = os.environ.get(VARIABLE)
-    if trusts:
-        os.environ[VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        if trusts:
-            os.environ.pop(VARIABLE)
-            if earlier is not None:
-                os.environ[VARIABLE] = earlier
+    return variable(VARIABLE, "1") if trusts else nullcontext()
 
 
 def trusted() -> bool:

@@ -6,6 +6,8 @@ written at all. Each is shown as the escape that Python writes for it.
 
 import re
 
+LONGEST_CELL = 2000
+"""Most characters of a text in a table or on a page."""
 _INVISIBLE = (
     r"\x00-\x1f\x7f-\x9f\xad"  # control characters, the soft hyphen
     r"\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # direction, separators, zero width

@@ -12,28 +12,23 @@ from bench.costs.budget_fit import fit_parameters, limits_of
 from bench.costs.repeats import LEAST
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import draw_episodes, episode_spec
-from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.engine.worker import InlineWorker
-from bench.results.store import Store
 from bench.runs.group import RunGroup
 from bench.runs.report import Report
-from bench.runs.runner import Runner, same_process
 from bench.spec.budget import Budget
 from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.testing.doubles import tiny_language_model
 from bench.testing.problems import problem
 from methods.lora import Lora, LoraConfig
-from tests.helpers.runs import Notebook
+from tests.helpers.runs import Notebook, runner_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside", "cache")]
 
 
 @pytest.fixture
 def runner(tmp_path):
-    quiet_lightning()
-    devices = DeviceOptions(accelerator="cpu", batch_size=16)
-    return Runner(Store(tmp_path / "store"), devices, Notebook(), isolate=same_process)
+    return runner_in(tmp_path)
 
 
 def run(runner, *methods, **changes):

@@ -10,7 +10,6 @@ from bench.contracts import UsageError
 from bench.costs.in_turn import LEAST_PAIRS, break_even_interval, log_ratio_interval
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import ForkedWorker
-from bench.reports import cost_ratios
 from bench.results.store import Store
 from bench.runs.cost_comparison import compare_costs
 from bench.runs.report import Report
@@ -78,4 +77,4 @@ def test_two_methods_of_a_store_are_measured_in_turn(tmp_path, monkeypatch):
         assert f"{adapt.ratio:.3f}" in text
         assert "] from " in text  # which of both is cheaper, and from how many queries on
     assert bench.compare(*names, store=tmp_path).costs == ()
-    assert "in pairs" in cost_ratios.as_markdown(found.costs, "a", "b")
+    assert "in pairs" in found.table("markdown")

@@ -10,7 +10,8 @@ from bench.contracts import AnyMethod, Backbone, Query, Support
 from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
 from bench.engine.trainer import DeviceOptions
 from bench.plugin import OWN
-from bench.testing.problems import Problem, columns
+from bench.testing.items import columns
+from bench.testing.problems import Problem
 
 STEPS = 4
 SHORT: dict[str, Any] = {"steps": STEPS, "epochs": 2, "lr": 0.01}

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from bench.testing.driver import adapted
-from bench.testing.problems import Problem, columns, masked
+from bench.testing.items import columns, masked
+from bench.testing.problems import Problem
 
 
 def without(given: Problem, item: int) -> Problem:

@@ -1,7 +1,9 @@
-"""Packages of plugins, installed for a test."""
+"""Packages of plugins, installed or declared for a test."""
 
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
@@ -18,6 +20,29 @@ def install(package: Path, site: Path) -> None:
         (wheel,) = Path(folder).glob("*.whl")
         with ZipFile(wheel) as archive:
             archive.extractall(site)
+
+
+@contextmanager
+def declared(site: Path, entry_points: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
+    """Has plugins found, as if a package had brought them.
+
+    Args:
+        site: A folder, which is made: it has the facts of such a package, and is on the path for as long.
+        entry_points: By group and name, ``MODULE:ATTRIBUTE``.
+    """
+    facts = site / "declared_plugins-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: declared-plugins\nVersion: 1.0\n")
+    lines = [line for group, points in entry_points.items()
+             for line in (f"[{group}]", *(f"{name} = {place}" for name, place in points.items()))]  # fmt: skip
+    (facts / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    sys.path.insert(0, str(site))
+    registry.find.cache_clear()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(site))
+        registry.find.cache_clear()
 
 
 def forget(site: Path) -> None:

@@ -28,7 +28,8 @@ from bench.engine.adapt import GroupResult
 from bench.engine.encoding import encode
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.testing.doubles import CosineBackbone, backbone_for
-from bench.testing.problems import Problem, columns, episodes_of, language_problem, problem
+from bench.testing.items import columns
+from bench.testing.problems import Problem, episodes_of, language_problem, problem
 from bench.testing.tiny_models import save_model
 from bench.toolkit import precision
 from tests.helpers import pretend_device, tiny_clip

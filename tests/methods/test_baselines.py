@@ -22,6 +22,7 @@ from methods._lbfgs import BatchedLBFGS
 from methods.lda import SHRINKAGES, Lda, LdaConfig
 from methods.logistic_regression import LogisticRegression
 from methods.svm import Svm
+from tests.helpers.items import support_of
 from tests.helpers.left_out import brute_force
 
 SHAPES = {
@@ -29,12 +30,6 @@ SHAPES = {
     "many": problem(n_shot=15, sizes=[60, 47, 60], seed=1),
 }
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES)
-
-
-def support_of(given: Problem, episode: int) -> tuple[Any, Any]:
-    """Keys and labels of an episode in NumPy."""
-    mask = given.support.mask[episode]
-    return given.support.keys[episode][mask].double().numpy(), given.support.labels[episode][mask].numpy()
 
 
 def decisions(model: Any, given: Problem, episode: int) -> Tensor:

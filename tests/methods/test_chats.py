@@ -1,23 +1,15 @@
 """Methods on tasks as chats: all of them see the same turns, demonstrations as earlier ones."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from datasets import Dataset
-from rich.console import Console
 
-from bench import registry
 from bench.backbones.hf import CausalLM
-from bench.contracts import Kind, Pool, ProblemShape, Protocol, Task, TaskData
-from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.contracts import Kind, ProblemShape
 from bench.reports.rows import rows
-from bench.results.store import Store
-from bench.runs.progress import RichReporter
 from bench.runs.runner import Runner
 from bench.spec.expand import expand
 from bench.spec.suite import Block
@@ -29,27 +21,9 @@ from methods.knn_lm import KnnLm
 from methods.lora import Lora
 from tests.helpers import language as texts
 from tests.helpers.language import SAID, TURNS, WORDS, assistant, templated, user
+from tests.helpers.tiny_tasks import tiny_runner
 
 METHODS = ["zero_shot", "faast", "knn", "in_context", "faast@hidden_states", "knn_lm", "lora"]
-ENTRY_POINTS = """[bench.tasks]
-tiny_words = tests.methods.test_chats:TinyWords
-"""
-
-
-class TinyWords(Task):
-    """Two support words and one query word of each class; answers are one token after a prompt and in a turn."""
-
-    kind = Kind.TEXT_CLASSIFICATION
-    protocol = Protocol(episodes=1, queries=1)
-    citation = "made by this test"
-
-    def load(self, data: Path | None) -> TaskData:
-        prompts = [f"Word: {word}\nSentiment:" for word in WORDS]
-        support, query = (
-            Pool(Dataset.from_dict({"input": prompts[part]}), np.arange(len(prompts[part])) % 2)
-            for part in (slice(4), slice(4, None))
-        )
-        return TaskData(support, query, ("s", "a"), "1")
 
 
 @pytest.fixture(scope="module")
@@ -139,18 +113,9 @@ def test_adapters_learn_what_the_assistant_says(backbone: CausalLM, kind: Kind) 
 
 
 @pytest.fixture
-def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
-    """A runner that knows the tasks of this file, as if a package had brought them."""
-    site = tmp_path / "site" / "tiny_chats-1.0.dist-info"
-    site.mkdir(parents=True)
-    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-chats\nVersion: 1.0\n")
-    (site / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(str(site.parent))
-    registry.find.cache_clear()
-    quiet_lightning()
-    yield Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), RichReporter(Console(quiet=True)))
-    shutil.rmtree(site)
-    registry.find.cache_clear()
+def runner(tmp_path: Path, cache: Path) -> Any:
+    with tiny_runner(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.slow

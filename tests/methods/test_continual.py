@@ -10,7 +10,8 @@ from bench import registry
 from bench.contracts import AnyMethod, Continual, Kind, Removing, Support
 from bench.testing.doubles import backbone_for
 from bench.testing.driver import adapt, adapted
-from bench.testing.problems import Problem, columns, problem
+from bench.testing.items import columns
+from bench.testing.problems import Problem, problem
 from methods._continual_faast import ContinualFaast
 from methods._continual_hebbian import ContinualHebbian
 from methods._continual_knn import ContinualKnn

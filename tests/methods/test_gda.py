@@ -11,8 +11,8 @@ from sklearn.covariance import empirical_covariance
 from bench.testing.driver import adapted
 from bench.testing.problems import Problem, problem
 from methods._choice import chosen
-from methods._held_out import draws
 from methods.gda import ALPHAS, Gda
+from tests.helpers.items import held_fifth, support_of
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())
@@ -31,11 +31,6 @@ def discriminant(keys: Array, labels: Array, queries: Array) -> Array:
     return answer
 
 
-def arrays(given: Problem, episode: int) -> tuple[Array, Array]:
-    mask = given.support.mask[episode]
-    return given.support.keys[episode][mask].double().numpy(), given.support.labels[episode][mask].numpy()
-
-
 @every_shape
 @pytest.mark.parametrize("alpha", [0.01, 1.0])
 def test_equals_the_published_formula(given: Problem, alpha: float) -> None:
@@ -43,7 +38,7 @@ def test_equals_the_published_formula(given: Problem, alpha: float) -> None:
     zero_shot = method.backbone.class_logits(given.query.prior, given.query.classes).double()
     scores = method.predict(given.query).double()
     for episode in range(3):
-        ours = discriminant(*arrays(given, episode), given.query.keys[episode].double().numpy())
+        ours = discriminant(*support_of(given, episode), given.query.keys[episode].double().numpy())
         expected = zero_shot[episode] + alpha * torch.from_numpy(ours)
         torch.testing.assert_close(scores[episode], expected, rtol=1e-5, atol=1e-4)
 
@@ -59,15 +54,9 @@ def test_alpha_is_the_best_on_a_fifth_or_the_prior_s_share_then_all_is_refitted(
     held_zero_shot = method.backbone.class_logits(given.support.prior, given.support.classes).double()
     scores = method.predict(given.query).double()
     for episode in range(3):
-        keys, labels = arrays(given, episode)
-        mask = given.support.mask[episode]
-        draw = draws(given.support, given.shape.seed)[episode][mask].numpy()
-        held = np.zeros(len(keys), dtype=bool)
-        for label in range(4):
-            members = np.flatnonzero(labels == label)
-            members = members[draw[members].argsort()]
-            held[members[: max(1, len(members) // 5) if len(members) > 1 else 0]] = True
-        prior = held_zero_shot[episode][mask]
+        keys, labels = support_of(given, episode)
+        held = held_fifth(given, episode).numpy()
+        prior = held_zero_shot[episode][given.support.mask[episode]]
         everything = torch.from_numpy(discriminant(keys, labels, keys))
         default = float(len(keys) / 4 * spread(prior) / spread(everything))
         ours = torch.from_numpy(discriminant(keys[~held], labels[~held], keys[held]))

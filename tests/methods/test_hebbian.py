@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.testing.driver import adapted
-from bench.testing.problems import Problem, columns, problem
+from bench.testing.items import columns
+from bench.testing.problems import Problem, problem
 from methods._hebbian_memory import HebbianMemory
 from methods._held_out import draws
 from methods.hebbian import HebbianOnFeatures

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.testing.problems import Problem, columns, padded, problem
+from bench.testing.items import columns, padded
+from bench.testing.problems import Problem, problem
 from methods._held_out import MOST_PER_CLASS, Sample, draws, n_held_out
 
 

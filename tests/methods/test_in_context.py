@@ -12,7 +12,8 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import DataError, Kind, UsageError
 from bench.testing.doubles import CosineBackbone, FakeLanguageModel
 from bench.testing.driver import adapted
-from bench.testing.problems import Problem, columns, problem, prompts
+from bench.testing.items import columns
+from bench.testing.problems import Problem, problem, prompts
 from bench.testing.tiny_models import save_model
 from methods.in_context import InContext, InContextConfig
 from methods.zero_shot import ZeroShot, ZeroShotConfig

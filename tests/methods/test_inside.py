@@ -3,49 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.backbones.hf import CausalLM
-from bench.contracts import AnswerProtocol, Classes, DataError, Inputs, Kind, ProblemShape, Query, Support, UsageError
+from bench.contracts import DataError, Kind, UsageError
 from bench.testing.doubles import CosineBackbone
 from bench.testing.tiny_models import save_model
 from methods.faast import FaastOnHiddenStates, FaastOnHiddenStatesConfig
-
-TEXTS = ["Word: happy\nSentiment: positive\n", "Word: awful\nSentiment: negative\n", "very good, very bad: indeed"]
-PROMPTS = ["Word: happy\nSentiment:", "Word: a longer one\nSentiment:"]
+from tests.helpers.language import NAMES, PROMPTS, TEXTS, problem_shape, query, read, support
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2", "qwen2"])
 def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CausalLM:
     return CausalLM(save_model(tmp_path_factory.mktemp(request.param), request.param))
-
-
-def inputs(texts: list[str]) -> Inputs:
-    return Inputs(np.arange(len(texts))[None], lambda wanted: [texts[position] for position in wanted])
-
-
-def problem_shape(kind: Kind, n_way: int = 1) -> ProblemShape:
-    protocol = AnswerProtocol(window=32, max_new_tokens=8)
-    return ProblemShape(1, n_way, len(TEXTS), 0, 0, 0.0, "\n", 0, kind, protocol)
-
-
-def support(texts: list[str], completions: list[str] | None = None) -> Support:
-    shape = (1, len(texts))
-    none = torch.zeros(*shape, 0)
-    targets = None if completions is None else lambda wanted: [completions[position] for position in wanted]
-    classes = Classes(torch.zeros(1, 1, 0), (("text",),))
-    mask = torch.ones(shape, dtype=torch.bool)
-    return Support(none, none, mask, classes, inputs(texts), torch.zeros(shape, dtype=torch.long), targets)
-
-
-def query(texts: list[str], names: tuple[str, ...] = ("text",)) -> Query:
-    none = torch.zeros(1, len(texts), 0)
-    mask = torch.ones(1, len(texts), dtype=torch.bool)
-    return Query(none, none, mask, Classes(torch.zeros(1, len(names), 0), (names,)), inputs(texts))
 
 
 def learnt(
@@ -71,16 +44,11 @@ def readouts(path: Path, width: int = 32, change: float = 0.1) -> str:
 
 def by_hand(backbone: CausalLM, method: FaastOnHiddenStates, text: str) -> Tensor:
     """Logits of a text with the output memory's map applied by hand."""
-    ids = torch.tensor([backbone.tokenizer(text)["input_ids"]])
-    seen: list[Tensor] = []
-    handle = backbone.final_norm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    state, weights = read(backbone, text, backbone.final_norm).inputs, torch.as_tensor(method.memories[-1].weights)
     with torch.no_grad():
-        backbone.model(input_ids=ids)
-        handle.remove()
-        weights: Any = method.memories[-1].weights
-        state = 0.1 * seen[0] + 0.9 * seen[0] @ weights[0].mT
-        found: Tensor = backbone.model.get_output_embeddings()(backbone.final_norm(state))
-    return found[0]
+        mixed = 0.1 * state + 0.9 * state @ weights[0].mT
+        found: Tensor = backbone.model.get_output_embeddings()(backbone.final_norm(mixed))
+    return found
 
 
 def test_perplexity_goes_through_the_memory(backbone: CausalLM) -> None:
@@ -98,14 +66,13 @@ def test_perplexity_goes_through_the_memory(backbone: CausalLM) -> None:
 
 
 def test_answers_and_cached_contexts_go_through_the_memory(backbone: CausalLM) -> None:
-    names = (" positive", " negative")
     method = learnt(backbone, Kind.TEXT_CLASSIFICATION)
-    answer = method.predict(query(PROMPTS, names))
+    answer = method.predict(query(PROMPTS, NAMES))
     assert isinstance(answer, Tensor)
     with method.hooks_active():
-        cached = backbone.loglikelihood("Word: x\n", PROMPTS, names)
+        cached = backbone.loglikelihood("Word: x\n", PROMPTS, NAMES)
     for row, prompt in enumerate(PROMPTS):
-        for column, name in enumerate(names):
+        for column, name in enumerate(NAMES):
             for context, found in (("", answer[0]), ("Word: x\n", cached)):
                 stem = len(backbone.tokenizer(context + prompt)["input_ids"])
                 ids = torch.tensor(backbone.tokenizer(context + prompt + name)["input_ids"])

@@ -222,6 +222,6 @@ def test_bad_settings_and_backbones_are_refused(backbone: CausalLM, monkeypatch:
             KnnLmConfig(**wrong)
     with pytest.raises(UsageError, match="CosineBackbone"):
         KnnLm(KnnLmConfig(), CosineBackbone(), problem_shape())
-    monkeypatch.setattr("methods.knn_lm.FEED_FORWARD", ("unheard_of",))
+    monkeypatch.setattr("methods._block_parts.FEED_FORWARD", ("unheard_of",))
     with pytest.raises(UsageError, match="unheard_of"):
         KnnLm(KnnLmConfig(), backbone, problem_shape())

@@ -12,7 +12,8 @@ from bench.backbones.open_clip import OpenClip
 from bench.contracts import Backbone, UsageError
 from bench.testing.doubles import CosineBackbone, NetworkBackbone
 from bench.testing.driver import adapt
-from bench.testing.problems import Problem, columns, problem
+from bench.testing.items import columns
+from bench.testing.problems import Problem, problem
 from methods._adapted import PROJECTIONS, ClippedAdamW, SplitAttention, split_attention, targets
 from methods.lora import Lora, LoraConfig
 from tests.helpers.pictures import pictures

@@ -3,34 +3,20 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.contracts import Classes, Inputs, Kind
+from bench.contracts import Kind
 from bench.testing.doubles import tiny_language_model
 from bench.testing.driver import adapt
-from bench.testing.problems import Problem, problem
+from bench.testing.problems import Problem
 from methods.mezo import Mezo, shift, slope
+from tests.helpers.answered_texts import given
 
 ALL = {"weights": "all", "lr": 1e-4, "epsilon": 1e-3}
 ADAPTERS = {"weights": "adapters", "lr": 0.05}
 each_kind_of_weights = pytest.mark.parametrize("config", [ADAPTERS, ALL], ids=["adapters", "all"])
-
-
-def given(order: tuple[int, int] = (0, 1)) -> Problem:
-    """One episode of two prompts with two answers, as support and as queries."""
-    texts = ["Word: happy\nSentiment:", "Word: very bad indeed\nSentiment:"]
-    made = problem(n_episodes=1, n_way=2, n_shot=1, n_query=1)
-    fields: dict[str, Any] = {
-        "keys": torch.zeros(1, 2, 0),
-        "prior": torch.zeros(1, 2, 0),
-        "classes": Classes(torch.zeros(1, 2, 0), ((" positive", " negative"),)),
-        "inputs": Inputs(np.arange(2)[None], lambda wanted: [texts[position] for position in wanted]),
-    }
-    support = replace(made.support, labels=torch.tensor([order]), **fields)
-    return Problem(support, replace(made.query, **fields), replace(made.shape, kind=Kind.TEXT_CLASSIFICATION, n_way=2))
 
 
 def made(config: dict[str, Any], episode: Problem, **more: Any) -> Mezo:
@@ -63,7 +49,7 @@ def test_slopes_along_random_directions_are_the_gradient_on_average() -> None:
 def test_a_step_leaves_the_weights_in_place_until_the_optimizer_moves_them_along_its_direction(
     config: dict[str, Any],
 ) -> None:
-    episode = given()
+    episode = given(Kind.TEXT_CLASSIFICATION)
     method = made(config, episode)
     before = [parameter.detach().clone() for parameter in method.trained()]
     optimizer, schedule = method.optimizer()
@@ -81,7 +67,7 @@ def test_a_step_leaves_the_weights_in_place_until_the_optimizer_moves_them_along
 
 @each_kind_of_weights
 def test_nothing_is_kept_for_a_backward_pass(config: dict[str, Any]) -> None:
-    episode, kept = given(), []
+    episode, kept = given(Kind.TEXT_CLASSIFICATION), []
     method = made(config, episode)
 
     def keep(tensor: Tensor) -> Tensor:
@@ -100,7 +86,7 @@ def test_nothing_is_kept_for_a_backward_pass(config: dict[str, Any]) -> None:
 def test_it_learns_labels_reproducibly_and_leaves_the_backbone_alone(config: dict[str, Any]) -> None:
     backbone = tiny_language_model()
     weights = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    episode = given()
+    episode = given(Kind.TEXT_CLASSIFICATION)
     method = made(config, episode, steps=100)
     with torch.no_grad():
         start = float(method.batch_loss(episode.support))
@@ -120,7 +106,7 @@ def test_it_learns_labels_reproducibly_and_leaves_the_backbone_alone(config: dic
 
 
 def test_all_weights_are_trained_as_one_copy_with_its_ties() -> None:
-    method = made(ALL, given())
+    method = made(ALL, given(Kind.TEXT_CLASSIFICATION))
     network: Any = method.adapted.causal_lm  # type: ignore[attr-defined]
     assert network.get_output_embeddings().weight is network.get_input_embeddings().weight
     frozen: Any = tiny_language_model()

@@ -11,7 +11,8 @@ from bench.contracts import UsageError
 from bench.contracts.validation import validated
 from bench.testing.doubles import CosineBackbone
 from bench.testing.driver import adapted, scores
-from bench.testing.problems import Problem, masked, problem
+from bench.testing.items import masked
+from bench.testing.problems import Problem, problem
 from methods._choice import SHARPNESS, chosen, log_likelihoods
 from methods._held_out import draws, rank_in_class
 from methods._prior import PriorTerm

@@ -7,7 +7,8 @@ import torch
 
 from bench.contracts import Limits
 from bench.testing.driver import adapted
-from bench.testing.problems import columns, problem
+from bench.testing.items import columns
+from bench.testing.problems import problem
 from methods._reservoir import Reservoir
 
 MIB = 2**20

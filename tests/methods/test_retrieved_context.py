@@ -11,7 +11,8 @@ import torch
 from bench.contracts import Limits, UsageError
 from bench.testing.doubles import FakeLanguageModel
 from bench.testing.driver import adapted
-from bench.testing.problems import Problem, columns, problem, prompts
+from bench.testing.items import columns
+from bench.testing.problems import Problem, problem, prompts
 from methods._bm25 import Bm25
 from methods.in_context import InContext
 from methods.retrieved_context import RetrievedContext

@@ -12,8 +12,8 @@ from bench.testing.doubles import backbone_for
 from bench.testing.driver import adapted
 from bench.testing.method_contract import MethodContract
 from bench.testing.problems import Problem, problem
-from methods._held_out import draws
 from methods.ridge import LAMBDAS, STRENGTH, RidgeMemory, RidgeOnFeatures, RidgeOnHiddenStates
+from tests.helpers.items import held_fifth, support_of
 
 SHAPES = {"few": problem(n_shot=3, sizes=[12, 9, 12]), "many": problem(n_shot=15, sizes=[60, 47, 60])}
 every_shape = pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES.keys())
@@ -23,11 +23,10 @@ def fitted(keys: Tensor, labels: Tensor, lam: float) -> SklearnRidge:
     return SklearnRidge(alpha=lam, fit_intercept=False, solver="svd").fit(keys, one_hot(labels, 4).double())
 
 
-def items(given: Problem, episode: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Keys, labels and draws of the real items."""
-    mask = given.support.mask[episode]
-    draw = draws(given.support, given.shape.seed)[episode]
-    return given.support.keys[episode][mask].double(), given.support.labels[episode][mask], draw[mask]
+def items(given: Problem, episode: int) -> tuple[Tensor, Tensor]:
+    """Keys and labels of the real items."""
+    keys, labels = map(torch.from_numpy, support_of(given, episode))
+    return keys, labels
 
 
 @every_shape
@@ -35,7 +34,7 @@ def items(given: Problem, episode: int) -> tuple[Tensor, Tensor, Tensor]:
 def test_equals_scikit_learn(given: Problem, lam: float) -> None:
     scores = adapted(RidgeOnFeatures, given, items_at_once=7, lam=lam).predict(given.query)
     for episode in range(3):
-        keys, labels, _ = items(given, episode)
+        keys, labels = items(given, episode)
         expected = fitted(keys, labels, lam).predict(given.query.keys[episode].double())
         torch.testing.assert_close(scores[episode].double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
 
@@ -46,7 +45,7 @@ def test_random_features_are_one_fixed_projection(given: Problem) -> None:
     assert torch.equal(method.projection, adapted(RidgeOnFeatures, given, random_features=40).projection)
     scores = method.predict(given.query)
     for episode in range(3):
-        keys, labels, _ = items(given, episode)
+        keys, labels = items(given, episode)
         random = (keys @ method.projection.double()).clamp(min=0)
         query = (given.query.keys[episode].double() @ method.projection.double()).clamp(min=0)
         expected = torch.from_numpy(fitted(random, labels, 10.0).predict(query))
@@ -57,12 +56,7 @@ def test_random_features_are_one_fixed_projection(given: Problem) -> None:
 def test_lam_has_the_least_error_on_a_fifth_then_all_is_refitted(given: Problem) -> None:
     scores = adapted(RidgeOnFeatures, given, items_at_once=7).predict(given.query)
     for episode in range(3):
-        keys, labels, draw = items(given, episode)
-        held = torch.zeros(len(keys), dtype=torch.bool)
-        for label in range(4):
-            members = (labels == label).nonzero().squeeze(1)
-            members = members[draw[members].argsort()]
-            held[members[: max(1, len(members) // 5) if len(members) > 1 else 0]] = True
+        (keys, labels), held = items(given, episode), held_fifth(given, episode)
         target = one_hot(labels, 4).double()[held]
         errors = []
         for lam in LAMBDAS:

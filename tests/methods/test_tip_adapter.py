@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from bench.testing.doubles import CosineBackbone
 from bench.testing.driver import adapted
-from bench.testing.problems import Problem, episodes_of, masked, problem
+from bench.testing.items import masked
+from bench.testing.problems import Problem, episodes_of, problem
 from methods import tip_adapter_f
 from methods._choice import chosen
 from methods._held_out import draws, rank_in_class

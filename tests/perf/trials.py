@@ -10,7 +10,8 @@ from torch import Tensor
 from bench.engine.trainer import DeviceOptions
 from bench.testing.doubles import CosineBackbone
 from bench.testing.driver import adapted
-from bench.testing.problems import columns, masked, problem
+from bench.testing.items import columns, masked
+from bench.testing.problems import problem
 from methods._faast_features import FaastOnFeatures, FaastOnFeaturesConfig
 from sweeps.definition import SweepSpec
 from sweeps.study import Sweep

@@ -5,7 +5,7 @@ import pytest
 
 from bench.contracts import UsageError
 from bench.reports.compare import differences
-from bench.reports.compare_tables import FORMATS
+from bench.reports.compare_tables import difference_table
 from bench.spec.tuning import Tuning
 from tests.helpers.records import made, run
 from tests.helpers.tables import compact
@@ -102,7 +102,7 @@ def test_what_would_tell_two_methods_apart_is_said():
     ]
     (found,) = differences(few, "a", "b", nothing)
     assert (found.verdict, found.more) == ("too few", "1 more seed")  # of three episodes: six in all
-    assert "| too few to tell | 1 more seed |" in compact(FORMATS["markdown"]([found], "a", "b"))
+    assert "| too few to tell | 1 more seed |" in compact(difference_table([found], "a", "b").as_markdown())
     (found,) = differences([run("a"), run("b", 0.2, 1)], "a", "b", nothing)
     assert found.verdict == "none"
     assert found.more.endswith(" more seeds") or found.more == "1 more seed"

@@ -12,8 +12,8 @@ from bench.api.execution import share_of
 from bench.contracts import UsageError
 from bench.engine import encoding
 from bench.results.store import Store
-from bench.runs.executors import Refused, UnitResult
-from bench.runs.executors.driver import TRIES, Driver
+from bench.runs.executors import TRIES, Refused, UnitResult
+from bench.runs.executors.driver import Driver
 from bench.runs.executors.local import LocalExecutor
 from bench.runs.runner import fresh_processes
 from tests.helpers.runs import FEW, grid, results, run

@@ -1,27 +1,20 @@
 """Perplexity and translation all the way: task, tiny decoder, method, record, leaderboard."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from sacrebleu.metrics.bleu import BLEU
 from safetensors.torch import save_file
 
-from bench import registry
 from bench.backbones.hf import CausalLM
-from bench.contracts import Kind, Pool, Protocol, Task, TaskData
-from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.rows import rows
 from bench.reports.tables import FORMATS
 from bench.results.record import Record
-from bench.results.store import Store
 from bench.results.verify import problems
-from bench.runs.progress import RichReporter
 from bench.runs.report import Report
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand
@@ -32,61 +25,9 @@ from tasks.longicl import LongIcl
 from tests.helpers.language import harness_loss
 from tests.helpers.longicl_rows import write
 from tests.helpers.tables import compact
+from tests.helpers.tiny_tasks import SENTENCES, TEXTS, TinyText, TinyTranslation, tiny_runner
 
 pytestmark = pytest.mark.slow
-
-TEXTS = [
-    f"Word: {word}\nSentiment: {mood}\nvery {mood}, indeed\n" for word, mood in zip("abcdef", "xyzxyz", strict=True)
-]
-"""Three support texts, then three queries."""
-SENTENCES = ["very good", "very bad", "happy word", "awful word", "indeed"]
-ENTRY_POINTS = """[bench.tasks]
-tiny_text = tests.runs.test_language_runs:TinyText
-tiny_text_sliding = tests.runs.test_language_runs:TinyTextSliding
-tiny_text_rolling = tests.runs.test_language_runs:TinyTextRolling
-tiny_translation = tests.runs.test_language_runs:TinyTranslation
-"""
-
-
-class TinyText(Task):
-    """Texts of a few tokens; longer than a window."""
-
-    kind = Kind.LANGUAGE_MODELLING
-    protocol = Protocol(episodes=1, queries=3)
-    window = 16
-    citation = "made by this test"
-
-    def load(self, data: Path | None) -> TaskData:
-        return TaskData(Pool.of_texts(TEXTS[:3]), Pool.of_texts(TEXTS[3:]), ("text",), "1")
-
-
-class TinyTextSliding(TinyText):
-    """The same texts in windows that overlap."""
-
-    stride = 8
-
-
-class TinyTextRolling(TinyText):
-    """The same texts, every token scored."""
-
-    stride = "rolling"
-    metric = "word_perplexity"
-
-
-class TinyTranslation(Task):
-    """Sentences to be said again in capitals."""
-
-    kind = Kind.TEXT_GENERATION
-    metric = "bleu"
-    protocol = Protocol(episodes=1, queries=3)
-    max_new_tokens = 6
-    citation = "made by this test"
-
-    def load(self, data: Path | None) -> TaskData:
-        prompts = [f"Please: {sentence}\nNow:" for sentence in SENTENCES]
-        targets = [f" {sentence.upper()}" for sentence in SENTENCES]
-        support, query = (Pool.of_texts(prompts[part], targets[part]) for part in (slice(2), slice(2, None)))
-        return TaskData(support, query, ("text",), "1")
 
 
 @pytest.fixture(scope="module")
@@ -95,23 +36,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Any:
-    """A runner that knows the tasks of this file, as if a package had brought them."""
-    site = tmp_path / "site" / "tiny_tasks-1.0.dist-info"
-    site.mkdir(parents=True)
-    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-tasks\nVersion: 1.0\n")
-    (site / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(str(site.parent))
-    registry.find.cache_clear()
-    quiet_lightning()
-    yield Runner(
-        Store(tmp_path / "store"),
-        DeviceOptions(accelerator="cpu"),
-        RichReporter(Console(quiet=True)),
-        isolate=same_process,
-    )
-    shutil.rmtree(site)
-    registry.find.cache_clear()
+def runner(tmp_path: Path, cache: Path) -> Any:
+    with tiny_runner(tmp_path, isolate=same_process) as made:
+        yield made
 
 
 def run(runner: Runner, model: Path, task: str, **changes: Any) -> Report:

@@ -14,11 +14,9 @@ from bench.engine import answer, partial
 from bench.engine.adapt import GroupAnswers
 from bench.engine.frozen import BackboneChangedError
 from bench.engine.partial import Keeper, PartialFile, partial_key
-from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.results.store import Store
-from bench.runs.runner import Runner, same_process
 from tests.helpers import preloaded
-from tests.helpers.runs import Notebook, grid
+from tests.helpers.runs import grid, runner_in
 
 pytestmark = pytest.mark.slow
 
@@ -28,13 +26,11 @@ EPISODES = 8
 @pytest.fixture
 def runner(outside, cache, tmp_path, monkeypatch):
     """A runner that keeps predictions after each group, and groups of single episodes."""
-    quiet_lightning()
     monkeypatch.setattr(batches, "KEY_ENTRIES_AT_ONCE", 1)
     monkeypatch.setattr(partial, "EVERY", 0.0)
     monkeypatch.setattr(partial, "SHARE", 0.0)
     monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)
-    devices = DeviceOptions(accelerator="cpu", batch_size=16)
-    return Runner(Store(tmp_path / "store"), devices, Notebook(), isolate=same_process)
+    return runner_in(tmp_path)
 
 
 def specs(method="linear_probe"):

@@ -6,7 +6,7 @@ import pytest
 
 from bench import registry
 from bench.runs.runner import same_process
-from tests.helpers.stand_ins import small, stand_in
+from tests.helpers.stand_ins import small_tasks, stand_in
 
 pytestmark = pytest.mark.slow
 
@@ -17,9 +17,7 @@ QUICK = ("--logger", "none", "--measure-in", "inline", "--accelerator", "cpu")
 def bench(tmp_path, monkeypatch, in_process, cache):
     """``bench ...`` on stand-ins in a folder of its own; returns what it printed."""
     monkeypatch.chdir(tmp_path)
-    of_task = registry.task_class
-    for module in ("bench.registry", "bench.registry.making"):
-        monkeypatch.setattr(f"{module}.task_class", lambda name: small(of_task(name)))
+    small_tasks(monkeypatch)
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
     monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice

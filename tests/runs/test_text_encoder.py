@@ -2,7 +2,6 @@
 
 import pytest
 
-from bench import registry
 from bench.contracts import Kind
 from bench.engine.trainer import DeviceOptions
 from bench.plugin import Plugin
@@ -13,7 +12,7 @@ from bench.spec.expand import expand
 from bench.spec.suite import Block
 from bench.testing.doubles import CosineBackbone
 from tests.helpers.runs import Notebook
-from tests.helpers.stand_ins import small
+from tests.helpers.stand_ins import small_tasks
 
 NEEDS = {"in_context", "knn_lm", "lora", "faast@hidden_states"}
 """Methods that run a language model on texts."""
@@ -28,11 +27,10 @@ class TextEncoder(CosineBackbone):
 @pytest.fixture
 def records(tmp_path, monkeypatch, cache):
     """Records of runs on the encoder, by method at its site."""
-    of_group, of_task = finding.find, registry.task_class
+    of_group = finding.find
     encoder = {"text_encoder": Plugin("text_encoder", __name__, "TextEncoder", "this test")}
     monkeypatch.setattr(finding, "find", lambda group: of_group(group) | (encoder if group == "backbones" else {}))
-    for module in ("bench.registry", "bench.registry.making"):
-        monkeypatch.setattr(f"{module}.task_class", lambda name: small(of_task(name)))
+    small_tasks(monkeypatch)
     store = Store(tmp_path / "store")
     block = Block(task="lexicon", backbone="text_encoder", methods=["zero_shot", "faast", *sorted(NEEDS)], shots=[2])
     runner = Runner(store, DeviceOptions(accelerator="cpu"), Notebook(), isolate=same_process)

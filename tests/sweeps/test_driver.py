@@ -5,10 +5,9 @@ from optuna.trial import TrialState
 
 from bench import api
 from bench.contracts import BenchError, UsageError
-from bench.runs.executors import LostWorker, Refused
+from bench.runs.executors import TRIES, LostWorker, Refused
 from bench.runs.executors.local import LocalExecutor
 from sweeps.attempt import REASON
-from sweeps.driver import TRIES
 
 
 class Here:

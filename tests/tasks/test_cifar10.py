@@ -1,4 +1,3 @@
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,12 @@ from bench.contracts import DataError
 from bench.toolkit import sources as loading
 from bench.toolkit.splits import stratified_halves
 from tasks.cifar10 import PLUGIN
+from tests.helpers.images import png
 from tests.helpers.places import SHARED
 
 
-def png(value: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (32, 32), (value, 0, 0)).save(file, "PNG")
-    return file.getvalue()
+def red(value: int) -> bytes:
+    return png(Image.new("RGB", (32, 32), (value, 0, 0)))
 
 
 def write(folder: Path, images: list[bytes], split: str, columns: tuple[str, str] = ("img", "label")) -> None:
@@ -30,8 +28,8 @@ def write(folder: Path, images: list[bytes], split: str, columns: tuple[str, str
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    write(tmp_path, [png(value) for value in range(4)], "train")
-    write(tmp_path, [png(value) for value in range(4, 7)], "test")
+    write(tmp_path, [red(value) for value in range(4)], "train")
+    write(tmp_path, [red(value) for value in range(4, 7)], "test")
     return tmp_path
 
 
@@ -45,13 +43,13 @@ def test_local_files_are_read(data: Path) -> None:
 def test_revision_follows_the_bytes(data: Path) -> None:
     before = PLUGIN().load(data).revision
     assert PLUGIN().load(data).revision == before
-    write(data, [png(9)], "test")
+    write(data, [red(9)], "test")
     assert PLUGIN().load(data).revision != before
 
 
-@pytest.mark.parametrize("broken", [b"no image", b"", png(1)[:60]])
+@pytest.mark.parametrize("broken", [b"no image", b"", red(1)[:60]])
 def test_a_broken_image_is_named_and_the_others_are_not_lost(data: Path, broken: bytes) -> None:
-    write(data, [png(0), png(1), broken], "test")
+    write(data, [red(0), red(1), broken], "test")
     query = PLUGIN().load(data).query
     assert query.inputs[1]["input"].size == (32, 32)
     with pytest.raises(DataError, match="cifar10 test row 2 is no readable image") as caught:
@@ -73,7 +71,7 @@ def test_a_file_cut_short_is_one_line(data: Path) -> None:
 
 
 def test_other_columns_are_named(data: Path) -> None:
-    write(data, [png(0)], "test", columns=("image", "fine_label"))
+    write(data, [red(0)], "test", columns=("image", "fine_label"))
     with pytest.raises(DataError, match="'img' and 'label', got image, fine_label"):
         PLUGIN().load(data)
 

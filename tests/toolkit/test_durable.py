@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.toolkit.durable import atomic_folder, atomic_path, make_folder, write_atomic
+from bench.contracts.errors import StoreError
+from bench.toolkit.durable import atomic_folder, atomic_path, make_folder, write_atomic, writing
 from bench.toolkit.temporary import ABANDONED, leftovers
 
 
@@ -102,6 +103,13 @@ def test_the_next_start_removes_what_killed_writers_left_and_nothing_else(tmp_pa
     writers[1].join(30)
     leftovers(tmp_path, remove=True)
     assert sorted(tmp_path.iterdir()) == sorted(users)
+
+
+def test_what_cannot_be_written_is_named_with_the_reason_and_what_to_do(tmp_path):
+    for remedy, end in (("", ""), ("use --out DIR", "; use --out DIR")):
+        with pytest.raises(StoreError) as error, writing("--out a/b", remedy):
+            write_atomic(tmp_path / "a" / "b", "text")
+        assert str(error.value) == f"--out a/b cannot be written: No such file or directory{end}"
 
 
 @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])

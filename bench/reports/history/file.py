@@ -12,7 +12,7 @@ from filelock import FileLock
 from bench.contracts.errors import StoreError, one_line
 from bench.reports.history.point import Point, State
 from bench.reports.row_names import RowKey
-from bench.toolkit.durable import atomic_path
+from bench.toolkit.durable import atomic_path, writing
 
 VERSION = "1"
 """Version of the file's columns."""
@@ -69,17 +69,14 @@ def append(path: Path, points: Sequence[Point]) -> bool:
     Raises:
         StoreError: If the history cannot be read or written.
     """
-    try:
-        # Two jobs on one folder would otherwise each write the file without the other's state.
-        with FileLock(path.with_name(f".{path.name}.lock")):
-            earlier = read(path) if path.exists() else []
-            if {point.state.id for point in points} <= {point.state.id for point in earlier}:
-                return False
-            table = pa.Table.from_pylist([_line(point) for point in (*earlier, *points)], schema=SCHEMA)
-            with atomic_path(path) as temporary:
-                pq.write_table(table, temporary, compression="zstd")
-    except OSError as error:
-        raise StoreError(f"the history {path} cannot be written: {error.strerror or error}") from error
+    # Two jobs on one folder would otherwise each write the file without the other's state.
+    with writing(f"the history {path}"), FileLock(path.with_name(f".{path.name}.lock")):
+        earlier = read(path) if path.exists() else []
+        if {point.state.id for point in points} <= {point.state.id for point in earlier}:
+            return False
+        table = pa.Table.from_pylist([_line(point) for point in (*earlier, *points)], schema=SCHEMA)
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
     return True
 
 

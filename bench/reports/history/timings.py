@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts.errors import UsageError, one_line
-
-_QUARTILES = 1.349
-"""Interquartile range of a normal distribution in standard deviations."""
+from bench.stats.distributions import QUARTILES
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def _timings(content: Any) -> Iterator[Timing]:
         return
     for row in content.get("benchmarks", ()):
         stats = row["stats"]
-        spread = float(stats["iqr"]) / float(stats["median"]) / _QUARTILES
+        spread = float(stats["iqr"]) / float(stats["median"]) / QUARTILES
         if "count" not in row.get("extra_info", {}):  # a number of calls, not a time
             yield Timing(str(row["name"]), "s", float(stats["median"]), spread, int(stats["rounds"]))
     for row in content["rows"] if "benchmarks" not in content else ():

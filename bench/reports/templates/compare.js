@@ -43,10 +43,9 @@ const quoted = (word) => (/^[\w.:=,@/+-]+$/.test(word) ? word : `'${word.replace
 
 /** The command that makes the same comparison. */
 function commandOf(own, other) {
-  const names = [own, other].map((row) => `${row.method}${row.config && ` [${row.config}]`}${row.budget && ` ${row.budget}`}`);
   const shots = own.shots === 0 ? other.shots : own.shots;
   const tuned = own.tuning_trials || other.tuning_trials ? ["--tuned"] : [];
-  return ["bench", "compare", ...names, "--task", own.task, ...(shots === 0 ? [] : ["--shots", String(shots)]), ...tuned].map(quoted).join(" ");
+  return ["bench", "compare", own.full_name, other.full_name, "--task", own.task, ...(shots === 0 ? [] : ["--shots", String(shots)]), ...tuned].map(quoted).join(" ");
 }
 
 /** The comparison of two rows by queries that the page has, made where their predictions are; undefined without one. */

@@ -106,14 +106,12 @@ byId("filters").addEventListener("input", ({ target }) => {
   refresh();
 });
 byId("axis").addEventListener("change", redraw);
-byId("theme").addEventListener("click", redraw); // after the listener of theme.js
+// After the listeners of theme.js.
+byId("theme").addEventListener("click", redraw);
+systemTheme.addEventListener("change", redraw);
 byId("copy").addEventListener("click", async () => { byId("exported").textContent = await copied(exportText(byId("format").value)); });
 byId("download").addEventListener("click", () => download(byId("format").value));
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
-  setTheme(matches);
-  redraw();
-});
 start().catch((error) => {
   const what = loaded ? "draw the charts" : "show the results";
   byId("broken").textContent = `This browser cannot ${what}: ${error.message}.`;

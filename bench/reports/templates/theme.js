@@ -1,4 +1,4 @@
-/* The theme of a page: that of the system, until the button is pressed. */
+/* The theme of a page: that of the system, also when it changes, or the one that the button chooses. */
 
 function setTheme(dark) {
   const button = document.getElementById("theme");
@@ -7,5 +7,7 @@ function setTheme(dark) {
   button.setAttribute("aria-pressed", String(dark));
 }
 
+const systemTheme = matchMedia("(prefers-color-scheme: dark)");
 document.getElementById("theme").addEventListener("click", ({ target }) => setTheme(target.getAttribute("aria-pressed") !== "true"));
-setTheme(matchMedia("(prefers-color-scheme: dark)").matches);
+systemTheme.addEventListener("change", ({ matches }) => setTheme(matches));
+setTheme(systemTheme.matches);

@@ -5,7 +5,7 @@ trackers. A worker needs no disk in common with it: it executes a unit against a
 record with its predictions.
 """
 
-from bench.runs.executors.interface import Executor, LostWorker, Refused, Work, WorkOptions
+from bench.runs.executors.interface import TRIES, Executor, LostWorker, Refused, Work, WorkOptions
 from bench.runs.executors.unit import Unit, UnitOptions, UnitResult
 
-__all__ = ["Executor", "LostWorker", "Refused", "Unit", "UnitOptions", "UnitResult", "Work", "WorkOptions"]
+__all__ = ["TRIES", "Executor", "LostWorker", "Refused", "Unit", "UnitOptions", "UnitResult", "Work", "WorkOptions"]

@@ -10,14 +10,12 @@ from bench.contracts.errors import BenchError
 from bench.results.provenance import provenance
 from bench.results.record import Record
 from bench.runs.encode_parts import Parts
-from bench.runs.executors.interface import Executor, LostWorker, Refused
+from bench.runs.executors.interface import TRIES, Executor, LostWorker, Refused
 from bench.runs.executors.unit import Unit, UnitResult
 from bench.runs.plan import PlannedRun
 from bench.runs.report import Report
 from bench.runs.shared_costs import cost_key
 
-TRIES = 3
-"""Times that a run is handed out whose worker ended without an answer."""
 POLL = 1.0
 """Seconds between two looks at runs that other programs execute."""
 
@@ -171,8 +169,7 @@ class Driver:
             spec = run.planned.spec
             self.report.reporter.problem(f"{spec.task} {spec.method} is executed again: {lost.reason}")
             return True
-        error = WorkerLostError(f"its worker ended {TRIES} times before it answered: {lost.reason}")
-        self._finish(run.planned, run.planned.failed(error, self.device))
+        self._finish(run.planned, run.planned.failed(WorkerLostError(lost.after_all_tries()), self.device))
         return False
 
     def _keep(self, planned: PlannedRun, result: UnitResult) -> None:

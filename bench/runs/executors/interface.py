@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from bench.engine.trainer import DeviceOptions
 
+TRIES = 3
+"""Times that a unit is handed out whose worker ended before it answered."""
+
 
 @dataclass(frozen=True)
 class LostWorker:
@@ -16,6 +19,10 @@ class LostWorker:
     """
 
     reason: str
+
+    def after_all_tries(self) -> str:
+        """The reason of a failure, where this was the last try."""
+        return f"its worker ended {TRIES} times before it answered: {self.reason}"
 
 
 @dataclass(frozen=True)

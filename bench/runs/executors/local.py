@@ -1,7 +1,5 @@
 """Executor on this machine: several processes, each of which executes one unit at a time."""
 
-import multiprocessing
-import os
 import pickle
 from collections.abc import Hashable
 from contextlib import suppress
@@ -14,14 +12,12 @@ import torch
 from bench import own_packages
 from bench.contracts import UsageError
 from bench.engine.failure import Failure, failure_bytes
-from bench.engine.process_ending import ending_error, kernel_kills
-from bench.engine.server_start import packed, start_tied
+from bench.engine.process_ending import TO_END, ending_error, kernel_kills
+from bench.engine.server_start import connected_process, packed
 from bench.engine.trainer import quiet_lightning
 from bench.runs.executors.interface import LostWorker, Refused, Work, WorkOptions
 
 MOST_JOBS = 1024
-TO_END = 5.0
-"""Seconds within which a process ends after its connection was closed."""
 
 
 @dataclass
@@ -87,13 +83,7 @@ class LocalExecutor:
             job.connection.send_bytes(pickle.dumps(unit))
 
     def _begin(self) -> _Job:
-        context = multiprocessing.get_context("spawn")
-        connection, other = context.Pipe()
-        call = packed(serve_units, self._options, torch.get_num_threads())
-        # Not a daemon, which could start no process that measures; it ends with this process all the same.
-        process = context.Process(target=start_tied, args=(os.getpid(), call, other), daemon=False)
-        process.start()
-        other.close()
+        process, connection = connected_process(packed(serve_units, self._options, torch.get_num_threads()))
         self._started.append(job := _Job(process, connection, kernel_kills()))
         return job
 
