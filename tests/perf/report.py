@@ -33,7 +33,7 @@ def row(what: str, ways: dict[str, dict[str, Any]]) -> str:
     error = f"{info['error']:.1e} from {info['error_of']}" if "error" in info else ""
     (least, our_cost), (most, other_cost) = cost(ours), cost(other)
     times = f"{our_cost} | {other_cost}"
-    ratio = f"{most / least:.1f}x | {info['promise']:g}x"
+    ratio = f"{most / least:.1f}x | {info['promise']:.3g}x"
     return f"| {what} | {info['against']} | {times} | {ratio} | {error} | {memory} |"
 
 
