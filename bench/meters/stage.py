@@ -52,6 +52,9 @@ class StageMeter:
         cost: The measured cost, from the end on.
     """
 
+    memory: MemoryMeter
+    cost: StageCost
+
     def __init__(self, after: "StageMeter | None" = None) -> None:
         """Prepare a meter.
 
