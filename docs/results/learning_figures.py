@@ -7,7 +7,7 @@ from charts import Point, chart
 
 from bench.reports.sequences import Change, sequence_rows
 from bench.results.record import Record
-from tasks.needle import VALUES
+from tasks.needle import VALUES, Needle
 
 HAYSTACKS = {"": "needle in noise", "needles": "needle among others", "removed": "needle removed"}
 """Titles of panels by the form of the task ``needle``."""
@@ -37,12 +37,16 @@ def needles(records: Sequence[Record]) -> go.Figure:
 
     figure = chart(points(), "tokens", "accuracy, %")
     # Numbers of tokens are names of places here, and lines between them stand for nothing.
-    figure.update_xaxes(type="category").update_traces(mode="markers")
+    figure.update_xaxes(type="category").update_yaxes(range=[-5, 105]).update_traces(mode="markers")
+    # Readings of one score stand side by side.
+    figure.update_layout(scattermode="group", scattergap=0.7)
     return figure.add_hline(y=100 / len(VALUES), line={"color": "#444444", "dash": "dash"})
 
 
 def _tokens(record: Record) -> int:
-    return int(record.spec.task.partition(":")[2].partition("-")[0])
+    # A record names its first variant by nothing.
+    variant = record.spec.task.partition(":")[2] or next(iter(Needle.variants))
+    return int(variant.partition("-")[0])
 
 
 def _haystack(record: Record) -> str:
