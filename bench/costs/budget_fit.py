@@ -68,7 +68,7 @@ def fit_steps(budget: Budget, counted: GroupResult, encode: StageCosts, episodes
         per_step: float = counted.step_flops or counted.adapt_flops
         once = counted.adapt_flops - per_step * counted.steps + support_encode_flops(encode, episodes)
         if counted.validate_every is not None:
-            # One after every so many steps, and one more at the end.
+            # One after each such number of steps, and one more at the end.
             once += counted.validation_flops * (1 - counted.validations(counted.steps))
             per_step += counted.validation_flops / counted.validate_every
         allowed.append(max(0, int((budget.flops - once) // max(1, per_step))))

@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from tests.helpers import brief_costs
 from tests.helpers.places import ROOT
 
@@ -74,7 +76,11 @@ def _as_spawned(environment, target, args):
 
 
 def fork_from_here():
-    """Let what this process spawns be forks of itself, and so its children."""
+    """Let what this process spawns be forks of itself, and so its children.
+
+    It has one thread: a fork would wait for ever for threads of OpenMP, which it does not have.
+    """
+    torch.set_num_threads(1)
     multiprocessing.get_context = spawning_by(lambda: GET_CONTEXT("fork"))
 
 

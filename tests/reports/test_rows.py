@@ -212,7 +212,7 @@ def test_fronts_hold_what_nothing_beats():
     }  # fmt: skip
 
 
-def test_rows_of_other_ways_are_no_rivals_on_a_front_and_are_told_apart():
+def test_rows_of_other_ways_are_no_rivals_on_a_front_and_have_a_column():
     few = made({"method": "easy", "ways": 3}, episode_scores=[90.0], costs=costing(1.0))
     alone = [
         made({"method": "quick"}, episode_scores=[60.0], costs=costing(2.0)),
