@@ -26,7 +26,7 @@ class TrialSampler(BaseSampler):
 
         Args:
             make: Makes the sampler of a trial from its number.
-            default: Value of each dimension; None where the first trial is like the others.
+            default: Value of each dimension in the first trial; None where that is like the others.
         """
         self.make, self.default = make, default
         self.sampler = make(0)

@@ -88,6 +88,19 @@ class Dimension:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.distribution.low <= value <= self.distribution.high  # type: ignore[attr-defined]
 
+    def clamped(self, value: Any) -> Any:
+        """A number that is outside of the range as the nearest end of it; all else as it is.
+
+        Args:
+            value: The value.
+
+        Returns:
+            The value, or the end.
+        """
+        if not self.numeric or isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        return min(self.distribution.high, max(self.distribution.low, value))  # type: ignore[attr-defined]
+
     def grid(self, points: int) -> list[Any]:
         """Values of a grid: all choices, or evenly spaced points of a range, of whole numbers each once.
 

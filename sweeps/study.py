@@ -100,10 +100,7 @@ class Sweep:
 
     def _opened(self) -> optuna.Study:
         with storage_errors(self.where):
-            config = self.trials.config({})
-            default = {dimension.name: getattr(config, dimension.name) for dimension in self.trials.space}
-            fits = all(dimension.contains(default[dimension.name]) for dimension in self.trials.space)
-            sampler = TrialSampler(self._sampler, default if fits and self.spec.sampler != "grid" else None)
+            sampler = TrialSampler(self._sampler, self.trials.default() if self.spec.sampler != "grid" else None)
             made = optuna.create_study(
                 study_name=self.name,
                 storage=self._storage,

@@ -231,6 +231,25 @@ class Trials:
         """
         return registry.resolve_method(self.spec.method, self.kind, {**self.spec.set, **varied}).config
 
+    def default(self) -> dict[str, Any] | None:
+        """Values of the trial that stands for the default config.
+
+        A number outside of its range is the nearest end of it, and an N0 that is left open is the task's, so that a
+        search knows what the method does without it.
+
+        Returns:
+            Value of each dimension; None where a default is no number or choice of the space, but a search of its own.
+        """
+        config, found = self.config({}), {}
+        for dimension in self.space:
+            value = getattr(config, dimension.name)
+            if dimension.name == "prior_strength" and value is None:
+                value = self.resolved.prior_strength
+            found[dimension.name] = dimension.clamped(value)
+            if not dimension.contains(found[dimension.name]):
+                return None
+        return found
+
     @cached_property
     def folds(self) -> list[Episodes]:
         """Support sets with the held-out items as queries."""

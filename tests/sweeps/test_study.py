@@ -41,6 +41,17 @@ def test_the_first_trial_is_the_default_so_that_tuning_never_chooses_worse(sweep
     assert made.ended()[0].params == {"x": -8.0, "y": 1, "mode": "right"}
 
 
+def test_the_first_trial_of_faast_has_the_task_s_prior_or_the_nearest_of_its_range(sweep):
+    made = sweep(method="faast", trials=2, sampler="random")
+    given = made.trials.resolved.prior_strength
+    made.run()
+    first, second = (trial.params for trial in made.ended())
+    assert first == {"alpha": 0.8, "prior_strength": min(1e4, max(0.1, given))}
+    assert second != first
+    # "auto" is a search of its own, which no value of a range stands for.
+    assert sweep(method="knn").trials.default() is None
+
+
 def test_each_trial_has_a_line_with_the_best_so_far_and_the_time_that_is_left(sweep):
     made, lines, times = sweep(trials=3, sampler="random"), [], iter(range(0, 100, 10))
     made.on_trial = TrialLines(made, lines.append, lambda: next(times))
