@@ -59,7 +59,10 @@ def quickstart(tmp_path_factory, smollm2):
     folder = tmp_path_factory.mktemp("quickstart")
     (folder / "small.yaml").write_text(SUITE)
     words = ("run", folder / "small.yaml", "--store", folder / "store")
-    return shell(*words, WANDB_MODE="offline"), words, folder / "store"
+    # Calls with a folder of data are planned anew each time, since its files may have changed.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("BENCH_DATA", raising=False)
+        yield shell(*words, WANDB_MODE="offline"), words, folder / "store"
 
 
 def records(store):
