@@ -85,8 +85,7 @@ class Dimension:
         """
         if isinstance(self.distribution, CategoricalDistribution):
             return value in self.distribution.choices
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and self.distribution.low <= value <= self.distribution.high  # type: ignore[attr-defined]
+        return _is_number(value) and self.distribution.low <= value <= self.distribution.high  # type: ignore[attr-defined]
 
     def clamped(self, value: Any) -> Any:
         """A number that is outside of the range as the nearest end of it; all else as it is.
@@ -97,7 +96,7 @@ class Dimension:
         Returns:
             The value, or the end.
         """
-        if not self.numeric or isinstance(value, bool) or not isinstance(value, int | float):
+        if not (self.numeric and _is_number(value)):
             return value
         return min(self.distribution.high, max(self.distribution.low, value))  # type: ignore[attr-defined]
 
@@ -119,6 +118,10 @@ class Dimension:
         # Clamped, because the logarithm's exponential may miss an end by rounding.
         values = [min(high, max(low, math.exp(step) if logarithmic else step)) for step in steps]
         return list(dict.fromkeys(map(round, values))) if isinstance(self.distribution, IntDistribution) else values
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def space_of(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from lightning import Trainer
@@ -17,11 +17,9 @@ from bench.engine.feeding import feed_for
 from bench.engine.lightning_module import Adaptation, ForwardAdaptation, GradientAdaptation
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
-from bench.meters.stage import StageCost, StageMeter
+from bench.meters.stage import StageCost, StageMeter, measured_before
 from bench.meters.tokens import TokenMeter
 from bench.spec.budget import Budget
-
-T = TypeVar("T")
 
 
 class _Stream(Iterable[Any]):
@@ -215,29 +213,6 @@ def joined_scores(answers: list[Any]) -> Tensor:
     return torch.cat(scores, dim=1) if scores else torch.empty(0)
 
 
-def measured_before(
-    work: Callable[[], T], device: torch.device, measured: bool, after: StageMeter | None = None
-) -> tuple[T, StageMeter | None]:
-    """Do work of a stage that comes before its trainer starts.
-
-    Args:
-        work: The work.
-        device: Device of the stage.
-        measured: Whether costs are measured.
-        after: An earlier stage whose results are still in use; None for none.
-
-    Returns:
-        What the work returns, and its meter for ``StageMeter.count``; None where nothing is measured.
-    """
-    if not measured:
-        return work(), None
-    meter = StageMeter(after)
-    meter.start(device)
-    result = work()
-    meter.stop()
-    return result, meter
-
-
 def new_method(group: EpisodeGroup, devices: DeviceOptions, measured: bool) -> tuple[AnyMethod, StageMeter | None]:
     """A fresh method for a group, with its backbone on the device where it runs it.
 
@@ -284,7 +259,7 @@ def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: Adapt
         method, making = new_method(group, devices, options.measured)
         module = adaptation_of(method)
         if making is not None:
-            (module.adapting if method.uses_support else module.answering).count(making)
+            module.first_stage.count(making)
         tokens = token_meter(method)
         budget_callback = BudgetCallback(options.budget, tokens, n_queries, options.closing_seconds)
         callbacks: list[Any] = [*([budget_callback] if options.budget.held() else ()), *options.callbacks]

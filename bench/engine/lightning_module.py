@@ -51,6 +51,11 @@ class Adaptation(LightningModule):
         """End the adapt stage."""
         self.adapting.stop()
 
+    @property
+    def first_stage(self) -> StageMeter:
+        """Meter of the first stage: of answering, for a method without a support set."""
+        return self.adapting if self.method.uses_support else self.answering
+
     def flops_per_validation(self) -> int:
         """Operations of one validation; 0 without any, and where they are not counted."""
         return sum(self.validation_flops) // max(1, len(self.validation_flops))

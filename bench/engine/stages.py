@@ -22,7 +22,6 @@ from bench.engine.adapt import (
     fit,
     flops_per_step,
     joined_scores,
-    measured_before,
     new_method,
     optimizer_state_bytes,
     runs_backbone,
@@ -31,7 +30,7 @@ from bench.engine.adapt import (
 from bench.engine.lightning_module import Adaptation, GradientAdaptation
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
-from bench.meters.stage import StageCost, StageMeter
+from bench.meters.stage import StageCost, StageMeter, measured_before
 
 TEXT_WINDOW = 256
 """Tokens of a window in which generic texts are scored."""
@@ -177,7 +176,7 @@ class _InStages:
         module = self._module(method) if method.uses_support else self._unadapted(method)
         module.adapting.after = first
         if before is not None:
-            (module.adapting if method.uses_support else module.answering).count(before)
+            module.first_stage.count(before)
         if not method.uses_support:
             return _Learnt(module)
         tokens = token_meter(method)

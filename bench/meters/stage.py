@@ -1,11 +1,15 @@
 """Wall time and peak memory of one stage."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from bench.meters.memory import MemoryMeter, UnmeasuredMemory, memory_meter
+
+T = TypeVar("T")
 
 
 def now(device: torch.device) -> float:
@@ -104,3 +108,26 @@ class StageMeter:
             peak = max(peak, self._before.cost.peak_memory_mb)
         self.memory.stop()
         self.cost = StageCost(seconds, peak, self.memory.name, self.memory.reserved())
+
+
+def measured_before(
+    work: Callable[[], T], device: torch.device, measured: bool, after: StageMeter | None = None
+) -> tuple[T, StageMeter | None]:
+    """Do work of a stage that comes before its trainer starts.
+
+    Args:
+        work: The work.
+        device: Device of the stage.
+        measured: Whether costs are measured.
+        after: An earlier stage whose results are still in use; None for none.
+
+    Returns:
+        What the work returns, and its meter for ``StageMeter.count``; None where nothing is measured.
+    """
+    if not measured:
+        return work(), None
+    meter = StageMeter(after)
+    meter.start(device)
+    result = work()
+    meter.stop()
+    return result, meter
