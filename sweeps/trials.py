@@ -30,8 +30,9 @@ from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
 from bench.data.episodes import Episodes, episode_spec
 from bench.data.feature_cache import pool_cache
-from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, adapt_and_answer
 from bench.engine.encoding import encode_missing, free_device
+from bench.engine.group_result import GroupResult
 from bench.engine.trainer import DeviceOptions
 from bench.results.scores import episodes_of, mean_score
 from bench.spec.expand import expand, refusal

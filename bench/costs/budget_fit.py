@@ -6,7 +6,7 @@ from pydantic.fields import FieldInfo
 
 from bench.contracts import Backbone, GradientMethod, Limits, MethodConfig, ProblemShape
 from bench.data.episodes import PADDING, Episodes
-from bench.engine.adapt import GroupResult
+from bench.engine.group_result import GroupResult
 from bench.meters.memory import MIB
 from bench.spec.budget import Budget, Violation
 from bench.spec.costs import StageCosts

@@ -13,7 +13,7 @@ from bench.costs.budget_fit import item_counts
 from bench.costs.passes import PassRequest, TimedPasses, timed_passes
 from bench.costs.protocol import CostRequest, CostResult, prepared
 from bench.costs.repeats import MOST, PRECISION, Patience
-from bench.engine.adapt import GroupResult
+from bench.engine.group_result import GroupResult
 from bench.engine.worker import Worker
 from bench.spec.axes import AXES
 from bench.spec.conditions import Conditions, combined

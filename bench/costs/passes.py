@@ -16,8 +16,9 @@ from bench.costs.repeats import LEAST, Patience, stages_known
 from bench.costs.warm import small, touch_weights
 from bench.data.batches import EpisodeGroup
 from bench.data.payload import EpisodePayload
-from bench.engine.adapt import AdaptOptions, GroupResult
+from bench.engine.adapt import AdaptOptions
 from bench.engine.frozen import kept_frozen, to_precision_of
+from bench.engine.group_result import GroupResult
 from bench.engine.stages import answered
 from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched

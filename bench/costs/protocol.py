@@ -37,7 +37,7 @@ from bench.costs.warm import have_much_in_common
 from bench.data.batches import EpisodeSource
 from bench.data.episodes import Episodes
 from bench.data.payload import EpisodePayload, payload_of
-from bench.engine.adapt import GroupResult
+from bench.engine.group_result import GroupResult
 from bench.engine.parent_death import FORKS
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker

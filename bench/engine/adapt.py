@@ -1,35 +1,31 @@
-"""Adaptation of a method to one group of episodes, and the answers to its queries."""
+"""Adaptation of a fresh method to one group of episodes, its answers to their queries, and what both cost."""
 
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from lightning import Trainer
-from torch import Tensor
 
-from bench.contracts import AnyMethod, GradientMethod, InputMode, LanguageBackbone
-from bench.data.batches import EpisodeGroup, Feed
+from bench.contracts import GradientMethod
+from bench.data.batches import EpisodeGroup
 from bench.data.episodes import PADDING
 from bench.engine.budget_callback import BudgetCallback
-from bench.engine.feeding import feed_for
-from bench.engine.lightning_module import Adaptation, ForwardAdaptation, GradientAdaptation
+from bench.engine.group_result import GroupResult
+from bench.engine.lightning_module import GradientAdaptation
+from bench.engine.stage_trainers import (
+    adaptation_of,
+    answer,
+    fit,
+    joined_scores,
+    new_method,
+    optimizer_state_bytes,
+    runs_backbone,
+    token_meter,
+)
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
-from bench.meters.stage import StageCost, StageMeter, measured_before
-from bench.meters.tokens import TokenMeter
+from bench.meters.stage import StageCost
 from bench.spec.budget import Budget
-
-
-class _Stream(Iterable[Any]):
-    """Lazily made batches; each ``iter`` starts a new pass."""
-
-    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
-        self.make = make
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.make()
 
 
 @dataclass(frozen=True)
@@ -54,187 +50,6 @@ class AdaptOptions:
     measured: bool = True
     texts: tuple[str, ...] | None = None
     callbacks: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageAnswers:
-    """Answers after one support set of a sequence of tasks.
-
-    Attributes:
-        stage: Support sets that were learnt by then.
-        from_base: Whether the last of them was learnt alone, by a fresh method.
-        scores: ``[episode, item, way]`` for the queries of all tasks, on the CPU.
-        labels: Labelled examples of the last support set, over all episodes.
-        steps: Optimizer steps on it.
-        tokens: Tokens of it that a language model read.
-        seconds: Seconds of adapting to it.
-        text_nll: ``[text]``, negative log-likelihood per token in nats; empty where the model stays as it is.
-    """
-
-    stage: int
-    from_base: bool
-    scores: Tensor
-    labels: int = 0
-    steps: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    text_nll: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupAnswers:
-    """Predictions of one group of episodes.
-
-    Attributes:
-        scores: ``[episode, item, way]`` on the CPU, see Method.predict; empty for generated texts.
-        texts: Generated texts; empty for scores.
-        losses: Loss of each step, averaged over episodes.
-        notes: Further facts from the method, as in JSON.
-        stages: Answers after each support set of a sequence of tasks; empty for a single task.
-    """
-
-    scores: Tensor
-    texts: list[str]
-    losses: list[float]
-    notes: dict[str, Any]
-    stages: tuple[StageAnswers, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupResult(GroupAnswers):
-    """Predictions and costs of one group of episodes.
-
-    Attributes:
-        adapt: Cost of the adapt stage, 0 for a method without a support set.
-        query: Cost of the query stage.
-        n_queries: Number of queries, padding left out.
-        state_bytes: Bytes that must be kept to answer the next query.
-        optimizer_bytes: Bytes that the optimizer keeps besides the parameters.
-        trainable_params: Number of trained parameters.
-        steps: Number of optimizer steps.
-        tokens: Tokens of the support set that a language model read.
-        step_seconds: Seconds of the longest optimizer step after the first.
-        closing_seconds: Seconds from the end of the last step to the end of the adapt stage.
-        adapt_flops: Operations of the adapt stage; 0 unless counted.
-        step_flops: Operations of one optimizer step, without validations; 0 unless counted.
-        query_flops: Operations of the query stage; 0 unless counted.
-        validation_flops: Operations of one validation; 0 unless counted.
-        validate_every: Steps between two validations; None without any.
-    """
-
-    adapt: StageCost
-    query: StageCost
-    n_queries: int
-    state_bytes: int
-    optimizer_bytes: int
-    trainable_params: int
-    steps: int
-    tokens: int
-    step_seconds: float
-    closing_seconds: float
-    adapt_flops: int
-    step_flops: int
-    query_flops: int
-    validation_flops: int = 0
-    validate_every: int | None = None
-
-    def validations(self, steps: int) -> int:
-        """Number of validations in a training: one after every ``validate_every`` steps, and one after the last."""
-        return 0 if self.validate_every is None else -(-steps // self.validate_every)
-
-
-def adaptation_of(method: AnyMethod) -> Adaptation:
-    """The Lightning module of a method.
-
-    Args:
-        method: The method.
-
-    Returns:
-        The module.
-    """
-    return GradientAdaptation(method) if isinstance(method, GradientMethod) else ForwardAdaptation(method)
-
-
-def fit(
-    module: Adaptation, group: EpisodeGroup, devices: DeviceOptions, most_steps: int | None, callbacks: list[Any]
-) -> Trainer:
-    """Adapt a module's method to the group's support sets.
-
-    Args:
-        module: Module of a method that uses a support set.
-        group: The episodes.
-        devices: Device and precision.
-        most_steps: Largest number of optimizer steps; None for the method's own number.
-        callbacks: Callbacks of the trainer.
-
-    Returns:
-        The trainer, with the optimizers and the number of steps.
-    """
-    method = module.method
-    on_inputs = runs_backbone(group)
-    feed: Feed = map if on_inputs else feed_for(group, devices.working_device(on_inputs))
-    if isinstance(method, GradientMethod):
-        duration = {"max_steps": min(method.steps, most_steps or method.steps), "max_epochs": -1}
-        batch_size = method.batch_size
-        batches = _Stream(lambda: group.training_batches(batch_size, feed))
-    else:
-        duration = {"max_epochs": 1}
-        batches = _Stream(lambda: group.support_batches(feed))
-    trainer = devices.trainer(runs_backbone=on_inputs, callbacks=callbacks, **duration)
-    trainer.fit(module, batches)
-    return trainer
-
-
-def answer(module: Adaptation, group: EpisodeGroup, devices: DeviceOptions, callbacks: list[Any]) -> list[Any]:
-    """The answers of a module's method to the group's queries, batch by batch.
-
-    Args:
-        module: Module of the method.
-        group: The episodes.
-        devices: Device and precision.
-        callbacks: Callbacks of the trainer.
-
-    Returns:
-        Scores or texts of each batch, see ``Method.predict``.
-    """
-    # A new trainer: the one of adapting holds gradients and the optimizer's state.
-    trainer = devices.trainer(runs_backbone=runs_backbone(group), callbacks=callbacks)
-    return trainer.predict(module, _Stream(group.query_batches)) or []
-
-
-def runs_backbone(group: EpisodeGroup) -> bool:
-    """Whether the group's method runs the backbone itself."""
-    return group.run.input_mode is InputMode.INPUTS
-
-
-def joined_scores(answers: list[Any]) -> Tensor:
-    """``[episode, item, way]`` of all batches on the CPU; empty for generated texts."""
-    scores = [each for each in answers if isinstance(each, Tensor)]
-    return torch.cat(scores, dim=1) if scores else torch.empty(0)
-
-
-def new_method(group: EpisodeGroup, devices: DeviceOptions, measured: bool) -> tuple[AnyMethod, StageMeter | None]:
-    """A fresh method for a group, with its backbone on the device where it runs it.
-
-    Args:
-        group: The episodes.
-        devices: Device and precision.
-        measured: Whether costs are measured: making a method is a part of its first stage.
-
-    Returns:
-        The method, and the meter of its making; None where nothing is measured.
-    """
-    backbone, shape, on_inputs = group.source.backbone, group.problem_shape(), runs_backbone(group)
-    if on_inputs:
-        # Before the method is made: what it computes then, such as a start from some states, is always the same.
-        backbone.to(devices.root_device())
-    device = devices.working_device(on_inputs)
-    return measured_before(lambda: group.run.make_method(backbone, shape), device, measured)
-
-
-def token_meter(method: AnyMethod) -> TokenMeter:
-    """A meter of the tokens that a method's language model reads; it counts nothing for other backbones."""
-    return TokenMeter(method.backbone.causal_lm if isinstance(method.backbone, LanguageBackbone) else None)
 
 
 def adapt_and_answer(group: EpisodeGroup, devices: DeviceOptions, options: AdaptOptions | None = None) -> GroupResult:
@@ -305,16 +120,6 @@ def device_note(devices: DeviceOptions, on_inputs: bool) -> dict[str, str]:
     """Which device the record does not name: closed forms are not computed on a device without float64."""
     device, root = devices.working_device(on_inputs), devices.root_device()
     return {} if device == root else {"computed": f"on the CPU, as {root.type} has no float64"}
-
-
-def optimizer_state_bytes(trainer: Trainer) -> int:
-    """Bytes that a trainer's optimizers keep besides the parameters."""
-    return sum(_optimizer_bytes(optimizer) for optimizer in trainer.optimizers)
-
-
-def _optimizer_bytes(optimizer: Any) -> int:
-    kept = (tensor for state in optimizer.state.values() for tensor in state.values())
-    return sum(tensor.nbytes for tensor in kept if isinstance(tensor, Tensor))
 
 
 def flops_per_step(counts: list[int]) -> int:

@@ -8,8 +8,9 @@ from pydantic_core import to_jsonable_python
 from bench.contracts import Backbone, Limits
 from bench.data.batches import EpisodeGroup, episode_groups
 from bench.data.payload import EpisodePayload
-from bench.engine.adapt import AdaptOptions, GroupAnswers, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, adapt_and_answer
 from bench.engine.frozen import kept_frozen
+from bench.engine.group_result import GroupAnswers
 from bench.engine.partial import Keeper, PartialFile
 from bench.engine.share import ShareFile, ShareMeter
 from bench.engine.stages import adapt_in_stages

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench.engine.adapt import GroupAnswers
+from bench.engine.group_result import GroupAnswers
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.durable import make_folder, write_atomic
 from bench.toolkit.files import text_hash
@@ -25,8 +25,8 @@ EVERY = 10.0
 SHARE = 20.0
 """Least time between two writes, in times of the last one, so that writing takes a twentieth of a run at most."""
 HARNESS = (
-    "bench.data.batches", "bench.engine.adapt", "bench.engine.answer", "bench.engine.lightning_module",
-    "bench.engine.partial", "bench.engine.trainer",
+    "bench.data.batches", "bench.engine.adapt", "bench.engine.answer", "bench.engine.group_result",
+    "bench.engine.lightning_module", "bench.engine.partial", "bench.engine.stage_trainers", "bench.engine.trainer",
 )  # fmt: skip
 """Modules of the harness that make predictions. An identity has one number for all of it, which need not have been
 raised while a change is under way."""

@@ -11,23 +11,19 @@ from torch import Tensor
 from bench.contracts import AnyMethod, Continual
 from bench.data.batches import EpisodeGroup
 from bench.data.episodes import PADDING
-from bench.engine.adapt import (
-    AdaptOptions,
-    GroupResult,
-    StageAnswers,
-    adapt_and_answer,
+from bench.engine.adapt import AdaptOptions, adapt_and_answer, device_note, flops_per_step
+from bench.engine.group_result import GroupResult, StageAnswers
+from bench.engine.lightning_module import Adaptation, GradientAdaptation
+from bench.engine.stage_trainers import (
     adaptation_of,
     answer,
-    device_note,
     fit,
-    flops_per_step,
     joined_scores,
     new_method,
     optimizer_state_bytes,
     runs_backbone,
     token_meter,
 )
-from bench.engine.lightning_module import Adaptation, GradientAdaptation
 from bench.engine.trainer import DeviceOptions
 from bench.meters.flops import FlopMeter
 from bench.meters.stage import StageCost, StageMeter, measured_before

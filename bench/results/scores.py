@@ -19,7 +19,7 @@ from bench.stats.intervals import LEAST_EPISODES, Floats, Interval, mean_interva
 
 if TYPE_CHECKING:
     from bench.data.batches import EpisodeGroup
-    from bench.engine.adapt import GroupAnswers
+    from bench.engine.group_result import GroupAnswers
 
 T = TypeVar("T")
 

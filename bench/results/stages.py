@@ -14,7 +14,7 @@ from bench.results.record import Stage
 
 if TYPE_CHECKING:
     from bench.data.batches import EpisodeGroup
-    from bench.engine.adapt import GroupAnswers, StageAnswers
+    from bench.engine.group_result import GroupAnswers, StageAnswers
 
 
 def of_own_classes(answers: Sequence["GroupAnswers"], groups: Sequence["EpisodeGroup"]) -> "list[GroupAnswers]":

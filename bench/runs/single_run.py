@@ -12,8 +12,8 @@ from bench.costs.host_lock import alone, beside_others
 from bench.costs.protocol import CostResult, cost_request, measure_costs
 from bench.data.batches import EpisodeGroup, EpisodeSource, episode_groups
 from bench.data.payload import payload_of
-from bench.engine.adapt import GroupAnswers
 from bench.engine.answer import AnswerRequest, RunAnswers, answer_episodes
+from bench.engine.group_result import GroupAnswers
 from bench.engine.partial import PartialFile, partial_key
 from bench.engine.share import share_file
 from bench.engine.trainer import DeviceOptions

@@ -9,7 +9,7 @@ import torch
 from bench.costs import passes, protocol
 from bench.costs import repeats as repeats_module
 from bench.costs.repeats import Patience, gets_faster, is_known, median_interval, repeated
-from bench.engine.adapt import GroupResult
+from bench.engine.group_result import GroupResult
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost
 from bench.spec.budget import Budget

@@ -144,7 +144,7 @@ def test_an_adaptation_reads_what_was_read_ahead(source, small_batches, monkeypa
     def unpinned(part, columns):
         return ahead(lambda each, pinned: calls.append(pinned) or part(each), columns)
 
-    monkeypatch.setattr("bench.engine.adapt.feed_for", lambda group, device: unpinned)
+    monkeypatch.setattr("bench.engine.stage_trainers.feed_for", lambda group, device: unpinned)
     assert torch.equal(adapt_and_answer(given, devices).scores, expected)
     assert calls == [True] * 6
 

@@ -21,7 +21,7 @@ from bench.backbones.open_clip import OpenClip
 from bench.contracts import Features
 from bench.contracts.errors import BenchError
 from bench.data.feature_cache import FeatureCache
-from bench.engine.adapt import GroupAnswers
+from bench.engine.group_result import GroupAnswers
 from bench.engine.partial import PartialFile
 from bench.readouts.corpus import read_corpus
 from bench.readouts.session import Checkpoints

@@ -7,7 +7,8 @@ from typing import Any
 
 from bench import registry
 from bench.contracts import AnyMethod, Backbone, Query, Support
-from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, adapt_and_answer
+from bench.engine.group_result import GroupResult
 from bench.engine.trainer import DeviceOptions
 from bench.plugin import OWN
 from bench.testing.items import columns

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from bench import registry
 from bench.contracts import LANGUAGE, Backbone, InputMode, Kind, Pool, Query
-from bench.engine.adapt import GroupResult
 from bench.engine.encoding import encode
+from bench.engine.group_result import GroupResult
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.testing.doubles import CosineBackbone, backbone_for
 from bench.testing.items import columns

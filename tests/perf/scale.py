@@ -31,8 +31,9 @@ from bench.data.episodes import EpisodeSpec, draw_episodes
 from bench.data.feature_cache import FeatureCache
 from bench.data.features import FeatureTable
 from bench.data.payload import EpisodePayload, payload_of
-from bench.engine.adapt import AdaptOptions, GroupResult, adapt_and_answer
+from bench.engine.adapt import AdaptOptions, adapt_and_answer
 from bench.engine.encoding import ITEMS_PER_SHARD
+from bench.engine.group_result import GroupResult
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.spec.resolve import resolve

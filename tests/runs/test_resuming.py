@@ -11,8 +11,8 @@ import torch
 from bench.costs import repeats
 from bench.data import batches
 from bench.engine import answer, partial
-from bench.engine.adapt import GroupAnswers
 from bench.engine.frozen import BackboneChangedError
+from bench.engine.group_result import GroupAnswers
 from bench.engine.partial import Keeper, PartialFile, partial_key
 from bench.results.store import Store
 from tests.helpers import preloaded
