@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.runs.trackers.interface import LightningTracker
 from bench.runs.trackers.record_log import log_facts
-from bench.spec.suite import task_slug
+from bench.spec.run_spec import task_slug
 from bench.toolkit.durable import write_atomic, writing
 from sweeps.attempt import REASON
 from sweeps.study import Sweep

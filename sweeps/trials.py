@@ -37,7 +37,8 @@ from bench.engine.trainer import DeviceOptions
 from bench.results.scores import episodes_of, mean_score
 from bench.spec.expand import expand, refusal
 from bench.spec.resolve import ResolvedRun, resolve
-from bench.spec.suite import Block, RunSpec
+from bench.spec.run_spec import RunSpec
+from bench.spec.suite import Block
 from sweeps.definition import ENOUGH_EPISODES, Objective, SweepSpec
 from sweeps.space import NothingToTuneError, space_of
 from sweeps.validation import SupportData, cross_validation, joined, repeated_splits, support_sets

@@ -11,7 +11,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.results.run_texts import task_text
 from bench.runs.executors import Executor
 from bench.spec.best_config import Best
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.trust import trusted
 from sweeps.definition import SweepSpec
 from sweeps.space import NothingToTuneError

@@ -16,7 +16,8 @@ from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.runs.trackers import make_trackers
 from bench.runs.trackers.interface import LightningTracker
 from bench.spec.options import RunOptions, read_suite
-from bench.spec.suite import RunSpec, Suite
+from bench.spec.run_spec import RunSpec
+from bench.spec.suite import Suite
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.visible import visible

@@ -9,7 +9,7 @@ from bench.spec.strategies import require_strategy
 
 if TYPE_CHECKING:
     from bench.runs.executors import Executor
-    from bench.spec.suite import RunSpec
+    from bench.spec.run_spec import RunSpec
 
 EXECUTORS = ("local", "ray")
 """Values of ``--executor``."""

@@ -14,7 +14,7 @@ from bench.contracts import TaskData
 from bench.contracts.errors import UsageError
 from bench.contracts.sequence_task import SequenceData
 from bench.spec.aliases import stream_name
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.seeds import name_seed
 
 Positions = NDArray[np.int64]

@@ -25,7 +25,7 @@ from bench.contracts import Backbone, Features, StoreError
 from bench.contracts.errors import one_line
 from bench.data.episodes import Positions
 from bench.data.features import FeatureTable
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.durable import make_folder, write_atomic
 from bench.toolkit.files import cache_folder

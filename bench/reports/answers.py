@@ -16,7 +16,7 @@ from bench.reports.tables import interval_text, number, score
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.run_texts import shots_text
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.stats.intervals import ALPHA
 from bench.stats.paired import holm
 

@@ -9,7 +9,7 @@ from bench.results.identity import device_kind_of
 from bench.results.record import Record
 from bench.results.run_texts import method_text, shots_text, task_text
 from bench.spec.claim import Claim, ClaimRuns, ClaimTest, Condition, MeasuredAxis
-from bench.spec.suite import RunSpec, Shots
+from bench.spec.run_spec import RunSpec, Shots
 
 _Groups = dict[Shots, tuple[RunSpec, ...]]
 MEASURED = frozenset(get_args(MeasuredAxis))

@@ -10,7 +10,7 @@ from bench.reports.claim_findings import CellFinding, FindRatios, cell_finding
 from bench.results.row_sample import Find
 from bench.results.run_texts import shots_text
 from bench.spec.claim import Claim
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.stats.intervals import ALPHA
 from bench.stats.paired import holm
 

@@ -15,7 +15,7 @@ from bench.results.row_sample import Find
 from bench.results.run_texts import shots_rank, task_text
 from bench.results.selection import of_tasks
 from bench.results.shared_episodes import items_text, missing_items, paired, shared_text
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.stats.comparison import Paired
 from bench.stats.paired import holm
 

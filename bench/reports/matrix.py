@@ -10,7 +10,7 @@ from bench.reports.row import Row, has_score, scorer
 from bench.reports.standings import ranks_at
 from bench.results.record import Record
 from bench.results.run_texts import shots_rank
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.stats.ranks import Overview, rank_over_tasks
 from bench.toolkit.visible import shortened
 

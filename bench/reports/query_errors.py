@@ -20,7 +20,7 @@ from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.run_texts import shots_rank, task_text
 from bench.results.selection import of_tasks
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.stats.intervals import share_low
 from bench.toolkit.chat import Conversation
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, create_model, field_validator
 from bench import registry
 from bench.results.record import Status
 from bench.spec.axes import AXES
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.toolkit.versions import PROTOCOL
 from bench.toolkit.visible import LONGEST_CELL, shortened, visible
 

@@ -15,7 +15,7 @@ from bench.results.grouping import pooled
 from bench.results.record import Record, Stage
 from bench.results.run_texts import method_text, task_text
 from bench.results.scores import clusters
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.stats.intervals import Floats, mean_of
 
 

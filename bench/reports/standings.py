@@ -12,7 +12,7 @@ from bench.results.record import Record
 from bench.results.row_sample import Find, draw_key
 from bench.results.run_texts import shots_rank
 from bench.results.shared_episodes import compare_all
-from bench.spec.suite import Shots
+from bench.spec.run_spec import Shots
 from bench.stats.ranks import rank_ranges, tiers
 
 _RANKS = re.compile(r"(\d+)(?: to (\d+))?(?: at (\w+))?")

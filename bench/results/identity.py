@@ -12,7 +12,7 @@ from bench.contracts.errors import UsageError
 from bench.contracts.sequence import is_sequence
 from bench.plugin import Plugin
 from bench.spec.resolve import ResolvedRun
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.files import file_hash
 from bench.toolkit.versions import PROTOCOL, library_versions

@@ -8,8 +8,7 @@ from bench.contracts.errors import UsageError
 from bench.contracts.kinds import CLASSIFICATION
 from bench.contracts.site import Site
 from bench.registry import OLD_FIELDS, OLD_NAMES, make_metric, task_class
-from bench.spec.aliases import current_task
-from bench.spec.suite import renamed_keys
+from bench.spec.aliases import current_task, renamed_keys
 from bench.stats.intervals import Interval
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.spec.costs import Costs
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 SCHEMA_VERSION: Literal[6] = 6
 

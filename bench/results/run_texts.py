@@ -4,7 +4,7 @@ from typing import Any
 
 from bench.contracts.kinds import PromptStyle, Template
 from bench.contracts.site import name_at_site
-from bench.spec.suite import RunSpec, Shots
+from bench.spec.run_spec import RunSpec, Shots
 
 
 def config_text(spec: RunSpec) -> str:

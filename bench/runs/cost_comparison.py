@@ -20,7 +20,7 @@ from bench.runs.plan import PlannedRun, planned
 from bench.runs.report import Report
 from bench.spec.budget import Budget
 from bench.spec.costs import StageCosts
-from bench.spec.suite import RunSpec, Shots
+from bench.spec.run_spec import RunSpec, Shots
 
 EPISODES = 2
 """Episodes that are needed: one to measure, one to warm up."""

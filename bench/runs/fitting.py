@@ -9,7 +9,8 @@ import numpy as np
 from bench.contracts import TaskData
 from bench.data.episodes import PADDING, Episodes
 from bench.results.run_texts import shots_text
-from bench.spec.suite import Block, RunSpec
+from bench.spec.run_spec import RunSpec
+from bench.spec.suite import Block
 from bench.stats.intervals import ALPHA, LEAST_EPISODES
 from bench.stats.paired import least_p
 

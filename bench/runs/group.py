@@ -29,7 +29,7 @@ from bench.runs.single_run import Result, SingleRun
 from bench.runs.waves import waves
 from bench.spec.costs import StageCosts
 from bench.spec.expand import refusal
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 
 @dataclass

@@ -13,7 +13,7 @@ from bench.results.provenance import provenance
 from bench.results.record import Record, run_id
 from bench.results.run_texts import task_text
 from bench.spec.resolve import ResolvedRun, resolve
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.secrets import scrubbed
 
 

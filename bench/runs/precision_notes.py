@@ -12,7 +12,7 @@ from bench.engine.precision_error import LOWER, SAMPLE, precision_error
 from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.runs.reporter import Reporter
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 _found: dict[Any, str] = {}
 """Errors by task, data, backbone and device: an executor's process has a group for each of its runs."""

@@ -13,7 +13,7 @@ from bench.results.record import Record
 from bench.results.run_texts import run_text
 from bench.runs.reporter import Reporter
 from bench.runs.time_left import TimeLeft, duration
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.visible import shortened, visible
 
 LONGEST = 4000

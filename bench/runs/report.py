@@ -13,7 +13,7 @@ from bench.runs.reporter import Reporter
 from bench.runs.rescue import Rescue
 from bench.runs.shared_costs import SharedCosts
 from bench.runs.trackers.interface import Tracker
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 
 @dataclass

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from bench.results.record import Record
 from bench.runs.time_left import TimeLeft
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 
 class Reporter:

@@ -29,7 +29,7 @@ from bench.runs.time_left import TimeLeft
 from bench.runs.trackers.interface import Tracker
 from bench.runs.waves import n_items
 from bench.spec.expand import refusal
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.trust import trusted
 
 Form = tuple[str, PromptStyle, Template]

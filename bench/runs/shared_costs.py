@@ -16,7 +16,7 @@ from bench.results.store import Store
 from bench.runs.plan import PlannedRun
 from bench.spec.budget import Budget, violations
 from bench.spec.costs import Costs
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 FREE = ("seed", "episodes", "tuning", "match", "budget")
 """Parts of a run's identity that its costs do not depend on; the limits are compared in their resolved form."""

@@ -7,7 +7,7 @@ from bench.contracts import GradientMethod, InputMode, LanguageBackbone, UsageEr
 from bench.engine.trainer import DeviceOptions
 from bench.spec.expand import refusal
 from bench.spec.resolve import resolve
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.extras import import_extra, require_extra
 
 

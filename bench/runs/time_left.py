@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from statistics import fmean
 
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 LEAST = 5.0
 """Seconds below which no estimate is shown."""

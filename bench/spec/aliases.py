@@ -1,4 +1,4 @@
-"""Names of the first edition: tasks that were plugins of their own and are variants or prompt styles now."""
+"""Names of the first edition: keys, and tasks that were plugins of their own and are variants or prompt styles now."""
 
 from typing import Any
 
@@ -23,6 +23,20 @@ TASK_ALIASES: dict[str, tuple[str, PromptStyle]] = {
     "wikitext103_sliding": ("wikitext103:sliding", "plain"),
 }
 """Present name and prompt style of each such task."""
+OLD_KEYS = {"n_shot": "shots", "n_episodes": "episodes", "n_query": "queries", "n_way": "ways"}
+"""Keys of suites, studies and records of the first edition, with their present names."""
+
+
+def renamed_keys(values: Any) -> Any:
+    """Rename keys of the first edition.
+
+    Args:
+        values: A mapping; anything else is returned unchanged.
+
+    Returns:
+        The mapping with present keys.
+    """
+    return {OLD_KEYS.get(key, key): value for key, value in values.items()} if isinstance(values, dict) else values
 
 
 def current_task(values: Any) -> Any:

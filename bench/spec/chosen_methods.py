@@ -7,7 +7,8 @@ from bench.contracts.kinds import Kind
 from bench.contracts.site import Site
 from bench.registry import OLD_NAMES, ResolvedMethod, method_name, resolve_method, sites_on
 from bench.spec.presets import Rule, nothing_said, preset
-from bench.spec.suite import Block, Shots
+from bench.spec.run_spec import Shots
+from bench.spec.suite import Block
 
 
 class ChosenMethods:

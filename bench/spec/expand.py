@@ -18,7 +18,8 @@ from bench.registry import (
 from bench.spec.budget import Budget, Match, budget_grid, parse_match
 from bench.spec.chosen_methods import ChosenMethods
 from bench.spec.names import check_names
-from bench.spec.suite import Block, RunSpec, Shots
+from bench.spec.run_spec import RunSpec, Shots
+from bench.spec.suite import Block
 
 DEFAULT_BACKBONE = {
     Kind.IMAGE_CLASSIFICATION: "efficientnet_lite0",

@@ -7,7 +7,7 @@ from bench import registry
 from bench.contracts.sequence import is_sequence
 from bench.contracts.site import Site
 from bench.spec.aliases import stream_name
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.seeds import name_seed
 
 if TYPE_CHECKING:

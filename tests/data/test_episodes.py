@@ -17,7 +17,7 @@ from bench.registry import find, method_class
 from bench.results.store import Store
 from bench.runs.progress import RichReporter
 from bench.runs.runner import Runner, same_process
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.seeds import name_seed
 
 

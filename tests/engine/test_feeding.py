@@ -18,7 +18,7 @@ from bench.engine.feeding import READERS, ahead, feed_for
 from bench.engine.lightning_module import ForwardAdaptation
 from bench.engine.trainer import DeviceOptions
 from bench.spec.resolve import resolve
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.testing.doubles import CosineBackbone
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

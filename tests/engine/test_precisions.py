@@ -11,7 +11,7 @@ from bench.contracts import Pool, TaskData
 from bench.engine.precision_error import precision_error
 from bench.engine.trainer import DeviceOptions
 from bench.runs.precision_notes import precision_notes
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.testing.doubles import NetworkBackbone, tiny_language_model
 from tests.helpers.precisions import FULL, PRECISIONS, all_scores, change
 from tests.helpers.runs import Notebook

@@ -10,7 +10,7 @@ from bench.results.record import Record, SideFile, run_id
 from bench.results.record_text import record_text
 from bench.results.store import Store
 from bench.spec.costs import StageCosts
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.stats.intervals import mean_interval
 from bench.toolkit.versions import PROTOCOL, library_versions
 from tests.helpers.records import COSTS

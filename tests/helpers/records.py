@@ -8,7 +8,7 @@ from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, run_id
 from bench.results.record_text import digest_of
 from bench.spec.costs import Costs, StageCosts
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.versions import PROTOCOL
 
 SPEC = RunSpec(

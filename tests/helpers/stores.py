@@ -6,7 +6,7 @@ from bench.results.predictions import QueryPredictions
 from bench.results.record import Record, run_id
 from bench.results.store import Store
 from bench.spec.costs import StageCosts
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.versions import PROTOCOL
 from tests.helpers.records import COSTS
 

@@ -14,7 +14,7 @@ from bench import registry
 from bench.data.feature_cache import pool_cache
 from bench.engine.encoding import encode_missing
 from bench.engine.trainer import DeviceOptions, quiet_lightning
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 Split = tuple[Tensor, Tensor]
 """Keys ``[item, dim]`` and labels ``[item]``."""

@@ -29,7 +29,8 @@ from bench.runs.group import RunGroup
 from bench.runs.report import Report
 from bench.runs.runner import Runner, same_process
 from bench.spec.expand import expand, refusal
-from bench.spec.suite import RunSpec, load_suite
+from bench.spec.run_spec import RunSpec
+from bench.spec.suite import load_suite
 from bench.toolkit.versions import PROTOCOL
 from tests.helpers.big_store import big_store
 from tests.helpers.docs import replace_section

@@ -37,7 +37,7 @@ from bench.engine.group_result import GroupResult
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.memory import garbage_collection_frozen
 from bench.spec.resolve import resolve
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from tests.helpers.docs import replace_section
 from tests.perf.cases import _Cosine
 from tests.perf.report import machine

@@ -11,7 +11,7 @@ from bench.data.feature_cache import pool_cache
 from bench.results.identity import plugin_code, run_identity
 from bench.results.record import run_id
 from bench.spec.resolve import resolve
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit import code_hash as code_hash_module
 from bench.toolkit import versions
 from bench.toolkit.code_hash import code_hash

@@ -11,7 +11,8 @@ import bench
 from bench.contracts import Pool, TaskData, UsageError
 from bench.data.episodes import draw_episodes, episode_spec
 from bench.runs.fitting import Defaults, draw_key, limited, warnings_of
-from bench.spec.suite import Block, RunSpec
+from bench.spec.run_spec import RunSpec
+from bench.spec.suite import Block
 
 RUN = RunSpec(task="t", backbone="b", method="m", shots=1, seed=0, episodes=600, queries=20, ways=None)
 

@@ -21,7 +21,7 @@ from bench.runs.encode_parts import Parts
 from bench.runs.group import RunGroup
 from bench.runs.report import Report
 from bench.runs.reporter import Reporter
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 from bench.toolkit.trust import trusting
 from bench.toolkit.work_lock import work_for
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bench.results.record import Record
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger

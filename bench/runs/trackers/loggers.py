@@ -13,7 +13,7 @@ from bench.contracts.errors import UsageError
 from bench.results.record import Record
 from bench.runs.trackers.interface import PROJECT
 from bench.runs.trackers.record_log import display_name, log_record, row_name, shown
-from bench.spec.suite import RunSpec
+from bench.spec.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger

@@ -7,7 +7,7 @@ from bench import registry
 from bench.results.csv_cells import csv_cell
 from bench.results.record import Record
 from bench.spec.axes import AXES
-from bench.spec.suite import RunSpec, task_slug
+from bench.spec.run_spec import RunSpec, task_slug
 from bench.toolkit.files import text_hash
 
 if TYPE_CHECKING:
