@@ -72,8 +72,8 @@ Template = int | str
 Family = Literal["closed_form", "gradient", "memory", "context", "none"]
 """Family of a method, by what adapting is and what it costs."""
 FAMILIES: dict[Family, str] = {
-    "closed_form": "sums or one linear solve over the support set, without gradient descent; adapting costs little on cached "
-    "features, and in a language model its passes over the examples, many where blocks or heads are tried",
+    "closed_form": "sums or one linear solve over the support set, without gradient descent; adapting costs little on "
+    "cached features, and in a language model its passes over the examples, many where blocks or heads are tried",
     "gradient": "training by gradient descent; adapting costs its steps",
     "memory": "the examples are kept; adapting is storing them, and each query is compared with all of them",
     "context": "the examples stand before each query; adapting costs little, and each query costs their tokens",

@@ -1,5 +1,7 @@
 """Spaces come from configs; a wrong space is an error in one line."""
 
+import re
+from types import SimpleNamespace
 from typing import Annotated, Literal
 
 import pytest
@@ -8,7 +10,10 @@ from pydantic import Field
 
 from bench import registry
 from bench.contracts import MethodConfig, Tune, UsageError
-from sweeps.space import Range, space_of
+from sweeps.space import NothingToTuneError, Range, space_of
+from sweeps.trials import Trials
+from tests.helpers.adaptation import own_methods
+from tests.helpers.places import ROOT
 
 
 class Config(MethodConfig):
@@ -81,3 +86,20 @@ def test_the_hints_of_every_method_fit_its_config(name):
     hinted = [field for field in config.model_fields.values() if any(isinstance(each, Tune) for each in field.metadata)]
     if hinted:
         assert len(space_of(name, config, {}, {})) == len(hinted)
+
+
+def default_trial(name, method):
+    """Values of a method's first trial where all of its fields are varied; None where that has no default."""
+    config, resolved = method.Config(), SimpleNamespace(prior_strength=1.0)
+    try:
+        space = space_of(name, method.Config, {}, {})
+    except NothingToTuneError:
+        return {}
+    return Trials.default(SimpleNamespace(config=lambda _: config, space=space, resolved=resolved))
+
+
+def test_the_page_names_the_methods_whose_default_is_no_trial():
+    page = " ".join((ROOT / "docs/sweeps.md").read_text(encoding="utf-8").split())
+    (names,) = re.findall("Without their default in the search are (.*?);", page)
+    found = {name.partition("@")[0] for name, method in own_methods().items() if default_trial(name, method) is None}
+    assert found == set(re.findall(r"`(\w+)`", names))

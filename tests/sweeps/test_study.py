@@ -50,6 +50,7 @@ def test_the_first_trial_of_faast_has_the_task_s_prior_or_the_nearest_of_its_ran
     assert second != first
     # "auto" is a search of its own, which no value of a range stands for.
     assert sweep(method="knn").trials.default() is None
+    assert sweep(method="knn", set={"prior_strength": "auto"}).trials.default() == {"k": 10}
 
 
 def test_each_trial_has_a_line_with_the_best_so_far_and_the_time_that_is_left(sweep):
