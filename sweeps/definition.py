@@ -12,9 +12,9 @@ from bench.contracts.kinds import Precision, PromptStyle, Template
 from bench.contracts.sequence import is_sequence
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task, renamed_keys
+from bench.spec.list_texts import LARGEST_SEED
 from bench.spec.run_spec import RunSpec, Shots, task_slug
 from bench.spec.suite import MOST
-from bench.spec.texts import LARGEST_SEED
 from sweeps.space import Range
 from sweeps.validation import Validation
 

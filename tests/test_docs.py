@@ -7,8 +7,8 @@ import yaml
 
 from bench import registry
 from bench.contracts.sequence import task_names
+from bench.spec.list_texts import read_names
 from bench.spec.suite import suite_paths
-from bench.spec.texts import read_names
 from tests.helpers.docs import PAGES, ROOT, commands, parsed
 
 WRITTEN = {"cosine_prototype", "my_words", "outer_product", "soft_prototype"}

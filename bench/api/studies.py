@@ -18,9 +18,9 @@ from bench.runs.trackers import make_trackers
 from bench.runs.trackers.interface import LightningTracker
 from bench.spec.aliases import current_task
 from bench.spec.best_config import Best
+from bench.spec.list_texts import read_templates
 from bench.spec.names import check_fields, check_plugins
 from bench.spec.options import SweepOptions
-from bench.spec.texts import read_templates
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.durable import make_folder
 from bench.toolkit.extras import import_extra

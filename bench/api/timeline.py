@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from bench.api.formats import HistoryFormat, chosen_format
 from bench.contracts.errors import did_you_mean
 from bench.reports.kinds import Only
-from bench.spec.texts import read_names
+from bench.spec.list_texts import read_names
 from bench.toolkit.durable import write_atomic, writing
 from bench.toolkit.files import user_path
 

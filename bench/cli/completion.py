@@ -72,7 +72,7 @@ def claims(incomplete: str) -> Words:
 def settings(ctx: typer.Context, incomplete: str) -> Words:
     """``METHOD.FIELD=`` for the methods that the command names, or for any."""
     from bench import registry
-    from bench.spec.texts import read_names
+    from bench.spec.list_texts import read_names
 
     chosen = read_names(ctx.params.get("method") or [])
     if not chosen and "." not in incomplete.rpartition(",")[2]:

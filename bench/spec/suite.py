@@ -13,15 +13,8 @@ from bench.contracts.kinds import Precision, PromptStyle, Template
 from bench.contracts.sequence import joined_name
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task, renamed_keys
-from bench.spec.texts import (
-    read_limit_grid,
-    read_limits,
-    read_names,
-    read_seeds,
-    read_settings,
-    read_shots,
-    read_templates,
-)
+from bench.spec.list_texts import read_names, read_seeds, read_shots, read_templates
+from bench.spec.mapping_texts import read_limit_grid, read_limits, read_settings
 from bench.spec.tuning import Tuning
 from bench.spec.vary import read_vary
 from bench.spec.yaml_text import read_yaml

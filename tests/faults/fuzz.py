@@ -19,16 +19,9 @@ from bench.contracts.validation import validated
 from bench.reports.markdown import markdown_text
 from bench.results.csv_cells import csv_cell
 from bench.spec.budget import budget_of, parse_match
+from bench.spec.list_texts import read_seeds, read_shots
+from bench.spec.mapping_texts import read_fields, read_limit_grid, read_limits, read_ranges, read_settings
 from bench.spec.suite import Block
-from bench.spec.texts import (
-    read_fields,
-    read_limit_grid,
-    read_limits,
-    read_ranges,
-    read_seeds,
-    read_settings,
-    read_shots,
-)
 from bench.spec.yaml_text import DEEPEST, yaml_text, yaml_value
 from bench.toolkit.images import decoded, image_formats
 from bench.toolkit.visible import visible, visible_lines

@@ -16,8 +16,8 @@ from bench.spec.budget import (
     violations,
 )
 from bench.spec.costs import StageCosts
+from bench.spec.mapping_texts import read_limit_grid, read_limits
 from bench.spec.suite import Block
-from bench.spec.texts import read_limit_grid, read_limits
 from tests.helpers.places import ROOT
 from tests.helpers.records import COSTS
 

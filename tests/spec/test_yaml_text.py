@@ -5,8 +5,9 @@ import pytest
 from bench.contracts import UsageError
 from bench.contracts.validation import validated
 from bench.spec.best_config import Best, read_configs
+from bench.spec.list_texts import read_seeds
+from bench.spec.mapping_texts import read_fields, read_limit_grid, read_limits, read_ranges, read_settings
 from bench.spec.suite import Suite, load_suite
-from bench.spec.texts import read_fields, read_limit_grid, read_limits, read_ranges, read_seeds, read_settings
 from bench.spec.tuning import Tuning
 from bench.spec.yaml_text import yaml_text, yaml_value
 
