@@ -93,7 +93,7 @@ def fresh_processes(worker: ForkedWorker) -> Iterator[Finding]:
 
 
 def device_in_children(worker: ForkedWorker, options: DeviceOptions) -> Iterator[Finding]:
-    """Check that two forked processes can use the GPU beside this one, as measurements do.
+    """Check that two forked processes can measure a stage on the GPU beside this one, as runs do.
 
     Where the driver allows one process alone, as in the compute mode EXCLUSIVE_PROCESS, none can.
 
@@ -102,7 +102,7 @@ def device_in_children(worker: ForkedWorker, options: DeviceOptions) -> Iterator
         options: Device of the runs.
 
     Yields:
-        Number of processes of two that computed on the GPU; nothing for other devices.
+        Number of processes of two that measured a sum on the GPU; nothing for other devices.
     """
     if options.device_kind() != "cuda":
         return
@@ -111,13 +111,18 @@ def device_in_children(worker: ForkedWorker, options: DeviceOptions) -> Iterator
     try:
         for _ in range(2):
             sums += worker.call(_computed, options) == SUMMED
-    except (BenchError, ChildError, MemoryError, torch.OutOfMemoryError) as error:
-        note = f"{error}; see nvidia-smi -q -d COMPUTE"
+    except (BenchError, ChildError, MemoryError, RuntimeError) as error:
+        note = f"{error}; where the driver refuses, see nvidia-smi -q -d COMPUTE"
     yield Finding("processes of two that can use the GPU beside this one", 2, sums, "", 0.0, note=note)
 
 
 def _computed(_: object, options: DeviceOptions) -> float:
-    return float(torch.ones(SUMMED, device=options.root_device()).sum())
+    """Sum on the device, measured as the first stage of a run is: nothing in the process has used the device before."""
+    device, meter = options.root_device(), StageMeter()
+    meter.start(device)
+    total = float(torch.ones(SUMMED, device=device).sum())
+    meter.stop()
+    return total
 
 
 def _pid(_: object) -> int:

@@ -1,6 +1,5 @@
 """Cost of encoding: measured on a sample of items and scaled to the episode."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from bench.costs.repeats import repeated, stage_costs
 from bench.costs.warm import touch_weights
 from bench.data.episodes import PADDING, Positions
 from bench.data.payload import in_memory
-from bench.engine.encoding import batch_size, encode
+from bench.engine.encoding import encode
 from bench.engine.running import running
 from bench.engine.trainer import DeviceOptions
 from bench.meters.contention import watched
@@ -22,10 +21,8 @@ from bench.spec.conditions import Conditions, combined
 from bench.spec.costs import StageCosts
 from bench.toolkit.ordering import length_order
 
-LEAST_ITEMS = 32
-"""Items that encoding is measured on, where a batch has no more."""
-BATCHES = 1.0
-"""Batches that encoding is measured on. Part of one leaves a GPU idle, and its items would seem to cost more."""
+SAMPLE = 32
+"""Items that encoding is measured on: one batch as runs have it (``DeviceOptions.batch_size``)."""
 WARMING = 4
 """Items of the pass that does not count."""
 
@@ -54,25 +51,11 @@ def encode_costs(backbone: Backbone, pool: Pool, devices: DeviceOptions) -> Stag
     return stage_costs(costs, counter.total).model_copy(update={"conditions": combined(conditions)})
 
 
-def sample_size(backbone: Backbone, devices: DeviceOptions) -> int:
-    """Number of items that encoding is measured on, in an episode that has so many.
-
-    Args:
-        backbone: The frozen backbone.
-        devices: Device and batch size.
-
-    Returns:
-        Items of BATCHES batches, LEAST_ITEMS where those are fewer.
-    """
-    return math.ceil(BATCHES * max(LEAST_ITEMS, batch_size(backbone, devices)))
-
-
-def sample(pools: Sequence[tuple[Pool, Positions]], size: int) -> Pool:
-    """A sample of items, evenly spread over their lengths.
+def sample(pools: Sequence[tuple[Pool, Positions]]) -> Pool:
+    """A sample of SAMPLE items, evenly spread over their lengths.
 
     Args:
         pools: Pools, each with the positions to draw from.
-        size: Number of items; all where there are fewer.
 
     Returns:
         A pool of these items with all labels 0.
@@ -85,7 +68,7 @@ def sample(pools: Sequence[tuple[Pool, Positions]], size: int) -> Pool:
     order = np.arange(len(items))
     if isinstance(items[0]["input"], str):
         order = np.array(length_order([len(text) for text in items["input"]]))
-    chosen = order[np.unique(np.linspace(0, len(items) - 1, size).astype(int))]
+    chosen = order[np.unique(np.linspace(0, len(items) - 1, SAMPLE).astype(int))]
     return Pool(in_memory(items, chosen), np.zeros(len(chosen), dtype=np.int64))
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.contracts import InputMode, Kind, MethodConfig
+from bench.costs import encoding
 from bench.costs.budget_fit import fit_steps, item_counts, support_encode_flops
-from bench.costs.encoding import sample_size
 from bench.costs.passes import (
     BRIEF,
     BRIEF_AMONG_MANY,
@@ -60,7 +60,6 @@ class CostRequest:
         payloads: Its episodes for the measurement, as ``cost_request`` chooses them.
         budget: Limits that are held while an episode runs.
         encode: Cost of encoding an episode's items, all 0 for a method that reads raw inputs.
-        encode_sample: Items that encoding was measured on, in an episode that has so many.
         devices: Device and precision.
         forked: Whether each repeat has a process of its own.
         apart: Whether its episodes have few items in common, so that another one may warm a process up.
@@ -71,7 +70,6 @@ class CostRequest:
     payloads: tuple[EpisodePayload, ...]
     budget: Budget
     encode: StageCosts
-    encode_sample: int
     devices: DeviceOptions
     forked: bool
     apart: bool
@@ -126,8 +124,7 @@ def cost_request(
     forked = forks and (devices.device_kind() == "cpu" or len(episodes) <= LEAST or not apart)
     n_payloads = min(len(episodes), 1 + ((AT_ONCE if apart else 1) if forked else MOST_SHORT))
     payloads = tuple(payload_of(source, episodes[number : number + 1], run.input_mode) for number in range(n_payloads))
-    items = sample_size(source.backbone, devices)
-    return CostRequest(run, payloads, budget, encode, items, devices, forked, apart, len(episodes) == 1)
+    return CostRequest(run, payloads, budget, encode, devices, forked, apart, len(episodes) == 1)
 
 
 @dataclass(frozen=True)
@@ -259,7 +256,7 @@ def _costs(
         encode=request.encode,
         adapt=stage_costs([result.adapt for result in kept], adapt_flops),
         query=stage_costs([result.query for result in kept], counted.query_flops),
-        encode_sample=min(request.encode_sample, n_support + n_queries) if reads_features else 0,
+        encode_sample=min(encoding.SAMPLE, n_support + n_queries) if reads_features else 0,
         encode_wall_seconds=0.0,
         n_support=n_support,
         n_queries=n_queries,

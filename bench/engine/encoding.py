@@ -23,8 +23,6 @@ from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost, StageMeter
 from bench.toolkit.ordering import length_order
 
-ON_GPU = 256
-"""Images per batch on a GPU."""
 ITEMS_PER_SHARD = 4096
 """Number of items after which encoded features are saved."""
 
@@ -168,7 +166,7 @@ def encode(
     encoder = _Encoder(backbone, StageMeter(), advance, in_this_thread)
     loader = DataLoader(
         _Prepared(backbone, pool, positions.tolist()),
-        batch_size=batch_size(backbone, devices),
+        batch_size=devices.batch_size,
         num_workers=devices.workers,
         # Python 3.14 would send the backbone, with weights on a device, to each worker.
         multiprocessing_context="fork" if devices.workers and FORKS else None,
@@ -182,20 +180,6 @@ def encode(
 
 Encoder = Callable[[Backbone, Pool, Positions, DeviceOptions, Callable[[int], None]], Encoded]
 """What encodes: a function with the first parameters of ``encode``."""
-
-
-def batch_size(backbone: Backbone, devices: DeviceOptions) -> int:
-    """Items per batch of encoding.
-
-    Args:
-        backbone: The frozen backbone.
-        devices: Device and batch size.
-
-    Returns:
-        The options' number; of images on a GPU, which small batches leave idle, ON_GPU at least.
-    """
-    images = Kind.IMAGE_CLASSIFICATION in backbone.kinds and devices.device_kind() != "cpu"
-    return max(ON_GPU, devices.batch_size) if images else devices.batch_size
 
 
 def encode_missing(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import Backbone, InputMode, Pool, TaskData
-from bench.costs.encoding import encode_costs, one_pass, sample, sample_size, scaled
+from bench.costs.encoding import encode_costs, one_pass, sample, scaled
 from bench.costs.host_lock import alone
 from bench.data.batches import EpisodeSource
 from bench.data.class_embeddings import ClassEmbeddings, class_embeddings
@@ -146,8 +146,7 @@ class EncodeCosts:
         if size not in self.measured:
             first = run.episodes[:1]
             data = self.source.data
-            drawn_from = [(data.support, first.support), (data.query, first.query)]
-            items = sample(drawn_from, sample_size(self.source.backbone, self.devices))
+            items = sample([(data.support, first.support), (data.query, first.query)])
             # Texts are of different lengths; any image costs the same.
             kind = ("sample", *(size if isinstance(items.inputs[0]["input"], str) else (len(items.labels),)))
             if kind not in self.measured:

@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import registry
-from bench.contracts import Kind, Pool
+from bench.contracts import Pool
 from bench.costs import encoding
-from bench.costs.encoding import encode_costs, sample_size
+from bench.costs.encoding import encode_costs
 from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost
 
@@ -40,14 +40,3 @@ def test_all_items_are_encoded_once_to_count_and_three_times_on_the_clock(monkey
     texts = Pool.of_texts([f"text {number}" for number in range(32)])
     assert encode_costs(nn.Identity(), texts, DeviceOptions(accelerator="cpu")).seconds == 0.5
     assert sizes == [4, 32, 32, 32, 32]
-
-
-@pytest.mark.parametrize(
-    ("kind", "device", "batch_size", "size"),
-    [("image", "cuda", 32, 256), ("image", "cpu", 32, 32), ("image", "cpu", 64, 64), ("text", "cuda", 4, 32)],
-)
-def test_encoding_is_measured_on_a_batch_as_a_run_has_it(monkeypatch, kind, device, batch_size, size):
-    monkeypatch.setattr(encoding, "BATCHES", 1.0)
-    backbone = SimpleNamespace(kinds={Kind.IMAGE_CLASSIFICATION if kind == "image" else Kind.TEXT_CLASSIFICATION})
-    devices = SimpleNamespace(batch_size=batch_size, device_kind=lambda: device)
-    assert sample_size(backbone, devices) == size

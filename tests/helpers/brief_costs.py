@@ -3,7 +3,7 @@
 import os
 from importlib import import_module
 
-SETTINGS = {"bench.costs.repeats.REFINING": 0.0, "bench.costs.encoding.BATCHES": 0.25}
+SETTINGS = {"bench.costs.repeats.REFINING": 0.0, "bench.costs.encoding.SAMPLE": 8}
 """Values of constants of the program by their places."""
 VARIABLE = "TESTS_BRIEF_COSTS"
 """Variable of the environment with which processes measure so."""

@@ -127,6 +127,19 @@ def test_a_stage_after_another_counts_what_that_one_left_behind():
     del state, scratch
 
 
+def test_a_first_stage_finds_the_device_ready(monkeypatch):
+    ready = []
+
+    def reset(device):
+        if not ready:
+            raise RuntimeError("Invalid device argument")  # as torch says before the first use
+
+    monkeypatch.setattr("torch.cuda.init", lambda: ready.append(True))
+    monkeypatch.setattr("torch.cuda.reset_peak_memory_stats", reset)
+    memory_meter(torch.device("cuda")).start()
+    assert ready == [True]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_is_measured_by_its_allocator():
     device = torch.device("cuda")
