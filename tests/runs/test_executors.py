@@ -11,8 +11,9 @@ import pytest
 from bench.api.execution import share_of
 from bench.contracts import UsageError
 from bench.engine import encoding
+from bench.engine.trainer import DeviceOptions
 from bench.results.store import Store
-from bench.runs.executors import TRIES, Refused, UnitResult
+from bench.runs.executors import TRIES, Refused, UnitOptions, UnitResult
 from bench.runs.executors.driver import Driver
 from bench.runs.executors.local import LocalExecutor
 from bench.runs.runner import fresh_processes
@@ -70,6 +71,17 @@ class KillingIdle(LocalExecutor):
                 os.kill(job.process.pid, signal.SIGKILL)
                 job.process.join()
         super().submit(unit)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "chosen"), [("auto", ["cuda:0", "cuda:1", "cuda:0"]), ("cuda:1", ["cuda:1", "cuda:1", "cuda:1"])]
+)
+def test_processes_take_the_gpus_of_a_machine_in_turn(monkeypatch, accelerator, chosen):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr(DeviceOptions, "device_kind", lambda options: "cuda")
+    executor = LocalExecutor(3)
+    executor.start(UnitOptions(DeviceOptions(accelerator), fresh_processes))
+    assert [executor._options_of(number).devices.accelerator for number in range(3)] == chosen
 
 
 def test_a_worker_that_is_killed_between_two_runs_is_replaced(tmp_path):

@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Hashable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -27,6 +27,7 @@ class _Job:
     process: Any
     connection: Connection
     kills: int
+    number: int
     unit: Work | None = None
     last: Hashable = None
 
@@ -83,9 +84,21 @@ class LocalExecutor:
             job.connection.send_bytes(pickle.dumps(unit))
 
     def _begin(self) -> _Job:
-        process, connection = connected_process(packed(serve_units, self._options, torch.get_num_threads()))
-        self._started.append(job := _Job(process, connection, kernel_kills()))
+        number = min(set(range(self.jobs)) - {job.number for job in self._started})
+        start = packed(serve_units, self._options_of(number), torch.get_num_threads())
+        process, connection = connected_process(start)
+        self._started.append(job := _Job(process, connection, kernel_kills(), number))
         return job
+
+    def _options_of(self, number: int) -> WorkOptions:
+        """Options of a process: where a machine has several GPUs, and none was chosen, they take turns."""
+        assert self._options is not None
+        devices = self._options.devices
+        gpus = torch.cuda.device_count() if devices.device_kind() == "cuda" else 0
+        if gpus < 2 or ":" in devices.accelerator or devices.strategy is not None:
+            return self._options
+        own = replace(devices, accelerator=f"cuda:{number % gpus}")
+        return replace(self._options, devices=own)  # type: ignore[type-var]
 
     def finished(self, seconds: float) -> list[tuple[Work, object]]:
         """Outcomes of units, those of processes that ended among them; see Executor."""

@@ -2,10 +2,11 @@
 
 import pickle
 import socket
+import warnings
 from typing import Any
 
 from bench.contracts import UsageError
-from bench.contracts.errors import one_line_error
+from bench.contracts.errors import BenchWarning, one_line_error
 from bench.engine.failure import Failure, failure_bytes
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.runs.executors.interface import LostWorker, Refused, Work, WorkOptions, WorkRunner
@@ -63,6 +64,12 @@ class RayExecutor:
                     "start one with ray start --head, or leave out --address"
                 ) from error
             self._connected = True
+        gpus = self._ray.cluster_resources().get("GPU", 0)
+        if gpus and not self.gpus_per_run and not options.devices.accelerator.startswith("cpu"):
+            line = (
+                f"Ray hides the {gpus:g} GPUs of this cluster from runs that ask for none; --gpus-per-run 1 uses them"
+            )
+            warnings.warn(line, BenchWarning, stacklevel=2)
 
     def _require_answer(self) -> None:
         """Require that something listens at HOST:PORT; Ray itself tries for minutes."""
