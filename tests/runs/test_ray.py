@@ -79,6 +79,13 @@ def drive(address, folder, specs):
     run(folder, RayExecutor(address), specs)
 
 
+def test_a_cluster_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"no Ray cluster can be used at 127\.0\.0\.1:1: .*refused"):
+        run(tmp_path, RayExecutor("127.0.0.1:1"))
+    with pytest.raises(UsageError, match=r"gpus-per-run needs a whole number or a share between 0 and 1, got 1\.5"):
+        RayExecutor(gpus_per_run=1.5)
+
+
 def test_an_executor_leaves_a_cluster_that_it_has_connected_to(cluster):
     import ray
 
@@ -142,10 +149,3 @@ def test_two_thousand_runs_on_three_nodes_one_killed_are_complete_and_equal(tmp_
     run(tmp_path / "ray", Losing(connected), specs)
     assert len(connected.worker_nodes) == 1
     assert results(tmp_path / "ray") == results(tmp_path / "one")
-
-
-def test_a_cluster_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"no Ray cluster can be used at 127\.0\.0\.1:1: .*refused"):
-        run(tmp_path, RayExecutor("127.0.0.1:1"))
-    with pytest.raises(UsageError, match=r"gpus-per-run needs a whole number or a share between 0 and 1, got 1\.5"):
-        RayExecutor(gpus_per_run=1.5)
