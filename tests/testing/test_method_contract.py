@@ -24,9 +24,9 @@ class TestEveryMethod(MethodContract):
 
 @pytest.mark.slow
 class TestFunctionVector(MethodContract):
-    @pytest.fixture
-    def method(self) -> type[AnyMethod]:
-        return registry.method_class(FUNCTION_VECTOR)  # type: ignore[return-value]
+    @pytest.fixture(params=[FUNCTION_VECTOR])
+    def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:
+        return registry.method_class(request.param)  # type: ignore[return-value]
 
     @pytest.fixture
     def config(self) -> dict[str, Any]:
