@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_sessionstart(session):
-    """The notebook's kernel, an interpreter of its own, measures costs as briefly as ``brief_costs``."""
+    """The notebook's kernel, an interpreter of its own, measures costs once, as with ``brief_costs``."""
     session.ipython = TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
     startup = Path(session.ipython.name) / "profile_default" / "startup" / "brief_costs.py"
     startup.parent.mkdir(parents=True)
@@ -88,7 +88,7 @@ def spawning(monkeypatch):
 
 @pytest.fixture
 def brief_costs(monkeypatch):
-    """Costs are measured as often as is required and no more where they vary, and encoding on few items."""
+    """Costs are measured once, which is what most tests need of them; those of tests/costs repeat them."""
     brief.set_during(monkeypatch)
 
 

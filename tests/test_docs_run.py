@@ -121,7 +121,6 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
     monkeypatch.setattr("bench.cli.test.subprocess.run", run_python)
     monkeypatch.setattr(TuneAll, "__call__", fewer_trials(TuneAll.__call__))
-    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice
     # The states of methods on tiny models are in another proportion than on those of the documentation.
     monkeypatch.setattr("bench.spec.budget.TOLERANCE", 1.0)
     (tmp_path / "data").mkdir()

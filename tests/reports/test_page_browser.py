@@ -157,17 +157,17 @@ def test_a_filter_that_another_task_does_not_have_is_let_go(visit):
 def marker(page, chart, label):
     """The point of a chart that hovering tells of, hovered over."""
     page.locator(f"#{chart} .plot").scroll_into_view_if_needed()
-    hover, told = page.locator(f"#{chart} .hoverlayer .hovertext"), []
+    hover, seen = page.locator(f"#{chart} .hoverlayer .hovertext"), []
     for point in page.locator(f"#{chart} .scatterlayer .point").all():
         box = point.bounding_box()
         page.mouse.move(0, 0)
         expect(hover).to_have_count(0)
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
         expect(hover).to_have_count(1)
-        told.append(hover.text_content())
-        if label in told[-1]:
+        seen.append(hover.text_content())
+        if label in seen[-1]:
             return hover
-    raise AssertionError(f"no point of {chart} tells of {label}: {told}")
+    raise AssertionError(f"no point of {chart} tells of {label}: {seen}")
 
 
 def test_the_charts_place_what_has_a_score_and_name_what_has_none(drawn):
