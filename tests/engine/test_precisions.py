@@ -33,7 +33,7 @@ VOTES = {"knn_prompting"}
 ALL = "bf16-true"
 """The precision at which every method is run, and twice: weights are converted, and have the fewest digits."""
 ON_FEATURES = {"zero_shot", "knn", "faast", "linear_probe", *LARGE}
-"""Methods on features that are run at each precision; all of them get float32 keys, whatever the backbone computes in."""
+"""Methods on features that are run at each precision; all get float32 keys, whatever the backbone computes in."""
 
 
 def is_run(case):

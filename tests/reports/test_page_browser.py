@@ -50,7 +50,7 @@ def board_page(browser, tmp_path_factory):
 
 @pytest.fixture
 def drawn(board_page):
-    """The page of the board with its charts, which several tests share, in its first state: its address has all of it."""
+    """The page of the board with its charts, which several tests share, in its first state, that of its address."""
     board_page.evaluate("history.replaceState(null, '', '#'), state = addressed(), showState()")
     return board_page
 

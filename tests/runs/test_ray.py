@@ -35,7 +35,6 @@ LIMIT = 100
 def cluster(outside_site, tmp_path_factory):
     """Two nodes with a processor each; the driver is on the first."""
     # Seconds to import, which every process that collects tests would take.
-    import ray
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
@@ -50,7 +49,7 @@ def cluster(outside_site, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def connected(cluster):
-    """The cluster, with this process connected: Ray's workers, which import the libraries for seconds, serve all tests."""
+    """The cluster, with this process connected: Ray's workers, which import libraries for seconds, serve all tests."""
     import ray
 
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")

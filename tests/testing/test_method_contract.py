@@ -10,7 +10,6 @@ from bench.contracts import AnyMethod, Classes, Inputs, Query
 from bench.testing.method_contract import MethodContract
 from bench.testing.problems import problem
 
-
 FUNCTION_VECTOR = "function_vector"
 NAMES = [name for base in registry.find("methods") for name in registry.names_by_site(base)]
 
