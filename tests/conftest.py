@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,10 @@ from tests.helpers.packages import install
 from tests.helpers.preloaded import GET_CONTEXT, context, spawning_by
 
 TESTS = Path(__file__).parent
+SKIPPED = pytest.StashKey[tuple[Path, int]]()
+"""File of the last test before which loaded objects were frozen, and the number of modules then."""
+FEW_MODULES = 20
+"""Modules that a test may import before the next one freezes what is loaded again."""
 
 
 def pytest_collection_modifyitems(items):
@@ -35,7 +40,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_sessionstart(session):
-    """The notebook's kernel, an interpreter of its own, measures costs as briefly as ``brief_costs``."""
+    """The notebook's kernel, an interpreter of its own, measures costs once, as with ``brief_costs``."""
     session.ipython = TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
     startup = Path(session.ipython.name) / "profile_default" / "startup" / "brief_costs.py"
     startup.parent.mkdir(parents=True)
@@ -73,11 +78,14 @@ def preloaded_processes():
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
-def loaded_objects_skipped():
+@pytest.fixture(autouse=True)
+def loaded_objects_skipped(request):
     """Collections of garbage, one before each measured stage, skip what is loaded: half a second each time."""
-    gc.collect()
-    gc.freeze()
+    module, n_loaded = request.config.stash.get(SKIPPED, (None, 0))
+    if request.path != module or len(sys.modules) > n_loaded + FEW_MODULES:
+        gc.collect()
+        gc.freeze()
+        request.config.stash[SKIPPED] = request.path, len(sys.modules)
 
 
 @pytest.fixture
@@ -88,7 +96,7 @@ def spawning(monkeypatch):
 
 @pytest.fixture
 def brief_costs(monkeypatch):
-    """Costs are measured as often as is required and no more where they vary, and encoding on few items."""
+    """Costs are measured once, which is what most tests need of them; those of tests/costs repeat them."""
     brief.set_during(monkeypatch)
 
 

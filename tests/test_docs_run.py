@@ -77,16 +77,17 @@ FEWER = (
 
 
 def cut_down(expand):
-    """Runs with few episodes and shots; of many, two methods, under each budget."""
+    """Runs with few episodes and shots; of many, and under several budgets, two methods, once under each budget."""
 
     def few(block):
         whole = expand(block)
         methods = dict.fromkeys(spec.method for spec in whole)
-        some = sorted(methods, key=lambda name: name not in COMPARED)[: 2 if len(whole) > 12 else None]
+        are_many = len(whole) > 12 or len({spec.budget for spec in whole}) > 1
+        some = sorted(methods, key=lambda name: name not in COMPARED)[: 2 if are_many else None]
         runs, seen = [], set()
         for spec in whole:
             budget = spec.budget
-            if spec.method not in some or (len(whole) > 12 and (spec.method, budget) in seen):
+            if spec.method not in some or (are_many and (spec.method, budget) in seen):
                 continue
             seen.add((spec.method, budget))
             limits = {name: min(limit, AT_MOST.get(name, limit)) for name, limit in budget.limits().items()}
@@ -120,7 +121,6 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
     monkeypatch.setattr("bench.cli.test.subprocess.run", run_python)
     monkeypatch.setattr(TuneAll, "__call__", fewer_trials(TuneAll.__call__))
-    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice
     # The states of methods on tiny models are in another proportion than on those of the documentation.
     monkeypatch.setattr("bench.spec.budget.TOLERANCE", 1.0)
     (tmp_path / "data").mkdir()

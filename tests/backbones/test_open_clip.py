@@ -228,7 +228,7 @@ def test_a_file_that_is_no_checkpoint_of_the_model_is_one_line(content: str, tmp
 
 @pytest.mark.slow
 @torch.no_grad()
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
 def test_a_run_goes_from_the_name_on_the_command_line_to_its_records(
     precision: str, outside: Path, cache: Path, tmp_path: Path
 ) -> None:

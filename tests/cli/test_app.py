@@ -75,7 +75,7 @@ def test_a_leaderboard_of_one_task(bench, clean):
 def store(outside_site, tmp_path_factory):
     """What an outside package's plugins leave behind when they go through the real command, W&B and all."""
     home = tmp_path_factory.mktemp("home")
-    words = [*STRIPES, "--method", "nearest_prototype", "--shots", "1,5", "--seeds", "0-1", "--store", home / "store"]
+    words = [*STRIPES, "--method", "nearest_prototype", "--shots", "1,5", "--seeds", "0", "--store", home / "store"]
     answer = shell(*words, PYTHONPATH=str(outside_site), BENCH_CACHE=str(home / "cache"), WANDB_MODE="offline")
     assert answer.returncode == 0, answer.stderr
     assert "nearest_prototype" in answer.stdout
@@ -87,8 +87,8 @@ def store(outside_site, tmp_path_factory):
 
 @pytest.mark.slow
 def test_an_outside_package_runs_like_this_projects_own(store, bench, outside):
-    assert len(list(store.glob("*.json"))) == 2 * 2 * 2
-    assert len(list((store / "wandb").glob("offline-run-*/*.wandb"))) == 2 * 2 * 2
+    assert len(list(store.glob("*.json"))) == 2 * 2
+    assert len(list((store / "wandb").glob("offline-run-*/*.wandb"))) == 2 * 2
     origins = {entry["name"]: entry["origin"] for entry in json.loads(bench("list", "methods", "--json")[1])}
     assert origins["nearest_prototype"] == "bench-outside"
     assert origins["faast"] == "bench"
@@ -107,7 +107,7 @@ def test_the_leaderboard_in_four_formats(store, bench):
     for row in rows:
         assert row.keys() >= COLUMNS
         assert (row["task"], row["backbone"], row["metric"]) == ("stripes", "pixels", "accuracy")
-        assert (row["status"], row["reason"], row["episodes"]) == ("ok", "", 2 * 6)
+        assert (row["status"], row["reason"], row["episodes"]) == ("ok", "", 6)
         assert 0 < row["value"] <= 100
         assert all(row[cost] >= 0 for cost in ("encode_seconds", "adapt_seconds", "peak_memory_mb", "ci_low"))
     parsed = list(csv.DictReader(io.StringIO(texts["csv"])))

@@ -34,6 +34,7 @@ def claims(tmp_path, monkeypatch, in_process, outside, cache):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 60.0)  # costs are compared in pairs of measurements
     monkeypatch.setattr("bench.costs.in_turn.MOST", 3)
     (tmp_path / "mine.yaml").write_text(CLAIM)
     return lambda *words: in_process("claims", "mine.yaml", *words)

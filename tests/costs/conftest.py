@@ -1,8 +1,11 @@
-"""Tests of costs measure as long as the program does."""
+"""Tests of costs repeat what is measured, as the program does."""
 
 import pytest
 
+from tests.helpers import brief_costs as brief
+
 
 @pytest.fixture
-def brief_costs():
-    """Nothing is shortened."""
+def brief_costs(monkeypatch):
+    """Stages are measured as often as is required, and no more where they vary."""
+    brief.set_during(monkeypatch, "repeated")

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench.contracts import Pool, TaskData
+from bench.contracts import InputMode, Pool, TaskData
 from bench.engine.precision_error import precision_error
 from bench.engine.trainer import DeviceOptions
 from bench.runs.precision_notes import precision_notes
 from bench.spec.run_spec import RunSpec
 from bench.testing.doubles import NetworkBackbone, tiny_language_model
-from tests.helpers.precisions import FULL, PRECISIONS, all_scores, change
+from tests.helpers.precisions import FULL, PRECISIONS, change, model, scores
 from tests.helpers.runs import Notebook
 
 pytestmark = pytest.mark.slow
@@ -30,39 +30,51 @@ VOTES = {"knn_prompting"}
 """Scores are numbers of votes plus fractions by rank, of which bfloat16 holds many exactly."""
 
 
+ALL = "bf16-true"
+"""The precision at which every method is run, and twice: weights are converted, and have the fewest digits."""
+ON_FEATURES = {"zero_shot", "knn", "faast", "linear_probe", *LARGE}
+"""Methods on features that are run at each precision; all get float32 keys, whatever the backbone computes in."""
+
+
+def is_run(case):
+    """Whether a case is run at a precision other than ALL: with those of ON_FEATURES, all that run the backbone."""
+    return case.method.reads is InputMode.INPUTS or case.name in ON_FEATURES
+
+
 @pytest.fixture(scope="module")
 def found():
-    return all_scores()
+    """Scores by precision and method, at ALL of two instances of each."""
+    with model() as folder:
+        some = {each: scores(folder, each, chosen=is_run) for each in PRECISIONS if each != ALL}
+        return some | {FULL: scores(folder, FULL), ALL: scores(folder, ALL, instances=2)}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_scores_come_near_those_of_float32(found, precision):
-    changes = {name: change(each.first, found[FULL][name].first) for name, each in found[precision].items()}
+    changes = {name: change(first, found[FULL][name][0]) for name, (first, *_) in found[precision].items()}
     assert len(changes) >= 25
-    most = {name: SHARES[precision] * float(found[FULL][name].first.abs().max()) for name in LARGE}
+    most = {name: SHARES[precision] * float(found[FULL][name][0].abs().max()) for name in LARGE}
     assert {name: each for name, each in changes.items() if not each <= most.get(name, MOST[precision])} == {}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", LARGE)
 def test_large_scores_choose_the_same_classes(found, precision, name):
-    classes = [found[each][name].first.argmax(dim=-1) for each in (FULL, precision)]
+    classes = [found[each][name][0].argmax(dim=-1) for each in (FULL, precision)]
     assert torch.equal(*classes)
 
 
-@pytest.mark.parametrize("precision", [FULL, *PRECISIONS])
-def test_the_next_instance_of_a_method_answers_alike(found, precision):
-    differing = [name for name, each in found[precision].items() if not torch.equal(each.first, each.second)]
-    assert differing == []
+def test_the_next_instance_of_a_method_answers_alike(found):
+    """In float32: ``test_is_deterministic`` of the contract suite, and ``test_leaves_the_backbone_as_it_was``."""
+    assert [name for name, (first, second) in found[ALL].items() if not torch.equal(first, second)] == []
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_scores_are_not_rounded_to_the_precision_of_weights(found, precision):
     rounded = [
         name
-        for name, each in found[precision].items()
-        if each.first.dtype != torch.float32
-        or (name not in VOTES and torch.equal(each.first.bfloat16().float(), each.first))
+        for name, (first, *_) in found[precision].items()
+        if first.dtype != torch.float32 or (name not in VOTES and torch.equal(first.bfloat16().float(), first))
     ]
     assert rounded == []
 

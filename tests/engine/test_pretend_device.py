@@ -5,14 +5,12 @@ The device is pretended in a process of its own, which it would never leave; see
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from bench.contracts import InputMode, Kind
+from tests.helpers import preloaded
 from tests.helpers.adaptation import own_methods
-from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.slow
 CLOSE = 1e-5
@@ -23,10 +21,8 @@ STEPS = 2
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.helpers.pretend_program"], cwd=ROOT, capture_output=True, text=True, check=False,
-        env=os.environ | {"BENCH_CACHE": str(tmp_path_factory.mktemp("cache"))},
-    )  # fmt: skip
+    cache = str(tmp_path_factory.mktemp("cache"))
+    done = preloaded.run("tests.helpers.pretend_program", env=os.environ | {"BENCH_CACHE": cache})
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 

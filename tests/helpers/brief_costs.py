@@ -1,34 +1,37 @@
-"""Costs measured as briefly as a record allows: each stage as often as is required, and encoding on few items."""
+"""Costs measured more briefly than the program does: once, or repeated as often as a record requires."""
 
 import os
 from importlib import import_module
 
-SETTINGS = {"bench.costs.repeats.REFINING": 0.0, "bench.costs.encoding.SAMPLE": 8}
-"""Values of constants of the program by their places."""
-VARIABLE = "TESTS_BRIEF_COSTS"
-"""Variable of the environment with which processes measure so."""
+SETTINGS = {
+    "once": {"bench.costs.repeats.PATIENCE": 0.0, "bench.costs.encoding.SAMPLE": 8},
+    "repeated": {"bench.costs.repeats.REFINING": 0.0},
+}
+"""Values of constants of the program by their places: with "once" no stage is repeated, and few items are encoded; with
+"repeated" stages that vary are repeated no further than others."""
+VARIABLE = "TESTS_COSTS"
+"""Variable of the environment with which processes measure so: a name of SETTINGS."""
 
 
 def set_in_this_process():
     """Set the constants for good, where the environment says so."""
-    if VARIABLE in os.environ:
-        for place, value in SETTINGS.items():
-            module, _, name = place.rpartition(".")
-            setattr(import_module(module), name, value)
+    for place, value in SETTINGS.get(os.environ.get(VARIABLE), {}).items():
+        module, _, name = place.rpartition(".")
+        setattr(import_module(module), name, value)
 
 
-def set_during(patch):
+def set_during(patch, how="once"):
     """Set the constants until a patch is undone, in processes that are started too."""
-    for place, value in SETTINGS.items():
+    for place, value in SETTINGS[how].items():
         patch.setattr(place, value)
-    patch.setenv(VARIABLE, "1")
+    patch.setenv(VARIABLE, how)
 
 
-def source():
+def source(how="once"):
     """Python source that sets the constants, for an interpreter that knows nothing of tests."""
-    modules = {place.rpartition(".")[0] for place in SETTINGS}
+    modules = {place.rpartition(".")[0] for place in SETTINGS[how]}
     lines = [
         *(f"import {module}" for module in sorted(modules)),
-        *(f"{place} = {value}" for place, value in SETTINGS.items()),
+        *(f"{place} = {value}" for place, value in SETTINGS[how].items()),
     ]
     return "\n".join(lines)

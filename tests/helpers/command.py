@@ -30,7 +30,7 @@ def one_line(answer, code):
 
 def shell(*words, **environment):
     """The command in a process of its own, which finds the libraries imported, with costs as in ``brief_costs``."""
-    return preloaded.run("bench", *words, env={**os.environ, brief_costs.VARIABLE: "1", **environment})
+    return preloaded.run("bench", *words, env={**os.environ, brief_costs.VARIABLE: "once", **environment})
 
 
 def bench(

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 
 from bench.reports.page import page
+from bench.reports.page_data import packed_plotly
 from bench.reports.rows import rows
 from bench.results.row_sample import no_predictions
 from bench.spec.budget import Budget
@@ -76,6 +77,18 @@ def board():
 
 def made_page(records, find=no_predictions, **parts):
     return page(rows(records), records, find, **parts)
+
+
+STAND_IN = """window.Plotly = {
+  react: (plot, data, layout) => Object.assign(plot, { data, layout, removeAllListeners() {}, on() {} }),
+};"""
+"""Keeps what Plotly gets, and draws nothing."""
+
+
+def without_plotly(text):
+    """A page with a stand-in for Plotly, which takes seconds to start and to draw each change."""
+    assert packed_plotly() in text
+    return text.replace(packed_plotly(), base64.b64encode(gzip.compress(STAND_IN.encode())).decode())
 
 
 class Elements(HTMLParser):

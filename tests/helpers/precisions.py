@@ -6,9 +6,9 @@ CPU: the largest change of a score from float32.
 
 import copy
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,14 +33,6 @@ PRECISIONS = ("64-true", "bf16-mixed", "bf16-true", "16-true")
 """Those that a CPU has; it refuses 16-mixed."""
 ON_GPU = ("64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
 NAMES = (" good", " bad", " happy", " awful")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of two instances of a method, one after the other."""
-
-    first: Tensor
-    second: Tensor
 
 
 def cases(backbone: Backbone, devices: DeviceOptions) -> Iterator[Case]:
@@ -73,29 +65,43 @@ def encoded(given: Problem, backbone: Backbone, devices: DeviceOptions) -> Probl
     return Problem(with_features(given.support), with_features(given.query), shape)
 
 
-def scores(folder: Path, precision: str, accelerator: str = "cpu") -> dict[str, Scores]:
-    """Scores of every method at a precision, each from two instances on the same backbone."""
+def scores(
+    folder: Path, precision: str, accelerator: str = "cpu", chosen: Callable[[Case], bool] = lambda case: True,
+    instances: int = 1,
+) -> dict[str, list[Tensor]]:  # fmt: skip
+    """Scores at a precision, by method.
+
+    Args:
+        folder: Folder of a language model.
+        precision: The precision.
+        accelerator: Where scores are computed.
+        chosen: Whether a case is run.
+        instances: Instances of a method, one after the other on the same backbone.
+
+    Returns:
+        Scores of each instance.
+    """
     devices = DeviceOptions(accelerator=accelerator, precision=precision)
-    found: dict[str, Scores] = {}
+    found: dict[str, list[Tensor]] = {}
     loaded = registry.make_backbone(f"hf:{folder}")
-    for case in cases(copy.deepcopy(loaded), devices):
+    for case in filter(chosen, cases(copy.deepcopy(loaded), devices)):
         # Each method's run begins with weights in its precision, as of a backbone that was just loaded.
         backbone = copy.deepcopy(loaded)
         if case.method.reads is InputMode.INPUTS:
             backbone.to(WEIGHTS.get(precision))
-        run = partial(adapted, Group(replace(case, backbone=backbone)), devices)
-        found[case.name] = Scores(run().scores.cpu(), run().scores.cpu())
+        group = Group(replace(case, backbone=backbone))
+        found[case.name] = [adapted(group, devices).scores.cpu() for _ in range(instances)]
     return found
 
 
-def all_scores(accelerator: str = "cpu") -> dict[str, dict[str, Scores]]:
-    """Scores by precision and method."""
-    precisions = PRECISIONS if accelerator == "cpu" else ON_GPU
+@contextmanager
+def model() -> Iterator[Path]:
+    """The folder of a tiny language model, while Lightning is quiet and garbage collections are short."""
     quiet_lightning()
     with TemporaryDirectory() as folder:
         save_model(Path(folder), "llama", context=256)
         with garbage_collection_frozen():
-            return {precision: scores(Path(folder), precision, accelerator) for precision in (FULL, *precisions)}
+            yield Path(folder)
 
 
 def change(found: Tensor, expected: Tensor) -> float:
@@ -105,8 +111,8 @@ def change(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max())
 
 
-def table(found: dict[str, dict[str, Scores]], device: str = "a CPU") -> str:
-    """The largest changes as Markdown."""
+def table(found: dict[str, dict[str, list[Tensor]]], device: str = "a CPU") -> str:
+    """The largest changes of scores by precision and method, as Markdown."""
     precisions = [precision for precision in found if precision != FULL]
     lines = [
         f"Tiny Llama with random weights, on {device}, torch {torch.__version__.partition('+')[0]}.",
@@ -115,7 +121,7 @@ def table(found: dict[str, dict[str, Scores]], device: str = "a CPU") -> str:
         f"|---|{'---:|' * len(precisions)}",
     ]
     for name, full in found[FULL].items():
-        changes = [change(found[precision][name].first, full.first) for precision in precisions]
+        changes = [change(found[precision][name][0], full[0]) for precision in precisions]
         lines.append(f"| {name} | {' | '.join(f'{each:.1g}' for each in changes)} |")
     return "\n".join(lines)
 
@@ -123,7 +129,10 @@ def table(found: dict[str, dict[str, Scores]], device: str = "a CPU") -> str:
 def main(page: Path, accelerator: str = "cpu") -> None:
     """Write the table of an accelerator to a page."""
     device = "a CPU" if accelerator == "cpu" else DeviceOptions(accelerator=accelerator).device_name()
-    replace_section(page, f"precision on {accelerator}", table(all_scores(accelerator), device))
+    precisions = (FULL, *(PRECISIONS if accelerator == "cpu" else ON_GPU))
+    with model() as folder:
+        found = {precision: scores(folder, precision, accelerator) for precision in precisions}
+    replace_section(page, f"precision on {accelerator}", table(found, device))
 
 
 if __name__ == "__main__":

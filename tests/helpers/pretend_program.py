@@ -39,6 +39,9 @@ from tests.helpers.pretend_device import PretendMode, PretendOptions, counts
 FEW, MANY = problem(n_episodes=2, n_shot=3, key_dim=16), problem(n_episodes=2, n_shot=15, key_dim=16, seed=1)
 """Fewer examples than key dimensions, and more: closed forms are computed differently."""
 FAMILIES = ("gpt2", "llama")
+ON_GPT2 = {"faast@hidden_states", "function_vector", "in_context", "knn_lm", "lora", "mezo", "prefix_tuning"}
+"""Methods that are run on GPT-2 too, one for each way to use a decoder: memories, heads, prompts, a store of tokens,
+adapters, weights themselves, virtual tokens. What differs between decoders is not the methods' own."""
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "faast": [{"alpha": "auto", "prior_strength": "auto"}, {"solver": "pinv"}],
     "faast@hidden_states": [{"solver": "published"}],
@@ -48,6 +51,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "lora": [{"dropout": 0.5}],
 }
 """Further configs of methods that compute in several ways."""
+FEWER = {"function_vector": {"prompts": 8, "trials": 4}}
+"""Fields of methods that read a hundred prompts."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +82,14 @@ def cases(backbones: dict[str, Backbone]) -> Iterator[Case]:
     """All methods of the project, at each site, on each kind of task that they serve."""
     for name, method in own_methods().items():
         for more in ({}, *OPTIONS.get(name, [])):
-            for where, backbone, given in problems(method, backbones):
+            for where, backbone, given in problems(name, method, backbones):
                 if given.shape.kind is Kind.TEXT_GENERATION and "calibrate" in more:
                     continue
                 shown = " ".join([name, where, *(f"{key}={value}" for key, value in more.items())])
-                yield Case(shown, method, short_config(method) | more, backbone, given)
+                yield Case(shown, method, short_config(method) | FEWER.get(name, {}) | more, backbone, given)
 
 
-def problems(method: Any, backbones: dict[str, Backbone]) -> Iterator[tuple[str, Backbone, Problem]]:
+def problems(name: str, method: Any, backbones: dict[str, Backbone]) -> Iterator[tuple[str, Backbone, Problem]]:
     """Problems of a method with their backbones."""
     if method.reads is InputMode.FEATURES:
         for size, given in (("few", FEW), ("many", MANY)):
@@ -95,7 +100,7 @@ def problems(method: Any, backbones: dict[str, Backbone]) -> Iterator[tuple[str,
     if Kind.IMAGE_CLASSIFICATION in method.kinds:
         yield "images", backbone_for(method), one
     for family, backbone in backbones.items():
-        if Kind.TEXT_CLASSIFICATION in method.kinds:
+        if Kind.TEXT_CLASSIFICATION in method.kinds and (family == "llama" or name in ON_GPT2):
             yield f"{family} classification", backbone, texts
         if family == "llama":
             for kind in sorted(method.kinds & LANGUAGE - {Kind.TEXT_CLASSIFICATION}):

@@ -29,7 +29,7 @@ def traces(page, chart):
 
 
 def test_every_time_axis_has_ticks(visit):
-    page = visit(crowd())
+    page = visit(crowd(), plotly=True)
     counts = page.evaluate("""() => {
       const found = [];
       for (let low = -7; low < 4; low += 0.17) {
@@ -85,7 +85,7 @@ def test_costs_stand_against_shots_and_budgets(visit):
 
 
 def test_the_matrix_leads_to_its_rows_tasks_and_costs(visit):
-    page = visit(crowd(), until="table")
+    page = visit(crowd())
     matrix = page.get_by_role("region", name="Methods by tasks at 5 shots")
     expect(matrix.locator("tbody tr:visible")).to_have_count(13)  # a dozen, and FAAST
     page.get_by_role("button", name="2 more methods").click()
@@ -111,7 +111,7 @@ def test_the_matrix_leads_to_its_rows_tasks_and_costs(visit):
 def test_claims_and_history_are_tabs_by_mouse_keyboard_and_address(visit):
     findings = Findings.of(history(0, "same", planted=("u", "probe", "accuracy", 40, -1.0)))
     parts = {"claims": claims_section([]), "history": history_section(findings)}
-    page = visit(crowd(), parts=parts)
+    page = visit(crowd(), parts=parts, plotly=True)
     results, claims, past = (page.get_by_role("tabpanel", name=name) for name in ("Results", "Claims", "History"))
     expect(results).to_be_visible()
     width = page.locator("#time .main-svg").first.bounding_box()["width"]

@@ -10,7 +10,7 @@ from bench.reports.history.findings import Findings
 from bench.reports.history.page import page as history_page
 from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.spec.tuning import Tuning
-from tests.helpers.browser import needs_browser
+from tests.helpers.browser import needs_browser, visits
 from tests.helpers.histories import history
 from tests.helpers.pages import HOSTILE, board, hostile, scored
 
@@ -40,6 +40,19 @@ CONTRAST = """() => {
   return weak;
 }"""
 """Elements whose text stands out less from what is behind it than WCAG AA asks for."""
+
+
+@pytest.fixture(scope="module")
+def board_page(browser, tmp_path_factory):
+    with visits(browser, tmp_path_factory.mktemp("pages")) as visit:
+        yield visit(board(), plotly=True)
+
+
+@pytest.fixture
+def drawn(board_page):
+    """The page of the board with its charts, which several tests share, in its first state, that of its address."""
+    board_page.evaluate("history.replaceState(null, '', '#'), state = addressed(), showState()")
+    return board_page
 
 
 def methods(page):
@@ -144,72 +157,67 @@ def test_a_filter_that_another_task_does_not_have_is_let_go(visit):
 def marker(page, chart, label):
     """The point of a chart that hovering tells of, hovered over."""
     page.locator(f"#{chart} .plot").scroll_into_view_if_needed()
+    hover, seen = page.locator(f"#{chart} .hoverlayer .hovertext"), []
     for point in page.locator(f"#{chart} .scatterlayer .point").all():
         box = point.bounding_box()
         page.mouse.move(0, 0)
+        expect(hover).to_have_count(0)
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
-        hover = page.locator(f"#{chart} .hoverlayer .hovertext")
-        try:
-            expect(hover).to_contain_text(label, timeout=700)
-        except AssertionError:
-            continue
-        return hover
-    raise AssertionError(f"no point of {chart} tells of {label}")
+        expect(hover).to_have_count(1)
+        seen.append(hover.text_content())
+        if label in seen[-1]:
+            return hover
+    raise AssertionError(f"no point of {chart} tells of {label}: {seen}")
 
 
-def test_the_charts_place_what_has_a_score_and_name_what_has_none(visit):
-    page = visit(board())
+def test_the_charts_place_what_has_a_score_and_name_what_has_none(drawn):
     # A method without a support set is there at every number of shots.
-    assert page.locator("#time .scatterlayer .point").count() == 9
-    assert page.locator("#left-out").inner_text() == (
+    assert drawn.locator("#time .scatterlayer .point").count() == 9
+    assert drawn.locator("#left-out").inner_text() == (
         "Without a score, and so in no chart: broken (failed), dear (over budget), textual (skipped)"
     )
     # Every chart fills the place that it has.
-    widths = page.locator(".charts figure:visible").evaluate_all(
+    widths = drawn.locator(".charts figure:visible").evaluate_all(
         "figures => figures.map(figure => [figure, figure.querySelector('.main-svg')].map(one => one.clientWidth))"
     )
     assert len(widths) == 6
-    assert all(figure == drawn for figure, drawn in widths)
+    assert all(figure == svg for figure, svg in widths)
     assert (
-        page.locator("#time .plot")
+        drawn.locator("#time .plot")
         .get_attribute("aria-label")
         .startswith("Scatter of 9 results. On the front: free, cheap, ")
     )
-    legend = page.locator("#legend li").all_inner_texts()
+    legend = drawn.locator("#legend li").all_inner_texts()
     assert [item.lstrip("●■◆▲▼") for item in legend] == ["good", "fair", "cheap", "poor", "free"]
 
 
-def test_hovering_tells_a_point_and_a_click_opens_it(visit):
-    page = visit(board())
-    hover = marker(page, "time", "poor")
+def test_hovering_tells_a_point_and_a_click_opens_it(drawn):
+    hover = marker(drawn, "time", "poor")
     expect(hover).to_contain_text("60.0 [")
     expect(hover).to_contain_text("first answer 20.0 s")
-    page.mouse.down()
-    page.mouse.up()
-    expect(page.get_by_role("dialog")).to_contain_text("poor")
+    drawn.mouse.down()
+    drawn.mouse.up()
+    expect(drawn.get_by_role("dialog")).to_contain_text("poor")
 
 
-def test_the_lowest_perplexity_is_highest_in_the_chart(visit):
-    page = visit(board())
-    page.select_option("#setting", label="words · b")
-    heights = page.evaluate("document.querySelector('#time .plot').layout.yaxis.range")
+def test_the_lowest_perplexity_is_highest_in_the_chart(drawn):
+    drawn.select_option("#setting", label="words · b")
+    heights = drawn.evaluate("document.querySelector('#time .plot').layout.yaxis.range")
     assert heights[0] > heights[1]
 
 
-def test_score_against_budget_is_there_where_budgets_are(visit):
-    page = visit(board())
-    assert page.locator("#by-budget").is_visible()
-    assert page.locator("#axis").input_value() == "adapt_seconds"
-    assert page.locator("#by-budget .scatterlayer .point").count() == 4
-    places = page.evaluate("document.querySelector('#by-budget .plot').data.map(trace => trace.x)")
+def test_score_against_budget_is_there_where_budgets_are(drawn):
+    assert drawn.locator("#by-budget").is_visible()
+    assert drawn.locator("#axis").input_value() == "adapt_seconds"
+    assert drawn.locator("#by-budget .scatterlayer .point").count() == 4
+    places = drawn.evaluate("document.querySelector('#by-budget .plot').data.map(trace => trace.x)")
     assert places == [[1, 3], [1, 3]]
-    page.select_option("#setting", label="words · b")
-    assert not page.locator("#by-budget").is_visible()
+    drawn.select_option("#setting", label="words · b")
+    assert not drawn.locator("#by-budget").is_visible()
 
 
-def test_score_against_shots_has_a_line_per_method_in_the_order_of_shots(visit):
-    page = visit(board())
-    lines = page.evaluate("document.querySelector('#by-shots .plot').data.map(trace => [trace.x, trace.y])")
+def test_score_against_shots_has_a_line_per_method_in_the_order_of_shots(drawn):
+    lines = drawn.evaluate("document.querySelector('#by-shots .plot').data.map(trace => [trace.x, trace.y])")
     assert [[1, 5, "full"], [64.0, 90.0, 95.0]] in lines
     assert [[1, 5], [65.0, 70.0]] in lines
 
@@ -312,7 +320,7 @@ def test_the_theme_can_be_changed_and_the_charts_follow(visit):
 
 def test_a_phone_shows_it_without_scrolling_sideways(visit):
     long = scored("a_method_with_quite_a_long_name", 75.0, config={"setting": "x" * 200})
-    page = visit([*board(), long, hostile()], viewport=PHONE, has_touch=True)
+    page = visit([*board(), long, hostile()], plotly=True, viewport=PHONE, has_touch=True)
     for setting in page.locator("#setting option").all():
         page.select_option("#setting", value=setting.get_attribute("value"))
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -331,7 +339,7 @@ def test_a_phone_tells_a_status_that_is_not_ok(visit):
 
 def test_markup_in_names_stays_text_wherever_it_is_shown(visit):
     attack = scored(f"s{HOSTILE}", 60.0, task=f"t{HOSTILE}", backbone=f"b{HOSTILE}", config={"c": HOSTILE})
-    page = visit([attack, hostile()])
+    page = visit([attack, hostile()], plotly=True)
     marker(page, "time", "<img src=x")
     for button in page.locator("#results .open").all():
         button.click()

@@ -142,12 +142,29 @@ def test_shares_are_the_whole_suite_and_keep_seeds_together():
         assert {spec.method for spec, _ in share_of(matched, f"{number}/2")} >= {"knn"}
 
 
-@pytest.mark.parametrize("isolate", [fresh_processes])
-def test_measuring_processes_of_workers_end_with_the_driver(tmp_path, isolate):
-    report = run(tmp_path, LocalExecutor(2), isolate=isolate)
+class Watching(LocalExecutor):
+    """An executor that notes all processes of its workers."""
+
+    def __init__(self, jobs):
+        super().__init__(jobs)
+        self.seen = set()
+
+    def finished(self, seconds):
+        outcomes = super().finished(seconds)
+        for job in self._started:
+            worker = psutil.Process(job.process.pid)
+            self.seen |= {worker, *worker.children(recursive=True)}
+        return outcomes
+
+
+def test_measuring_processes_of_workers_end_with_the_driver(tmp_path):
+    executor = Watching(1)
+    report = run(tmp_path, executor, grid(**FEW | {"seeds": [0]}), isolate=fresh_processes)
     assert {record.costs.process for record in report.records} == {"fresh"}
     assert {record.status for record in report.records} == {"ok"}
-    assert not any("spawn_main" in " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
+    assert len(executor.seen) >= 2
+    _, alive = psutil.wait_procs(executor.seen, timeout=10)
+    assert alive == []
 
 
 class Elsewhere:

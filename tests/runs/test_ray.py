@@ -1,4 +1,4 @@
-"""A Ray cluster of two or three nodes on this machine: results of one process, also where a node or driver ends."""
+"""A Ray cluster of two nodes on this machine: results of one process, also where a node and a driver end."""
 
 import multiprocessing
 import os
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 
-SPECS = {"methods": ["faast", "knn", "nearest_mean"], "shots": [1], "seeds": [0, 1], "set": {}, "episodes": 3}
+SPECS = {"methods": ["faast", "knn", "nearest_mean"], "shots": [1], "seeds": [0, 1, 2], "set": {}, "episodes": 3}
 LIMIT = 100
 """More queries than a run has: costs are measured once, as Ray's processes know nothing of ``brief_costs``."""
 
@@ -35,7 +35,6 @@ LIMIT = 100
 def cluster(outside_site, tmp_path_factory):
     """Two nodes with a processor each; the driver is on the first."""
     # Seconds to import, which every process that collects tests would take.
-    import ray
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
@@ -45,18 +44,17 @@ def cluster(outside_site, tmp_path_factory):
         made.add_node(num_cpus=1)
         made.wait_for_nodes()
         yield made
-    ray.shutdown()
     made.shutdown()
 
 
-@pytest.fixture
-def third_node(cluster):
-    """A further node, so that one of two workers can be lost; one of them stays."""
-    cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
-    yield
-    for node in list(cluster.worker_nodes)[1:]:
-        cluster.remove_node(node)
+@pytest.fixture(scope="module")
+def connected(cluster):
+    """The cluster, with this process connected: Ray's workers, which import libraries for seconds, serve all tests."""
+    import ray
+
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
 
 
 class Losing(RayExecutor):
@@ -64,13 +62,14 @@ class Losing(RayExecutor):
 
     def __init__(self, cluster):
         super().__init__(cluster.address)
-        self.cluster, self.results = cluster, 0
+        self.cluster, self.results, self.lost = cluster, 0, None
 
     def finished(self, seconds):
         outcomes = super().finished(seconds)
         self.results += len(outcomes)
-        if self.results >= 2 and len(self.cluster.worker_nodes) == 2:
-            self.cluster.remove_node(next(iter(self.cluster.worker_nodes)), allow_graceful=False)
+        if self.results >= 2 and self.lost is None:
+            self.lost = next(iter(self.cluster.worker_nodes))
+            self.cluster.remove_node(self.lost, allow_graceful=False)
         return outcomes
 
 
@@ -79,26 +78,23 @@ def drive(address, folder, specs):
     run(folder, RayExecutor(address), specs)
 
 
-def test_a_driver_that_is_killed_and_started_again_completes_its_suite_with_nothing_twice(tmp_path, cluster):
-    specs = grid(**SPECS, limit=LIMIT)
-    store = Store(tmp_path / "ray")
-    driver = multiprocessing.get_context("spawn").Process(target=drive, args=(cluster.address, store.root, specs))
-    driver.start()
-    deadline = time.monotonic() + 120
-    while not store.paths() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    driver.kill()
-    driver.join()
-    before = results(store.root)
-    assert 0 < len(before) < len(specs)
-    report = run(store.root, RayExecutor(cluster.address), specs)
-    assert len(report.reporter.ran) == len(specs) - len(before)
-    assert results(store.root) == results(run(tmp_path / "one", specs=specs).store.root)
-    assert results(store.root).items() >= before.items()
-    assert store.attempts() == []
+def test_a_cluster_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"no Ray cluster can be used at 127\.0\.0\.1:1: .*refused"):
+        run(tmp_path, RayExecutor("127.0.0.1:1"))
+    with pytest.raises(UsageError, match=r"gpus-per-run needs a whole number or a share between 0 and 1, got 1\.5"):
+        RayExecutor(gpus_per_run=1.5)
 
 
-def test_trials_of_a_sweep_on_two_nodes_are_those_of_one_process(tmp_path, cluster):
+def test_an_executor_leaves_a_cluster_that_it_has_connected_to(cluster):
+    import ray
+
+    with closing(RayExecutor(cluster.address)) as executor:
+        executor.start(TrialOptions(DeviceOptions(accelerator="cpu")))
+        assert executor.places() == 2
+    assert not ray.is_initialized()
+
+
+def test_trials_of_a_sweep_on_two_nodes_are_those_of_one_process(tmp_path, connected):
     fields = {
         "task": "stripes",
         "backbone": "pixels",
@@ -108,7 +104,7 @@ def test_trials_of_a_sweep_on_two_nodes_are_those_of_one_process(tmp_path, clust
         "trials": 5,
     }
     spec, devices = sweep_spec(fields), DeviceOptions(accelerator="cpu", batch_size=16)
-    executor, found = RayExecutor(cluster.address), []
+    executor, found = RayExecutor(connected.address), []
     with closing(executor):
         executor.start(TrialOptions(devices))
         for place, each in (("ray", executor), ("one", None)):
@@ -119,29 +115,36 @@ def test_trials_of_a_sweep_on_two_nodes_are_those_of_one_process(tmp_path, clust
     assert found[0] == found[1]
 
 
-def test_a_suite_on_three_nodes_one_killed_is_complete_and_equal(tmp_path, cluster, third_node):
+def test_a_suite_whose_driver_and_then_a_node_are_killed_is_complete_and_equal_with_nothing_twice(tmp_path, connected):
     specs = grid(**SPECS, limit=LIMIT)
-    run(tmp_path / "one", specs=specs)
-    executor = Losing(cluster)
-    report = run(tmp_path / "ray", executor, specs)
-    assert len(cluster.worker_nodes) == 1
-    assert results(tmp_path / "ray") == results(tmp_path / "one")
+    store = Store(tmp_path / "ray")
+    driver = multiprocessing.get_context("spawn").Process(target=drive, args=(connected.address, store.root, specs))
+    driver.start()
+    deadline = time.monotonic() + 120
+    while not store.paths() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    driver.kill()
+    driver.join()
+    before = results(store.root)
+    assert 0 < len(before) < len(specs)
+    executor = Losing(connected)
+    report = run(store.root, executor, specs)
+    assert executor.lost not in connected.worker_nodes
+    assert len(report.reporter.ran) == len(specs) - len(before)
+    assert results(store.root) == results(run(tmp_path / "one", specs=specs).store.root)
+    assert results(store.root).items() >= before.items()
     assert {record.status for record in report.records} == {"ok"}
-    assert len(list(Store(tmp_path / "ray"))) == len(specs)
+    assert len(list(store)) == len(specs)
+    assert store.attempts() == []
 
 
 @pytest.mark.campaign
-def test_two_thousand_runs_on_three_nodes_one_killed_are_complete_and_equal(tmp_path, cluster, third_node):
+def test_two_thousand_runs_on_three_nodes_one_killed_are_complete_and_equal(tmp_path, connected):
     specs = grid(methods=["faast", "knn", "nearest_mean", "zero_shot"], seeds=list(range(286)), set={}, episodes=1)
     assert len(specs) >= 2000
+    connected.add_node(num_cpus=1)
+    connected.wait_for_nodes()
     run(tmp_path / "one", specs=specs)
-    run(tmp_path / "ray", Losing(cluster), specs)
-    assert len(cluster.worker_nodes) == 1
+    run(tmp_path / "ray", Losing(connected), specs)
+    assert len(connected.worker_nodes) == 1
     assert results(tmp_path / "ray") == results(tmp_path / "one")
-
-
-def test_a_cluster_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"no Ray cluster can be used at 127\.0\.0\.1:1: .*refused"):
-        run(tmp_path, RayExecutor("127.0.0.1:1"))
-    with pytest.raises(UsageError, match=r"gpus-per-run needs a whole number or a share between 0 and 1, got 1\.5"):
-        RayExecutor(gpus_per_run=1.5)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.costs import repeats
 from bench.data import batches
 from bench.engine import answer, partial
 from bench.engine.frozen import BackboneChangedError
@@ -29,7 +28,6 @@ def runner(outside, cache, tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "KEY_ENTRIES_AT_ONCE", 1)
     monkeypatch.setattr(partial, "EVERY", 0.0)
     monkeypatch.setattr(partial, "SHARE", 0.0)
-    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)
     return runner_in(tmp_path)
 
 
@@ -161,7 +159,7 @@ def test_a_method_that_changes_its_backbone_leaves_no_predictions_to_go_on_from(
 
 def killed_at_the_sixth_episode():
     """What the fixtures ``runner`` and ``answered`` set, in another process, which kills itself."""
-    partial.EVERY, partial.SHARE, batches.KEY_ENTRIES_AT_ONCE, repeats.PATIENCE = 0, 0, 1, 0
+    partial.EVERY, partial.SHARE, batches.KEY_ENTRIES_AT_ONCE = 0, 0, 1
     adapt = answer.adapt_and_answer
 
     def killed(group, *arguments):

@@ -20,7 +20,6 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     small_tasks(monkeypatch)
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
-    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)  # nothing is measured twice
 
     def command(line):
         words = line.split()

@@ -87,7 +87,7 @@ def test_a_language_that_is_not_in_the_data_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (SHARED / "multi30k").is_dir(), reason=f"no multi30k in {SHARED}")
-@pytest.mark.parametrize("direction", Multi30k.variants)
+@pytest.mark.parametrize("direction", ["en-de", "fr-en"])
 def test_the_published_sentences_are_read(direction: str) -> None:
     data = Multi30k(direction).load(SHARED)
     assert len(data.query.labels) == 1000

@@ -1,5 +1,6 @@
 """The contract suites of backbones: on random weights of each family, and on the packaged models."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ class TestSmolLM2(LanguageBackboneContract):
     @pytest.fixture
     def long_text(self) -> str:
         return "very good, very bad: indeed " * 15
+
+    @pytest.mark.parametrize(("window", "stride"), [(16, None)])
+    def test_texts_are_scored_as_plain_passes_score_them(
+        self, short: LanguageBackbone, inputs: Sequence[str], long_text: str, window: int, stride: int | None
+    ) -> None:
+        """One of the windows that TestHf tries with the same code: plain passes of a large model take seconds."""
+        super().test_texts_are_scored_as_plain_passes_score_them(short, inputs, long_text, window, stride)
 
 
 def test_every_backbone_is_tested() -> None:

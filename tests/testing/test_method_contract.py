@@ -1,6 +1,7 @@
 """The contract suite of methods on every method, and what a method is given of queries."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -9,12 +10,27 @@ from bench.contracts import AnyMethod, Classes, Inputs, Query
 from bench.testing.method_contract import MethodContract
 from bench.testing.problems import problem
 
+FUNCTION_VECTOR = "function_vector"
+NAMES = [name for base in registry.find("methods") for name in registry.names_by_site(base)]
+
 
 @pytest.mark.slow
 class TestEveryMethod(MethodContract):
-    @pytest.fixture(params=[name for base in registry.find("methods") for name in registry.names_by_site(base)])
+    @pytest.fixture(params=[name for name in NAMES if name != FUNCTION_VECTOR])
     def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:
         return registry.method_class(request.param)  # type: ignore[return-value]
+
+
+@pytest.mark.slow
+class TestFunctionVector(MethodContract):
+    @pytest.fixture(params=[FUNCTION_VECTOR])
+    def method(self, request: pytest.FixtureRequest) -> type[AnyMethod]:
+        return registry.method_class(request.param)  # type: ignore[return-value]
+
+    @pytest.fixture
+    def config(self) -> dict[str, Any]:
+        """Few of the prompts that it reads for each problem, 125 by default."""
+        return {"prompts": 8, "trials": 4}
 
 
 def test_a_query_has_no_way_to_labels() -> None:
