@@ -10,6 +10,8 @@ from bench.results.identity import device_kind_of, is_installed, protocol_of
 from bench.results.record import Record
 from bench.results.run_texts import budget_text, config_text, shots_rank, task_text
 
+_CONFIG = json.JSONEncoder(sort_keys=True, default=str).encode
+
 
 def run_key(record: Record) -> tuple[Any, ...]:
     """Key that all seeds and versions of a run share; sorts by task, backbone, shots and method.
@@ -24,7 +26,7 @@ def run_key(record: Record) -> tuple[Any, ...]:
     protocol = (spec.ways or 0, spec.queries or 0, spec.precision, device_kind_of(record.identity))
     return (
         task_text(spec), spec.backbone, shots_rank(spec.shots), spec.method, config_text(spec), budget_text(spec),
-        spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
+        spec.tuning.trials if spec.tuning else 0, protocol, _CONFIG(spec.config),
     )  # fmt: skip
 
 
