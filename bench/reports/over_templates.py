@@ -51,6 +51,8 @@ def over_templates(groups: Sequence[Sequence[Record]]) -> list[OverTemplates]:
     Returns:
         A row for each run with a score on two templates or more.
     """
+    if len({group[0].spec.template for group in groups}) < 2:
+        return []
     found: dict[object, dict[Template, dict[int, Record]]] = {}
     for group in groups:
         first = group[0]

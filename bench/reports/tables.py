@@ -4,19 +4,19 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from bench import registry
 from bench.reports.company import legend, sign
 from bench.reports.html_tables import html_table
-from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.overview import overview, overview_text
 from bench.reports.row import Row
-from bench.reports.terminal_tables import plain_text, terminal_cell
 from bench.results.csv_cells import csv_cell
 from bench.spec.axes import AXES
 from bench.toolkit.versions import PROTOCOL
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COSTS = {axis.heading: axis.row_field for axis in AXES if axis.in_table}
 """Columns of costs with the fields of a row that they show."""
@@ -194,8 +194,12 @@ def _overview(rows: Sequence[Row]) -> list[str]:
     return [] if found is None else [overview_text(found)]
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[Row]) -> "Table":
     """A rich table; a rule between tasks."""
+    from rich.table import Table  # other formats start without these libraries
+
+    from bench.reports.terminal_tables import terminal_cell
+
     below = "\n".join(terminal_cell(line) for line in [caption(rows), *_overview(rows), *reasons(rows)])
     made = Table(caption=below, caption_justify="left")
     columns = _columns(rows)
@@ -210,11 +214,15 @@ def table(rows: Sequence[Row]) -> Table:
 
 def as_table(rows: Sequence[Row]) -> str:
     """The terminal table as plain text, for a file or a pipe."""
+    from bench.reports.terminal_tables import plain_text
+
     return plain_text(table(rows))
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """A GitHub table."""
+    from bench.reports.markdown import markdown_table, markdown_text
+
     columns, cells = text_table(rows)
     made = markdown_table(columns, cells, right=set(columns) - set(LEFT))
     more = [*_overview(rows), *reasons(rows)]

@@ -19,6 +19,9 @@ def config_text(spec: RunSpec) -> str:
         For example ``alpha=0.8,scale=10``; empty for the defaults.
     """
 
+    if not spec.config:
+        return ""
+
     def text(value: Any) -> str:
         if value is None:
             return "null"

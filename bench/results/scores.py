@@ -68,13 +68,13 @@ def row_score(records: Sequence[Record]) -> Score | None:
     scores = np.array([score for record in scored for score in record.episode_scores])
     if len(scores) == 0:
         return None
-    own = [known for record in scored if (known := record_interval(record)) is not None]
+    passes = len(scored) == len(scores) and (len(scores) < LEAST_EPISODES or scored[0].spec.queries is None)
+    own = [known for record in scored if (known := record_interval(record)) is not None] if passes else []
     if len(scores) == 1:
         return Score(mean_score(scores), own[0] if own else None)
     scale = registry.make_metric(scored[0].metric).scale
     found = mean_interval(scores, clusters(scored), scale, sum(record.n_queries for record in scored))
-    passes = len(scored) == len(scores) and (len(scores) < LEAST_EPISODES or scored[0].spec.queries is None)
-    if passes and own:
+    if own:
         # Single episodes may hold the same queries, as passes over a test set do; theirs is the least uncertainty.
         least = Interval(*(float(np.mean([getattr(each, end) for each in own])) for end in ("low", "high")))
         found = Interval(min(found.low, least.low), max(found.high, least.high)) if found else least
