@@ -62,6 +62,20 @@ def mean_score(episode_scores: Sequence[float] | Floats) -> float:
     return float(np.asarray(episode_scores, dtype=np.float64).mean())
 
 
+def agrees(value: float, kept: float, tolerance: float = 1e-9) -> bool:
+    """Whether a number is the finite one that a record keeps, as ``numpy.isclose`` says it of arrays.
+
+    Args:
+        value: The number.
+        kept: The record's.
+        tolerance: Largest relative difference.
+
+    Returns:
+        False also for NaN.
+    """
+    return abs(value - kept) <= 1e-8 + tolerance * abs(kept)
+
+
 def row_score(records: Sequence[Record]) -> Score | None:
     """The score of the records of one row, each of a seed; None where nothing was scored."""
     scored = [record for record in records if record.episode_scores]

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 from bench.contracts.errors import StoreError
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.record_text import DIGEST, record_content
-from bench.results.scores import mean_score
+from bench.results.scores import agrees, mean_score
 from bench.results.store import Store
 from bench.results.ties import contradictions
 
@@ -80,8 +78,8 @@ def _contradiction(record: Record, predictions: QueryPredictions) -> str | None:
     if len(predictions) != record.n_queries:
         return f"the record has {record.n_queries} queries, the predictions have {len(predictions)}"
     scores = predictions.episode_scores()
-    if len(scores) != len(record.episode_scores) or not np.allclose(scores, record.episode_scores, rtol=1e-9):
+    if len(scores) != len(record.episode_scores) or not all(map(agrees, scores, record.episode_scores)):
         return "the scores of the episodes differ"
-    if record.value is None or not np.isclose(mean_score(scores), record.value, rtol=1e-9):
+    if record.value is None or not agrees(mean_score(scores), record.value):
         return f"the record's value is {record.value}, that of the predictions {mean_score(scores)}"
     return None

@@ -1,4 +1,4 @@
-"""How fluid pages of many results are in Chromium, for docs/performance.md: ``python -m tests.perf.page JSON PAGE [SIZES]``.
+"""How fluid large pages are in Chromium, for docs/performance.md: ``python -m tests.perf.page JSON PAGE [SIZES]``.
 
 A size is a number of records, by default 10,000; of each there are two pages: one of many tasks, and one of a single
 task, whose charts have all of its methods. Run it on a machine that does nothing else: these are times on a clock. The
