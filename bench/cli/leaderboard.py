@@ -9,8 +9,10 @@ from bench.cli import completion
 from bench.cli.options import DEFAULT_STORE, FORMAT, ClaimsOption, OnlyTasks, OutOption, StoreOption, Texts, option
 from bench.cli.output import deliver, require_readable, say, say_error
 from bench.contracts.errors import UsageError
+from bench.toolkit.collection import without_collection
 
 
+@without_collection()  # of garbage: the process ends with the command
 def leaderboard(
     store: StoreOption = DEFAULT_STORE,
     format_: Annotated[Format, FORMAT] = "table",

@@ -6,11 +6,13 @@ from typing import Annotated
 from bench import api
 from bench.cli.options import DEFAULT_STORE, ClaimsOption, OnlyTasks, StoreOption, option
 from bench.cli.output import say
+from bench.toolkit.collection import without_collection
 
 PAGE = "leaderboard.html"
 """Name of the page in the folder of the store."""
 
 
+@without_collection()  # of garbage: the process ends with the command
 def open_(
     store: StoreOption = DEFAULT_STORE,
     task: OnlyTasks = None,

@@ -28,6 +28,7 @@ from bench.cli.options import (
     TrustOption,
 )
 from bench.cli.output import say, say_error
+from bench.toolkit.collection import without_collection
 
 if TYPE_CHECKING:
     from bench.reports.row import Row
@@ -90,6 +91,17 @@ def run(
             raise typer.Exit(1)
         return
     results = api.run(**arguments)
+    rows = _show(results)
+    if not results.measured and (results.records or not results.problems):
+        say_error("nothing was measured; the table has the reasons")
+    if results.failed or results.problems or not results.measured:
+        raise typer.Exit(1)
+    say(f"next: {_next(rows, store)}", err=True)
+
+
+@without_collection()
+def _show(results: "api.Results") -> "list[Row]":
+    """Print the table of results and what it says; its rows."""
     rows = results.rows() if results.records else []
     if rows:
         from rich.console import Console
@@ -100,11 +112,7 @@ def run(
         for text in (results.sequences(), results.answer()):
             if text:
                 say(text)
-    if not results.measured and (results.records or not results.problems):
-        say_error("nothing was measured; the table has the reasons")
-    if results.failed or results.problems or not results.measured:
-        raise typer.Exit(1)
-    say(f"next: {_next(rows, store)}", err=True)
+    return rows
 
 
 def _next(rows: "Sequence[Row]", store: Path) -> str:

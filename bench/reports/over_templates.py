@@ -34,8 +34,7 @@ class OverTemplates:
     @property
     def first(self) -> Record:
         """A record of the first template under the name of the task alone."""
-        record = self.groups[0][0]
-        return record.model_copy(update={"spec": record.spec.model_copy(update={"template": 0})})
+        return _without_template(self.groups[0][0])
 
     @property
     def name(self) -> str:
@@ -52,6 +51,8 @@ def over_templates(groups: Sequence[Sequence[Record]]) -> list[OverTemplates]:
     Returns:
         A row for each run with a score on two templates or more.
     """
+    if len({group[0].spec.template for group in groups}) < 2:
+        return []
     found: dict[object, dict[Template, dict[int, Record]]] = {}
     for group in groups:
         first = group[0]
@@ -62,9 +63,13 @@ def over_templates(groups: Sequence[Sequence[Record]]) -> list[OverTemplates]:
     return [each for each in made if each is not None]
 
 
+def _without_template(record: Record) -> Record:
+    return record.model_copy(update={"spec": record.spec.model_copy(update={"template": 0})})
+
+
 def _key(record: Record) -> object:
     """What rows share that differ in the template alone."""
-    plain = record.model_copy(update={"spec": record.spec.model_copy(update={"template": 0})})
+    plain = record if record.spec.template == 0 else _without_template(record)
     mark = revision_mark(str(record.identity.get("template", "")))
     return run_key(plain), data_of(record).replace(mark, ""), record.metric, record.identity.get("protocol")
 

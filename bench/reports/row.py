@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
 
 from bench import registry
 from bench.results.record import Status
@@ -12,6 +12,9 @@ from bench.spec.axes import AXES
 from bench.spec.run_spec import Shots
 from bench.toolkit.versions import PROTOCOL
 from bench.toolkit.visible import LONGEST_CELL, shortened, visible
+
+Text = Annotated[str, AfterValidator(lambda text: visible(shortened(text, LONGEST_CELL)))]
+"""Text of a row without what cannot be seen; the record has a long one whole."""
 
 
 class _RunRow(BaseModel):
@@ -47,50 +50,44 @@ class _RunRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @field_validator("*", mode="after")
-    @classmethod
-    def _visible(cls, value: Any) -> Any:
-        # The record has a long text whole.
-        return visible(shortened(value, LONGEST_CELL)) if isinstance(value, str) else value
-
-    task: str
-    backbone: str
-    method: str
-    config: str
-    budget: str
+    task: Text
+    backbone: Text
+    method: Text
+    config: Text
+    budget: Text
     tuning_trials: int
     tuning_seconds: float
     shots: Shots
     seeds: int
     episodes: int
-    metric: str
+    metric: Text
     value: float | None
     ci_low: float | None = None
     ci_high: float | None = None
     tier: int | None = None
-    tiers: str = ""
-    ranks: str = ""
-    too_few: str = ""
+    tiers: Text = ""
+    ranks: Text = ""
+    too_few: Text = ""
     protocol: int = PROTOCOL
-    device: str = ""
+    device: Text = ""
     break_even_queries: float | None = None
-    company: str = ""
+    company: Text = ""
     break_even_company: bool = False
-    pareto: str = ""
-    class_embeddings: str = ""
-    form: str = ""
+    pareto: Text = ""
+    class_embeddings: Text = ""
+    form: Text = ""
     templates: int = 1
     template_low: float | None = None
     template_high: float | None = None
-    over_templates: str = ""
-    contract: str = ""
+    over_templates: Text = ""
+    contract: Text = ""
     transductive: bool = False
     limit: int | None = None
     ways: int | None = None
-    precision: str = "32-true"
+    precision: Text = "32-true"
     others: int = 0
     status: Status
-    reason: str
+    reason: Text
     runs: tuple[str, ...]
 
     @property

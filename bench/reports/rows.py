@@ -22,10 +22,11 @@ from bench.spec.costs import Costs, break_even_queries
 
 def _pooled(axis: Axis, costs: list[Costs]) -> float | None:
     """A cost over seeds: the first count, or the median; None where nothing was measured."""
-    values = [value for cost in costs if (value := axis.of_costs(cost)) is not None]
-    if not values:
-        return None
-    return values[0] if axis.whole else statistics.median(values)
+    values = (value for cost in costs if (value := axis.of_costs(cost)) is not None)
+    if axis.whole:
+        return next(values, None)
+    known = list(values)
+    return statistics.median(known) if known else None
 
 
 def _row(records: Sequence[Record], others: int, task: str, score: Score | None) -> Row:

@@ -4,19 +4,19 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from bench import registry
 from bench.reports.company import legend, sign
 from bench.reports.html_tables import html_table
-from bench.reports.markdown import markdown_table, markdown_text
 from bench.reports.overview import overview, overview_text
 from bench.reports.row import Row
-from bench.reports.terminal_tables import plain_text, terminal_cell
 from bench.results.csv_cells import csv_cell
 from bench.spec.axes import AXES
 from bench.toolkit.versions import PROTOCOL
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COSTS = {axis.heading: axis.row_field for axis in AXES if axis.in_table}
 """Columns of costs with the fields of a row that they show."""
@@ -33,6 +33,8 @@ COLUMNS = (
 )
 LEFT = ("task", "backbone", "method", "budget", "tuned", "metric", "pareto", "precision", "device", "status")
 """Columns of words; numbers stand on the right."""
+_FIELDS = json.JSONEncoder(separators=(",\n  ", ": ")).encode
+_ITEMS = json.JSONEncoder(separators=(",\n   ", ": ")).encode
 
 
 def number(value: float | None) -> str:
@@ -192,8 +194,12 @@ def _overview(rows: Sequence[Row]) -> list[str]:
     return [] if found is None else [overview_text(found)]
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[Row]) -> "Table":
     """A rich table; a rule between tasks."""
+    from rich.table import Table  # other formats start without these libraries
+
+    from bench.reports.terminal_tables import terminal_cell
+
     below = "\n".join(terminal_cell(line) for line in [caption(rows), *_overview(rows), *reasons(rows)])
     made = Table(caption=below, caption_justify="left")
     columns = _columns(rows)
@@ -208,11 +214,15 @@ def table(rows: Sequence[Row]) -> Table:
 
 def as_table(rows: Sequence[Row]) -> str:
     """The terminal table as plain text, for a file or a pipe."""
+    from bench.reports.terminal_tables import plain_text
+
     return plain_text(table(rows))
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """A GitHub table."""
+    from bench.reports.markdown import markdown_table, markdown_text
+
     columns, cells = text_table(rows)
     made = markdown_table(columns, cells, right=set(columns) - set(LEFT))
     more = [*_overview(rows), *reasons(rows)]
@@ -238,8 +248,20 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    """A list of rows."""
-    return json.dumps([row.model_dump() for row in rows], indent=1) + "\n"
+    """A list of rows, laid out as ``json.dumps`` does with an indent of 1."""
+    return "[\n" + ",\n".join(map(_json_row, rows)) + "\n]\n" if rows else "[]\n"
+
+
+def _json_row(row: Row) -> str:
+    """A row as JSON. With an indent the encoder of ``json`` is written in Python, and takes ten times as long."""
+    fields = row.model_dump()
+    lists = {name: fields[name] for name in fields if isinstance(fields[name], tuple)}
+    text = _FIELDS({**fields, **dict.fromkeys(lists)})
+    for name, items in lists.items():
+        made = f"[\n   {_ITEMS(items)[1:-1]}\n  ]" if items else "[]"
+        # Texts have no such quotes but with a backslash.
+        text = text.replace(f'"{name}": null', f'"{name}": {made}', 1)
+    return f" {{\n  {text[1:-1]}\n }}"
 
 
 FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {

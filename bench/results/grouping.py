@@ -10,6 +10,8 @@ from bench.results.identity import device_kind_of, is_installed, protocol_of
 from bench.results.record import Record
 from bench.results.run_texts import budget_text, config_text, shots_rank, task_text
 
+_CONFIG = json.JSONEncoder(sort_keys=True, default=str).encode
+
 
 def run_key(record: Record) -> tuple[Any, ...]:
     """Key that all seeds and versions of a run share; sorts by task, backbone, shots and method.
@@ -24,7 +26,7 @@ def run_key(record: Record) -> tuple[Any, ...]:
     protocol = (spec.ways or 0, spec.queries or 0, spec.precision, device_kind_of(record.identity))
     return (
         task_text(spec), spec.backbone, shots_rank(spec.shots), spec.method, config_text(spec), budget_text(spec),
-        spec.tuning.trials if spec.tuning else 0, protocol, json.dumps(spec.config, sort_keys=True, default=str),
+        spec.tuning.trials if spec.tuning else 0, protocol, _CONFIG(spec.config) if spec.config else "{}",
     )  # fmt: skip
 
 
@@ -93,9 +95,13 @@ def latest_versions(records: Iterable[Record]) -> list[list[Record]]:
 def _by_run(records: Iterable[Record]) -> Iterator[tuple[tuple[Any, ...], list[Record], list[Record]]]:
     """Key, chosen records and others of each run."""
     for key, of_one, latest in _versions(records):
-        chosen = max(_grouped(latest, lambda record: record.spec.episodes), key=_evidence)
-        ids = {record.id for record in chosen}
-        yield key, chosen, [record for record in of_one if record.id not in ids]
+        groups = _grouped(latest, lambda record: record.spec.episodes)
+        chosen = groups[0] if len(groups) == 1 else max(groups, key=_evidence)
+        if len(chosen) == len(of_one):
+            yield key, chosen, []
+        else:
+            ids = {record.id for record in chosen}
+            yield key, chosen, [record for record in of_one if record.id not in ids]
 
 
 def _versions(records: Iterable[Record]) -> Iterator[tuple[tuple[Any, ...], list[Record], list[Record]]]:
@@ -105,7 +111,11 @@ def _versions(records: Iterable[Record]) -> Iterator[tuple[tuple[Any, ...], list
     for record in records:
         by_run.setdefault(run_key(record), []).append(record)
     for key, together in by_run.items():
-        for of_one in _data_sets(together, _latest(together, now)):
+        latest = _latest(together, now)
+        if latest is together:  # one version, which has one data set
+            yield key, together, together
+            continue
+        for of_one in _data_sets(together, latest):
             yield key, of_one, _latest(of_one, now)
 
 

@@ -18,6 +18,8 @@ def config_text(spec: RunSpec) -> str:
     Returns:
         For example ``alpha=0.8,scale=10``; empty for the defaults.
     """
+    if not spec.config:
+        return ""
 
     def text(value: Any) -> str:
         if value is None:

@@ -62,19 +62,33 @@ def mean_score(episode_scores: Sequence[float] | Floats) -> float:
     return float(np.asarray(episode_scores, dtype=np.float64).mean())
 
 
+def agrees(value: float, kept: float, tolerance: float = 1e-9) -> bool:
+    """Whether a number is the finite one that a record keeps, as ``numpy.isclose`` says it of arrays.
+
+    Args:
+        value: The number.
+        kept: The record's.
+        tolerance: Largest relative difference.
+
+    Returns:
+        False also for NaN.
+    """
+    return abs(value - kept) <= 1e-8 + tolerance * abs(kept)
+
+
 def row_score(records: Sequence[Record]) -> Score | None:
     """The score of the records of one row, each of a seed; None where nothing was scored."""
     scored = [record for record in records if record.episode_scores]
     scores = np.array([score for record in scored for score in record.episode_scores])
     if len(scores) == 0:
         return None
-    own = [known for record in scored if (known := record_interval(record)) is not None]
+    passes = len(scored) == len(scores) and (len(scores) < LEAST_EPISODES or scored[0].spec.queries is None)
+    own = [known for record in scored if (known := record_interval(record)) is not None] if passes else []
     if len(scores) == 1:
         return Score(mean_score(scores), own[0] if own else None)
     scale = registry.make_metric(scored[0].metric).scale
     found = mean_interval(scores, clusters(scored), scale, sum(record.n_queries for record in scored))
-    passes = len(scored) == len(scores) and (len(scores) < LEAST_EPISODES or scored[0].spec.queries is None)
-    if passes and own:
+    if own:
         # Single episodes may hold the same queries, as passes over a test set do; theirs is the least uncertainty.
         least = Interval(*(float(np.mean([getattr(each, end) for each in own])) for end in ("low", "high")))
         found = Interval(min(found.low, least.low), max(found.high, least.high)) if found else least

@@ -76,12 +76,13 @@ class StoredRecords:
         Raises:
             StoreError: If a file is not a record of a known schema.
         """
-        files = {path.name: known for path in map(self.path, record_ids) if (known := stamp(path)) is not None}
-        if len(files) < len(set(record_ids)):
+        names = [f"{record_id}.json" for record_id in record_ids]
+        files = {name: known for name in names if (known := stamp(self.root / name)) is not None}
+        if len(files) < len(set(names)):
             return None
         read = read_records(self.root, files)
         found = list[Record]()
-        for record in (read[self.path(each).name] for each in record_ids):
+        for record in (read[name] for name in names):
             if isinstance(record, StoreError):
                 raise record
             if record.status == "failed":

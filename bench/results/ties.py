@@ -11,7 +11,7 @@ from bench import registry
 from bench.contracts.errors import UsageError
 from bench.results.identity import FIRST_PROTOCOL, protocol_of
 from bench.results.record import Record
-from bench.results.scores import mean_score
+from bench.results.scores import agrees, mean_score
 from bench.spec.costs import Costs
 from bench.stats.intervals import mean_interval
 from bench.toolkit.versions import PROTOCOL
@@ -105,7 +105,7 @@ def _of_score(record: Record) -> Iterator[str]:
         if (value is None) != (not scores) or record.ci_low is not None or record.ci_high is not None:
             yield "its value, scores and interval are not all there"
         return
-    if not np.isclose(mean_score(scores), value, rtol=1e-9):
+    if not agrees(mean_score(scores), value):
         yield f"its value is {value}, the mean of its episodes {mean_score(scores)}"
     try:
         metric = registry.make_metric(record.metric)
@@ -123,7 +123,7 @@ def _of_score(record: Record) -> Iterator[str]:
         yield f"its interval, {record.ci_low} to {record.ci_high}, does not hold its value {value}"
     if protocol_of(record.identity) == PROTOCOL and len(scores) > 1:
         found = mean_interval(np.array(scores), None, metric.scale, record.n_queries)
-        if found is None or not np.allclose((found.low, found.high), (record.ci_low, record.ci_high), rtol=1e-6):
+        if found is None or not (agrees(found.low, record.ci_low, 1e-6) and agrees(found.high, record.ci_high, 1e-6)):
             yield "its interval is not that of its episodes"
 
 

@@ -9,7 +9,6 @@ all that it started, which other programs on the machine change far less than th
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -50,6 +49,16 @@ blocks:
 - {{task: digits, methods: [faast, knn, ridge, nearest_mean], shots: [1, 2, 3, 4, 5], seeds: 0-{last}, episodes: 5}}
 """
 """A suite of 20 runs of each seed from 0 to ``last``."""
+
+
+_WATCH = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+clock, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(code, used.ru_utime + used.ru_stime, clock, used.ru_maxrss / 1024)
+"""
+"""Program that starts a command and prints what it took: the peak of a process begins with that of its parent."""
 
 
 @dataclass(frozen=True)
@@ -143,16 +152,30 @@ def commands(folder: Path) -> Iterator[Command]:
     yield Command("`bench run quickstart`, all recorded", words, 3.0)
 
 
-def cpu_seconds(command: Command) -> float:
-    """CPU time of a command in a process of its own."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+@dataclass(frozen=True)
+class Usage:
+    """What a command took.
+
+    Attributes:
+        cpu: Seconds of CPU time.
+        clock: Seconds on the clock.
+        peak_mb: MiB of its largest process.
+    """
+
+    cpu: float
+    clock: float
+    peak_mb: float
+
+
+def usage(command: Command) -> Usage:
+    """What a command takes in a process of its own."""
     answer = subprocess.run(
-        [sys.executable, "-m", "bench", *command.words], capture_output=True, text=True, cwd=ROOT, check=False,
-        env={**os.environ, "WANDB_MODE": "offline"},
+        [sys.executable, "-c", _WATCH, sys.executable, "-m", "bench", *command.words], capture_output=True, text=True,
+        cwd=ROOT, check=True, env={**os.environ, "WANDB_MODE": "offline"},
     )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert answer.returncode == command.code, answer.stderr
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    code, *figures = answer.stdout.split()
+    assert int(code) == command.code, answer.stderr
+    return Usage(*map(float, figures))
 
 
 def machine() -> str:
@@ -160,32 +183,36 @@ def machine() -> str:
     return f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
 
 
-def timed(found: Iterator[Command], rounds: int, lines: list[str], rows: list[dict[str, object]]) -> None:
-    """Time commands after one call that is not timed, which makes their index, and add a row of each."""
+def timed(found: Iterator[Command], rounds: int) -> Iterator[tuple[Command, Usage]]:
+    """Time commands after one call that is not timed, which makes their index; medians of some rounds."""
     for command in found:
-        cpu_seconds(command)
-        seconds = statistics.median(cpu_seconds(command) for _ in range(rounds))
-        lines.append(f"| {command.what} | {seconds:.2f} | {command.most:g} |")
-        extra = f"{machine()}; at most {command.most:g} s"
-        rows.append({"name": command.what, "unit": "s of CPU time", "value": round(seconds, 3), "extra": extra})
-        print(lines[-1], file=sys.stderr, flush=True)
+        usage(command)
+        made = [usage(command) for _ in range(rounds)]
+        names = ("cpu", "clock", "peak_mb")
+        yield command, Usage(*(statistics.median(getattr(one, name) for one in made) for name in names))
 
 
 def main(results: Path, page: Path, *sizes: int) -> None:
     """Time all commands, or those on stores of some sizes, and write the rows to a JSON file and to a page."""
     rows, rounds = list[dict[str, object]](), "One round" if sizes else f"Medians of {ROUNDS} rounds"
-    lines = [f"Machine: {machine()}. {rounds}.", "", "| command | CPU s | at most |", "|---|---:|---:|"]
-    if sizes:
-        for n_records in sizes:
-            with tempfile.TemporaryDirectory() as folder:
-                timed(on_big_store(Path(folder), n_records), 1, lines, rows)
-        results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        replace_section(page, "big store", "\n".join(lines))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        timed(commands(Path(folder)), ROUNDS, lines, rows)
+    heads = ["command", "CPU s", *["on the clock s", "peak MB"] * bool(sizes), "at most"]
+    lines = [f"Machine: {machine()}. {rounds}.", "", f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+
+    def note(command: Command, used: Usage) -> None:
+        more = [f"{used.clock:.2f}", f"{used.peak_mb:,.0f}"] if sizes else []
+        cells = [command.what, f"{used.cpu:.2f}", *more, f"{command.most:g}"]
+        lines.append(f"| {' | '.join(cells)} |")
+        extra = f"{machine()}; at most {command.most:g} s"
+        rows.append({"name": command.what, "unit": "s of CPU time", "value": round(used.cpu, 3), "extra": extra})
+        print(lines[-1], file=sys.stderr, flush=True)
+
+    for n_records in sizes or (None,):
+        with tempfile.TemporaryDirectory() as folder:
+            found = commands(Path(folder)) if n_records is None else on_big_store(Path(folder), n_records)
+            for command, used in timed(found, 1 if sizes else ROUNDS):
+                note(command, used)
     results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    replace_section(page, "commands", "\n".join(lines))
+    replace_section(page, "big store" if sizes else "commands", "\n".join(lines))
 
 
 if __name__ == "__main__":

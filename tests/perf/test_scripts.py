@@ -33,7 +33,7 @@ def test_the_quickstart_on_the_clock_is_a_row_of_a_history(tmp_path, page, monke
 def test_commands_are_rows_of_a_history(tmp_path, page, monkeypatch):
     given = commands.Command("a command", ["list", "methods"], 0.5)
     monkeypatch.setattr(commands, "commands", lambda folder: iter([given]))
-    monkeypatch.setattr(commands, "cpu_seconds", lambda command: 0.25)
+    monkeypatch.setattr(commands, "usage", lambda command: commands.Usage(0.25, 0.5, 100.0))
     commands.main(tmp_path / "commands.json", page)
     assert "| a command | 0.25 | 0.5 |" in page.read_text()
     assert [(one.name, one.value) for one in read_timings(tmp_path / "commands.json")] == [("a command", 0.25)]

@@ -357,3 +357,11 @@ def test_data_sets_of_one_task_have_tables_and_fronts_of_their_own():
         ("t [data=bbbbbbbb]", "slow", True, 0),
     ]
     assert {row.task for row in rows(one)} == {"t"}
+
+
+def test_json_is_laid_out_as_the_library_lays_it_out():
+    hostile = {"task": 'a "runs": null', "method": '\\"runs": null, \u00e9'}
+    found = rows([made(), made({"seed": 1}), made(hostile, value=1e-7, episode_scores=[1e-7, 1e-7])])
+    found.append(found[0].model_copy(update={"runs": ()}))
+    for some in (found, found[:1], []):
+        assert FORMATS["json"](some) == json.dumps([row.model_dump() for row in some], indent=1) + "\n"

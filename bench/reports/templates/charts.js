@@ -61,14 +61,15 @@ function hoverText(row) {
   return [...lines, ...(row.status === "ok" ? [] : [plain(row.status)])].join("<br>");
 }
 
-/** Trace of points of some rows. `x`, `y`: functions from a row to its position. */
+/** Trace of points of some rows; null is a gap in a line. `x`, `y`: functions from a row to its position. */
 function points(indices, x, more, y = (row) => row.value) {
+  const each = (valueOf) => indices.map((index) => (index === null ? null : valueOf(rows[index])));
   return {
     type: "scatter",
-    x: indices.map((index) => x(rows[index])),
-    y: indices.map((index) => y(rows[index])),
+    x: each(x),
+    y: each(y),
     customdata: indices,
-    hovertext: indices.map((index) => hoverText(rows[index])),
+    hovertext: each(hoverText),
     hoverinfo: "text",
     cliponaxis: false,
     ...more,
@@ -103,9 +104,17 @@ function leaveOut(indices) {
 /** Whether a row counts at a number of shots; a method without a support set is a rival at each. */
 const atShots = (row, shots) => row.shots === shots || row.shots === 0;
 
-/** Points, or lines, with those in colour above the grey ones. markOf: a function to the mark of one; undefined for grey. */
-const greyFirst = (list, markOf) => [...list].sort((first, second) => markRank(markOf(first)) - markRank(markOf(second)));
-const markRank = (mark) => (mark === undefined ? 0 : mark.pinned ? 2 : 1);
+/**
+ * Traces of points, or of lines: first one of all grey ones, since Plotly takes a millisecond for each trace, then those in
+ * colour, pinned ones last. markOf: a function to the mark of one; undefined for grey. grey: a function to the trace of
+ * some; marked: to that of one with its mark.
+ */
+function greyFirst(list, markOf, grey, marked) {
+  const others = list.filter((one) => markOf(one) === undefined);
+  const inColour = list.filter((one) => markOf(one) !== undefined)
+    .sort((first, second) => markOf(first).pinned - markOf(second).pinned);
+  return [...(others.length ? [grey(others)] : []), ...inColour.map((one) => marked(one, markOf(one)))];
+}
 
 /** Score against a cost at one number of shots. chart: the figure's id, which is the front's name too. */
 function drawCost(chart, field, title, indices, shots, marks) {
@@ -117,14 +126,15 @@ function drawCost(chart, field, title, indices, shots, marks) {
     .sort((first, second) => rows[first][field] - rows[second][field]);
   const { place, axis } = logPlaces(scored, (row) => row[field], title);
   const markOf = (index) => marks.get(nameOf(rows[index]));
+  const faint = colour("faint");
   const traces = [
     { ...points(front, place, { mode: "lines", line: { shape: "hv", width: 1.25, color: colour("muted") } }), hoverinfo: "skip" },
-    ...greyFirst(scored, markOf).map((index) => {
-      const mark = markOf(index);
-      const shade = colour(mark?.shade ?? "faint");
-      const marker = { size: mark ? (mark.pinned ? 13 : 10) : 7, color: shade, symbol: mark?.symbol ?? "circle" };
-      return points([index], place, { mode: "markers", marker, opacity: mark?.opacity ?? 1, error_y: whiskers([index], shade) });
-    }),
+    ...greyFirst(scored, markOf,
+      (some) => points(some, place, { mode: "markers", marker: { size: 7, color: faint }, error_y: whiskers(some, faint) }),
+      (index, { shade, symbol, pinned, opacity }) => {
+        const marker = { size: pinned ? 13 : 10, color: colour(shade), symbol };
+        return points([index], place, { mode: "markers", marker, opacity, error_y: whiskers([index], colour(shade)) });
+      }),
   ];
   caption(chart, `${counted(shots)}; the line is the front`);
   describe(chart, `Scatter of ${scored.length} results. On the front: ${front.map((index) => labelOf(rows[index])).join(", ") || "none"}.`);
@@ -135,21 +145,20 @@ function drawCost(chart, field, title, indices, shots, marks) {
 function drawLines(chart, indices, key, x, axis, marks, cost) {
   const scored = indices.filter((index) => rows[index].value !== null && (cost === undefined || rows[index][cost.field] !== null));
   const markOf = (line) => marks.get(nameOf(rows[line[0]]));
-  const lines = greyFirst([...Map.groupBy(scored, (index) => key(rows[index])).values()], markOf);
+  const across = (one, other) => shotsRank(x(rows[one])) - shotsRank(x(rows[other]));
+  const lines = [...Map.groupBy(scored, (index) => key(rows[index])).values()].map((line) => line.sort(across));
   const vertical = cost === undefined
     ? { axis: scoreAxis(rows[indices[0]]) } : logPlaces(scored, (row) => row[cost.field], titleOfCost(cost));
-  const traces = lines.map((line) => {
-    const mark = markOf(line);
-    const shade = colour(mark?.shade ?? "faint");
-    const ordered = line.sort((first, second) => shotsRank(x(rows[first])) - shotsRank(x(rows[second])));
-    return points(ordered, x, {
-      mode: "lines+markers",
-      opacity: mark?.opacity ?? 1,
-      line: { width: mark ? (mark.pinned ? 3 : 1.75) : 1, color: shade },
-      marker: { size: mark ? 7 : 4, color: shade, symbol: mark?.symbol ?? "circle" },
-      ...(mark && cost === undefined ? { error_y: whiskers(line, shade) } : {}),
-    }, vertical.place);
-  });
+  const faint = colour("faint");
+  const drawn = (line, more) => points(line, x, { mode: "lines+markers", ...more }, vertical.place);
+  const traces = greyFirst(lines, markOf,
+    (some) => drawn(some.flatMap((line) => [...line, null]), { line: { width: 1, color: faint }, marker: { size: 4, color: faint } }),
+    (line, { shade, symbol, pinned, opacity }) => drawn(line, {
+      opacity,
+      line: { width: pinned ? 3 : 1.75, color: colour(shade) },
+      marker: { size: 7, color: colour(shade), symbol },
+      ...(cost === undefined ? { error_y: whiskers(line, colour(shade)) } : {}),
+    }));
   describe(chart, `${lines.length} lines: ${lines.map(([index]) => key(rows[index])).join(", ")}.`);
   draw(chart, traces, layout(axis, vertical.axis));
 }

@@ -1,8 +1,11 @@
 /* Interaction: sorting, filtering and the open row. */
 
+/** Milliseconds after the last letter of a search until the charts follow; the table does at once. */
+const PAUSE = 150;
 const OPPOSITE = { ascending: "descending", descending: "ascending" };
 let loaded = false;
 let ready = false;
+let pause;
 
 /** The direction of a column's first click: the better end first. */
 function firstDirection(header) {
@@ -21,10 +24,15 @@ function sortBy(header) {
   const first = firstDirection(header);
   const next = { none: first, [first]: OPPOSITE[first], [OPPOSITE[first]]: "none" }[header.getAttribute("aria-sort")];
   writeState({ sort: next === "none" ? null : (next === "descending" ? "-" : "") + header.dataset.field });
-  refresh();
+  showTable(); // charts have no order
 }
 
 function refresh() {
+  showTable();
+  redraw();
+}
+
+function showTable() {
   if (!loaded) return;
   const filter = chosen();
   const found = passing(filter);
@@ -36,10 +44,10 @@ function refresh() {
   byId("count").textContent = `${shown.length} of ${rows.length} results`;
   byId("none").hidden = shown.length > 0;
   byId("exported").textContent = "";
-  redraw();
 }
 
 function redraw() {
+  clearTimeout(pause);
   if (ready) drawCharts(chosen());
 }
 
@@ -103,7 +111,11 @@ byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("filters").addEventListener("input", ({ target }) => {
   offer();
   writeState(filterState(), { replace: target.id === "search" });
-  refresh();
+  if (target.id === "search") {
+    showTable();
+    clearTimeout(pause);
+    pause = setTimeout(redraw, PAUSE);
+  } else refresh();
 });
 byId("axis").addEventListener("change", redraw);
 // After the listeners of theme.js.

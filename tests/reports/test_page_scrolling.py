@@ -1,0 +1,86 @@
+"""A page of ten thousand records in a real browser: the work of a step does not depend on how many rows there are."""
+
+import pytest
+from playwright.sync_api import expect
+
+from bench.reports.page import page as made
+from bench.reports.rows import rows
+from tests.helpers.browser import needs_browser
+from tests.helpers.pages import scored
+from tests.helpers.scrolling import STEP, WATCH, Work, acted, scroll
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+RECORDS, SEEDS = 10_000, 5
+COUNT = RECORDS // SEEDS
+"""Rows of the table."""
+QUICK = 2 * STEP
+"""Pixels of a step: a test need not see every frame."""
+DRAWN = 500
+"""Most lines of the table that are in the document at once."""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """The page of 10,000 records of 10 tasks, 40 methods, 5 numbers of shots and 5 seeds."""
+    records = [
+        scored(
+            f"method{number % 40}",
+            50.0 + number % 37,
+            task=f"task{number // 200}",
+            shots=2 ** (number // 40 % 5),
+            seed=seed,
+        )
+        for number in range(COUNT)
+        for seed in range(SEEDS)
+    ]
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(made(rows(records), records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(browser, file):
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.add_init_script(WATCH)
+    page.goto(f"{file.as_uri()}#task=*")
+    page.wait_for_selector("html[data-table=ready]")
+    yield page
+    context.close()
+
+
+def search(page, text, count):
+    """CPU seconds of the page from an input in the search to the rows that it leaves."""
+    work = Work(page)
+    began = work.seconds()
+    acted(page, "#search", text)
+    expect(page.locator("#count")).to_have_text(f"{count} of {COUNT} results")
+    return work.seconds() - began
+
+
+def of_a_step(page):
+    """CPU seconds of a step of scrolling, and what was seen."""
+    work = Work(page)
+    began = work.seconds()
+    found = scroll(page, QUICK)
+    return (work.seconds() - began) / len(found.frames), found
+
+
+def test_a_step_through_ten_thousand_rows_takes_no_longer_than_one_through_a_tenth(page):
+    expect(page.locator("#count")).to_have_text(f"{COUNT} of {COUNT} results")
+    whole, found = of_a_step(page)
+    assert len(found.frames) > COUNT * 20 / QUICK
+    assert 0 < found.lines <= DRAWN
+    search(page, "method1", COUNT * 11 // 40)  # 1 and 10 to 19
+    part, of_part = of_a_step(page)
+    assert 0 < of_part.lines <= DRAWN
+    assert whole < 2 * part + 0.005
+    assert whole < 0.1
+
+
+def test_a_letter_and_a_sort_leave_the_table_ready(page):
+    assert search(page, "", COUNT) < 2
+    acted(page, "#results th[data-field=value] button")
+    expect(page.locator("#results tr[data-row]").first).to_contain_text("86.0")
+    assert page.locator("#results tr[data-row]").count() <= DRAWN
