@@ -101,7 +101,7 @@ class CudaMemory(MemoryMeter):
     def __init__(self, device: torch.device) -> None:
         self.device = device
         # A stage may be the first in its process that needs the device; torch has no counters of its memory before.
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
 
     def start(self) -> None:
         """Free what dead methods hold, and reset torch's peak counter."""

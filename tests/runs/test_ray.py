@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import pytest
 
 from bench.contracts import UsageError
+from bench.contracts.errors import BenchWarning
 from bench.engine.trainer import DeviceOptions
 from bench.results.store import Store
 from bench.runs.executors.ray_cluster import RayExecutor
@@ -57,6 +58,15 @@ def connected(cluster):
     ray.shutdown()
 
 
+@pytest.fixture
+def node_with_gpus(connected):
+    """A further node that says it has two GPUs."""
+    node = connected.add_node(num_cpus=4, num_gpus=2)
+    connected.wait_for_nodes()
+    yield
+    connected.remove_node(node)
+
+
 class Losing(RayExecutor):
     """An executor that loses a node of its cluster when the second result has come."""
 
@@ -92,6 +102,26 @@ def test_an_executor_leaves_a_cluster_that_it_has_connected_to(cluster):
         executor.start(TrialOptions(DeviceOptions(accelerator="cpu")))
         assert executor.places() == 2
     assert not ray.is_initialized()
+
+
+@pytest.mark.usefixtures("node_with_gpus")
+def test_each_unit_sees_the_gpus_that_it_has_requested(connected):
+    import ray
+
+    # Ray sends functions of functions whole: its workers import no libraries of ours for it.
+    def visible_gpus():
+        time.sleep(1)  # while others wait for theirs
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    with closing(RayExecutor(connected.address, gpus_per_run=0.5)) as executor:
+        executor.start(TrialOptions(DeviceOptions()))
+        assert executor.places() == 4
+        seen = ray.get([executor._task(visible_gpus).remote() for _ in range(4)])
+    assert sorted(seen) == ["0", "0", "1", "1"]
+    with closing(RayExecutor(connected.address)) as executor:
+        with pytest.warns(BenchWarning, match="Ray hides the 2 GPUs of this cluster"):
+            executor.start(TrialOptions(DeviceOptions()))
+        assert ray.get(executor._task(visible_gpus).remote()) in {"", None}
 
 
 def test_trials_of_a_sweep_on_two_nodes_are_those_of_one_process(tmp_path, connected):
