@@ -130,6 +130,8 @@ def _section(entry: Entry, results: Measured) -> Iterator[str]:
         rows = [] if ours is None else ours.rows()
         yield from ("", "| | published | ours |", "|---|---|---|")
         yield from (f"| {one['what']} | {one['published']} | {_ours(one, entry, rows)} |" for one in entry.rows)
+    else:
+        yield from ("", "No published numbers of it were at hand.")
 
 
 def _ours(one: Mapping[str, Any], entry: Entry, rows: Sequence[Row]) -> str:
