@@ -17,6 +17,7 @@ from bench.reports.confusion import Confusion
 from bench.reports.overview import row_name
 from bench.reports.page_pairs import PairData, pairs_by_query
 from bench.reports.row import Row
+from bench.reports.row_marks import row_marks
 from bench.reports.tables import metrics
 from bench.results.record import Record
 from bench.results.row_sample import Find
@@ -140,10 +141,11 @@ def packed_rows(rows: Sequence[Row], records: Mapping[str, Record]) -> str:
     """
     given = [
         {
-            **row.model_dump(), "name": row_name(row), "full_name": row.full_name,
+            **row.model_dump(), "name": row_name(row), "mark": mark, "full_name": row.full_name,
             "limits": records[row.runs[0]].spec.budget.limits(),
         }
-        for row in rows
+        # The page has no columns of these.
+        for row, mark in zip(rows, row_marks(rows, unnamed=("ways", "queries", "precision")), strict=True)
     ]  # fmt: skip
     return _packed_model(_Data(rows=given, metrics={name: _MetricData.of(name) for name in metrics(rows)}))
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from bench import registry
 from bench.reports.row import Row, has_score
+from bench.reports.row_marks import PARTS, row_marks
 from bench.reports.tables import LEFT, caption, interval_text, labels, reasons, score, text_table
 from bench.reports.template import environment
 from bench.reports.xml_text import xml_text
@@ -46,7 +47,7 @@ class Change:
     """A result that was recorded anew.
 
     Attributes:
-        name: Task, method and shots.
+        name: Task, method and shots, and what else tells it apart.
         score: Its score, or its status.
         text: Rank and costs.
         page: Address of its line, relative to the site's root.
@@ -167,9 +168,9 @@ class _Pages:
 def _best(rows: Sequence[Row]) -> list[tuple[str, Row, str, str]]:
     """The first row at each number of shots, with its score and the page of its method."""
     found: dict[str, Row] = {}
-    for row in rows:
+    for row, mark in zip(rows, row_marks(rows, unnamed=("ways", "queries")), strict=True):
         if has_score(row):
-            found.setdefault(shots_text(row.shots), row)
+            found.setdefault(", ".join(filter(None, (shots_text(row.shots), mark))), row)
     return [(shots, row, _score(row), _method_page(row.method)) for shots, row in found.items()]
 
 
@@ -183,17 +184,17 @@ def _score(row: Row) -> str:
 def _changes(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Change]:
     """Results by the time of their last run, the latest first; without those whose records have no time."""
     found = []
-    for row in rows:
+    for row, mark in zip(rows, row_marks(rows, unnamed=PARTS), strict=True):
         times = [time for one in row.runs if (time := _finished(records[one])) is not None]
         if times:
-            found.append(_change(row, max(times)))
+            found.append(_change(row, mark, max(times)))
     return sorted(found, key=lambda change: (-change.finished.timestamp(), change.page))[:MOST_CHANGES]
 
 
-def _change(row: Row, finished: datetime) -> Change:
+def _change(row: Row, mark: str, finished: datetime) -> Change:
     shots = shots_text(row.shots)
     parts = [row.reason or "", f"ranks {row.ranks}" if row.ranks else "", f"{row.episodes} episodes"]
-    name = ", ".join(part for part in (f"{row.task}: {row.method_text}", row.budget, shots) if part)
+    name = ", ".join(part for part in (f"{row.task}: {row.method_text}", row.budget, shots, mark) if part)
     text = "; ".join(shortened(part, 300) for part in parts if part)
     return Change(name, _score(row), text, f"{_task_page(row)}#{_anchor(row)}", finished)
 

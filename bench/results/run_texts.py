@@ -5,6 +5,7 @@ from typing import Any
 from bench.contracts.kinds import PromptStyle, Template
 from bench.contracts.site import name_at_site
 from bench.spec.suite import RunSpec, Shots
+from bench.toolkit.counted import counted
 
 
 def config_text(spec: RunSpec) -> str:
@@ -122,3 +123,27 @@ def shots_text(shots: Shots) -> str:
         "1 shot", "5 shots" or "full shots".
     """
     return f"{shots} {'shot' if shots == 1 else 'shots'}"
+
+
+def ways_text(ways: int | None) -> str:
+    """A number of classes of an episode in words.
+
+    Args:
+        ways: The number; None for all classes.
+
+    Returns:
+        "5 ways" or "all ways".
+    """
+    return "all ways" if ways is None else counted(ways, "way")
+
+
+def queries_text(queries: int | None) -> str:
+    """A number of queries of a class in words.
+
+    Args:
+        queries: The number; None for all queries.
+
+    Returns:
+        "1 query", "20 queries" or "all queries".
+    """
+    return "all queries" if queries is None else counted(queries, "query", "queries")
