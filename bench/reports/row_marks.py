@@ -1,12 +1,12 @@
 """What tells rows of a leaderboard apart that would otherwise have one name."""
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 from bench.reports.overview import row_title
 from bench.reports.row import Row
 from bench.results.run_texts import queries_text, ways_text
 
-PARTS = {
+PARTS: dict[str, Callable[[Row], str]] = {
     "backbone": lambda row: row.backbone,
     "ways": lambda row: ways_text(row.ways),
     "queries": lambda row: queries_text(row.queries),

@@ -15,6 +15,7 @@ from bench.reports.row_marks import row_marks
 from bench.results.csv_cells import csv_cell
 from bench.results.run_texts import shots_text
 from bench.spec.axes import AXES
+from bench.toolkit.counted import counted
 from bench.toolkit.versions import PROTOCOL
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _cells(row: Row, task: str, columns: Sequence[str]) -> tuple[str, ...]:
         "backbone": row.backbone,
         "method": _method(row),
         "budget": row.budget,
-        "tuned": f"{row.tuning_trials} trials, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
+        "tuned": f"{counted(row.tuning_trials, 'trial')}, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
         "shots": str(row.shots),
         "metric": "-" if row.value is None else row.metric,
         "score": scored,

@@ -1,5 +1,6 @@
 """Runs in words: names of tasks and methods in tables, budgets, shots."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.contracts.kinds import PromptStyle, Template
@@ -123,6 +124,18 @@ def shots_text(shots: Shots) -> str:
         "1 shot", "5 shots" or "full shots".
     """
     return f"{shots} {'shot' if shots == 1 else 'shots'}"
+
+
+def several_shots_text(several: Sequence[Shots]) -> str:
+    """Numbers of shots in words.
+
+    Args:
+        several: The numbers.
+
+    Returns:
+        For example "1 shot" or "1, 5 shots".
+    """
+    return shots_text(several[0]) if len(several) == 1 else f"{', '.join(map(str, several))} shots"
 
 
 def ways_text(ways: int | None) -> str:
