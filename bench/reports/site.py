@@ -21,6 +21,8 @@ from bench.version import __version__
 
 MOST_CHANGES = 50
 """Largest number of items of the feed."""
+HISTORY = "history.html"
+"""Name of a page of results over time in the site's folder; bench history writes it."""
 ON_INDEX = 10
 """Number of changes on the index."""
 _SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}")
@@ -75,7 +77,9 @@ def slug(name: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_]+', '-', name)[:60].strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def site(rows: Sequence[Row], records: Sequence[Record], board: str, address: str = "") -> dict[str, str]:
+def site(
+    rows: Sequence[Row], records: Sequence[Record], board: str, address: str = "", has_history: bool = False
+) -> dict[str, str]:
     """The files of the site; equal rows and records give the same files to the byte.
 
     Args:
@@ -83,11 +87,12 @@ def site(rows: Sequence[Row], records: Sequence[Record], board: str, address: st
         records: Records; those of the rows at least.
         board: The interactive page.
         address: Where the site will be, for the links of its feed; empty for links relative to the feed.
+        has_history: Whether the folder has a page of results over time, ``HISTORY``, to link to.
 
     Returns:
         Texts by path, relative to the site's folder.
     """
-    pages = _Pages(rows)
+    pages = _Pages(rows, has_history)
     changes = _changes(rows, {record.id: record for record in records})
     tasks = _grouped(rows, _task_name)
     methods = dict(sorted(_grouped(rows, lambda row: row.method).items()))
@@ -137,9 +142,10 @@ def _summary(method: str) -> str:
 class _Pages:
     """Pages from templates."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], has_history: bool) -> None:
         self._render: Callable[..., str] = environment().get_template("site.html").render
-        self._shared = {"version": __version__, "words": LEFT, "units": labels(rows)}
+        history = HISTORY if has_history else ""
+        self._shared = {"version": __version__, "words": LEFT, "units": labels(rows), "history": history}
 
     def index(
         self, tasks: Mapping[str, Sequence[Row]], methods: Mapping[str, Sequence[Row]], changes: Sequence["Change"]

@@ -89,6 +89,21 @@ def test_the_feed_names_what_tells_results_apart(change):
     assert len({item.findtext("title").partition(":")[2] for item in items}) == 2
 
 
+def test_a_page_of_results_over_time_in_its_folder_is_linked(tmp_path, in_process):
+    Store(tmp_path / "store").write(made())
+    words = ("leaderboard", "--store", tmp_path / "store", "--site", tmp_path / "site")
+
+    def linked():
+        assert in_process(*words)[0] == 0
+        pages = (tmp_path / "site/index.html", *(tmp_path / "site").glob("*/*.html"))
+        return [[found["href"] for _, found in Elements(page.read_text(encoding="utf-8")).found
+                 if found.get("href", "").endswith("history.html")] for page in pages]  # fmt: skip
+
+    assert linked() == [[], [], []]
+    (tmp_path / "site/history.html").write_text("over time", encoding="utf-8")
+    assert linked() == [["history.html"], ["../history.html"], ["../history.html"]]
+
+
 def test_the_command_writes_the_site(in_process, tmp_path):
     for record in board():
         Store(tmp_path / "store").write(record)
