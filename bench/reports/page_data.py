@@ -26,10 +26,11 @@ from bench.stats.intervals import ALPHA, LEAST_EPISODES
 from bench.stats.paired import EXACT_UNITS
 from bench.toolkit.visible import LONGEST_CELL, shortened, visible, visible_json
 
-MOST_READ = 200
+MOST_READ = 500
 """Largest number of records of a page with what needs predictions: confusion matrices, and comparisons by queries.
 
-The predictions of more take long to read."""
+With 100 classes and 5,000 answers a record, 250 records add 3 s and 2 MB to a page, 1,000 records 8 s and 4 MB.
+"""
 ROWS_OF_PART = 50
 """Consecutive rows whose records are unpacked together, when one of them is opened."""
 ON_PAGE = sorted((axis for axis in AXES if axis.on_page), key=lambda axis: axis.in_table)
