@@ -184,7 +184,7 @@ def test_exports_have_the_shown_rows_in_their_order(visit):
     assert page.evaluate("navigator.clipboard.readText()") == markdown
 
 
-def test_rows_that_differ_in_queries_or_classes_alone_are_told_apart(visit):
+def test_rows_that_differ_in_queries_or_classes_alone_have_names_of_their_own(visit):
     changes = [{"queries": 10}, {"queries": 20}, {"queries": 20, "ways": 3}]
     page = visit([scored("a", 50.0, **change) for change in changes], until="charts")
     names = {"a, all ways, 10 queries", "a, all ways, 20 queries", "a, 3 ways, 20 queries"}

@@ -69,7 +69,7 @@ def test_the_feed_has_results_by_the_time_of_their_last_run(files):
     assert "planted defect" in broken.findtext("description")
 
 
-def test_results_that_differ_in_queries_alone_are_told_apart_on_every_page_and_in_the_feed():
+def test_results_that_differ_in_queries_alone_have_names_of_their_own_on_every_page_and_in_the_feed():
     given = [made({"method": "m", "config": {}, "queries": queries}) for queries in (10, 20)]
     files = site(rows(given), given, "")
     (task,) = (text for name, text in files.items() if name.startswith("tasks/"))
