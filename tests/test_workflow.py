@@ -34,7 +34,7 @@ def git(*words, folder):
 
 SITE = """#!/bin/sh
 # Stands in for the program.
-mkdir public && echo "$@" > public/index.html
+mkdir -p public && echo "$@" > public/index.html && ls public/history.html > public/linked 2> /dev/null || true
 """
 
 
@@ -115,5 +115,7 @@ def test_the_site_has_the_page_of_the_history_where_there_is_one(tmp_path, histo
     assert (repository / "public/index.html").read_text() == (
         f"leaderboard --store runs --site public --site-address {address}\n"
     )
+    # The program links to the page if it is there when the site is written.
+    assert bool((repository / "public/linked").read_text()) == history
     page = repository / "public/history.html"
     assert (page.read_text() if page.exists() else None) == ("over time" if history else None)

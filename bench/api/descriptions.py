@@ -163,13 +163,15 @@ def _of_method(plugin: "Plugin", sites: Mapping[str, "type[Method]"]) -> Iterato
 
 def _of_task(task: "type[Task]") -> Iterator[tuple[str, str]]:
     """Facts of a task, without its data."""
+    from bench.results.run_texts import queries_text
+
     protocol = task.protocol
     yield "kind", task.kind
     yield "metric", task.metric or DEFAULT_METRICS[task.kind]
     yield (
         "episodes",
         (
-            f"{protocol.episodes} per seed, {protocol.queries} queries per class, "
+            f"{protocol.episodes} per seed, {queries_text(protocol.queries)} per class, "
             f"{'all' if protocol.ways is None else protocol.ways} classes"
         ),
     )

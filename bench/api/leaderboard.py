@@ -127,10 +127,10 @@ def write_site(results: Board, folder: Path, board: str, break_even: str | None,
     Raises:
         StoreError: If a file cannot be written.
     """
-    from bench.reports.site import site
+    from bench.reports.site import HISTORY, site
 
     start = f"{address.rstrip('/')}/" if address else ""
-    files = site(results.rows(break_even), results.records, board, start)
+    files = site(results.rows(break_even), results.records, board, start, has_history=(folder / HISTORY).is_file())
     try:
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

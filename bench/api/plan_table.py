@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, overload
 
+from bench.toolkit.counted import counted
+
 if TYPE_CHECKING:
     from bench.runs.plan import PlanEntry
 
@@ -39,7 +41,7 @@ class Plan(Sequence["PlanEntry"]):
         """Number of runs by status, of those that are tuned first, and the seconds expected, in one line."""
         counts = Counter(entry.status for entry in self.entries)
         parts = [f"{number} {status}" for status, number in sorted(counts.items())]
-        text = f"{len(self)} runs: {', '.join(parts) or 'none'}"
+        text = f"{counted(len(self), 'run')}: {', '.join(parts) or 'none'}"
         if self.n_tuned:
             text += f"; {self.n_tuned} are tuned first: trials are not counted, and status is that of the untuned run"
         known = [entry.expected_seconds for entry in self.entries if entry.expected_seconds is not None]

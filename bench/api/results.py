@@ -249,7 +249,8 @@ class Results(Sequence["Record"]):
         """Write the leaderboard as a static site: an index, a page per task and method, a feed of changes.
 
         Args:
-            folder: Folder to write; it is made, and other files in it stay.
+            folder: Folder to write; it is made, and other files in it stay. Its pages link to its ``history.html``, a
+                page of ``bench history``, if it is there already.
             break_even: As for ``rows``.
             claims: As for ``table``.
             address: Where the site will be, for the links of its feed, such as ``https://example.org/board/``.

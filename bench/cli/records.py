@@ -10,6 +10,7 @@ from bench import api
 from bench.cli.help import Command, Group
 from bench.cli.options import DEFAULT_STORE, StoreOption, option
 from bench.cli.output import say
+from bench.toolkit.counted import counted
 
 app = typer.Typer(
     cls=Group, help="Verify, prune, import or export records.", no_args_is_help=True, rich_markup_mode=None
@@ -25,7 +26,7 @@ def verify(store: StoreOption = DEFAULT_STORE) -> None:
     problems = api.verify_records(store)
     for problem in problems:
         say(problem)
-    say(f"{problems.n_records} records, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    say(f"{counted(problems.n_records, 'record')}, {counted(len(problems), 'problem') if problems else 'no problems'}")
     if problems.n_without_digest:
         say(f"{problems.n_without_digest} of earlier programs have no digest; only contradictions are found in them")
     if problems:
@@ -46,7 +47,7 @@ def prune(
     found = api.prune_records(store, superseded=superseded, failed=failed, dry_run=dry_run)
     for file in found:
         say(f"{file.path}: {file.reason}")
-    say(f"{len(found)} files {'would be deleted' if dry_run else 'deleted'}")
+    say(f"{counted(len(found), 'file')} {'would be deleted' if dry_run else 'deleted'}")
 
 
 @app.command("import", cls=Command, epilog="bench records import node1/runs node2/runs --store runs")
@@ -74,7 +75,7 @@ def export(
 ) -> None:
     """Write records as one table."""
     number = api.export_records(out, store, queries=queries)
-    say(f"wrote {number} rows to {out}")
+    say(f"wrote {counted(number, 'row')} to {out}")
 
 
 @app.command(cls=Command, epilog="bench records schema")

@@ -6,6 +6,7 @@ from bench import api
 from bench.cli.options import DEFAULT_STORE, OnlyTasks, StoreOption, option
 from bench.cli.output import say
 from bench.runs.signals import Interrupted, interrupts
+from bench.toolkit.counted import counted
 
 
 def watch(
@@ -22,7 +23,7 @@ def watch(
     from bench.toolkit.files import user_path
 
     there = len(Store(user_path(store)).paths())
-    say(f"{store} has {there} record{'' if there == 1 else 's'}; waiting for more, Ctrl-C ends this", err=True)
+    say(f"{store} has {counted(there, 'record')}; waiting for more, Ctrl-C ends this", err=True)
     new = 0
     try:
         with interrupts():

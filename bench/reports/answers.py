@@ -148,16 +148,16 @@ def _figures(line: Line) -> str:
 
 def _best_of_several(matrix: Matrix, leaders: Sequence[Line]) -> str:
     """The method that is best on most tasks, or the methods."""
-    n_tasks, decided, first = matrix.n_contested, _decided(matrix), leaders[0]
+    decided, first = _decided(matrix), leaders[0]
     n_best, n_alone = sum(map(first.is_best, decided)), _n_alone(first, matrix)
-    of_tasks = f"best on {n_best} of {n_tasks} tasks {shots_phrase(matrix.shots)}"
+    of_tasks = f"best on {n_best} of {matrix.contested_text} {shots_phrase(matrix.shots)}"
     if len(leaders) > 1:
         text = f"{listed([line.short for line in leaders])} are {of_tasks} each"
     elif n_alone == n_best:
         text = f"{first.short} alone is {of_tasks}"
     else:
         text = f"{first.short} is {of_tasks}, on {n_alone or 'none'} of them alone"
-    undecided = n_tasks - len(decided)
+    undecided = matrix.n_contested - len(decided)
     return f"{text}; tests find no difference on {undecided}" if undecided else text
 
 
@@ -199,7 +199,7 @@ def _cheaper(matrix: Matrix, best: Line, records: Mapping[str, Record], find: Fi
     for field, time in TIMES.items():
         for share, words in SHARES.items():
             if found := [rival for rival in shown if rival.ratios.get(field, 1.0) <= share]:
-                text = _rivals_text(found, matrix.n_contested, field)
+                text = _rivals_text(found, matrix, field)
                 return f"By paired tests within 1 point of {best.short} in {words} its {time} or less: {text}"
     return f"No method is shown to be within 1 point of {best.short} in half its time or less"
 
@@ -237,13 +237,13 @@ def _confirmed(rivals: Sequence[_Rival], records: Mapping[str, Record], find: Fi
     return [rival for rival, p_value in zip(tried, holm(p_values), strict=False) if p_value < ALPHA]
 
 
-def _rivals_text(found: Sequence[_Rival], n_tasks: int, field: str) -> str:
+def _rivals_text(found: Sequence[_Rival], matrix: Matrix, field: str) -> str:
     """The methods with the number of tasks of each, or with the times of a field where there is one task."""
     by_name: dict[str, list[_Rival]] = {}
     for rival in found:
         by_name.setdefault(rival.line.name, []).append(rival)
     ordered = sorted(by_name.values(), key=lambda own: (-len(own), min(rival.ratios[field] for rival in own)))
-    if n_tasks > 1:
-        return listed([f"{own[0].line.short} on {len(own)} of {n_tasks} tasks" for own in ordered])
+    if matrix.n_contested > 1:
+        return listed([f"{own[0].line.short} on {len(own)} of {matrix.contested_text}" for own in ordered])
     times = listed([f"{own[0].line.short} in {number(getattr(own[0].row, field))} s" for own in ordered])
     return f"{times} against {number(getattr(found[0].best, field))} s"

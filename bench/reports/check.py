@@ -19,6 +19,7 @@ from bench.results.shared_episodes import paired, shared_text
 from bench.spec.axes import Axis
 from bench.stats.comparison import Paired
 from bench.stats.paired import holm
+from bench.toolkit.counted import counted
 
 Verdict = Literal["regression", "ok", "better", "new", "blind"]
 """``blind``: measurements spread so widely that the check could find nothing but a multiple of the cost."""
@@ -114,7 +115,7 @@ def checks(baseline: Sequence[Record], now: Sequence[Record], find: Find, only: 
         found += [check for axis in CHECKED for check in _costs(measured, axis, len(CHECKED) * len(rows))]
         found += [check for row in rows if (check := _other_device(row)) is not None]
     found += [
-        Check(name(after[key][0]), "run", "-", f"{len(after[key])} runs", "new", "not in the baseline")
+        Check(name(after[key][0]), "run", "-", counted(len(after[key]), "run"), "new", "not in the baseline")
         for key in after.keys() - before.keys()
     ]
     order: dict[Verdict, int] = {"regression": 0, "better": 1, "new": 2, "blind": 3, "ok": 4}
@@ -136,15 +137,15 @@ def _runs(row: _Row) -> list[Check]:
         for record in row.before
         if record.status == "ok" and record.spec.seed in now and now[record.spec.seed].status != "ok"
     ]
-    before = f"{len(row.before)} runs"
+    before = counted(len(row.before), "run")
     found = []
     if missing:
         finding = f"missing: {_seeds(missing)}; run them, or take them out of the baseline with --update"
-        found.append(Check(row.name, "run", before, f"{len(row.after)} runs", "regression", finding))
+        found.append(Check(row.name, "run", before, counted(len(row.after), "run"), "regression", finding))
     if broken:
         finding = f"{broken[0].status}, {_seeds([record.spec.seed for record in broken])}: {broken[0].reason}"
         found.append(Check(row.name, "status", "ok", broken[0].status, "regression", finding))
-    return found or [Check(row.name, "run", before, f"{len(row.after)} runs", "ok", "as before")]
+    return found or [Check(row.name, "run", before, counted(len(row.after), "run"), "ok", "as before")]
 
 
 def _seeds(seeds: list[int]) -> str:

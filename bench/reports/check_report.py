@@ -9,6 +9,7 @@ from bench.reports.check import Check
 from bench.reports.markdown import markdown_table
 from bench.reports.terminal_tables import terminal_table
 from bench.reports.xml_text import xml_text
+from bench.toolkit.counted import counted
 from bench.toolkit.visible import visible
 
 HEADER = ("", "row", "what", "baseline", "now", "finding")
@@ -25,11 +26,12 @@ def summary(checks: Sequence[Check]) -> str:
     """
     counts = Counter(check.verdict for check in checks)
     worse = counts["regression"]
-    regressions = f"{worse} regression{'' if worse == 1 else 's'}" if worse else "no regression"
+    regressions = counted(worse, "regression") if worse else "no regression"
     company = sum(check.company for check in checks)
     blind = f", {counts['blind']} blind" if counts["blind"] else ""
     warning = f"; warning: {company} of times measured in company" if company else ""
-    return f"{regressions} in {len(checks)} checks; {counts['better']} better, {counts['new']} new{blind}{warning}"
+    of_all = f"{regressions} in {counted(len(checks), 'check')}"
+    return f"{of_all}; {counts['better']} better, {counts['new']} new{blind}{warning}"
 
 
 def _cells(checks: Sequence[Check]) -> list[tuple[str, ...]]:
@@ -54,10 +56,12 @@ def as_table(checks: Sequence[Check]) -> str:
     if changed:
         lines.append(terminal_table(HEADER, _cells(changed), "").rstrip())
     kinds = ", ".join(dict.fromkeys(check.what for check in sorted(checks, key=lambda check: check.what)))
-    lines.append(f"{len(rows)} rows were checked for {kinds or 'nothing'}; --format markdown lists all")
+    checked = f"{counted(len(rows), 'row')} {'was' if len(rows) == 1 else 'were'} checked for {kinds or 'nothing'}"
+    lines.append(f"{checked}; --format markdown lists all")
     if blind := [check for check in checks if check.verdict == "blind"]:
         example = visible(f"{blind[0].row}, {blind[0].what}")
-        lines.append(f"{len(blind)} checks are blind, such as {example}: measurements spread too widely")
+        are = f"{counted(len(blind), 'check')} {'is' if len(blind) == 1 else 'are'}"
+        lines.append(f"{are} blind, such as {example}: measurements spread too widely")
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,8 @@ from bench.reports.query_errors import ErrorReport, QueryError
 from bench.reports.template import environment
 from bench.reports.terminal_tables import terminal_table
 from bench.results.csv_cells import csv_cell
+from bench.results.run_texts import several_shots_text
+from bench.toolkit.counted import counted
 from bench.toolkit.visible import shortened
 
 HEADER = ("wrong", "item", "label", "predictions", "row")
@@ -28,10 +30,11 @@ THUMBNAIL = 96
 def caption(report: ErrorReport) -> str:
     """What the report is of, and how it is ordered."""
     lines = (
-        f"{report.method} on {report.task}, {report.backbone}, {', '.join(map(str, report.shots))} shots: "
-        f"{report.wrong:,} of {report.answers:,} answers are wrong, to {report.queries:,} queries in "
-        f"{len(report.runs):,} {'run' if len(report.runs) == 1 else 'runs'}. Order: the share of wrong answers, by the "
-        "lower end of its 95% interval. predictions: wrong ones, with their numbers. row: in the query pool."
+        f"{report.method} on {report.task}, {report.backbone}, {several_shots_text(report.shots)}: "
+        f"{report.wrong:,} of {counted(report.answers, 'answer')} {'is' if report.wrong == 1 else 'are'} wrong, to "
+        f"{counted(report.queries, 'query', 'queries')} in {counted(len(report.runs), 'run')}. "
+        "Order: the share of wrong answers, by the lower end of its 95% interval. predictions: wrong ones, with their "
+        "numbers. row: in the query pool."
     )
     if report.without_classes:
         lines += f" {report.without_classes} of the runs are of earlier programs and have no predicted classes."

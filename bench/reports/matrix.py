@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench import registry
-from bench.reports.overview import name_in_sentence, row_title
+from bench.reports.overview import amount, name_in_sentence, row_title
 from bench.reports.row import Row, has_score, scorer
 from bench.reports.standings import ranks_at
 from bench.results.record import Record
-from bench.results.run_texts import shots_rank
+from bench.results.run_texts import queries_text, shots_rank, ways_text
 from bench.spec.run_spec import Shots
 from bench.stats.ranks import Overview, rank_over_tasks
+from bench.toolkit.counted import counted
 from bench.toolkit.visible import shortened
 
 LONGEST = 80
@@ -54,6 +55,11 @@ class Column:
     is_tested: bool
     is_decided: bool
 
+    @property
+    def name(self) -> str:
+        """The task, for sentences, with what distinguishes the column."""
+        return f"{self.scale.task} ({self.mark})" if self.mark else self.scale.task
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -78,8 +84,10 @@ class Line:
 
     Attributes:
         name: The method with settings and budget.
-        mean_rank: Mean of its ranks over the tasks; None for a method without a score on one of them.
-        ranks: Best and worst rank that the tests leave open, means over the tasks with tests; empty without them.
+        mean_rank: Mean of its ranks over the tasks, of several columns of a task that with most methods; None for a
+            method without a score on one of them.
+        ranks: Best and worst rank that the tests leave open, means over those of these columns with tests; empty
+            without them.
         cells: Its row on each task; None where it was not run.
     """
 
@@ -137,7 +145,7 @@ class Matrix:
         columns: The tasks.
         lines: The methods, those with the lowest mean rank first.
         over_tasks: Mean ranks with Friedman's and Nemenyi's tests, of the methods with a score on every task that has
-            scores of two methods; None for fewer than two of them.
+            scores of two methods, of several columns of a task on that with most methods; None for fewer than two.
         n_left_out: Rows that another of the same name stands for: that with more episodes or, of several searches, with
             the better validation score.
     """
@@ -158,6 +166,16 @@ class Matrix:
     def n_contested(self) -> int:
         """Number of these tasks."""
         return len(self.contested)
+
+    @property
+    def repeats_tasks(self) -> bool:
+        """Whether several of these columns are of one task, with other queries for example."""
+        return len({self.columns[place].scale[:2] for place in self.contested}) < self.n_contested
+
+    @property
+    def contested_text(self) -> str:
+        """Their number in words: "3 tasks", or "3 task settings" where some are of one task."""
+        return counted(self.n_contested, "task setting" if self.repeats_tasks else "task")
 
     @property
     def n_scored(self) -> int:
@@ -229,7 +247,8 @@ def _matrix(
         n_best = sum(cell.is_best for cell in cells.values())
         columns.append(Column(scale, marks[scale], is_tested, is_tested and 0 < n_best < len(cells)))
         found.append(cells)
-    over = _over_tasks(found)
+    counting = _counting(columns, found)
+    over = _over_tasks([found[place] for place in counting])
     n_left_out = sum(len(places) for places in scored.values()) - sum(len(cells) for cells in found)
     for column, cells in zip(columns, found, strict=True):
         for place in without.get(column.scale[:2], []):
@@ -239,7 +258,7 @@ def _matrix(
     for name in dict.fromkeys(name for cells in found for name in cells):
         own = tuple(cells.get(name) for cells in found)
         mean_rank = None if over is None else over.mean_rank.get(name)
-        lines.append(Line(name, mean_rank, _ranks_text(own, columns), own))
+        lines.append(Line(name, mean_rank, _ranks_text(own, columns, counting), own))
     return Matrix(shots, tuple(columns), tuple(sorted(lines, key=_order)), over, n_left_out)
 
 
@@ -265,11 +284,25 @@ def _scored_cells(
     return {name: cell(place) for name, place in chosen.items()}, is_tested
 
 
-def _ranks_text(cells: Sequence[Cell | None], columns: Sequence[Column]) -> str:
-    """The range of ranks of a method with a score on all tasks with tests."""
-    found = [
-        None if cell is None else cell.ranks for cell, column in zip(cells, columns, strict=True) if column.is_tested
-    ]
+def _counting(columns: Sequence[Column], found: Sequence[Mapping[str, Cell]]) -> list[int]:
+    """Places of the columns that ranks are means over; ``found``: cells of rows with a score, by column and name."""
+
+    # One of each task: that with most methods; of several, that of the later protocol, with more queries or classes.
+    def evidence(place: int) -> tuple[float, ...]:
+        scale = columns[place].scale
+        return len(found[place]), scale.protocol, amount(scale.queries), amount(scale.ways)
+
+    chosen = dict[tuple[str, str], int]()
+    for place, column in enumerate(columns):
+        task = (column.scale.task, column.scale.backbone)
+        if task not in chosen or evidence(place) > evidence(chosen[task]):
+            chosen[task] = place
+    return sorted(chosen.values())
+
+
+def _ranks_text(cells: Sequence[Cell | None], columns: Sequence[Column], counting: Sequence[int]) -> str:
+    """The range of ranks of a method with a score on all tasks with tests; ``counting``: places of their columns."""
+    found = [None if (cell := cells[place]) is None else cell.ranks for place in counting if columns[place].is_tested]
     ranges = [ranks for ranks in found if ranks is not None]
     if not ranges or len(ranges) < len(found):
         return ""
@@ -279,7 +312,7 @@ def _ranks_text(cells: Sequence[Cell | None], columns: Sequence[Column]) -> str:
 
 
 def _over_tasks(found: Sequence[Mapping[str, Cell]]) -> Overview | None:
-    """Mean ranks of the methods with a score on every task that has rivals; ``found``: cells by column and name."""
+    """Mean ranks of the methods with a score on every task that has rivals; ``found``: cells of each task by name."""
     contested = [cells for cells in found if len(cells) > 1]
     complete = sorted(set(contested[0]).intersection(*contested)) if contested else []
     if len(complete) < 2:
@@ -305,8 +338,8 @@ def _marks(scales: Sequence[Scale]) -> dict[Scale, str]:
         parts = {
             "metric": scale.metric,
             "protocol": f"protocol {scale.protocol}",
-            "ways": f"{scale.ways or 'all'} ways",
-            "queries": f"{scale.queries or 'all'} queries",
+            "ways": ways_text(scale.ways),
+            "queries": queries_text(scale.queries),
         }
         telling = [part for field, part in parts.items() if len({getattr(other, field) for other in others}) > 1]
         marks[scale] = ", ".join(telling)

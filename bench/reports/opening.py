@@ -105,7 +105,7 @@ def _notes(matrix: Matrix, n_left: int) -> list[str]:
     """How to read a matrix; ``n_left``: number of methods that the page has in its table alone."""
     notes = ["Bold: the best, and those that no paired test shows to be worse."]
     contested = [matrix.columns[place] for place in matrix.contested]
-    untested = dict.fromkeys(column.scale.task for column in contested if not column.is_tested)
+    untested = dict.fromkeys(column.name for column in contested if not column.is_tested)
     if untested:
         notes.append(f"On {listed(list(untested))} it is the highest score alone: too few items for a test.")
     if any(line.ranks for line in matrix.lines):
@@ -117,6 +117,8 @@ def _notes(matrix: Matrix, n_left: int) -> list[str]:
     if matrix.over_tasks is not None and matrix.over_tasks.critical_difference is not None:
         least = matrix.over_tasks.critical_difference
         notes.append(f"Mean ranks closer than {least:.2f} cannot be distinguished (Nemenyi).")
+    if matrix.repeats_tasks:
+        notes.append("Mean rank and rank range count each task once: of its columns that with most methods.")
     if matrix.n_left_out:
         notes.append(
             "Of rows with one name, that with more episodes is shown and, of searches, that with the better validation "

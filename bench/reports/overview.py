@@ -1,11 +1,12 @@
 """Ranks of methods over all tasks of a leaderboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bench.reports.row import Row, has_score, scorer
 from bench.stats.ranks import Overview, rank_over_tasks
+from bench.toolkit.counted import counted
 
 
 def row_name(row: Row) -> str:
@@ -28,7 +29,7 @@ def _method(row: Row) -> str:
 def _marks(row: Row) -> list[str]:
     """What a reader must know of a row's method."""
     return [
-        *[f"tuned by {row.tuning_trials} trials"] * bool(row.tuning_trials),
+        *[f"tuned by {counted(row.tuning_trials, 'trial')}"] * bool(row.tuning_trials),
         *[row.form] * bool(row.form),
         *["transductive"] * row.transductive,
         *["contract suite not passed"] * (row.contract in {"failed", "not run"}),
@@ -78,8 +79,8 @@ def names_of(row: Row) -> set[str]:
 def overview(rows: Sequence[Row]) -> Overview | None:
     """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
 
-    A task counts once: its scores are averaged over shots and ways, which are no independent evidence. Methods without
-    a support set have no such scores and are left out.
+    A task counts once: its scores are averaged over shots and ways, which are no independent evidence. Of several
+    numbers of queries that with most methods counts. Methods without a support set are left out.
 
     Args:
         rows: Rows of a leaderboard.
@@ -88,18 +89,23 @@ def overview(rows: Sequence[Row]) -> Overview | None:
         The ranks; None for fewer than two tasks or two methods.
     """
     sort_score = scorer()
-    cells: dict[tuple[str, str], dict[tuple[object, str], float]] = {}
+    found: dict[tuple[str, str], dict[tuple[object, object], dict[int | None, dict[str, float]]]] = {}
     several_precisions = len({row.precision for row in rows if has_score(row)}) > 1
     for row in rows:
         # A row over templates says again what the rows of each template do; a quick look is no further task.
         if has_score(row) and row.shots != 0 and row.templates == 1 and not row.limit:
             name = f"{row.full_name} {row.precision}" if several_precisions else row.full_name
-            cells.setdefault((row.task, row.backbone), {})[(row.shots, row.ways), name] = sort_score(row)
+            draws = found.setdefault((row.task, row.backbone), {}).setdefault((row.shots, row.ways), {})
+            draws.setdefault(row.queries, {})[name] = sort_score(row)
+    cells = {
+        task: {(draw, name): score for draw, by_queries in draws.items() for name, score in _most(by_queries).items()}
+        for task, draws in found.items()
+    }
     several = len({task for task, _ in cells}) < len(cells)
     complete = {method for scores in cells.values() for _, method in scores}
     for scores in cells.values():
-        draws = {draw for draw, _ in scores}
-        complete = {method for method in complete if all((draw, method) in scores for draw in draws)}
+        own = {draw for draw, _ in scores}
+        complete = {method for method in complete if all((draw, method) in scores for draw in own)}
     if len(cells) < 2 or len(complete) < 2:
         return None
     return rank_over_tasks(
@@ -111,6 +117,23 @@ def overview(rows: Sequence[Row]) -> Overview | None:
             for (task, backbone), scores in cells.items()
         }
     )
+
+
+def _most(by_queries: Mapping[int | None, dict[str, float]]) -> dict[str, float]:
+    """The scores at the number of queries with most methods, the largest of several."""
+    return by_queries[max(by_queries, key=lambda queries: (len(by_queries[queries]), amount(queries)))]
+
+
+def amount(number: int | None) -> float:
+    """A number of classes or queries as a sort key.
+
+    Args:
+        number: The number; None for all.
+
+    Returns:
+        The number, or infinity.
+    """
+    return float("inf") if number is None else number
 
 
 def overview_text(found: Overview) -> str:

@@ -17,6 +17,7 @@ from bench.reports.confusion import Confusion
 from bench.reports.overview import row_name
 from bench.reports.page_pairs import PairData, pairs_by_query
 from bench.reports.row import Row
+from bench.reports.row_marks import row_marks
 from bench.reports.tables import metrics
 from bench.results.record import Record
 from bench.results.row_sample import Find
@@ -25,10 +26,11 @@ from bench.stats.intervals import ALPHA, LEAST_EPISODES
 from bench.stats.paired import EXACT_UNITS
 from bench.toolkit.visible import LONGEST_CELL, shortened, visible, visible_json
 
-MOST_READ = 200
+MOST_READ = 500
 """Largest number of records of a page with what needs predictions: confusion matrices, and comparisons by queries.
 
-The predictions of more take long to read."""
+With 100 classes and 5,000 answers a record, 250 records add 3 s and 2 MB to a page, 1,000 records 8 s and 4 MB.
+"""
 ROWS_OF_PART = 50
 """Consecutive rows whose records are unpacked together, when one of them is opened."""
 ON_PAGE = sorted((axis for axis in AXES if axis.on_page), key=lambda axis: axis.in_table)
@@ -140,10 +142,11 @@ def packed_rows(rows: Sequence[Row], records: Mapping[str, Record]) -> str:
     """
     given = [
         {
-            **row.model_dump(), "name": row_name(row), "full_name": row.full_name,
+            **row.model_dump(), "name": row_name(row), "mark": mark, "full_name": row.full_name,
             "limits": records[row.runs[0]].spec.budget.limits(),
         }
-        for row in rows
+        # The page has no columns of these.
+        for row, mark in zip(rows, row_marks(rows, unnamed=("ways", "queries", "precision")), strict=True)
     ]  # fmt: skip
     return _packed_model(_Data(rows=given, metrics={name: _MetricData.of(name) for name in metrics(rows)}))
 

@@ -18,7 +18,7 @@ from bench.results.grouping import data_of, pooled
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
 from bench.results.row_sample import Find
-from bench.results.run_texts import shots_rank, task_text
+from bench.results.run_texts import several_shots_text, shots_rank, task_text
 from bench.results.selection import of_tasks
 from bench.spec.run_spec import Shots
 from bench.stats.intervals import share_low
@@ -124,7 +124,7 @@ class Choice:
             rows = [group for group in rows if task_text(group[0].spec) == self.task]
         if not tasks:
             there = f" on {self.task}" if self.task else ""
-            at = f" at {', '.join(map(str, self.shots))} shots" if self.shots else ""
+            at = f" at {several_shots_text(self.shots)}" if self.shots else ""
             raise UsageError(f"no scored run of {self.method}{there}{at} is in the store; run it first")
         if len(tasks) > 1:
             raise UsageError(f"{self.method} has runs on several tasks; choose one by --task: {', '.join(tasks)}")

@@ -34,8 +34,8 @@ class _RunRow(BaseModel):
     to tell", and how many more items would do, where no difference on the board could be significant; else empty.
     value, ci_low and ci_high are in percent for accuracy; None unless the status is ok, the ends of the interval also
     with too few items. shots is 0 for a method that uses no support set. seeds and episodes are counted over all pooled
-    records; runs are their ids. ways: classes per episode, None for all: rows of other numbers answer another question.
-    precision: of the backbone.
+    records; runs are their ids. ways: classes per episode, queries: of each class; None for all. Rows of other numbers
+    answer another question. precision: of the backbone.
     company: why times of a record count as measured in company (docs/budgets.md); empty where none do.
     break_even_company: whether break_even_queries rests on such times.
     class_embeddings: what its class embeddings stand for where they are not those of whole names, and empty elsewhere.
@@ -84,6 +84,7 @@ class _RunRow(BaseModel):
     transductive: bool = False
     limit: int | None = None
     ways: int | None = None
+    queries: int | None = None
     precision: Text = "32-true"
     others: int = 0
     status: Status
@@ -130,7 +131,15 @@ def comparable(row: Row, shots: Shots | None = None) -> tuple[Any, ...]:
     Returns:
         A key.
     """
-    return row.task, row.backbone, row.shots if shots is None else shots, row.metric, row.protocol, row.ways
+    return (
+        row.task,
+        row.backbone,
+        row.shots if shots is None else shots,
+        row.metric,
+        row.protocol,
+        row.ways,
+        row.queries,
+    )
 
 
 def cost_device(row: Row) -> str:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from bench.results.identity import device_kind_of
 from bench.results.record import Record
-from bench.results.run_texts import budget_text, method_text, task_text
+from bench.results.run_texts import budget_text, method_text, queries_text, shots_text, task_text, ways_text
+from bench.toolkit.counted import counted
 
 
 class RowKey(NamedTuple):
@@ -51,13 +52,13 @@ class RowKey(NamedTuple):
             task=task_text(spec) if task is None else task,
             method=method_text(spec),
             budget=budget_text(spec),
-            shots=f"{spec.shots} shots",
+            shots=shots_text(spec.shots),
             backbone=spec.backbone,
-            ways=f"{spec.ways or 'all'} ways",
-            queries=f"{spec.queries or 'all'} queries",
+            ways=ways_text(spec.ways),
+            queries=queries_text(spec.queries),
             precision=spec.precision,
             device=device_kind_of(record.identity),
-            tuned=f"tuned by {spec.tuning.trials} trials" if spec.tuning else "",
+            tuned=f"tuned by {counted(spec.tuning.trials, 'trial')}" if spec.tuning else "",
         )
 
 

@@ -59,6 +59,7 @@ def _row(records: Sequence[Record], others: int, task: str, score: Score | None)
         transductive=bool(first.provenance.get("transductive", False)),
         limit=first.spec.limit,
         ways=first.spec.ways,
+        queries=first.spec.queries,
         precision=first.spec.precision,
         others=others,
         status=first.status,

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from bench import registry
 from bench.reports.row import Row, has_score
+from bench.reports.row_marks import PARTS, row_marks
 from bench.reports.tables import LEFT, caption, interval_text, labels, reasons, score, text_table
 from bench.reports.template import environment
 from bench.reports.xml_text import xml_text
@@ -20,6 +21,8 @@ from bench.version import __version__
 
 MOST_CHANGES = 50
 """Largest number of items of the feed."""
+HISTORY = "history.html"
+"""Name of a page of results over time in the site's folder; bench history writes it."""
 ON_INDEX = 10
 """Number of changes on the index."""
 _SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}")
@@ -46,7 +49,7 @@ class Change:
     """A result that was recorded anew.
 
     Attributes:
-        name: Task, method and shots.
+        name: Task, method and shots, and what else tells it apart.
         score: Its score, or its status.
         text: Rank and costs.
         page: Address of its line, relative to the site's root.
@@ -74,7 +77,9 @@ def slug(name: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_]+', '-', name)[:60].strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def site(rows: Sequence[Row], records: Sequence[Record], board: str, address: str = "") -> dict[str, str]:
+def site(
+    rows: Sequence[Row], records: Sequence[Record], board: str, address: str = "", has_history: bool = False
+) -> dict[str, str]:
     """The files of the site; equal rows and records give the same files to the byte.
 
     Args:
@@ -82,11 +87,12 @@ def site(rows: Sequence[Row], records: Sequence[Record], board: str, address: st
         records: Records; those of the rows at least.
         board: The interactive page.
         address: Where the site will be, for the links of its feed; empty for links relative to the feed.
+        has_history: Whether the folder has a page of results over time, ``HISTORY``, to link to.
 
     Returns:
         Texts by path, relative to the site's folder.
     """
-    pages = _Pages(rows)
+    pages = _Pages(rows, has_history)
     changes = _changes(rows, {record.id: record for record in records})
     tasks = _grouped(rows, _task_name)
     methods = dict(sorted(_grouped(rows, lambda row: row.method).items()))
@@ -136,9 +142,10 @@ def _summary(method: str) -> str:
 class _Pages:
     """Pages from templates."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], has_history: bool) -> None:
         self._render: Callable[..., str] = environment().get_template("site.html").render
-        self._shared = {"version": __version__, "words": LEFT, "units": labels(rows)}
+        history = HISTORY if has_history else ""
+        self._shared = {"version": __version__, "words": LEFT, "units": labels(rows), "history": history}
 
     def index(
         self, tasks: Mapping[str, Sequence[Row]], methods: Mapping[str, Sequence[Row]], changes: Sequence["Change"]
@@ -167,9 +174,9 @@ class _Pages:
 def _best(rows: Sequence[Row]) -> list[tuple[str, Row, str, str]]:
     """The first row at each number of shots, with its score and the page of its method."""
     found: dict[str, Row] = {}
-    for row in rows:
+    for row, mark in zip(rows, row_marks(rows, unnamed=("ways", "queries")), strict=True):
         if has_score(row):
-            found.setdefault(shots_text(row.shots), row)
+            found.setdefault(", ".join(filter(None, (shots_text(row.shots), mark))), row)
     return [(shots, row, _score(row), _method_page(row.method)) for shots, row in found.items()]
 
 
@@ -183,17 +190,17 @@ def _score(row: Row) -> str:
 def _changes(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Change]:
     """Results by the time of their last run, the latest first; without those whose records have no time."""
     found = []
-    for row in rows:
+    for row, mark in zip(rows, row_marks(rows, unnamed=PARTS), strict=True):
         times = [time for one in row.runs if (time := _finished(records[one])) is not None]
         if times:
-            found.append(_change(row, max(times)))
+            found.append(_change(row, mark, max(times)))
     return sorted(found, key=lambda change: (-change.finished.timestamp(), change.page))[:MOST_CHANGES]
 
 
-def _change(row: Row, finished: datetime) -> Change:
+def _change(row: Row, mark: str, finished: datetime) -> Change:
     shots = shots_text(row.shots)
     parts = [row.reason or "", f"ranks {row.ranks}" if row.ranks else "", f"{row.episodes} episodes"]
-    name = ", ".join(part for part in (f"{row.task}: {row.method_text}", row.budget, shots) if part)
+    name = ", ".join(part for part in (f"{row.task}: {row.method_text}", row.budget, shots, mark) if part)
     text = "; ".join(shortened(part, 300) for part in parts if part)
     return Change(name, _score(row), text, f"{_task_page(row)}#{_anchor(row)}", finished)
 

@@ -11,8 +11,11 @@ from bench.reports.company import legend, sign
 from bench.reports.html_tables import html_table
 from bench.reports.overview import overview, overview_text
 from bench.reports.row import Row
+from bench.reports.row_marks import row_marks
 from bench.results.csv_cells import csv_cell
+from bench.results.run_texts import shots_text
 from bench.spec.axes import AXES
+from bench.toolkit.counted import counted
 from bench.toolkit.versions import PROTOCOL
 
 if TYPE_CHECKING:
@@ -78,6 +81,8 @@ def caption(rows: Sequence[Row]) -> str:
     text += " pareto: nothing is at least as good and cheaper, in time until the first query or in peak memory."
     if any(row.templates > 1 for row in rows):
         text += " over templates: the mean over forms of the prompts, with the lowest and the highest score."
+    if any(_marks(rows)):
+        text += " queries: those of each class in an episode; rows of other numbers are not compared."
     if any(row.limit for row in rows):
         text += " [limit=N]: a quick look at N queries of a run, with costs measured once; compare whole runs."
     if any(row.break_even_queries is not None for row in rows):
@@ -115,18 +120,27 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
+def _tasks(rows: Sequence[Row]) -> list[str]:
+    """The task of each row, with what no column has, where rows of a task would have one name otherwise."""
+    return [", ".join(filter(None, (row.task, mark))) for row, mark in zip(rows, _marks(rows), strict=True)]
+
+
+def _marks(rows: Sequence[Row]) -> list[str]:
+    return row_marks(rows, unnamed=("queries",))
+
+
+def _cells(row: Row, task: str, columns: Sequence[str]) -> tuple[str, ...]:
     scored = score(row.value, row.metric)
     if interval := interval_text(row):
         scored += interval
     elif row.value is not None:
         scored += " (too few items)"
     cells = {
-        "task": row.task,
+        "task": task,
         "backbone": row.backbone,
         "method": _method(row),
         "budget": row.budget,
-        "tuned": f"{row.tuning_trials} trials, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
+        "tuned": f"{counted(row.tuning_trials, 'trial')}, {number(row.tuning_seconds)} s" if row.tuning_trials else "-",
         "shots": str(row.shots),
         "metric": "-" if row.value is None else row.metric,
         "score": scored,
@@ -164,16 +178,21 @@ def text_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ..
         The columns, of which those in LEFT hold words and the others numbers, and the cells of each row.
     """
     columns = _columns(rows)
-    return columns, [_cells(row, columns) for row in rows]
+    return columns, [_cells(row, task, columns) for row, task in zip(rows, _tasks(rows), strict=True)]
 
 
 def reasons(rows: Sequence[Row]) -> list[str]:
     """Why rows have no score or no tiers, which methods are untested, and how many records are not shown."""
-    lines = {f"{row.status}: {row.task} {row.method}: {row.reason}": None for row in rows if row.reason}
-    few = {f"{row.task} at {row.shots} shots: {row.too_few}": None for row in rows if row.too_few and row.shots != 0}
+    named = list(zip(_tasks(rows), rows, strict=True))
+    lines = {f"{row.status}: {task} {row.method}: {row.reason}": None for task, row in named if row.reason}
+    few = {
+        f"{task} at {shots_text(row.shots)}: {row.too_few}": None
+        for task, row in named
+        if row.too_few and row.shots != 0
+    }
     embedded = {
-        f"{row.task} {row.method}: class embeddings: {row.class_embeddings}": None
-        for row in rows
+        f"{task} {row.method}: class embeddings: {row.class_embeddings}": None
+        for task, row in named
         if row.class_embeddings
     }
     untested = {
@@ -202,13 +221,13 @@ def table(rows: Sequence[Row]) -> "Table":
 
     below = "\n".join(terminal_cell(line) for line in [caption(rows), *_overview(rows), *reasons(rows)])
     made = Table(caption=below, caption_justify="left")
-    columns = _columns(rows)
+    columns, texts = text_table(rows)
     for column in columns:
         made.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
-    for index, row in enumerate(rows):
+    for index, (row, cells) in enumerate(zip(rows, texts, strict=True)):
         last = index + 1 == len(rows) or (rows[index + 1].task, rows[index + 1].backbone) != (row.task, row.backbone)
         style = None if row.status == "ok" else "dim"
-        made.add_row(*map(terminal_cell, _cells(row, columns)), style=style, end_section=last)
+        made.add_row(*map(terminal_cell, cells), style=style, end_section=last)
     return made
 
 

@@ -1,10 +1,12 @@
 """Runs in words: names of tasks and methods in tables, budgets, shots."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.contracts.kinds import PromptStyle, Template
 from bench.contracts.site import name_at_site
 from bench.spec.run_spec import RunSpec, Shots
+from bench.toolkit.counted import counted
 
 
 def config_text(spec: RunSpec) -> str:
@@ -122,3 +124,39 @@ def shots_text(shots: Shots) -> str:
         "1 shot", "5 shots" or "full shots".
     """
     return f"{shots} {'shot' if shots == 1 else 'shots'}"
+
+
+def several_shots_text(several: Sequence[Shots]) -> str:
+    """Numbers of shots in words.
+
+    Args:
+        several: The numbers.
+
+    Returns:
+        For example "1 shot" or "1, 5 shots".
+    """
+    return shots_text(several[0]) if len(several) == 1 else f"{', '.join(map(str, several))} shots"
+
+
+def ways_text(ways: int | None) -> str:
+    """A number of classes of an episode in words.
+
+    Args:
+        ways: The number; None for all classes.
+
+    Returns:
+        "5 ways" or "all ways".
+    """
+    return "all ways" if ways is None else counted(ways, "way")
+
+
+def queries_text(queries: int | None) -> str:
+    """A number of queries of a class in words.
+
+    Args:
+        queries: The number; None for all queries.
+
+    Returns:
+        "1 query", "20 queries" or "all queries".
+    """
+    return "all queries" if queries is None else counted(queries, "query", "queries")

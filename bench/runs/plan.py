@@ -11,7 +11,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.results.identity import run_identity
 from bench.results.provenance import provenance
 from bench.results.record import Record, run_id
-from bench.results.run_texts import task_text
+from bench.results.run_texts import shots_text, task_text
 from bench.spec.resolve import ResolvedRun, resolve
 from bench.spec.run_spec import RunSpec
 from bench.toolkit.secrets import scrubbed
@@ -46,7 +46,7 @@ class PlannedRun:
     @property
     def title(self) -> str:
         """The run in words, for other processes that wait for it."""
-        return f"{task_text(self.spec)} {self.spec.method} {self.spec.shots} shots, seed {self.spec.seed}"
+        return f"{task_text(self.spec)} {self.spec.method} {shots_text(self.spec.shots)}, seed {self.spec.seed}"
 
     def record(self, **result: Any) -> Record:
         """A record of this run.

@@ -20,7 +20,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.engine.worker import Worker
 from bench.results.predictions import QueryPredictions
 from bench.results.record import Record
-from bench.results.run_texts import run_text
+from bench.results.run_texts import run_text, shots_text
 from bench.results.scores import score_run
 from bench.results.stages import of_own_classes, stage_records
 from bench.runs.generic_texts import generic_texts
@@ -172,7 +172,7 @@ class SingleRun:
         """Costs measured by the worker while no other process measures on the device."""
         self.quiet()
         spec, encode = self.planned.spec, self.encode()
-        with alone(self.devices.device_id(), f"{spec.task} {spec.method} {spec.shots} shots", self.notify):
+        with alone(self.devices.device_id(), f"{spec.task} {spec.method} {shots_text(spec.shots)}", self.notify):
             request = cost_request(
                 self.planned.run, self.source, self.planned.episodes, self.budget, encode, self.devices, self.worker
             )
@@ -195,7 +195,7 @@ class SingleRun:
         payload = payload_of(self.source, episodes, run.input_mode)
         texts = self._generic_texts() if in_stages else ()
         partial = None if in_stages else self._partial_file(measured, groups)
-        what = f"the answers of {run.spec.task} {run.spec.method} {run.spec.shots} shots"
+        what = f"the answers of {run.spec.task} {run.spec.method} {shots_text(run.spec.shots)}"
         with (
             beside_others(self.devices.device_id(), what, self.notify),
             share_file() as share,

@@ -12,7 +12,7 @@ WILD = Check("t <b>a|b</b>", "status", "ok", "failed", "regression", "it said:\n
 
 def test_markdown_keeps_text_in_its_cell():
     lines = compact(as_markdown([WILD])).splitlines()
-    assert lines[0] == "**bench check: 1 regression in 1 checks; 0 better, 0 new**"
+    assert lines[0] == "**bench check: 1 regression in 1 check; 0 better, 0 new**"
     assert lines[4].startswith("| regression | t &lt;b&gt;a&#124;b&lt;/b&gt; | status | ok | failed | it said: no")
     assert len(lines) == 5
 
@@ -36,7 +36,7 @@ def test_a_terminal_has_what_changed_and_how_much_was_blind():
     assert text.startswith("1 regression in 4 checks; 0 better, 0 new, 1 blind\n")
     assert text.count("t <b>a|b</b>") == 2  # the regression, and the example of a blind check
     assert "\x1b" not in text
-    assert "1 rows were checked for accuracy, query, status; --format markdown lists all" in text
+    assert "1 row was checked for accuracy, query, status; --format markdown lists all" in text
     assert len(text.splitlines()) < 9
     assert "<summary>1 blind</summary>" in as_markdown([WILD, same, blind])
     suite = ElementTree.fromstring(as_junit([blind]).partition("\n")[2])[0]

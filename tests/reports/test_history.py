@@ -142,6 +142,16 @@ def test_a_file_keeps_states_once_and_in_order(tmp_path):
     assert {point.state.machine for point in points} == {"Xeon"}
 
 
+def test_rows_of_one_shot_are_named_so_and_are_those_of_earlier_files(tmp_path, monkeypatch):
+    record = made({"shots": 1, "queries": 1, "ways": 3})
+    row = RowKey.of(record)
+    assert (row.shots, row.queries, row.ways) == ("1 shot", "1 query", "3 ways")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(RowKey, "of", lambda *_: row._replace(shots="1 shots", queries="1 queries"))
+        append(tmp_path / "history.parquet", points_of([record], "a" * 40))
+    assert {point.row for point in read(tmp_path / "history.parquet")} == {row}
+
+
 def test_a_run_without_a_score_is_named():
     failed = made(status="failed", reason="planted", value=None, episode_scores=[], costs=None)
     findings = Findings.of(points_of([failed], "a"))

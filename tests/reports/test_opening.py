@@ -77,6 +77,22 @@ def test_scores_that_cannot_be_compared_are_columns_of_their_own():
     assert (found.n_contested, found.over_tasks.mean_rank) == (1, {"b": 1, "a": 2})
 
 
+def test_a_task_with_several_numbers_of_queries_counts_once_and_is_no_further_task():
+    records = [result(method, task=task, queries=20) for task in "tu" for method in LEVELS]
+    records += [result("best", queries=9), result("near", queries=9)]
+    (part,) = opened(records).parts
+    assert part.sentences[0].startswith("best alone is best on 3 of 3 task settings at 5 shots")
+    assert "each task once: of its columns that with most methods" in " ".join(part.notes)
+    ranks = {line.name: line.mean_rank for line in part.matrix.lines}
+    assert set(ranks) == set(LEVELS)
+    assert None not in ranks.values()
+    assert ranks["best"] == 1
+    (plain,) = opened([record for record in records if record.spec.queries == 20]).parts
+    assert ranks == {line.name: line.mean_rank for line in plain.matrix.lines}
+    assert plain.sentences[0].startswith("best alone is best on 2 of 2 tasks at 5 shots")
+    assert "each task once" not in " ".join(plain.notes)
+
+
 def test_of_several_searches_that_with_the_better_validation_score_is_shown():
     def searched(less, score, **config):
         tuning = Tuning(

@@ -49,6 +49,14 @@ def test_a_task_of_several_ways_counts_once_by_the_mean_of_all():
     assert found.mean_rank == {"b": 1.5, "a": 2, "c": 2.5}
 
 
+def test_of_several_numbers_of_queries_that_with_most_methods_counts():
+    few = [
+        made({"task": "t", "method": method, "queries": 9, "config": {}}, episode_scores=[score], value=score)
+        for method, score in (("a", 50.0), ("b", 90.0))
+    ]
+    assert overview([*board(shots=(5,)), *rows(few)]) == overview(board(shots=(5,)))
+
+
 def test_a_lower_perplexity_ranks_first():
     assert overview(board(metric="perplexity")).mean_rank == {"c": 1, "b": 2, "a": 3}
 

@@ -89,6 +89,9 @@ def test_a_row_has_its_confusion_matrix_over_seeds(monkeypatch):
     place = next(number for number, row in enumerate(data(made)["rows"]) if row["method"] == "cheap")
     matrix = {"classes": [HOSTILE, "dog"], "counts": [[0, 0, 2], [1, 0, 2], [1, 1, 2]]}
     assert data(made)["confusions"] == {str(place): matrix}
+    # The suites of the project have up to 243 records.
+    many = [*records, *(scored("good", 90.0, seed=seed) for seed in range(240))]
+    assert list(data(page(rows(many), many, lambda record: found.get(record.id)))["confusions"].values()) == [matrix]
     monkeypatch.setattr("bench.reports.page_data.MOST_READ", 2)
     assert data(page(rows(records), records, lambda record: found.get(record.id)))["confusions"] == {}
 

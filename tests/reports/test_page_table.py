@@ -184,6 +184,17 @@ def test_exports_have_the_shown_rows_in_their_order(visit):
     assert page.evaluate("navigator.clipboard.readText()") == markdown
 
 
+def test_rows_that_differ_in_queries_or_classes_alone_have_names_of_their_own(visit):
+    changes = [{"queries": 10}, {"queries": 20}, {"queries": 20, "ways": 3}]
+    page = visit([scored("a", 50.0, **change) for change in changes], until="charts")
+    names = {"a, all ways, 10 queries", "a, all ways, 20 queries", "a, 3 ways, 20 queries"}
+    for text in (page.evaluate("exportText('markdown')"), page.evaluate("exportText('latex')")):
+        assert all(name in text for name in names)
+    assert set(page.locator("#results tbody th .config").all_text_contents()) == {name[3:] for name in names}
+    assert {row["queries"] for row in table(page.evaluate("exportText('csv')"))} == {10, 20}
+    assert {text[1:] for text in page.locator("#legend button").all_text_contents()} == names
+
+
 def test_no_export_takes_a_name_for_a_formula_or_for_markup(visit):
     records = [one for name in NAMES for one in hostile(name)]
     page = visit(records, address="#task=*")

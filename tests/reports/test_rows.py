@@ -1,12 +1,14 @@
 """Rows of a leaderboard: seeds are pooled, versions are not, and nothing is hidden."""
 
+import csv
+import io
 import json
 
 import numpy as np
 import pytest
 
 from bench.reports.rows import against, rows
-from bench.reports.tables import FORMATS, as_markdown, reasons
+from bench.reports.tables import FORMATS, as_html, as_markdown, reasons, text_table
 from bench.results.record import run_id
 from bench.spec.budget import Budget, Match
 from tests.helpers.records import COSTS, costing, made
@@ -227,6 +229,39 @@ def test_rows_of_other_ways_are_no_rivals_on_a_front_and_have_a_column():
     assert "| t | good [alpha=0.1] | 5 | all |" in text
     assert "ways" not in FORMATS["markdown"](rows(alone)).splitlines()[0]
     assert [row["ways"] for row in json.loads(FORMATS["json"](rows([few, *alone])))] == [3, None, None]
+
+
+def of_several_queries():
+    """A task whose rows have one name but for their queries, and one whose rows have other names."""
+    same = [made({"queries": queries}, costs=costing(float(queries or 9))) for queries in (1, 20, None)]
+    return [*same, made({"method": "other", "queries": 20}),
+            made({"task": "u"}), made({"task": "u", "method": "other", "queries": 20})]  # fmt: skip
+
+
+def test_rows_that_differ_in_their_queries_alone_name_them_in_every_form():
+    found = rows(of_several_queries())
+    names = ["t, all queries", "t, 1 query", "t, 20 queries", "t, 20 queries", "u", "u"]
+    columns, cells = text_table(found)
+    assert sorted(row[columns.index("task")] for row in cells) == sorted(names)
+    for text in (FORMATS["table"](found), FORMATS["markdown"](found), as_html(found)):
+        assert all(name in text for name in names)
+        assert "u, " not in text
+        assert "queries: those of each class" in " ".join(text.split())
+    # Fields for programs have the number by itself.
+    for read in (json.loads(FORMATS["json"](found)), list(csv.DictReader(io.StringIO(FORMATS["csv"](found))))):
+        assert {row["task"] for row in read} == {"t", "u"}
+        assert {str(row["queries"] or "all") for row in read} == {"1", "3", "20", "all"}
+
+
+def test_rows_with_names_of_their_own_do_not_name_their_queries():
+    found = rows([made({"queries": 20}), made({"method": "other"}), made({"shots": 1})])
+    assert {cells[0] for cells in text_table(found)[1]} == {"t"}
+    assert "queries: those of each class" not in FORMATS["markdown"](found)
+
+
+def test_rows_of_other_queries_are_no_rivals_on_a_front():
+    found = rows(of_several_queries()[:3])
+    assert [row.pareto for row in found] == ["time+memory"] * 3
 
 
 def test_rows_of_several_precisions_name_them():

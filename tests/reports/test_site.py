@@ -69,6 +69,41 @@ def test_the_feed_has_results_by_the_time_of_their_last_run(files):
     assert "planted defect" in broken.findtext("description")
 
 
+def test_results_that_differ_in_queries_alone_have_names_of_their_own_on_every_page_and_in_the_feed():
+    given = [made({"method": "m", "config": {}, "queries": queries}) for queries in (10, 20)]
+    files = site(rows(given), given, "")
+    (task,) = (text for name, text in files.items() if name.startswith("tasks/"))
+    for text in (task, files["methods/m.html"]):
+        assert all(f">t, {queries} queries</a>" in text for queries in (10, 20))
+    index = " ".join(Elements(files["index.html"]).text.split())
+    assert "5 shots, 10 queries: m" in index
+    assert "5 shots, 20 queries: m" in index
+    titles = [item.findtext("title") for item in ElementTree.fromstring(files["changes.xml"]).iter("item")]
+    assert len(set(titles)) == 2
+
+
+@pytest.mark.parametrize("change", [{"backbone": "c"}, {"ways": 3}, {"precision": "bf16-true"}])
+def test_the_feed_names_what_tells_results_apart(change):
+    given = [made(), made(change)]
+    items = ElementTree.fromstring(site(rows(given), given, "")["changes.xml"]).iter("item")
+    assert len({item.findtext("title").partition(":")[2] for item in items}) == 2
+
+
+def test_a_page_of_results_over_time_in_its_folder_is_linked(tmp_path, in_process):
+    Store(tmp_path / "store").write(made())
+    words = ("leaderboard", "--store", tmp_path / "store", "--site", tmp_path / "site")
+
+    def linked():
+        assert in_process(*words)[0] == 0
+        pages = (tmp_path / "site/index.html", *(tmp_path / "site").glob("*/*.html"))
+        return [[found["href"] for _, found in Elements(page.read_text(encoding="utf-8")).found
+                 if found.get("href", "").endswith("history.html")] for page in pages]  # fmt: skip
+
+    assert linked() == [[], [], []]
+    (tmp_path / "site/history.html").write_text("over time", encoding="utf-8")
+    assert linked() == [["history.html"], ["../history.html"], ["../history.html"]]
+
+
 def test_the_command_writes_the_site(in_process, tmp_path):
     for record in board():
         Store(tmp_path / "store").write(record)

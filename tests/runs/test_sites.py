@@ -65,7 +65,7 @@ def test_a_name_of_the_first_edition_is_skipped_where_its_site_serves_no_such_ta
     assert by_status["skipped"]["reason"].startswith("faast@hidden_states serves language_modelling, ")
     assert by_status["skipped"]["reason"].endswith("; digits is image_classification")
     planned = bench("run --task digits --method ridge_lm --shots 5 --dry-run")
-    assert "1 runs: 1 skipped" in planned
+    assert "1 run: 1 skipped" in planned
 
 
 def test_all_names_of_a_site_are_one_run(bench, records):

@@ -24,6 +24,7 @@ _TYPES = {
     **dict.fromkeys(("value", "low", "high", "spread", "least", "least_change"), pa.float64()),
     "n": pa.int64(), "higher_is_better": pa.bool_(), "records": pa.list_(pa.string()),
 }  # fmt: skip
+_SINGULAR = {"1 shots": "1 shot", "1 ways": "1 way", "1 queries": "1 query", "tuned by 1 trials": "tuned by 1 trial"}
 SCHEMA = pa.schema(
     [pa.field(name, _TYPES.get(name, pa.string())) for name in (*_STATE, *_ROW, *_OWN)],
     metadata={_VERSION_KEY: VERSION.encode()},
@@ -91,5 +92,6 @@ def _line(point: Point) -> dict[str, Any]:
 
 def _point(line: dict[str, Any]) -> Point:
     state = State(*(line[name] for name in _STATE))
-    row = RowKey(*(line[name] for name in _ROW))
+    # Histories of earlier programs have "1 shots": a row is the same row under both programs.
+    row = RowKey(*(_SINGULAR.get(line[name], line[name]) for name in _ROW))
     return Point(state, row, **{name: line[name] for name in _OWN})

@@ -9,6 +9,7 @@ from bench.reports.history.line import Line, lines_of, states_of
 from bench.reports.history.point import Point, State
 from bench.reports.kinds import Only
 from bench.reports.row_names import RowKey, row_names
+from bench.toolkit.counted import counted
 
 _KINDS = {"scores": "score", "costs": "cost"}
 
@@ -79,11 +80,6 @@ class Findings:
         missing = f"; without a score: {counted(len(self.without_score), 'row')}" if self.without_score else ""
         places = f"{counted(len(self.lines), 'line')} over {counted(len(self.states), 'state')}"
         return f"{changes}, in {places}{latest}{missing}"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def short(commit: str) -> str:

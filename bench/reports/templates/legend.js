@@ -13,7 +13,7 @@ const pinned = () => new Set(readState().highlight ?? []);
 
 /** Whether a row's method is one of these, or pinned. */
 const isNeverGrey = (row, pins) =>
-  pins.has(nameOf(row)) || [row.method, row.method.split("@")[0], nameOf(row), labelOf(row)].some((name) => highlights.includes(name));
+  pins.has(nameOf(row)) || [row.method, row.method.split("@")[0], row.name, row.name + (row.budget && ` · ${row.budget}`)].some((name) => highlights.includes(name));
 
 /** Shade and symbol at a place; there are eight of each, and no two of the first 64 places have both in common. */
 function markAt(position) {

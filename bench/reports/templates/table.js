@@ -46,6 +46,7 @@ function methodCell(row) {
   return element("th", { scope: "row", class: "method" },
     element("button", { type: "button", class: "open", "aria-haspopup": "dialog" }, row.method),
     row.config ? note(row.config) : null,
+    row.mark ? note(row.mark) : null,
     row.tuning_trials ? note(`tuned by ${row.tuning_trials} trials in ${number(row.tuning_seconds)} s`) : null,
     row.budget ? note(row.budget) : null,
     failed);

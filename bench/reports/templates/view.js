@@ -46,8 +46,8 @@ const keyOf = (row) => row.runs[0] + (row.templates > 1 ? "-templates" : "");
 /** The row of a name; undefined where no row has it. */
 const indexOf = (key) => places.get(key);
 
-/** A method with its settings and what a reader must know of it, and with its budget. */
-const nameOf = (row) => row.name;
+/** A method with its settings, what a reader must know of it and what tells it apart, and with its budget. */
+const nameOf = (row) => row.name + (row.mark && `, ${row.mark}`);
 const labelOf = (row) => nameOf(row) + (row.budget && ` · ${row.budget}`);
 
 /** "1 shot", "5 shots", "full shots". */
