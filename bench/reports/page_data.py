@@ -29,7 +29,7 @@ from bench.toolkit.visible import LONGEST_CELL, shortened, visible, visible_json
 MOST_READ = 500
 """Largest number of records of a page with what needs predictions: confusion matrices, and comparisons by queries.
 
-With 100 classes and 5,000 answers a record, 250 records add 3 s and 2 MB to a page, 1,000 records 8 s and 4 MB.
+With 100 classes, 250 records of 20,000 answers add 3 s and 2 MB to a page, 1,000 records of 5,000 answers 8 s and 4 MB.
 """
 ROWS_OF_PART = 50
 """Consecutive rows whose records are unpacked together, when one of them is opened."""
