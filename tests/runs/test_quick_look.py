@@ -8,15 +8,23 @@ import pytest
 
 import bench
 from bench.contracts.errors import BenchWarning, UsageError
+from bench.costs.repeats import LEAST
 from bench.reports.claim_cells import FoundRecords
 from bench.reports.overview import overview
 from bench.results.record import Record
 from bench.results.ties import contradictions
+from tests.helpers import brief_costs as brief
 from tests.helpers.command import without_progress
 
 RUN = ["run", "--task", "stripes", "--backbone", "pixels", "--method", "knn,nearest_mean", "--shots", "2", "--logger",
        "none", "--accelerator", "cpu", "--measure-in", "inline"]  # fmt: skip
 Bench = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def brief_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages are repeated, as those of a quick look are not."""
+    brief.set_during(monkeypatch, "repeated")
 
 
 @pytest.fixture
@@ -61,6 +69,8 @@ def test_a_quick_look_is_never_mixed_with_whole_runs(store: Path, in_process: Be
     for one in whole:
         assert "limit" not in one.identity
         assert one.n_queries > 4
+        assert one.costs is not None
+        assert one.costs.repeats >= LEAST
     assert not {one.id for one in quick} & {one.id for one in whole}
     rows = bench.load(store).rows()
     assert sorted((row.task, row.limit) for row in rows) == [("stripes", None)] * 2 + [("stripes [limit=4]", 4)] * 2
