@@ -123,7 +123,7 @@ def on_big_store(folder: Path, n_records: int) -> Iterator[Command]:
     """Rows of one large store, whose promises are in proportion to its records."""
     big, share = big_store(folder / "big", n_records).root, n_records / MANY_RECORDS
     for what, words, most in (
-        ("`bench leaderboard --format json`", ["leaderboard", "--format", "json"], 2.0),
+        ("the board as JSON", ["leaderboard", "--format", "json"], 2.0),
         ("the page", ["leaderboard", "--format", "html", "--out", str(folder / "big.html")], 5.0),
         ("`bench records verify`", ["records", "verify"], 20.0),
     ):

@@ -186,7 +186,7 @@ def test_exports_have_the_shown_rows_in_their_order(visit):
 
 def test_rows_that_differ_in_queries_or_classes_alone_have_names_of_their_own(visit):
     changes = [{"queries": 10}, {"queries": 20}, {"queries": 20, "ways": 3}]
-    page = visit([scored("a", 50.0, **change) for change in changes], until="charts")
+    page = visit([scored("a", 50.0, **change) for change in changes], plotly=True)
     names = {"a, all ways, 10 queries", "a, all ways, 20 queries", "a, 3 ways, 20 queries"}
     for text in (page.evaluate("exportText('markdown')"), page.evaluate("exportText('latex')")):
         assert all(name in text for name in names)
