@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.reports.row import Row, has_score, scorer
 from bench.stats.ranks import Overview, rank_over_tasks
-from bench.toolkit.counted import counted
+from bench.toolkit.counted import noun_of
 
 
 def row_name(row: Row) -> str:
@@ -29,7 +29,7 @@ def _method(row: Row) -> str:
 def _marks(row: Row) -> list[str]:
     """What a reader must know of a row's method."""
     return [
-        *[f"tuned by {counted(row.tuning_trials, 'trial')}"] * bool(row.tuning_trials),
+        *[f"tuned by {row.tuning_trials} {noun_of(row.tuning_trials, 'trial')}"] * bool(row.tuning_trials),
         *[row.form] * bool(row.form),
         *["transductive"] * row.transductive,
         *["contract suite not passed"] * (row.contract in {"failed", "not run"}),

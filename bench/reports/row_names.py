@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bench.results.identity import device_kind_of
 from bench.results.record import Record
 from bench.results.run_texts import budget_text, method_text, queries_text, shots_text, task_text, ways_text
-from bench.toolkit.counted import counted
+from bench.toolkit.counted import noun_of
 
 
 class RowKey(NamedTuple):
@@ -58,7 +58,7 @@ class RowKey(NamedTuple):
             queries=queries_text(spec.queries),
             precision=spec.precision,
             device=device_kind_of(record.identity),
-            tuned=f"tuned by {counted(spec.tuning.trials, 'trial')}" if spec.tuning else "",
+            tuned=f"tuned by {spec.tuning.trials} {noun_of(spec.tuning.trials, 'trial')}" if spec.tuning else "",
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from bench.contracts.kinds import PromptStyle, Template
 from bench.contracts.site import name_at_site
 from bench.spec.run_spec import RunSpec, Shots
-from bench.toolkit.counted import counted
+from bench.toolkit.counted import noun_of
 
 
 def config_text(spec: RunSpec) -> str:
@@ -123,7 +123,7 @@ def shots_text(shots: Shots) -> str:
     Returns:
         "1 shot", "5 shots" or "full shots".
     """
-    return f"{shots} {'shot' if shots == 1 else 'shots'}"
+    return f"{shots} {noun_of(shots, 'shot')}"
 
 
 def several_shots_text(several: Sequence[Shots]) -> str:
@@ -147,7 +147,7 @@ def ways_text(ways: int | None) -> str:
     Returns:
         "5 ways" or "all ways".
     """
-    return "all ways" if ways is None else counted(ways, "way")
+    return f"{ways or 'all'} {noun_of(ways, 'way')}"
 
 
 def queries_text(queries: int | None) -> str:
@@ -159,4 +159,4 @@ def queries_text(queries: int | None) -> str:
     Returns:
         "1 query", "20 queries" or "all queries".
     """
-    return "all queries" if queries is None else counted(queries, "query", "queries")
+    return f"{queries or 'all'} {noun_of(queries, 'query', 'queries')}"

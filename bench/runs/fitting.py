@@ -13,6 +13,7 @@ from bench.spec.run_spec import RunSpec
 from bench.spec.suite import Block
 from bench.stats.intervals import ALPHA, LEAST_EPISODES
 from bench.stats.paired import least_p
+from bench.toolkit.counted import noun_of
 
 Key = tuple[object, ...]
 
@@ -198,6 +199,6 @@ def _too_few(specs: Sequence[RunSpec], draws: Mapping[int, Episodes]) -> str:
         return ""
     needed = next(n for n in range(LEAST_EPISODES, 1000) if least_p(n) * pairs < ALPHA)
     return (
-        f"warning: {queries} different queries in {episodes} episode{'' if episodes == 1 else 's'} cannot tell "
+        f"warning: {queries} different queries in {episodes} {noun_of(episodes, 'episode')} cannot tell "
         f"{len(methods)} methods apart, however different they are; {needed} episodes would (more data or --episodes)"
     )

@@ -146,6 +146,8 @@ def test_rows_of_one_shot_are_named_so_and_are_those_of_earlier_files(tmp_path, 
     record = made({"shots": 1, "queries": 1, "ways": 3})
     row = RowKey.of(record)
     assert (row.shots, row.queries, row.ways) == ("1 shot", "1 query", "3 ways")
+    large = RowKey.of(made({"shots": 2500, "queries": 2000, "ways": 1000}))
+    assert (large.shots, large.queries, large.ways) == ("2500 shots", "2000 queries", "1000 ways")
     with monkeypatch.context() as earlier:
         earlier.setattr(RowKey, "of", lambda *_: row._replace(shots="1 shots", queries="1 queries"))
         append(tmp_path / "history.parquet", points_of([record], "a" * 40))
