@@ -235,14 +235,14 @@ def image_encoding(n_images: int = 2000, alone: int = 400) -> Case:
     )
 
 
-def settings_of_one_support(n_items: int = 5000, queries: int = 200) -> Case:
+def settings_of_one_support(n_items: int = 5000, n_queries: int = 200) -> Case:
     """100 settings of (prior_strength, alpha) on one support set against one solve of it."""
     generator = torch.Generator().manual_seed(0)
     # Directions fall off steeply, as those of real features do, so that every cut-off drops some.
     scale = torch.logspace(0, -4, DIM)
     keys = normalize(torch.randn(1, n_items, DIM, generator=generator) * scale, dim=-1)
-    queries = normalize(torch.randn(queries, DIM, generator=generator) * scale, dim=-1)
-    prior = torch.randn(queries, WAY, generator=generator)
+    queries = normalize(torch.randn(n_queries, DIM, generator=generator) * scale, dim=-1)
+    prior = torch.randn(n_queries, WAY, generator=generator)
     values = one_hot(torch.randint(WAY, (1, n_items), generator=generator), WAY).float()
     mask = torch.ones(1, n_items, dtype=torch.bool)
     alphas = [0.2 * step for step in range(1, 11)]
