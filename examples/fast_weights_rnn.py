@@ -11,7 +11,8 @@ published: embeddings of 100 units, a hidden output layer of 100 ReLU units, bat
 
 Arms: ``lstm``; ``irnn``, ``h(t+1) = relu(W h(t) + C x(t))``; ``irnn_ln``, the same with layer normalisation, which is
 the network with fast weights that are not read (S = 0); ``fast`` and ``fast_ln``, with fast weights that are read once
-(S = 1), without and with layer normalisation: the paper's network is ``fast_ln``.
+(S = 1), without and with layer normalisation: the paper's network is ``fast_ln``. Without it what is read grows with
+the cube of the states, from symbol to symbol; where all networks of an arm overflow, their training ends.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def strings(generator: torch.Generator, count: int, pairs: int) -> tuple[Tensor,
     Returns:
         Symbols ``[string, 2 pairs + 3]`` and digits ``[string]``.
     """
-    letters = torch.rand(count, LETTERS, generator=generator).topk(pairs).indices
+    letters = torch.rand(count, LETTERS, generator=generator).argsort(dim=1)[:, :pairs]
     digits = torch.randint(DIGITS, (count, pairs), generator=generator)
     place = torch.randint(pairs, (count, 1), generator=generator)
     shown = torch.stack([letters, LETTERS + digits], dim=2).flatten(1)
@@ -181,6 +182,7 @@ class Training:
         errors: Errors at the end in percent, by seed.
         curve: Errors on fewer strings after every tenth of the steps, ``[step, [error by seed]]``.
         seconds: Processor seconds of the training.
+        overflowed: Step at which no network had a finite loss; None where one had until the end.
     """
 
     arm: str
@@ -191,6 +193,7 @@ class Training:
     errors: list[float] = field(default_factory=list)
     curve: list[tuple[int, list[float]]] = field(default_factory=list)
     seconds: float = 0.0
+    overflowed: int | None = None
 
     @property
     def key(self) -> str:
@@ -215,9 +218,12 @@ class Training:
         for step in range(1, self.steps + 1):
             drawn = [strings(one, BATCH, self.pairs) for one in generators]
             symbols, digits = (torch.stack(part) for part in zip(*drawn, strict=True))
-            loss = cross_entropy(networks(symbols).flatten(0, 1), digits.flatten(), reduction="sum") / BATCH
+            losses = cross_entropy(networks(symbols).transpose(1, 2), digits, reduction="none").mean(dim=1)
+            if not losses.isfinite().any():
+                self.overflowed = step
+                break
             optimizer.zero_grad()
-            loss.backward()
+            losses.sum().backward()
             networks.clip()
             optimizer.step()
             if step % every == 0:
@@ -257,6 +263,9 @@ def results_table(found: dict[str, dict[str, Any]]) -> str:
     units = sorted({one["units"] for one in found.values()})
     errors = {(one["arm"], one["units"]): interval(one["errors"]) for one in found.values()}
     spans = {key: "{:.2f} [{:.2f}, {:.2f}]".format(*each) for key, each in errors.items()}
+    for one in found.values():
+        if (step := one.get("overflowed")) is not None:
+            spans[one["arm"], one["units"]] = f"overflows at step {step}"
     lines = [f"| arm | {' | '.join(f'{count} units' for count in units)} |", "|---" * (len(units) + 1) + "|"]
     for arm in ARMS:
         cells = [spans.get((arm, count), "") for count in units]
