@@ -12,8 +12,9 @@ class ContinualPrefixTuning(TrainedOn, PrefixTuning):
     def continues(cls, config: MethodConfig) -> str | None:
         """Where a prefix neither starts from a support set nor stands for one."""
         assert isinstance(config, PrefixConfig)
-        of_one_set = config.start == "support" or config.loss == "distil"
-        return "start=support and loss=distil put one support set into the prefix, leave them out" if of_one_set else None
+        if config.start == "support" or config.loss == "distil":
+            return "start=support and loss=distil put one support set into the prefix, leave them out"
+        return None
 
 
 PLUGIN = ContinualPrefixTuning

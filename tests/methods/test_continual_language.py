@@ -125,9 +125,7 @@ def test_what_is_made_for_one_support_set_does_not_go_on() -> None:
 
 
 @named(KEPT)
-def test_two_support_sets_one_after_the_other_are_as_one(
-    backbone: CausalLM, cls: Any, config: dict[str, Any]
-) -> None:
+def test_two_support_sets_one_after_the_other_are_as_one(backbone: CausalLM, cls: Any, config: dict[str, Any]) -> None:
     first, second = parts()
     method, plain = made(cls, backbone, config), made(cls.__bases__[-1], backbone, config)
     adapt(method, first)
@@ -197,7 +195,7 @@ def test_generic_texts_are_read_through_the_memory(backbone: CausalLM, cls: Any)
 def test_a_sequence_takes_the_class_of_its_site() -> None:
     def method(name: str, **config: Any) -> type[Any]:
         fields = {"method": name, "config": config, "shots": 1, "seed": 0, "episodes": 1}
-        sequence = {"task": "lexicon then lexicon_swapped", "backbone": "smollm2_135m", "queries": 1}
+        sequence = {"task": "lexicon then lexicon_swapped", "backbone": "smollm2_135m", "queries": 1, "ways": None}
         return resolve(RunSpec.model_validate(sequence | fields)).method
 
     assert method("faast", site="hidden_states") is ContinualFaastInside

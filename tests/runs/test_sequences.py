@@ -181,7 +181,8 @@ def test_a_trained_language_model_is_measured_on_generic_texts(cache, brief_cost
     monkeypatch.setattr(generic_texts, "CHARACTERS", 80)
     generic_texts.generic_texts.cache_clear()
     block = {
-        "sequence": ["lexicon", "lexicon_swapped"], "backbone": f"hf:{folder}", "methods": ["lora", "zero_shot", "faast@hidden_states"],
+        "sequence": ["lexicon", "lexicon_swapped"], "backbone": f"hf:{folder}",
+        "methods": ["lora", "zero_shot", "faast@hidden_states"],
         "shots": [2], "episodes": 2, "queries": 2, "set": {"lora": {"steps": 2, "lr": 0.1}},
     }  # fmt: skip
     report = runner_in(tmp_path).run(expand(Block.model_validate(block)))
