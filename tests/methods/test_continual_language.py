@@ -62,7 +62,7 @@ KEPT: list[tuple[type[Any], dict[str, Any]]] = [
 ]
 
 
-def named(cases: Sequence[tuple[type[Any], dict[str, Any]]]) -> Any:
+def named(cases: Sequence[tuple[type[Any], dict[str, Any]]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("cls", "config"), cases, ids=[f"{cls.__name__}{more or ''}" for cls, more in cases])
 
 
@@ -117,7 +117,7 @@ def test_training_goes_on_as_a_fresh_one_that_starts_from_the_same_parameters(
 
 
 def test_what_is_made_for_one_support_set_does_not_go_on() -> None:
-    adalora = ContinualPeft.Config(variant="adalora")  # type: ignore[call-arg]
+    adalora = ContinualPeft.Config(variant="adalora")
     assert "adalora" in (ContinualPeft.continues(adalora) or "")
     for field in ({"start": "support"}, {"loss": "distil"}):
         config = ContinualPrefixTuning.Config(**field)  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def test_sums_inside_are_those_of_the_other_to_the_last_digits(backbone: CausalL
         assert (own._sums.gram - other._sums.gram).abs().max() < 1e-9
         assert (own._sums.cross - other._sums.cross).abs().max() < 1e-9
     assert method.notes["support_tokens"] == alone.notes["support_tokens"]
-    assert not ContinualFaastInside.removes(ContinualFaastInside.Config(pairs="shuffled"))  # type: ignore[call-arg]
+    assert not ContinualFaastInside.removes(ContinualFaastInside.Config(pairs="shuffled"))
 
 
 def test_later_tokens_make_a_memory_that_decays_forget_earlier_ones(backbone: CausalLM) -> None:
