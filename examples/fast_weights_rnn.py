@@ -11,7 +11,8 @@ published: embeddings of 100 units, a hidden output layer of 100 ReLU units, bat
 
 Arms: ``lstm``; ``irnn``, ``h(t+1) = relu(W h(t) + C x(t))``; ``irnn_ln``, the same with layer normalisation, which is
 the network with fast weights that are not read (S = 0); ``fast`` and ``fast_ln``, with fast weights that are read once
-(S = 1), without and with layer normalisation: the paper's network is ``fast_ln``.
+(S = 1), without and with layer normalisation: the paper's network is ``fast_ln``. Without it what is read grows with
+the cube of the states, from symbol to symbol; where all networks of an arm overflow, their training ends.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,12 @@ def strings(generator: torch.Generator, count: int, pairs: int) -> tuple[Tensor,
     return torch.cat([shown, marks, letters.gather(1, place)], dim=1), digits.gather(1, place)[:, 0]
 
 
+@cache
+def decays(count: int) -> Tensor:
+    """Weights ``[count]`` of the last states, ``rate * decay^age``, the newest last."""
+    return RATE * DECAY ** torch.arange(count - 1, -1, -1)
+
+
 def read_fast_weights(states: Tensor, state: Tensor) -> Tensor:
     """``A h`` with ``A = rate * sum decay^age h(tau) h(tau)^T`` over earlier states, as attention without a softmax.
 
@@ -72,8 +80,7 @@ def read_fast_weights(states: Tensor, state: Tensor) -> Tensor:
     Returns:
         ``[..., unit]``.
     """
-    age = torch.arange(states.shape[-2] - 1, -1, -1)
-    weights = RATE * DECAY**age * (states @ state.unsqueeze(-1)).squeeze(-1)
+    weights = decays(states.shape[-2]) * (states @ state.unsqueeze(-1)).squeeze(-1)
     return (weights.unsqueeze(-2) @ states).squeeze(-2)
 
 
@@ -108,15 +115,15 @@ class Networks(nn.Module):
 
     def forward(self, symbols: Tensor) -> Tensor:
         """Scores ``[seed, string, digit]`` of ``symbols [seed, string, time]``."""
-        # Each symbol's input is computed once, and not at every place of it.
+        # Each symbol's input is computed once, and looked up for all places together: on tensors as small as these
+        # the number of calls decides the time.
         table = torch.baddbmm(self.input_bias, self.embedding, self.inputs)
-        network = torch.arange(len(table))[:, None]
-        steps = [table[network, column] for column in symbols.unbind(dim=2)]
+        steps = table[torch.arange(len(table))[:, None], symbols.permute(2, 0, 1)].unbind()
         state = self._lstm(steps) if self.arm == "lstm" else self._recurrent(steps)
         hidden = torch.baddbmm(self.hidden_bias, state, self.hidden).relu()
         return torch.baddbmm(self.output_bias, hidden, self.output)
 
-    def _recurrent(self, steps: list[Tensor]) -> Tensor:
+    def _recurrent(self, steps: Sequence[Tensor]) -> Tensor:
         state = torch.zeros_like(steps[0])
         states = state.unsqueeze(2)[:, :, :0]
         for step in steps:
@@ -134,19 +141,20 @@ class Networks(nn.Module):
     def _normalised(self, total: Tensor) -> Tensor:
         return layer_norm(total, (self.units,)) * self.gain + self.shift
 
-    def _lstm(self, steps: list[Tensor]) -> Tensor:
+    def _lstm(self, steps: Sequence[Tensor]) -> Tensor:
         state = cell = torch.zeros_like(steps[0][..., : self.units])
         for step in steps:
-            entry, forget, read, new = torch.baddbmm(step, state, self.recurrent).chunk(4, dim=-1)
-            cell = forget.sigmoid() * cell + entry.sigmoid() * new.tanh()
-            state = read.sigmoid() * cell.tanh()
+            gates, new = torch.baddbmm(step, state, self.recurrent).split([3 * self.units, self.units], dim=-1)
+            entry, forget, read = gates.sigmoid().chunk(3, dim=-1)
+            cell = forget * cell + entry * new.tanh()
+            state = read * cell.tanh()
         return state
 
     def clip(self) -> None:
         """Scale the gradients of each network to a length of 5 at most."""
         gradients = [each.grad for each in self.parameters() if each.grad is not None]
-        squares = torch.stack([each.flatten(1).square().sum(dim=1) for each in gradients]).sum(dim=0)
-        scale = (CLIP / squares.sqrt().clamp(min=1e-12)).clamp(max=1).view(-1, 1, 1)
+        lengths = torch.stack([torch.linalg.vector_norm(each, dim=(1, 2)) for each in gradients])
+        scale = (CLIP / torch.linalg.vector_norm(lengths, dim=0).clamp(min=1e-12)).clamp(max=1).view(-1, 1, 1)
         for each in gradients:
             each.mul_(scale)
 
@@ -173,7 +181,8 @@ class Training:
         seeds: A network for each.
         errors: Errors at the end in percent, by seed.
         curve: Errors on fewer strings after every tenth of the steps, ``[step, [error by seed]]``.
-        seconds: Seconds of the training.
+        seconds: Processor seconds of the training.
+        overflowed: Step at which no network had a finite loss; None where one had until the end.
     """
 
     arm: str
@@ -184,6 +193,7 @@ class Training:
     errors: list[float] = field(default_factory=list)
     curve: list[tuple[int, list[float]]] = field(default_factory=list)
     seconds: float = 0.0
+    overflowed: int | None = None
 
     @property
     def key(self) -> str:
@@ -200,24 +210,27 @@ class Training:
         Returns:
             The networks.
         """
-        started = time.perf_counter()
+        started = time.process_time()
         networks = Networks(self.arm, self.units, self.seeds)
-        optimizer = torch.optim.Adam(networks.parameters(), lr=LEARNING_RATE)
+        optimizer = torch.optim.Adam(networks.parameters(), lr=LEARNING_RATE, fused=True)
         generators = [torch.Generator().manual_seed(10_000 + seed) for seed in self.seeds]
         every = max(1, self.steps // 10)
         for step in range(1, self.steps + 1):
             drawn = [strings(one, BATCH, self.pairs) for one in generators]
             symbols, digits = (torch.stack(part) for part in zip(*drawn, strict=True))
-            loss = cross_entropy(networks(symbols).flatten(0, 1), digits.flatten(), reduction="sum") / BATCH
+            losses = cross_entropy(networks(symbols).transpose(1, 2), digits, reduction="none").mean(dim=1)
+            if not losses.isfinite().any():
+                self.overflowed = step
+                break
             optimizer.zero_grad()
-            loss.backward()
+            losses.sum().backward()
             networks.clip()
             optimizer.step()
             if step % every == 0:
                 self.curve.append((step, networks.errors(WATCHED, self.pairs)))
                 say(f"{self.arm}, {self.units} units, step {step} of {self.steps}: errors {self.curve[-1][1]} %")
         self.errors = networks.errors(TESTED, self.pairs)
-        self.seconds = round(time.perf_counter() - started, 1)
+        self.seconds = round(time.process_time() - started, 1)
         return networks
 
 
@@ -249,14 +262,15 @@ def results_table(found: dict[str, dict[str, Any]]) -> str:
     """
     units = sorted({one["units"] for one in found.values()})
     errors = {(one["arm"], one["units"]): interval(one["errors"]) for one in found.values()}
-    seconds = {(one["arm"], one["units"]): one["seconds"] for one in found.values()}
     spans = {key: "{:.2f} [{:.2f}, {:.2f}]".format(*each) for key, each in errors.items()}
-    lines = [f"| arm | {' | '.join(f'{count} units' for count in units)} | seconds |", "|---" * (len(units) + 2) + "|"]
+    for one in found.values():
+        if (step := one.get("overflowed")) is not None:
+            spans[one["arm"], one["units"]] = f"overflows at step {step}"
+    lines = [f"| arm | {' | '.join(f'{count} units' for count in units)} |", "|---" * (len(units) + 1) + "|"]
     for arm in ARMS:
-        known = [(arm, count) for count in units if (arm, count) in errors]
-        cells = (spans.get((arm, count), "") for count in units)
-        if known:
-            lines.append(f"| `{arm}` | {' | '.join(cells)} | {sum(seconds[each] for each in known):.0f} |")
+        cells = [spans.get((arm, count), "") for count in units]
+        if any(cells):
+            lines.append(f"| `{arm}` | {' | '.join(cells)} |")
     first, second = ((arm, units[0]) for arm in PUBLISHED_ORDER)
     if {first, second} <= errors.keys():
         confirmed = errors[first][2] < errors[second][1]
@@ -283,6 +297,8 @@ def main(words: Sequence[str] | None = None) -> None:
     if unknown := set(options.arms.split(",")) - set(ARMS):
         parser.error(f"no arm {', '.join(sorted(unknown))}; known are {', '.join(ARMS)}")
     torch.set_num_threads(options.threads)
+    # Moments of a unit that no longer fires fall below the smallest normal number, with which processors are slow.
+    torch.set_flush_denormal(True)
     kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
     wanted = [
         Training(arm, int(units), options.pairs, options.steps, list(range(options.seeds)))

@@ -1,6 +1,6 @@
 """Language models whose adapters are trained on with further support sets."""
 
-from bench.contracts import Continual, LanguageBackbone
+from bench.contracts import Continual, TextScorer
 from methods._training_lm import LMFineTune
 
 
@@ -12,6 +12,6 @@ class TrainedOn(Continual, LMFineTune):
         self._examples.clear()
         self._windows.clear()
 
-    def language_model(self) -> LanguageBackbone | None:
+    def language_model(self) -> TextScorer | None:
         """The adapted model."""
         return self.reader

@@ -49,6 +49,7 @@ ELSEWHERE = {
     "bench run --task needle:512 --method in_place_ttt --shots 1 --set in_place_ttt.scope=query --set "
     "in_place_ttt.attention=chunk --set in_place_ttt.chunk=128": "40,000 tokens: tests/methods/test_in_place_ttt.py",
     "bench run needle_small": "likewise, 12 times",
+    "bench run sequence_inside": "as sequence_small",
     "bench run quickstart --limit 20": "fewer of the runs of quickstart: tests/runs/test_quick_look.py",
     "bench open": "starts a browser: tests/cli/test_watch_and_open.py",
     "bench watch": "goes on until it is ended: tests/cli/test_watch_and_open.py",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bench.contracts.associative import AssociativeMethod, Memory
     from bench.contracts.backbone import Backbone, Features, TwoTowerBackbone
     from bench.contracts.config import AssociativeConfig, MethodConfig, Tune
-    from bench.contracts.continual import Continual, Removing
+    from bench.contracts.continual import Continual, Removing, TextScorer
     from bench.contracts.data import Classes, Inputs, Items, Query, Support
     from bench.contracts.encoder import EncoderBackbone, features_of
     from bench.contracts.errors import (
@@ -73,6 +73,7 @@ _MODULES = {
     "Support": "data",
     "Task": "task",
     "TaskData": "task",
+    "TextScorer": "continual",
     "Tokens": "language_backbone",
     "Tune": "config",
     "TwoTowerBackbone": "backbone",
@@ -126,6 +127,7 @@ __all__ = [
     "Support",
     "Task",
     "TaskData",
+    "TextScorer",
     "Tokens",
     "Tune",
     "TwoTowerBackbone",

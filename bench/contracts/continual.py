@@ -1,12 +1,37 @@
 """Capabilities of methods beyond one support set: going on from a state, and taking examples out of it."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.contracts.config import MethodConfig
     from bench.contracts.data import Support
-    from bench.contracts.language_backbone import LanguageBackbone
+
+
+class TextScorer(Protocol):
+    """What generic texts are scored by in a sequence of tasks; every ``LanguageBackbone`` is one."""
+
+    def eval(self) -> Any:
+        """Put it into evaluation mode.
+
+        Returns:
+            Itself.
+        """
+
+    def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: Any) -> "Tensor":
+        """Negative log-likelihood of texts; see ``LanguageBackbone.loglikelihood_rolling``.
+
+        Args:
+            texts: The texts.
+            window: Tokens of a window.
+            stride: Tokens from one window to the next; None for ``window``.
+
+        Returns:
+            ``[text, 2]``, sums in nats and numbers of tokens.
+        """
 
 
 class Continual(ABC):
@@ -34,7 +59,7 @@ class Continual(ABC):
     def continue_adapt(self) -> None:
         """Prepare to be adapted to a further support set, from the present state on; called before its first batch."""
 
-    def language_model(self) -> "LanguageBackbone | None":
+    def language_model(self) -> TextScorer | None:
         """The language model as it is adapted by now, to measure what it has lost of other texts.
 
         Returns:

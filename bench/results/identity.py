@@ -10,6 +10,7 @@ from typing import Any
 from bench import registry
 from bench.contracts.errors import UsageError
 from bench.contracts.sequence import is_sequence
+from bench.contracts.site import name_at_site
 from bench.plugin import Plugin
 from bench.spec.resolve import ResolvedRun
 from bench.spec.run_spec import RunSpec
@@ -101,7 +102,8 @@ def plugin_code(task: str, backbone: str, method: str) -> dict[str, str]:
 
 def _continual_code(spec: RunSpec) -> dict[str, str]:
     """Hash of the module by which a method goes on from its state, in sequences of tasks."""
-    plugin = registry.continual_plugin(registry.method_name(spec.method)[0]) if is_sequence(spec.task) else None
+    name = name_at_site(spec.method, spec.config)
+    plugin = registry.continual_plugin(name) if is_sequence(spec.task) else None
     return {} if plugin is None else {"continual": code_hash(plugin.module)}
 
 

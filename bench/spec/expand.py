@@ -53,7 +53,7 @@ def refusal(spec: RunSpec) -> str | None:
     if method.needs_text_tower and not issubclass(backbone_class(spec.backbone), TwoTowerBackbone):
         return f"{name} needs a backbone with an image and a text tower, such as open_clip; {spec.backbone} is none"
     if is_sequence(spec.task):
-        return going_on_refusal(spec.method, method, resolved.config)
+        return going_on_refusal(name, method, resolved.config)
     return None
 
 

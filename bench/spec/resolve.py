@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from bench import registry
 from bench.contracts.sequence import is_sequence
-from bench.contracts.site import Site
+from bench.contracts.site import Site, name_at_site
 from bench.spec.aliases import stream_name
 from bench.spec.run_spec import RunSpec
 from bench.toolkit.seeds import name_seed
@@ -96,7 +96,7 @@ def resolve(spec: RunSpec) -> ResolvedRun:
     method = chosen.method
     if is_sequence(spec.task):
         # One that cannot go on is refused before it runs.
-        method = registry.continual_class(chosen.name, method) or method
+        method = registry.continual_class(name_at_site(chosen.name, chosen.settings), method) or method
     own, backbone = task.prior_strength, registry.backbone_class(spec.backbone)
     return ResolvedRun(
         spec=spec,

@@ -22,7 +22,7 @@ def needles(records: Sequence[Record]) -> go.Figure:
     """Accuracy on needles by attention and fast weights, with chance as a dashed line.
 
     Args:
-        records: Records of the suite needle_small.
+        records: Records of the suite needle_small or needle_long.
 
     Returns:
         The figure, a panel for each haystack.

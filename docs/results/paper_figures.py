@@ -97,8 +97,9 @@ def by_alpha(records: Sequence[Record]) -> go.Figure:
 
 
 def by_mix(records: Sequence[Record]) -> go.Figure:
-    """Scores against the share of the output memory."""
-    return chart(_scored(records, _at_shots, _field("output_mix")), "output mix", "score, %")
+    """Scores against the share of the output memory, without middle memories."""
+    alone = [record for record in records if record.spec.config.get("readouts") is None]
+    return chart(_scored(alone, _at_shots, _field("output_mix")), "output mix", "score, %")
 
 
 def recall(records: Sequence[Record]) -> go.Figure:
@@ -148,7 +149,9 @@ OF_SUITES: Mapping[str, tuple[str, Callable[[Sequence[Record]], go.Figure]]] = {
     "ablation_inside_small": ("paper-mix.svg", by_mix),
     "recall": ("recall.svg", recall),
     "needle_small": ("needles.svg", learning_figures.needles),
+    "needle_long": ("needles-long.svg", learning_figures.needles),
     "sequence_small": ("sequences.svg", learning_figures.forgetting),
+    "sequence_inside": ("sequences-inside.svg", learning_figures.forgetting),
     "fast_slow_small": ("fast-slow.svg", learning_figures.cycles),
 }
 """Files and figures of suites."""

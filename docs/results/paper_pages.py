@@ -19,8 +19,10 @@ from bench.reports.row import Row
 NETWORKS = "fast_weights_rnn"
 """Name of the example in place of a suite."""
 EXAMPLE = ROOT / "examples" / f"{NETWORKS}.py"
-OTHERS = ("needle_small", "sequence_small", "fast_slow_small", "recall", "associative_retrieval")
+OTHERS = ("needle_small", "sequence_small", "sequence_inside", "fast_slow_small", "recall", "associative_retrieval")
 """Suites of other papers than FAAST's."""
+LONG = ("needle_long",)
+"""Suites that are run where they are named alone."""
 WITH_DATA = ("paper_translation_small", "in_place_carry")
 """Small suites on data that are not embedded."""
 SECONDS = Path("docs", "results", "paper_seconds.json")
@@ -190,7 +192,7 @@ def _figure(results: Measured, page: Path, mark: re.Match[str]) -> str:
 def _filled(results: Measured, mark: re.Match[str]) -> str:
     """A marked table of one of this script's suites, or as it is where its tasks were not run, or not yet."""
     table = Table.parse(mark["fields"])
-    mine = {*(name for entry in entries() for name in (entry.suite, entry.small)), *OTHERS, *WITH_DATA}
+    mine = {*(name for entry in entries() for name in (entry.suite, entry.small)), *OTHERS, *LONG, *WITH_DATA}
     found = results.of(table.suite) if table.suite in mine else None
     if found is None or not set(table.tasks) <= {record.spec.task for record in found.records}:
         return mark[0]

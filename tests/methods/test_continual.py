@@ -13,6 +13,7 @@ from bench.testing.driver import adapt, adapted
 from bench.testing.items import columns
 from bench.testing.problems import Problem, problem
 from methods._continual_faast import ContinualFaast
+from methods._continual_gda import ContinualGda
 from methods._continual_hebbian import ContinualHebbian
 from methods._continual_knn import ContinualKnn
 from methods._continual_lda import ContinualLda
@@ -21,6 +22,7 @@ from methods._continual_linear_probe import ContinualLinearProbe
 from methods._continual_nearest_mean import ContinualNearestMean
 from methods._continual_ridge import ContinualRidge
 from methods._continual_softmax_memory import ContinualSoftmaxMemory
+from methods._continual_spsa_probe import ContinualSpsaProbe
 
 GIVEN = problem(n_way=4, n_shot=6, n_query=5, key_dim=16, sizes=[24, 20, 24])
 HALF = 10
@@ -29,6 +31,7 @@ SUMS: list[tuple[type[Removing], dict[str, Any]]] = [
     (ContinualFaast, {}),
     (ContinualRidge, {"lam": 0.1}),
     (ContinualLda, {"shrinkage": 0.3}),
+    (ContinualGda, {"alpha": 1.0}),
     (ContinualNearestMean, {}),
     (ContinualLinearAttention, {}),
     (ContinualKnn, {"prior_strength": 4.0}),
@@ -123,9 +126,20 @@ def test_a_probe_that_goes_on_with_the_same_examples_converges_as_one() -> None:
     torch.testing.assert_close(answers(method), once, rtol=0.05, atol=0.1)
 
 
+def test_a_search_along_random_directions_goes_on_from_its_weights() -> None:
+    first, second = parts()
+    method = begun(ContinualSpsaProbe, first, steps=20)
+    weight = method.weight.detach().clone()
+    method.continue_adapt()
+    assert torch.equal(method.weight, weight)
+    adapt(method, second)
+    assert method._keys.shape == second.keys.shape
+    assert not torch.equal(method.weight, weight)
+
+
 def test_each_continual_module_is_a_subclass_of_its_method_and_others_are_refused_by_name() -> None:
     found = []
-    for name in registry.find("methods"):
+    for name in (each for base in registry.find("methods") for each in registry.names_by_site(base)):
         plugin = registry.continual_plugin(name)
         method = registry.method_class(name)
         if plugin is None:
@@ -136,7 +150,7 @@ def test_each_continual_module_is_a_subclass_of_its_method_and_others_are_refuse
         assert issubclass(cls, method)
         assert registry.going_on_refusal(name, method, method.Config()) is None
         found.append(name)
-    assert {"faast", "ridge", "lda", "nearest_mean", "linear_probe", "lora"} <= set(found)
+    assert {"faast", "ridge", "lda", "gda", "nearest_mean", "linear_probe", "lora", "faast@hidden_states"} <= set(found)
     reason = registry.going_on_refusal("svm", registry.method_class("svm"), registry.method_class("svm").Config())
     assert reason is not None
     assert reason.startswith("svm cannot go on")

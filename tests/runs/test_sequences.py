@@ -181,13 +181,16 @@ def test_a_trained_language_model_is_measured_on_generic_texts(cache, brief_cost
     monkeypatch.setattr(generic_texts, "CHARACTERS", 80)
     generic_texts.generic_texts.cache_clear()
     block = {
-        "sequence": ["lexicon", "lexicon_swapped"], "backbone": f"hf:{folder}", "methods": ["lora", "zero_shot"],
+        "sequence": ["lexicon", "lexicon_swapped"], "backbone": f"hf:{folder}",
+        "methods": ["lora", "zero_shot", "faast@hidden_states"],
         "shots": [2], "episodes": 2, "queries": 2, "set": {"lora": {"steps": 2, "lr": 0.1}},
     }  # fmt: skip
     report = runner_in(tmp_path).run(expand(Block.model_validate(block)))
     generic_texts.generic_texts.cache_clear()
-    lora, zero = (next(record for record in report.records if record.spec.method == name) for name in block["methods"])
-    assert (lora.status, zero.status) == ("ok", "ok"), (lora.reason, zero.reason)
+    names = ("lora", "zero_shot", "faast")
+    lora, zero, inside = (next(one for one in report.records if one.spec.method == name) for name in names)
+    assert [one.status for one in (lora, zero, inside)] == ["ok"] * 3, (lora.reason, zero.reason, inside.reason)
+    assert lora.stages[0].text_nll == inside.stages[0].text_nll != inside.stages[1].text_nll
     assert [len(stage.text_nll) for stage in lora.stages] == [20] * 4
     base = CausalLM(folder)
     texts = list(generic_texts.generic_texts().texts)
