@@ -47,7 +47,7 @@ def leaderboard(
         str, option("--site-address", metavar="URL", help="Address of the site, for the links of its feed.")
     ] = "",
     wandb: Annotated[
-        bool, option("--wandb", help="Log table, plots and records to W&B too, offline without a key.")
+        bool, option("--wandb", help="To W&B too: table, plots, records; offline without a key.")
     ] = False,
 ) -> None:
     """Print the leaderboard of a store."""

@@ -37,7 +37,7 @@ def list_(
             metavar="FAMILY",
             complete=completion.values(*FAMILIES),
             default="any",
-            help=f"Only methods of a family: {', '.join(FAMILIES)}.",
+            help=f"A family: {', '.join(FAMILIES)}.",
         ),
     ] = None,
     as_json: Annotated[bool, option("--json", help="Print JSON.")] = False,
