@@ -181,7 +181,7 @@ def train(
 
 @app.command("import", cls=Command, epilog="bench readout import gshbao/faast-gpt2-xl")
 def import_(
-    source: Annotated[str, typer.Argument(help="Id of the hub, folder or .safetensors file of a released checkpoint.")],
+    source: Annotated[str, typer.Argument(help="Checkpoint: id of the hub, folder or .safetensors file.")],
     out: OutOption = None,
 ) -> None:
     """Import the readouts of a released checkpoint."""

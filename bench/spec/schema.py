@@ -91,7 +91,7 @@ def claim_schema(own: bool = False) -> Schema:
         del found["default"]
     condition["oneOf"] = [
         {"required": ["score"], "properties": {"at_most": False}},
-        *({"required": [key, "at_most"], "properties": {"margin": False}} for key in ("cost", "spread")),
+        *({"required": [key, "at_most"], "properties": {"margin": False, "score": False}} for key in ("cost", "spread")),
     ]
     needs = {"required": ["margin"], "properties": {"margin": {"exclusiveMinimum": 0}}}
     condition |= {"if": {"required": ["score"], "properties": {"score": {"const": "not_worse"}}}, "then": needs}
