@@ -25,7 +25,7 @@ def main() -> None:
     """Write the page and the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", type=Path, help="Keep the page in this file.")
-    parser.add_argument("--size", default="760x1060", help="Width and height of the window.")
+    parser.add_argument("--size", default="800x1040", help="Width and height of the window.")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     with TemporaryDirectory() as folder:
