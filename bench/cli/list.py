@@ -18,6 +18,7 @@ from bench.plugin import OWN
 
 What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # type: ignore[misc]
 
+
 def list_(
     what: Annotated[What, typer.Argument(help="Kind of the names.")],
     kind: Annotated[

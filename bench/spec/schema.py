@@ -91,7 +91,10 @@ def claim_schema(own: bool = False) -> Schema:
         del found["default"]
     condition["oneOf"] = [
         {"required": ["score"], "properties": {"at_most": False}},
-        *({"required": [key, "at_most"], "properties": {"margin": False, "score": False}} for key in ("cost", "spread")),
+        *(
+            {"required": [key, "at_most"], "properties": {"margin": False, "score": False}}
+            for key in ("cost", "spread")
+        ),
     ]
     needs = {"required": ["margin"], "properties": {"margin": {"exclusiveMinimum": 0}}}
     condition |= {"if": {"required": ["score"], "properties": {"score": {"const": "not_worse"}}}, "then": needs}
@@ -113,7 +116,7 @@ def _describe(schema: Schema, model: type[BaseModel]) -> None:
 
 
 def _name_plugins(properties: Mapping[str, Schema], own: bool) -> None:
-    """Add the names of plugins to those properties that take them, and the fields of methods and the axes of budgets."""
+    """Add names of plugins to the properties that take them, and the fields of methods and the axes of budgets."""
     known_tasks = _plugins("tasks", own)
     tasks = [*known_tasks, *(name for name in registry.task_variants() if name.partition(":")[0] in known_tasks)]
     methods = [name for plugin in _plugins("methods", own).values() for name in _at_sites(plugin)]

@@ -1,7 +1,7 @@
 """A history of made-up commits, its page and a picture: ``PYTHONPATH=. python docs/results/history_picture.py``.
 
-A year of 60 states with the noise of measured runs (tests/helpers/histories.py), in which at the 38th a score falls by a
-point and a time grows by 15%. ``bench history show`` makes the page; the picture is that of docs/history.md.
+A year of 60 states with the noise of measured runs (tests/helpers/histories.py), in which at the 38th a score falls by
+a point and a time grows by 15%. ``bench history show`` makes the page; the picture is that of docs/history.md.
 """
 
 import argparse

@@ -64,8 +64,8 @@ def cost(state, row, quantity, value, spread=NOISE, company="", least=0.1, least
 def history(seed, draws="new", planted=(), number=N_STATES):
     """Points of a history. planted: (task, method, quantity, place, change) each, in points or as a share of a cost.
 
-    A state's new episodes and its times are drawn from measured ones: what its run has in common, and three measurements
-    of each row. One state in fifteen was measured in company, and is much slower, which is made up.
+    A state's new episodes and its times are drawn from measured ones: what its run has in common, and three
+    measurements of each row. One state in fifteen was measured in company, and is much slower, which is made up.
     """
     rng = np.random.default_rng(seed)
     points = []
