@@ -74,11 +74,11 @@ def claim_schema(own: bool = False) -> Schema:
         The schema; with ``own``, the content of ``docs/claim.schema.json``.
     """
     schema = Claim.model_json_schema()
-    parts = {model: schema["$defs"][model.__name__] for model in (ClaimTest, ClaimRuns, Condition)}
-    schema["$defs"] = {model.__name__: part for model, part in parts.items()}
-    for model, part in {Claim: schema, **parts}.items():
+    models: tuple[type[BaseModel], ...] = (Claim, ClaimTest, ClaimRuns, Condition)
+    schema["$defs"] = {model.__name__: schema["$defs"][model.__name__] for model in models[1:]}
+    test, runs, condition = schema["$defs"].values()
+    for model, part in zip(models, (schema, test, runs, condition), strict=True):
         _describe(part, model)
-    test, runs, condition = parts.values()
     for key in FIXED:
         del runs["properties"][key]
     for part in (test, runs):
