@@ -1,4 +1,4 @@
-"""References of plugins, commands and YAML files, and the JSON Schema of suites: ``python docs/reference.py``.
+"""References of plugins, commands and YAML files, and JSON Schemas of suites and claims: ``python docs/reference.py``.
 
 Plugins, commands and the classes of files describe themselves; ``tests/test_reference.py`` fails where a committed page
 is not the one that this script makes.
@@ -23,7 +23,7 @@ from bench.cli.app import app
 from bench.plugin import OWN
 from bench.reports.markdown import markdown_text
 from bench.spec.claim import FIXED, Claim, ClaimRuns, ClaimTest, Condition
-from bench.spec.schema import meanings, suite_schema
+from bench.spec.schema import claim_schema, meanings, suite_schema
 from bench.spec.suite import Block, Suite
 from sweeps.definition import SweepSpec
 from sweeps.space import Range
@@ -46,12 +46,12 @@ FILES: Mapping[str, tuple[str, Sequence[tuple[str, type[BaseModel], Sequence[str
         (("The file", Suite, ()), ("A block", Block, ())),
     ),
     "Claims": (
-        "`bench claims FILE.yaml`; [Claims](claims.md) is the guide.",
+        "`bench claims FILE.yaml`; [Claims](claims.md) is the guide, with completion in editors.",
         (
             ("The file", Claim, ()),
             ("A test", ClaimTest, ()),
             ("A condition", Condition, ()),
-            ("Runs: a block without methods and without what changes them", ClaimRuns, ("tuning", "vary", *FIXED)),
+            ("Runs: a block without methods and without what changes them", ClaimRuns, FIXED),
         ),
     ),
     "Studies": (
@@ -100,16 +100,17 @@ def files() -> str:
     return _text(lines)
 
 
-def schema() -> str:
-    """The JSON Schema of suites."""
-    return json.dumps(suite_schema(own=True), indent=1) + "\n"
+def schema(make: Callable[[bool], Mapping[str, Any]]) -> str:
+    """The JSON Schema of a kind of file, with this project's own plugins."""
+    return json.dumps(make(True), indent=1) + "\n"
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
     **{f"reference-{group}.md": partial(plugins, group) for group in INTRODUCTIONS},
     "reference-commands.md": commands,
     "reference-yaml.md": files,
-    "suite.schema.json": schema,
+    "suite.schema.json": partial(schema, suite_schema),
+    "claim.schema.json": partial(schema, claim_schema),
 }
 """The makers of all files, by their names in docs/."""
 

@@ -1,4 +1,4 @@
-"""The committed references, and the schema of suites, are those that plugins, commands and classes make."""
+"""The committed references, and the schemas of suites and claims, are those that plugins, commands and classes make."""
 
 import runpy
 

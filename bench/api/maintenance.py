@@ -193,6 +193,20 @@ def suite_schema() -> dict[str, Any]:
     return schema.suite_schema()
 
 
+def claim_schema() -> dict[str, Any]:
+    """JSON Schema of claim files, for editors, with the names of all installed plugins.
+
+    Returns:
+        The schema; ``docs/claim.schema.json`` is that of this project's own plugins.
+
+    Example:
+        >>> bench.claim_schema()["title"]  # doctest: +SKIP
+    """
+    from bench.spec import schema
+
+    return schema.claim_schema()
+
+
 @dataclass(frozen=True)
 class FolderCheck:
     """Check of a folder that runs write to.

@@ -37,7 +37,7 @@ def claims(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="Shipped claims, or a YAML file; without one they are listed.",
+            help="Shipped claims or a YAML file; without one a list of them.",
             autocompletion=completion.claims,
         ),
     ] = None,
@@ -48,7 +48,7 @@ def claims(
     remeasure: RemeasureOption = False,
     fail_on: Annotated[
         FailOn | None,
-        option("--fail-on", default="never", help="Exit code 1 if a claim is refuted, or also if one is undecided."),
+        option("--fail-on", default="never", help="Exit code 1 for a refuted claim, or an undecided one too."),
     ] = None,
     junit: JUnitOption = None,
     data: DataOption = None,

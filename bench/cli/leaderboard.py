@@ -46,9 +46,7 @@ def leaderboard(
     address: Annotated[
         str, option("--site-address", metavar="URL", help="Address of the site, for the links of its feed.")
     ] = "",
-    wandb: Annotated[
-        bool, option("--wandb", help="Log table, plots and records to W&B too, offline without a key.")
-    ] = False,
+    wandb: Annotated[bool, option("--wandb", help="To W&B too: table, plots, records; offline without a key.")] = False,
 ) -> None:
     """Print the leaderboard of a store."""
     if (site is not None and (format_ != "table" or out is not None)) or (address and site is None):

@@ -38,20 +38,23 @@ def list_(
             metavar="FAMILY",
             complete=completion.values(*FAMILIES),
             default="any",
-            help=f"Only methods of a family: {', '.join(FAMILIES)}.",
+            help=f"A family: {', '.join(FAMILIES)}.",
         ),
     ] = None,
     as_json: Annotated[bool, option("--json", help="Print JSON.")] = False,
-    schema: Annotated[bool, option("--schema", help="Print the JSON Schema of suite files, for editors.")] = False,
+    schema: Annotated[bool, option("--schema", help="Print JSON Schema of suite or claim files.")] = False,
 ) -> None:
     """List methods, tasks, backbones, metrics, suites or claims.
 
     bench show NAME describes one, docs/choosing.md the families.
     """
     if schema:
-        if what != "suites" or kind or family or as_json:
-            raise UsageError("--schema is of suites alone, without other options: bench list suites --schema")
-        typer.echo(json.dumps(api.suite_schema(), indent=1))
+        if what not in {"suites", "claims"} or kind or family or as_json:
+            raise UsageError(
+                "--schema is of suites and claims, without other options: bench list suites --schema, or claims"
+            )
+        found = api.suite_schema() if what == "suites" else api.claim_schema()
+        typer.echo(json.dumps(found, indent=1))
         return
     entries = api.available(cast(Listed, what.value), kind=kind, family=family)
     if as_json:

@@ -58,7 +58,7 @@ LoggerOption = Annotated[
     str,
     option(
         "--logger", metavar="TRACKER", complete=completion.loggers, panel=RESULTS,
-        help=f"Tracker beside the store: {', '.join(CHOICES)}.",
+        help=f"Tracker: {', '.join(CHOICES)}.",
     ),
 ]  # fmt: skip
 TrustOption = Annotated[

@@ -69,7 +69,7 @@ def train(
             "--corpus",
             metavar="TASK|FILE|DIR|docstrings:PACKAGE,...",
             complete=completion.tasks,
-            help="Task of language modelling (support pool), texts, or documentation of packages; can be repeated.",
+            help="Support pool, texts or docstrings; can be repeated.",
         ),
     ],
     out: OutOption = None,
@@ -80,11 +80,11 @@ def train(
     ] = 0.3,
     memories: Annotated[int, option("--memories", min=0, metavar="N", help="Middle memories.")] = 2,
     output_readout: Annotated[
-        bool, option("--output-readout", help="Train a projection of the output memory too, in place of its mixture.")
+        bool, option("--output-readout", help="Project the output memory too, in place of mixing it.")
     ] = False,
     halves: Annotated[
         Halves,
-        option("--halves", help="Predict windows that memories learnt (published), that follow, or of other texts."),
+        option("--halves", help="Windows to predict: learnt (published), next, or others."),
     ] = "same",
     stored: Annotated[
         int, option("--stored", min=1, metavar="N", help="related: windows of a group that its memories learn.")
@@ -94,7 +94,7 @@ def train(
     ] = 2,
     keys: Annotated[Keys, option("--keys", help="Hidden states as they are, or normed.")] = "state",
     values: Annotated[
-        Values, option("--values", help="What follows (published), or its residual after the model's own prediction.")
+        Values, option("--values", help="What follows (published), or what the model left of it.")
     ] = "following",
     rank: Annotated[
         int, option("--rank", min=0, metavar="N", help="Largest rank of the projections; 0 for no limit.")
@@ -181,7 +181,7 @@ def train(
 
 @app.command("import", cls=Command, epilog="bench readout import gshbao/faast-gpt2-xl")
 def import_(
-    source: Annotated[str, typer.Argument(help="Id of the hub, folder or .safetensors file of a released checkpoint.")],
+    source: Annotated[str, typer.Argument(help="Checkpoint: id of the hub, folder or .safetensors file.")],
     out: OutOption = None,
 ) -> None:
     """Import the readouts of a released checkpoint."""

@@ -142,7 +142,7 @@ StrategyOption = Annotated[
     str | None,
     option(
         "--strategy", metavar="NAME", complete=completion.values(*STRATEGIES), panel=WHERE,
-        help=f"How several devices hold one model: {', '.join(STRATEGIES)}.",
+        help=f"How devices hold one model: {', '.join(STRATEGIES)}.",
     ),
 ]  # fmt: skip
 ShardOption = Annotated[
@@ -156,7 +156,7 @@ WorkersOption = Annotated[
     int, option("--workers", min=0, metavar="N", panel=WHERE, help="Processes that read and decode data.")
 ]
 MeasureInOption = Annotated[
-    MeasureIn, option("--measure-in", panel=WHERE, help="Measure costs in fresh processes, or inline: sooner, rougher.")
+    MeasureIn, option("--measure-in", panel=WHERE, help="Measure in fresh processes, or inline: sooner, rougher.")
 ]
 
 RescueOption = Annotated[

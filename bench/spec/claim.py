@@ -21,8 +21,10 @@ MeasuredAxis = Literal[
 """Axes of cost whose ratios are measured in turn."""
 CountedAxis = Literal["state_mb", "optimizer_mb", "trainable_params", "steps", "tokens", "flops"]
 """Axes of cost that are the same each time, and taken from records."""
-FIXED = ("methods", "set", "preset", "tune_all", "tuning", "budget_grid", "match")
+FIXED = ("methods", "set", "vary", "preset", "tune_all", "tuning", "budget_grid", "match")
 """Keys of a suite's blocks that a claim's runs do not take; ``set`` stands beside the methods."""
+
+_OneNumber = Annotated[int, Field(ge=1)] | Literal["full"]
 
 
 def _one_number(value: object) -> object:
@@ -98,7 +100,7 @@ class ClaimTest(BaseModel):
 
     method: str
     against: Names = []
-    against_shots: Annotated[Shots, BeforeValidator(_one_number)] | None = None
+    against_shots: Annotated[Shots, BeforeValidator(_one_number, json_schema_input_type=_OneNumber)] | None = None
     set: dict[str, dict[str, Any]] = {}
     conditions: list[Condition] = Field(min_length=1)
     runs: list[ClaimRuns] = Field(min_length=1)

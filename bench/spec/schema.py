@@ -1,7 +1,7 @@
-"""JSON Schema of suite files, for editors: keys with their meanings, names of plugins and fields of methods.
+"""JSON Schemas of suite and claim files, for editors: keys with their meanings, names of plugins and fields of methods.
 
-It is made from the classes of suites and from the installed plugins, none of which is imported. It knows present names
-alone: keys and names of the first edition, which the program still reads, are refused.
+They are made from the classes of the files and from the installed plugins, none of which is imported. They know present
+names alone: keys and names of the first edition, which the program still reads, are refused.
 """
 
 import inspect
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from bench import registry
 from bench.plugin import OWN, Plugin
 from bench.spec.axes import LIMITED
+from bench.spec.claim import FIXED, Claim, ClaimRuns, ClaimTest, Condition
 from bench.spec.suite import Block, Suite
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -59,10 +60,50 @@ def suite_schema(own: bool = False) -> Schema:
         "method": {**block["properties"]["methods"], "description": "Another name of the key methods."}
     }
     del block["required"]
-    block["allOf"] = [
-        {"oneOf": [{"required": [key]} for key in keys]} for keys in (("task", "sequence"), ("methods", "method"))
-    ]
+    block["allOf"] = [_one_of("task", "sequence"), _one_of("methods", "method")]
     return {"$schema": DIALECT, **schema}
+
+
+def claim_schema(own: bool = False) -> Schema:
+    """JSON Schema of claim files.
+
+    Args:
+        own: Name this project's plugins alone, and not those of other installed packages.
+
+    Returns:
+        The schema; with ``own``, the content of ``docs/claim.schema.json``.
+    """
+    schema = Claim.model_json_schema()
+    models: tuple[type[BaseModel], ...] = (Claim, ClaimTest, ClaimRuns, Condition)
+    schema["$defs"] = {model.__name__: schema["$defs"][model.__name__] for model in models[1:]}
+    test, runs, condition = schema["$defs"].values()
+    for model, part in zip(models, (schema, test, runs, condition), strict=True):
+        _describe(part, model)
+    for key in FIXED:
+        del runs["properties"][key]
+    for part in (test, runs):
+        _name_plugins(part["properties"], own)
+    del runs["required"]
+    runs |= _one_of("task", "sequence")
+    for key in ("score", "cost", "spread", "at_most"):
+        found = condition["properties"][key]
+        found["anyOf"] = [form for form in found["anyOf"] if form["type"] != "null"]  # a key that is there has a value
+        del found["default"]
+    condition["oneOf"] = [
+        {"required": ["score"], "properties": {"at_most": False}},
+        *(
+            {"required": [key, "at_most"], "properties": {"margin": False, "score": False}}
+            for key in ("cost", "spread")
+        ),
+    ]
+    needs = {"required": ["margin"], "properties": {"margin": {"exclusiveMinimum": 0}}}
+    condition |= {"if": {"required": ["score"], "properties": {"score": {"const": "not_worse"}}}, "then": needs}
+    return {"$schema": DIALECT, **schema}
+
+
+def _one_of(*keys: str) -> Schema:
+    """That exactly one of some keys is there."""
+    return {"oneOf": [{"required": [key]} for key in keys]}
 
 
 def _describe(schema: Schema, model: type[BaseModel]) -> None:
@@ -75,19 +116,20 @@ def _describe(schema: Schema, model: type[BaseModel]) -> None:
 
 
 def _name_plugins(properties: Mapping[str, Schema], own: bool) -> None:
-    """Add the names of plugins to the properties of a block, and the fields of methods and the axes of budgets."""
+    """Add names of plugins to the properties that take them, and the fields of methods and the axes of budgets."""
     known_tasks = _plugins("tasks", own)
     tasks = [*known_tasks, *(name for name in registry.task_variants() if name.partition(":")[0] in known_tasks)]
     methods = [name for plugin in _plugins("methods", own).values() for name in _at_sites(plugin)]
-    _suggest(properties["task"], tasks)
-    for key, names in (("sequence", tasks), ("methods", methods), ("backbone", list(_plugins("backbones", own)))):
-        for form in properties[key]["anyOf"]:
+    known = {"task": tasks, "sequence": tasks, "backbone": list(_plugins("backbones", own))}
+    known |= dict.fromkeys(("method", "methods", "against"), methods)
+    for key in properties.keys() & known.keys():
+        for form in properties[key].get("anyOf", [properties[key]]):
             if form["type"] != "null":
-                _suggest(form.get("items", form), names)
-    for key in ("set", "vary"):
+                _suggest(form.get("items", form), known[key])
+    for key in properties.keys() & {"set", "vary"}:
         for form in _mappings(properties[key]):
             form["properties"] = dict(_of_methods(form["additionalProperties"], methods))
-    for key in ("budget", "budget_grid"):
+    for key in properties.keys() & {"budget", "budget_grid"}:
         for form in _mappings(properties[key]):
             limit = form["additionalProperties"]
             form["properties"] = {name: {"description": axis.description, **limit} for name, axis in LIMITED.items()}

@@ -30,12 +30,28 @@ def picture(store: Path, out: Path, address: str, size: tuple[int, int], scale: 
         size: Width and height of the window.
         scale: Pixels of the image for one of the window.
     """
-    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with TemporaryDirectory() as folder:
         board = bench.load(store).page(Path(folder) / "board.html")
+        photograph(board.as_uri() + address, out, size, scale)
+
+
+def photograph(address: str, out: Path, size: tuple[int, int], scale: float, check: str = "") -> None:
+    """Write the top of a page as an image.
+
+    Args:
+        address: The page's address.
+        out: File to write.
+        size: Width and height of the window.
+        scale: Pixels of the image for one of the window.
+        check: Selector of a box that is checked first.
+    """
+    with sync_playwright() as playwright:
         view = opened_browser(playwright).new_page(
             viewport={"width": size[0], "height": size[1]}, device_scale_factor=scale
         )
-        view.goto(board.as_uri() + address)
+        view.goto(address)
+        if check:
+            view.check(check)
         view.wait_for_timeout(SETTLED)
         view.screenshot(path=out)
     Image.open(out).convert("RGB").quantize(COLOURS).save(out, optimize=True)

@@ -1,5 +1,6 @@
 """Help of the command line: groups, whole sentences, examples, colour; and how the parser's errors read."""
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from bench.cli.help import group_of, summary
 Bench = Callable[..., tuple[int, str, str]]
 GROUPS = [root.RUN, root.READ, root.TUNE, root.EXTEND, root.KEEP]
 LONGEST = 60
-"""Most characters of the sentence of a command."""
+"""Characters that the sentences of commands and options have fewer of."""
 
 
 def commands(command: Any = None, context: Any = None, name: str = "bench") -> Iterator[tuple[str, Any, Any]]:
@@ -39,6 +40,9 @@ def test_a_command_has_whole_sentences_and_an_example_that_it_takes(command: Any
     for parameter in command.get_params(context):
         assert parameter.help, parameter.name
         assert parameter.help.endswith("."), parameter.help
+        sentences = re.split(r"(?<=\.) ", parameter.help)
+        # The two that install completion are Typer's.
+        assert "completion" in parameter.name or max(map(len, sentences)) < LONGEST, parameter.help
     if hasattr(command, "commands"):
         return
     examples = [one.strip() for one in command.epilog.strip().splitlines()]

@@ -57,6 +57,7 @@ def test_commands_import_nothing_heavy(tmp_path):
         ["claims"],
         ["list", "methods"],
         ["list", "tasks", "--json"],
+        ["list", "claims", "--schema"],
         ["records", "schema"],
         ["leaderboard", "--store", store],
         ["leaderboard", "--store", store, "--format", "json"],

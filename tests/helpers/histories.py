@@ -1,19 +1,40 @@
-"""Histories of made-up states, with the noise of real records."""
+"""Histories of made-up states, with the noise of measured runs: ``measured_noise.json`` says of which."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from bench.reports.history.point import Point, State
 from bench.reports.row_names import RowKey
+from tests.helpers.places import ROOT
 
-ROWS = {"closed": 85.0, "probe": 78.0, "memory": 70.0}
-SECONDS = {"encode": 1.5, "adapt": 0.3, "query": 0.05}
-N_STATES, EPISODES = 60, 180
+MEASURED = json.loads((ROOT / "tests" / "helpers" / "measured_noise.json").read_text(encoding="utf-8"))
+ROWS = {"closed": (85.0, "faast"), "probe": (78.0, "linear_probe"), "memory": (70.0, "linear_projection")}
+"""Mean score of each made-up method, and the method whose episodes scatter around it."""
+SECONDS = {"time": 20.0, "adapt": 0.02, "query": 0.004}
+N_STATES, EPISODES, MEASUREMENTS = 60, 100, 3
 ERROR = 0.5
 """Standard error of a score, of which its interval is twice 1.96."""
 NOISE = 0.05
 """Relative standard deviation of a time from one measurement to the next, of three."""
+
+
+def _noise(measured):
+    """Deviations of runs, which all rows of a run share, and of rows within them, of logarithms ``[row, run]``."""
+    logs, runs = np.log(np.array(measured, dtype=float)), 0.0
+    for _ in range(20):
+        rows = np.nanmean(logs - runs, axis=1, keepdims=True)
+        runs = np.nanmean(logs - rows, axis=0)
+    there = np.isfinite(logs)
+    count, n_runs = there.sum(axis=1, keepdims=True), len(runs)
+    rest = (logs - rows - runs) * (count / (count - 1)) ** 0.5
+    return (runs - runs.mean()) * (n_runs / (n_runs - 1)) ** 0.5, rest[there]
+
+
+NOISES = {"time": _noise(list(MEASURED["seconds"].values()))} | {
+    stage: _noise(rows) for stage, rows in MEASURED["milliseconds"].items()
+}
 
 
 def states(number=N_STATES, machine="Xeon"):
@@ -35,34 +56,37 @@ def score(state, row, value, draws="new", error=ERROR):
 
 def cost(state, row, quantity, value, spread=NOISE, company="", least=0.1, least_change=0.001):
     return Point(
-        state, row, "cost", quantity, "s", value, spread=spread, n=3, least=least, least_change=least_change,
-        company=company, records=[f"{state.id[-6:]}{row.method}"],
+        state, row, "cost", quantity, "s", value, spread=spread, n=MEASUREMENTS, least=least,
+        least_change=least_change, company=company, records=[f"{state.id[-6:]}{row.method}"],
     )  # fmt: skip
 
 
-def history(seed, draws="new", planted=None, number=N_STATES):
-    """Points of a history. planted: (task, method, quantity, place, change), points or a share of a cost.
+def history(seed, draws="new", planted=(), number=N_STATES):
+    """Points of a history. planted: (task, method, quantity, place, change) each, in points or as a share of a cost.
 
-    Half of the noise of a time has heavy tails; one state in fifteen was measured in company, and is much slower.
+    A state's new episodes and its times are drawn from measured ones: what its run has in common, and three
+    measurements of each row. One state in fifteen was measured in company, and is much slower, which is made up.
     """
     rng = np.random.default_rng(seed)
     points = []
     for place, state in enumerate(states(number)):
         company = "other processes used 60% of 2 cores" if rng.random() < 1 / 15 else ""
+        shared = {quantity: rng.choice(runs) for quantity, (runs, _) in NOISES.items()}
         for task in "tu":
-            for method, skill in ROWS.items():
+            drawn = rng.integers(0, len(MEASURED["scores"]["faast"]), EPISODES)
+            for method, (skill, measured) in ROWS.items():
                 row = RowKey(task, method, shots="5 shots", backbone="b")
-                changed = planted and planted[:2] == (task, method) and place >= planted[3]
+                changes = {each[2]: each[4] for each in planted if each[:2] == (task, method) and place >= each[3]}
+                episodes = np.array(MEASURED["scores"][measured])
                 # The same episodes are answered alike, but for a query now and then whose answers tie.
-                value = skill + (rng.normal(0, ERROR) if draws == "new" else 0.02 * rng.integers(-1, 2))
-                if changed and planted[2] == "accuracy":
-                    value += planted[4]
-                points.append(score(state, row, value, draws))
+                new = draws == "new"
+                value = skill + (episodes[drawn].mean() - episodes.mean() if new else 0.02 * rng.integers(-1, 2))
+                error = float(episodes[drawn].std(ddof=1)) / EPISODES**0.5
+                points.append(score(state, row, float(value) + changes.get("accuracy", 0.0), draws, error))
                 for quantity, seconds in SECONDS.items():
-                    noise = NOISE / 3**0.5 * (rng.normal() + rng.standard_t(4)) / 2**0.5
-                    taken = seconds * float(np.exp(noise)) * (rng.uniform(1.1, 3.0) if company else 1.0)
-                    if changed and planted[2] == quantity:
-                        taken *= 1 + planted[4]
-                    spread = NOISE * float(np.sqrt(rng.chisquare(2) / 2))
-                    points.append(cost(state, row, quantity, taken, spread, company))
+                    rest = rng.choice(NOISES[quantity][1], MEASUREMENTS)
+                    slowed = rng.uniform(1.1, 3.0) if company else 1.0
+                    taken = seconds * float(np.exp(shared[quantity] + rest.mean())) * slowed
+                    taken *= 1 + changes.get(quantity, 0.0)
+                    points.append(cost(state, row, quantity, taken, float(rest.std(ddof=1)), company))
     return points

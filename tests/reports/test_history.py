@@ -35,21 +35,31 @@ def found(points, **options):
     }
 
 
+PLANTED = {("u", "probe", "accuracy"): (-1.0, -1.0, 0.5), ("t", "closed", "time"): (0.15, 1.15, 0.08)}
+"""A point of a score and 15% of a time: what is planted, the size that is to be found, and how nearly."""
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("draws", ["new", "same"])
-@pytest.mark.parametrize(
-    ("quantity", "change", "size", "slack"), [("accuracy", -1.0, -1.0, 0.5), ("adapt", 0.15, 1.15, 0.06)]
-)
-def test_a_planted_change_among_sixty_states_is_found_at_its_commit(seed, draws, quantity, change, size, slack):
-    changes = found(history(seed, draws, planted=("u", "probe", quantity, FIRST, change)))
-    assert set(changes) == {("u", "probe", quantity)}
-    (one,) = changes.values()
-    before, after = one.between
+def test_a_planted_point_and_15_percent_of_a_time_among_sixty_states_are_found_at_their_commit(seed, draws):
+    changes = found(history(seed, draws, [(*line, FIRST, change) for line, (change, _, _) in PLANTED.items()]))
+    assert set(changes) == set(PLANTED)
+    for line, (_, size, slack) in PLANTED.items():
+        one = changes[line]
+        before, after = one.between
+        assert number(before) < FIRST <= number(after)
+        assert abs(number(one.sides[1].state) - FIRST) <= 4
+        assert one.is_worse
+        assert one.low < one.difference < one.high
+        assert one.difference == pytest.approx(size, abs=slack)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_stage_of_milliseconds_that_takes_half_as_long_again_is_found(seed):
+    changes = found(history(seed, planted=[("u", "probe", "adapt", FIRST, 0.5)]), only="costs")
+    assert set(changes) == {("u", "probe", "adapt")}
+    before, after = changes["u", "probe", "adapt"].between
     assert number(before) < FIRST <= number(after)
-    assert abs(number(one.sides[1].state) - FIRST) <= 4
-    assert one.is_worse
-    assert one.low < one.difference < one.high
-    assert one.difference == pytest.approx(size, abs=slack)
 
 
 @pytest.mark.parametrize("draws", ["new", "same"])
@@ -205,7 +215,7 @@ def test_durations_of_other_programs_are_lines_too(tmp_path):
 
 
 def test_every_form_has_the_commits_the_levels_and_the_records_of_both_sides():
-    findings = Findings.of(history(0, "same", planted=("u", "probe", "accuracy", FIRST, -1.0)))
+    findings = Findings.of(history(0, "same", [("u", "probe", "accuracy", FIRST, -1.0)]))
     (change,) = findings.changes
     before, after = change.sides
     assert (number(before.state), number(after.state)) == (FIRST - 1, FIRST)

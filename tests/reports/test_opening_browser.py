@@ -1,11 +1,16 @@
 """The opening, the tabs and the charts in a real browser."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from bench.reports.claim_cells import FoundRecords
 from bench.reports.claim_tables import section as claims_section
+from bench.reports.claims import judged
 from bench.reports.history.findings import Findings
 from bench.reports.history.page import section as history_section
+from bench.results.row_sample import no_predictions
+from bench.spec.claim import load_claims
 from tests.helpers.browser import needs_browser
 from tests.helpers.histories import history
 from tests.helpers.pages import board, scored
@@ -108,9 +113,16 @@ def test_the_matrix_leads_to_its_rows_tasks_and_costs(visit):
     expect(page.locator("#opening-cost")).to_have_value("peak_memory_mb")
 
 
+def faults(page, scheme):
+    """What axe finds wrong with what is shown."""
+    page.emulate_media(color_scheme=scheme)
+    return [(one["id"], one["nodes"][0]["html"]) for one in Axe().run(page).response["violations"]]
+
+
 def test_claims_and_history_are_tabs_by_mouse_keyboard_and_address(visit):
-    findings = Findings.of(history(0, "same", planted=("u", "probe", "accuracy", 40, -1.0)))
-    parts = {"claims": claims_section([]), "history": history_section(findings)}
+    findings = Findings.of(history(0, "same", planted=[("u", "probe", "accuracy", 40, -1.0)]))
+    reports = judged(load_claims("faast"), FoundRecords([]), no_predictions, lambda own, other: None)
+    parts = {"claims": claims_section(reports), "history": history_section(findings)}
     page = visit(crowd(), parts=parts, plotly=True)
     results, claims, past = (page.get_by_role("tabpanel", name=name) for name in ("Results", "Claims", "History"))
     expect(results).to_be_visible()
@@ -119,13 +131,16 @@ def test_claims_and_history_are_tabs_by_mouse_keyboard_and_address(visit):
     expect(claims).to_be_visible()
     expect(results).to_be_hidden()
     assert "tab=claims" in page.url
-    page.keyboard.press("ArrowRight")
+    claims.locator("summary").first.click()
+    assert faults(page, "dark") == []
+    page.get_by_role("tab", name="Claims").press("ArrowRight")
     expect(past).to_be_visible()
     expect(page.get_by_role("tab", name="History")).to_be_focused()
     past.get_by_label("With a change only").check()
     expect(past.locator("figure:visible")).to_have_count(1)
     past.locator("tbody a").first.click()
     expect(past.locator("figure.reached")).to_be_focused()
+    assert faults(page, "light") == []
     assert "tab=history" in page.url  # a link to a line leaves the state in the address
     page.reload()
     page.wait_for_selector("html[data-charts=ready]")

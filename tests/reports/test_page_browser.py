@@ -360,7 +360,7 @@ def test_a_board_without_any_score_is_still_a_table(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_of_a_history_filters_its_lines_and_loads_nothing(browser, tmp_path, scheme):
     path, requested, said = tmp_path / "history.html", [], []
-    findings = Findings.of(history(0, "same", planted=("u", "probe", "accuracy", 40, -1.0)))
+    findings = Findings.of(history(0, "same", planted=[("u", "probe", "accuracy", 40, -1.0)]))
     path.write_text(history_page(findings), encoding="utf-8")
     context = browser.new_context(viewport=PHONE, color_scheme=scheme)
     page = context.new_page()

@@ -153,8 +153,9 @@ def test_times_measured_in_company_are_marked(visit):
     expect(page.get_by_role("dialog")).to_contain_text("here: made up, 2 cores, 2 threads")
 
 
-def test_exports_have_the_shown_rows_in_their_order(visit):
+def test_exports_have_the_shown_rows_in_their_order_and_a_runs_command_is_copied(visit):
     records = board()
+    records[0] = records[0].model_copy(update={"provenance": {"command": ["bench", "run", "--set", "m.text=a b"]}})
     page = visit(records, address="#task=*")
 
     assert table(page.evaluate("exportText('csv')")) == table(as_csv(rows(records)))
@@ -182,6 +183,14 @@ def test_exports_have_the_shown_rows_in_their_order(visit):
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#exported")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == markdown
+    page.select_option("#setting", label="t · b")
+    page.select_option("#shots", "5")
+    page.locator("#results .open", has_text="cheap").first.click()
+    command = page.get_by_role("dialog").locator(".command")
+    command.get_by_role("button").click()
+    expect(command.get_by_role("button")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "bench run --set 'm.text=a b'"
+    expect(page.get_by_role("dialog").locator("figure.strip figcaption").first).to_contain_text("lowest 69.0")
 
 
 def test_rows_that_differ_in_queries_or_classes_alone_have_names_of_their_own(visit):

@@ -65,6 +65,7 @@ def test_the_other_side_may_have_another_number_of_shots(tmp_path):
         ({"against_shots": "1,5"}, "needs one number of shots"),
         ({"set": {"ridge": {}}}, "set changes ridge, which is neither the method nor against"),
         ({"runs": [{"task": "digits", "methods": ["knn"]}]}, "runs of a claim take no methods"),
+        ({"runs": [{"task": "digits", "vary": {"knn": {"k": [1, 2]}}}]}, "runs of a claim take no vary"),
         ({"runs": [{"task": "digitz"}]}, "no task 'digitz'; did you mean 'digits'?"),
     ],
 )

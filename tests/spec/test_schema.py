@@ -1,4 +1,4 @@
-"""The JSON Schema of suites takes what the program takes, and refuses misspelt keys, fields and values."""
+"""The JSON Schemas of suites and claims take what the program takes, and refuse misspelt keys, fields and values."""
 
 import re
 
@@ -7,7 +7,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import bench
-from bench.spec.schema import suite_schema
+from bench.contracts import UsageError
+from bench.spec.claim import Claim, ClaimRuns, ClaimTest, Condition, claim_paths
+from bench.spec.names import check_names
+from bench.spec.schema import claim_schema, suite_schema
 from bench.spec.suite import Block, suite_paths
 from bench.spec.yaml_text import read_yaml
 from tests.helpers.docs import split
@@ -16,22 +19,42 @@ from tests.helpers.places import ROOT
 BLOCK = {"task": "digits", "methods": ["faast"]}
 
 
-@pytest.fixture(scope="module")
-def errors():
-    """Errors of a suite's content, as places in it."""
-    schema = suite_schema()
+def errors_by(schema):
+    """Errors of a file's content, as places in it."""
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     return lambda content: [list(error.path) for error in validator.iter_errors(content)]
+
+
+@pytest.fixture(scope="module")
+def errors():
+    return errors_by(suite_schema())
+
+
+@pytest.fixture(scope="module")
+def claim_errors():
+    return errors_by(claim_schema())
+
+
+def named_schema(path):
+    """The schema that a file names for editors, or None."""
+    found = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text(encoding="utf-8"))
+    return found and (path.parent / found[1]).resolve()
 
 
 @pytest.mark.parametrize("name", suite_paths())
 def test_a_shipped_suite_is_valid_and_names_this_schema_if_any(errors, name):
     path = suite_paths()[name]
     assert errors(read_yaml(path, "suite").fields) == []
-    schema = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text(encoding="utf-8"))
-    assert schema or name != "quickstart"
-    assert schema is None or (path.parent / schema[1]).resolve() == ROOT / "docs" / "suite.schema.json"
+    assert named_schema(path) in {None, ROOT / "docs" / "suite.schema.json"}
+    assert named_schema(path) or name != "quickstart"
+
+
+@pytest.mark.parametrize("name", claim_paths())
+def test_a_shipped_claim_is_valid_and_names_this_schema(claim_errors, name):
+    path = claim_paths()[name]
+    assert claim_errors(read_yaml(path, "claim").fields) == []
+    assert named_schema(path) == ROOT / "docs" / "claim.schema.json"
 
 
 def test_suites_of_the_documentation_are_valid(errors):
@@ -70,6 +93,59 @@ def test_other_forms_are_valid(errors, block):
 )
 def test_what_the_program_refuses_is_invalid(errors, block):
     assert errors({"name": "suite", "blocks": [block]})
+
+
+CLAIM_TEST = {"method": "faast", "against": "knn", "conditions": [{"score": "better"}], "runs": [{"task": "digits"}]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"conditions": [{"score": "better", "margin": 1}, {"cost": "flops", "at_most": 0.5}], "set": {"knn": {"k": 3}}},
+        {"against": ["faast"], "against_shots": "full", "runs": [{"sequence": "digits,lexicon", "shots": "5"}]},
+    ],
+)
+def test_other_forms_of_claims_are_valid(claim_errors, changes):
+    content = {"name": "c", "statement": "s", "tests": [{**CLAIM_TEST, **changes}]}
+    assert claim_errors(content) == []
+    Claim.model_validate(content)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"conditions": [{"score": "not_worse"}]},
+        {"conditions": [{"score": "better", "at_most": 1}]},
+        {"conditions": [{"score": "better", "cost": "flops", "at_most": 1}]},
+        {"conditions": [{"cost": "flops"}]},
+        {"conditions": [{"cost": "flop", "at_most": 1}]},
+        {"conditions": [{"cost": "flops", "at_most": 1, "margin": 1}]},
+        {"conditions": []},
+        {"against_shots": 0},
+        {"set": {"knn": {"kk": 3}}},
+        {"runs": [{"task": "digits", "methods": ["knn"]}]},
+        {"runs": [{"task": "digits", "vary": {"knn": {"k": [1, 2]}}}]},
+        {"runs": [{"shots": 5}]},
+        {"methods": ["faast"]},
+    ],
+)
+def test_what_the_program_refuses_of_a_claim_is_invalid(claim_errors, changes):
+    content = {"name": "c", "statement": "s", "tests": [{**CLAIM_TEST, **changes}]}
+    assert claim_errors(content)
+    with pytest.raises((ValueError, UsageError)):
+        [check_names(block) for test in Claim.model_validate(content).tests for block in test.blocks()]
+
+
+def test_keys_of_claims_have_meanings_and_names_are_completed():
+    schema = bench.claim_schema()
+    parts = {Claim: schema, **{model: schema["$defs"][model.__name__] for model in (ClaimTest, ClaimRuns, Condition)}}
+    for part in parts.values():
+        assert all(found["description"] for found in part["properties"].values())
+    test = parts[ClaimTest]["properties"]
+    assert {"faast", "knn"} <= set(test["method"]["anyOf"][0]["enum"])
+    assert set(test["against"]["anyOf"][0]["items"]["anyOf"][0]["enum"]) == set(test["method"]["anyOf"][0]["enum"])
+    assert "prior_strength" in test["set"]["properties"]["faast"]["properties"]
+    assert "digits" in parts[ClaimRuns]["properties"]["task"]["anyOf"][0]["enum"]
 
 
 def test_keys_have_meanings_and_names_are_completed():

@@ -11,20 +11,22 @@ import numpy as np
 from bench.costs.in_turn import LEAST_PAIRS, log_ratio_interval
 from bench.costs.repeats import MOST, PRECISION
 from bench.reports.markdown import markdown_table
+from bench.stats.comparison import Paired
 from bench.stats.limits import FLIPPED, LimitTest, difference_test, ratio_test, spread_test
-from bench.stats.paired import compare_episodes, holm
+from bench.stats.paired import compare_answers, compare_episodes, holm
 from tests.helpers.docs import replace_section
 from tests.helpers.places import ROOT
-from tests.stats.calibration import accuracies, upper
+from tests.stats.calibration import accuracies, answers, upper
 
 MARGIN = 1.0
 QUERIES = 50
+RIGHT = 2 / 3
+"""Share of right answers of ``answers``."""
 REPETITIONS = 4000
 Rng = np.random.Generator
 
 
-def _against_margin(a: np.ndarray, b: np.ndarray, n_answers: int) -> LimitTest:
-    found = compare_episodes(a, b)
+def _against_margin(found: Paired, n_answers: int) -> LimitTest:
     least = FLIPPED * 100 / n_answers
     return difference_test(found.difference, found.spread or 0.0, found.n_independent, -MARGIN, least)
 
@@ -34,7 +36,18 @@ def scores(n_episodes: int) -> Callable[[Rng], LimitTest]:
 
     def test(rng: Rng) -> LimitTest:
         (a, b), _ = accuracies(rng, 2, n_episodes, gap=-MARGIN, n_queries=QUERIES)
-        return _against_margin(a, b, n_episodes * QUERIES)
+        return _against_margin(compare_episodes(a, b), n_episodes * QUERIES)
+
+    return test
+
+
+def queries(n_queries: int) -> Callable[[Rng], LimitTest]:
+    """A method that is worse than another by the margin, on the queries of a single pass over a test set."""
+
+    def test(rng: Rng) -> LimitTest:
+        own, other = answers(rng, n_queries)
+        kept = rng.random(n_queries) >= MARGIN / 100 / RIGHT
+        return _against_margin(compare_answers(own * kept, other), n_queries)
 
     return test
 
@@ -44,7 +57,8 @@ def alike(n_episodes: int) -> Callable[[Rng], LimitTest]:
 
     def test(rng: Rng) -> LimitTest:
         lost = rng.binomial(QUERIES, MARGIN / 100, n_episodes) / QUERIES
-        return _against_margin(90 - 100 * lost, np.full(n_episodes, 90.0), n_episodes * QUERIES)
+        found = compare_episodes(90 - 100 * lost, np.full(n_episodes, 90.0))
+        return _against_margin(found, n_episodes * QUERIES)
 
     return test
 
@@ -78,6 +92,7 @@ def spreads(n_seeds: int) -> Callable[[Rng], LimitTest]:
 CELLS: dict[str, Callable[[Rng], LimitTest]] = {
     **{f"score not worse, {n} episodes": scores(n) for n in (6, 8, 15, 60, 200)},
     **{f"the same, one answer in a hundred differs, {n} episodes": alike(n) for n in (6, 15, 60)},
+    **{f"score not worse, one pass over {n} queries": queries(n) for n in (45, 200, 1000)},
     **{f"cost at most, noise of {noise:.0%}": ratios(noise) for noise in (0.02, 0.1, 0.3)},
     **{f"spread over {n} seeds": spreads(n) for n in (3, 10)},
 }
