@@ -97,6 +97,13 @@ class Translation(Task):
 
     kind = Kind.TEXT_GENERATION
     metric = "bleu"
+    # As published, as in lm-evaluation-harness, as in ALMA (Xu et al. 2023, arXiv 2309.11674), and the shortest.
+    templates = (
+        "Please translate {source} text into {target}.\n\n{source}: {text}\n{target}:",
+        "{source} phrase: {text}\n{target} phrase:",
+        "Translate this from {source} to {target}:\n{source}: {text}\n{target}:",
+        "{source}: {text}\n{target}:",
+    )
     protocol = Protocol(episodes=1, queries=50)
     source: Source
     languages: ClassVar[Mapping[str, str]] = LANGUAGES

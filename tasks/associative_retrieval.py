@@ -32,6 +32,11 @@ class AssociativeRetrieval(Task):
         "16": "16 pairs",
     }
     kind = Kind.TEXT_CLASSIFICATION
+    templates = (
+        "{text}",
+        "Each letter has the digit that stands after it.\n{text}",
+        "Look up the digit of the last letter: {text}",
+    )
     protocol = Protocol(episodes=3, queries=10)
     citation = "made up; Ba et al. 2016, Using Fast Weights to Attend to the Recent Past, arXiv 1610.06258, section 4.1"
 

@@ -23,6 +23,12 @@ class Gsm8k(Task):
     kind = Kind.TEXT_GENERATION
     metric = "exact_number"
     protocol = Protocol(episodes=1, queries=50)
+    # All begin with what ends an answer; the second is that of Kojima et al. 2022, arXiv 2205.11916.
+    templates = (
+        "Question: {text}\nAnswer:",
+        "Question: {text}\nAnswer: Let's think step by step.",
+        "Question: {text}\nSolution:",
+    )
     separator = "\n\n"
     stop = ("Question:",)
     beams = 1

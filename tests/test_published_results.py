@@ -34,6 +34,25 @@ def test_tables_have_the_present_form_and_their_machine(page):
         assert "±" not in table, fields
 
 
+SCORE = re.compile(r"(?<![\d.,])\d{2}\.\d{1,2}(?!\d| ms\b| s\b| MB\b)")
+
+
+def advice():
+    """Rows and points of the page on choosing, each with the pages that it links to for evidence."""
+    text = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    part = text.partition("## Which to try first")[2].partition("## Deciding")[0]
+    for item in re.findall(r"^(?:\| |- )(?:.|\n(?=  ))*", part, re.MULTILINE):
+        links = re.findall(r"\]\((results/[a-z-]+\.md)", item)
+        yield item, "\n".join((ROOT / "docs" / link).read_text(encoding="utf-8") for link in links)
+
+
+def test_what_the_page_on_choosing_says_stands_on_the_pages_that_it_links_to():
+    cited = [(item, number, pages) for item, pages in advice() for number in SCORE.findall(item)]
+    assert len(cited) > 40
+    for item, number, pages in cited:
+        assert re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", pages), f"{number} in {item[:60]}"
+
+
 def scores():
     """Scores of the quickstart's rows by task, method and shots."""
     ((_, table),) = tables(RESULTS / "quickstart.md")

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from bench import registry
@@ -77,12 +77,14 @@ def show(name: str) -> list[Description]:
     """Describe the plugins of a name: kinds, sites, fields with defaults and ranges, paper, costs, data and licence.
 
     Args:
-        name: Name of a method, a task, a backbone or a metric.
+        name: Name of a method, a task, a backbone or a metric; with an argument, such as ``timm:resnet50.a1_in1k``,
+            also the licence and the size of the model that it names.
 
     Returns:
         One description; several where plugins of several kinds have the name.
 
     Raises:
+        DataError: For a model in a local file that is not there.
         UsageError: For an unknown name, with the closest known one, and for a plugin that cannot be imported.
 
     Example:
@@ -95,7 +97,13 @@ def show(name: str) -> list[Description]:
         raise did_you_mean("method, task, backbone or metric", name, known)
     if ":" in name and "tasks" in found:
         registry.require_variant(name)
-    return [describe(group, plugin) for group, plugin in found.items()]
+    described = [describe(group, plugin) for group, plugin in found.items()]
+    if "backbones" not in found or not (facts := registry.named_model(name)):
+        return described
+    return [
+        replace(each, name=name, facts={**each.facts, **facts}) if each.what == "backbone" else each
+        for each in described
+    ]
 
 
 def describe(group: registry.Group, plugin: "Plugin") -> Description:

@@ -1,13 +1,15 @@
 """Error analysis: the queries that a method answers wrong most often."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bench.api.formats import Format, chosen_format
+from bench.contracts.errors import UsageError
 from bench.contracts.validation import validated
+from bench.spec.options import OwnData
 from bench.spec.suite import MOST, ShotsList
 from bench.toolkit.files import data_folder, user_path
 
@@ -16,12 +18,10 @@ if TYPE_CHECKING:
     from bench.reports.query_errors import ErrorReport, QueryError
 
 
-class _Selection(BaseModel):
+class _Selection(OwnData):
     """Numbers of shots to keep, all where none is named, and the largest number of queries."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    shots: ShotsList = []
+    shots: ShotsList = Field(default=[])
     top: int = Field(ge=1, le=MOST)
 
 
@@ -84,6 +84,8 @@ def errors(
     method: str,
     *,
     task: str | None = None,
+    columns: Mapping[str, str] | str | Sequence[str] = (),
+    splits: str | Sequence[str] = (),
     shots: int | str | Sequence[int | str] = (),
     backbone: str | None = None,
     store: str | PathLike[str] = "runs",
@@ -95,6 +97,8 @@ def errors(
     Args:
         method: Method by its name in the leaderboard, with its config in brackets where it has several rows.
         task: Name of the task; by default the only one of the method's runs.
+        columns: Columns of your own data, as the run had them.
+        splits: Splits of your own data, likewise.
         shots: Only these numbers of shots; by default all.
         backbone: Name of the backbone; by default the only one.
         store: Folder of records.
@@ -107,13 +111,17 @@ def errors(
     Raises:
         DataError: If the task's data cannot be read.
         StoreError: If the store has no records, or none of the runs has predictions.
-        UsageError: For an unknown name, several tasks, backbones or rows to choose from, a task without classes, and
-            data that are not those of the runs.
+        UsageError: For an unknown name, several tasks, backbones or rows to choose from, columns or splits without a
+            task, a task without classes, and data that are not those of the runs.
 
     Example:
         >>> bench.errors("faast", task="digits", shots=5)  # doctest: +SKIP
     """
-    only = validated(_Selection, {"shots": shots, "top": top}, "errors")
+    only = validated(_Selection, {"columns": columns, "splits": splits, "shots": shots, "top": top}, "errors")
+    if task is not None:
+        task = only.full_name(task)
+    elif only.columns or only.splits:
+        raise UsageError("columns and splits are of a task: name it too, such as --task text_folder")
 
     from bench.reports.query_errors import Choice, error_report
     from bench.results.store import Store

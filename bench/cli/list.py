@@ -1,6 +1,7 @@
 """``bench list``: methods, tasks, backbones, metrics, suites or claims."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, cast, get_args
@@ -13,7 +14,7 @@ from bench.cli import completion
 from bench.cli.options import option
 from bench.cli.output import say
 from bench.contracts.errors import UsageError
-from bench.contracts.kinds import FAMILIES, Kind
+from bench.contracts.kinds import CLASSIFICATION, FAMILIES, Kind
 from bench.plugin import OWN
 
 What = StrEnum("What", {name.upper(): name for name in get_args(Listed)})  # type: ignore[misc]
@@ -66,5 +67,15 @@ def list_(
     names = [f"{entry.name} [{', '.join(entry.sites)}]" if entry.sites else entry.name for entry in entries]
     width = max(map(len, names), default=0)
     for name, entry in zip(names, entries, strict=True):
+        kinds = f" [{_kinds_text(entry.kinds)}]" if entry.kinds else ""
         origin = "" if entry.origin == OWN else f" ({entry.origin})"
-        say(f"{name:<{width}}  {entry.summary}{origin}")
+        say(f"{name:<{width}}  {entry.summary}{kinds}{origin}")
+
+
+def _kinds_text(kinds: Sequence[str]) -> str:
+    """Kinds of task as ``--kind`` takes them, with one word for all of them and for all kinds of classification."""
+    if len(kinds) == len(Kind):
+        return "any kind"
+    if set(kinds) >= CLASSIFICATION:
+        kinds = ["classification", *(kind for kind in kinds if kind not in CLASSIFICATION)]
+    return ", ".join(kinds)

@@ -114,9 +114,11 @@ class Task(ABC):
         metric: Name of the metric; None for the default of the kind.
         prompts: Texts that a class name is put into before it is embedded: one, or several for an ensemble; text tasks
             have one.
-        templates: Forms of a text task's prompts, with ``{text}`` where an item's text stands. The first is the one
-            that the task makes its prompts by; a run may choose another. Literals, which are no part of the hash of the
-            code: the template of a run is in its identity.
+        templates: Forms of the prompts of a task of texts or of text generation, with ``{text}`` where an item's text
+            stands. The first is the one that the task makes its prompts by; a run may choose another. Literals, which
+            are no part of the hash of the code: the template of a run is in its identity. Forms of a translation, which
+            has ``languages``, ``source_language`` and ``target_language``, name its languages by ``{source}`` and
+            ``{target}``.
         separator: Text between two demonstrations.
         content_free: Prompts of a text task whose text says nothing, by which answers are calibrated; empty for none.
         system_message: System message of the prompts as a chat; None for the one of the model's template.

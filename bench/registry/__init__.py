@@ -39,6 +39,7 @@ from bench.registry.methods import (
     resolve_method,
     sites_on,
 )
+from bench.registry.named_models import named_model
 from bench.registry.templates import known_templates, template_text
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "method_class",
     "method_name",
     "metric_of",
+    "named_model",
     "names_by_site",
     "require_variant",
     "resolve_method",

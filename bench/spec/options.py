@@ -23,19 +23,48 @@ def _paths(value: Any) -> Any:
     return [user_path(path) if isinstance(path, str | PathLike) else path for path in listed]
 
 
-class RunOptions(Grid):
+class OwnData(BaseModel):
+    """Options of tasks that read a user's own data; they become the argument of a task's name.
+
+    Attributes:
+        columns: Columns of tables that the tasks read, with their names there, such as ``text=review,label=stars``.
+        splits: Names of the support and of the query split, such as ``train,test``; or of one split that is halved.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: Annotated[dict[str, str], BeforeValidator(read_columns)] = Field(default={})
+    splits: Names = Field(default=[], max_length=2)
+
+    def full_name(self, task: str) -> str:
+        """The name of a task with the columns and splits as its argument, which is part of a run's identity.
+
+        Args:
+            task: Name of the task.
+
+        Returns:
+            The name, as records and tables have it.
+
+        Raises:
+            UsageError: If a column or a split has a plus sign in its name.
+        """
+        parts = [f"{name}={value}" for name, value in self.columns.items()]
+        if self.splits:
+            parts.append(f"splits={'/'.join(self.splits)}")
+        if odd := [part for part in parts if "+" in part]:
+            raise UsageError(f"columns and splits need names without '+', got {odd[0]}; rename it in the data")
+        return "+".join([task, *parts] if ":" in task or not parts else [f"{task}:{parts[0]}", *parts[1:]])
+
+
+class RunOptions(OwnData, Grid):
     """Options that describe the runs of ``bench run`` and ``bench.run``: those of a suite's block, for several tasks.
 
     Attributes:
         task: Names of tasks; each becomes a block.
-        columns: Columns of tables that the tasks read, with their names there, such as ``text=review,label=stars``.
-        splits: Names of the support and of the query split, such as ``train,test``; or of one split that is halved.
         config: Files from ``bench sweep``, each a method with its config; its defaults are run beside it.
     """
 
     task: Names = Field(default=[])
-    columns: Annotated[dict[str, str], BeforeValidator(read_columns)] = Field(default={})
-    splits: Names = Field(default=[], max_length=2)
     methods: Names = Field(default=[])
     config: Annotated[list[Path], BeforeValidator(_paths)] = Field(default=[])
 
@@ -66,22 +95,13 @@ class RunOptions(Grid):
             "set": {**self.set, **{name: best.config for name, best in found.items()}},
             "tuning": {name: best.tuning for name, best in found.items()},
         }
-        tasks = [self._with_columns(task) for task in self.task]
+        tasks = [self.full_name(task) for task in self.task]
         tuned = [Block(task=task, **fields) for task in tasks]
         if self.match is not None or self.preset is not None or self.tune_all is not None:
             return tuned
         plain = {name: {key: best.config[key] for key in best.config.keys() & {"site"}} for name, best in found.items()}
         beside = fields | {"methods": list(plain), "set": plain, "tuning": {}}
         return [*tuned, *(Block(task=task, **beside) for task in tasks if plain)]
-
-    def _with_columns(self, task: str) -> str:
-        """The name of a task with the columns and splits as its argument, which is part of a run's identity."""
-        parts = [f"{name}={value}" for name, value in self.columns.items()]
-        if self.splits:
-            parts.append(f"splits={'/'.join(self.splits)}")
-        if odd := [part for part in parts if "+" in part]:
-            raise UsageError(f"columns and splits need names without '+', got {odd[0]}; rename it in the data")
-        return "+".join([task, *parts] if ":" in task or not parts else [f"{task}:{parts[0]}", *parts[1:]])
 
 
 class _Changes(BaseModel):

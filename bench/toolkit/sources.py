@@ -259,11 +259,24 @@ def _unreachable(repository: str, kind: Literal["model", "dataset"], revision: s
     """Reason for a failed request of a repository, after one try with a short timeout; None on success."""
     try:
         HfApi().repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_TIMEOUT)
-    except RevisionNotFoundError:
-        return f"it has no revision {revision!r}"
     except Exception as error:  # see there
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if status in {401, 403} or isinstance(error, RepositoryNotFoundError):
-            return "it does not exist, or is private or gated: set HF_TOKEN to a token that may read it"
-        return f"{type(error).__name__}: {one_line(error)}"
+        return hub_reason(error, revision)
     return None
+
+
+def hub_reason(error: Exception, revision: str) -> str:
+    """Reason for a failed request of a repository of the hub.
+
+    Args:
+        error: What the hub's client raised.
+        revision: The revision that was requested.
+
+    Returns:
+        The reason, in one line.
+    """
+    if isinstance(error, RevisionNotFoundError):
+        return f"it has no revision {revision!r}"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in {401, 403} or isinstance(error, RepositoryNotFoundError):
+        return "it does not exist, or is private or gated: set HF_TOKEN to a token that may read it"
+    return f"{type(error).__name__}: {one_line(error)}"

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from bench.contracts.kinds import Kind
 from bench.contracts.task import Pool, Task, TaskData
-from bench.toolkit.templates import TEXT, revision_mark, text_within
+from bench.toolkit.templates import TEXT, revision_mark, templates_of, text_within
 
 
 class TemplatedTask(Task):
@@ -18,7 +18,7 @@ class TemplatedTask(Task):
         """Wrap a task.
 
         Args:
-            plain: A task of text or image classification; of texts, with templates.
+            plain: A task of text or image classification or of text generation; of texts, with templates.
             template: The form, with the place of its kind in it.
         """
         self.plain, self.template = plain, template
@@ -52,5 +52,5 @@ class TemplatedTask(Task):
         return TaskData(changed(loaded.support), changed(loaded.query), loaded.classes, revision, loaded.notes)
 
     def _changed(self, prompts: Sequence[str]) -> list[str]:
-        first = self.plain.templates[0]
+        first = templates_of(self.plain)[0]
         return [self.template.replace(TEXT, text_within(prompt, first)) for prompt in prompts]

@@ -1,7 +1,7 @@
 """Templates: forms of the prompts of a task, and what another form changes.
 
-A text task declares its forms as ``Task.templates``; its prompts have the first of them, from which the text of each
-item is taken. The class prompts of an image task are replaced as a whole.
+A task of texts or of text generation declares its forms as ``Task.templates``; its prompts have the first of them, from
+which the text of each item is taken. The class prompts of an image task are replaced as a whole.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench.contracts import Task
 
 TEXT, LABEL = "{text}", "{label}"
-PLACES = {Kind.TEXT_CLASSIFICATION: TEXT, Kind.IMAGE_CLASSIFICATION: LABEL}
+PLACES = {Kind.TEXT_CLASSIFICATION: TEXT, Kind.TEXT_GENERATION: TEXT, Kind.IMAGE_CLASSIFICATION: LABEL}
 """What stands in a template in place of an item's text or a class name, by kind of task."""
 CLASS_PROMPTS = (
     "itap of a {label}.",
@@ -34,12 +34,19 @@ def templates_of(task: "Task | type[Task]") -> tuple[str, ...]:
         task: The task.
 
     Returns:
-        Forms of prompts, of image tasks of class prompts; the first is the task's own. Empty for a task without.
+        Forms of prompts, of image tasks of class prompts; the first is the task's own. Empty for a task without. Those
+        of a translation have the names of its languages, where the class alone has ``{source}`` and ``{target}``.
     """
     if task.kind is Kind.IMAGE_CLASSIFICATION:
         own = "; ".join(task.prompts)
         return (own, *(each for each in CLASS_PROMPTS if each != own))
-    return task.templates if task.kind is Kind.TEXT_CLASSIFICATION else ()
+    if task.kind not in PLACES:
+        return ()
+    forms, languages = task.templates, getattr(task, "languages", {})
+    for end in ("source", "target"):
+        language = languages.get(getattr(task, f"{end}_language", ""))
+        forms = tuple(form.replace(f"{{{end}}}", language) for form in forms) if language else forms
+    return forms
 
 
 def text_within(prompt: str, template: str) -> str:

@@ -47,6 +47,20 @@ def test_a_list_can_be_of_a_kind_of_task_or_a_family(bench):
         assert message in err
 
 
+def test_a_list_has_the_kinds_of_task(bench):
+    def kinds(what):
+        lines = bench("list", what)[1].splitlines()
+        return {line.split()[0]: line.rpartition("[")[2].removesuffix("]") for line in lines}
+
+    methods = kinds("methods")
+    assert methods["zero_shot"] == "any kind"
+    assert methods["knn"] == "classification"
+    assert methods["in_context"] == "text_classification, text_generation"
+    assert kinds("tasks")["iwslt2017:de-en"] == "text_generation"
+    assert kinds("backbones")["vectors"] == "vector_classification"
+    assert kinds("metrics")["perplexity"] == "language_modelling"
+
+
 def test_show_describes_a_plugin_of_any_kind(bench):
     def shown(name):
         code, out, err = bench("show", name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+import yaml
 from huggingface_hub import constants
 
 LARGE = (".safetensors", ".parquet")
@@ -131,7 +132,8 @@ class Handler(BaseHTTPRequestHandler):
         if what == "tree":
             content = [_entry(path, content) for path, content in files.items()]
         else:
-            content = {"id": name, "sha": commit, "siblings": [{"rfilename": path} for path in files]}
+            siblings = [{"rfilename": path, "size": len(content)} for path, content in files.items()]
+            content = {"id": name, "sha": commit, "siblings": siblings, "cardData": _card(files)}
         self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"}, send)
 
     def _file(self, kind, name, revision, path, send):
@@ -176,6 +178,12 @@ class Handler(BaseHTTPRequestHandler):
             content = content[: self.hub.break_off]
             self.close_connection = True
         self.wfile.write(content)
+
+
+def _card(files):
+    """What a repository's card states at its head."""
+    _, head, *_ = [*files.get("README.md", b"").decode().split("---\n"), "", ""]
+    return yaml.safe_load(head)
 
 
 def _blob(content):

@@ -13,6 +13,7 @@ from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, LanguageBackbone, Pool, Protocol, TaskData
 from bench.testing.doubles import NetworkBackbone
 from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
+from bench.toolkit.templates import templates_of
 
 WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "spun", "well", "by", "few", "at", "sea")
 THINGS = tuple(f"thing {number}" for number in range(20))
@@ -55,13 +56,13 @@ def small(task):
                     pools.append(Pool(Dataset.from_dict({"input": vectors}), labels))
                     continue
                 texts = [sentence(rng, 40 if self.kind is Kind.LANGUAGE_MODELLING else 6) for _ in labels]
+                form = next(iter(templates_of(self)), "{text}")
+                prompts = [form.replace("{text}", text) for text in texts]
                 if self.kind is Kind.TEXT_CLASSIFICATION:
-                    form = self.templates[0] if self.templates else "{text}"
-                    prompts = [form.replace("{text}", text) for text in texts]
                     pools.append(Pool(Dataset.from_dict({"input": prompts}), labels))
                 else:
                     written = [f" {sentence(rng)}" for _ in texts] if self.kind is Kind.TEXT_GENERATION else None
-                    pools.append(Pool.of_texts(texts, written))
+                    pools.append(Pool.of_texts(prompts, written))
             return TaskData(*pools, classes, "made up")
 
     return Small

@@ -13,7 +13,7 @@ from bench.testing.doubles import FakeLanguageModel
 from bench.testing.driver import adapted
 from bench.testing.items import columns
 from bench.testing.problems import Problem, problem, prompts
-from methods._bm25 import Bm25
+from methods._bm25 import Bm25, words
 from methods.in_context import InContext
 from methods.retrieved_context import RetrievedContext
 
@@ -37,6 +37,16 @@ def test_bm25_is_the_formula() -> None:
     assert len(TEXTS) == 20
     np.testing.assert_allclose(index.scores(query), found, rtol=1e-12)
     assert not index.scores("nowhere").any()
+
+
+def test_bm25_is_that_of_a_library() -> None:
+    library = pytest.importorskip("bm25s", reason="one of the development tools")
+    theirs = library.BM25(method="lucene", k1=1.5, b=0.75, dtype="float64")
+    theirs.index([words(text) for text in TEXTS], show_progress=False)
+    for query in (TEXTS[3], "The old dog and the old cat nowhere", "y"):
+        # Lucene leaves out the factor k1 + 1, which changes no order.
+        expected = (1.5 + 1) * theirs.get_scores(words(query))
+        np.testing.assert_allclose(Bm25(TEXTS).scores(query), expected, rtol=1e-6)
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "proker": {"beta": 1.0, "lam": 0.1},
     "ape": {"alpha": 1.0, "beta": 1.0, "gamma": 0.1},
     "lda": {},
+    "nearest_mean": {},
+    "ridge": {"lam": 1.0},
+    "gda": {"alpha": 1.0},
 }
 """Methods with configs in which nothing is searched, as in FAAST's own."""
 

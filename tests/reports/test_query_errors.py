@@ -114,6 +114,22 @@ def test_images_are_thumbnails_and_named_by_their_file(store, tmp_path):
     assert len(source) < 60_000
 
 
+def test_columns_and_splits_are_those_of_the_run(store, in_process, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [json.dumps({"review": text, "stars": name}) for name in CLASSES for text in TEXTS[name]]
+    (data / "spare.jsonl").write_text("\n".join(rows))
+    task = "text_folder:text=review+label=stars+splits=spare"
+    true = make_task(task).load(data).query.labels.tolist()
+    keep(store, data, [1 - each for each in true], true, task=task)
+    words = ["--columns", "text=review,label=stars", "--splits", "spare", "--store", store.root, "--data", data]
+    code, out, err = in_process("errors", "faast", "--task", "text_folder", *words, "--format", "json")
+    assert (code, err) == (0, "")
+    assert (json.loads(out)["task"], len(json.loads(out)["errors"])) == (task, len(true))
+    code, _, err = in_process("errors", "faast", *words)
+    assert (code, err) == (2, "bench: columns and splits are of a task: name it too, such as --task text_folder\n")
+
+
 def test_what_cannot_be_reported_is_one_line(filled, in_process, tmp_path):
     store, texts, true = filled
     keep(store, texts, true, true, backbone="other")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 from rich.console import Console
 
 from bench import registry
@@ -26,7 +27,7 @@ from bench.spec.resolve import resolve
 from bench.spec.suite import Block
 from bench.testing.tiny_models import save_model
 from bench.toolkit.chat import user_turn
-from bench.toolkit.templates import CLASS_PROMPTS, text_within
+from bench.toolkit.templates import CLASS_PROMPTS, templates_of, text_within
 from sweeps.definition import SweepSpec
 from tests.helpers.command import without_progress
 from tests.helpers.records import COSTS, made
@@ -60,7 +61,8 @@ def test_templates_are_numbers_ranges_all_or_texts() -> None:
         ("lexicon", "Word:", "a template of lexicon needs {text} where an item's text stands, got 'Word:'; write it"),
         ("sst2", "a {label}", "a template of sst2 needs {text} where an item's text stands, got 'a {label}'"),
         ("digits", "a {text}", "a template of digits needs {label} where a class name stands, got 'a {text}'"),
-        ("multi30k", "1", "multi30k has one form of prompts, template 0; got template 1; leave it out"),
+        ("pydoc_text", "1", "pydoc_text has one form of prompts, template 0; got template 1; leave it out"),
+        ("multi30k", "9", "multi30k has the templates 0 to 3, got 9; bench show multi30k prints them"),
         (("lexicon", "3-1", "template: needs numbers or ranges of templates, such as 0-2, or all, or a text with")),
     ],
 )
@@ -94,6 +96,28 @@ def test_another_template_has_the_same_items_in_another_form() -> None:
     assert spec.shared() != own.shared()
     with pytest.raises(DataError, match="prompts must have the form of the task's first template, 'Text: "):
         text_within("no text", "Text: {text}")
+
+
+def test_tasks_with_written_answers_have_templates_too(tmp_path: Path) -> None:
+    splits = {"dev": ("A dog.", "Ein Hund."), "devtest": ("A cat.", "Eine Katze.")}
+    (tmp_path / "flores200").mkdir()
+    for split, (english, german) in splits.items():
+        row = {"sentence_eng_Latn": english, "sentence_deu_Latn": german}
+        Dataset.from_list([row]).to_parquet(tmp_path / "flores200" / f"{split}.parquet")
+    plain = registry.make_task("flores200:en-de").load(tmp_path)
+    forms = {
+        1: "English phrase: A dog.\nGerman phrase:",
+        2: "Translate this from English to German:\nEnglish: A dog.\nGerman:",
+        "{text} =": "A dog. =",
+    }
+    for template, form in forms.items():
+        task = registry.make_task("flores200:en-de", "plain", template)
+        found = task.load(tmp_path)
+        assert (prompts(found)[0], found.support.targets) == ([form], plain.support.targets)
+        assert (task.metric, task.stop, task.beams) == ("bleu", ("\n",), 5)
+    assert templates_of(registry.task_class("flores200"))[1] == "{source} phrase: {text}\n{target} phrase:"
+    problems = registry.make_task("gsm8k")
+    assert all(form.startswith(problems.stop) for form in templates_of(problems))
 
 
 def test_a_template_can_be_a_turn_of_a_chat() -> None:
