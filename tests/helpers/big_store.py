@@ -1,17 +1,21 @@
 """Stores of any number of valid records with predictions, made up from a seed."""
 
 import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from bench import registry
 from bench.results.predictions import QueryPredictions
-from bench.results.record import Record, SideFile, run_id
+from bench.results.record import Record
+from bench.results.record_text import DIGEST
 from bench.results.store import Store
 from bench.spec.run_spec import RunSpec
 from bench.stats.intervals import mean_interval
 from bench.toolkit.versions import PROTOCOL, library_versions
-from tests.helpers.records import COSTS, write_fields
+from tests.helpers.records import COSTS
 
 SHOTS = (1, 2, 4, 8, 16)
 SEEDS = 5
@@ -20,7 +24,8 @@ SEEDS = 5
 def big_store(folder, n_records, methods=40, episodes=20, queries=20, seed=0):
     """A store with records of tasks, methods, five numbers of shots and five seeds, in this order.
 
-    A method answers alike on each task, so that a task has little to compute; ids, costs and files are each record's own.
+    A method answers alike on each task. Ids, costs and files are each record's own; files are laid out as the store
+    writes them, and not flushed to the disk one by one.
 
     Args:
         folder: The store's folder; it is made.
@@ -33,42 +38,73 @@ def big_store(folder, n_records, methods=40, episodes=20, queries=20, seed=0):
     Returns:
         The store.
     """
-    store, of_a_task = Store(folder), methods * len(SHOTS) * SEEDS
+    store, rng, libraries = Store(folder), np.random.default_rng(seed), library_versions()
     store.prepare()
     (store.root / "predictions").mkdir()
-    rng, libraries, answers = np.random.default_rng(seed), library_versions(), {}
+    made = dict[int, _Template]()
     for number in range(n_records):
-        task, place = divmod(number, of_a_task)
-        if place not in answers:
-            answers[place] = _answered(place, methods, episodes, queries, libraries, rng)
-        fields, content, digest = answers[place]
-        named = {"task": f"task{task}"}
-        identity = {**fields["identity"], **named, "data": f"revision{task}"}
-        id_ = run_id(identity)
-        file = SideFile(name=f"{id_}-{digest[:16]}.parquet", sha256=digest)
+        task, place = divmod(number, methods * len(SHOTS) * SEEDS)
+        if place not in made:
+            made[place] = _template(place, methods, episodes, queries, libraries, rng)
         seconds, memory = rng.uniform((0.01, 1), (2, 99)).tolist()
-        adapt = {**fields["costs"]["adapt"], "seconds": seconds, "peak_memory_mb": memory}
-        store.predictions_path(file).write_bytes(content)
-        write_fields(
-            store.path(id_),
-            {
-                **fields, "id": id_, "spec": {**fields["spec"], **named}, "identity": identity,
-                "predictions": file.model_dump(), "costs": {**fields["costs"], "adapt": adapt},
-            },
-        )  # fmt: skip
+        id_, name, text = made[place].filled(
+            {"task": f"task{task}", "data": f"revision{task}", "seconds": seconds, "memory": memory}
+        )
+        (store.root / "predictions" / name).write_bytes(made[place].predictions)
+        store.path(id_).write_text(text, encoding="utf-8")
     return store
 
 
-def _answered(place, methods, episodes, queries, libraries, rng):
-    """Fields of a task's record at a place, the content of its predictions, and the hash of this."""
+@dataclass(frozen=True)
+class _Template:
+    """A record whose task, costs and id are missing; encoding each of many records would take most of the time.
+
+    Attributes:
+        fields: The fields of its file, with ``"@NAME@"`` in place of what is missing.
+        predictions: Content of its file of predictions.
+    """
+
+    fields: dict
+    predictions: bytes
+
+    @cached_property
+    def _texts(self):
+        """The file, and what its digest and its id are hashes of."""
+        return (
+            json.dumps({**self.fields, DIGEST: "@digest@"}, indent=1),
+            json.dumps(self.fields, sort_keys=True, separators=(",", ":")),
+            json.dumps(self.fields["identity"], sort_keys=True),
+        )
+
+    def filled(self, values):
+        """Id of a record, name of its file of predictions, and text of its own file."""
+        file, content, identity = self._texts
+        id_ = _hash(_with(identity, values))[:16]
+        sha256 = self.fields["predictions"]["sha256"]
+        values = {**values, "id": id_, "name": f"{id_}-{sha256[:16]}.parquet"}
+        return id_, values["name"], _with(file, {**values, "digest": _hash(_with(content, values))})
+
+
+def _with(text, values):
+    for name, value in values.items():
+        text = text.replace(f'"@{name}@"', json.dumps(value))
+    return text
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _template(place, methods, episodes, queries, libraries, rng):
+    """The record of a task at a place among all methods, numbers of shots and seeds."""
     rest, of_seed = divmod(place, SEEDS)
     method, of_shots = divmod(rest, len(SHOTS))
     spec = RunSpec(
-        task="", backbone="b", method=f"method{method}", shots=SHOTS[of_shots], seed=of_seed, episodes=episodes,
+        task="@task@", backbone="b", method=f"method{method}", shots=SHOTS[of_shots], seed=of_seed, episodes=episodes,
         queries=queries, ways=None,
     )  # fmt: skip
     identity = {
-        **spec.model_dump(), "device": "cpu", "protocol": PROTOCOL, "weights": "w" * 64,
+        **spec.model_dump(), "device": "cpu", "protocol": PROTOCOL, "data": "@data@", "weights": "w" * 64,
         "code": dict.fromkeys(("task", "backbone", "method", "metric"), f"{method:064d}"), "libraries": libraries,
     }  # fmt: skip
     skill = 0.5 + 0.3 * method / methods + 0.02 * of_shots
@@ -76,10 +112,12 @@ def _answered(place, methods, episodes, queries, libraries, rng):
     predictions = QueryPredictions.of("accuracy", [np.arange(queries)] * episodes, list(right))
     scores, metric = predictions.episode_scores(), registry.make_metric("accuracy")
     interval = mean_interval(np.array(scores), None, metric.scale, len(predictions)) or metric.interval(right[0])
-    record = Record(
-        id="", spec=spec, identity=identity, status="ok", value=float(np.mean(scores)), ci_low=interval.low,
+    fields = Record(
+        id="@id@", spec=spec, identity=identity, status="ok", value=float(np.mean(scores)), ci_low=interval.low,
         ci_high=interval.high, episode_scores=scores, shared_draws=False, n_queries=len(predictions), costs=COSTS,
         provenance={"finished": "2026-01-01T00:00:00+00:00", "contract": "passed", "host": "h", "git": "c" * 40},
-    )  # fmt: skip
+    ).model_dump(mode="json")  # fmt: skip
     content = predictions.to_bytes()
-    return record.model_dump(mode="json"), content, hashlib.sha256(content).hexdigest()
+    fields["predictions"] = {"name": "@name@", "sha256": hashlib.sha256(content).hexdigest()}
+    fields["costs"]["adapt"] |= {"seconds": "@seconds@", "peak_memory_mb": "@memory@"}
+    return _Template(fields, content)
