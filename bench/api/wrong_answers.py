@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.api.formats import Format, chosen_format
 from bench.contracts.validation import validated
-from bench.spec.suite import MOST, ShotsList
+from bench.spec.list_fields import ShotsList
+from bench.spec.suite import MOST
 from bench.toolkit.files import data_folder, user_path
 
 if TYPE_CHECKING:

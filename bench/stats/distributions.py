@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from bench.stats.special import special
 
 Floats = NDArray[np.float64]
 QUARTILES = 1.349

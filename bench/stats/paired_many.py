@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from bench.stats.distributions import t_quantile
 from bench.stats.intervals import ALPHA, Floats
 from bench.stats.paired import EXACT_UNITS, least_p, swaps
+from bench.stats.special import special
 
 Places = NDArray[np.intp]
 Flags = NDArray[np.bool_]

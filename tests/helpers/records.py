@@ -37,7 +37,7 @@ COSTS = Costs(
 
 
 def write_fields(path, content):
-    """Write a record's fields as a program would that writes a digest too, not flushed to the disk as the store's are."""
+    """Write a record's fields as a program would that writes a digest too; they are not flushed to the disk."""
     path.write_text(json.dumps({**content, "digest": digest_of(content)}), encoding="utf-8")
 
 
