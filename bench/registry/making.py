@@ -56,7 +56,7 @@ def _known_variants(plugin: str) -> str:
 
 @lru_cache(maxsize=256)
 def _signature(plugin: type) -> Signature:
-    """The signature of a class; reading it takes a millisecond, and a large suite needs that of its task for each run."""
+    """The signature of a class: reading it takes a millisecond, which a large suite would take for each run."""
     return signature(plugin)
 
 
