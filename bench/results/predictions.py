@@ -172,7 +172,7 @@ def _numbers(column: "pa.Array | pa.ChunkedArray") -> Floats:
 
     made = column.cast(pa.float64(), safe=False)
     whole = made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
-    return np.from_dlpack(whole.fill_null(float("nan")) if whole.null_count else whole)
+    return np.asarray(np.from_dlpack(whole.fill_null(float("nan")) if whole.null_count else whole), dtype=np.float64)
 
 
 def _read_classes(true: "pa.ChunkedArray", predicted: "pa.ChunkedArray") -> ClassPredictions:
