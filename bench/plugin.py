@@ -1,6 +1,7 @@
 """Plugin: where it is, and what its source declares, read without an import."""
 
 import ast
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -118,7 +119,8 @@ class Plugin:
             UsageError: If the module cannot be imported or has no such class.
         """
         try:
-            with own_packages.first() if self.origin == OWN else nullcontext():
+            is_new = self.module not in sys.modules
+            with own_packages.first() if self.origin == OWN and is_new else nullcontext():
                 module = import_module(self.module)
         except (ImportError, SyntaxError) as error:
             advice = missing_extra(error) if isinstance(error, ImportError) else None

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.spec.suite import Names, ShotsList
+from bench.spec.list_fields import Names, ShotsList
 
 
 class Selection(BaseModel):

@@ -9,8 +9,9 @@ from pydantic import Field
 from bench.api.formats import Format, chosen_format
 from bench.contracts.errors import UsageError
 from bench.contracts.validation import validated
+from bench.spec.list_fields import ShotsList
 from bench.spec.options import OwnData
-from bench.spec.suite import MOST, ShotsList
+from bench.spec.suite import MOST
 from bench.toolkit.files import data_folder, user_path
 
 if TYPE_CHECKING:

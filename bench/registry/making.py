@@ -1,7 +1,8 @@
 """Classes and instances of tasks, backbones and metrics, by name."""
 
 from difflib import get_close_matches
-from inspect import signature
+from functools import lru_cache
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, cast
 
 from bench.contracts.errors import UsageError
@@ -53,6 +54,12 @@ def _known_variants(plugin: str) -> str:
     return f"its variants are {names}"
 
 
+@lru_cache(maxsize=256)
+def _signature(plugin: type) -> Signature:
+    """The signature of a class: reading it takes a millisecond, which a large suite would take for each run."""
+    return signature(plugin)
+
+
 def task_argument(name: str) -> tuple[str, ...]:
     """The argument of a task's name.
 
@@ -68,7 +75,7 @@ def task_argument(name: str) -> tuple[str, ...]:
     require_variant(name)
     plugin, colon, argument = name.partition(":")
     arguments = (argument,) if colon else ()
-    parameters = signature(task_class(plugin))
+    parameters = _signature(task_class(plugin))
     try:
         bound = parameters.bind(*arguments).arguments
     except TypeError:
@@ -252,7 +259,7 @@ def backbone_argument(name: str) -> tuple[str, ...]:
     plugin, _, argument = name.partition(":")
     arguments = (argument,) if argument else ()
     try:
-        signature(backbone_class(name)).bind(*arguments)
+        _signature(backbone_class(name)).bind(*arguments)
     except TypeError:
         need = f"no argument: use {plugin}" if arguments else f"an argument: use {plugin}:ARGUMENT"
         raise UsageError(f"backbone {plugin} needs {need}, got {name!r}") from None

@@ -4,8 +4,6 @@ import html
 import re
 from collections.abc import Collection, Sequence
 
-from tabulate import tabulate
-
 from bench.toolkit.visible import LONGEST_CELL, shortened, visible
 
 _MARKUP = re.compile(r"[\\|`*~$]|\](?=[(\[:])|\[(?=\^)|!(?=\[)")
@@ -26,6 +24,8 @@ def markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]], right:
     Returns:
         The table's lines, without a line break at the end.
     """
+    from tabulate import tabulate  # other formats start without it
+
     return tabulate(
         [[markdown_text(cell) for cell in row] for row in cells],
         headers=[markdown_text(name) for name in header],

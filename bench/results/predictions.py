@@ -124,7 +124,7 @@ class QueryPredictions:
             # In the order of their first use, as they are read: predictions that are read and written keep their hash.
             used = pa.array(np.concatenate([self.classes.true, self.classes.predicted])).dictionary_encode()
             names = pa.array([self.classes.classes[place] for place in used.dictionary.to_pylist()], pa.string())
-            for name, places in zip(CLASS_COLUMNS, np.split(np.asarray(used.indices), 2), strict=True):
+            for name, places in zip(CLASS_COLUMNS, np.split(_numbers(used.indices), 2), strict=True):
                 columns[name] = pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), names)
         sink = io.BytesIO()
         pq.write_table(pa.table(columns), sink, compression="zstd")
@@ -148,19 +148,31 @@ class QueryPredictions:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        columns = ["episode", "query", *registry.make_metric(metric).fields]
         try:
-            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            return cls._of_table(metric, columns, pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False))
         except pa.ArrowException as error:
             raise ValueError(str(error)) from error
-        columns = ["episode", "query", *registry.make_metric(metric).fields]
+
+    @classmethod
+    def _of_table(cls, metric: str, columns: list[str], table: "pa.Table") -> "QueryPredictions":
         classes = None
         if table.column_names == [*columns, *CLASS_COLUMNS]:
             classes = _read_classes(*(table.column(name) for name in CLASS_COLUMNS))
             table = table.select(columns)
         if table.column_names != columns:
             raise ValueError(f"needs the columns {', '.join(columns)}, got {', '.join(table.column_names)}")
-        episode, query, *values = (np.asarray(column, dtype=np.float64) for column in table.columns)
+        episode, query, *values = map(_numbers, table.columns)
         return cls(metric, episode.astype(np.int64), query.astype(np.int64), np.column_stack(values), classes)
+
+
+def _numbers(column: "pa.Array | pa.ChunkedArray") -> Floats:
+    """A column as numbers, NaN where it has none; Arrow's own conversion to numpy would import pandas."""
+    import pyarrow as pa
+
+    made = column.cast(pa.float64(), safe=False)
+    whole = made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+    return np.asarray(np.from_dlpack(whole.fill_null(float("nan")) if whole.null_count else whole), dtype=np.float64)
 
 
 def _read_classes(true: "pa.ChunkedArray", predicted: "pa.ChunkedArray") -> ClassPredictions:
@@ -169,5 +181,5 @@ def _read_classes(true: "pa.ChunkedArray", predicted: "pa.ChunkedArray") -> Clas
 
     encoded = pa.chunked_array([*true.cast(pa.string()).chunks, *predicted.cast(pa.string()).chunks])
     joined = encoded.combine_chunks().dictionary_encode()
-    places = np.asarray(joined.indices, dtype=np.int64)
+    places = _numbers(joined.indices).astype(np.int64)
     return ClassPredictions(tuple(joined.dictionary.to_pylist()), places[: len(true)], places[len(true) :])

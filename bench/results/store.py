@@ -21,7 +21,6 @@ from bench.results.store_files import ATTEMPTS, FOLDERS, LOCKS, PARTIAL, named
 from bench.results.store_reading import StoredRecords
 from bench.toolkit.durable import ROOM, make_folder, require_room, write_atomic
 from bench.toolkit.temporary import leftovers
-from bench.toolkit.work_lock import work_lock
 
 _QUALITY: dict[Status, int] = {"failed": 0, "skipped": 1, "over_budget": 2, "ok": 3}
 
@@ -71,6 +70,8 @@ class Store(StoredRecords):
         Raises:
             StoreError: If the lock file cannot be created.
         """
+        from bench.toolkit.work_lock import work_lock  # psutil and filelock, which readers do without
+
         with ExitStack() as stack:
             try:
                 lock = self.root / LOCKS / f"{record_id}.lock"

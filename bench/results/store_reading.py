@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench.contracts.errors import BenchWarning, StoreError, UsageError
@@ -64,6 +64,19 @@ class StoredRecords:
         record = self.read(path)
         return None if record.status == "failed" else record
 
+    def lookup(self, record_ids: Iterable[str]) -> dict[str, Record | StoreError]:
+        """What the files of some runs hold, from the index where there are many and their files did not change.
+
+        Args:
+            record_ids: Ids of the records.
+
+        Returns:
+            By id, of the runs that have a file: the record, or the error of a file that is none.
+        """
+        stamped = {f"{record_id}.json": stamp(self.root / f"{record_id}.json") for record_id in record_ids}
+        files = {name: known for name, known in stamped.items() if known is not None}
+        return {name.removesuffix(".json"): found for name, found in read_records(self.root, files).items()}
+
     def all_finished(self, record_ids: Sequence[str]) -> list[Record] | None:
         """The records of some runs, unless one of them failed or has none.
 
@@ -76,19 +89,14 @@ class StoredRecords:
         Raises:
             StoreError: If a file is not a record of a known schema.
         """
-        names = [f"{record_id}.json" for record_id in record_ids]
-        files = {name: known for name in names if (known := stamp(self.root / name)) is not None}
-        if len(files) < len(set(names)):
-            return None
-        read = read_records(self.root, files)
-        found = list[Record]()
-        for record in (read[name] for name in names):
+        found, records = self.lookup(record_ids), list[Record]()
+        for record in map(found.get, record_ids):
             if isinstance(record, StoreError):
                 raise record
-            if record.status == "failed":
+            if record is None or record.status == "failed":
                 return None
-            found.append(record)
-        return found
+            records.append(record)
+        return records
 
     def predictions_path(self, file: SideFile) -> Path:
         """Path of a file of predictions, in the folder of the first edition where only that has it.

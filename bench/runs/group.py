@@ -31,6 +31,9 @@ from bench.spec.costs import StageCosts
 from bench.spec.expand import refusal
 from bench.spec.run_spec import RunSpec
 
+TOGETHER = 2000
+"""Runs that are planned before their records are looked up; those that are recorded need not be kept any longer."""
+
 
 @dataclass
 class RunGroup:
@@ -140,20 +143,25 @@ class RunGroup:
 
     def _looked_up(self, specs: Sequence[tuple[RunSpec, Episodes]]) -> Iterator[tuple[PlannedRun, Record | None]]:
         """Planned runs with their finished records, None where there is none; a damaged record leaves out its run."""
-        for spec, episodes in specs:
-            run = planned(spec, episodes, self.data, self.backbone, self.devices)
-            try:
-                recorded = self._settled(run.id)
-            except StoreError as error:  # a damaged file costs its own run only
-                self.report.problem(str(error))
-            else:
-                yield run, recorded
+        for start in range(0, len(specs), TOGETHER):
+            runs = [
+                planned(spec, episodes, self.data, self.backbone, self.devices)
+                for spec, episodes in specs[start : start + TOGETHER]
+            ]
+            ids = [run.id for run in runs]
+            known = {} if self.force else self.report.store.lookup(ids)
+            for run, id_ in zip(runs, ids, strict=True):
+                record = known.get(id_)
+                if isinstance(record, StoreError):  # a damaged file costs its own run only
+                    self.report.problem(str(record))
+                else:
+                    yield run, self._settled(record)
 
-    def _settled(self, id_: str) -> Record | None:
-        """The record of a run that is not run or measured again."""
-        record = self._earlier(id_)
-        measured = record.costs if record is not None else None
-        return None if self.remeasure and measured is not None and measured.company else record
+    def _settled(self, record: Record | None) -> Record | None:
+        """A record of a run that is not run or measured again."""
+        if record is None or record.status == "failed":
+            return None
+        return None if self.remeasure and record.costs is not None and record.costs.company else record
 
     def _earlier(self, id_: str) -> Record | None:
         """The finished record of a run, if it counts."""
@@ -214,7 +222,7 @@ class RunGroup:
                 with ExitStack() as claim:
                     claimed = claim.enter_context(self._claimed(run, wait))
                     try:
-                        finished = self._settled(run.id) if claimed else None
+                        finished = self._settled(self._earlier(run.id)) if claimed else None
                     except StoreError as error:  # damaged since it was looked up
                         later.add(partial(self.report.problem, str(error)))
                         continue

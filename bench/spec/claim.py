@@ -8,10 +8,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.validation import validated
+from bench.spec.list_fields import Names
 from bench.spec.list_texts import read_shots
 from bench.spec.names import check_names
 from bench.spec.run_spec import Shots
-from bench.spec.suite import Block, Names, Suite
+from bench.spec.suite import Block, Suite
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.files import user_path
 

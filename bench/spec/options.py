@@ -10,9 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from bench.contracts.errors import UsageError
 from bench.contracts.validation import validated
 from bench.spec.best_config import read_configs
+from bench.spec.list_fields import Names
 from bench.spec.mapping_texts import read_columns, read_fields, read_limits, read_ranges
 from bench.spec.names import check_names
-from bench.spec.suite import Block, Grid, Limit, Names, Suite, load_suite
+from bench.spec.suite import Block, Grid, Limit, Suite, load_suite
 from bench.toolkit.files import user_path
 
 

@@ -13,16 +13,14 @@ from bench.contracts.kinds import Precision, PromptStyle, Template
 from bench.contracts.sequence import joined_name
 from bench.contracts.validation import validated
 from bench.spec.aliases import current_task, renamed_keys
-from bench.spec.list_texts import read_names, read_seeds, read_shots, read_templates
+from bench.spec.list_fields import Names, ShotsList
+from bench.spec.list_texts import read_names, read_seeds, read_templates
 from bench.spec.mapping_texts import read_limit_grid, read_limits, read_settings
 from bench.spec.tuning import Tuning
 from bench.spec.vary import read_vary
 from bench.spec.yaml_text import read_yaml
 from bench.toolkit.files import user_path
 
-Names = Annotated[list[str], BeforeValidator(read_names, json_schema_input_type=list[str] | str)]
-_ShotsItems = list[Annotated[int, Field(ge=1)] | Literal["full"]]
-ShotsList = Annotated[_ShotsItems, BeforeValidator(read_shots, json_schema_input_type=_ShotsItems | int | str)]
 Settings = dict[str, dict[str, Any]]
 Texts = list[str] | str
 """Form of the command line, which fields take beside their own."""

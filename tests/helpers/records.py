@@ -36,10 +36,14 @@ COSTS = Costs(
 )
 
 
+def write_fields(path, content):
+    """Write a record's fields as a program would that writes a digest too; they are not flushed to the disk."""
+    path.write_text(json.dumps({**content, "digest": digest_of(content)}), encoding="utf-8")
+
+
 def rewrite(path, **changes):
-    """Change fields of a record's file, as a program would that writes a digest too."""
-    content = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({**content, "digest": digest_of(content)}))
+    """Change fields of a record's file."""
+    write_fields(path, json.loads(path.read_text()) | changes)
 
 
 def record(**changes):

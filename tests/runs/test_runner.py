@@ -16,9 +16,11 @@ from bench.contracts import StoreError, UsageError
 from bench.contracts.site import name_at_site
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.reports.rows import rows
+from bench.results import index, indexed_records
 from bench.results.prune import unnamed
 from bench.results.store import Store
 from bench.results.verify import problems
+from bench.runs import group
 from bench.runs.runner import Runner, same_process
 from bench.testing.tiny_models import save_model
 from tests.helpers.runs import METHODS, Notebook, grid, outside_runner, runner_in
@@ -74,6 +76,19 @@ def test_a_finished_run_is_not_run_again_and_a_changed_one_is(finished):
     forced = replace(runner, force=True).run(grid(methods=["knn"], shots=[1], seeds=[0]))
     assert runner.reporter.ran[-1] == ("knn", 1, 0)
     assert forced.records[0].value == by_run(first)["knn", 1, 0].value
+
+
+def test_what_is_found_recorded_is_read_from_the_index_the_next_time(finished, monkeypatch):
+    def refuse(path):
+        raise AssertionError(f"{path} is in the index")
+
+    runner, _ = finished
+    monkeypatch.setattr(indexed_records, "LEAST_RECORDS", 1)
+    monkeypatch.setattr(index, "_SETTLED", 0)
+    monkeypatch.setattr(group, "TOGETHER", 7)
+    found = runner.run(grid())
+    monkeypatch.setattr(indexed_records, "read_record", refuse)
+    assert by_run(runner.run(grid())) == by_run(found)
 
 
 def test_default_written_out_is_the_same_run(runner):
