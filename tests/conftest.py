@@ -24,7 +24,7 @@ from bench.toolkit.files import cache_folder
 from tests.helpers import brief_costs as brief
 from tests.helpers.command import bench
 from tests.helpers.packages import install
-from tests.helpers.preloaded import GET_CONTEXT, context, spawning_by
+from tests.helpers.preloaded import context, spawning_by
 
 TESTS = Path(__file__).parent
 SKIPPED = pytest.StashKey[tuple[Path, int]]()
@@ -46,6 +46,8 @@ def pytest_sessionstart(session):
     startup.parent.mkdir(parents=True)
     startup.write_text(brief.source(), encoding="utf-8")
     os.environ["IPYTHONDIR"] = session.ipython.name
+    if session.config.option.markexpr == "alone":
+        context()  # the other core imports the libraries while this one collects the tests
 
 
 def pytest_sessionfinish():
@@ -86,12 +88,6 @@ def loaded_objects_skipped(request):
         gc.collect()
         gc.freeze()
         request.config.stash[SKIPPED] = request.path, len(sys.modules)
-
-
-@pytest.fixture
-def spawning(monkeypatch):
-    """Processes are spawned as outside of tests, and import the libraries."""
-    monkeypatch.setattr(multiprocessing, "get_context", GET_CONTEXT)
 
 
 @pytest.fixture

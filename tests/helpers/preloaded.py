@@ -1,7 +1,7 @@
 """Processes that find the libraries imported: forks of one that has imported them, which takes five seconds each time.
 
 They are like spawned ones otherwise: no state of the test's process is in them. Tests of how a process starts use real
-ones, by ``subprocess`` or the fixture ``spawning``.
+ones, by ``subprocess``.
 """
 
 import atexit
@@ -70,6 +70,8 @@ def _as_spawned(environment, target, args):
     os.environ.clear()
     os.environ.update(environment)
     brief_costs.set_in_this_process()
+    if torch.get_num_threads() == 1:
+        fork_from_here()
     if target is start_tied:
         args = (os.getppid(), *args[1:])  # it ends with the process that it is a fork of
     target(*args)
