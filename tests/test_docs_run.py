@@ -26,6 +26,8 @@ from tests.helpers.stand_ins import PER_CLASS, small_tasks, stand_in
 
 AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 """Limits for tiny models."""
+SHORT = {"steps": 20, "epochs": 2}
+"""Fields of a training, where a command leaves them at their defaults."""
 COMPARED = {"faast", "linear_probe"}
 """Methods that other commands compare."""
 ELSEWHERE = {
@@ -77,7 +79,11 @@ FEWER = (
 
 
 def cut_down(expand):
-    """Runs with few episodes and shots; of many, and under several budgets, two methods, once under each budget."""
+    """Short runs with few episodes and shots; of many, and under several budgets, two methods, once under each budget."""
+
+    def short(spec):
+        fields = registry.method_class(spec.method).Config.model_fields
+        return {name: value for name, value in SHORT.items() if name in fields} | spec.config
 
     def few(block):
         whole = expand(block)
@@ -93,6 +99,7 @@ def cut_down(expand):
             limits = {name: min(limit, AT_MOST.get(name, limit)) for name, limit in budget.limits().items()}
             budget = budget.model_copy(update=limits)
             changes = {"episodes": min(spec.episodes, 2), "queries": spec.queries and min(spec.queries, 3)}
+            changes["config"] = short(spec)
             if spec.shots != "full":
                 changes["shots"] = min(spec.shots, PER_CLASS)
             if spec.match is not None and (kept := [axis for axis in spec.match.axes if axis != "adapt_seconds"]):
@@ -119,6 +126,7 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.costs.in_turn.LEAST_PAIRS", 2)
     monkeypatch.setattr("bench.cli.test.subprocess.run", run_python)
     monkeypatch.setattr(TuneAll, "__call__", fewer_trials(TuneAll.__call__))
     # The states of methods on tiny models are in another proportion than on those of the documentation.

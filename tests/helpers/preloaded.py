@@ -16,8 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-
 from tests.helpers import brief_costs
 from tests.helpers.places import ROOT
 
@@ -70,7 +68,7 @@ def _as_spawned(environment, target, args):
     os.environ.clear()
     os.environ.update(environment)
     brief_costs.set_in_this_process()
-    if torch.get_num_threads() == 1:
+    if os.environ.get("OMP_NUM_THREADS") == "1":
         fork_from_here()
     if target is start_tied:
         args = (os.getppid(), *args[1:])  # it ends with the process that it is a fork of
@@ -82,6 +80,8 @@ def fork_from_here():
 
     It has one thread: a fork would wait for ever for threads of OpenMP, which it does not have.
     """
+    import torch  # a process that hands tests to others starts without it
+
     torch.set_num_threads(1)
     multiprocessing.get_context = spawning_by(lambda: GET_CONTEXT("fork"))
 
