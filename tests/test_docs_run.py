@@ -79,7 +79,7 @@ FEWER = (
 
 
 def cut_down(expand):
-    """Short runs with few episodes and shots; of many, and under several budgets, two methods, once under each budget."""
+    """Short runs with few episodes and shots; of many, and under budgets, two methods, once under each budget."""
 
     def short(spec):
         fields = registry.method_class(spec.method).Config.model_fields
