@@ -22,6 +22,7 @@ from filelock import FileLock
 from bench import registry
 from bench.toolkit.files import cache_folder
 from tests.helpers import brief_costs as brief
+from tests.helpers import unflushed
 from tests.helpers.command import bench
 from tests.helpers.packages import install
 from tests.helpers.preloaded import context, spawning_by
@@ -77,6 +78,14 @@ def preloaded_processes():
     """Processes that tests and the program spawn find the libraries imported."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(multiprocessing, "get_context", spawning_by(context))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unflushed_files():
+    """What tests write is not flushed to the disk, as in processes that are forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", unflushed.done)
         yield
 
 
