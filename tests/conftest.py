@@ -41,11 +41,11 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_sessionstart(session):
-    """The notebook's kernel, an interpreter of its own, measures costs once, as with ``brief_costs``."""
+    """The notebook's kernel, an interpreter of its own, measures costs once and flushes no files, as tests do."""
     session.ipython = TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
-    startup = Path(session.ipython.name) / "profile_default" / "startup" / "brief_costs.py"
+    startup = Path(session.ipython.name) / "profile_default" / "startup" / "quick.py"
     startup.parent.mkdir(parents=True)
-    startup.write_text(brief.source(), encoding="utf-8")
+    startup.write_text(f"{brief.source()}\n{unflushed.SOURCE}\n", encoding="utf-8")
     os.environ["IPYTHONDIR"] = session.ipython.name
     if session.config.option.markexpr == "alone":
         context()  # the other core imports the libraries while this one collects the tests
