@@ -26,8 +26,11 @@ def install(package: Path, site: Path) -> None:
 
 def _build(package: Path, folder: str) -> None:
     """Build a wheel in this process, which has imported setuptools."""
+    import setuptools
     from setuptools import build_meta
 
+    # Where setuptools has its own libraries: its import has put it there in the process that this one is a fork of.
+    sys.path.append(str(Path(setuptools.__file__).parent / "_vendor"))
     os.chdir(package)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.argv[:] = ["setup.py"]
