@@ -28,7 +28,9 @@ AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 """Limits for tiny models."""
 SHORT = {"steps": 20, "epochs": 2}
 """Fields of a training, where a command leaves them at their defaults."""
-COMPARED = {"faast", "linear_probe"}
+MANY = 9
+"""Most runs of a block that are all made; of more, two methods stand for the others."""
+COMPARED = {"faast", "linear_probe", "ridge"}
 """Methods that other commands compare."""
 ELSEWHERE = {
     "bench run sequence_small": "two dozen runs in stages, each of several answers: tests/runs/test_sequences.py",
@@ -88,7 +90,7 @@ def cut_down(expand):
     def few(block):
         whole = expand(block)
         methods = dict.fromkeys(spec.method for spec in whole)
-        are_many = len(whole) > 12 or len({spec.budget for spec in whole}) > 1
+        are_many = len(whole) > MANY or len({spec.budget for spec in whole}) > 1
         some = sorted(methods, key=lambda name: name not in COMPARED)[: 2 if are_many else None]
         runs, seen = [], set()
         for spec in whole:

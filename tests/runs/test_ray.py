@@ -41,8 +41,9 @@ def cluster(outside_site, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(outside_site), str(ROOT)]))
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        # A node that is lost is known to be so in 3 s and not in 15.
         for name in ("period", "initial_delay"):
-            patch.setenv(f"RAY_health_check_{name}_ms", "500")  # a node that is lost is known to be so in 3 s and not in 15
+            patch.setenv(f"RAY_health_check_{name}_ms", "500")
         without = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **without})
         yield made
