@@ -26,11 +26,7 @@ from tests.helpers.stand_ins import PER_CLASS, small_tasks, stand_in
 
 AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 """Limits for tiny models."""
-SHORT = {"steps": 20, "epochs": 2}
-"""Fields of a training, where a command leaves them at their defaults."""
-MANY = 9
-"""Most runs of a block that are all made; of more, two methods stand for the others."""
-COMPARED = {"faast", "linear_probe", "ridge"}
+COMPARED = {"faast", "linear_probe"}
 """Methods that other commands compare."""
 ELSEWHERE = {
     "bench run sequence_small": "two dozen runs in stages, each of several answers: tests/runs/test_sequences.py",
@@ -81,16 +77,12 @@ FEWER = (
 
 
 def cut_down(expand):
-    """Short runs with few episodes and shots; of many, and under budgets, two methods, once under each budget."""
-
-    def short(spec):
-        fields = registry.method_class(spec.method).Config.model_fields
-        return {name: value for name, value in SHORT.items() if name in fields} | spec.config
+    """Runs with few episodes and shots; of many, and under several budgets, two methods, once under each budget."""
 
     def few(block):
         whole = expand(block)
         methods = dict.fromkeys(spec.method for spec in whole)
-        are_many = len(whole) > MANY or len({spec.budget for spec in whole}) > 1
+        are_many = len(whole) > 12 or len({spec.budget for spec in whole}) > 1
         some = sorted(methods, key=lambda name: name not in COMPARED)[: 2 if are_many else None]
         runs, seen = [], set()
         for spec in whole:
@@ -101,7 +93,6 @@ def cut_down(expand):
             limits = {name: min(limit, AT_MOST.get(name, limit)) for name, limit in budget.limits().items()}
             budget = budget.model_copy(update=limits)
             changes = {"episodes": min(spec.episodes, 2), "queries": spec.queries and min(spec.queries, 3)}
-            changes["config"] = short(spec)
             if spec.shots != "full":
                 changes["shots"] = min(spec.shots, PER_CLASS)
             if spec.match is not None and (kept := [axis for axis in spec.match.axes if axis != "adapt_seconds"]):
