@@ -18,7 +18,7 @@ from bench.testing.doubles import backbone_for
 from bench.testing.problems import episodes_of, problem
 
 pytestmark = pytest.mark.alone
-LIMIT = 0.4
+LIMIT = 0.8
 METHODS = {
     name: registry.method_class(name) for base in registry.find("methods") for name in registry.names_by_site(base)
 }
