@@ -22,9 +22,10 @@ from filelock import FileLock
 from bench import registry
 from bench.toolkit.files import cache_folder
 from tests.helpers import brief_costs as brief
+from tests.helpers import unflushed
 from tests.helpers.command import bench
 from tests.helpers.packages import install
-from tests.helpers.preloaded import GET_CONTEXT, context, spawning_by
+from tests.helpers.preloaded import context, spawning_by
 
 TESTS = Path(__file__).parent
 SKIPPED = pytest.StashKey[tuple[Path, int]]()
@@ -40,12 +41,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_sessionstart(session):
-    """The notebook's kernel, an interpreter of its own, measures costs once, as with ``brief_costs``."""
+    """The notebook's kernel, an interpreter of its own, measures costs once and flushes no files, as tests do."""
     session.ipython = TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
-    startup = Path(session.ipython.name) / "profile_default" / "startup" / "brief_costs.py"
+    startup = Path(session.ipython.name) / "profile_default" / "startup" / "quick.py"
     startup.parent.mkdir(parents=True)
-    startup.write_text(brief.source(), encoding="utf-8")
+    startup.write_text(f"{brief.source()}\n{unflushed.SOURCE}\n", encoding="utf-8")
     os.environ["IPYTHONDIR"] = session.ipython.name
+    if session.config.option.markexpr == "alone":
+        context()  # the other core imports the libraries while this one collects the tests
 
 
 def pytest_sessionfinish():
@@ -78,6 +81,14 @@ def preloaded_processes():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unflushed_files():
+    """What tests write is not flushed to the disk, as in processes that are forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", unflushed.done)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def loaded_objects_skipped(request):
     """Collections of garbage, one before each measured stage, skip what is loaded: half a second each time."""
@@ -86,12 +97,6 @@ def loaded_objects_skipped(request):
         gc.collect()
         gc.freeze()
         request.config.stash[SKIPPED] = request.path, len(sys.modules)
-
-
-@pytest.fixture
-def spawning(monkeypatch):
-    """Processes are spawned as outside of tests, and import the libraries."""
-    monkeypatch.setattr(multiprocessing, "get_context", GET_CONTEXT)
 
 
 @pytest.fixture

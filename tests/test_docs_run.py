@@ -120,6 +120,7 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.costs.in_turn.LEAST_PAIRS", 2)
     monkeypatch.setattr("bench.cli.test.subprocess.run", run_python)
     monkeypatch.setattr(TuneAll, "__call__", fewer_trials(TuneAll.__call__))
     # The states of methods on tiny models are in another proportion than on those of the documentation.

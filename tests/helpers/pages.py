@@ -75,6 +75,14 @@ def board():
     ]  # fmt: skip
 
 
+def many(count):
+    """Records of forty methods at five numbers of shots, on as many tasks as that takes."""
+    return [
+        scored(f"method{number % 40}", 50.0 + number % 37, task=f"task{number // 200}", shots=2 ** (number // 40 % 5))
+        for number in range(count)
+    ]
+
+
 def made_page(records, find=no_predictions, **parts):
     return page(rows(records), records, find, **parts)
 

@@ -1,7 +1,7 @@
 """Processes that find the libraries imported: forks of one that has imported them, which takes five seconds each time.
 
 They are like spawned ones otherwise: no state of the test's process is in them. Tests of how a process starts use real
-ones, by ``subprocess`` or the fixture ``spawning``.
+ones, by ``subprocess``.
 """
 
 import atexit
@@ -15,8 +15,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-import torch
 
 from tests.helpers import brief_costs
 from tests.helpers.places import ROOT
@@ -70,6 +68,8 @@ def _as_spawned(environment, target, args):
     os.environ.clear()
     os.environ.update(environment)
     brief_costs.set_in_this_process()
+    if os.environ.get("OMP_NUM_THREADS") == "1":
+        fork_from_here()
     if target is start_tied:
         args = (os.getppid(), *args[1:])  # it ends with the process that it is a fork of
     target(*args)
@@ -80,6 +80,8 @@ def fork_from_here():
 
     It has one thread: a fork would wait for ever for threads of OpenMP, which it does not have.
     """
+    import torch  # a process that hands tests to others starts without it
+
     torch.set_num_threads(1)
     multiprocessing.get_context = spawning_by(lambda: GET_CONTEXT("fork"))
 

@@ -2,11 +2,20 @@
 
 import gc
 
+import pytest
+
+from bench.meters import memory
 from bench.meters.memory import garbage_collection_frozen
 
 
-def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping():
+@pytest.fixture
+def unfrozen(monkeypatch):
+    """A process that skips nothing yet."""
     gc.unfreeze()
+    monkeypatch.setattr(memory, "_skipping", dict.fromkeys(memory._skipping, 0))
+
+
+def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping(unfrozen):
     with garbage_collection_frozen():
         with garbage_collection_frozen():
             assert gc.get_freeze_count() > 0
@@ -14,7 +23,7 @@ def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping():
     assert gc.get_freeze_count() == 0
 
 
-def test_a_process_that_skips_its_objects_for_good_goes_on_to_do_so():
+def test_a_process_that_skips_its_objects_for_good_goes_on_to_do_so(unfrozen):
     gc.freeze()
     with garbage_collection_frozen():
         pass

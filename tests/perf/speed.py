@@ -15,6 +15,11 @@ ROUNDS = ((0.5, 20), (5.0, 5), (float("inf"), 3))
 """Seconds that a way takes at most, and how often it is then timed."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unflushed_files() -> None:
+    """Files are flushed to the disk, as in use."""
+
+
 @pytest.fixture(
     scope="module",
     params=(*cases.CASES, *closed_forms.CASES, *trials.CASES, *language.CASES),

@@ -10,7 +10,7 @@ from bench.reports.history.findings import Findings
 from bench.reports.history.page import page as history_page
 from bench.results.predictions import ClassPredictions, QueryPredictions
 from bench.spec.tuning import Tuning
-from tests.helpers.browser import needs_browser, visits
+from tests.helpers.browser import in_first_state, needs_browser, visits
 from tests.helpers.histories import history
 from tests.helpers.pages import HOSTILE, board, hostile, scored
 
@@ -43,22 +43,30 @@ CONTRAST = """() => {
 
 
 @pytest.fixture(scope="module")
-def board_page(browser, tmp_path_factory):
+def boards(browser, tmp_path_factory):
+    """Pages of the board, which several tests share: with its charts, and without."""
     with visits(browser, tmp_path_factory.mktemp("pages")) as visit:
-        yield visit(board(), plotly=True)
+        yield {plotly: visit(board(), plotly=plotly) for plotly in (True, False)}
 
 
 @pytest.fixture
-def drawn(board_page):
-    """The page of the board with its charts, which several tests share, in its first state, that of its address."""
-    board_page.evaluate("history.replaceState(null, '', '#'), state = addressed(), showState()")
-    return board_page
+def drawn(boards):
+    """The page with charts in its first state."""
+    in_first_state(boards[True])
+    return boards[True]
+
+
+@pytest.fixture
+def plain(boards):
+    """The page without charts in its first state."""
+    in_first_state(boards[False])
+    return boards[False]
 
 
 def methods(page):
     """Method and shots of the rows that are shown, in their order."""
-    shown = page.locator("#results tbody tr:visible")
-    return [(row.locator(".open").inner_text(), row.locator("td.number").first.inner_text()) for row in shown.all()]
+    texts = "rows => rows.map(row => ['.open', 'td.number'].map(place => row.querySelector(place).innerText))"
+    return [tuple(row) for row in page.locator("#results tbody tr:visible").evaluate_all(texts)]
 
 
 def header(page, name):
@@ -70,88 +78,82 @@ def at_five(page):
     return [method for method, _ in methods(page)]
 
 
-def test_a_header_sorts_the_better_end_first_then_turns_round_then_ranks_again(visit):
-    page = visit(board())
-    ranked = at_five(page)
+def test_a_header_sorts_the_better_end_first_then_turns_round_then_ranks_again(plain):
+    ranked = at_five(plain)
     assert ranked == ["good", "good", "good", "fair", "fair", "fair", "cheap", "poor", "broken", "dear", "textual"]
-    cost = header(page, "first answer s")
+    cost = header(plain, "first answer s")
     cost.get_by_role("button").click()
     assert cost.get_attribute("aria-sort") == "ascending"
-    rising = at_five(page)
+    rising = at_five(plain)
     assert (rising[0], rising[7]) == ("cheap", "poor")
     assert sorted(rising[8:]) == ["broken", "dear", "textual"]
     cost.get_by_role("button").click()
     assert cost.get_attribute("aria-sort") == "descending"
-    falling = at_five(page)
+    falling = at_five(plain)
     # What has no cost is last in both directions.
     assert (falling[0], falling[7], sorted(falling[8:])) == ("poor", "cheap", ["broken", "dear", "textual"])
     cost.get_by_role("button").click()
     assert cost.get_attribute("aria-sort") == "none"
-    assert at_five(page) == ranked
+    assert at_five(plain) == ranked
 
 
-def test_sorting_by_keyboard(visit):
-    page = visit(board())
-    page.select_option("#shots", "5")
-    button = header(page, "score").get_by_role("button")
+def test_sorting_by_keyboard(plain):
+    plain.select_option("#shots", "5")
+    button = header(plain, "score").get_by_role("button")
     button.focus()
-    page.keyboard.press("Enter")
-    assert header(page, "score").get_attribute("aria-sort") == "descending"
-    assert methods(page)[0][0] == "good"
-    page.keyboard.press("Space")
-    assert header(page, "score").get_attribute("aria-sort") == "ascending"
-    assert methods(page)[0][0] == "poor"
+    plain.keyboard.press("Enter")
+    assert header(plain, "score").get_attribute("aria-sort") == "descending"
+    assert methods(plain)[0][0] == "good"
+    plain.keyboard.press("Space")
+    assert header(plain, "score").get_attribute("aria-sort") == "ascending"
+    assert methods(plain)[0][0] == "poor"
     expect(button).to_be_focused()
     outline = button.evaluate("button => getComputedStyle(button).outlineStyle")
     assert outline == "solid"
 
 
-def test_shots_sort_as_numbers_with_the_full_set_last(visit):
-    page = visit(board())
-    header(page, "shots").get_by_role("button").click()
-    shots = [shots for _, shots in methods(page)]
+def test_shots_sort_as_numbers_with_the_full_set_last(plain):
+    header(plain, "shots").get_by_role("button").click()
+    shots = [shots for _, shots in methods(plain)]
     assert shots == ["0", "1", "1", *["5"] * 11, "full"]
 
 
-def test_the_lowest_perplexity_is_the_better_end(visit):
-    page = visit(board())
-    page.select_option("#setting", label="words · b")
-    header(page, "score").get_by_role("button").click()
-    assert header(page, "score").get_attribute("aria-sort") == "ascending"
-    assert [method for method, _ in methods(page)] == ["b", "a"]
+def test_the_lowest_perplexity_is_the_better_end(plain):
+    plain.select_option("#setting", label="words · b")
+    header(plain, "score").get_by_role("button").click()
+    assert header(plain, "score").get_attribute("aria-sort") == "ascending"
+    assert [method for method, _ in methods(plain)] == ["b", "a"]
 
 
-def test_filters(visit):
-    page = visit(board())
-    expect(page.locator("#count")).to_have_text("15 of 17 results")
-    page.select_option("#setting", label="all tasks")
-    expect(page.locator("#count")).to_have_text("17 of 17 results")
-    expect(page.locator(".charts")).to_be_hidden()
-    expect(page.locator("#no-charts")).to_be_visible()
-    assert header(page, "task").is_visible()
-    page.select_option("#setting", label="t · b")
-    assert not header(page, "task").is_visible()
+def test_filters(plain):
+    expect(plain.locator("#count")).to_have_text("15 of 17 results")
+    plain.select_option("#setting", label="all tasks")
+    expect(plain.locator("#count")).to_have_text("17 of 17 results")
+    expect(plain.locator(".charts")).to_be_hidden()
+    expect(plain.locator("#no-charts")).to_be_visible()
+    assert header(plain, "task").is_visible()
+    plain.select_option("#setting", label="t · b")
+    assert not header(plain, "task").is_visible()
     for status, method in (("over_budget", "dear"), ("skipped", "textual"), ("failed", "broken")):
-        page.select_option("#status", status)
-        assert methods(page) == [(method, "5")]
-    page.select_option("#status", "")
-    page.fill("#search", " GOO")
-    assert methods(page) == [("good", "1"), *[("good", "5")] * 3, ("good", "full")]
-    page.select_option("#shots", "full")
-    assert methods(page) == [("good", "full")]
-    page.check("#front")
-    assert methods(page) == [("good", "full")]
-    page.fill("#search", "no such method")
-    expect(page.locator("#none")).to_be_visible()
-    expect(page.locator("#count")).to_have_text("0 of 17 results")
+        plain.select_option("#status", status)
+        assert methods(plain) == [(method, "5")]
+    plain.select_option("#status", "")
+    plain.fill("#search", " GOO")
+    assert methods(plain) == [("good", "1"), *[("good", "5")] * 3, ("good", "full")]
+    plain.select_option("#shots", "full")
+    assert methods(plain) == [("good", "full")]
+    plain.check("#front")
+    assert methods(plain) == [("good", "full")]
+    plain.fill("#search", "no such method")
+    expect(plain.locator("#none")).to_be_visible()
+    expect(plain.locator("#count")).to_have_text("0 of 17 results")
 
 
-def test_a_filter_that_another_task_does_not_have_is_let_go(visit):
-    page = visit(board())
-    page.select_option("#shots", "full")
-    page.select_option("#setting", label="words · b")
-    assert page.locator("#shots").input_value() == ""
-    assert len(methods(page)) == 2
+def test_a_filter_that_another_task_does_not_have_is_let_go(plain):
+    plain.select_option("#shots", "full")
+    plain.select_option("#setting", label="words · b")
+    assert plain.locator("#shots").input_value() == ""
+    assert len(methods(plain)) == 2
 
 
 def marker(page, chart, label):
@@ -233,12 +235,11 @@ def test_tuned_rows_say_so_and_are_one_line_whatever_was_found(visit):
     assert page.get_by_text("tuned by 30 trials in 2.50 s").count() == 2
 
 
-def test_a_row_opens_by_mouse_with_all_that_its_records_say(visit):
+def test_a_row_opens_by_mouse_with_all_that_its_records_say(plain):
     records = board()
-    page = visit(records)
-    page.select_option("#shots", "5")
-    page.locator("#results tbody tr:visible", has_text="fair").first.locator("td.number").last.click()
-    dialog = page.get_by_role("dialog")
+    plain.select_option("#shots", "5")
+    plain.locator("#results tbody tr:visible", has_text="fair").first.locator("td.number").last.click()
+    dialog = plain.get_by_role("dialog")
     for record in (one for one in records if one.spec.method == "fair" and not one.spec.budget.limits()):
         expect(dialog).to_contain_text(record.id)
     for text in ("fair", "81.0 [", "2 runs", "Scores by episode", "Costs by stage", "± 0.0100", "linux_vm_hwm",
@@ -247,7 +248,7 @@ def test_a_row_opens_by_mouse_with_all_that_its_records_say(visit):
     facts = dialog.locator("dl.facts")
     expect(facts).to_contain_text("protocol")
     expect(facts).to_contain_text(records[0].costs.device)
-    page.get_by_role("button", name="Close").click()
+    plain.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
 
 
@@ -261,40 +262,38 @@ def test_a_row_of_classification_opens_with_its_confusion_matrix(visit):
     expect(matrix.locator("tbody td")).to_have_text(["1", "0", "1", "1"])
 
 
-def test_limits_and_what_exceeded_them(visit):
-    page = visit(board())
-    page.select_option("#status", "over_budget")
-    page.locator("#results .open:visible").click()
-    limits = page.get_by_role("dialog").locator("section", has_text="Limits")
+def test_limits_and_what_exceeded_them(plain):
+    plain.select_option("#status", "over_budget")
+    plain.locator("#results .open:visible").click()
+    limits = plain.get_by_role("dialog").locator("section", has_text="Limits")
     expect(limits).to_be_visible()
     assert limits.locator("tbody tr").all_inner_texts() == [
         "adapt_seconds\t2.00\t9.00\texceeded",
         "steps\t10.0\twithin\tkept",
     ]
-    expect(page.get_by_role("dialog")).to_contain_text("adapt_seconds is 9, 2 allowed")
+    expect(plain.get_by_role("dialog")).to_contain_text("adapt_seconds is 9, 2 allowed")
 
 
-def test_a_row_opens_by_keyboard_and_the_focus_comes_back(visit):
-    page = visit(board())
-    page.locator("#front").focus()
+def test_a_row_opens_by_keyboard_and_the_focus_comes_back(plain):
+    plain.locator("#front").focus()
     for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.classList.contains('open')"):
+        plain.keyboard.press("Tab")
+        if plain.evaluate("document.activeElement.classList.contains('open')"):
             break
-    opened = page.evaluate_handle("document.activeElement")
-    page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog")
+    opened = plain.evaluate_handle("document.activeElement")
+    plain.keyboard.press("Enter")
+    dialog = plain.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
+    assert plain.evaluate("document.querySelector('dialog').contains(document.activeElement)")
     for _ in range(10):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.tagName") == "SUMMARY":
+        plain.keyboard.press("Tab")
+        if plain.evaluate("document.activeElement.tagName") == "SUMMARY":
             break
-    page.keyboard.press("Enter")  # the first run's own fold
-    assert page.evaluate("document.querySelector('dialog details').open") is False
-    page.keyboard.press("Escape")
+    plain.keyboard.press("Enter")  # the first run's own fold
+    assert plain.evaluate("document.querySelector('dialog details').open") is False
+    plain.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    assert page.evaluate("opened => document.activeElement === opened", opened)
+    assert plain.evaluate("opened => document.activeElement === opened", opened)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
