@@ -1,4 +1,4 @@
-"""Writes the measured section of docs/performance.md from pytest-benchmark's JSON, or another section of these rows."""
+"""Writes the measured section of docs/performance.md from pytest-benchmark's JSON."""
 
 import json
 import os
@@ -63,11 +63,11 @@ def section(runs: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(results: Path, page: Path, name: str = "measured") -> None:
-    """Replace a section of ``page``, by default that of all rows."""
+def main(results: Path, page: Path) -> None:
+    """Replace the measured section of ``page``."""
     content = json.loads(results.read_text(encoding="utf-8"))
-    replace_section(page, name, section(content["benchmarks"], content["machine_info"]))
+    replace_section(page, "measured", section(content["benchmarks"], content["machine_info"]))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
