@@ -297,8 +297,6 @@ def main(words: Sequence[str] | None = None) -> None:
     if unknown := set(options.arms.split(",")) - set(ARMS):
         parser.error(f"no arm {', '.join(sorted(unknown))}; known are {', '.join(ARMS)}")
     torch.set_num_threads(options.threads)
-    # Moments of a unit that no longer fires fall below the smallest normal number, with which processors are slow.
-    torch.set_flush_denormal(True)
     kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
     wanted = [
         Training(arm, int(units), options.pairs, options.steps, list(range(options.seeds)))
@@ -315,4 +313,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    # Moments of a unit that no longer fires fall below the smallest normal number, with which processors are slow. It
+    # holds for all that a process computes, so that a caller of ``main`` decides for itself.
+    torch.set_flush_denormal(True)
     main()
