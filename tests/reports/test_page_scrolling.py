@@ -1,4 +1,4 @@
-"""A page of two thousand results in a real browser: the work of a step does not depend on how many rows there are."""
+"""A page of a thousand results in a real browser: the work of a step does not depend on how many rows there are."""
 
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +11,7 @@ from tests.helpers.scrolling import STEP, WATCH, Work, acted, scroll
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
-COUNT = 2000
+COUNT = 1000
 """Rows of the table, which is what takes time; further seeds of a row are in parts that wait to be opened."""
 QUICK = 2 * STEP
 """Pixels of a step: a test need not see every frame."""
