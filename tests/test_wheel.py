@@ -8,10 +8,10 @@ import sysconfig
 
 import pytest
 
+from tests.helpers.packages import build_wheel
 from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.slow
-BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 READING = """
 import bench
 from bench.cli.app import app
@@ -38,8 +38,7 @@ def environment(tmp_path_factory):
         shutil.copytree(ROOT / part, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, folder / "source")
-    call(sys.executable, "-c", BUILD, folder, cwd=folder / "source")
-    (wheel,) = folder.glob("*.whl")
+    wheel = build_wheel(folder / "source", folder)
     call(sys.executable, "-m", "venv", "--without-pip", folder / "env")
     python = folder / "env" / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python)

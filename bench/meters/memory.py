@@ -22,8 +22,6 @@ MIB = 2**20
 """Bytes of one MiB."""
 _SKIPPED_AT_FIRST = gc.get_freeze_count()
 """Objects that collections skip from the start of the interpreter on."""
-_skipping = {"contexts": 0, "for good": 0}
-"""Number of contexts of garbage_collection_frozen, and whether the process has frozen its objects for good."""
 
 
 class MemoryMeter(ABC):
@@ -148,18 +146,13 @@ def garbage_collection_frozen() -> Iterator[None]:
 
     Within another such context, and in a process that has frozen its objects for good, nothing changes at the end.
     """
-    if not any(_skipping.values()):
-        # Once only, as it takes some 30 ms where there are a million.
-        _skipping["for good"] = gc.get_freeze_count() > _SKIPPED_AT_FIRST
-    outer = any(_skipping.values())
+    outer = gc.get_freeze_count() > _SKIPPED_AT_FIRST
     gc.collect()
     if not outer:
         gc.freeze()
-    _skipping["contexts"] += 1
     try:
         yield
     finally:
-        _skipping["contexts"] -= 1
         if not outer:
             gc.unfreeze()
 
@@ -177,13 +170,11 @@ class LoadedObjects:
             gc.collect()
             gc.freeze()
             self._modules = len(sys.modules)
-            _skipping["for good"] = 1
 
     def release(self) -> None:
         """Let collections see everything again."""
         gc.unfreeze()
         self._modules = 0
-        _skipping["for good"] = 0
 
 
 class LinuxPeakMemory(MemoryMeter):

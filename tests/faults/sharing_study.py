@@ -43,6 +43,9 @@ def share_study(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
         trials = sweep.study.get_trials()
         complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         found["lost or too many"] += len(complete) != TRIALS
+        # Where the study had all of its trials by then, the config of the killed trial waits, to be the first one if the
+        # study is given more; no other does.
+        found["left waiting"] += sum(trial.state is TrialState.WAITING for trial in trials) > 1
         found["doubled"] += len(complete) - len({trial.params["x"] for trial in complete})
         found["rounds"] += 1
     return found
@@ -62,8 +65,7 @@ def _sweep(root: Path) -> Sweep:
 def _left_running(sweep: Sweep) -> int:
     """Number of trials that run without a process.
 
-    The config of a killed trial stays queued where the study had all of its trials by then: it is the first one if the
-    study is given more. A process that was killed before it named its trial gives no other sign than the trial's age.
+    A process that was killed before it named its trial gives no other sign than the trial's age.
     """
     workers, deadline = Workers(sweep.where), time.monotonic() + 2 * NAMELESS_LIMIT
     while running := sweep.study.get_trials(states=(TrialState.RUNNING,)):

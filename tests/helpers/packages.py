@@ -14,14 +14,26 @@ from tests.helpers import preloaded
 
 def install(package: Path, site: Path) -> None:
     """Install the package in a folder into ``site``: its wheel, unpacked. tests/test_wheel.py installs one by pip."""
-    with TemporaryDirectory() as folder:
-        process = preloaded.context().Process(target=_build, args=(package.resolve(), folder))
-        process.start()
-        process.join()
-        assert process.exitcode == 0
-        (wheel,) = Path(folder).glob("*.whl")
-        with ZipFile(wheel) as archive:
-            archive.extractall(site)
+    with TemporaryDirectory() as folder, ZipFile(build_wheel(package, Path(folder))) as archive:
+        archive.extractall(site)
+
+
+def build_wheel(package: Path, folder: Path) -> Path:
+    """Build the wheel of a package in another process.
+
+    Args:
+        package: The package's folder, in which the build leaves others.
+        folder: An existing folder without wheels.
+
+    Returns:
+        The wheel, in ``folder``.
+    """
+    process = preloaded.context().Process(target=_build, args=(package.resolve(), str(folder)))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 def _build(package: Path, folder: str) -> None:

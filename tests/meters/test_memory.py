@@ -2,20 +2,11 @@
 
 import gc
 
-import pytest
-
-from bench.meters import memory
 from bench.meters.memory import garbage_collection_frozen
 
 
-@pytest.fixture
-def unfrozen(monkeypatch):
-    """A process that skips nothing yet."""
+def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping():
     gc.unfreeze()
-    monkeypatch.setattr(memory, "_skipping", dict.fromkeys(memory._skipping, 0))
-
-
-def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping(unfrozen):
     with garbage_collection_frozen():
         with garbage_collection_frozen():
             assert gc.get_freeze_count() > 0
@@ -23,7 +14,7 @@ def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping(un
     assert gc.get_freeze_count() == 0
 
 
-def test_a_process_that_skips_its_objects_for_good_goes_on_to_do_so(unfrozen):
+def test_a_process_that_skips_its_objects_for_good_goes_on_to_do_so():
     gc.freeze()
     with garbage_collection_frozen():
         pass
