@@ -43,8 +43,8 @@ def share_study(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
         trials = sweep.study.get_trials()
         complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         found["lost or too many"] += len(complete) != TRIALS
-        # Where the study had all of its trials by then, the config of the killed trial waits, to be the first one if the
-        # study is given more; no other does.
+        # Where the study had all of its trials by then, the config of the killed trial waits, to be the first one if
+        # the study is given more; no other does.
         found["left waiting"] += sum(trial.state is TrialState.WAITING for trial in trials) > 1
         found["doubled"] += len(complete) - len({trial.params["x"] for trial in complete})
         found["rounds"] += 1
