@@ -154,12 +154,15 @@ class Call:
         )  # fmt: skip
 
     def _specs(self) -> tuple[list[tuple[RunSpec, int | None]], "Defaults"]:
-        """The runs of all blocks, each with the number of trials of its tuning, and those whose numbers may shrink."""
+        """The runs of all blocks, each once and with the number of trials of its tuning, and those whose numbers may
+        shrink."""
         from bench.runs.fitting import Defaults
         from bench.spec.expand import expand
 
         runs = [(block, spec) for block in self.suite.blocks for spec in expand(block)]
-        specs = [(spec, block.tune_all) for block, spec in runs]
+        # A run that two blocks have would count twice in its row.
+        once = {(spec.model_dump_json(), block.tune_all): (spec, block.tune_all) for block, spec in runs}
+        specs = list(once.values())
         return specs if self.how["shard"] is None else share_of(specs, self.how["shard"]), Defaults.of(runs)
 
     def _tuned(self, specs: list[tuple[RunSpec, int | None]], runner: "Runner") -> list[RunSpec]:

@@ -176,7 +176,9 @@ class Runner:
             device.with_precision(precision).device_name()
         prepare()
         loaded = self._load({spec.form() for spec in specs}, report)
-        ready = self._fitted([spec for spec in specs if spec.form() in loaded], loaded)
+        fitted = self._fitted([spec for spec in specs if spec.form() in loaded], loaded)
+        # A search may end at the settings of another run, and shrunk numbers at its numbers: it would count twice.
+        ready = list({spec.model_dump_json(): spec for spec in fitted}.values())
         # Episodes depend on the task and not on the method, so methods share them.
         sources = {episode_spec(spec): loaded[spec.form()] for spec in ready}
         draws = {draw: draw_episodes(data, draw) for draw, data in sources.items()}

@@ -6,6 +6,7 @@ import json
 import pydoc
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -211,6 +212,22 @@ def test_a_run_and_what_reports_make_of_it(place):
         results.table("pdf")
     with pytest.raises(UsageError, match="no task 'stripe' in the store; did you mean 'stripes'"):
         results.of_task("stripe")
+
+
+def test_a_run_that_two_blocks_of_a_suite_have_counts_once(place):
+    block = "{task: stripes, backbone: pixels, shots: [5], episodes: 2, methods: [faast, %s]}"
+    blocks = "\n".join(f"  - {block % other}" for other in ("knn", "ridge"))
+    Path("mine.yaml").write_text(f"name: mine\nblocks:\n{blocks}\n")
+    how = {"suite": "mine.yaml", "measure_in": "inline", "logger": "none", "progress": False}
+    assert len(bench.plan(suite="mine.yaml")) == 3
+    results = bench.run(**how)
+    assert [record.spec.method for record in results].count("faast") == 1
+    read = bench.load("runs")
+    # Counted twice, the interval would be that of four episodes.
+    assert [(row.method, row.ci_low, row.ci_high) for row in results.rows()] == [
+        (row.method, row.ci_low, row.ci_high) for row in read.rows()
+    ]
+    assert len(bench.run(**how)) == 3
 
 
 def test_a_plan_says_what_is_recorded_to_run_and_skipped(place):

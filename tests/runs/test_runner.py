@@ -42,6 +42,14 @@ def by_run(report):
     return {(record.spec.method, record.spec.shots, record.spec.seed): record for record in report.records}
 
 
+def test_a_run_that_is_there_twice_is_executed_and_reported_once(runner):
+    specs = grid()[:2]
+    entries, _ = runner.plan([*specs, *specs])
+    assert len(entries) == 2
+    assert len(runner.run([*specs, *specs]).records) == 2
+    assert len(runner.run([*specs, *specs]).records) == 2
+
+
 def test_every_run_leaves_a_record_that_reads_back(finished):
     runner, report = finished
     assert len(report.records) == 2 + 4 * 2 * 2  # zero_shot once per seed, the others at every number of shots
