@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.reports.row import Row, has_score, scorer
+from bench.results.run_texts import task_and_form
 from bench.stats.ranks import Overview, rank_over_tasks
 from bench.toolkit.counted import noun_of
+
+Draw = tuple[str, int | None]
+"""Form of the prompts, and number of queries."""
 
 
 def row_name(row: Row) -> str:
@@ -80,7 +84,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
 
     A task counts once: its scores are averaged over shots and ways, which are no independent evidence. Of several
-    numbers of queries that with most methods counts. Methods without a support set are left out.
+    forms of its prompts and numbers of queries those with most methods count. Methods without a support set are left out.
 
     Args:
         rows: Rows of a leaderboard.
@@ -89,16 +93,17 @@ def overview(rows: Sequence[Row]) -> Overview | None:
         The ranks; None for fewer than two tasks or two methods.
     """
     sort_score = scorer()
-    found: dict[tuple[str, str], dict[tuple[object, object], dict[int | None, dict[str, float]]]] = {}
+    found: dict[tuple[str, str], dict[tuple[object, object], dict[Draw, dict[str, float]]]] = {}
     several_precisions = len({row.precision for row in rows if has_score(row)}) > 1
     for row in rows:
         # A row over templates says again what the rows of each template do; a quick look is no further task.
         if has_score(row) and row.shots != 0 and row.templates == 1 and not row.limit:
             name = f"{row.full_name} {row.precision}" if several_precisions else row.full_name
-            draws = found.setdefault((row.task, row.backbone), {}).setdefault((row.shots, row.ways), {})
-            draws.setdefault(row.queries, {})[name] = sort_score(row)
+            task, form = task_and_form(row.task)
+            draws = found.setdefault((task, row.backbone), {}).setdefault((row.shots, row.ways), {})
+            draws.setdefault((form, row.queries), {})[name] = sort_score(row)
     cells = {
-        task: {(draw, name): score for draw, by_queries in draws.items() for name, score in _most(by_queries).items()}
+        task: {(draw, name): score for draw, by_form in draws.items() for name, score in _most(by_form).items()}
         for task, draws in found.items()
     }
     several = len({task for task, _ in cells}) < len(cells)
@@ -119,9 +124,9 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     )
 
 
-def _most(by_queries: Mapping[int | None, dict[str, float]]) -> dict[str, float]:
-    """The scores at the number of queries with most methods, the largest of several."""
-    return by_queries[max(by_queries, key=lambda queries: (len(by_queries[queries]), amount(queries)))]
+def _most(by_form: Mapping[Draw, dict[str, float]]) -> dict[str, float]:
+    """The scores with most methods; of several those of the task's own form, and of the largest number of queries."""
+    return by_form[max(by_form, key=lambda draw: (len(by_form[draw]), draw[0] == "", amount(draw[1])))]
 
 
 def amount(number: int | None) -> float:

@@ -1,5 +1,6 @@
 """Runs in words: names of tasks and methods in tables, budgets, shots."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,9 @@ from bench.contracts.kinds import PromptStyle, Template
 from bench.contracts.site import name_at_site
 from bench.spec.run_spec import RunSpec, Shots
 from bench.toolkit.counted import noun_of
+
+FORM = re.compile(r" \[(prompt|template|limit)=.*\]$", re.DOTALL)
+"""What ``form_text`` adds to the name of a task."""
 
 
 def config_text(spec: RunSpec) -> str:
@@ -74,6 +78,19 @@ def form_text(task: str, prompt: PromptStyle, template: Template = 0, limit: int
     if limit is not None:
         marks.append(f"limit={limit}")
     return f"{task} [{','.join(marks)}]" if marks else task
+
+
+def task_and_form(text: str) -> tuple[str, str]:
+    """The parts of a name by ``task_text``.
+
+    Args:
+        text: The name.
+
+    Returns:
+        The task, and its form and limit in brackets; the latter is empty where the name has none.
+    """
+    found = FORM.search(text)
+    return (text, "") if found is None else (text[: found.start()], found.group())
 
 
 def method_text(spec: RunSpec) -> str:

@@ -57,6 +57,17 @@ def test_of_several_numbers_of_queries_that_with_most_methods_counts():
     assert overview([*board(shots=(5,)), *rows(few)]) == overview(board(shots=(5,)))
 
 
+def test_forms_of_the_prompts_of_one_task_are_no_further_tasks():
+    """They have the queries in common."""
+    forms = [
+        made({"task": "t", "method": method, "config": {}, **form}, episode_scores=[score], value=score)
+        for form in ({"template": 1}, {"template": "a [b]: {text}"}, {"prompt": "chat"})
+        for method, score in (("a", 50.0), ("b", 90.0))
+    ]
+    assert overview([*board(shots=(5,)), *rows(forms)]) == overview(board(shots=(5,)))
+    assert overview([*board(tasks="t", shots=(5,)), *rows(forms)]) is None
+
+
 def test_a_lower_perplexity_ranks_first():
     assert overview(board(metric="perplexity")).mean_rank == {"c": 1, "b": 2, "a": 3}
 
