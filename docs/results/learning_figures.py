@@ -36,11 +36,14 @@ def needles(records: Sequence[Record]) -> go.Figure:
                 yield Point(panel, _reading(record), f"{_tokens(record):,}", record.value, *ends)
 
     figure = chart(points(), "tokens", "accuracy, %")
-    # Numbers of tokens are names of places here, and lines between them stand for nothing.
-    figure.update_xaxes(type="category").update_yaxes(range=[-5, 105]).update_traces(mode="markers")
-    # Readings of one score stand side by side.
-    figure.update_layout(scattermode="group", scattergap=0.7)
-    return figure.add_hline(y=100 / len(VALUES), line={"color": "#444444", "dash": "dash"})
+    figure.update_yaxes(range=[-5, 105])
+    return _side_by_side(figure, 0.7).add_hline(y=100 / len(VALUES), line={"color": "#444444", "dash": "dash"})
+
+
+def _side_by_side(figure: go.Figure, gap: float) -> go.Figure:
+    """The figure with the values of one place beside each other; numbers are names of places, without lines between."""
+    figure.update_xaxes(type="category").update_traces(mode="markers")
+    return figure.update_layout(scattermode="group", scattergap=gap)
 
 
 def _tokens(record: Record) -> int:
@@ -76,7 +79,9 @@ def forgetting(records: Sequence[Record]) -> go.Figure:
                 if change is not None and isinstance(row.shots, int) and row.shots > 0:
                     yield _change(f"{row.task}: {name}", row.method, row.shots, change)
 
-    return chart(sorted(points(), key=lambda point: point.x), "shots", "points", log_x=True)
+    found = sorted(points(), key=lambda point: point.x)
+    figure = chart(found, "shots", "points", log_x=True)
+    return _side_by_side(figure, 0.2) if len({point.x for point in found}) == 1 else figure
 
 
 def _change(panel: str, line: str, shots: int, change: Change) -> Point:
