@@ -157,5 +157,8 @@ def _one_of(name: str, what: str, wanted: str, given: Mapping[str, str], known: 
     usual = (given[wanted],) if wanted in given else NAMES[wanted]
     found = next((each for each in usual if each in known), None)
     if found is None:
-        raise DataError(f"{name} needs the {what} {' or '.join(usual[:3])}, got {', '.join(known) or 'none'}")
+        raise DataError(
+            f"{name} needs the {what} {' or '.join(usual[:3])}, got {', '.join(known) or 'none'}; name it by --columns "
+            f"{wanted}=NAME"
+        )
     return found
