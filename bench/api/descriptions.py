@@ -225,6 +225,7 @@ def _of_backbone(name: str, backbone: "type[Backbone]") -> Iterator[tuple[str, s
     required = [
         parameter.default is inspect.Parameter.empty or parameter.default == ""
         for parameter in inspect.signature(backbone).parameters.values()
+        if parameter.kind not in {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     ]
     yield "name", f"{name}:ARGUMENT" if any(required) else name
     if (strength := getattr(backbone, "prior_strength", None)) is not None:

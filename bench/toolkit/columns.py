@@ -22,8 +22,8 @@ def require_columns(name: str, dataset: Dataset, *columns: str) -> None:
     if not set(columns) <= set(dataset.column_names):
         required = " and ".join(map(repr, columns))
         raise DataError(
-            f"{name} needs the columns {required}, got {', '.join(dataset.column_names)}; rename them, or name those of "
-            "your own data by --columns"
+            f"{name} needs the columns {required}, got {', '.join(dataset.column_names)}; rename them, or name those "
+            "of your own data by --columns"
         )
 
 

@@ -24,9 +24,7 @@ def reading(mode: InputMode, kind: Kind, backbone: type[Backbone]) -> Mapping[st
     own = (name for name, plugin in registry.find("methods").items() if plugin.origin == OWN)
     classes = {name: registry.method_class(name) for plugin in own for name in registry.names_by_site(plugin)}
     return {
-        name: cls
-        for name, cls in classes.items()
-        if kind in cls.kinds and cls.input_mode_for(kind, backbone) is mode
+        name: cls for name, cls in classes.items() if kind in cls.kinds and cls.input_mode_for(kind, backbone) is mode
     }
 
 
