@@ -46,6 +46,7 @@ class OwnItems(Task):
         options: Both columns with their names in the user's tables, and the splits.
     """
 
+    size = "as many items as your files have: --count --data DIR reads and counts them"
     citation = "the user's own data, under its own licence"
     name: ClassVar[str]
     items: ClassVar[str]

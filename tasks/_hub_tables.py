@@ -28,6 +28,7 @@ class HubItems(OwnItems):
         config: Folder of the files; empty where there is one alone.
     """
 
+    size = "as many items as the data set has: --count reads and counts them"
     citation = "the data set's own page on the hub, under its own licence"
 
     def __init__(self, dataset: str) -> None:

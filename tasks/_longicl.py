@@ -152,6 +152,7 @@ class LongIclBench(Task):
     """
 
     protocol = Protocol(episodes=1, queries=1)
+    size = "the demonstrations of five rounds as support, and 500 queries (118 in dialogre)"
     citation = (
         "Li et al. 2024, Long-context LLMs Struggle with Long In-context Learning, arXiv 2404.02060, MIT; the data "
         "sets in it have licences of their own, TacRED's is LDC's"

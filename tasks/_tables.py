@@ -157,7 +157,11 @@ def _table(name: str, rows: Sequence[dict[str, Any]], columns: Mapping[str, str]
     if not rows:
         raise DataError(f"{name} needs a row or more with {needed}, got none")
     if not {*columns.values()} <= rows[0].keys():
-        raise DataError(f"{name} needs {needed}, got {', '.join(map(str, rows[0]))}")
+        raise DataError(
+            f"{name} needs {needed}, got {', '.join(map(str, rows[0]))}; name them by --columns "
+            f"{','.join(f'{new}=NAME' for new in columns)}"
+            f"{'; a CSV file has commas between its fields' if any(';' in str(each) for each in rows[0]) else ''}"
+        )
     try:
         return Dataset.from_dict({new: [row.get(old) for row in rows] for new, old in columns.items()})
     except Exception as error:  # pyarrow raises many kinds

@@ -103,7 +103,8 @@ def _matrix(name: str, column: pa.ChunkedArray) -> np.ndarray:
         others = ", ".join(str(width) for width in widths[:4] if width != usual)
         raise DataError(
             f"{name} needs vectors of one width, got {usual} numbers in most rows and {others} in "
-            f"{int(counts.sum() - counts.max())}"
+            f"{int(counts.sum() - counts.max())}, the first is row "
+            f"{int((pc.list_value_length(column).to_numpy() != usual).argmax())}; repair or remove them"
         )
     flat = pc.list_flatten(column).to_numpy()
     if not len(flat):
@@ -157,5 +158,8 @@ def _one_of(name: str, what: str, wanted: str, given: Mapping[str, str], known: 
     usual = (given[wanted],) if wanted in given else NAMES[wanted]
     found = next((each for each in usual if each in known), None)
     if found is None:
-        raise DataError(f"{name} needs the {what} {' or '.join(usual[:3])}, got {', '.join(known) or 'none'}")
+        raise DataError(
+            f"{name} needs the {what} {' or '.join(usual[:3])}, got {', '.join(known) or 'none'}; name it by --columns "
+            f"{wanted}=NAME"
+        )
     return found

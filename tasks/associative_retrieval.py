@@ -38,6 +38,7 @@ class AssociativeRetrieval(Task):
         "Look up the digit of the last letter: {text}",
     )
     protocol = Protocol(episodes=3, queries=10)
+    size = "2,000 support and 2,000 query prompts of 10 classes"
     citation = "made up; Ba et al. 2016, Using Fast Weights to Attend to the Recent Past, arXiv 1610.06258, section 4.1"
 
     def __init__(self, pairs: str = "4") -> None:

@@ -7,6 +7,7 @@ from tasks._published_split import PublishedSplit
 class Cifar10(PublishedSplit):
     """Ten-way classification of small photographs: 50,000 support and 10,000 query images."""
 
+    size = "50,000 support and 10,000 query images of 10 classes"
     citation = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; licence not stated"
     source = Source("cifar10", "uoft-cs/cifar10", "0b2714987fa478483af9968de7c934580d0bb9a2")
     columns = ("img", "label")

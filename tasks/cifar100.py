@@ -19,6 +19,7 @@ trout, tulip, turtle, wardrobe, whale, willow tree, wolf, woman, worm
 class Cifar100(PublishedSplit):
     """Hundred-way classification of small photographs: 50,000 support and 10,000 query images."""
 
+    size = "50,000 support and 10,000 query images of 100 classes"
     citation = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; licence not stated"
     source = Source("cifar100", "uoft-cs/cifar100", "aadb3af77e9048adbea6b47c21a81e47dd092ae5")
     columns = ("img", "fine_label")

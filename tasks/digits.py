@@ -23,6 +23,7 @@ class Digits(Task):
     prompts = ("A photo of the digit {label}.",)
     prior_strength = 0.0
     protocol = Protocol(episodes=50, queries=20)
+    size = "901 support and 896 query images of 10 classes"
     citation = (
         "Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI 1998, CC BY 4.0; test part, scikit-learn"
     )

@@ -20,6 +20,7 @@ class DigitsSplit(Task):
     prompts = Digits.prompts
     prior_strength = 0.0
     protocol = Protocol(episodes=50, queries=20)
+    size = "452 support and 449 query images of 5 classes in 0-4, 449 and 447 in 5-9"
     citation = f"{Digits.citation}; split as in Zenke et al. 2017, arXiv 1703.04200"
 
     def __init__(self, digits: Literal["0-4", "5-9"]) -> None:

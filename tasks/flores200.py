@@ -32,6 +32,7 @@ class Flores200(Translation):
         "zh": "Chinese",
     }  # fmt: skip
     system_message = "You are a helpful assistant."
+    size = "997 support pairs and 1,012 query sentences"
     citation = "NLLB Team 2022, No Language Left Behind, arXiv 2207.04672, CC BY-SA 4.0"
 
     def __init__(self, direction: str) -> None:

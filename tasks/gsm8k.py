@@ -33,6 +33,7 @@ class Gsm8k(Task):
     stop = ("Question:",)
     beams = 1
     max_new_tokens = 256
+    size = "7,473 support and 1,319 query problems, without support problems that are queries too"
     citation = "Cobbe et al. 2021, Training Verifiers to Solve Math Word Problems, arXiv 2110.14168, MIT"
     source = Source(
         "gsm8k",

@@ -19,6 +19,10 @@ class Iwslt2017(Translation):
         "fr-en": "French to English",
     }
     system_message = "You are a helpful assistant."
+    size = (
+        "206,112 support pairs and 8,079 query sentences of German and English, 232,825 and 8,597 of French and "
+        "English, without pairs that are queries too"
+    )
     citation = "Cettolo et al., Overview of the IWSLT 2017 Evaluation Campaign, IWSLT 2017, CC BY-NC-ND 4.0"
 
     def __init__(self, direction: str) -> None:

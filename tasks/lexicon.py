@@ -55,6 +55,7 @@ class Lexicon(Task):
         "{text}:",
     )
     protocol = Protocol(episodes=3, queries=50)
+    size = "2,774 support and 2,773 query words of 2 classes"
     citation = "Hutto & Gilbert, VADER, ICWSM 2014 (MIT licence), package vaderSentiment"
 
     def load(self, data: Path | None) -> TaskData:

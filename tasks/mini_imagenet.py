@@ -54,6 +54,7 @@ class MiniImageNet(Task):
     kind = Kind.IMAGE_CLASSIFICATION
     prompts = ("A photo of a {label}.",)
     protocol = Protocol(episodes=600, queries=20)
+    size = "6,000 support and 6,000 query images of 20 classes"
     citation = (
         "Vinyals et al., arXiv 1606.04080; classes of Ravi & Larochelle, ICLR 2017; "
         "from ImageNet, for non-commercial research"

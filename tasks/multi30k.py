@@ -15,6 +15,7 @@ class Multi30k(Translation):
         "en-fr": "English to French; the hub's copy has no French, so it needs --data",
         "fr-en": "French to English; the hub's copy has no French, so it needs --data",
     }
+    size = "29,000 support pairs and 1,000 query sentences, without pairs that are queries too"
     citation = "Elliott et al., Multi30K: Multilingual English-German Image Descriptions, VL 2016; licence not stated"
     source = Source(
         "multi30k",

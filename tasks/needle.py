@@ -70,6 +70,7 @@ class Needle(Task):
     kind = Kind.TEXT_CLASSIFICATION
     separator = "\n\n"
     protocol = Protocol(episodes=1, queries=3)
+    size = "200 support and 200 query prompts of 20 classes"
     citation = "Made by this project; prompts of Hsieh et al. 2024, RULER, arXiv 2404.06654 (Apache-2.0)"
 
     def __init__(self, variant: str = "512") -> None:

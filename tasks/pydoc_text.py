@@ -37,6 +37,7 @@ class PydocText(Task):
     }
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(episodes=1, queries=20)
+    size = "39 support and 39 query topics in Python 3.11; other versions have other topics"
     citation = "Python Software Foundation, The Python Language Reference, PSF licence, module pydoc_data.topics"
 
     def __init__(self, windows: Literal["rolling"] | None = None) -> None:

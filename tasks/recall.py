@@ -38,6 +38,10 @@ class Recall(Task):
     kind = Kind.VECTOR_CLASSIFICATION
     prior_strength = 0.0
     protocol = Protocol(episodes=20, queries=QUERIES, ways=WAYS)
+    size = (
+        "recall:N has N / 16 support and 20 query vectors of each class, in 1 to 10 groups of 16 classes: recall:256 "
+        "has 2,560 and 3,200 of 160 classes"
+    )
     citation = "made up; Ba et al. 2016, Using Fast Weights to Attend to the Recent Past, arXiv 1610.06258"
 
     def __init__(self, pairs: str = "256") -> None:

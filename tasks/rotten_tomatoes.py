@@ -7,6 +7,7 @@ from tasks._texts import Reviews
 class RottenTomatoes(Reviews):
     """Two-way sentiment of single sentences, at most 100 words of each."""
 
+    size = "8,530 support and 1,066 query sentences of 2 classes, without support sentences that are queries too"
     citation = "Pang & Lee, Seeing Stars, ACL 2005 (the sentence polarity data); licence not stated"
     source = Source(
         "rotten_tomatoes",

@@ -11,6 +11,10 @@ class Sst2(Reviews):
     instead; the record's data revision names the source.
     """
 
+    size = (
+        "67,349 support phrases and 872 query sentences of 2 classes, without support phrases that are queries too; a "
+        "local copy may have 6,920 support sentences"
+    )
     citation = "Socher et al., Recursive Deep Models for Semantic Compositionality, EMNLP 2013; licence not stated"
     source = Source("sst2", "stanfordnlp/sst2", "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb", ("train", "validation"))
     columns = ("sentence", "label")

@@ -36,6 +36,7 @@ class TextFile(Task):
 
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(episodes=1, queries=20)
+    size = "as many documents as your files have: --count --data DIR reads and counts them"
     citation = "the user's own data, under its own licence"
     layout = (
         "DIR/*.txt, DIR/train/*.txt and DIR/test/*.txt, or DIR/train.FORMAT and DIR/test.FORMAT with the column text "

@@ -55,6 +55,10 @@ class WikiText103(Task):
     }
     kind = Kind.LANGUAGE_MODELLING
     protocol = Protocol(episodes=1, queries=10)
+    size = (
+        "some 29,000 support and 60 query articles; a local copy may have the 60 articles of the validation split as "
+        "support"
+    )
     citation = "Merity et al., Pointer Sentinel Mixture Models, ICLR 2017, CC BY-SA 3.0 and GFDL"
     source = Source(
         "wikitext",

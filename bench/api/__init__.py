@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.api.claim_verdicts import Claims, claims
     from bench.api.comparison import Comparison
-    from bench.api.descriptions import Description, FieldDescription, show
+    from bench.api.descriptions import Description, show
+    from bench.api.field_descriptions import FieldDescription
     from bench.api.listing import Entry, available
     from bench.api.maintenance import (
         Deleted,
@@ -42,7 +43,7 @@ _MODULES = {
     "Diagnosis": "maintenance",
     "Entry": "listing",
     "Errors": "wrong_answers",
-    "FieldDescription": "descriptions",
+    "FieldDescription": "field_descriptions",
     "FolderCheck": "maintenance",
     "History": "timeline",
     "Plan": "plan_table",

@@ -1,44 +1,23 @@
 """Descriptions of plugins: what a method, a task, a backbone or a metric is, and what it takes."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any, get_args
 
 from bench import registry
-from bench.contracts.errors import did_you_mean
+from bench.api.field_descriptions import FieldDescription, fields_of
+from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.kinds import DEFAULT_METRICS, FAMILIES, Kind
 from bench.toolkit.templates import templates_of
 from bench.toolkit.visible import visible
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from bench.contracts import Backbone, Method, Metric, Task
     from bench.plugin import Plugin
 
 GROUPS = get_args(registry.Group)
-_TYPES = {"integer": "whole number", "number": "number", "boolean": "true, false", "string": "text", "null": "none"}
-_BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
-
-
-@dataclass(frozen=True)
-class FieldDescription:
-    """A field of a method's config.
-
-    Attributes:
-        name: Its name, for ``--set METHOD.NAME=VALUE``.
-        values: Its type and bounds, or its choices.
-        default: Its default.
-        search: Range or choices of sweeps; empty where they do not vary it.
-        description: What it is.
-    """
-
-    name: str
-    values: str
-    default: str
-    search: str
-    description: str
 
 
 @dataclass(frozen=True)
@@ -73,19 +52,31 @@ class Description:
     __repr__ = __str__
 
 
-def show(name: str) -> list[Description]:
+def show(
+    name: str,
+    *,
+    count: bool = False,
+    columns: Mapping[str, str] | str | Sequence[str] = (),
+    splits: str | Sequence[str] = (),
+    data: str | PathLike[str] | None = None,
+) -> list[Description]:
     """Describe the plugins of a name: kinds, sites, fields with defaults and ranges, paper, costs, data and licence.
 
     Args:
         name: Name of a method, a task, a backbone or a metric; with an argument, such as ``timm:resnet50.a1_in1k``,
             also the licence and the size of the model that it names.
+        count: Read the data of a task, and count its items and classes. Data that are not local are downloaded.
+        columns: Columns of your own data, with ``count``, such as ``text=review,label=stars``.
+        splits: Splits of your own data, with ``count``.
+        data: Folder of local data sets, with ``count``; by default the task's own source.
 
     Returns:
         One description; several where plugins of several kinds have the name.
 
     Raises:
-        DataError: For a model in a local file that is not there.
-        UsageError: For an unknown name, with the closest known one, and for a plugin that cannot be imported.
+        DataError: For a model in a local file that is not there, and for data that cannot be read.
+        UsageError: For an unknown name, with the closest known one, for a plugin that cannot be imported, and for
+            options of a task's data where none are counted.
 
     Example:
         >>> print(*bench.show("faast"))  # doctest: +SKIP
@@ -97,13 +88,38 @@ def show(name: str) -> list[Description]:
         raise did_you_mean("method, task, backbone or metric", name, known)
     if ":" in name and "tasks" in found:
         registry.require_variant(name)
-    described = [describe(group, plugin) for group, plugin in found.items()]
-    if "backbones" not in found or not (facts := registry.named_model(name)):
-        return described
-    return [
-        replace(each, name=name, facts={**each.facts, **facts}) if each.what == "backbone" else each
-        for each in described
-    ]
+    if not count and (columns or splits):
+        raise UsageError("columns and splits are of data that are counted: add --count, or leave them out")
+    if count and "tasks" not in found:
+        raise UsageError(f"data are those of a task, and {name} is none; leave --count out, or name a task")
+    more: dict[registry.Group, Mapping[str, str]] = {}
+    if count:
+        more["tasks"] = _counted(name, columns, splits, data)
+    if "backbones" in found:
+        more["backbones"] = registry.named_model(name)
+    described = []
+    for group, plugin in found.items():
+        each = describe(group, plugin)
+        if facts := more.get(group):
+            each = replace(each, name=name if group == "backbones" else each.name, facts={**each.facts, **facts})
+        described.append(each)
+    return described
+
+
+def _counted(
+    name: str,
+    columns: Mapping[str, str] | str | Sequence[str],
+    splits: str | Sequence[str],
+    data: str | PathLike[str] | None,
+) -> dict[str, str]:
+    """Facts of a task's data, which are read."""
+    from bench.api.counting import data_facts
+    from bench.contracts.validation import validated
+    from bench.spec.options import OwnData
+    from bench.toolkit.files import data_folder
+
+    own = validated(OwnData, {"columns": columns, "splits": splits}, "show")
+    return dict(data_facts(own.full_name(name), data_folder(data)))
 
 
 def describe(group: registry.Group, plugin: "Plugin") -> Description:
@@ -124,7 +140,7 @@ def describe(group: registry.Group, plugin: "Plugin") -> Description:
     if group == "methods":
         sites = {site.value: loaded.at(site) for site in loaded.sites()} if plugin.sites() else {"": loaded}
         facts = dict(_of_method(plugin, sites))
-        fields = {site: tuple(_fields(method.Config)) for site, method in sites.items()}
+        fields = {site: tuple(fields_of(method.Config)) for site, method in sites.items()}
     elif group == "tasks":
         facts, variants = dict(_of_task(loaded)), plugin.variants()
     elif group == "backbones":
@@ -191,6 +207,7 @@ def _of_task(task: "type[Task]") -> Iterator[tuple[str, str]]:
     source = getattr(task, "source", None)
     if source is not None:
         yield "from", f"hub {source.hub} at {source.revision[:12]}, or --data DIR with {source.folder}/SPLIT.parquet"
+    yield "size", _one_line(task.size) or "not stated; --count reads the data and counts them"
     yield "class prompts", _listed(task.prompts)
     if len(own := templates_of(task)) > 1:
         yield "templates", "; ".join(f"{number}: {template!r}" for number, template in enumerate(own))
@@ -208,6 +225,7 @@ def _of_backbone(name: str, backbone: "type[Backbone]") -> Iterator[tuple[str, s
     required = [
         parameter.default is inspect.Parameter.empty or parameter.default == ""
         for parameter in inspect.signature(backbone).parameters.values()
+        if parameter.kind not in {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     ]
     yield "name", f"{name}:ARGUMENT" if any(required) else name
     if (strength := getattr(backbone, "prior_strength", None)) is not None:
@@ -221,59 +239,6 @@ def _of_metric(metric: "Metric") -> Iterator[tuple[str, str]]:
     yield "quantity", metric.label
     yield "range", f"{low:g} to {high:g}"
     yield "stored of each query", _listed(f"{name} ({type_})" for name, type_ in metric.fields.items())
-
-
-def _fields(config: "type[BaseModel]") -> Iterator[FieldDescription]:
-    """The fields of a config."""
-    from bench.contracts import Tune
-
-    schema = config.model_json_schema()
-    for name, field in config.model_fields.items():
-        own = schema["properties"][name]
-        tune = next((each for each in field.metadata if isinstance(each, Tune)), None)
-        default = "required" if field.is_required() else _value(field.get_default(call_default_factory=True))
-        yield FieldDescription(
-            name, _values(own, schema.get("$defs", {})), default, _search(tune, own), _one_line(field.description or "")
-        )
-
-
-def _values(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """Type and bounds of a field, or its choices."""
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rpartition("/")[2]]
-    if parts := schema.get("anyOf"):
-        return ", or ".join(dict.fromkeys(_values(part, definitions) for part in parts))
-    if "const" in schema:
-        return _value(schema["const"])
-    if "enum" in schema:
-        return _listed(map(_value, schema["enum"]))
-    if schema.get("type") == "array":
-        return f"list of {_values(schema.get('items', {}), definitions)}"
-    bounds = [f"{word} {schema[key]:g}" for key, word in _BOUNDS.items() if key in schema]
-    text = "path" if schema.get("format") == "path" else _TYPES.get(schema.get("type", ""), "value")
-    return " ".join((text, " and ".join(bounds))).strip()
-
-
-def _search(tune: Any, schema: Mapping[str, Any]) -> str:
-    """Range or choices of sweeps."""
-    if tune is None:
-        return ""
-    if tune.choices:
-        return _listed(map(_value, tune.choices))
-    if "enum" in schema or schema.get("type") == "boolean":
-        return "all"
-    low = schema.get("minimum", schema.get("exclusiveMinimum")) if tune.low is None else tune.low
-    high = schema.get("maximum", schema.get("exclusiveMaximum")) if tune.high is None else tune.high
-    return f"{_value(low)} to {_value(high)}{', log' if tune.log else ''}"
-
-
-def _value(value: Any) -> str:
-    """A value as on the command line."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _listed(names: Any) -> str:

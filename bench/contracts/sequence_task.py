@@ -14,7 +14,7 @@ from bench.contracts.kinds import CLASSIFICATION
 from bench.contracts.sequence import joined_name
 from bench.contracts.task import Pool, Protocol, Task, TaskData
 
-ADOPTED = get_annotations(Task).keys() - {"variants", "version", "prior_strength", "protocol", "citation"}
+ADOPTED = get_annotations(Task).keys() - {"variants", "version", "prior_strength", "protocol", "size", "citation"}
 """Attributes of a sequence that are those of its first task."""
 
 

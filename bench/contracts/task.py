@@ -136,6 +136,8 @@ class Task(ABC):
         protocol: How episodes are drawn by default.
         version: Part of a record's identity; change it where values change and the code does not, as with a compiled
             library.
+        size: Number of items of both pools and of classes in words, for ``bench show``; empty where they are not known
+            before the data are read. It is no part of the hash of the code.
         citation: Where the data comes from, and its licence.
     """
 
@@ -157,6 +159,7 @@ class Task(ABC):
     answer_set: tuple[str, ...] = ()
     prior_strength: float | None = None
     protocol: Protocol = Protocol()
+    size: str = ""
     citation: str
 
     def __init_subclass__(cls) -> None:

@@ -1,5 +1,7 @@
 """Validation of user input: one-line errors with the field, the value and the closest known name."""
 
+import difflib
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
@@ -52,7 +54,16 @@ def validated(model: type[Model], values: dict[str, Any], what: str, lines: Mapp
         reason = " or ".join(reasons)
         # A reason that names the part at fault needs no whole beside it.
         got = "" if ", got " in reason else f", got {shown(first['input'])}"
-        raise UsageError(f"{what}: {path}: {reason}{got}") from None
+        raise UsageError(f"{what}: {path}: {reason}{got}{_closest_choice(first)}") from None
+
+
+def _closest_choice(error: ErrorDetails) -> str:
+    """Hint for a text that is nearly one of a field's choices; empty for any other error."""
+    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+        return ""
+    choices = re.findall("'([^']*)'", error["ctx"]["expected"])
+    close = difflib.get_close_matches(error["input"], choices, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _most_telling(errors: list[ErrorDetails]) -> ErrorDetails:

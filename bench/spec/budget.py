@@ -230,7 +230,12 @@ class Violation:
     measured: float
 
     def __str__(self) -> str:
-        return f"{self.axis} is {self.measured:.4g}, {self.limit:.4g} allowed"
+        return f"{self.axis} is {_shown(self.measured)}, {_shown(self.limit)} allowed"
+
+
+def _shown(value: float) -> str:
+    """A cost with four digits, or a count, such as one of parameters, with all of its own."""
+    return f"{value:,.0f}" if value >= 10_000 and float(value).is_integer() else f"{value:.4g}"
 
 
 class OverBudgetError(BenchError):

@@ -13,8 +13,9 @@ from bench.contracts.kinds import FAMILIES
 
 PLUGIN_PACKAGES = ("methods", "tasks", "bench.backbones", "bench.metrics")
 """Packages of plugin code. The rest of this project is covered by PROTOCOL in ``bench.toolkit.versions``."""
-_REFERENCES = {"citation", "source"}
-"""Class attributes that hold a reference to the literature where they are a text of several words."""
+_REFERENCES = {"citation", "size", "source"}
+"""Class attributes that hold a reference to the literature, or the size of data in words, where they are a text of
+several words."""
 _FAMILY = "family"
 """Class attribute that lists of methods show where it is one of ``FAMILIES``."""
 _TEMPLATES, _TEXT = "templates", "{text}"
@@ -32,8 +33,9 @@ def code_hash(module: str) -> str:
 
     Modules of ``PLUGIN_PACKAGES`` and of the module's own package are followed through their imports, those of the
     harness and of libraries are not. Not part of the hash: comments, layout, docstrings and other bare strings, the
-    texts of errors, assertions, warnings and log messages, help texts, references to the literature, families of
-    methods, templates of tasks, type annotations of functions, imports of unused names, and the names of modules.
+    texts of errors, assertions, warnings and log messages, help texts, references to the literature, sizes of data in
+    words, families of methods, templates of tasks, type annotations of functions, imports of unused names, and the
+    names of modules.
 
     Args:
         module: Dotted name of the module; it is read, not imported.

@@ -21,7 +21,10 @@ def require_columns(name: str, dataset: Dataset, *columns: str) -> None:
     """
     if not set(columns) <= set(dataset.column_names):
         required = " and ".join(map(repr, columns))
-        raise DataError(f"{name} needs the columns {required}, got {', '.join(dataset.column_names)}")
+        raise DataError(
+            f"{name} needs the columns {required}, got {', '.join(dataset.column_names)}; rename them, or name those "
+            "of your own data by --columns"
+        )
 
 
 def integer_labels(name: str, labels: Sequence[int]) -> np.ndarray:

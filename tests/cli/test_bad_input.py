@@ -51,6 +51,11 @@ def no_variant(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Words:
     return ("--task", "lexicon", "--method", "peft", "--set", "peft.variant=superlora")
 
 
+def misspelt_variant(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Words:
+    """Nearly one that it has."""
+    return ("--task", "lexicon", "--method", "peft", "--set", "peft.variant=pisa")
+
+
 def no_rank(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Words:
     """Fewer parameters than rank 1 has."""
     model = save_model(folder / "model", "llama", context=128)
@@ -67,10 +72,11 @@ def no_auto_rank(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Words:
     ("words", "reason"),
     [
         (without_pooling, "timm:test_vit has no pooled features, which a backbone needs: it has an output of shape ["),
-        (unequal, "needs vectors of one width, got 4 numbers in most rows and 3 in 1"),
+        (unequal, "needs vectors of one width, got 4 numbers in most rows and 3 in 1, the first is row 4; repair"),
         (not_finite, "needs rows of finite numbers, 1 of 8 have numbers that are not finite, the first is row 4"),
         (no_place, "a template of lexicon needs {text} where an item's text stands, got 'Word, sentiment:'; write it"),
         (no_variant, "variant: Input should be 'lora', 'rslora', "),
+        (misspelt_variant, "got 'pisa'; did you mean 'pissa'?"),
         (no_rank, "over budget: trainable_params is 224, 10 allowed"),
         (no_auto_rank, "rank=auto needs parameters="),
     ],

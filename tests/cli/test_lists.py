@@ -84,6 +84,31 @@ def test_show_describes_a_plugin_of_any_kind(bench):
     assert (code, err) == (2, "bench: no method, task, backbone or metric 'fasst'; did you mean 'faast'?\n")
 
 
+def test_the_size_of_data_is_shown_and_your_own_are_counted(bench, tmp_path):
+    assert "50,000 support and 10,000 query images of 10 classes" in bench("show", "cifar10")[1]
+    assert "--count --data DIR reads and counts them" in bench("show", "text_folder")[1]
+    lines = ["stars,review", *(f"{['one', 'five'][row % 2]},review number {row}" for row in range(9))]
+    (tmp_path / "reviews.csv").write_text("\n".join(lines), encoding="utf-8")
+    words = ("show", "text_folder", "--columns", "text=review,label=stars")
+    code, out, err = bench(*words, "--count", "--data", tmp_path, "--json")
+    assert (code, err) == (0, "")
+    (found,) = json.loads(out)
+    assert found["facts"]["counted"] == (
+        "text_folder:text=review+label=stars: 5 support items (2 to 3 of each class), 4 query items (2 of each class)"
+    )
+    assert found["facts"]["classes"] == "2: five, one"
+    assert found["facts"]["notes"].startswith("half of the 9 texts in ")
+    for refused, code, message in (
+        (words, 2, "columns and splits are of data that are counted: add --count"),
+        (("show", "faast", "--count"), 2, "data are those of a task, and faast is none"),
+        (("show", "text_folder", "--count"), 1, "text_folder reads your own texts: give --data DIR"),
+        (("show", "text_folder", "--count", "--data", tmp_path), 1, "name them by --columns text=NAME,label=NAME"),
+    ):
+        found, _, err = bench(*refused)
+        assert (found, err.count("\n")) == (code, 1)
+        assert message in err
+
+
 def test_a_broken_package_hides_no_other_plugin(bench, monkeypatch):
     found = {
         **registry.find("methods"),

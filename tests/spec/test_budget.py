@@ -10,6 +10,7 @@ from bench.spec.axes import LIMITED
 from bench.spec.budget import (
     Budget,
     Match,
+    Violation,
     budget_of,
     parse_match,
     require_possible,
@@ -92,6 +93,7 @@ def test_what_is_not_kept_is_named_with_limit_and_measurement():
         ("steps", 3, 4),
     ]
     assert str(found[-1]) == "steps is 4, 3 allowed"
+    assert str(Violation("trainable_params", 10, 57_600)) == "trainable_params is 57,600, 10 allowed"
 
 
 def test_a_method_that_was_stopped_may_end_within_a_step_of_its_time():

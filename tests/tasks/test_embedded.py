@@ -1,8 +1,14 @@
+import re
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from bench import registry
 from bench.contracts import DataError, TaskData
+from bench.contracts.kinds import CLASSIFICATION
+from bench.plugin import OWN
 from tasks.digits import PLUGIN as DIGITS
 from tasks.lexicon import PLUGIN as LEXICON
 from tasks.lexicon import rated_words
@@ -45,6 +51,27 @@ def test_a_second_load_is_the_same(task: type) -> None:
     assert first.revision == second.revision
     assert first.support.labels.tolist() == second.support.labels.tolist()
     assert first.query.inputs[7] == second.query.inputs[7]
+
+
+def test_every_task_says_how_large_its_data_are() -> None:
+    own = [name for name, plugin in registry.find("tasks").items() if plugin.origin == OWN]
+    assert [name for name in own if not registry.task_class(name).size] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "digits", "digits_split:0-4", "digits_split:5-9", "lexicon", "lexicon_swapped", "needle", "recall",
+        "associative_retrieval",
+        pytest.param("pydoc_text", marks=pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other topics")),
+    ],
+)  # fmt: skip
+def test_the_size_that_a_task_states_is_that_of_its_data(name: str) -> None:
+    task = registry.make_task(name)
+    data = task.load(None)
+    stated = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", task.size)}
+    assert {len(data.support.labels), len(data.query.labels)} <= stated
+    assert task.kind not in CLASSIFICATION or len(data.classes) in stated
 
 
 def test_no_word_is_in_both_pools_in_any_case(lexicon: TaskData) -> None:

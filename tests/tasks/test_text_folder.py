@@ -152,6 +152,7 @@ def test_labels_that_cannot_be_used_are_named(tmp_path: Path, feature: Any, labe
     ("kind", "content", "message"),
     [
         ("csv", "sentence,label\na,0\n", "needs the columns 'text' and 'label', got sentence, label"),
+        ("csv", "text;label\na;0\n", "got text;label; name them .*; a CSV file has commas between its fields"),
         ("csv", "text,label\n", "needs a row or more with the columns 'text' and 'label', got none"),
         (
             "csv",

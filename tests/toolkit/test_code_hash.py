@@ -94,6 +94,7 @@ def package(tmp_path, monkeypatch):
         ("    from hashed_plugins._types import Numbers", "    from hashed_plugins._types import Others"),
         ("\n\n\nclass", "\nclass"),
         ("    power: int = 2", '    family = "memory"\n    power: int = 2'),
+        ("    power: int = 2", '    size = "9 items of 3 classes"\n    power: int = 2'),
     ],
 )
 def test_rewording_changes_nothing(package, old, new):
