@@ -6,7 +6,7 @@ from methods.linear_projection import ProjectionOnFeatures
 
 
 class ContinualProjection(Continual, ProjectionOnFeatures):
-    """Training starts from the P that was best on the support set before; the best one is chosen anew by the present."""
+    """Training starts from the P that was best before, and chooses the best one by the present examples."""
 
     def continue_adapt(self) -> None:
         """Start from the best P."""

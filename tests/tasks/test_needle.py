@@ -39,7 +39,9 @@ def test_every_length_of_the_suites_has_its_controls() -> None:
     """Beside fast weights alone: rate 0, which has to be at chance, full attention, and the needle removed."""
     runs = [spec for name in ("needle_small", "needle_long") for block in load_suite(name).blocks
             for spec in expand(block)]  # fmt: skip
-    read = {(spec.task.partition(":")[2] or "512", spec.config.get("attention"), spec.config.get("lr")) for spec in runs}
+    read = {
+        (spec.task.partition(":")[2] or "512", spec.config.get("attention"), spec.config.get("lr")) for spec in runs
+    }
     lengths = {variant.partition("-")[0] for variant, _, _ in read}
     assert lengths == {"512", "1024", "2048", "4096"}
     for length in lengths:
