@@ -1,6 +1,7 @@
 """The paper's page: published values are of runs of their suites, marked places are filled, figures show records."""
 
 import importlib
+import re
 import shutil
 
 import pytest
@@ -68,6 +69,23 @@ def test_the_committed_page_has_every_suite_and_published_value(paper):
             assert f"| {row['what']} | {row['published']} | " in text, (
                 "make it anew: python docs/results/paper.py --no-run"
             )
+
+
+PAGES = {
+    "long-contexts": "paper_longicl_small", "in-place-ttt": "needle_small", "fast-slow": "fast_slow_small",
+    "fast-weights": "recall", "paper": "paper_scaling_small", "middle-memories": "middle_memories",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "suite"), PAGES.items(), ids=PAGES)
+def test_each_system_has_a_page_with_a_figure_and_a_table_of_a_suite_that_ships(figures, page, suite):
+    path = ROOT / "docs" / "results" / f"{page}.md"
+    text = path.read_text(encoding="utf-8")
+    image = figures.OF_SUITES[suite][0] if suite in figures.OF_SUITES else f"{suite}-"
+    (shown,) = {found for found in re.findall(r"\(\.\./images/(.+?\.svg)\)", text) if found.startswith(image)}
+    assert (ROOT / "docs" / "images" / shown).is_file()
+    assert suite in suite_paths()
+    assert f"<!-- table: suite={suite}" in text or page == "fast-weights"  # there the figure has all scores
 
 
 def test_pages_are_filled_from_the_results_that_there_are(paper, tmp_path, monkeypatch, capsys):

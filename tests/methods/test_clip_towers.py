@@ -17,7 +17,10 @@ from bench.spec.expand import expand, refusal
 from bench.spec.suite import Block
 from bench.testing.doubles import NetworkBackbone
 from bench.testing.driver import adapt
+from bench.testing.items import columns
 from bench.testing.problems import Problem
+from methods._continual_clip_lora import ContinualClipLora
+from methods._continual_prolip import ContinualProlip
 from methods.clip_lora import ClipLora, ClipLoraConfig
 from methods.prolip import Prolip
 from tests.helpers.pictures import NAMES, PROMPT, image, pictures
@@ -201,3 +204,22 @@ def test_prolip_is_the_published_loss_from_the_pretrained_projection_on(towers: 
         assert (after - before).abs().max() > 1e-2
     assert method.notes["penalty"] == 0.5
     assert method.trainable_params() == weight.numel()
+
+
+@pytest.mark.parametrize("cls", [ContinualClipLora, ContinualProlip])
+def test_training_goes_on_with_further_images_from_the_same_parameters(cls: Any, backbone: OpenClip) -> None:
+    given, config = pictures(backbone), {"steps": 2, "lr": 5e-3}
+    method, fresh = (each(each.Config(**config), backbone, given.shape) for each in (cls, cls.__bases__[-1]))
+    adapt(method, columns(given.support, slice(0, 3)))
+    with torch.no_grad():
+        learnt = method.predict(given.query)
+        for own, kept in zip(fresh.parameters(), method.parameters(), strict=True):
+            if own.requires_grad:
+                own.copy_(kept)
+    method.continue_adapt()
+    fresh._step = getattr(method, "_step", 0)  # dropout is drawn by it
+    for each in (method, fresh):
+        adapt(each, columns(given.support, slice(3, 6)))
+    with torch.no_grad():
+        torch.testing.assert_close(method.predict(given.query), fresh.predict(given.query))
+        assert not torch.allclose(method.predict(given.query), learnt, rtol=1e-3)

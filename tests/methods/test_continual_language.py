@@ -13,10 +13,12 @@ from bench.spec.resolve import resolve
 from bench.spec.run_spec import RunSpec
 from bench.testing.driver import adapt
 from bench.testing.tiny_models import save_model
+from bench.toolkit.hidden_states import whole_texts
 from methods._continual_faast_hidden_states import ContinualFaastInside
 from methods._continual_hebbian_hidden_states import ContinualHebbianInside
 from methods._continual_ia3 import ContinualIA3
 from methods._continual_in_context import ContinualInContext
+from methods._continual_in_place_ttt import ContinualInPlaceTtt
 from methods._continual_knn_lm import ContinualKnnLm
 from methods._continual_knn_prompting import ContinualKnnPrompting
 from methods._continual_linear_projection_hidden_states import ContinualProjectionInside
@@ -28,6 +30,7 @@ from methods._continual_prompt_tuning import ContinualPromptTuning
 from methods._continual_retrieved_context import ContinualRetrievedContext
 from methods._continual_ridge_hidden_states import ContinualRidgeInside
 from methods._continual_softmax_memory_hidden_states import ContinualSoftmaxInside
+from methods._continual_test_time_training import ContinualTestTimeTraining
 from tests.helpers.language import NAMES, WORDS, problem_shape, query, support
 
 TEXTS = ["a happy word, a longer one", "very bad indeed"]
@@ -116,9 +119,52 @@ def test_training_goes_on_as_a_fresh_one_that_starts_from_the_same_parameters(
     assert not torch.allclose(nll(method.language_model()), nll(backbone), rtol=1e-6, atol=0)
 
 
+def test_tasks_of_test_time_training_are_of_all_examples_so_far(backbone: CausalLM) -> None:
+    first, second = parts()
+    method, fresh = (made(ContinualTestTimeTraining, backbone, {"lr": 0.05, "steps": 2}) for _ in range(2))
+    adapt(method, first)
+    method.continue_adapt()
+    for part in (first, second):
+        fresh.begin(part)
+    with torch.no_grad():
+        for own, kept in zip(fresh.trained(), method.trained(), strict=True):
+            own.copy_(kept)
+    fresh._step = method._step
+    for each in (method, fresh):
+        adapt(each, second)
+    assert len(method._given.texts) == 10
+    torch.testing.assert_close(method.trained(), fresh.trained())
+    torch.testing.assert_close(answers(method), answers(fresh))
+    assert not torch.allclose(nll(method.language_model()), nll(backbone), rtol=1e-6, atol=0)
+
+
+def test_fast_weights_of_a_text_go_on_from_those_of_another_support_set(backbone: CausalLM) -> None:
+    first, second = parts()
+    method = made(ContinualInPlaceTtt, backbone, {"chunk": 8, "share": 0.3, "cap": 1.0})
+    assert torch.equal(nll(method.language_model()), nll(backbone))
+    adapt(method, first)
+    rates, layers = list(method.layers.rates), method.layers
+    before = list(layers.start)
+    method.continue_adapt()
+    adapt(method, second)
+    assert layers.rates == rates
+    found, layers.start = list(layers.start), before
+    texts = whole_texts(second, SHAPE)
+    order = torch.randperm(len(texts), generator=SHAPE.generator()).tolist()
+    with layers.active(joined=True, unfinished=True), torch.no_grad():
+        for tokens in backbone.tokens(["".join(texts[place] for place in order)], backbone.context_length):
+            backbone.decoder(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
+    torch.testing.assert_close(found, layers.states)
+    assert not torch.allclose(found[0], before[0], rtol=1e-3)
+    assert not torch.allclose(nll(method.language_model()), nll(backbone), rtol=1e-4, atol=0)
+    assert not any(layers.sizes)  # generic texts have no part in the norms of queries
+
+
 def test_what_is_made_for_one_support_set_does_not_go_on() -> None:
-    adalora = ContinualPeft.Config(variant="adalora")
-    assert "adalora" in (ContinualPeft.continues(adalora) or "")
+    plans: list[Any] = [ContinualPeft, ContinualTestTimeTraining]
+    for cls in plans:
+        assert "adalora" in (cls.continues(cls.Config(variant="adalora")) or "")
+    assert "scope=both" in (ContinualInPlaceTtt.continues(ContinualInPlaceTtt.Config(scope="query")) or "")
     for field in ({"start": "support"}, {"loss": "distil"}):
         config = ContinualPrefixTuning.Config(**field)  # type: ignore[arg-type]
         assert "one support set" in (ContinualPrefixTuning.continues(config) or "")
@@ -155,9 +201,12 @@ def test_what_is_forgotten_leaves_no_trace(backbone: CausalLM, cls: Any, config:
     assert cls.removes(cls.Config(**config))
 
 
-def test_sums_inside_are_those_of_the_other_to_the_last_digits(backbone: CausalLM) -> None:
+@named(SUMS)
+def test_sums_inside_are_those_of_the_other_to_the_last_digits(
+    backbone: CausalLM, cls: type[Any], config: dict[str, Any]
+) -> None:
     first, second = parts()
-    alone, method = (made(ContinualFaastInside, backbone, {}) for _ in range(2))
+    alone, method = (made(cls, backbone, config) for _ in range(2))
     for each in (alone, method):
         adapt(each, first)
     adapt(method, second)
@@ -166,7 +215,7 @@ def test_sums_inside_are_those_of_the_other_to_the_last_digits(backbone: CausalL
         assert (own._sums.gram - other._sums.gram).abs().max() < 1e-9
         assert (own._sums.cross - other._sums.cross).abs().max() < 1e-9
     assert method.notes["support_tokens"] == alone.notes["support_tokens"]
-    assert not ContinualFaastInside.removes(ContinualFaastInside.Config(pairs="shuffled"))
+    assert not cls.removes(cls.Config(**config, pairs="shuffled"))
 
 
 def test_later_tokens_make_a_memory_that_decays_forget_earlier_ones(backbone: CausalLM) -> None:

@@ -156,6 +156,24 @@ def test_evolution_finds_a_prompt_that_is_better_and_keeps_to_its_calls() -> Non
     assert evolution.calls <= before + 10 * len(evolution.population) + 30 + 20
 
 
+def test_a_cycle_scores_the_population_anew_and_a_child_has_to_be_better_than_its_parent() -> None:
+    """The model has changed since: what was the best prompt need not be it any more."""
+    wanted, one, other = "", Prompt("one"), Prompt("other")
+
+    def grade(prompt: Prompt, items: Any) -> Graded:
+        return Graded((float(prompt.instruction == wanted),) * len(items), 0.0)
+
+    evolution = Evolution(2, grade, Operators(4, True, torch.Generator().manual_seed(0)), [one, other])
+    for wanted in ("other", "one"):
+        # No calls but those that score the population: the other one is dominated.
+        evolution.population = [one, other]
+        assert evolution.cycle(range(6), 0) == 1.0
+        assert evolution.population == [Prompt(wanted)]
+    wanted = "none of them"
+    assert evolution.cycle(range(6), 200) == 0.0
+    assert evolution.population == [one], "a child that is only as good is left out"
+
+
 def test_scores_with_gradients_are_those_of_the_model(backbone: CausalLM) -> None:
     prompts = ["Word: happy\nSentiment:", "Word: awful\nSentiment: negative\nWord: very bad\nSentiment:"]
     for names in (ANSWERS, (" positive", " very bad indeed", " negative word")):
@@ -227,6 +245,24 @@ def test_an_item_is_left_out_of_its_own_prompt(backbone: CausalLM) -> None:
     prompt = Prompt("Be brief.", (0, 1))
     assert method._given.text(prompt, 0) == "Be brief.\n" + method._given.texts[1] + method._given.prompts[0]
     assert method._given.text(prompt, 2) == "Be brief.\n" + "".join(method._given.texts[:2]) + method._given.prompts[2]
+
+
+@pytest.mark.parametrize("objective", ["rl", "exact", "supervised"])
+def test_the_loss_has_the_divergence_from_the_base_model(backbone: CausalLM, objective: str) -> None:
+    given, prompts, items = words(), [Prompt(), Prompt("Be brief.", (4, 5))], [0, 1, 2]
+    losses = []
+    for weight in (0.0, 2.0):
+        method = FastSlow(FastSlow.Config(objective=objective, kl=weight), backbone, given.shape)
+        method._begin(given.support)
+        method.reader.eval()
+        with torch.no_grad():
+            for number, parameter in enumerate(method.trained()):
+                parameter.normal_(std=0.2, generator=torch.Generator().manual_seed(number))
+            losses.append(float(method._slow_loss(prompts, items)))
+    policy, base = (method._scored(each, prompts, items).log_softmax(dim=-1) for each in (method.reader, backbone))
+    expected = float((policy.exp() * (policy - base)).sum(dim=-1).mean())
+    assert expected > 1e-3
+    assert losses[1] - losses[0] == pytest.approx(2 * expected, rel=1e-2)
 
 
 def test_what_is_held_out_is_neither_trained_on_nor_shown(backbone: CausalLM) -> None:

@@ -3,6 +3,8 @@
 import pytest
 
 from bench.contracts import UsageError
+from bench.spec.expand import expand
+from bench.spec.suite import load_suite
 from tasks.needle import KEYS, VALUES, Needle
 
 
@@ -31,3 +33,17 @@ def test_a_needle_is_there_once_unless_it_is_removed(variant: str) -> None:
 def test_another_length_is_refused() -> None:
     with pytest.raises(UsageError, match="needle needs one of 512, 1024"):
         Needle("700")
+
+
+def test_every_length_of_the_suites_has_its_controls() -> None:
+    """Beside fast weights alone: rate 0, which has to be at chance, full attention, and the needle removed."""
+    runs = [spec for name in ("needle_small", "needle_long") for block in load_suite(name).blocks
+            for spec in expand(block)]  # fmt: skip
+    read = {
+        (spec.task.partition(":")[2] or "512", spec.config.get("attention"), spec.config.get("lr")) for spec in runs
+    }
+    lengths = {variant.partition("-")[0] for variant, _, _ in read}
+    assert lengths == {"512", "1024", "2048", "4096"}
+    for length in lengths:
+        assert {(length, "chunk", None), (length, "chunk", 0), (length, None, 0)} <= read
+        assert (f"{length}-removed", None, 0) in read
