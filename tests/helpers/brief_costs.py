@@ -25,13 +25,3 @@ def set_during(patch, how="once"):
     for place, value in SETTINGS[how].items():
         patch.setattr(place, value)
     patch.setenv(VARIABLE, how)
-
-
-def source(how="once"):
-    """Python source that sets the constants, for an interpreter that knows nothing of tests."""
-    modules = {place.rpartition(".")[0] for place in SETTINGS[how]}
-    lines = [
-        *(f"import {module}" for module in sorted(modules)),
-        *(f"{place} = {value}" for place, value in SETTINGS[how].items()),
-    ]
-    return "\n".join(lines)
