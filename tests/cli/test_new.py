@@ -90,7 +90,7 @@ def test_what_is_written_into_a_checkout_works_there(tmp_path):
     written = {"method": "methods", "task": "tasks", "backbone": "bench/backbones", "metric": "bench/metrics"}
     for kind, folder in written.items():
         assert f"wrote {checkout / folder}/my_{kind}.py" in out
-    assert "my_method" in {line.split()[0] for line in out.splitlines() if line}
+    assert "my_method" in {line.split()[0] for line in out.splitlines() if line.split()}
     tests = [f"tests/{kind}s/test_my_{kind}.py" for kind in written]
     assert "7 passed" in run("pytest", *FEW, *tests, **place)
 
