@@ -12,24 +12,23 @@ from tests.helpers.places import ROOT
 
 FOREIGN = "raise RuntimeError('a module of the user was imported')\n"
 SPAWNING = """
-import multiprocessing
-
 from bench import own_packages
+from bench.engine.server_start import connected_process, packed
 
 
-def show():
+def send(connection):
     import methods, sweeps, tasks
 
-    print(*(path for package in (methods, sweeps, tasks) for path in package.__path__), sep="\\n")
+    connection.send([path for package in (methods, sweeps, tasks) for path in package.__path__])
 
 
 if __name__ == "__main__":
     own_packages.put_first()
-    process = multiprocessing.get_context("spawn").Process(target=show)
-    process.start()
+    process, connection = connected_process(packed(send))
+    print(*connection.recv(), sep="\\n")
     process.join()
 """
-"""A program that starts a process as this one does, and imports nothing else."""
+"""A program that starts a process as this one starts those that measure, and imports nothing else."""
 
 
 @pytest.fixture
@@ -50,12 +49,13 @@ def environment(elsewhere, outside_site):
 
 @pytest.mark.slow
 def test_the_program_lists_its_own_plugins_in_a_folder_with_such_modules(elsewhere, environment):
-    """No module of the project is imported yet; a run in such a folder is that of tests/test_wheel.py."""
+    """No module of the project is imported yet; tests/test_wheel.py has a run in such a folder."""
     ended = preloaded.run("bench", "list", "tasks", cwd=elsewhere, env=environment, own=False)
     assert ended.returncode == 0, ended.stderr
     assert {line.split()[0] for line in ended.stdout.splitlines()} >= {"digits", "lexicon", "stripes"}
 
 
+@pytest.mark.slow
 def test_a_spawned_process_has_the_program_s_own_packages(elsewhere, environment):
     (elsewhere / "spawning.py").write_text(SPAWNING)
     command = [sys.executable, "spawning.py"]
