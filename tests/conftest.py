@@ -16,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests that run side by side have a core each.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Until tests run, nothing is garbage: collections would go through all that is imported again and again.
+gc.disable()
+
 import pytest
 from filelock import FileLock
 
@@ -38,6 +41,12 @@ def pytest_collection_modifyitems(items):
     """Files with slow tests come first, so that no worker is left with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    """Garbage is collected as ever while tests run."""
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
