@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.contracts import GradientMethod
+from bench.engine.stage_trainers import fit
 from bench.runs.runner import same_process
 from bench.spec.expand import expand
 from sweeps.tuned import TuneAll
@@ -28,7 +28,7 @@ from tests.helpers.stand_ins import small_tasks, stand_in
 AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 """Limits for tiny models."""
 SHOTS, STEPS = 5, 10
-"""Most shots, and steps or epochs of a method that trains."""
+"""Most shots, and steps of a method that trains."""
 INSTALLING = {"docs/add-a-backbone.md", "docs/add-a-method.md", "docs/add-a-metric.md", "docs/tutorial.md"}
 """Pages on which a package is written and installed."""
 COMPARED = {"faast", "linear_probe"}
@@ -84,8 +84,7 @@ FEWER = (
 
 
 def cut_down(expand):
-    """Runs of one seed with few episodes, shots and steps; of many, and under several budgets, two methods, once under
-    each budget."""
+    """Runs of one seed with few episodes and shots; of many, and under several budgets, two methods, once under each."""
 
     def few(block):
         whole = [spec for spec in expand(block) if spec.seed == block.seeds[0]]
@@ -101,16 +100,13 @@ def cut_down(expand):
             limits = {name: min(limit, AT_MOST.get(name, limit)) for name, limit in budget.limits().items()}
             changes = {
                 "budget": budget.model_copy(update=limits),
-                "config": few_steps(spec.method, spec.config),
                 "episodes": min(spec.episodes, 2),
                 "queries": spec.queries and min(spec.queries, 3),
                 "shots": spec.shots if spec.shots == "full" else min(spec.shots, SHOTS),
             }
-            if (match := spec.match) is not None:
+            if spec.match is not None and (kept := [axis for axis in spec.match.axes if axis != "adapt_seconds"]):
                 # Whether tiny models keep to another's milliseconds is a matter of chance.
-                axes = tuple(axis for axis in match.axes if axis != "adapt_seconds") or match.axes
-                config = few_steps(match.method, match.config)
-                changes["match"] = match.model_copy(update={"axes": axes, "config": config})
+                changes["match"] = spec.match.model_copy(update={"axes": tuple(kept)})
             run = spec.model_copy(update=changes)
             runs[run.model_dump_json()] = run
         return list(runs.values())
@@ -118,14 +114,9 @@ def cut_down(expand):
     return few
 
 
-def few_steps(method, config):
-    """Settings of a method, with few steps where it trains."""
-    cls = registry.method_class(method)
-    if not issubclass(cls, GradientMethod):
-        return config
-    fields = cls.Config.model_fields
-    numbers = {name: config.get(name) or fields[name].default or STEPS for name in ("steps", "epochs") if name in fields}
-    return config | {name: min(number, STEPS) for name, number in numbers.items()}
+def fit_briefly(module, group, devices, most_steps, callbacks):
+    """Training with few steps."""
+    return fit(module, group, devices, min(most_steps or STEPS, STEPS), callbacks)
 
 
 def fewer_trials(tune):
@@ -144,6 +135,7 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.engine.adapt.fit", fit_briefly)
     monkeypatch.setattr("bench.results.known_calls._environment", str)  # hashes all sources, twice in each call
     monkeypatch.setattr("bench.engine.early_server.FORKS", False)  # there is no worker to prepare a process for
     monkeypatch.setattr("bench.costs.in_turn.LEAST_PAIRS", 2)
