@@ -16,9 +16,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests that run side by side have a core each.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Until tests run, nothing is garbage: collections would go through all that is imported again and again.
-gc.disable()
-
 import pytest
 from filelock import FileLock
 
@@ -30,6 +27,8 @@ from tests.helpers.command import bench
 from tests.helpers.packages import install
 from tests.helpers.preloaded import context, share, spawning_by
 
+# Until tests run, nothing is garbage: collections would go through all that is imported again and again.
+gc.disable()
 TESTS = Path(__file__).parent
 SKIPPED = pytest.StashKey[tuple[Path, int]]()
 """File of the last test before which loaded objects were frozen, and the number of modules then."""

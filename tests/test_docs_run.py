@@ -84,7 +84,7 @@ FEWER = (
 
 
 def cut_down(expand):
-    """Runs of one seed with few episodes and shots; of many, and under several budgets, two methods, once under each."""
+    """Runs of one seed with few episodes and shots; of many, and under several budgets, two methods, each once."""
 
     def few(block):
         whole = [spec for spec in expand(block) if spec.seed == block.seeds[0]]
