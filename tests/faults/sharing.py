@@ -31,7 +31,7 @@ def share(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
     reference = {record.id: record.value for record in whole.records}
     for number in range(rounds):
         root = folder / str(number)
-        answered = disturbed(context, _work, root, partial(_wait, moments), moments, found)
+        answered = disturbed(context, _work, root, partial(_wait_for_records, root, moments), moments, found)
         ran = Counter(run for runs, _ in answered for run in runs)
         found["run twice"] += sum(count - 1 for count in ran.values())
         found["wrong"] += sum(seen != reference for _, seen in answered)
@@ -41,8 +41,12 @@ def share(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
     return found
 
 
-def _wait(moments: random.Random, process: Any) -> None:
-    process.join(moments.uniform(0, 3))
+def _wait_for_records(root: Path, moments: random.Random, process: Any) -> None:
+    """Wait until some of the runs are recorded, and a moment more."""
+    some = moments.randrange(len(program.specs()))
+    while len(list(root.glob("*.json"))) < some and process.exitcode is None:
+        process.join(0.02)
+    process.join(moments.uniform(0, 0.2))
 
 
 def _work(root: Path, barrier: Any, answers: Any) -> None:
