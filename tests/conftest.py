@@ -22,11 +22,13 @@ from filelock import FileLock
 from bench import registry
 from bench.toolkit.files import cache_folder
 from tests.helpers import brief_costs as brief
-from tests.helpers import unflushed
+from tests.helpers import kernel, unflushed
 from tests.helpers.command import bench
 from tests.helpers.packages import install
-from tests.helpers.preloaded import context, spawning_by
+from tests.helpers.preloaded import context, share, spawning_by
 
+# Until tests run, nothing is garbage: collections would go through all that is imported again and again.
+gc.disable()
 TESTS = Path(__file__).parent
 SKIPPED = pytest.StashKey[tuple[Path, int]]()
 """File of the last test before which loaded objects were frozen, and the number of modules then."""
@@ -40,13 +42,22 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    """Garbage is collected as ever while tests run."""
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    """Workers fork one process that has imported the libraries, in place of one each."""
+    share()
+
+
 def pytest_sessionstart(session):
-    """The notebook's kernel, an interpreter of its own, measures costs once and flushes no files, as tests do."""
-    session.ipython = TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
-    startup = Path(session.ipython.name) / "profile_default" / "startup" / "quick.py"
-    startup.parent.mkdir(parents=True)
-    startup.write_text(f"{brief.source()}\n{unflushed.SOURCE}\n", encoding="utf-8")
-    os.environ["IPYTHONDIR"] = session.ipython.name
+    """A notebook's kernel is a fork of that process too."""
+    session.jupyter = TemporaryDirectory(prefix="jupyter-", ignore_cleanup_errors=True)
+    kernel.declare(Path(session.jupyter.name))
     if session.config.option.markexpr == "alone":
         context()  # the other core imports the libraries while this one collects the tests
 

@@ -16,16 +16,21 @@ from pathlib import Path
 import pytest
 
 from bench import registry
+from bench.engine.stage_trainers import fit
 from bench.runs.runner import same_process
 from bench.spec.expand import expand
 from sweeps.tuned import TuneAll
 from tests.helpers.docs import PAGES, ROOT, commands, split
 from tests.helpers.packages import forget, install
 from tests.helpers.preloaded import run_python
-from tests.helpers.stand_ins import PER_CLASS, small_tasks, stand_in
+from tests.helpers.stand_ins import small_tasks, stand_in
 
 AT_MOST = {"adapt_seconds": 0.2, "trainable_params": 4000}
 """Limits for tiny models."""
+SHOTS, STEPS = 5, 10
+"""Most shots, and steps of a method that trains."""
+INSTALLING = {"docs/add-a-backbone.md", "docs/add-a-method.md", "docs/add-a-metric.md", "docs/tutorial.md"}
+"""Pages on which a package is written and installed."""
 COMPARED = {"faast", "linear_probe"}
 """Methods that other commands compare."""
 ELSEWHERE = {
@@ -61,6 +66,7 @@ ON_PAGE = {
     "bench run --task digits --method knn,linear_probe --shots 5 --match faast:adapt_seconds,state_mb": "README.md",
     "bench run --task lexicon --prompt chat --method zero_shot --method in_context --shots 5": "docs/add-a-task.md",
     "bench sweep --task digits --method faast --shots 5 --trials 50": "docs/sweeps.md",
+    "bench leaderboard --format html --out board.html": "docs/page.md",
 }
 """Pages on which commands are tried that several pages have."""
 SHOWN = {"bench leaderboard --task my_words": "score: Brier score (lower is better)"}
@@ -78,31 +84,39 @@ FEWER = (
 
 
 def cut_down(expand):
-    """Runs with few episodes and shots; of many, and under several budgets, two methods, once under each budget."""
+    """Runs of one seed with few episodes and shots; of many, and under several budgets, two methods, each once."""
 
     def few(block):
-        whole = expand(block)
+        whole = [spec for spec in expand(block) if spec.seed == block.seeds[0]]
         methods = dict.fromkeys(spec.method for spec in whole)
         are_many = len(whole) > 12 or len({spec.budget for spec in whole}) > 1
         some = sorted(methods, key=lambda name: name not in COMPARED)[: 2 if are_many else None]
-        runs, seen = [], set()
+        runs, seen = {}, set()
         for spec in whole:
             budget = spec.budget
             if spec.method not in some or (are_many and (spec.method, budget) in seen):
                 continue
             seen.add((spec.method, budget))
             limits = {name: min(limit, AT_MOST.get(name, limit)) for name, limit in budget.limits().items()}
-            budget = budget.model_copy(update=limits)
-            changes = {"episodes": min(spec.episodes, 2), "queries": spec.queries and min(spec.queries, 3)}
-            if spec.shots != "full":
-                changes["shots"] = min(spec.shots, PER_CLASS)
+            changes = {
+                "budget": budget.model_copy(update=limits),
+                "episodes": min(spec.episodes, 2),
+                "queries": spec.queries and min(spec.queries, 3),
+                "shots": spec.shots if spec.shots == "full" else min(spec.shots, SHOTS),
+            }
             if spec.match is not None and (kept := [axis for axis in spec.match.axes if axis != "adapt_seconds"]):
                 # Whether tiny models keep to another's milliseconds is a matter of chance.
                 changes["match"] = spec.match.model_copy(update={"axes": tuple(kept)})
-            runs.append(spec.model_copy(update={**changes, "budget": budget}))
-        return runs
+            run = spec.model_copy(update=changes)
+            runs[run.model_dump_json()] = run
+        return list(runs.values())
 
     return few
+
+
+def fit_briefly(module, group, devices, most_steps, callbacks):
+    """Training with few steps."""
+    return fit(module, group, devices, min(most_steps or STEPS, STEPS), callbacks)
 
 
 def fewer_trials(tune):
@@ -116,11 +130,16 @@ def bench(tmp_path, monkeypatch, in_process, cache):
     monkeypatch.chdir(tmp_path)
     for name in ("BENCH_DATA", "BENCH_STORE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_MODE", "offline")
     small_tasks(monkeypatch)
     monkeypatch.setattr(registry, "make_backbone", stand_in)
     monkeypatch.setattr("bench.spec.expand.expand", cut_down(expand))
     monkeypatch.setattr("bench.runs.runner.fresh_processes", same_process)
+    monkeypatch.setattr("bench.engine.adapt.fit", fit_briefly)
+    monkeypatch.setattr("bench.results.known_calls._environment", str)  # hashes all sources, twice in each call
+    monkeypatch.setattr("bench.engine.early_server.FORKS", False)  # there is no worker to prepare a process for
     monkeypatch.setattr("bench.costs.in_turn.LEAST_PAIRS", 2)
+    monkeypatch.setattr("bench.costs.in_turn.MOST", 2)
     monkeypatch.setattr("bench.cli.test.subprocess.run", run_python)
     monkeypatch.setattr(TuneAll, "__call__", fewer_trials(TuneAll.__call__))
     # The states of methods on tiny models are in another proportion than on those of the documentation.
@@ -224,8 +243,9 @@ def test_what_is_tested_elsewhere_is_in_the_documentation():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=lambda page: page.name)
-def test_the_commands_of_a_page_succeed(bench, site, page):
+def test_the_commands_of_a_page_succeed(bench, request, page):
     name = page.relative_to(ROOT).as_posix()
+    site = request.getfixturevalue("site") if name in INSTALLING else None
     prepare(name, bench, site)
     for line in commands(page):
         made = set(Path("runs").glob("*.json"))

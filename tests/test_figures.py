@@ -55,19 +55,22 @@ def test_scores_are_over_seconds_at_one_number_of_shots_and_over_shots():
 @pytest.mark.skipif(not any(map(shutil.which, MADE["BROWSERS"])), reason="no browser on the path")
 def test_marked_places_get_an_image_that_is_the_same_each_time(tmp_path, monkeypatch):
     (tmp_path / "docs" / "results").mkdir(parents=True)
-    page, store = tmp_path / "docs" / "results" / "page.md", Store(tmp_path / "results" / "small")
-    for record in recorded():
-        store.write(record)
-    mark = "<!-- figure: suite=small task=digits x=shots -->\n<!-- figure: end -->\n"
-    page.write_text(f"Before.\n\n{mark}\n<!-- figure: suite=other task=t x=shots -->\n<!-- figure: end -->\n")
+    page = tmp_path / "docs" / "results" / "page.md"
+    for suite in ("small", "again"):
+        store = Store(tmp_path / "results" / suite)
+        for record in recorded():
+            store.write(record)
+    marked = "<!-- figure: suite={} task=digits x=shots -->\n{}<!-- figure: end -->\n"
+    others = "<!-- figure: suite=other task=t x=shots -->\n<!-- figure: end -->\n"
+    # The second one is drawn anew.
+    page.write_text(f"Before.\n\n{marked.format('small', '')}\n{marked.format('again', 'Earlier.')}\n{others}")
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--root", str(tmp_path)])
-    images = []
-    for _ in range(2):
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-        images.append((tmp_path / "docs" / "images" / "small-digits-shots.svg").read_text())
-    assert images[0] == images[1]
-    assert images[0].startswith("<svg ")
-    assert "linear_probe" in images[0]
-    text = page.read_text()
-    assert text.count("![Scores on digits by shots per class](../images/small-digits-shots.svg)") == 1
-    assert text.endswith("<!-- figure: suite=other task=t x=shots -->\n<!-- figure: end -->\n")
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    names = [f"{suite}-digits-shots.svg" for suite in ("small", "again")]
+    first, second = [(tmp_path / "docs" / "images" / name).read_text() for name in names]
+    assert first == second
+    assert first.startswith("<svg ")
+    assert "linear_probe" in first
+    figures = [f"\n![Scores on digits by shots per class](../images/{name})\n\n" for name in names]
+    drawn = "\n".join(map(marked.format, ("small", "again"), figures))
+    assert page.read_text() == f"Before.\n\n{drawn}\n{others}"

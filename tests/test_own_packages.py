@@ -1,6 +1,7 @@
 """A user's modules named tasks, methods or sweeps hide no plugin, and stay the user's."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -10,6 +11,24 @@ from tests.helpers import preloaded
 from tests.helpers.places import ROOT
 
 FOREIGN = "raise RuntimeError('a module of the user was imported')\n"
+SPAWNING = """
+from bench import own_packages
+from bench.engine.server_start import connected_process, packed
+
+
+def send(connection):
+    import methods, sweeps, tasks
+
+    connection.send([path for package in (methods, sweeps, tasks) for path in package.__path__])
+
+
+if __name__ == "__main__":
+    own_packages.put_first()
+    process, connection = connected_process(packed(send))
+    print(*connection.recv(), sep="\\n")
+    process.join()
+"""
+"""A program that starts a process as this one starts those that measure, and imports nothing else."""
 
 
 @pytest.fixture
@@ -22,24 +41,26 @@ def elsewhere(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def environment(elsewhere, outside_site):
+    """The environment of a process that finds the user's modules before the project's."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [elsewhere, outside_site, ROOT]))}
+
+
 @pytest.mark.slow
-def test_the_program_works_in_a_folder_with_such_modules(elsewhere, outside_site):
-    """Programs of which no module of the project is imported yet; the processes that they spawn start anew."""
-    paths = [elsewhere, outside_site, ROOT]
-    environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "BENCH_CACHE": str(elsewhere / "cache"),
-    }  # fmt: skip
+def test_the_program_lists_its_own_plugins_in_a_folder_with_such_modules(elsewhere, environment):
+    """No module of the project is imported yet; tests/test_wheel.py has a run in such a folder."""
+    ended = preloaded.run("bench", "list", "tasks", cwd=elsewhere, env=environment, own=False)
+    assert ended.returncode == 0, ended.stderr
+    assert {line.split()[0] for line in ended.stdout.splitlines()} >= {"digits", "lexicon", "stripes"}
 
-    def bench(*words):
-        ended = preloaded.run("bench", *words, cwd=elsewhere, env=environment, own=False, spawn=True)
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
 
-    assert {line.split()[0] for line in bench("list", "tasks").splitlines()} >= {"digits", "lexicon", "stripes"}
-    # A sweep spawns a process for its trial; a run in such a folder, which measures in one, is that of test_wheel.
-    named = ("--task", "digits", "--backbone", "pixels", "--method", "knn", "--shots", "4", "--episodes", "1")
-    options = ("--trials", "1", "--jobs", "2", "--accelerator", "cpu", "--logger", "none")
-    assert "knn" in bench("sweep", *named, *options)
+@pytest.mark.slow
+def test_a_spawned_process_has_the_program_s_own_packages(elsewhere, environment):
+    (elsewhere / "spawning.py").write_text(SPAWNING)
+    command = [sys.executable, "spawning.py"]
+    ended = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == [str(ROOT / name) for name in ("methods", "sweeps", "tasks")], ended.stderr
 
 
 def test_a_module_that_the_user_imported_stays_the_user_s(elsewhere, monkeypatch):

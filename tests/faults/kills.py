@@ -97,21 +97,28 @@ def kill_often(
     ends, draw, found = time.monotonic() + seconds, random.Random(seed), Counter[str]()
     durations, reference = {True: Durations(), False: Durations()}, dict[tuple[str, str], float | None]()
     start(["--help"], site, folder / "cache", folder / "output").exit_code(LIMIT)  # until the server has imported all
-    for method in METHODS:
-        whole = _Suite(site, folder / method, (method,), found)
-        durations[False].add(whole.complete(), 1.0)
-        reference |= whole.values()
+
+    def run_whole(methods: Sequence[str]) -> None:
+        for method in set(methods) - {method for method, _ in reference}:
+            whole = _Suite(site, folder / method, (method,), found)
+            durations[False].add(whole.complete(), 1.0)
+            values = whole.values()
+            assert len(values) == RUNS
+            assert not found["ended otherwise"]
+            reference.update(values)
+
     if fresh:
+        run_whole(METHODS)
         slow = _Suite(site, folder / "fresh", METHODS, found)
         durations[True].add(slow.complete(fresh=True), 1.0)
         assert slow.values() == reference
-    assert not found["ended otherwise"]
-    assert len(reference) == RUNS * len(METHODS)
     moments = {False: _spread(kills - fresh, draw), True: _spread(fresh, draw)}
     number = 0
     while any(moments.values()) and time.monotonic() < ends:
         number += 1
-        suite = _Suite(site, folder / str(number), METHODS[number % 2 : number % 2 + 1], found)
+        methods = METHODS[number % 2 : number % 2 + 1]
+        run_whole(methods)
+        suite = _Suite(site, folder / str(number), methods, found)
         for _ in range(draw.randint(1, UNINTERRUPTED)):
             # A fresh interpreter is the first of a store, so that its whole run is under way.
             turn = number % 3 == 1 or not moments[False]

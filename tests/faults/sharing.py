@@ -1,5 +1,6 @@
 """Four processes that share a store, of which one is killed and another stopped for a while."""
 
+import multiprocessing
 import random
 from collections import Counter
 from functools import partial
@@ -10,7 +11,6 @@ from bench.results.store import Store
 from bench.results.verify import problems
 from tests.faults import program
 from tests.faults.disturbed import LIMIT, disturbed
-from tests.helpers import preloaded
 from tests.helpers.runs import Notebook
 
 
@@ -26,12 +26,12 @@ def share(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
         Counts: rounds, and of what must not be, by name.
     """
     moments, found = random.Random(seed), Counter[str]()
-    context = preloaded.context()
+    context = multiprocessing.get_context("spawn")
     whole = program.run(folder / "whole", Notebook())
     reference = {record.id: record.value for record in whole.records}
     for number in range(rounds):
         root = folder / str(number)
-        answered = disturbed(context, _work, root, partial(_wait, moments), moments, found)
+        answered = disturbed(context, _work, root, partial(_wait_for_records, root, moments), moments, found)
         ran = Counter(run for runs, _ in answered for run in runs)
         found["run twice"] += sum(count - 1 for count in ran.values())
         found["wrong"] += sum(seen != reference for _, seen in answered)
@@ -41,8 +41,12 @@ def share(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
     return found
 
 
-def _wait(moments: random.Random, process: Any) -> None:
-    process.join(moments.uniform(0, 3))
+def _wait_for_records(root: Path, moments: random.Random, process: Any) -> None:
+    """Wait until some of the runs are recorded, and a moment more."""
+    some = moments.randrange(len(program.specs()))
+    while len(list(root.glob("*.json"))) < some and process.exitcode is None:
+        process.join(0.02)
+    process.join(moments.uniform(0, 0.2))
 
 
 def _work(root: Path, barrier: Any, answers: Any) -> None:

@@ -1,5 +1,6 @@
 """Four processes that share a study, of which one is killed and another stopped for a while."""
 
+import multiprocessing
 import random
 import time
 from collections import Counter
@@ -16,7 +17,6 @@ from sweeps.study import Sweep
 from sweeps.trials import TuningData
 from sweeps.workers import NAMELESS_LIMIT, Workers
 from tests.faults.disturbed import LIMIT, disturbed
-from tests.helpers import preloaded
 
 TRIALS = 12
 
@@ -33,7 +33,7 @@ def share_study(folder: Path, rounds: int, seed: int = 0) -> Counter[str]:
         Counts: rounds, killed processes, and of what must not be, by name.
     """
     moments, found = random.Random(seed), Counter[str]()
-    context = preloaded.context()
+    context = multiprocessing.get_context("spawn")
     for number in range(rounds):
         root = folder / str(number)
         answered = disturbed(context, _work, root, partial(_wait_for_trials, root, moments), moments, found)

@@ -1,6 +1,8 @@
 """Costs measured more briefly than the program does: once, or repeated as often as a record requires."""
 
+import gc
 import os
+import sys
 from importlib import import_module
 
 SETTINGS = {
@@ -25,13 +27,22 @@ def set_during(patch, how="once"):
     for place, value in SETTINGS[how].items():
         patch.setattr(place, value)
     patch.setenv(VARIABLE, how)
+    memory = import_module("bench.meters.memory")
+    patch.setattr(memory, "release_freed_memory", _skipping_loaded(memory.release_freed_memory))
 
 
-def source(how="once"):
-    """Python source that sets the constants, for an interpreter that knows nothing of tests."""
-    modules = {place.rpartition(".")[0] for place in SETTINGS[how]}
-    lines = [
-        *(f"import {module}" for module in sorted(modules)),
-        *(f"{place} = {value}" for place, value in SETTINGS[how].items()),
-    ]
-    return "\n".join(lines)
+def _skipping_loaded(release):
+    """``release_freed_memory``, which collects garbage before each stage, without what is loaded by then.
+
+    A worker that measures is forked with all loaded; here a run imports plugins and libraries on the way.
+    """
+    known = 0
+
+    def released():
+        nonlocal known
+        release()
+        if len(sys.modules) > known:
+            gc.freeze()
+            known = len(sys.modules)
+
+    return released

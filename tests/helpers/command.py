@@ -3,14 +3,18 @@
 import os
 import re
 import sys
+from functools import cache
 
 import pytest
+import typer
 
 from bench.cli.app import main
 from tests.helpers import brief_costs, preloaded
 
 STRIPES = ["run", "--measure-in", "inline", "--task", "stripes", "--backbone", "pixels", "--method", "faast"]
 """Words of a run of FAAST on the outside package's task."""
+COMMAND = cache(typer.main.get_command)
+"""What Typer makes of all functions in each call: a process makes one call, a process of tests hundreds."""
 PROGRESS = re.compile(r"\[\d+/\d+\] .+|\d+ runs? (is|are) recorded already|preparing: .+|next: .+")
 
 
@@ -37,6 +41,7 @@ def bench(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
 ) -> tuple[int, str, str]:
     """Exit code, output and errors of ``bench ARGUMENTS`` in this process."""
+    monkeypatch.setattr(typer.main, "get_command", COMMAND)
     monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
     try:
         main()

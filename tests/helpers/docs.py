@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 
 import typer
 from typer import Context
@@ -12,6 +13,8 @@ from tests.helpers.places import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHELLS = {"", "sh", "bash", "console"}
 """Languages of code blocks with commands."""
+COMMAND = cache(typer.main.get_command)
+"""Not the command that tests call: the first context of a command decides on its options for help."""
 
 
 def split(text):
@@ -42,7 +45,7 @@ def commands(page):
 
 def parsed(line):
     """The context of the command that a line is; raises for what it does not take."""
-    command = typer.main.get_command(app)
+    command = COMMAND(app)
     context, words = None, shlex.split(line)[1:]
     while hasattr(command, "commands") and words:
         if words[0] not in command.commands:

@@ -9,8 +9,8 @@ from importlib import import_module
 from tests.helpers import unflushed
 
 MODULES = (
-    "datasets", "lightning.pytorch", "optuna", "pandas", "peft", "plotly", "pyarrow", "pytest", "setuptools.build_meta",
-    "sklearn.linear_model", "timm", "torchvision", "transformers", "wandb",
+    "datasets", "lightning.pytorch", "nbclient", "optuna", "pandas", "peft", "plotly", "pyarrow", "pytest",
+    "setuptools.build_meta", "sklearn.linear_model", "timm", "torchvision", "transformers", "wandb",
     "bench.api", "bench.backbones.efficientnet_lite0", "bench.backbones.hf", "bench.cli.app",
     "bench.engine.worker_server", "bench.runs.runner", "bench.testing.method_contract", "sweeps.study",
 )  # fmt: skip
@@ -18,8 +18,10 @@ os.fsync = unflushed.done
 PATH = [place for place in sys.path if place]
 """Where this interpreter finds modules, but for the current folder."""
 
+gc.disable()  # nothing of it is garbage
 for name in MODULES:
     import_module(name)
+gc.enable()
 
 PID = os.getpid()
 # At its end, libraries would report what the frozen garbage below keeps; forks run their own functions of atexit only.

@@ -1,5 +1,6 @@
 """Packages of plugins, installed or declared for a test."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -45,6 +46,7 @@ def _build(package: Path, folder: str) -> None:
     sys.path.append(str(Path(setuptools.__file__).parent / "_vendor"))
     os.chdir(package)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    logging.disable(logging.WARNING)
     sys.argv[:] = ["setup.py"]
     build_meta.build_wheel(folder)
 

@@ -23,11 +23,16 @@ OURS = {"bench", "methods", "tasks", "sweeps", "tests"}
 """Top-level packages of the checkout."""
 GET_CONTEXT = multiprocessing.get_context
 RUN = subprocess.run
+SHARED = "TESTS_PRELOADED"
+"""Variable of the environment with the address of a preloaded process that another one has started; see ``share``."""
 
 
 def context():
     """The context of multiprocessing whose processes are forked; the first call starts the process that is forked."""
     forkserver = GET_CONTEXT("forkserver")
+    if SHARED in os.environ and multiprocessing.forkserver._forkserver._forkserver_pid is None:
+        _adopt(os.environ[SHARED])
+        return forkserver
     forkserver.set_forkserver_preload(["tests.helpers.libraries"])
     before = Path.cwd()
     os.chdir(ROOT)  # where it finds its modules
@@ -36,6 +41,28 @@ def context():
     finally:
         os.chdir(before)
     return forkserver
+
+
+def share():
+    """Let the processes that this one starts fork one preloaded process, which imports the libraries meanwhile.
+
+    It lasts as long as this process. From Python 3.14 on it asks for a key, and each process starts one of its own.
+    """
+    server = multiprocessing.forkserver._forkserver
+    if not hasattr(server, "_forkserver_authkey"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # they run side by side, on a core each
+        context()
+        os.environ[SHARED] = server._forkserver_address
+
+
+def _adopt(address):
+    """Fork the preloaded process at an address, which another process has started."""
+    server = multiprocessing.forkserver._forkserver
+    if server._forkserver_alive_fd is None:
+        # A fork is given one end of the pipe that keeps the preloaded process alive. Here the other process does that.
+        server._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)
+    server._forkserver_address = address
+    server.ensure_running = multiprocessing.forkserver.ensure_running = lambda: None
 
 
 class _Spawned:

@@ -16,9 +16,15 @@ from bench.testing.tiny_models import CHAT_TEMPLATE, save_model
 from bench.toolkit.templates import templates_of
 
 WORDS = ("a", "dull", "tale", "of", "ships", "and", "men", "spun", "well", "by", "few", "at", "sea")
-THINGS = tuple(f"thing {number}" for number in range(20))
-PER_CLASS = 22
-"""Items of a class in each pool; the documentation asks for 20 shots at most."""
+THINGS = tuple(f"thing {number}" for number in range(5))
+PER_CLASS = 12
+"""Items of a class in each pool."""
+CLASSES = {
+    Kind.IMAGE_CLASSIFICATION: THINGS,
+    Kind.TEXT_CLASSIFICATION: (" negative", " positive"),
+    Kind.VECTOR_CLASSIFICATION: THINGS,
+}
+"""Names of classes; other kinds of tasks have a single one."""
 
 
 def picture(seed):
@@ -33,39 +39,39 @@ def small(task):
     """The task with a few made-up items in place of its data."""
 
     class Small(task):
-        protocol = Protocol(episodes=2, queries=3, ways=task.protocol.ways)
+        protocol = Protocol(episodes=2, queries=3, ways=task.protocol.ways and min(task.protocol.ways, len(THINGS)))
         max_new_tokens = 4
 
         def load(self, data):
-            rng = np.random.default_rng(0)
-            classes = {
-                Kind.IMAGE_CLASSIFICATION: THINGS,
-                Kind.TEXT_CLASSIFICATION: (" negative", " positive"),
-                Kind.VECTOR_CLASSIFICATION: THINGS,
-            }.get(self.kind, ("text",))
-            pools = []
-            for split in range(2):
-                labels = np.repeat(np.arange(len(classes)), PER_CLASS)
-                if self.kind is Kind.IMAGE_CLASSIFICATION:
-                    pictures = [picture(1000 * split + number) for number in range(len(labels))]
-                    inputs = Dataset.from_dict({"input": pictures}, features=Features({"input": Image()}))
-                    pools.append(Pool(inputs, labels))
-                    continue
-                if self.kind is Kind.VECTOR_CLASSIFICATION:
-                    vectors = rng.standard_normal((len(labels), 8))
-                    pools.append(Pool(Dataset.from_dict({"input": vectors}), labels))
-                    continue
-                texts = [sentence(rng, 40 if self.kind is Kind.LANGUAGE_MODELLING else 6) for _ in labels]
-                form = next(iter(templates_of(self)), "{text}")
-                prompts = [form.replace("{text}", text) for text in texts]
-                if self.kind is Kind.TEXT_CLASSIFICATION:
-                    pools.append(Pool(Dataset.from_dict({"input": prompts}), labels))
-                else:
-                    written = [f" {sentence(rng)}" for _ in texts] if self.kind is Kind.TEXT_GENERATION else None
-                    pools.append(Pool.of_texts(prompts, written))
-            return TaskData(*pools, classes, "made up")
+            form = next(iter(templates_of(self)), "{text}")
+            return TaskData(*pools(self.kind, form), CLASSES.get(self.kind, ("text",)), "made up")
 
     return Small
+
+
+@cache
+def pools(kind, form):
+    """Support and query pool of a task; a task whose prompts have another form has other ones."""
+    rng, made = np.random.default_rng(0), []
+    for split in range(2):
+        labels = np.repeat(np.arange(len(CLASSES.get(kind, ("text",)))), PER_CLASS)
+        if kind is Kind.IMAGE_CLASSIFICATION:
+            pictures = [picture(1000 * split + number) for number in range(len(labels))]
+            inputs = Dataset.from_dict({"input": pictures}, features=Features({"input": Image()}))
+            made.append(Pool(inputs, labels))
+            continue
+        if kind is Kind.VECTOR_CLASSIFICATION:
+            vectors = rng.standard_normal((len(labels), 8))
+            made.append(Pool(Dataset.from_dict({"input": vectors}), labels))
+            continue
+        texts = [sentence(rng, 40 if kind is Kind.LANGUAGE_MODELLING else 6) for _ in labels]
+        prompts = [form.replace("{text}", text) for text in texts]
+        if kind is Kind.TEXT_CLASSIFICATION:
+            made.append(Pool(Dataset.from_dict({"input": prompts}), labels))
+        else:
+            written = [f" {sentence(rng)}" for _ in texts] if kind is Kind.TEXT_GENERATION else None
+            made.append(Pool.of_texts(prompts, written))
+    return made
 
 
 def small_tasks(monkeypatch):

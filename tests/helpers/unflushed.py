@@ -1,8 +1,5 @@
 """Files that are not flushed to the disk, which takes ten milliseconds each time: no test ends the machine's power."""
 
-SOURCE = "import os\nos.fsync = lambda descriptor: None"
-"""Python source that lets ``os.fsync`` return at once, for an interpreter that knows nothing of tests."""
-
 
 def done(descriptor):
     """In place of ``os.fsync``; tests of when it is called, and of its errors, have one of their own."""
