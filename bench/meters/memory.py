@@ -158,23 +158,31 @@ def garbage_collection_frozen() -> Iterator[None]:
 
 
 class LoadedObjects:
-    """What a worker has loaded for its units of work; collections skip it, see garbage_collection_frozen."""
+    """What a worker has loaded for its units of work; collections skip it, see garbage_collection_frozen.
+
+    In a process that has frozen its objects for good they stay frozen.
+    """
 
     def __init__(self) -> None:
         self._modules = 0
+        self._for_good = gc.get_freeze_count() > _SKIPPED_AT_FIRST
 
     def skip(self) -> None:
         """Let collections skip what exists now; where nothing was imported since the last call, nothing is done."""
         if len(sys.modules) != self._modules:
-            gc.unfreeze()
+            self._unfreeze()
             gc.collect()
             gc.freeze()
             self._modules = len(sys.modules)
 
     def release(self) -> None:
         """Let collections see everything again."""
-        gc.unfreeze()
+        self._unfreeze()
         self._modules = 0
+
+    def _unfreeze(self) -> None:
+        if not self._for_good:
+            gc.unfreeze()
 
 
 class LinuxPeakMemory(MemoryMeter):

@@ -1,15 +1,10 @@
 """Options of a run's device and precision."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from bench.contracts import UsageError
 from bench.engine.trainer import DeviceOptions
-from tests.helpers.places import ROOT
 
 
 def test_several_devices_are_refused_with_what_to_do_instead():
@@ -27,26 +22,6 @@ def test_several_devices_are_refused_with_what_to_do_instead():
 def test_what_a_cpu_does_not_have_is_refused(options, reason):
     with pytest.raises(UsageError, match=reason):
         DeviceOptions(**{"accelerator": "cpu"} | options).device_name()
-
-
-@pytest.mark.slow
-def test_each_process_that_a_cluster_starts_logs_and_is_no_rank_of_one_run():
-    code = (
-        "from bench.engine.trainer import DeviceOptions, rank_zero_only\n"
-        "trainer = DeviceOptions(accelerator='cpu').trainer()\n"
-        "print(rank_zero_only.rank, trainer.global_rank, trainer.world_size)"
-    )
-    third = {
-        "SLURM_NTASKS": "8",
-        "SLURM_PROCID": "3",
-        "SLURM_LOCALID": "3",
-        "SLURM_JOB_ID": "1",
-        "SLURM_JOB_NAME": "runs",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | third, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.split() == ["0", "0", "1"], done.stderr
 
 
 def test_weights_stay_where_a_trainer_has_moved_them(monkeypatch):

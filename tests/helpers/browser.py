@@ -4,6 +4,7 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from bench.results.row_sample import no_predictions
 from tests.helpers.pages import made_page, without_plotly
@@ -16,7 +17,15 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromiu
 
 def in_first_state(page, address="#"):
     """Bring a page of records, which several tests share, into the state of an address; a dialog is closed."""
+    page.wait_for_selector("html[data-charts=ready]")  # a test may have loaded it anew
     page.evaluate("address => { history.replaceState(null, '', address); state = addressed(); showState(); }", address)
+
+
+def violations(page):
+    """What axe finds wrong with a page: rules, and an element that breaks each."""
+    # Of each element that passes it would make a selector, too.
+    found = Axe().run(page, options={"resultTypes": ["violations"], "selectors": False}).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"]) for one in found]
 
 
 @contextmanager

@@ -6,7 +6,8 @@ to the device, and waits of the program for a result. A process that has called 
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ WAITS = {
     aten.unique_consecutive, aten.is_nonzero,
 }  # fmt: skip
 """Operations whose result the program has to wait for."""
+COUNTED = COPIES | INDEXING | WAITS
 
 
 class Counts:
@@ -39,12 +41,14 @@ class Counts:
         bytes: Bytes copied to the device.
         waits: Number of waits, by the line of the project that waited.
         float64: Whether the device has float64.
+        doubles: Number of tensors of float64 that were made on it.
     """
 
     def __init__(self) -> None:
         self.bytes = 0
         self.waits: Counter[str] = Counter()
         self.float64 = True
+        self.doubles = 0
 
     def wait(self) -> None:
         """Count a wait at the innermost line of the project."""
@@ -60,6 +64,12 @@ class Counts:
 counts = Counts()
 
 
+@cache
+def _device() -> torch.device:
+    """The device, which torch knows by its name from ``install`` on."""
+    return torch.device(NAME, 0)
+
+
 class DeviceMismatchError(RuntimeError):
     """A tensor of the device met one of the CPU."""
 
@@ -71,11 +81,13 @@ class OnDevice(Tensor):
 
     @staticmethod
     def __new__(cls, data: Tensor) -> "OnDevice":
-        if data.dtype == torch.float64 and not counts.float64:
-            raise TypeError("the device has no float64")
+        if data.dtype == torch.float64:
+            if not counts.float64:
+                raise TypeError("the device has no float64")
+            counts.doubles += 1
         made: Any = torch.Tensor._make_wrapper_subclass(
             cls, data.size(), strides=data.stride(), storage_offset=data.storage_offset(), dtype=data.dtype,
-            layout=data.layout, device=torch.device(NAME, 0), requires_grad=False,
+            layout=data.layout, device=_device(), requires_grad=False,
         )  # fmt: skip
         made.data_ = data
         return made  # type: ignore[no-any-return]
@@ -115,67 +127,67 @@ class PretendMode(TorchDispatchMode):
         super().__exit__(*error)
 
 
-def _leaves(values: Iterable[Any]) -> Iterator[Any]:
-    """Arguments of an operation, those in lists too; torch's own walk through any tree takes most of its time."""
-    for value in values:
-        if isinstance(value, list | tuple):
-            yield from _leaves(value)
-        else:
-            yield value
-
-
-def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
-    """Arguments or results of an operation, changed one by one."""
-    if isinstance(value, list):
-        return [_mapped(change, each) for each in value]
-    return tuple(_mapped(change, each) for each in value) if isinstance(value, tuple) else change(value)
-
-
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """An operation on the CPU, with results on the device where they would be there."""
+    """An operation on the CPU, with results on the device where they would be there.
+
+    Most of a case's time is spent here, so arguments are walked through once.
+    """
     packet = getattr(func, "overloadpacket", func)
-    leaves = [*_leaves(args), *_leaves(kwargs.values())]
-    ours = [each for each in leaves if isinstance(each, OnDevice)]
-    _require_one_device(packet, args, leaves, ours)
+    ours: list[OnDevice] = []
+    others: list[Tensor] = []
+
+    def plain(value: Any) -> Any:
+        if type(value) is OnDevice:
+            ours.append(value)
+            return value.data_
+        if isinstance(value, Tensor):
+            others.append(value)
+        elif isinstance(value, list):
+            return [plain(each) for each in value]
+        elif isinstance(value, tuple):
+            return tuple([plain(each) for each in value])
+        elif isinstance(value, torch.device) and value.type == NAME:
+            return torch.device("cpu")
+        return value
+
+    given = [plain(value) for value in args]
+    named = {name: plain(value) for name, value in kwargs.items()}
+    if ours and others:
+        _require_one_device(packet, args, ours[0], others)
     wanted = kwargs.get("device")
     there = bool(ours) if wanted is None else torch.device(wanted).type == NAME
     if packet is aten.copy_:
         there = isinstance(args[0], OnDevice)
     if not ours and not there:
         return func(*args, **kwargs)
-    _count(packet, args, there)
-    wrappers: dict[int, OnDevice] = {}
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, OnDevice):
-            wrappers[id(value.data_)] = value
-            return value.data_
-        return torch.device("cpu") if isinstance(value, torch.device) and value.type == NAME else value
-
-    args = _mapped(plain, args)
-    kwargs = {name: _mapped(plain, value) for name, value in kwargs.items()}
-    if "pin_memory" in kwargs:
-        kwargs["pin_memory"] = False
-    found = func(*args, **kwargs)
+    if packet in COUNTED:
+        _count(packet, args, there)
+    if "pin_memory" in named:
+        named["pin_memory"] = False
 
     def wrapped(value: Any) -> Any:
-        if not isinstance(value, Tensor) or isinstance(value, OnDevice):
-            return value
-        if id(value) in wrappers:
-            return wrappers[id(value)]
-        return OnDevice(value) if there else value
+        if isinstance(value, Tensor):
+            if type(value) is OnDevice:
+                return value
+            for each in ours:
+                if each.data_ is value:  # an operation in place returns what it was given
+                    return each
+            return OnDevice(value) if there else value
+        if isinstance(value, list):
+            return [wrapped(each) for each in value]
+        return tuple([wrapped(each) for each in value]) if isinstance(value, tuple) else value
 
-    return _mapped(wrapped, found)
+    return wrapped(func(*given, **named))
 
 
-def _require_one_device(packet: Any, args: Any, leaves: list[Any], ours: list[OnDevice]) -> None:
-    if not ours or packet in COPIES:
+def _require_one_device(packet: Any, args: Any, own: OnDevice, others: list[Tensor]) -> None:
+    """Refuse tensors of the CPU beside one of the device, but for single numbers, and indices."""
+    if packet in COPIES:
         return
-    others = [each for each in leaves if isinstance(each, Tensor) and not isinstance(each, OnDevice) and each.dim()]
-    if packet in INDEXING and isinstance(args[0], OnDevice):
-        others = [each for each in others if not any(each is index for index in args[1])]
-    if others:
-        shapes = f"{tuple(ours[0].shape)} of the device and {tuple(others[0].shape)} of the CPU"
+    indices = args[1] if packet in INDEXING and isinstance(args[0], OnDevice) else ()
+    met = [each for each in others if each.dim() and not any(each is index for index in indices)]
+    if met:
+        shapes = f"{tuple(own.shape)} of the device and {tuple(met[0].shape)} of the CPU"
         raise DeviceMismatchError(f"{packet} of tensors {shapes}")
 
 

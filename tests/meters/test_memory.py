@@ -2,7 +2,7 @@
 
 import gc
 
-from bench.meters.memory import garbage_collection_frozen
+from bench.meters.memory import LoadedObjects, garbage_collection_frozen
 
 
 def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping():
@@ -19,3 +19,15 @@ def test_a_process_that_skips_its_objects_for_good_goes_on_to_do_so():
     with garbage_collection_frozen():
         pass
     assert gc.get_freeze_count() > 0
+
+
+def test_what_a_worker_has_loaded_is_seen_again_unless_its_process_skips_its_objects_for_good():
+    for for_good in (False, True):
+        gc.unfreeze()
+        if for_good:
+            gc.freeze()
+        objects = LoadedObjects()
+        objects.skip()
+        assert gc.get_freeze_count() > 0
+        objects.release()
+        assert (gc.get_freeze_count() > 0) == for_good

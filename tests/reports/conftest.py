@@ -5,7 +5,7 @@ import pytest
 from tests.helpers.browser import BROWSER, FLAGS, visits
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser():
     from playwright.sync_api import sync_playwright
 

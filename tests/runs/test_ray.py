@@ -41,6 +41,8 @@ def cluster(outside_site, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(outside_site), str(ROOT)]))
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        # Units that need no GPU are handed to both nodes.
+        patch.setenv("RAY_scheduler_avoid_gpu_nodes", "0")
         # A node that is lost is known to be so in 3 s and not in 15.
         for name in ("period", "initial_delay"):
             patch.setenv(f"RAY_health_check_{name}_ms", "500")
@@ -69,23 +71,17 @@ def left(cluster, outside_site, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def connected(cluster, left):
-    """Two nodes, with this process connected: Ray's workers, which import libraries for seconds, serve all tests."""
+    """Two nodes, with this process connected: Ray's workers, which import libraries for seconds, serve all tests.
+
+    The second node says that it has two GPUs.
+    """
     import ray
 
-    cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1, num_gpus=2)
     cluster.wait_for_nodes()
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     yield cluster
     ray.shutdown()
-
-
-@pytest.fixture
-def node_with_gpus(connected):
-    """A further node that says it has two GPUs."""
-    node = connected.add_node(num_cpus=4, num_gpus=2)
-    connected.wait_for_nodes()
-    yield
-    connected.remove_node(node)
 
 
 class Losing(RayExecutor):
@@ -125,24 +121,25 @@ def test_an_executor_leaves_a_cluster_that_it_has_connected_to(cluster):
     assert not ray.is_initialized()
 
 
-@pytest.mark.usefixtures("node_with_gpus")
 def test_each_unit_sees_the_gpus_that_it_has_requested(connected):
     import ray
 
     # Ray sends functions of functions whole: its workers import no libraries of ours for it.
-    def visible_gpus():
-        time.sleep(1)  # while others wait for theirs
-        return os.environ.get("CUDA_VISIBLE_DEVICES")
+    def gpus():
+        share = ray.get_runtime_context().get_assigned_resources().get("GPU", 0)
+        return share, os.environ.get("CUDA_VISIBLE_DEVICES")
 
-    with closing(RayExecutor(connected.address, gpus_per_run=0.5)) as executor:
-        executor.start(TrialOptions(DeviceOptions()))
-        assert executor.places() == 4
-        seen = ray.get([executor._task(visible_gpus).remote() for _ in range(4)])
-    assert sorted(seen) == ["0", "0", "1", "1"]
+    for requested, places, visible in ((0.5, 2, {"0", "1"}), (2, 1, {"0,1"})):
+        with closing(RayExecutor(connected.address, gpus_per_run=requested)) as executor:
+            executor.start(TrialOptions(DeviceOptions()))
+            assert executor.places() == places
+            share, seen = ray.get(executor._task(gpus).remote())
+        assert (share, seen in visible) == (requested, True), seen
     with closing(RayExecutor(connected.address)) as executor:
         with pytest.warns(BenchWarning, match="Ray hides the 2 GPUs of this cluster"):
             executor.start(TrialOptions(DeviceOptions()))
-        assert ray.get(executor._task(visible_gpus).remote()) in {"", None}
+        share, seen = ray.get(executor._task(gpus).remote())
+    assert (share, seen in {"", None}) == (0, True), seen
 
 
 def test_trials_of_a_sweep_on_two_nodes_are_those_of_one_process(tmp_path, connected):
