@@ -37,8 +37,8 @@ from bench.testing.problems import (
 
 # Fewer examples than key dimensions, and more, because closed forms are computed differently in each case.
 SHAPES = {
-    "few": problem(n_shot=3, key_dim=16, sizes=[12, 9, 12]),
-    "many": problem(n_shot=15, key_dim=16, sizes=[60, 60, 41], seed=1),
+    "few": problem(n_shot=3, n_query=3, key_dim=16, sizes=[12, 9, 12]),
+    "many": problem(n_shot=6, n_query=3, key_dim=16, sizes=[24, 24, 21], seed=1),
 }
 RTOL, ATOL = 1e-4, 1e-3
 """Float32 rounding of scores of about 100."""

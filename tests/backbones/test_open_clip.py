@@ -237,7 +237,7 @@ def test_a_run_goes_from_the_name_on_the_command_line_to_its_records(
     name = f"open_clip:tiny-vit/{save(tmp_path / 'checkpoint.pt', 'tiny-vit')}"
     block = {"task": "stripes", "backbone": name, "methods": ["zero_shot", "faast"], "shots": ["full"]}
     specs = expand(Block.model_validate(block | {"precision": precision}))
-    devices = DeviceOptions(accelerator="cpu", batch_size=64, workers=2)
+    devices = DeviceOptions(accelerator="cpu", batch_size=64)
     report = Runner(Store(tmp_path / "store"), devices, reporter, isolate=same_process).run(specs)
     assert not report.failed, (report.problems, [record.reason for record in report.records])
     assert {record.spec.backbone for record in report.records} == {name}
