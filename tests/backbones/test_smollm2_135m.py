@@ -123,9 +123,7 @@ def test_a_full_disk_leaves_nothing_behind(cache: Path, gguf: Path, monkeypatch:
     assert converted(gguf)[0].is_dir()
 
 
-def test_processes_that_race_end_with_one_whole_copy(
-    cache: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_that_race_end_with_one_whole_copy(cache: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smollm2_135m, "convert", _write_slowly)
     fork = multiprocessing.get_context("fork")
     racers = [fork.Process(target=converted, args=(gguf,)) for _ in range(4)]

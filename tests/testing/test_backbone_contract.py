@@ -59,7 +59,7 @@ class TestSmolLM2(LanguageBackboneContract):
     def test_answers_are_scored_as_plain_passes_score_them(
         self, backbone: LanguageBackbone, inputs: Sequence[str], answers: tuple[str, ...], context: str
     ) -> None:
-        """After one of the contexts that TestHf tries with the same code: plain passes of a large model take seconds."""
+        """After one of TestHf's contexts, by the same code: plain passes of a large model take seconds."""
         super().test_answers_are_scored_as_plain_passes_score_them(backbone, inputs, answers, context)
 
     @pytest.mark.parametrize(("window", "stride"), [(16, None)])
