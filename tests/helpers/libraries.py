@@ -10,9 +10,10 @@ from tests.helpers import unflushed
 
 MODULES = (
     "datasets", "lightning.pytorch", "nbclient", "optuna", "pandas", "peft", "plotly", "pyarrow", "pytest",
-    "setuptools.build_meta", "sklearn.linear_model", "timm", "torchvision", "transformers", "wandb",
-    "bench.api", "bench.backbones.efficientnet_lite0", "bench.backbones.hf", "bench.cli.app",
-    "bench.engine.worker_server", "bench.runs.runner", "bench.testing.method_contract", "sweeps.study",
+    "setuptools.build_meta", "sklearn.datasets", "sklearn.linear_model", "timm", "torchvision", "transformers", "wandb",
+    "bench.api", "bench.api.call", "bench.backbones.efficientnet_lite0", "bench.backbones.hf", "bench.cli.app",
+    "bench.engine.worker_server", "bench.reports.rows", "bench.reports.tables", "bench.runs.progress",
+    "bench.runs.runner", "bench.testing.method_contract", "methods.faast", "sweeps.study",
 )  # fmt: skip
 os.fsync = unflushed.done
 PATH = [place for place in sys.path if place]
