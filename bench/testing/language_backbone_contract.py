@@ -100,22 +100,25 @@ class LanguageBackboneContract(BackboneContract):
             lambda: backbone.loglikelihood_rolling(inputs, 16, None),
             lambda: backbone.generate(inputs, 2),
         )
-        for block in (backbone.blocks[0], backbone.blocks[-1], backbone.final_norm):
-            for call in calls:
-                with reads_of(block) as seen:
-                    call()
-                assert seen
+        for call in calls:
+            with (
+                reads_of(backbone.blocks[0]) as first,
+                reads_of(backbone.blocks[-1]) as last,
+                reads_of(backbone.final_norm) as normed,
+            ):
+                call()
+            assert first
+            assert last
+            assert normed
 
-    def test_generation_is_deterministic_and_one_line_for_each_prompt(
-        self, backbone: LanguageBackbone, inputs: Sequence[str]
-    ) -> None:
+    def test_generation_is_one_line_for_each_prompt(self, backbone: LanguageBackbone, inputs: Sequence[str]) -> None:
         texts = backbone.generate(inputs, 8)
         assert len(texts) == len(inputs)
         assert all(text == text.strip() and "\n" not in text for text in texts)
-        assert backbone.generate(inputs, 8) == texts
         assert backbone.generate([], 8) == []
 
     def test_a_prompt_is_continued_as_if_it_were_alone(self, backbone: LanguageBackbone, inputs: Sequence[str]) -> None:
+        """And alike each time."""
         assert [text for prompt in inputs for text in backbone.generate([prompt], 4)] == backbone.generate(inputs, 4)
 
     def test_generation_stops_after_the_tokens_it_may_write(

@@ -19,6 +19,8 @@ from bench.toolkit.templates import templates_of, text_within
 
 COPIED_BYTES = 64 * 2**20
 """Largest data folder that tests of the revision copy."""
+READ_AT_ONCE = 100
+"""Items that are read together, which takes less time than one after the other."""
 COMPARED = 50
 """Items of each pool that are compared between two loads."""
 
@@ -190,8 +192,8 @@ def _pools(data: TaskData) -> tuple[Pool, Pool]:
 def _items(pool: Pool) -> Iterable[tuple[str, Target]]:
     """The content of each item: a hash of its input, and its reference texts."""
     targets: Sequence[Target] = pool.targets or [""] * len(pool.inputs)
-    for row, target in zip(pool.inputs, targets, strict=True):
-        item = row["input"]
+    items = (item for batch in pool.inputs.iter(READ_AT_ONCE) for item in batch["input"])
+    for item, target in zip(items, targets, strict=True):
         yield hashlib.sha256(_content(item)).hexdigest(), target
 
 

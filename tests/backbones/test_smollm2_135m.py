@@ -28,13 +28,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, a small file for the packaged model and a quick stand-in for its conversion."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "model.gguf").write_bytes(b"weights")
-    monkeypatch.setattr(smollm2_135m, "convert", _write_slowly)
+    monkeypatch.setattr(smollm2_135m, "convert", _write)
     return tmp_path / "cache" / "models"
+
+
+def _write(gguf: Path, target: Path) -> None:
+    (target / "model.safetensors").write_bytes(gguf.read_bytes())
 
 
 def _write_slowly(gguf: Path, target: Path) -> None:
     time.sleep(0.2)
-    (target / "model.safetensors").write_bytes(gguf.read_bytes())
+    _write(gguf, target)
 
 
 def _write_half(gguf: Path, target: Path) -> None:
@@ -119,7 +123,8 @@ def test_a_full_disk_leaves_nothing_behind(cache: Path, gguf: Path, monkeypatch:
     assert converted(gguf)[0].is_dir()
 
 
-def test_processes_that_race_end_with_one_whole_copy(cache: Path, gguf: Path) -> None:
+def test_processes_that_race_end_with_one_whole_copy(cache: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smollm2_135m, "convert", _write_slowly)
     fork = multiprocessing.get_context("fork")
     racers = [fork.Process(target=converted, args=(gguf,)) for _ in range(4)]
     for racer in racers:

@@ -106,7 +106,7 @@ def test_rolling_scores_are_those_of_lm_evaluation_harness(backbone: CausalLM, w
         assert float(row[0]) == pytest.approx(total, rel=1e-5)
 
 
-@pytest.mark.parametrize(("window", "stride"), [(16, 4), (16, 16), (1024, 512), (1024, 16)])
+@pytest.mark.parametrize(("window", "stride"), [(16, 4), (1024, 512)])
 def test_sliding_scores_are_those_of_plain_passes(backbone: CausalLM, window: int, stride: int) -> None:
     found = backbone.loglikelihood_rolling(TEXTS, window, stride)
     size = min(window, CONTEXT)

@@ -24,7 +24,7 @@ def run(folder, **changes):
 
 
 # Of twelve, brief work is measured on several in each process.
-@pytest.mark.parametrize(("episodes", "seconds"), [(1, 0.2), (2, 0.2), (12, 0.05)])
+@pytest.mark.parametrize(("episodes", "seconds"), [(1, 0.1), (2, 0.1), (12, 0.05)])
 def test_a_method_that_remembers_its_inputs_is_not_free(tmp_path, episodes, seconds):
     (costs,) = run(tmp_path, episodes=episodes, set={"lying": {"seconds": seconds, "lie": "remember"}})
     assert costs.adapt.seconds >= seconds

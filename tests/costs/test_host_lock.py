@@ -11,7 +11,7 @@ from bench.costs.host_lock import alone, beside_others, lock_file
 def _measure(held, order):
     with alone("cpu", "digits faast", print):
         held.set()
-        time.sleep(1.0)
+        time.sleep(0.5)
         order.put(("first", time.monotonic()))
 
 
@@ -59,7 +59,7 @@ def test_a_measurement_waits_for_what_others_compute_and_keeps_them_waiting(cach
     late = context.Process(target=_compute, args=(waiting, "cpu", 0.0, ready, go))
     late.start()
     assert ready.wait(60)
-    other = context.Process(target=_compute, args=(began, "cpu", 1.5))
+    other = context.Process(target=_compute, args=(began, "cpu", 0.8))
     other.start()
     assert began.wait(60)
     messages = []
@@ -69,7 +69,7 @@ def test_a_measurement_waits_for_what_others_compute_and_keeps_them_waiting(cach
     with alone("cpu", "lexicon knn", messages.append):
         assert messages[0].startswith(f"waiting for answers, by process {other.pid}")
         go.set()
-        assert not waiting.wait(1)
+        assert not waiting.wait(0.3)
     assert waiting.wait(60)
     for process in (other, late):
         process.join()

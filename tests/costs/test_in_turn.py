@@ -50,7 +50,7 @@ def test_runs_of_different_precision_are_refused():
 def test_two_methods_of_a_store_are_measured_in_turn(tmp_path, monkeypatch):
     """Sleeping takes as long on a busy machine."""
     settings = {"task": "stripes", "backbone": "pixels", "shots": [5], "episodes": 2, "store": tmp_path}
-    for seconds in (0.1, 0.2):
+    for seconds in (0.05, 0.1):
         bench.run(
             **settings, methods=["lying"], set={"lying": {"seconds": seconds}}, accelerator="cpu", measure_in="inline",
             logger="none", progress=False,
@@ -63,15 +63,15 @@ def test_two_methods_of_a_store_are_measured_in_turn(tmp_path, monkeypatch):
         return call(self, function, *arguments)
 
     monkeypatch.setattr(ForkedWorker, "call", noted)
-    names = ("lying [seconds=0.1]", "lying [seconds=0.2]")
+    names = ("lying [seconds=0.05]", "lying [seconds=0.1]")
     found = bench.compare(*names, store=tmp_path, costs=True, accelerator="cpu")
     (costs,) = found.costs
     adapt = costs.measured.ratios[0]
     assert (adapt.cost, adapt.unit) == ("adapt", "s")
     assert adapt.low < 0.5 < adapt.high or adapt.ratio == pytest.approx(0.5, rel=0.1)
-    assert adapt.b > 0.2 > adapt.a > 0.1
+    assert adapt.b > 0.1 > adapt.a > 0.05
     assert costs.measured.pairs >= LEAST_PAIRS
-    assert order == [0.1, 0.2] * costs.measured.pairs
+    assert order == [0.05, 0.1] * costs.measured.pairs
     for text in (found.table(), found.table("markdown"), found._repr_html_()):
         assert "adapt" in text
         assert f"{adapt.ratio:.3f}" in text

@@ -7,18 +7,14 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from scipy.stats import chisquare
 
 from bench.contracts import InputMode, Pool, TaskData, UsageError
 from bench.data.episodes import PADDING, EpisodeSpec, draw_episodes
-from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.registry import find, method_class
-from bench.results.store import Store
-from bench.runs.progress import RichReporter
-from bench.runs.runner import Runner, same_process
 from bench.spec.run_spec import RunSpec
 from bench.toolkit.seeds import name_seed
+from tests.helpers.runs import outside_runner
 
 
 def pool(sizes, rng):
@@ -184,13 +180,20 @@ def test_what_cannot_be_drawn_is_refused_by_name(support, query, changes, messag
 READERS = [name for name in find("methods") if method_class(name).reads is InputMode.FEATURES]
 
 
+@pytest.fixture(scope="module")
+def unsupported(outside_site, tmp_path_factory):
+    """Records of the methods on features without any support items, by method."""
+    specs = [
+        RunSpec(task="stripes", backbone="pixels", method=name, shots=0, seed=0, episodes=2, queries=5, ways=None)
+        for name in READERS
+    ]
+    with outside_runner(outside_site, tmp_path_factory.mktemp("unsupported")) as runner:
+        return {record.spec.method: record for record in runner.run(specs).records}
+
+
 @pytest.mark.parametrize("name", READERS)
-def test_an_empty_support_set_is_answered_or_refused_clearly(outside, cache, tmp_path, name):
-    spec = RunSpec(task="stripes", backbone="pixels", method=name, shots=0, seed=0, episodes=2, queries=5, ways=None)
-    quiet_lightning()
-    reporter = RichReporter(Console(quiet=True))
-    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter, isolate=same_process)
-    (record,) = runner.run([spec]).records
+def test_an_empty_support_set_is_answered_or_refused_clearly(unsupported, name):
+    record = unsupported[name]
     if record.status == "ok":
         assert 0 <= record.value <= 100
         assert record.n_queries == 2 * 4 * 5
@@ -199,13 +202,7 @@ def test_an_empty_support_set_is_answered_or_refused_clearly(outside, cache, tmp
         assert "traceback" not in record.provenance, record.reason
 
 
-def test_where_nothing_was_observed_the_prior_answers_alone(outside, cache, tmp_path):
-    specs = [
-        RunSpec(task="stripes", backbone="pixels", method=name, shots=0, seed=0, episodes=2, queries=5, ways=None)
-        for name in ("zero_shot", "faast", "ape")
-    ]
-    quiet_lightning()
-    reporter = RichReporter(Console(quiet=True))
-    runner = Runner(Store(tmp_path / "store"), DeviceOptions(accelerator="cpu"), reporter, isolate=same_process)
-    expected, *others = runner.run(specs).records
-    assert [each.episode_scores for each in others] == [expected.episode_scores] * 2
+def test_where_nothing_was_observed_the_prior_answers_alone(unsupported):
+    expected = unsupported["zero_shot"].episode_scores
+    assert len(expected) == 2
+    assert [unsupported[name].episode_scores for name in ("faast", "ape")] == [expected] * 2

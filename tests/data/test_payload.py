@@ -14,6 +14,7 @@ from bench.data.episodes import EpisodeSpec, draw_episodes
 from bench.data.feature_cache import FeatureCache
 from bench.data.features import FeatureTable
 from bench.data.payload import payload_of
+from bench.testing.doubles import CosineBackbone
 
 CLASSES = ("chantarelle", "toadstool", "porcino")
 
@@ -28,7 +29,7 @@ def source(tmp_path):
             pixels = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "image_folder" / name / f"{number}.png")
     data = registry.make_task("image_folder").load(tmp_path)
-    backbone = registry.make_backbone("efficientnet_lite0")
+    backbone = CosineBackbone()
     tables = [
         FeatureTable(split, np.full(len(pool.labels), -1))
         for split, pool in (("support", data.support), ("query", data.query))

@@ -18,7 +18,9 @@ from bench.testing.doubles import backbone_for
 from bench.testing.problems import episodes_of, problem
 
 pytestmark = pytest.mark.alone
-LIMIT = 0.8
+LIMIT = 0.4
+LIMITS = {"ape_t": 0.8, "fast_slow": 0.8}
+"""Seconds of training of methods whose preparation or single steps take some tenths of a second."""
 METHODS = {
     name: registry.method_class(name) for base in registry.find("methods") for name in registry.names_by_site(base)
 }
@@ -52,17 +54,24 @@ def fit(method, holding):
     return module, trainer
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    """The first training of a process also makes what is made once."""
+    fit(made("linear_probe", steps=2), BudgetCallback(Budget(), TokenMeter(None), 1))
+
+
 @pytest.mark.parametrize("name", GRADIENT)
 def test_training_stops_within_a_step_of_its_time(name):
     torch.manual_seed(0)
+    limit = LIMITS.get(name, LIMIT)
     # Tip-Adapter-F chooses its weights after the last step.
-    closing = LIMIT / 4 if name == "tip_adapter_f" else 0.0
-    holding = BudgetCallback(Budget(adapt_seconds=LIMIT), TokenMeter(None), 1, closing_seconds=closing)
+    closing = 0.2 if name == "tip_adapter_f" else 0.0
+    holding = BudgetCallback(Budget(adapt_seconds=limit), TokenMeter(None), 1, closing_seconds=closing)
     module, trainer = fit(made(name), holding)
     assert 1 < trainer.global_step < module.method.steps
-    assert module.adapting.cost.seconds <= LIMIT + holding.step_seconds + 0.05
+    assert module.adapting.cost.seconds <= limit + holding.step_seconds + 0.05
     # Stopped for its time and not long before it.
-    assert module.adapting.cost.seconds >= 0.5 * LIMIT
+    assert module.adapting.cost.seconds >= 0.5 * limit
 
 
 def test_making_an_optimizer_is_inside_the_clock():
@@ -70,7 +79,7 @@ def test_making_an_optimizer_is_inside_the_clock():
     optimizer, loss = method.optimizer, method.loss
 
     def slowly():
-        time.sleep(0.6)
+        time.sleep(0.3)
         return optimizer()
 
     def noting(support):
@@ -78,12 +87,12 @@ def test_making_an_optimizer_is_inside_the_clock():
         return loss(support)
 
     method.optimizer, method.loss = slowly, noting
-    holding = BudgetCallback(Budget(adapt_seconds=1.0), TokenMeter(None), 1)
+    holding = BudgetCallback(Budget(adapt_seconds=0.6), TokenMeter(None), 1)
     module, trainer = fit(method, holding)
     assert trainer.global_step > 1
-    assert module.adapting.cost.seconds <= 1.0 + holding.step_seconds + 0.05
+    assert module.adapting.cost.seconds <= 0.6 + holding.step_seconds + 0.05
     # What is left of the limit after the optimizer was made.
-    assert begun[-1] - begun[0] <= 0.4 + holding.step_seconds + 0.05
+    assert begun[-1] - begun[0] <= 0.3 + holding.step_seconds + 0.05
 
 
 def test_validation_is_inside_the_clock():
@@ -92,16 +101,16 @@ def test_validation_is_inside_the_clock():
     validate = method.validate
 
     def slowly():
-        time.sleep(0.2)
+        time.sleep(0.1)
         validated.append(method._epoch)
         validate()
 
     method.validate = slowly
-    holding = BudgetCallback(Budget(adapt_seconds=1.0), TokenMeter(None), 1, closing_seconds=0.2)
+    holding = BudgetCallback(Budget(adapt_seconds=0.5), TokenMeter(None), 1, closing_seconds=0.1)
     module, trainer = fit(method, holding)
     assert 2 <= len(validated) <= 5
-    assert module.adapting.cost.seconds >= 0.2 * len(validated)
-    assert module.adapting.cost.seconds <= 1.0 + holding.step_seconds + 0.05
+    assert module.adapting.cost.seconds >= 0.1 * len(validated)
+    assert module.adapting.cost.seconds <= 0.5 + holding.step_seconds + 0.05
     # The last weights were looked at too, wherever in an epoch the time was up.
     assert module.validated_at == trainer.global_step
 

@@ -15,8 +15,8 @@ from bench.testing.items import columns
 from bench.testing.problems import Problem
 
 STEPS = 4
-SHORT: dict[str, Any] = {"steps": STEPS, "epochs": 2, "lr": 0.01}
-"""Fields of a training that is short and changes scores."""
+SHORT: dict[str, Any] = {"steps": STEPS, "epochs": 2, "lr": 0.01, "prompts": 8, "trials": 4}
+"""Fields of a training that is short and changes scores, and numbers of prompts that are read."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def own_methods() -> dict[str, Any]:
 
 
 def short_config(method: Any) -> dict[str, Any]:
-    """Fields of a method's config for a short training."""
+    """Fields of a method's config for a short training on few prompts."""
     return {field: value for field, value in SHORT.items() if field in method.Config.model_fields}
 
 

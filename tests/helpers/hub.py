@@ -15,6 +15,8 @@ from huggingface_hub import constants
 LARGE = (".safetensors", ".parquet")
 """Ends of the names of files that are in large file storage."""
 TOKEN = "hf_of_the_test"
+SHUTDOWN_SECONDS = 0.02
+"""Seconds after which a server has seen that it is to end; by default each test would wait for half a second."""
 
 
 @dataclass
@@ -213,7 +215,7 @@ def running_hub(monkeypatch, cache):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "no token"))
     for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(SHUTDOWN_SECONDS,), daemon=True).start()
     try:
         yield hub
     finally:

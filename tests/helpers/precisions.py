@@ -67,7 +67,7 @@ def encoded(given: Problem, backbone: Backbone, devices: DeviceOptions) -> Probl
 
 def scores(
     folder: Path, precision: str, accelerator: str = "cpu", chosen: Callable[[Case], bool] = lambda case: True,
-    instances: int = 1,
+    twice: Callable[[Case], bool] = lambda case: False,
 ) -> dict[str, list[Tensor]]:  # fmt: skip
     """Scores at a precision, by method.
 
@@ -76,7 +76,7 @@ def scores(
         precision: The precision.
         accelerator: Where scores are computed.
         chosen: Whether a case is run.
-        instances: Instances of a method, one after the other on the same backbone.
+        twice: Whether a case is run by two instances of its method, one after the other on the same backbone.
 
     Returns:
         Scores of each instance.
@@ -90,7 +90,7 @@ def scores(
         if case.method.reads is InputMode.INPUTS:
             backbone.to(WEIGHTS.get(precision))
         group = Group(replace(case, backbone=backbone))
-        found[case.name] = [adapted(group, devices).scores.cpu() for _ in range(instances)]
+        found[case.name] = [adapted(group, devices).scores.cpu() for _ in range(1 + twice(case))]
     return found
 
 

@@ -51,8 +51,6 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "lora": [{"dropout": 0.5}],
 }
 """Further configs of methods that compute in several ways."""
-FEWER = {"function_vector": {"prompts": 8, "trials": 4}}
-"""Fields of methods that read a hundred prompts."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def cases(backbones: dict[str, Backbone]) -> Iterator[Case]:
                 if given.shape.kind is Kind.TEXT_GENERATION and "calibrate" in more:
                     continue
                 shown = " ".join([name, where, *(f"{key}={value}" for key, value in more.items())])
-                yield Case(shown, method, short_config(method) | FEWER.get(name, {}) | more, backbone, given)
+                yield Case(shown, method, short_config(method) | more, backbone, given)
 
 
 def problems(name: str, method: Any, backbones: dict[str, Backbone]) -> Iterator[tuple[str, Backbone, Problem]]:

@@ -24,7 +24,7 @@ def test_a_perturbation_is_the_gradient_on_average() -> None:
     given = problem(n_episodes=1, n_way=2, n_shot=2, key_dim=3)
     method = SpsaProbe(SpsaProbe.Config(epsilon=1e-3), CosineBackbone(), given.shape)
     found = []
-    for _ in range(2000):
+    for _ in range(800):
         method.zero_grad()
         method.loss(given.support).backward()
         assert method.weight.grad is not None
@@ -53,8 +53,9 @@ def test_a_probe_without_gradients_learns_slowly() -> None:
             (adapted(SpsaProbe, given, steps=steps).predict(given.query).argmax(dim=-1) == labels).float().mean()
         )
 
-    assert accuracy(10) < accuracy(1000)
-    assert accuracy(1000) > 0.8
+    learnt = accuracy(1000)
+    assert accuracy(10) < learnt
+    assert learnt > 0.8
 
 
 def test_no_gradient_passes_between_layers() -> None:

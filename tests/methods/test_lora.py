@@ -37,7 +37,7 @@ def zero_shot(backbone: Backbone, given: Problem) -> Tensor:
 
 
 def test_starts_at_zero_shot_learns_and_leaves_the_backbone_alone(backbone: Backbone) -> None:
-    given = pictures(backbone)
+    given = pictures(backbone, n_shot=1, n_query=1)
     weights = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     before = zero_shot(backbone, given)
     method = Lora(LoraConfig(steps=4, lr=5e-3), backbone, given.shape)
@@ -58,7 +58,7 @@ def test_starts_at_zero_shot_learns_and_leaves_the_backbone_alone(backbone: Back
 
 
 def test_only_adapters_are_trained_and_each_has_a_gradient(backbone: Backbone) -> None:
-    given = pictures(backbone)
+    given = pictures(backbone, n_shot=1, n_query=1)
     method = Lora(LoraConfig(rank=2), backbone, given.shape)
     trained = {name: parameter for name, parameter in method.named_parameters() if parameter.requires_grad}
     assert all("lora_" in name for name in trained)
@@ -71,7 +71,7 @@ def test_only_adapters_are_trained_and_each_has_a_gradient(backbone: Backbone) -
 
 
 def test_a_run_is_reproducible_and_drops_inputs_in_training_alone(backbone: Backbone) -> None:
-    given = pictures(backbone, n_shot=1)
+    given = pictures(backbone, n_shot=1, n_query=1)
     scores = []
     for _ in range(2):
         method = Lora(LoraConfig(steps=2, lr=5e-3, dropout=0.3), backbone, given.shape)

@@ -84,12 +84,13 @@ def starts_learns_and_merges(backbone: CausalLM, variant: str) -> Peft:
 
 @pytest.mark.parametrize("variant", ON_LLAMA)
 def test_a_variant_starts_as_no_change_learns_and_merges(llama: CausalLM, variant: str) -> None:
-    count = made(llama, variant).trainable_params()
+    fresh = made(llama, variant)
+    count = fresh.trainable_params()
     if variant in COUNTS:
         assert count == COUNTS[variant](8)
     method = starts_learns_and_merges(llama, variant)
     assert method.notes["trained"] == count
-    assert made(llama, variant).state_bytes() == 4 * count
+    assert fresh.state_bytes() == 4 * count
 
 
 def test_bitfit_trains_the_models_own_biases(gpt2: CausalLM) -> None:

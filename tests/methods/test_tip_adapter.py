@@ -96,16 +96,17 @@ def test_alpha_and_beta_are_the_best_with_each_item_left_out() -> None:
     given = problem(n_shot=3)
     found = adapted(TipAdapter, given, items_at_once=5)
     candidates = []
-    for beta, alpha in product((START[1], *BETAS), (START[0], *ALPHAS)):
-        each = []
+    for beta in (START[1], *BETAS):
+        priors, caches = [], []
         for item in range(12):
             left = without(given, item)
-            method = adapted(TipAdapter, left, alpha=alpha, beta=beta)
-            cached = alpha * method.cache.read(left.query.keys[:, item : item + 1])
+            read = adapted(TipAdapter, left, alpha=1.0, beta=beta).cache.read(left.query.keys[:, item : item + 1])
             # The item's own class has two pairs of three.
             own = one_hot(given.support.labels[:, item : item + 1], 4)
-            each.append(zero_shot(left)[:, item : item + 1] + cached * (1 + own / 2))
-        candidates.append(torch.cat(each, dim=1))
+            priors.append(zero_shot(left)[:, item : item + 1])
+            caches.append(read * (1 + own / 2))
+        prior, cache = torch.cat(priors, dim=1), torch.cat(caches, dim=1)
+        candidates += [prior + alpha * cache for alpha in (START[0], *ALPHAS)]
     best = chosen(candidates, given.support.labels, given.support.mask, "accuracy")
     settings = torch.tensor(list(product((START[1], *BETAS), (START[0], *ALPHAS))))[best]
     torch.testing.assert_close(found.cache.beta.flatten(), settings[:, 0])

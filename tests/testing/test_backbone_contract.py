@@ -55,11 +55,18 @@ class TestSmolLM2(LanguageBackboneContract):
     def long_text(self) -> str:
         return "very good, very bad: indeed " * 15
 
+    @pytest.mark.parametrize("context", ["Word: good\nSentiment: positive\n"])
+    def test_answers_are_scored_as_plain_passes_score_them(
+        self, backbone: LanguageBackbone, inputs: Sequence[str], answers: tuple[str, ...], context: str
+    ) -> None:
+        """After one of TestHf's contexts, by the same code: plain passes of a large model take seconds."""
+        super().test_answers_are_scored_as_plain_passes_score_them(backbone, inputs, answers, context)
+
     @pytest.mark.parametrize(("window", "stride"), [(16, None)])
     def test_texts_are_scored_as_plain_passes_score_them(
         self, short: LanguageBackbone, inputs: Sequence[str], long_text: str, window: int, stride: int | None
     ) -> None:
-        """One of the windows that TestHf tries with the same code: plain passes of a large model take seconds."""
+        """One of the windows that TestHf tries."""
         super().test_texts_are_scored_as_plain_passes_score_them(short, inputs, long_text, window, stride)
 
 
