@@ -155,7 +155,8 @@ class Call:
 
     def _specs(self) -> tuple[list[tuple[RunSpec, int | None]], "Defaults"]:
         """The runs of all blocks, each once and with the number of trials of its tuning, and those whose numbers may
-        shrink."""
+        shrink.
+        """
         from bench.runs.fitting import Defaults
         from bench.spec.expand import expand
 
