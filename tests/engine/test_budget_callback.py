@@ -19,13 +19,8 @@ from bench.testing.problems import episodes_of, problem
 
 pytestmark = pytest.mark.alone
 LIMIT = 0.4
-<<<<<<< HEAD
-LIMITS = {"fast_slow": 0.8}
-"""Seconds of training of methods whose single steps take some tenths of a second."""
-=======
 LIMITS = {"ape_t": 0.8, "fast_slow": 0.8}
 """Seconds of training of methods whose preparation or single steps take some tenths of a second."""
->>>>>>> t3
 METHODS = {
     name: registry.method_class(name) for base in registry.find("methods") for name in registry.names_by_site(base)
 }
