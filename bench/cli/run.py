@@ -108,7 +108,7 @@ def _show(results: "api.Results") -> "list[Row]":
 
         from bench.reports.tables import table
 
-        Console(width=None if sys.stdout.isatty() else 240).print(table(rows))
+        Console(width=None if sys.stdout.isatty() else 240, emoji=False).print(table(rows))
         for text in (results.sequences(), results.answer()):
             if text:
                 say(text)
