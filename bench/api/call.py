@@ -16,7 +16,7 @@ from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.runs.trackers import make_trackers
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import Suite
-from bench.toolkit.collection import without_collection
+from bench.toolkit.collection import with_collection, without_collection
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.visible import visible
@@ -105,7 +105,8 @@ class Call:
                 with without_collection():
                     specs, defaults = self._specs()
                     runner = self._runner(reporter, defaults)
-                report = runner.run(self._tuned(specs, runner))
+                with with_collection():
+                    report = runner.run(self._tuned(specs, runner))
         if call is not None and not report.problems and len(report.records) == len(specs):
             call.keep(report.records)
         for hint in filter(None, (tracker.hint() for tracker in self.trackers)):
@@ -121,7 +122,8 @@ class Call:
 
         with RichReporter(Console(stderr=True, emoji=False, quiet=not self.how["progress"]), log=False) as reporter:
             specs, defaults = self._specs()
-            entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
+            with with_collection():
+                entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
         # A method without a support set has nothing to tune.
         return Plan(entries, problems, sum(trials is not None and spec.shots != 0 for spec, trials in specs))
 
