@@ -4,20 +4,13 @@ import gc
 
 
 def main() -> None:
-    """Run the command line.
-
-    Imports make many objects and little garbage, and what is left at the end goes with the process: collections would
-    only go through all of it again and again.
-    """
+    """Run the command line; its imports make many objects and little garbage, which no collection need go through."""
     gc.disable()
     from bench.cli.app import main as command
 
     gc.freeze()
     gc.enable()
-    try:
-        command()
-    finally:
-        gc.freeze()
+    command()
 
 
 if __name__ == "__main__":

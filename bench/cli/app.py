@@ -117,10 +117,15 @@ app.add_typer(weights.app, name="weights", rich_help_panel=KEEP)
 
 
 def _program(words: list[str]) -> typer.Typer:
-    """The program with the one command that its first word names, or with all: reading the options of each takes time.
+    """The program with the one command that the words name, or with all.
 
-    Completion and the root's help list all of them, and so does the error for a command that does not exist.
+    Args:
+        words: Words of the command line.
+
+    Returns:
+        The program.
     """
+    # Reading the options of each command takes time. Completion, the root's help and a wrong name need all of them.
     made = copy(app)
     made.registered_commands = [each for each in app.registered_commands if [each.name] == words[:1]]
     made.registered_groups = [each for each in app.registered_groups if [each.name] == words[:1]]

@@ -215,12 +215,9 @@ def _packed(text: str) -> str:
 
 @cache
 def packed_plotly() -> str:
-    """Plotly's JavaScript, compressed to less than half even in base64.
-
-    It is kept in the cache folder: compressing it takes longer than all else that a small page needs.
-    """
+    """Plotly's JavaScript, compressed to less than half even in base64."""
     script = package_file("plotly", "package_data/plotly.min.js", "plotly")  # plotly itself would take time to import
-    kept = cache_folder() / "plotly" / digest(script)
+    kept = cache_folder() / "plotly" / digest(script)  # compressing it takes a quarter of a second
     with suppress(OSError, ValueError):
         checksum, packed = kept.read_text(encoding="ascii").split("\n")
         if text_hash(packed) == checksum:

@@ -24,8 +24,8 @@ MOST_TAG = 64
 class WandbTracker:
     """Tracker on W&B: a W&B run for each record, by the record's id, so that a repeated run continues the same one.
 
-    Seeds of a row are one group. The W&B run is open during the run, so that W&B's samples of the system belong to it; that
-    of the first run of a process is opened at its end, because starting W&B takes seconds, which no score waits for.
+    Seeds of a row are one group. The W&B run is open during the run, so that W&B's samples of the system belong to it;
+    that of the first run of a process is opened at its end, as starting W&B takes seconds, which no score waits for.
 
     Attributes:
         folder: Folder of offline runs.
