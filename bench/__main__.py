@@ -1,5 +1,17 @@
-"""``python -m bench``."""
+"""The process of a command: ``bench``, which ``python -m bench`` is too."""
 
-from bench.cli.app import main
+import gc
 
-main()
+
+def main() -> None:
+    """Run the command line; its imports make many objects and little garbage, which no collection need go through."""
+    gc.disable()
+    from bench.cli.app import main as command
+
+    gc.freeze()
+    gc.enable()
+    command()
+
+
+if __name__ == "__main__":
+    main()

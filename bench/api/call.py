@@ -14,10 +14,9 @@ from bench.api.plan_table import Plan
 from bench.api.results import Results
 from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.runs.trackers import make_trackers
-from bench.runs.trackers.interface import LightningTracker
 from bench.spec.options import RunOptions, read_suite
-from bench.spec.run_spec import RunSpec
 from bench.spec.suite import Suite
+from bench.toolkit.collection import with_collection, without_collection
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.visible import visible
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from bench.runs.fitting import Defaults
     from bench.runs.reporter import Reporter
     from bench.runs.runner import Runner
+    from bench.runs.trackers.interface import LightningTracker
+    from bench.spec.run_spec import RunSpec
 
 MOST_WORKERS = 1024
 DESCRIBE_RUNS = (*RunOptions.model_fields, "method")
@@ -49,7 +50,7 @@ class Call:
     how: Mapping[str, Any]
     data: Path | None
     store: Path
-    trackers: tuple[LightningTracker, ...]
+    trackers: "tuple[LightningTracker, ...]"
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any], suite: Suite | None = None) -> "Call":
@@ -91,7 +92,7 @@ class Call:
         from bench.runs.signals import interrupts
 
         measures = self.how["measure_in"] == "subprocess" and (self.how["executor"], self.how["jobs"]) == ("local", 1)
-        console = Console(stderr=True, quiet=not self.how["progress"])
+        console = Console(stderr=True, emoji=False, quiet=not self.how["progress"])
         with RichReporter(console) as reporter:
             call = self._known()
             if call is not None and (recorded := call.records()) is not None:
@@ -101,9 +102,11 @@ class Call:
             with interrupts(), early_server(measures):
                 # torch, transformers and Lightning take seconds to import.
                 reporter.preparing("loading libraries")
-                specs, defaults = self._specs()
-                runner = self._runner(reporter, defaults)
-                report = runner.run(self._tuned(specs, runner))
+                with without_collection():
+                    specs, defaults = self._specs()
+                    runner = self._runner(reporter, defaults)
+                with with_collection():
+                    report = runner.run(self._tuned(specs, runner))
         if call is not None and not report.problems and len(report.records) == len(specs):
             call.keep(report.records)
         for hint in filter(None, (tracker.hint() for tracker in self.trackers)):
@@ -117,9 +120,10 @@ class Call:
 
         from bench.runs.progress import RichReporter
 
-        with RichReporter(Console(stderr=True, quiet=not self.how["progress"]), log=False) as reporter:
+        with RichReporter(Console(stderr=True, emoji=False, quiet=not self.how["progress"]), log=False) as reporter:
             specs, defaults = self._specs()
-            entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
+            with with_collection():
+                entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
         # A method without a support set has nothing to tune.
         return Plan(entries, problems, sum(trials is not None and spec.shots != 0 for spec, trials in specs))
 
@@ -153,10 +157,8 @@ class Call:
             make_executor(self.how), defaults,
         )  # fmt: skip
 
-    def _specs(self) -> tuple[list[tuple[RunSpec, int | None]], "Defaults"]:
-        """The runs of all blocks, each once and with the number of trials of its tuning, and those whose numbers may
-        shrink.
-        """
+    def _specs(self) -> "tuple[list[tuple[RunSpec, int | None]], Defaults]":
+        """The runs of all blocks, each once with the number of trials of its tuning, and those whose numbers may shrink."""
         from bench.runs.fitting import Defaults
         from bench.spec.expand import expand
 
@@ -166,7 +168,7 @@ class Call:
         specs = list(once.values())
         return specs if self.how["shard"] is None else share_of(specs, self.how["shard"]), Defaults.of(runs)
 
-    def _tuned(self, specs: list[tuple[RunSpec, int | None]], runner: "Runner") -> list[RunSpec]:
+    def _tuned(self, specs: "list[tuple[RunSpec, int | None]]", runner: "Runner") -> "list[RunSpec]":
         """The runs, tuned where the suite has a number of trials."""
         if not any(trials for _, trials in specs):
             return [spec for spec, _ in specs]

@@ -179,7 +179,7 @@ def _measure(
         return
     quiet_lightning()
     encoded = {(own.id, other.id) for _, own, other, axes in missing if axes & WITH_ENCODING}
-    with RichReporter(Console(stderr=True, quiet=not progress)) as reporter, interrupts():
+    with RichReporter(Console(stderr=True, emoji=False, quiet=not progress)) as reporter, interrupts():
         reporter.plan(len(missing))
         report = Report(Store(results.store), reporter)
         pairs = [(shots, own, other) for shots, own, other, _ in missing]

@@ -10,6 +10,7 @@ from bench.api.formats import TextFormat, chosen_format
 from bench.api.results import Results
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.reports.kinds import Only
+from bench.toolkit.collection import without_collection
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.trust import trusting
 
@@ -78,7 +79,8 @@ def compare(
     """
     from bench.results.store import Store
 
-    found = Results(Store(user_path(store)), store).compare(a, b, task=task, shots=shots, tuned=tuned)
+    with without_collection():
+        found = Results(Store(user_path(store)), store).compare(a, b, task=task, shots=shots, tuned=tuned)
     if not costs:
         return found
     with trusting(trust):
@@ -99,7 +101,7 @@ def _costs(found: Comparison, store: Path, accelerator: str, data: Path | None) 
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     pairs = [(one.shots, *one.records) for one in found]
-    with RichReporter(Console(stderr=True)) as reporter, interrupts():
+    with RichReporter(Console(stderr=True, emoji=False)) as reporter, interrupts():
         return compare_costs(pairs, devices, data, Report(Store(store), reporter))
 
 

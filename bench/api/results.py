@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, get_args, overload
 
 from bench.api.comparison import Comparison
 from bench.api.formats import Format, TextFormat, chosen_format
@@ -192,11 +192,12 @@ class Results(Sequence["Record"]):
         Raises:
             UsageError: For another format.
         """
+        rows = self.sequence_rows()
+        if not rows and format in get_args(TextFormat):
+            return ""
         from bench.reports.sequence_tables import FORMATS
 
-        write = chosen_format(FORMATS, format)
-        rows = self.sequence_rows()
-        return write(rows) if rows else ""
+        return chosen_format(FORMATS, format)(rows)
 
     def sequence_rows(self) -> list["SequenceRow"]:
         """Forgetting, plasticity and sample efficiency by sequence, method, shots and task, seeds pooled.
@@ -204,6 +205,8 @@ class Results(Sequence["Record"]):
         Returns:
             The rows; none without a run on a sequence of tasks.
         """
+        if not any(record.stages for record in self.records):  # most often, and found without that module
+            return []
         from bench.reports.sequences import sequence_rows
 
         return sequence_rows(self.records)

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from copy import copy
 from typing import Annotated, Any
 
 import typer
@@ -67,7 +68,7 @@ def _root(
 
 def _command(function: Any, group: str, name: str | None = None, examples: str = "") -> None:
     """Add a command to a group of the help."""
-    app.command(name, cls=Command, rich_help_panel=group, epilog=examples)(function)
+    app.command(name or function.__name__, cls=Command, rich_help_panel=group, epilog=examples)(function)
 
 
 _command(
@@ -115,6 +116,22 @@ app.add_typer(records.app, name="records", rich_help_panel=KEEP)
 app.add_typer(weights.app, name="weights", rich_help_panel=KEEP)
 
 
+def _program(words: list[str]) -> typer.Typer:
+    """The program with the one command that the words name, or with all.
+
+    Args:
+        words: Words of the command line.
+
+    Returns:
+        The program.
+    """
+    # Reading the options of each command takes time. Completion, the root's help and a wrong name need all of them.
+    made = copy(app)
+    made.registered_commands = [each for each in app.registered_commands if [each.name] == words[:1]]
+    made.registered_groups = [each for each in app.registered_groups if [each.name] == words[:1]]
+    return made if made.registered_commands or made.registered_groups else app
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
     """Warnings of this project in one line, those of libraries as ever."""
     if issubclass(category, BenchWarning):
@@ -139,7 +156,7 @@ def main() -> None:
     # Where a library's log cannot be written, as on a full disk, Python would print a traceback for each of its lines.
     logging.raiseExceptions = False
     try:
-        code = app(prog_name="bench", standalone_mode=False)
+        code = _program(sys.argv[1:])(prog_name="bench", standalone_mode=False)
     except Interrupted as error:
         say_error(f"ended by {error}; finished runs are recorded, the same command continues")
         sys.exit(128 + error.number)

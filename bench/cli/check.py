@@ -11,9 +11,11 @@ from bench.api.formats import TextFormat
 from bench.cli.options import DEFAULT_STORE, FORMAT, JUnitOption, StoreOption, option
 from bench.cli.output import say, write
 from bench.reports.kinds import Only
+from bench.toolkit.collection import without_collection
 from bench.toolkit.durable import writing
 
 
+@without_collection()  # of garbage: the process ends with the command
 def check(
     baseline: Annotated[Path, option("--baseline", metavar="DIR", help="Folder of records to compare with.")],
     store: StoreOption = DEFAULT_STORE,

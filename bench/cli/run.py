@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bench.reports.row import Row
 
 
+@without_collection()  # of garbage, but while runs are executed: the process ends with the command
 def run(
     suite: of_run.SuiteArgument = None,
     task: of_run.TaskOption = None,
@@ -99,7 +100,6 @@ def run(
     say(f"next: {_next(rows, store)}", err=True)
 
 
-@without_collection()
 def _show(results: "api.Results") -> "list[Row]":
     """Print the table of results and what it says; its rows."""
     rows = results.rows() if results.records else []
@@ -108,7 +108,7 @@ def _show(results: "api.Results") -> "list[Row]":
 
         from bench.reports.tables import table
 
-        Console(width=None if sys.stdout.isatty() else 240).print(table(rows))
+        Console(width=None if sys.stdout.isatty() else 240, emoji=False).print(table(rows))
         for text in (results.sequences(), results.answer()):
             if text:
                 say(text)

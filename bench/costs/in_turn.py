@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from bench.contracts import UsageError
 from bench.costs.budget_fit import item_counts
@@ -18,6 +17,8 @@ from bench.engine.worker import Worker
 from bench.spec.axes import AXES
 from bench.spec.conditions import Conditions, combined
 from bench.spec.costs import break_even_queries
+from bench.stats.distributions import t_quantile
+from bench.stats.intervals import ALPHA
 
 LEAST_PAIRS = 6
 """Smallest number of pairs, unless time runs out."""
@@ -127,7 +128,7 @@ def log_ratio_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, f
     middle = float(np.exp(logs.mean()))
     if len(logs) < 2:
         return middle, None, None
-    reach = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / len(logs) ** 0.5)
+    reach = float(t_quantile(1 - ALPHA / 2, len(logs) - 1) * logs.std(ddof=1) / len(logs) ** 0.5)
     return middle, middle * float(np.exp(-reach)), middle * float(np.exp(reach))
 
 

@@ -4,8 +4,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-
-from scipy import stats
+from itertools import accumulate
+from math import comb
 
 from bench.meters.stage import StageCost
 from bench.spec.costs import StageCosts
@@ -50,7 +50,9 @@ def median_interval(seconds: Sequence[float]) -> tuple[float, float]:
 @cache
 def _place(size: int) -> int:
     """Place of the lower end of a median's interval among ordered measurements, from 1 on."""
-    return max(1, int(stats.binom.ppf(OUTSIDE, size, 0.5)))
+    # As many lie below the median as a coin shows heads; scipy.stats, which has this quantile, takes long to import.
+    up_to = accumulate(comb(size, heads) for heads in range(size + 1))
+    return max(1, next(heads for heads, ways in enumerate(up_to) if ways >= OUTSIDE * 2**size))
 
 
 def is_known(seconds: Sequence[float], beside: float = 0.0, own: int = 0) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.engine.parent_death import FORKS
 from bench.engine.server_start import connected_process, packed
+from bench.toolkit.collection import without_collection
 
 _waiting: list[tuple[Any, Connection]] = []
 """The process that waits, with its connection; empty where there is none."""
@@ -37,6 +38,17 @@ def early_server(wanted: bool) -> Iterator[None]:
             process.join()
 
 
+def call_early(call: bytes) -> None:
+    """Let the process that waits make a call before the one for which it is taken; without such a process do nothing.
+
+    Args:
+        call: What ``packed`` returns.
+    """
+    for process, connection in _waiting:
+        if process.is_alive():
+            connection.send_bytes(call)
+
+
 def server_process(call: bytes) -> tuple[Any, Connection]:
     """A process that makes a call with a connection as its first argument.
 
@@ -58,13 +70,15 @@ def server_process(call: bytes) -> tuple[Any, Connection]:
 
 
 def _await_call(connection: Connection) -> None:
-    """Import the libraries, then make the call that is sent; nothing where the program ends instead."""
+    """Import the libraries, then make the calls that are sent, until the program ends or closes the connection."""
     # The parent handles interrupts and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import bench.engine.worker_server  # noqa: F401
+    with without_collection():
+        import bench.engine.worker_server  # noqa: F401
 
-    try:
-        function, arguments = pickle.loads(connection.recv_bytes())
-    except (EOFError, ConnectionError):
-        return
-    function(connection, *arguments)
+    while True:
+        try:
+            function, arguments = pickle.loads(connection.recv_bytes())
+        except (EOFError, ConnectionError):
+            return
+        function(connection, *arguments)

@@ -15,13 +15,13 @@ from typing import Any, Literal, Protocol, Self
 import torch
 
 from bench.contracts import Backbone
-from bench.engine.early_server import server_process
+from bench.engine.early_server import call_early, server_process
 from bench.engine.failure import Failure
 from bench.engine.parent_death import FORKS
 from bench.engine.process_ending import TO_END, ending_error, kernel_kills
 from bench.engine.server_start import packed
 from bench.engine.trainer import DeviceOptions
-from bench.engine.worker_server import serve
+from bench.engine.worker_server import load_ahead, serve
 
 
 class Worker(Protocol):
@@ -88,6 +88,10 @@ class ForkedWorker:
         self._server: Any = None
         self._connection: Connection | None = None
         self._sent: tuple[Any, ...] = ()
+
+    def load_ahead(self) -> None:
+        """Let the process that waits for the first worker load the backbone already; without one do nothing."""
+        call_early(packed(load_ahead, self.make, torch.get_num_threads(), self.devices))
 
     def start(self) -> Self:
         """Start loading the backbone; the first call waits until it is loaded."""

@@ -11,6 +11,7 @@ import os
 import pickle
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
@@ -30,12 +31,38 @@ from bench.engine.trainer import DeviceOptions, quiet_lightning
 from bench.meters.contention import usable_cores
 from bench.meters.memory import release_freed_memory
 from bench.spec.strategies import RANKED
+from bench.toolkit.collection import without_collection
 
 BRIEF_CALL = 1.0
 """Seconds of a call up to which the server does not wait until its process has given back all memory: of short work it
 is little, and giving it back takes as long as starting a process."""
 WHOLE = b"\nwhole"
 """What follows an answer that was written to its end."""
+
+
+_ahead: dict[bytes, Backbone | None] = {}
+"""The backbone that ``load_ahead`` has loaded, by its arguments, until it is served."""
+
+
+def load_ahead(
+    connection: Connection, make: Callable[[], Backbone | None], threads: int, devices: DeviceOptions | None = None
+) -> None:
+    """Load the backbone of a later ``serve`` with the same arguments, while the program loads its own.
+
+    Nothing is said of what goes wrong, which the program meets too; ``serve`` tries again.
+
+    Args:
+        connection: Stays unused.
+        make: As for ``serve``.
+        threads: As for ``serve``.
+        devices: As for ``serve``.
+    """
+    _ahead.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backbone, broken = _loaded(make, threads, devices)
+    if not broken:
+        _ahead[pickle.dumps((make, threads, devices))] = backbone
 
 
 def serve(
@@ -49,28 +76,12 @@ def serve(
         threads: Number of torch's threads in the children.
         devices: Devices that hold the backbone together, by their strategy; None for a backbone on one device.
     """
-    # Plugins are unpickled by the names of their modules.
-    own_packages.put_first()
-    quiet_lightning()
-    # A forked child can start threads only if its parent never did.
-    torch.set_num_threads(1 if FORKS else threads)
-    backbone, broken = None, b""
-    try:
-        backbone = make()
-        if FORKS:
-            remember(backbone)
-            if devices is not None and devices.strategy in RANKED:
-                from bench.engine.ranks import prepare
-
-                prepare(devices)
-            first_pass()
-    except BaseException as error:
-        broken = failure_bytes(error)
-    # The meters collect garbage before each stage: half a second with all loaded objects, some ms without. Freezing
-    # also keeps a collection from writing to, and so copying, memory that forked children share.
-    gc.collect()
-    gc.freeze()
-    release_freed_memory()  # once, and not in each fork
+    key, broken = pickle.dumps((make, threads, devices)), b""
+    if key in _ahead:
+        backbone = _ahead.pop(key)
+    else:
+        _ahead.clear()
+        backbone, broken = _loaded(make, threads, devices)
     sent: list[Any] = []
     ending: list[int] = []
     while True:
@@ -88,6 +99,37 @@ def serve(
             return
         if not (broken or FORKS):
             return
+
+
+def _loaded(
+    make: Callable[[], Backbone | None], threads: int, devices: DeviceOptions | None
+) -> tuple[Backbone | None, bytes]:
+    """The backbone, with this process ready to be forked; and the pickled failure, empty without one."""
+    # Plugins are unpickled by the names of their modules.
+    own_packages.put_first()
+    quiet_lightning()
+    # A forked child can start threads only if its parent never did.
+    torch.set_num_threads(1 if FORKS else threads)
+    backbone, broken = None, b""
+    try:
+        with without_collection():
+            backbone = make()
+        if FORKS:
+            remember(backbone)
+            if devices is not None and devices.strategy in RANKED:
+                from bench.engine.ranks import prepare
+
+                prepare(devices)
+            first_pass()
+    except BaseException as error:
+        broken = failure_bytes(error)
+    # The meters collect garbage before each stage: half a second with all loaded objects, some ms without. Freezing
+    # also keeps a collection from writing to, and so copying, memory that forked children share.
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    release_freed_memory()  # once, and not in each fork
+    return backbone, broken
 
 
 def _received(request: bytes, sent: list[Any]) -> bytes:

@@ -89,10 +89,7 @@ def sequence_rows(records: Iterable[Record]) -> list[SequenceRow]:
     Returns:
         A row for each method, number of shots and task; none for runs on single tasks.
     """
-    found = list(records)
-    if not any(record.stages for record in found):  # most often: the records of a large store need not be pooled
-        return []
-    groups = [group for group in pooled(found) if group[0].stages]
+    groups = [group for group in pooled(records) if group[0].stages]
     rows = [row for group in groups for row in _rows(group)]
     return [row.model_copy(update={"labels_to_base": _labels_to_base(row, rows)}) for row in rows]
 

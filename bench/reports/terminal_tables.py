@@ -35,7 +35,7 @@ def plain_text(table: Table) -> str:
         Its text, with a line break at its end.
     """
     text = io.StringIO()
-    Console(file=text, width=WIDTH, force_terminal=False).print(table)
+    Console(file=text, width=WIDTH, force_terminal=False, emoji=False).print(table)
     return text.getvalue()
 
 

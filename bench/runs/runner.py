@@ -30,6 +30,7 @@ from bench.runs.trackers.interface import Tracker
 from bench.runs.waves import n_items
 from bench.spec.expand import refusal
 from bench.spec.run_spec import RunSpec
+from bench.toolkit.collection import without_collection
 from bench.toolkit.trust import trusted
 
 Form = tuple[str, PromptStyle, Template]
@@ -192,8 +193,10 @@ class Runner:
         self.reporter.plan(len(ready), TimeLeft(ready, report.shared_costs.expected_of))
         for (task, *_, name, precision), together in _by_first_score(ready, draws):
             self.reporter.preparing(f"{task}: loading {name}")
+            self._load_ahead(name, len(ready))
             try:
-                backbone = registry.make_backbone(name)
+                with without_collection():
+                    backbone = registry.make_backbone(name)
                 start_worker = partial(self.isolate, name, backbone)
                 devices = device.with_precision(precision)
                 group = RunGroup(
@@ -205,6 +208,11 @@ class Runner:
                 raise
             except Exception as error:  # a backbone that cannot be loaded costs its own runs only
                 report.problem(f"{task} on {name}: {one_line_error(error)}")
+
+    def _load_ahead(self, name: str, n_runs: int) -> None:
+        """Let the worker load its backbone while this process does, unless all runs may be recorded."""
+        if self.isolate is fresh_processes and (self.force or len(self.store.paths()) < n_runs):
+            ForkedWorker(partial(registry.load_backbone, name)).load_ahead()
 
     def _fitted(self, specs: Sequence[RunSpec], loaded: Mapping[Form, TaskData]) -> list[RunSpec]:
         """The runs with default numbers that fit the data of their tasks."""

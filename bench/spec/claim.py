@@ -1,11 +1,11 @@
 """Claims: a statement with the comparisons and limits that test it, in a YAML file; see docs/claims.md."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.validation import validated
 from bench.spec.list_fields import Names
@@ -183,7 +183,7 @@ class Claim(BaseModel):
 
 def claim_paths() -> dict[str, Path]:
     """The claims that ship with the project, by name: ``SET/CLAIM``."""
-    folder = Path(str(files("bench.spec"))) / "claims"
+    folder = own_packages.folder("bench.spec") / "claims"
     return {f"{path.parent.name}/{path.stem}": path for path in sorted(folder.glob("*/*.yaml"))}
 
 

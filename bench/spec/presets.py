@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
 from bench.contracts.kinds import Kind
 from bench.contracts.site import Site
@@ -109,7 +109,7 @@ class Preset(BaseModel):
 
 def preset_paths() -> dict[str, Path]:
     """The presets that ship with the project, by name."""
-    folder = Path(str(files("bench.spec"))) / "presets"
+    folder = own_packages.folder("bench.spec") / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

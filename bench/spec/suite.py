@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sized
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.contracts.kinds import Precision, PromptStyle, Template
 from bench.contracts.sequence import joined_name
@@ -181,7 +181,7 @@ class Suite(BaseModel):
 
 def suite_paths() -> dict[str, Path]:
     """The suites that ship with the project, by name."""
-    folder = Path(str(files("bench.spec"))) / "suites"
+    folder = own_packages.folder("bench.spec") / "suites"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

@@ -6,10 +6,10 @@ import sys
 
 from tests.helpers.stores import fill
 
-OF_PAGES = ("pyarrow", "plotly", "jinja2")
+OF_PAGES = ("pyarrow", "jinja2")
 HEAVY = (
     "torch", "transformers", "lightning", "datasets", "pandas", "statsmodels", "scipy.stats", "sklearn", "wandb",
-    "psutil", "tabulate", *OF_PAGES,
+    "psutil", "tabulate", "plotly", "numpy.f2py", *OF_PAGES,
 )  # fmt: skip
 OF_HELP = ("yaml", "rich", "numpy", "xxhash", "bench.registry", *HEAVY)
 """What help imports nothing of, so that it is there in 0.3 s; that of a command needs Typer's own pydantic."""

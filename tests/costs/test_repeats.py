@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from bench.costs import passes, protocol
 from bench.costs import repeats as repeats_module
@@ -23,6 +24,13 @@ def test_the_interval_covers_the_median_whatever_the_distribution(size, coverage
     intervals = [median_interval(rng.lognormal(0, 1, size)) for _ in range(2000)]
     assert np.mean([low <= 1 <= high for low, high in intervals]) > coverage - 0.02
     assert median_interval([2.0]) == (2.0, 2.0)
+
+
+def test_its_ends_are_quantiles_of_the_binomial_distribution():
+    for size in range(1, 100):
+        low, high = median_interval(range(1, size + 1))
+        assert low == max(1, stats.binom.ppf(repeats_module.OUTSIDE, size, 0.5))
+        assert high == size + 1 - low
 
 
 def test_steady_work_is_repeated_three_times_and_unsteady_work_more_often():

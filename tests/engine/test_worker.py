@@ -40,6 +40,14 @@ def nothing():
     return None
 
 
+def noted(file, fails):
+    """No backbone, with a line for each time; the first time fails if that is wanted."""
+    with file.open("a") as lines:
+        lines.write("made\n")
+    if fails and file.read_text() == "made\n":
+        raise OSError("once")
+
+
 def fail(backbone, error):
     raise error
 
@@ -269,6 +277,23 @@ def test_the_first_worker_takes_the_process_that_has_imported_the_libraries():
             assert number == 1
             assert child not in (process.pid, os.getpid())
             worker.close()
+
+
+@pytest.mark.skipif(not FORKS, reason="forks")
+@pytest.mark.parametrize(("fails", "times"), [(False, 1), (True, 2)])
+def test_that_process_loads_the_backbone_ahead_and_again_where_that_failed(fails, times, tmp_path):
+    file = tmp_path / "made"
+    with early_server.early_server(True):
+        worker = ForkedWorker(partial(noted, file, fails))
+        worker.load_ahead()
+        deadline = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert file.exists()
+        assert worker.start().call(who, 1)[1] == 1
+        worker.close()
+    assert file.read_text() == times * "made\n"
+    ForkedWorker(partial(noted, file, fails)).load_ahead()  # where no process waits, nothing happens
 
 
 @pytest.mark.skipif(not FORKS, reason="forks")

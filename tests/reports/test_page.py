@@ -1,11 +1,14 @@
 """The HTML page as text: one file that asks for nothing, in which no content becomes markup."""
 
+import base64
+import gzip
 import json
 import sys
 
 import numpy as np
 import pytest
 
+from bench.reports import page_data
 from bench.reports.page import page
 from bench.reports.rows import rows
 from bench.results.predictions import ClassPredictions, QueryPredictions
@@ -20,6 +23,24 @@ def test_it_is_one_file_that_refers_to_no_other():
     assert not [(tag, found) for tag, found in elements.found if {"src", "href", "action"} & found.keys()]
     (policy,) = [found["content"] for _, found in elements.found if "http-equiv" in found]
     assert policy.startswith("default-src 'none';")
+
+
+def test_the_script_of_its_charts_is_kept_and_a_damaged_copy_is_made_anew(tmp_path, monkeypatch):
+    script = tmp_path / "plotly.js"
+    script.write_bytes(b"made();\r\n")
+    monkeypatch.setattr(page_data, "package_file", lambda *names: script)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    first = page_data.packed_plotly.__wrapped__()
+    assert gzip.decompress(base64.b64decode(first)) == script.read_bytes()
+    (kept,) = tmp_path.glob("plotly/*")
+    written = kept.read_text()
+    for content in (written, written[:-1], written + "\n", "", "\xe9"):
+        kept.write_text(content)
+        assert page_data.packed_plotly.__wrapped__() == first
+        assert kept.read_text() == written
+    kept.write_text(written)
+    monkeypatch.setattr(page_data, "_packed", None)
+    assert page_data.packed_plotly.__wrapped__() == first
 
 
 def test_every_row_is_in_it_with_its_status_and_reason():

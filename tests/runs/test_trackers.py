@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import time
 
 import pytest
@@ -127,7 +128,18 @@ def test_a_curve_is_logged_step_by_step(keyless):
     assert points == CURVE
 
 
+def test_the_first_score_does_not_wait_until_wandb_is_imported(keyless, monkeypatch):
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    given = record()
+    tracker = WandbTracker(keyless / "store")
+    tracker.begin(given.id, given.spec)
+    assert "wandb" not in sys.modules
+    assert tracker.hint() is None
+
+
 def test_the_system_is_sampled_while_the_run_is_made(keyless):
+    import wandb  # noqa: F401
+
     given = record()
     tracker = WandbTracker(keyless / "store")
     tracker.begin(given.id, given.spec)

@@ -1,6 +1,7 @@
 """Tracker on W&B."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -23,7 +24,8 @@ MOST_TAG = 64
 class WandbTracker:
     """Tracker on W&B: a W&B run for each record, by the record's id, so that a repeated run continues the same one.
 
-    Seeds of a row are one group. The W&B run is open during the run, so that W&B's samples of the system belong to it.
+    Seeds of a row are one group. The W&B run is open during the run, so that W&B's samples of the system belong to it;
+    that of the first run of a process is opened at its end, as starting W&B takes seconds, which no score waits for.
 
     Attributes:
         folder: Folder of offline runs.
@@ -55,13 +57,14 @@ class WandbTracker:
             return "offline"
 
     def begin(self, id_: str, spec: RunSpec) -> None:
-        """Open the W&B run.
+        """Open the W&B run, unless W&B would have to be imported for it.
 
         Args:
             id_: Id of the record.
             spec: The run.
         """
-        self._open = id_, self._started(id_, spec)
+        if "wandb" in sys.modules:
+            self._open = id_, self._started(id_, spec)
 
     def __call__(self, record: Record) -> None:
         """Log a record, and end its W&B run.
