@@ -158,7 +158,7 @@ class Call:
         )  # fmt: skip
 
     def _specs(self) -> "tuple[list[tuple[RunSpec, int | None]], Defaults]":
-        """The runs of all blocks, each once with the number of trials of its tuning, and those whose numbers may shrink."""
+        """Each run of the blocks once, with the number of trials of its tuning, and those whose numbers may shrink."""
         from bench.runs.fitting import Defaults
         from bench.spec.expand import expand
 

@@ -84,7 +84,8 @@ def overview(rows: Sequence[Row]) -> Overview | None:
     """Mean ranks over the tasks, by backbone, of methods with a score on all of them at all numbers of shots.
 
     A task counts once: its scores are averaged over shots and ways, which are no independent evidence. Of several
-    forms of its prompts and numbers of queries those with most methods count. Methods without a support set are left out.
+    forms of its prompts and numbers of queries those with most methods count. Methods without a support set are left
+    out.
 
     Args:
         rows: Rows of a leaderboard.
