@@ -11,7 +11,6 @@ import os
 import pickle
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
@@ -49,7 +48,7 @@ def load_ahead(
 ) -> None:
     """Load the backbone of a later ``serve`` with the same arguments, while the program loads its own.
 
-    Nothing is said of what goes wrong, which the program meets too; ``serve`` tries again.
+    What fails here the program meets too, and ``serve`` tries again.
 
     Args:
         connection: Stays unused.
@@ -58,9 +57,7 @@ def load_ahead(
         devices: As for ``serve``.
     """
     _ahead.clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        backbone, broken = _loaded(make, threads, devices)
+    backbone, broken = _loaded(make, threads, devices)
     if not broken:
         _ahead[pickle.dumps((make, threads, devices))] = backbone
 
