@@ -5,20 +5,10 @@ long as these functions.
 """
 
 from functools import lru_cache
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
-
-# scipy.special copies the names of all parts of numpy, and for that imports what is named here: half of its own time.
-_UNUSED = {name: ModuleType(f"numpy.{name}") for name in ("f2py", "ma", "testing") if name not in vars(np)}
-vars(np).update(_UNUSED)
-try:
-    from scipy import special
-finally:
-    for _name, _module in _UNUSED.items():
-        if vars(np)[_name] is _module:
-            del vars(np)[_name]
+from scipy import special
 
 Floats = NDArray[np.float64]
 QUARTILES = 1.349

@@ -9,7 +9,7 @@ from tests.helpers.stores import fill
 OF_PAGES = ("pyarrow", "jinja2")
 HEAVY = (
     "torch", "transformers", "lightning", "datasets", "pandas", "statsmodels", "scipy.stats", "sklearn", "wandb",
-    "psutil", "tabulate", "plotly", "numpy.f2py", *OF_PAGES,
+    "psutil", "tabulate", "plotly", *OF_PAGES,
 )  # fmt: skip
 OF_HELP = ("yaml", "rich", "numpy", "xxhash", "bench.registry", *HEAVY)
 """What help imports nothing of, so that it is there in 0.3 s; that of a command needs Typer's own pydantic."""
