@@ -4,7 +4,7 @@ import pkgutil
 from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from typing import Literal
+from typing import Any, Literal
 
 from bench import own_packages
 from bench.contracts.errors import UsageError, did_you_mean
@@ -23,14 +23,15 @@ def _from_entry_point(point: EntryPoint) -> Plugin:
 
 
 @lru_cache(maxsize=8)
-def _entry_points(folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+def _entry_points(folders: tuple[tuple[str, int], ...]) -> Any:
     """Entry points of all packages, read once for one state of the import path: each time takes some 20 ms."""
-    return entry_points()
+    return entry_points()  # before Python 3.12 these are no EntryPoints, but have select too
 
 
 def _declared(group: Group, folders: tuple[tuple[str, int], ...]) -> EntryPoints:
     """Entry points of a group."""
-    return _entry_points(folders).select(group=f"bench.{group}")
+    found: EntryPoints = _entry_points(folders).select(group=f"bench.{group}")
+    return found
 
 
 @cache
