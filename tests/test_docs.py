@@ -23,6 +23,7 @@ def test_there_are_commands_to_try():
     assert {page for page, _ in CASES} >= {"README.md", "docs/index.md", "docs/budgets.md", "docs/paper.md"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "line"), CASES)
 def test_a_command_is_one_that_the_program_takes(page, line):
     given = parsed(line).params

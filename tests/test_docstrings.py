@@ -37,6 +37,7 @@ def described():
     return {name for path in FILES for name, docstring, _ in functions(path) if "Args:" in docstring}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_arguments_are_described(path, described):
     missing = [

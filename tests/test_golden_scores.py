@@ -16,6 +16,7 @@ def test_scores_are_kept_of_every_case_by_this_protocol():
     assert kept()["scores"].keys() == CASES.keys(), f"methods came or went; regenerate by `{UPDATE}`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("brief_costs")
 def test_scores_stay_what_they_are(case):

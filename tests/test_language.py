@@ -39,6 +39,7 @@ def texts():
             yield name, content.decode("utf-8", errors="replace")
 
 
+@pytest.mark.slow
 def test_no_file_uses_these_words():
     found = [f"{name}:{use}" for name, text in texts() for use in uses(text)]
     assert found == [], "reword: " + ", ".join(found)

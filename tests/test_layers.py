@@ -77,6 +77,7 @@ def imported(path, known=()):
     return found
 
 
+@pytest.mark.slow
 def test_the_walk_finds_lazy_imports_and_submodules():
     assert "bench.contracts" in modules()["methods.faast"]
     assert "bench.registry" in modules()["bench.spec.expand"]
@@ -153,6 +154,7 @@ def test_there_are_no_cycles():
     assert len(done) >= len(modules())
 
 
+@pytest.mark.slow
 def test_a_test_module_imports_from_no_other():
     """What several share is in tests/helpers, or in a module without tests beside them."""
     paths = sorted((ROOT / "tests").rglob("*.py"))

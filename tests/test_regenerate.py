@@ -22,6 +22,7 @@ def regenerate(monkeypatch, *words):
     runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("outside", "cache")
 def test_marked_places_are_filled_and_the_rest_stays(tmp_path, monkeypatch):
     suite = tmp_path / "small.yaml"

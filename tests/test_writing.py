@@ -33,6 +33,7 @@ def writing(path):
                 yield f"{path.relative_to(ROOT)}:{node.lineno} {name}"
 
 
+@pytest.mark.slow
 def test_nothing_else_writes_files():
     found = [line for path in FILES if path.relative_to(ROOT).as_posix() not in MAY for line in writing(path)]
     assert found == [], "use write_atomic or atomic_path of bench.toolkit.durable"

@@ -51,6 +51,7 @@ def test_importing_the_package_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_wrong_names_are_answered_before_anything_heavy_is_imported():
     cases = [
         ({"task": "digitz", "method": "knn"}, "no task 'digitz'; did you mean 'digits'?"),
@@ -133,6 +134,7 @@ def test_names_that_are_available():
         bench.available("method")
 
 
+@pytest.mark.slow
 def test_a_store_is_maintained(place):
     bench.run(**SMALL, methods=["faast", "knn"], shots=1)
     assert bench.verify_records() == []
@@ -190,6 +192,7 @@ def test_a_suite_may_name_its_method_as_a_record_does(tmp_path):
         read_suite(path, {})
 
 
+@pytest.mark.slow
 def test_a_run_and_what_reports_make_of_it(place):
     results = bench.run(methods=["faast", "knn"], shots=[1, 5], seeds=range(3), **SMALL)
     assert (len(results), len(results.measured), results.failed, results.problems) == (12, 12, [], ())
@@ -214,6 +217,7 @@ def test_a_run_and_what_reports_make_of_it(place):
         results.of_task("stripe")
 
 
+@pytest.mark.slow
 def test_a_run_that_two_blocks_of_a_suite_have_counts_once(place):
     block = "{task: stripes, backbone: pixels, shots: [5], episodes: 2, methods: [faast, %s]}"
     blocks = "\n".join(f"  - {block % other}" for other in ("knn", "ridge"))
@@ -230,6 +234,7 @@ def test_a_run_that_two_blocks_of_a_suite_have_counts_once(place):
     assert len(bench.run(**how)) == 3
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_is_recorded_to_run_and_skipped(place):
     bench.run(method="knn", shots=1, **SMALL)
     before = sorted(place.rglob("*"))
@@ -264,6 +269,7 @@ def test_a_plan_says_that_runs_are_tuned_first(place):
     assert planned.summary() in planned._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_plan_skips_methods_on_features_where_a_model_has_no_class_embeddings(place):
     model = save_model(place / "model", "gpt2", context=64)
     for label in ("good bad", "bad good"):
@@ -282,6 +288,7 @@ def test_a_plan_skips_methods_on_features_where_a_model_has_no_class_embeddings(
     assert (record.id, record.status, record.reason) == (planned["faast"].id, "skipped", planned["faast"].reason)
 
 
+@pytest.mark.slow
 def test_a_sweep_and_a_run_with_what_it_found(place):
     study = bench.sweep(
         task="stripes", backbone="pixels", method="planted", vary=["x=-10:10", "y=1:1000:log"], set={"mode": "right"},

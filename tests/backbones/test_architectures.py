@@ -62,6 +62,7 @@ def reading(backbone: CausalLM, kind: TokenizerKind) -> CausalLM:
     return changed
 
 
+@pytest.mark.slow
 def test_everything_is_what_a_plain_loop_gives(
     pair: Pair, kinds: dict[str, TokenizerKind], request: pytest.FixtureRequest
 ) -> None:
@@ -162,6 +163,7 @@ def assert_hidden_states(backbone: CausalLM, plain: PlainDecoder, texts: list[st
             torch.testing.assert_close(by_ids[tuple(row)], plain.inputs(row, paths[id(module)]), **CLOSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, name: str) -> None:
     config, said = REFUSED[name]

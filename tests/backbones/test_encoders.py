@@ -153,6 +153,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return ENCODERS[request.param](tmp_path_factory.mktemp(request.param))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_features_are_the_librarys_own(made: Made) -> None:
     name, expected = made
@@ -183,6 +184,7 @@ class TestContract(BackboneContract):
         return "good", "dull"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["timm-vit", "torchvision", "bert", "st"])
 def test_fingerprints_follow_the_weights_and_not_the_place(tmp_path: Path, encoder: str) -> None:
     (tmp_path / "first").mkdir()
@@ -218,6 +220,7 @@ def test_a_text_is_scored_against_class_names_by_a_sentence_encoder(tmp_path: Pa
 HERE = "a local file works too: "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "reason"),
     [

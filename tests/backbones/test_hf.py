@@ -62,6 +62,7 @@ def test_a_prior_is_about_as_long_as_a_value(backbone: CausalLM) -> None:
     assert 0.8 < ratio < 1.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["", "Word: good\nSentiment: positive\n"])
 @pytest.mark.parametrize(
     "answers", [ANSWERS, (" very good", " very bad indeed", " positive"), ("happy", "s")], ids=["one", "many", "merged"]
@@ -104,6 +105,7 @@ MANY = tuple(f" {one}{two}{three}" for one in ("very", "so") for two in ("", " g
 """Answers of which many begin alike, and some are the beginning of others."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["", "Word: good\nSentiment: positive\n"])
 def test_many_answers_as_a_tree_are_scored_as_each_of_them(
     backbone: CausalLM, context: str, monkeypatch: pytest.MonkeyPatch

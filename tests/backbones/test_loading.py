@@ -53,6 +53,7 @@ def changed(folder: Path, made: Path, file: str, change: Callable[[dict[str, Any
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEERING)
 def test_generation_settings_of_a_model_do_not_steer(
     folder: Path, written: list[str], tmp_path: Path, name: str

@@ -36,6 +36,7 @@ def facts(name: str) -> tuple[str, str]:
     return found.facts["licence"], found.facts["size"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["st", "hf", "hf_encoder"])
 def test_a_model_of_the_hub_by_its_card_and_its_list_of_files(hub: Hub, weights: bytes, word: str) -> None:
     hub.model("them/tiny", {"README.md": CARD, "model.safetensors": weights, "pytorch_model.bin": weights})

@@ -41,6 +41,7 @@ def images() -> list[Image.Image]:
     return [Image.fromarray(generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)) for _ in range(3)]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_zero_shot_scores_are_the_models_own(pair: tuple[OpenClip, Any], images: list[Image.Image]) -> None:
     backbone, model = pair
@@ -112,6 +113,7 @@ def test_what_is_no_image_is_refused(pair: tuple[OpenClip, Any]) -> None:
         pair[0].prepare("no image")
 
 
+@pytest.mark.slow
 def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
     path = save(tmp_path / "checkpoint.pt", "tiny-vit")
     first = PLUGIN(f"tiny-vit/{path}")
@@ -122,6 +124,7 @@ def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
     assert first.fingerprint != other.fingerprint
 
 
+@pytest.mark.slow
 def test_a_scripted_archive_loads_like_the_weights_in_it(tmp_path: Path, images: list[Image.Image]) -> None:
     name = "tiny-resnet-quickgelu"
     path, model = save_scripted(tmp_path / "openai.pt", name), tiny(name)

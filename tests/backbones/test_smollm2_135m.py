@@ -46,6 +46,7 @@ def _write_half(gguf: Path, target: Path) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.slow
 def test_zero_shot_is_the_models_own_answer_and_mostly_right(backbone: SmolLM2) -> None:
     task = LEXICON().load(None)
     spread = list(range(0, len(task.query.labels), 46))  # the lexicon is sorted, and begins with abbreviations
@@ -60,6 +61,7 @@ def test_zero_shot_is_the_models_own_answer_and_mostly_right(backbone: SmolLM2) 
     assert accuracy > 0.75  # 88.6% over 1,000 words
 
 
+@pytest.mark.slow
 def test_shared_context_equals_the_joined_prompt(backbone: SmolLM2) -> None:
     context, prompts = "Word: good\nSentiment: positive\n", ["Word: bad\nSentiment:", "Word: wonderful\nSentiment:"]
     found = backbone.loglikelihood(context, prompts, [" negative", " positive"])
@@ -70,6 +72,7 @@ def test_shared_context_equals_the_joined_prompt(backbone: SmolLM2) -> None:
         torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_174_labels_cost_at_most_three_times_10(backbone: SmolLM2) -> None:
     """Tokens run for a query of LongICLBench's Discovery, whose labels are words and phrases."""
@@ -123,6 +126,7 @@ def test_a_full_disk_leaves_nothing_behind(cache: Path, gguf: Path, monkeypatch:
     assert converted(gguf)[0].is_dir()
 
 
+@pytest.mark.slow
 def test_processes_that_race_end_with_one_whole_copy(cache: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smollm2_135m, "convert", _write_slowly)
     fork = multiprocessing.get_context("fork")
@@ -182,6 +186,7 @@ PLAIN_TEXTS = [
 """One with spaces around words and at both ends, as WikiText has them, and one without."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("window", "printed"), [(16, 345.5023), (64, 108.1380), (1024, 102.5263)])
 def test_perplexity_per_word_is_what_lm_evaluation_harness_prints(
     backbone: SmolLM2, window: int, printed: float

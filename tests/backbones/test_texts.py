@@ -96,6 +96,7 @@ def test_scores_are_those_of_plain_passes(backbone: CausalLM) -> None:
         assert float(row[0]) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [2, 7, 16])
 def test_rolling_scores_are_those_of_lm_evaluation_harness(backbone: CausalLM, window: int) -> None:
     found = backbone.loglikelihood_rolling(TEXTS, window, "rolling")
@@ -106,6 +107,7 @@ def test_rolling_scores_are_those_of_lm_evaluation_harness(backbone: CausalLM, w
         assert float(row[0]) == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("window", "stride"), [(16, 4), (1024, 512)])
 def test_sliding_scores_are_those_of_plain_passes(backbone: CausalLM, window: int, stride: int) -> None:
     found = backbone.loglikelihood_rolling(TEXTS, window, stride)
@@ -170,6 +172,7 @@ def test_tokens_are_all_there_in_rows_of_at_most_a_window(backbone: CausalLM, wi
     assert sorted(rows) == sorted(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_new_tokens", [1, 12])
 def test_prompts_are_continued_as_if_each_were_alone(backbone: CausalLM, max_new_tokens: int) -> None:
     assert len({len(ids_of(backbone, prompt)) for prompt in PROMPTS}) == len(PROMPTS)

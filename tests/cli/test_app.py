@@ -26,6 +26,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_help_is_there_at_once():
     seconds = []
     for _ in range(3):
@@ -123,6 +124,7 @@ def test_the_leaderboard_in_four_formats(store, bench):
     assert texts["table"].count("stripes") == len(rows)
 
 
+@pytest.mark.slow
 def test_a_tracker_that_cannot_even_start_is_no_reason_to_fail(bench, outside, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "no such mode")
     code, out, err = bench(*STRIPES, "--shots", "1", "--episodes", "1")
@@ -132,6 +134,7 @@ def test_a_tracker_that_cannot_even_start_is_no_reason_to_fail(bench, outside, m
     assert re.search(r"stripes .* faast .* ok", out)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_exit_code_1_with_its_reason_and_costs_no_other(bench, outside, clean):
     answer = bench(*STRIPES, "--method", "faulty", "--shots", "1", "--episodes", "1", "--logger", "none")
     assert "stripes faulty shots=1 seed=0 failed: RuntimeError: planted defect" in one_line(answer, 1)
@@ -154,6 +157,7 @@ def test_nothing_measured_is_exit_code_1(bench, outside):
     assert "skipped: stripes knn_lm: knn_lm serves" in answer[1]
 
 
+@pytest.mark.slow
 def test_a_task_that_cannot_be_loaded_costs_no_other(bench, outside, clean):
     (clean / "data").mkdir()
     (clean / "two.yaml").write_text(
@@ -168,6 +172,7 @@ def test_a_task_that_cannot_be_loaded_costs_no_other(bench, outside, clean):
     assert len(list((clean / "runs").glob("*.json"))) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_record_costs_its_own_run_only(bench, outside, clean):
     words = [*STRIPES, "--method", "knn", "--shots", "1", "--episodes", "1", "--logger", "none"]
     assert bench(*words)[0] == 0

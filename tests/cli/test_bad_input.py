@@ -68,6 +68,7 @@ def no_auto_rank(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Words:
     return (*no_rank(folder, monkeypatch)[:-4], "--set", "peft.rank=auto,peft.parameters=10", "--measure-in", "inline")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -40,6 +40,7 @@ def claims(tmp_path, monkeypatch, in_process, outside, cache):
     return lambda *words: in_process("claims", "mine.yaml", *words)
 
 
+@pytest.mark.slow
 def test_claims_run_what_is_missing_and_keep_what_they_measured(claims, tmp_path, monkeypatch, in_process):
     code, text, _ = claims("--no-run", "--format", "json")
     assert (code, {cell["verdict"] for cell in json.loads(text)[0]["cells"]}) == (0, {"undecided"})

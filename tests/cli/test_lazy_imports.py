@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers.stores import fill
 
 OF_PAGES = ("pyarrow", "jinja2")
@@ -51,6 +53,7 @@ def needless(words):
     return ("pydantic", *OF_HELP) if words in ROOT else OF_HELP if words in HELP else HEAVY
 
 
+@pytest.mark.slow
 def test_commands_import_nothing_heavy(tmp_path):
     store = str(fill(tmp_path / "store").root)
     commands = [

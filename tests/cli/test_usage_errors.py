@@ -10,6 +10,7 @@ DIGITS = ["run", "--task", "digits", "--logger", "none"]
 FAAST = [*DIGITS, "--method", "faast"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -117,6 +118,7 @@ def test_a_store_without_records_is_a_failure(bench, clean, store):
     assert "no records in" in one_line(bench("leaderboard", "--store", store), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -61,6 +61,7 @@ def test_a_tolerance_is_relative():
     assert not Finding("x", 100, 89, "s", 0.1).passed
 
 
+@pytest.mark.slow
 def test_a_busy_machine_is_named_and_no_fault(monkeypatch):
     burning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     monkeypatch.setattr(doctor_machine, "OTHERS_SHARE", 0.01)
@@ -115,6 +116,7 @@ def test_queued_kernels_are_waited_for():
     assert time.perf_counter() > began
 
 
+@pytest.mark.slow
 def test_one_worker_serves_all_checks_and_query_labels_in_it_are_found(monkeypatch):
     with closing(ForkedWorker(doctor_machine.MappedWeights)) as worker:
         assert [finding.passed for finding in doctor_machine.fresh_processes(worker)] == [True, True]

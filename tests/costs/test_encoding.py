@@ -17,6 +17,7 @@ from bench.engine.trainer import DeviceOptions
 from bench.meters.stage import StageCost
 
 
+@pytest.mark.slow
 def test_operations_of_an_image_are_those_of_the_network(monkeypatch):
     monkeypatch.setattr("bench.backbones._conse.imagenet_names", lambda: ["fish"] * 1000)  # embedded in less time
     pictures = [Pictures.new("RGB", (64, 64), (shade, 0, 0)) for shade in (10, 200)]

@@ -5,6 +5,8 @@ import os
 import socket
 import time
 
+import pytest
+
 from bench.costs.host_lock import alone, beside_others, lock_file
 
 
@@ -15,6 +17,7 @@ def _measure(held, order):
         order.put(("first", time.monotonic()))
 
 
+@pytest.mark.slow
 def test_the_second_process_waits_and_says_for_whom(cache, monkeypatch):
     monkeypatch.setattr("bench.toolkit.work_lock.SILENT", 0.1)
     context = multiprocessing.get_context("spawn")
@@ -52,6 +55,7 @@ def _compute(began, device, seconds, ready=None, go=None):
         time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_a_measurement_waits_for_what_others_compute_and_keeps_them_waiting(cache, monkeypatch):
     monkeypatch.setattr("bench.toolkit.work_lock.SILENT", 0.1)
     context = multiprocessing.get_context("spawn")

@@ -50,6 +50,7 @@ def problems(draw_from):
     return data, requested
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(problems())
 def test_every_draw_is_balanced_and_honest(problem):
@@ -74,6 +75,7 @@ def test_every_draw_is_balanced_and_honest(problem):
             assert list(counts) == wanted
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(problems(), st.data())
 def test_fewer_shots_are_the_beginning_of_more_against_the_same_queries(problem, data):
@@ -91,6 +93,7 @@ def test_fewer_shots_are_the_beginning_of_more_against_the_same_queries(problem,
             np.testing.assert_array_equal(first, longer[:few])
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(problems())
 def test_an_episode_depends_on_its_own_number_only(problem):
@@ -191,6 +194,7 @@ def unsupported(outside_site, tmp_path_factory):
         return {record.spec.method: record for record in runner.run(specs).records}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_an_empty_support_set_is_answered_or_refused_clearly(unsupported, name):
     record = unsupported[name]

@@ -80,6 +80,7 @@ def test_a_very_large_support_set_comes_in_the_order_of_its_pool(source, small_b
     assert positions(again) != positions(drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "config"),
     [("faast", {}), ("ridge", {}), ("knn", {}), ("hebbian", {}), ("nearest_mean", {"prior": "auto"})],

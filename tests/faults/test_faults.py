@@ -80,10 +80,12 @@ def test_processes_that_share_many_studies_lose_nothing(outside, cache, tmp_path
     judge(share_study(tmp_path, rounds=20))
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused_in_one_line(cache, tmp_path, judge):
     judge(damage(tmp_path, files=130))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_any_input_is_read_or_refused_in_one_line(reader, judge):
     judge(fuzz(reader, examples=100))

@@ -47,6 +47,7 @@ def _spin(seconds):
         pass
 
 
+@pytest.mark.slow
 def test_other_processes_are_seen_and_own_work_is_not_theirs():
     meter = ContentionMeter(CPU)
     _spin(0.3)

@@ -2,9 +2,12 @@
 
 import gc
 
+import pytest
+
 from bench.meters.memory import LoadedObjects, garbage_collection_frozen
 
 
+@pytest.mark.slow
 def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping():
     gc.unfreeze()
     with garbage_collection_frozen():
@@ -21,6 +24,7 @@ def test_a_process_that_skips_its_objects_for_good_goes_on_to_do_so():
     assert gc.get_freeze_count() > 0
 
 
+@pytest.mark.slow
 def test_what_a_worker_has_loaded_is_seen_again_unless_its_process_skips_its_objects_for_good():
     for for_good in (False, True):
         gc.unfreeze()

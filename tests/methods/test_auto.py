@@ -85,6 +85,7 @@ def test_auto_answers_as_its_choice_given_by_hand() -> None:
     torch.testing.assert_close(chosen.predict(given.query), by_hand.predict(given.query))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
 def test_auto_does_not_depend_on_batches_and_padding(n_shot: int) -> None:
     given = problem(n_shot=n_shot, sizes=[4 * n_shot, 4 * n_shot - 3, 2])

@@ -76,6 +76,7 @@ def test_texts_longer_than_the_context_are_learnt_and_scored_in_windows(name: st
     assert found[:, 1].tolist() == [count - -(-count // 32) for count in backbone.count_tokens([LONG, TEXTS[1]])]
 
 
+@pytest.mark.slow
 @every_modeller
 @pytest.mark.parametrize("empty", ["", "x"], ids=["empty", "one token"])
 def test_a_text_in_which_nothing_can_be_scored_is_named(name: str, backbone: CausalLM, empty: str) -> None:
@@ -103,6 +104,7 @@ def test_a_text_of_one_token_teaches_nothing_or_is_named(name: str, backbone: Ca
         torch.testing.assert_close(found, backbone.loglikelihood_rolling(TEXTS[:2], 32, None))
 
 
+@pytest.mark.slow
 @every_classifier
 def test_answers_of_several_tokens_are_scored_alike_by_every_method(name: str, backbone: CausalLM) -> None:
     """Without examples, or before the first step, all are the model's own summed log-probability of the answer."""
@@ -123,6 +125,7 @@ def test_answers_of_several_tokens_are_scored_alike_by_every_method(name: str, b
             torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @every_classifier
 def test_answers_of_several_tokens_can_be_learnt(name: str, backbone: CausalLM) -> None:
     method = made(name, backbone, Kind.TEXT_CLASSIFICATION, len(NAMES))
@@ -133,6 +136,7 @@ def test_answers_of_several_tokens_can_be_learnt(name: str, backbone: CausalLM) 
     assert found.isfinite().all()
 
 
+@pytest.mark.slow
 @every_classifier
 def test_a_prompt_longer_than_the_context_is_named_with_its_length(name: str, backbone: CausalLM) -> None:
     method = made(name, backbone, Kind.TEXT_CLASSIFICATION, len(NAMES))

@@ -86,6 +86,7 @@ def test_lda_of_one_example_per_class_is_the_nearest_mean() -> None:
     assert torch.equal(found.argmax(dim=-1), given.support.labels.gather(1, nearest))
 
 
+@pytest.mark.slow
 @every_shape
 @pytest.mark.parametrize("penalty", [0.1, 1.0, 1000.0])
 def test_logistic_regression_equals_that_of_scikit_learn(given: Problem, penalty: float) -> None:
@@ -107,6 +108,7 @@ def test_logistic_regression_of_two_classes_equals_that_of_scikit_learn() -> Non
         torch.testing.assert_close(ours, decisions(model, given, episode), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_logistic_regression_needs_some_ten_evaluations_at_the_default_penalty() -> None:
     given = SHAPES["few"]
     exact = adapted(LogisticRegression, given, steps=300, tolerance=1e-8).predict(given.query)

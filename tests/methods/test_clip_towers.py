@@ -85,6 +85,7 @@ def published(given: Problem, start: dict[str, Tensor], steps: int, lr: float, r
         return scores(given.query.inputs.positions[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("towers", ["both", "image", "text"])
 def test_it_is_the_published_loop(towers: str, backbone: OpenClip) -> None:
     given = pictures(backbone)

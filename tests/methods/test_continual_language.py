@@ -96,6 +96,7 @@ def nll(model: Any) -> Tensor:
     return found[:, 0]
 
 
+@pytest.mark.slow
 @named(TRAINED)
 def test_training_goes_on_as_a_fresh_one_that_starts_from_the_same_parameters(
     backbone: CausalLM, cls: Any, config: dict[str, Any]

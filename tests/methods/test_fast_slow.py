@@ -210,6 +210,7 @@ def test_batches_are_those_that_lora_is_given(backbone: CausalLM) -> None:
             assert next(method._batches) == order[start : start + 3].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["rl", "exact", "supervised"])
 def test_prompts_and_weights_move_and_nothing_leaks(backbone: CausalLM, objective: str) -> None:
     given = words()

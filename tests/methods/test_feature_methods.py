@@ -153,6 +153,7 @@ VECTORS: dict[str, tuple[Any, dict[str, Any]]] = {
 every_vectors = pytest.mark.parametrize("name", VECTORS)
 
 
+@pytest.mark.slow
 @every_vectors
 @pytest.mark.parametrize("prior", ["mix", "none"])
 def test_class_vectors_equal_one_episode_by_itself(name: str, prior: str) -> None:

@@ -68,6 +68,7 @@ def test_no_gradient_passes_between_layers() -> None:
         assert reached == [step < 2, step >= 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_goodness_is_larger_with_the_right_label_and_says_nothing_where_labels_are_shuffled(shuffled: bool) -> None:
     given = problem(n_shot=10, n_query=50, n_episodes=4, seed=2)

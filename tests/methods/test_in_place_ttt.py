@@ -192,6 +192,7 @@ def scored(method: InPlaceTtt) -> Tensor:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Kind.TEXT_CLASSIFICATION, Kind.LANGUAGE_MODELLING])
 def test_scopes_and_the_control_without_a_rate(backbone: CausalLM, kind: Kind) -> None:
     n_way = 2 if kind is Kind.TEXT_CLASSIFICATION else 1

@@ -58,6 +58,7 @@ def by_hand(backbone: CausalLM, text: str, k: int = 1024, lam: float = 0.25, tau
     return torch.stack(rows).log()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config", [{}, {"k": 3}, {"k": 1, "lam": 0.9}, {"k": 10, "lam": 0.5, "tau": 50.0}, {"lam": 0.0}], ids=str
 )
@@ -156,6 +157,7 @@ def test_an_index_that_looks_everywhere_agrees_with_exact_search(
     torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_from_a_hundred_thousand_keys_on_there_is_an_index_that_agrees_with_exact_search() -> None:
     rng = torch.Generator().manual_seed(0)
     keys, queries = torch.randn(100_000, 4, generator=rng), torch.randn(20, 4, generator=rng)

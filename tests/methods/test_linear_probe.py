@@ -13,6 +13,7 @@ from bench.testing.problems import problem
 from methods.linear_probe import LinearProbe, LinearProbeConfig
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight_decay", [1e-1, 1e-3])
 def test_converges_to_logistic_regression(weight_decay: float) -> None:
     sizes = [60, 37, 60]
@@ -44,6 +45,7 @@ def test_an_episode_without_examples_keeps_equal_scores() -> None:
     assert torch.equal(method.predict(given.query)[0], torch.zeros_like(method.predict(given.query)[0]))
 
 
+@pytest.mark.slow
 def test_more_items_than_dimensions_find_the_same_minimum() -> None:
     given = problem(n_shot=4, key_dim=16)
     wide = replace(

@@ -76,6 +76,7 @@ PUBLISHED = {"validation_parts": 5, "patience": None, "reshuffle": True}
 DECAY = {"decay_to_identity": 5.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_shot", "small_print"), [(1, {}), (2, {}), (9, {}), (10, PUBLISHED), (1, PUBLISHED), (9, DECAY)]
 )

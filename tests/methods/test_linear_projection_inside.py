@@ -78,6 +78,7 @@ def test_each_map_is_trained_and_counted(backbone: CausalLM) -> None:
     assert method.trainable_params() == 2 * 32 * 32
 
 
+@pytest.mark.slow
 def test_answers_and_writing_go_through_the_maps(backbone: CausalLM) -> None:
     classifier = untrained(backbone, Kind.TEXT_CLASSIFICATION, n_way=2, steps=20)
     adapt(classifier, support(PROMPTS, labels=[0, 0], names=NAMES))

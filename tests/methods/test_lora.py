@@ -36,6 +36,7 @@ def zero_shot(backbone: Backbone, given: Problem) -> Tensor:
     return backbone.class_logits(features.prior[None], given.query.classes)
 
 
+@pytest.mark.slow
 def test_starts_at_zero_shot_learns_and_leaves_the_backbone_alone(backbone: Backbone) -> None:
     given = pictures(backbone, n_shot=1, n_query=1)
     weights = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
@@ -70,6 +71,7 @@ def test_only_adapters_are_trained_and_each_has_a_gradient(backbone: Backbone) -
     assert all(parameter.grad.any() for name, parameter in trained.items() if "lora_B" in name)
 
 
+@pytest.mark.slow
 def test_a_run_is_reproducible_and_drops_inputs_in_training_alone(backbone: Backbone) -> None:
     given = pictures(backbone, n_shot=1, n_query=1)
     scores = []

@@ -174,6 +174,7 @@ def test_perplexity_goes_through_the_memory(cls: type[HiddenStateMethod], backbo
     assert not torch.allclose(found[0], backbone.loglikelihood_rolling([text], 32, None), atol=0.1)
 
 
+@pytest.mark.slow
 @EVERY
 def test_answers_and_writing_go_through_the_memory(cls: type[HiddenStateMethod], backbone: CausalLM) -> None:
     method = learnt(cls, backbone, Kind.TEXT_CLASSIFICATION)

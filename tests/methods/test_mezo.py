@@ -92,6 +92,7 @@ def answered(config: dict[str, Any], episode: Problem) -> Tensor:
     return scores
 
 
+@pytest.mark.slow
 @each_kind_of_weights
 def test_it_learns_labels_reproducibly_and_leaves_the_backbone_alone(config: dict[str, Any]) -> None:
     backbone = tiny_language_model()

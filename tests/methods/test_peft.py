@@ -82,6 +82,7 @@ def starts_learns_and_merges(backbone: CausalLM, variant: str) -> Peft:
     return method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ON_LLAMA)
 def test_a_variant_starts_as_no_change_learns_and_merges(llama: CausalLM, variant: str) -> None:
     fresh = made(llama, variant)
@@ -98,6 +99,7 @@ def test_bitfit_trains_the_models_own_biases(gpt2: CausalLM) -> None:
     assert starts_learns_and_merges(gpt2, "bitfit").trainable_params() == biases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["lora", "dora", "vera", "adalora", "oft", "psoft", "ln_tuning"])
 def test_auto_is_the_largest_rank_within_the_parameters(llama: CausalLM, variant: str) -> None:
     """By the field, and by a budget; each variant has its own relation of rank and parameters."""

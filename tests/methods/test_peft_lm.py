@@ -82,6 +82,7 @@ def log_probabilities(model: Any, ids: list[int]) -> Tensor:
     return steps.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["", CONTEXT], ids=["alone", "context"])
 def test_answers_are_scored_as_by_peft(backbone: CausalLM, cls: type[PeftMethod], context: str) -> None:
     method = shaken(cls, backbone)
@@ -109,6 +110,7 @@ def test_texts_are_scored_as_by_peft(backbone: CausalLM, cls: type[PeftMethod]) 
         torch.testing.assert_close(total, -torch.cat(scored).double().sum(), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_beam_search_is_that_of_the_adapted_network(backbone: CausalLM, cls: type[PeftMethod]) -> None:
     method = shaken(cls, backbone)
     adapted: Any = method.adapted
@@ -173,6 +175,7 @@ def test_virtual_tokens_start_as_drawn_words_and_take_room(backbone: CausalLM) -
         adapted.generate([longest], 1)
 
 
+@pytest.mark.slow
 @every_kind
 def test_loss_is_the_mean_over_what_should_follow(backbone: CausalLM, cls: type[PeftMethod], kind: Kind) -> None:
     episode = given(kind, PROMPTS, ANSWERS)
@@ -188,6 +191,7 @@ def test_loss_is_the_mean_over_what_should_follow(backbone: CausalLM, cls: type[
     torch.testing.assert_close(method.loss(episode.support), -torch.cat(each).mean(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_examples_are_learnt_and_the_backbone_is_left_alone(backbone: CausalLM, cls: type[PeftMethod]) -> None:
     # Labels against the model's own preference.
     episode = given(Kind.TEXT_CLASSIFICATION)
@@ -227,6 +231,7 @@ def names(method: PeftMethod) -> list[str]:
     return [name for name, parameter in method.named_parameters() if parameter.requires_grad]
 
 
+@pytest.mark.slow
 def test_a_run_is_reproducible(backbone: CausalLM, cls: type[PeftMethod]) -> None:
     episode = given(Kind.LANGUAGE_MODELLING, TEXTS, ("",) * 3)
     config = {"steps": 3, "window": 6} | ({"dropout": 0.3} if cls is Lora else {})
@@ -252,6 +257,7 @@ def test_a_step_reads_one_window_of_a_long_text(backbone: CausalLM) -> None:
     assert all(min(float((loss - each).abs()) for each in possible) < 1e-4 for loss in losses)
 
 
+@pytest.mark.slow
 def test_adapters_of_a_model_in_half_precision_are_float32(backbone: CausalLM, cls: type[PeftMethod]) -> None:
     episode = given(Kind.TEXT_CLASSIFICATION)
     half = copy.deepcopy(backbone).to(torch.bfloat16)

@@ -70,6 +70,7 @@ def test_answers_by_module_are_those_with_each_module_changed(backbone: CausalLM
             torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [KnnPrompting, TaskVector, FunctionVector, Icv])
 @torch.no_grad()
 def test_every_text_begins_with_the_instruction(cls: Any, backbone: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:

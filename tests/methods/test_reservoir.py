@@ -25,6 +25,7 @@ def load(name):
     return registry.method_class(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax_memory", "knn", "tip_adapter"])
 @pytest.mark.parametrize("kilobytes", [20, 60])
 def test_a_store_fills_its_limit_and_keeps_to_it(name, kilobytes):

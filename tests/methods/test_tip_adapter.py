@@ -137,6 +137,7 @@ def test_searched_settings_overcome_a_useless_prior(cls: type[TipAdapter | TipAd
     assert accuracy(prior="none") > 0.95
 
 
+@pytest.mark.slow
 def test_trained_caches_are_searched_by_items_that_they_were_not_trained_on() -> None:
     given = problem(n_shot=3)
     found = adapted(TipAdapterF, given, lr=0.01)

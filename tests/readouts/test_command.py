@@ -22,6 +22,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process: Any) -> A
     return in_process
 
 
+@pytest.mark.slow
 def test_train_import_and_run_from_the_command_line(bench: Any, folder: Path, text: Path, tmp_path: Path) -> None:
     train = ["readout", "train", "--backbone", f"hf:{folder}", "--corpus", text, "--window", 32, "--accelerator", "cpu"]
     code, out, err = bench(*train, "--steps", 3, "--lr", "1e-2", "--out", "made/mine.safetensors", "--logger", "csv")

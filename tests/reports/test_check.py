@@ -22,11 +22,13 @@ def found(baseline, now, verdict="regression", only=None):
     return {(check.row, check.what): check.finding for check in made if check.verdict == verdict}
 
 
+@pytest.mark.slow
 def test_twenty_reruns_of_the_same_code_find_nothing(baseline, tmp_path):
     for run in range(1, RERUNS + 1):
         assert found(baseline, fill(tmp_path / str(run), run)) == {}
 
 
+@pytest.mark.slow
 def test_half_a_point_less_is_found_each_time(baseline, tmp_path):
     for run in range(1, 6):
         now = fill(tmp_path / str(run), run, worse=("probe", 0.005))
@@ -37,6 +39,7 @@ def test_half_a_point_less_is_found_each_time(baseline, tmp_path):
         assert "by Student's t on 60 episodes" in regressions["t probe 5 shots", "accuracy"]
 
 
+@pytest.mark.slow
 def test_a_fifth_more_time_is_found_each_time(baseline, tmp_path):
     for run in range(1, 6):
         now = fill(tmp_path / str(run), run, slower=("probe", 1.2))

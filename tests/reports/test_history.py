@@ -39,6 +39,7 @@ PLANTED = {("u", "probe", "accuracy"): (-1.0, -1.0, 0.5), ("t", "closed", "time"
 """A point of a score and 15% of a time: what is planted, the size that is to be found, and how nearly."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("draws", ["new", "same"])
 def test_a_planted_point_and_15_percent_of_a_time_among_sixty_states_are_found_at_their_commit(seed, draws):
@@ -62,6 +63,7 @@ def test_a_stage_of_milliseconds_that_takes_half_as_long_again_is_found(seed):
     assert number(before) < FIRST <= number(after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", ["new", "same"])
 def test_nothing_is_found_among_sixty_states_of_unchanged_code(draws):
     made = [Findings.of(history(1000 + seed, draws)) for seed in range(20)]

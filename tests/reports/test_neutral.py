@@ -25,6 +25,7 @@ from tests.helpers.pages import made_page
 from tests.helpers.records import made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_each_output_shows_a_hostile_name_as_text(text):
     found = rows(hostile(text))

@@ -87,6 +87,7 @@ def project(tmp_path, monkeypatch):
     code_hash.cache_clear()
 
 
+@pytest.mark.slow
 def test_the_arithmetic_of_a_method_changes_its_own_ids_only(project):
     folder, hashes = project
     before = hashes()

@@ -89,6 +89,7 @@ def damage(path):
     path.write_bytes(path.read_bytes()[:100])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("happens", [change, change_in_secret, add, damage, os.unlink])
 def test_a_file_that_was_changed_added_damaged_or_removed_is_noticed(root, happens):
     before = board(root)
@@ -122,6 +123,7 @@ def other_tables(path):
         connection.execute("CREATE TABLE records (name, stamp, content)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("happens", [damage, cut, other_content, other_tables])
 def test_a_damaged_or_foreign_index_is_made_anew_with_one_warning(root, happens):
     expected = board(root)

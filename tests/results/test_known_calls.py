@@ -37,6 +37,7 @@ def test_a_repeated_call_has_the_records_of_the_first_in_their_order(known):
     assert found(known) == [1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "options"),
     [

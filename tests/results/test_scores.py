@@ -138,6 +138,7 @@ def predictions(metric: str, sizes: tuple[int, ...], skill: float) -> QueryPredi
     return QueryPredictions.of(metric, queries, values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", sorted(METRICS.values()))
 @pytest.mark.parametrize("sizes", [(60,), (10, 50, 30), (8, 20, 12, 30, 9, 14, 40)])
 def test_record_board_compare_check_and_export_have_the_same_score(metric, sizes, tmp_path):

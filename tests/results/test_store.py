@@ -168,6 +168,7 @@ def _write_for_ever(root):
         Store(root).write(record(identity={"seed": rng.randrange(5)}), answered(rng.choices([0, 1], k=6)))
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_records_with_their_own_predictions(store):
     """Twenty writers are killed by SIGKILL, each after a time of its own."""
     delays = random.Random(1)

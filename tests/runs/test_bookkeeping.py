@@ -58,6 +58,7 @@ def statuses(records):
     return {(record.spec.method, record.spec.seed): record.status for record in records}
 
 
+@pytest.mark.slow
 def test_a_run_is_kept_while_the_next_is_answered_and_not_while_costs_are_measured(tmp_path):
     tracker = Tracker()
 
@@ -75,6 +76,7 @@ def test_a_run_is_kept_while_the_next_is_answered_and_not_while_costs_are_measur
     assert statuses(Store(tmp_path / "store")) == statuses(report.records)
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_the_run_before_and_marks_its_own(tmp_path):
     def answering(spec):
         if spec.seed == 1:
@@ -89,6 +91,7 @@ def test_an_interrupt_keeps_the_run_before_and_marks_its_own(tmp_path):
     assert not list((tmp_path / "store").rglob("*.answers"))
 
 
+@pytest.mark.slow
 def test_what_fails_in_scoring_is_the_record_of_its_own_run(tmp_path, monkeypatch):
     score = single_run.score_run
 

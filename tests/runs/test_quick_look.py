@@ -56,6 +56,7 @@ def of(store: Path) -> tuple[list[Record], list[Record]]:
     return quick, whole
 
 
+@pytest.mark.slow
 def test_a_quick_look_is_never_mixed_with_whole_runs(store: Path, in_process: Bench) -> None:
     quick, whole = of(store)
     assert (len(quick), len(whole)) == (2, 2)
@@ -85,6 +86,7 @@ def test_a_quick_look_is_never_mixed_with_whole_runs(store: Path, in_process: Be
     assert (code, out.count("recorded")) == (0, 3)
 
 
+@pytest.mark.slow
 def test_it_counts_for_no_check_history_or_claim(store: Path, tmp_path: Path) -> None:
     quick, whole = of(store)
     with pytest.warns(BenchWarning, match=r"a baseline leaves out 2 records of quick looks \(--limit\)"):

@@ -42,6 +42,7 @@ def by_run(report):
     return {(record.spec.method, record.spec.shots, record.spec.seed): record for record in report.records}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_there_twice_is_executed_and_reported_once(runner):
     specs = grid()[:2]
     entries, _ = runner.plan([*specs, *specs])
@@ -50,6 +51,7 @@ def test_a_run_that_is_there_twice_is_executed_and_reported_once(runner):
     assert len(runner.run([*specs, *specs]).records) == 2
 
 
+@pytest.mark.slow
 def test_every_run_leaves_a_record_that_reads_back(finished):
     runner, report = finished
     assert len(report.records) == 2 + 4 * 2 * 2  # zero_shot once per seed, the others at every number of shots
@@ -73,6 +75,7 @@ def test_every_run_leaves_a_record_that_reads_back(finished):
     assert scores["softmax_memory", 5, 0].costs.state_mb > scores["softmax_memory", 1, 0].costs.state_mb
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_run_again_and_a_changed_one_is(finished):
     runner, first = finished
     ran = list(runner.reporter.ran)
@@ -99,12 +102,14 @@ def test_what_is_found_recorded_is_read_from_the_index_the_next_time(finished, m
     assert by_run(runner.run(grid())) == by_run(found)
 
 
+@pytest.mark.slow
 def test_default_written_out_is_the_same_run(runner):
     first = runner.run(grid(methods=["faast"], shots=[1], seeds=[0]))
     same = runner.run(grid(methods=["faast"], shots=[1], seeds=[0], set={"faast": {"alpha": 0.8}}))
     assert first.records[0].id == same.records[0].id
 
 
+@pytest.mark.slow
 def test_editing_a_method_makes_its_records_another_runs(runner, outside_site):
     from bench.toolkit.code_hash import code_hash
 
@@ -139,6 +144,7 @@ def test_same_seed_same_scores_whatever_the_workers_the_methods_and_the_batches(
     assert runner.run(grid(methods=["faast"], shots=[5], seeds=[4])).records[0].episode_scores != answers[0]
 
 
+@pytest.mark.slow
 def test_methods_of_earlier_episodes_are_freed(runner, monkeypatch):
     from methods.knn import Knn
 
@@ -158,6 +164,7 @@ def test_methods_of_earlier_episodes_are_freed(runner, monkeypatch):
     assert max(alive) <= 2
 
 
+@pytest.mark.slow
 def test_items_are_encoded_once(finished):
     runner, _ = finished
     encoded = runner.reporter.encoded
@@ -168,6 +175,7 @@ def test_items_are_encoded_once(finished):
     assert all(record.costs.encode.seconds > 0 for record in report.records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [("raise", "RuntimeError: planted defect"), ("nan", "scores must be finite"), ("shape", "")],
@@ -206,6 +214,7 @@ def classes_of_texts(folder, names):
     return folder
 
 
+@pytest.mark.slow
 def test_answers_of_several_tokens_serve_every_method(runner, tmp_path):
     """One answer of one token and two of several, two with a common beginning."""
     names = ("positive", "very", "very_bad_indeed")
@@ -232,6 +241,7 @@ def test_answers_of_several_tokens_serve_every_method(runner, tmp_path):
     assert texts.reporter.ran == ran
 
 
+@pytest.mark.slow
 def test_answers_without_an_embedding_serve_methods_that_need_none(runner, tmp_path):
     """The mean of two answers is the same where they have the same tokens in another order."""
     model = save_model(tmp_path / "model", "gpt2", context=256)
@@ -253,6 +263,7 @@ def test_answers_without_an_embedding_serve_methods_that_need_none(runner, tmp_p
     assert not report.failed
 
 
+@pytest.mark.slow
 def test_answers_of_one_token_serve_every_method(runner, tmp_path):
     model = save_model(tmp_path / "model", "gpt2", context=256)
     texts = replace(runner, data=classes_of_texts(tmp_path / "data", ("positive", "negative")))
@@ -290,6 +301,7 @@ def test_an_unreadable_item_is_named_and_costs_only_the_runs_that_draw_it(runner
     assert "1 of the 120" in reason
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_file_is_made_anew_with_one_warning_and_the_same_scores(runner, cache):
     first = runner.run(grid(methods=["faast"], shots=[1], seeds=[0]))
     for shard in cache.rglob("*.safetensors"):
@@ -321,6 +333,7 @@ def unwritable(runner, monkeypatch):
     return begin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_results_that_the_store_cannot_keep_are_a_store_elsewhere_and_one_line(runner, unwritable, tmp_path, code):
     unwritable(code)

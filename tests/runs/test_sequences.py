@@ -55,6 +55,7 @@ def finished(outside_site, tmp_path_factory):
         )
 
 
+@pytest.mark.slow
 def test_every_stage_is_scored_on_every_task(finished):
     store, records = finished
     for (task, method, shots, _), record in records.items():

@@ -38,6 +38,7 @@ def records(tmp_path, monkeypatch, cache):
     return {record.spec.method + ("@hidden_states" if record.spec.config else ""): record for record in store}
 
 
+@pytest.mark.slow
 def test_zero_shot_scores_the_prior_and_methods_of_language_models_are_skipped(records):
     assert {name for name, record in records.items() if record.status == "ok"} == {"zero_shot", "faast"}
     assert records["zero_shot"].costs.encode.seconds > 0

@@ -29,6 +29,7 @@ def keyless(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyless, capfd):
     folder = keyless / "store"
     tracker = WandbTracker(folder, suite="suite")
@@ -137,6 +138,7 @@ def test_the_first_score_does_not_wait_until_wandb_is_imported(keyless, monkeypa
     assert tracker.hint() is None
 
 
+@pytest.mark.slow
 def test_the_system_is_sampled_while_the_run_is_made(keyless):
     import wandb  # noqa: F401
 
@@ -152,6 +154,7 @@ def test_the_system_is_sampled_while_the_run_is_made(keyless):
     assert seen["history"].items() >= metrics(given).items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tensorboard", "csv", "mlflow"])
 def test_other_loggers_keep_the_same_numbers(kind, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

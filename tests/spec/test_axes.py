@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from bench.reports.row import Row
 from bench.spec.axes import AXES
 from bench.spec.budget import Budget
@@ -49,6 +51,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_new_row_of_the_table_is_everywhere():
     answer = subprocess.run(
         [sys.executable, "-c", NEW_AXIS], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False

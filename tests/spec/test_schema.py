@@ -42,6 +42,7 @@ def named_schema(path):
     return found and (path.parent / found[1]).resolve()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", suite_paths())
 def test_a_shipped_suite_is_valid_and_names_this_schema_if_any(errors, name):
     path = suite_paths()[name]

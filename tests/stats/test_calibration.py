@@ -22,6 +22,7 @@ FEW = 700
 """Repetitions that find a rate of false claims of 6% and more, or a coverage below 92%."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_EQUAL)
 def test_two_equal_methods_differ_one_time_in_twenty_at_most(name):
     # 20 sentences take longest; the same test as for 13 stands for them here.
@@ -42,6 +43,7 @@ def test_two_equal_methods_differ_one_time_in_twenty_at_most_more_exactly(name):
         assert upper(false_claims(name, n, 4000, seed=1), 4000) < 6.5, n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_seeds", [2, 3, 10])
 @pytest.mark.parametrize("seed_spread", [0.0, 0.3])
 def test_seeds_that_differ_make_no_claims(n_seeds, seed_spread):
@@ -63,6 +65,7 @@ def test_without_an_eye_on_seeds_the_same_simulation_makes_many_claims():
     assert np.mean([bool(claims(scores, None)) for scores in boards]) > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_episodes", [8, 15, 200])
 def test_boards_of_four_equal_methods_make_a_claim_one_time_in_twenty_at_most(n_episodes):
     assert upper(false_boards(4, 1, 0.0, 400, n_episodes), 400) < 8
@@ -74,12 +77,14 @@ def test_boards_of_four_equal_methods_make_a_claim_one_time_in_twenty_at_most_mo
     assert upper(false_boards(4, 1, 0.0, 3000, n_episodes), 3000) < 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.5, 0.7, 0.9, 0.95])
 @pytest.mark.parametrize("n_episodes", [6, 20, 60])
 def test_intervals_of_accuracies_cover_the_truth(n_episodes, level):
     assert 93 <= accuracy_coverage(n_episodes, level, FEW) <= 97.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_episodes", "most"), [(6, 99), (10, 98), (20, 97.5), (60, 97)])
 def test_intervals_of_nearly_perfect_accuracies_cover_the_truth(n_episodes, most):
     # Three wrong answers in 300: one more or less is a step of a third, and the wide side is taken.
@@ -91,6 +96,7 @@ def test_intervals_of_three_seeds_cover_the_truth(seed_spread):
     assert 93 <= accuracy_coverage(20, 0.7, FEW, n_seeds=3, seed_spread=seed_spread) <= 97.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_texts", [3, 12, 60])
 def test_intervals_over_texts_cover_the_truth(n_texts):
     assert 93 <= text_coverage("perplexity", n_texts, FEW) <= 97.5

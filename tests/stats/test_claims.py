@@ -9,6 +9,7 @@ from tests.stats.calibration import upper
 from tests.stats.claim_calibration import CELLS, false_claims, false_verdicts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_false_verdicts_are_at_most_one_in_twenty(name):
     for count in false_verdicts(name, 400):

@@ -54,6 +54,7 @@ def trials(made):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -103,6 +104,7 @@ def test_a_trial_that_always_ends_its_worker_is_a_failed_trial(sweep):
     assert made.ended()[0].user_attrs[REASON] == f"its worker ended {TRIES} times before it answered: killed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ending", [Refused(BenchError("no such folder")), KeyboardInterrupt()], ids=["error", "interrupt"]
 )

@@ -151,6 +151,7 @@ def disk_with_room_for(path, n_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_error_and_the_study_goes_on_afterwards(sweep):
     made = sweep(trials=2, sampler="random")
     made.run()
@@ -215,6 +216,7 @@ def test_the_lock_of_a_killed_writer_delays_nobody(written, forked, lines):
     assert "dropped: an unfinished operation of 17 bytes" in lines[0]
 
 
+@pytest.mark.slow
 def test_a_writer_that_holds_the_lock_is_named_and_waited_for_no_longer_than_a_minute(
     written, forked, lines, monkeypatch
 ):

@@ -122,6 +122,7 @@ def test_a_config_that_ends_each_of_its_processes_is_tried_three_times(shared):
     assert states(study) == [TrialState.FAIL] * 3
 
 
+@pytest.mark.slow
 def test_trials_of_all_processes_count_and_the_last_ones_are_waited_for(shared):
     path, study = shared
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
@@ -195,6 +196,7 @@ def database():
         yield url
 
 
+@pytest.mark.slow
 def test_a_wrong_password_is_one_error_without_it(database):
     with pytest.raises(StoreError, match="password authentication failed") as error:
         open_storage(database.replace(postgres.PASSWORD, "wr0ng"))

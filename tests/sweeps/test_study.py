@@ -75,6 +75,7 @@ def test_a_grid_has_no_more_points_than_trials_and_ends_when_all_were_tried(swee
     assert len({tuple(trial.params.values()) for trial in made.ended()}) == 8
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_where_it_ended_and_draws_anew(sweep):
     sweep(trials=4, sampler="random").run()
     longer = sweep(trials=9, sampler="random")
@@ -102,6 +103,7 @@ def test_two_workers_share_one_journal(sweep):
     assert len({trial.params["x"] for trial in ended}) == 7
 
 
+@pytest.mark.slow
 def test_two_studies_of_one_name_on_one_journal_are_one(sweep):
     first, second = sweep(trials=3, sampler="random"), sweep(trials=6, sampler="random")
     first.run()
@@ -110,6 +112,7 @@ def test_two_studies_of_one_name_on_one_journal_are_one(sweep):
     assert len(first.ended()) == 6
 
 
+@pytest.mark.slow
 def test_any_storage_of_optuna_s_will_do(sweep, tmp_path):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     made = sweep(trials=3, storage=url)
@@ -149,6 +152,7 @@ def test_killed_and_gone_on_with(sweep, tmp_path, outside, in_process):
     assert (tmp_path / "studies" / made.name / "best.yaml").is_file()
 
 
+@pytest.mark.slow
 def test_a_failing_trial_is_a_failed_trial(sweep):
     made = sweep(trials=12, sampler="random", set={"fail_above": 0.0})
     made.run()
@@ -168,6 +172,7 @@ def test_a_study_with_only_failures_says_why(sweep):
         made.best()
 
 
+@pytest.mark.slow
 def test_several_objectives_have_a_pareto_set(sweep):
     made = sweep(trials=8, sampler="random", objectives=["score", "adapt_seconds", "peak_memory_mb"])
     made.run()
@@ -187,6 +192,7 @@ def test_several_objectives_have_a_pareto_set(sweep):
     assert {"score: importances", "adapt_seconds: slices", "peak_memory_mb: history", "Pareto set"} <= names.keys()
 
 
+@pytest.mark.slow
 def test_hyperband_gives_up_what_falls_behind(sweep):
     made = sweep(
         method="linear_probe", trials=16, sampler="random", objectives=["likelihood"], episodes=2, folds=2,
@@ -206,6 +212,7 @@ def test_hyperband_gives_up_what_falls_behind(sweep):
     assert max(made.ended(), key=lambda trial: trial.intermediate_values[1]).state is TrialState.COMPLETE
 
 
+@pytest.mark.slow
 def test_time_ends_a_study(sweep):
     made = sweep(trials=1000, seconds=1.0, sampler="random")
     made.run()

@@ -152,6 +152,7 @@ def _without(sets, item):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "found"),
     [

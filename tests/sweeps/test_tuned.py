@@ -34,6 +34,7 @@ def specs(methods, **changes):
     return expand(Block.model_validate(block | changes))
 
 
+@pytest.mark.slow
 def test_every_method_gets_the_same_trials_and_seeds_share_a_config(tune):
     tuner, _ = tune
     requested = specs(["zero_shot", "faast", "knn", "lp_plus_plus"])
@@ -79,6 +80,7 @@ def test_a_budget_limits_the_trials(tune):
     assert spec.tuning.trials == 2
 
 
+@pytest.mark.slow
 def test_tuned_and_untuned_rows_are_separate_and_the_search_is_a_cost(tune, tmp_path):
     tuner, _ = tune
     untuned = specs(["knn", "linear_probe"], seeds=[0], set={"linear_probe": {"steps": 5}}, match="knn:state_mb")
@@ -97,6 +99,7 @@ def test_tuned_and_untuned_rows_are_separate_and_the_search_is_a_cost(tune, tmp_
     assert matched.identity["match"]["config"] == record.identity["config"]
 
 
+@pytest.mark.slow
 def test_more_trials_than_a_budget_has_are_a_row_that_says_so(tune, tmp_path):
     tuner, _ = tune
     (spec,) = tuner(specs(["knn"], seeds=[0]), 3)
@@ -119,6 +122,7 @@ def bench(in_process):
     return command
 
 
+@pytest.mark.slow
 def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_process):
     block = {"task": "stripes", "backbone": "pixels", "methods": ["knn"], "shots": [3], "episodes": 2}
     suite = tmp_path / "suite.yaml"
@@ -131,6 +135,7 @@ def test_blocks_of_a_suite_have_trials_of_their_own(tune, tmp_path, bench, in_pr
     assert "the suite mixed already has tune_all in its blocks" in err
 
 
+@pytest.mark.slow
 def test_the_command_that_a_sweep_prints_runs_its_config_beside_the_defaults(tune, tmp_path, bench, monkeypatch):
     monkeypatch.delenv("BENCH_DATA", raising=False)
     common = ("--task", "stripes", "--backbone", "pixels", "--logger", "none", "--set", "knn.prior_strength=2")

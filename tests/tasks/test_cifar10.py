@@ -118,6 +118,7 @@ def test_halves_are_disjoint_balanced_and_fixed_by_the_seed() -> None:
     assert first.tolist() != stratified_halves(labels, 4)[0].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "cifar10").is_dir(), reason=f"no cifar10 in {SHARED}")
 def test_the_published_images_are_read() -> None:
     task = PLUGIN().load(SHARED)

@@ -58,6 +58,7 @@ def test_every_task_says_how_large_its_data_are() -> None:
     assert [name for name in own if not registry.task_class(name).size] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

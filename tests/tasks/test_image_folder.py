@@ -177,6 +177,7 @@ def only(report: Report) -> Record:
     return record
 
 
+@pytest.mark.slow
 def test_images_of_any_mode_and_size_are_used(runner: Runner, clip: str, tmp_path: Path) -> None:
     odd = {
         "grey": ("L", (9, 9), "png"),
@@ -258,6 +259,7 @@ def test_a_name_that_is_not_utf_8_is_refused_in_its_escaped_form(tmp_path: Path,
         load(tmp_path)
 
 
+@pytest.mark.slow
 def test_full_support_is_streamed_and_leaves_nothing_behind(
     runner: Runner, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from bench.spec.suite import load_suite
 from tasks.needle import KEYS, VALUES, Needle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["512", "1024-needles", "512-removed", "4096"])
 def test_a_needle_is_there_once_unless_it_is_removed(variant: str) -> None:
     data = Needle(variant).load(None)

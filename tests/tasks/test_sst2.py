@@ -104,6 +104,7 @@ def test_revision_follows_the_bytes_and_tells_the_prompt(data: Path) -> None:
     assert PLUGIN().load(data).revision != before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "sst2").is_dir(), reason=f"no sst2 in {SHARED}")
 def test_the_published_sentences_are_read() -> None:
     task = PLUGIN().load(SHARED)

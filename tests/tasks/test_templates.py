@@ -54,6 +54,7 @@ def test_templates_are_numbers_ranges_all_or_texts() -> None:
     assert read_suite(None, {"task": "lexicon", "method": "zero_shot"}).blocks[0].template == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "template", "reason"),
     [
@@ -120,6 +121,7 @@ def test_tasks_with_written_answers_have_templates_too(tmp_path: Path) -> None:
     assert all(form.startswith(problems.stop) for form in templates_of(problems))
 
 
+@pytest.mark.slow
 def test_a_template_can_be_a_turn_of_a_chat() -> None:
     chat = registry.make_task("lexicon", "chat", OWN)
     plain = registry.make_task("lexicon", "plain", OWN).load(None)
@@ -185,6 +187,7 @@ def test_rows_over_templates_are_of_the_seeds_and_data_that_all_of_them_have() -
     assert any("the run's template is 1" in line for line in contradictions(wrong))
 
 
+@pytest.mark.slow
 def test_runs_of_several_templates_are_recorded_and_averaged(tmp_path: Path, cache: Path) -> None:
     quiet_lightning()
     folder = save_model(tmp_path / "model", "llama", context=256)

@@ -259,6 +259,7 @@ def test_no_data_names_the_layout(tmp_path: Path, data: str | None) -> None:
         PLUGIN().load(data and tmp_path / "empty")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_users_texts_run_from_the_command_line(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,6 +285,7 @@ def test_a_users_texts_run_from_the_command_line(
     assert {record["spec"]["method"]: record["status"] for record in records} == {"zero_shot": "ok", "knn": "ok"}
 
 
+@pytest.mark.slow
 def test_a_text_longer_than_the_model_reads_fails_with_the_numbers(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_language_that_is_not_in_the_data_is_named(tmp_path: Path) -> None:
         sentence_pairs("x", Dataset.from_dict({"translation": ["A dog."]}), "en", "de")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "multi30k").is_dir(), reason=f"no multi30k in {SHARED}")
 @pytest.mark.parametrize("direction", ["en-de", "fr-en"])
 def test_the_published_sentences_are_read(direction: str) -> None:

@@ -29,6 +29,7 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_model_is_downloaded_once_and_runs_with_and_without_the_hub(hub, cache, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     save_model(folder, "gpt2")
@@ -106,6 +107,7 @@ def test_a_moved_revision_is_another_folder_and_a_named_one_stays(hub):
         hub_folder("me/tiny", "model", "v2", FILES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_private_repository_needs_a_token(hub, monkeypatch, status):
     hub.model("me/closed", files()).closed = status

@@ -42,6 +42,7 @@ def held(tmp_path, monkeypatch):
         process.join(30)
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_says_once_for_whom(tmp_path, held):
     other, messages = held(0.6), []
     with work_lock(tmp_path / "run.lock", "digits knn", messages.append, wait=False) as claimed:
@@ -53,6 +54,7 @@ def test_a_process_that_waits_says_once_for_whom(tmp_path, held):
     assert message.startswith(f"waiting for digits faast, by process {other.pid} on {socket.gethostname()} since 20")
 
 
+@pytest.mark.slow
 def test_workers_of_one_call_wait_for_each_other_in_silence(tmp_path, held, monkeypatch):
     monkeypatch.setattr(module, "_call", "one call")
     held(0.4)
@@ -73,6 +75,7 @@ def test_a_process_that_waits_goes_on_when_the_other_is_killed(tmp_path, held):
         assert claimed
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stopped_for_a_minute_keeps_nobody_waiting(tmp_path, held, monkeypatch):
     monkeypatch.setattr(module, "STALLED", 0.5)
     other, messages = held(60), []
