@@ -16,9 +16,10 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromiu
 
 
 def in_first_state(page, address="#"):
-    """Bring a page of records, which several tests share, into the state of an address; a dialog is closed."""
+    """A page of records, which several tests share, in the state of an address; a dialog is closed."""
     page.wait_for_selector("html[data-charts=ready]")  # a test may have loaded it anew
     page.evaluate("address => { history.replaceState(null, '', address); state = addressed(); showState(); }", address)
+    return page
 
 
 def violations(page):

@@ -10,7 +10,7 @@ from bench.reports.history.findings import Findings
 from bench.reports.history.page import section as history_section
 from bench.results.row_sample import no_predictions
 from bench.spec.claim import load_claims
-from tests.helpers.browser import in_first_state, needs_browser, violations, visits
+from tests.helpers.browser import needs_browser, violations, visits
 from tests.helpers.histories import history
 from tests.helpers.pages import board, scored
 
@@ -29,27 +29,13 @@ def crowd():
 
 
 @pytest.fixture(scope="module")
-def crowded(browser, tmp_path_factory):
+def pages(browser, tmp_path_factory):
     """Pages of the crowd with all tabs, which several tests share: with its charts, and without."""
     findings = Findings.of(history(0, "same", planted=[("u", "probe", "accuracy", 14, -1.0)], number=20))
     reports = judged(load_claims("faast"), FoundRecords([]), no_predictions, lambda own, other: None)
     parts = {"claims": claims_section(reports), "history": history_section(findings)}
     with visits(browser, tmp_path_factory.mktemp("pages")) as visit:
         yield {plotly: visit(crowd(), plotly=plotly, parts=parts) for plotly in (True, False)}
-
-
-@pytest.fixture
-def drawn(crowded):
-    """The page with charts in its first state."""
-    in_first_state(crowded[True])
-    return crowded[True]
-
-
-@pytest.fixture
-def plain(crowded):
-    """The page without charts in its first state."""
-    in_first_state(crowded[False])
-    return crowded[False]
 
 
 def traces(page, chart):

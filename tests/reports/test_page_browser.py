@@ -44,24 +44,10 @@ PAPER = "getComputedStyle(document.body).backgroundColor"
 
 
 @pytest.fixture(scope="module")
-def boards(browser, tmp_path_factory):
+def pages(browser, tmp_path_factory):
     """Pages of the board, which several tests share: with its charts, and without."""
     with visits(browser, tmp_path_factory.mktemp("pages")) as visit:
         yield {plotly: visit(board(), plotly=plotly) for plotly in (True, False)}
-
-
-@pytest.fixture
-def drawn(boards):
-    """The page with charts in its first state."""
-    in_first_state(boards[True])
-    return boards[True]
-
-
-@pytest.fixture
-def plain(boards):
-    """The page without charts in its first state."""
-    in_first_state(boards[False])
-    return boards[False]
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +62,7 @@ def phone_page(browser, tmp_path_factory):
 @pytest.fixture
 def phone(phone_page):
     """The page on a phone in its first state."""
-    in_first_state(phone_page)
-    return phone_page
+    return in_first_state(phone_page)
 
 
 def methods(page):

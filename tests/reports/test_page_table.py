@@ -37,8 +37,7 @@ def open_page(browser, tmp_path_factory):
 @pytest.fixture
 def page(open_page):
     """The page in its first state."""
-    in_first_state(open_page)
-    return open_page
+    return in_first_state(open_page)
 
 
 def shown(page):
