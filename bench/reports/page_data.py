@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -24,8 +25,9 @@ from bench.results.row_sample import Find
 from bench.spec.axes import AXES
 from bench.stats.intervals import ALPHA, LEAST_EPISODES
 from bench.stats.paired import EXACT_UNITS
-from bench.toolkit.durable import make_folder, write_atomic
-from bench.toolkit.files import cache_folder, digest, package_file, text_hash
+from bench.toolkit.derived import derived_folder
+from bench.toolkit.durable import write_atomic
+from bench.toolkit.files import cache_folder, digest, package_file
 from bench.toolkit.visible import LONGEST_CELL, shortened, visible, visible_json
 
 MOST_READ = 500
@@ -217,13 +219,12 @@ def _packed(text: str) -> str:
 def packed_plotly() -> str:
     """Plotly's JavaScript, compressed to less than half even in base64."""
     script = package_file("plotly", "package_data/plotly.min.js", "plotly")  # plotly itself would take time to import
-    kept = cache_folder() / "plotly" / digest(script)  # compressing it takes a quarter of a second
-    with suppress(OSError, ValueError):
-        checksum, packed = kept.read_text(encoding="ascii").split("\n")
-        if text_hash(packed) == checksum:
-            return packed
-    packed = _packed(script.read_bytes().decode())
-    with suppress(OSError):  # where it cannot be kept, it is compressed each time
-        make_folder(kept.parent)
-        write_atomic(kept, f"{text_hash(packed)}\n{packed}")
-    return packed
+    folder = cache_folder() / "plotly" / digest(script)  # compressing it takes a quarter of a second
+
+    def make(made: Path) -> None:
+        write_atomic(made / "script", _packed(script.read_bytes().decode()))
+
+    with suppress(OSError, StoreError):  # where it cannot be kept, it is compressed each time
+        derived_folder(folder, "the compressed script of charts", make)
+        return (folder / "script").read_text(encoding="ascii")
+    return _packed(script.read_bytes().decode())

@@ -70,7 +70,7 @@ class Store(StoredRecords):
         Raises:
             StoreError: If the lock file cannot be created.
         """
-        from bench.toolkit.work_lock import work_lock  # psutil and filelock, which readers do without
+        from bench.toolkit.work_lock import work_lock  # filelock, which readers do without
 
         with ExitStack() as stack:
             try:

@@ -10,7 +10,6 @@ from bench.contracts.errors import BenchWarning, StoreError
 from bench.toolkit.durable import atomic_folder, make_folder, write_atomic
 from bench.toolkit.files import digest
 from bench.toolkit.temporary import leftovers
-from bench.toolkit.work_lock import work_lock
 
 EARLIER = re.compile(r"\.converting-.+")
 """Names of temporary folders of earlier versions."""
@@ -35,6 +34,8 @@ def derived_folder(folder: Path, what: str, make: Callable[[Path], None]) -> dic
     leftovers(folder.parent, EARLIER, remove=True)
     found = _verified(folder)
     if isinstance(found, str):
+        from bench.toolkit.work_lock import work_lock  # filelock, which readers do without
+
         try:
             make_folder(folder.parent)
             with work_lock(folder.parent / ".locks" / f"{folder.name}.lock", what, _warn):

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 SILENT = 5.0
@@ -25,7 +24,6 @@ POLL = 0.5
 """Seconds between two looks at the process that others wait for."""
 _call = ""
 """Name of the call of the program that this process works for together with others; empty for a process of its own."""
-_STOPPED = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE}
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,11 @@ class Holder:
         """Whether the process runs, as far as can be known: one on another host is taken to do so."""
         if (self.host, self.space) != (socket.gethostname(), _space()):
             return True
+        import psutil  # what waits for nobody does without
+
+        stopped = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE}
         try:
-            return psutil.Process(self.pid).status() not in _STOPPED
+            return psutil.Process(self.pid).status() not in stopped
         except psutil.NoSuchProcess:
             return False
         except psutil.Error:

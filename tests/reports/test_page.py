@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from bench.contracts.errors import BenchWarning
 from bench.reports import page_data
 from bench.reports.page import page
 from bench.reports.rows import rows
@@ -32,11 +33,13 @@ def test_the_script_of_its_charts_is_kept_and_a_damaged_copy_is_made_anew(tmp_pa
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     first = page_data.packed_plotly.__wrapped__()
     assert gzip.decompress(base64.b64decode(first)) == script.read_bytes()
-    (kept,) = tmp_path.glob("plotly/*")
+    (kept,) = tmp_path.glob("plotly/*/script")
     written = kept.read_text()
-    for content in (written, written[:-1], written + "\n", "", "\xe9"):
+    assert page_data.packed_plotly.__wrapped__() == first
+    for content in (written[:-1], written + "\n", "", "\xe9"):
         kept.write_text(content)
-        assert page_data.packed_plotly.__wrapped__() == first
+        with pytest.warns(BenchWarning, match="is damaged"):
+            assert page_data.packed_plotly.__wrapped__() == first
         assert kept.read_text() == written
     kept.write_text(written)
     monkeypatch.setattr(page_data, "_packed", None)
