@@ -16,7 +16,7 @@ from bench.contracts.errors import UsageError, did_you_mean, shown
 from bench.runs.trackers import make_trackers
 from bench.spec.options import RunOptions, read_suite
 from bench.spec.suite import Suite
-from bench.toolkit.collection import with_collection, without_collection
+from bench.toolkit.collection import without_collection
 from bench.toolkit.extras import import_extra
 from bench.toolkit.files import data_folder, user_path
 from bench.toolkit.visible import visible
@@ -85,17 +85,17 @@ class Call:
 
     def run(self) -> Results:
         """Execute the runs."""
-        from rich.console import Console
-
         from bench.engine.early_server import early_server
-        from bench.runs.progress import RichReporter
+        from bench.runs.progress import RichReporter, error_console
         from bench.runs.signals import interrupts
 
         measures = self.how["measure_in"] == "subprocess" and (self.how["executor"], self.how["jobs"]) == ("local", 1)
-        console = Console(stderr=True, emoji=False, quiet=not self.how["progress"])
+        console = error_console(self.how["progress"])
         with RichReporter(console) as reporter:
-            call = self._known()
-            if call is not None and (recorded := call.records()) is not None:
+            with without_collection():
+                call = self._known()
+                recorded = None if call is None else call.records()
+            if recorded is not None:
                 for record in recorded:
                     reporter.known(record)
                 return Results(recorded, self.store)
@@ -105,8 +105,7 @@ class Call:
                 with without_collection():
                     specs, defaults = self._specs()
                     runner = self._runner(reporter, defaults)
-                with with_collection():
-                    report = runner.run(self._tuned(specs, runner))
+                report = runner.run(self._tuned(specs, runner))
         if call is not None and not report.problems and len(report.records) == len(specs):
             call.keep(report.records)
         for hint in filter(None, (tracker.hint() for tracker in self.trackers)):
@@ -116,14 +115,11 @@ class Call:
 
     def plan(self) -> Plan:
         """Plan the runs."""
-        from rich.console import Console
+        from bench.runs.progress import RichReporter, error_console
 
-        from bench.runs.progress import RichReporter
-
-        with RichReporter(Console(stderr=True, emoji=False, quiet=not self.how["progress"]), log=False) as reporter:
+        with RichReporter(error_console(self.how["progress"]), log=False) as reporter:
             specs, defaults = self._specs()
-            with with_collection():
-                entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
+            entries, problems = self._runner(reporter, defaults).plan([spec for spec, _ in specs])
         # A method without a support set has nothing to tune.
         return Plan(entries, problems, sum(trials is not None and spec.shots != 0 for spec, trials in specs))
 

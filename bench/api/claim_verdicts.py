@@ -150,8 +150,6 @@ def _measure(
     found: "Sequence[Claim]", results: Results, accelerator: str, data: Path | None, remeasure: bool, progress: bool
 ) -> None:
     """Measure in turn the ratios of costs that claims are on and the store has not."""
-    from rich.console import Console
-
     from bench.costs.in_turn import WITH_ENCODING
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.reports.claim_cells import FoundRecords, pairs_to_measure, planned_cells
@@ -159,7 +157,7 @@ def _measure(
     from bench.results.run_texts import shots_text
     from bench.results.store import Store
     from bench.runs.cost_comparison import each_comparison
-    from bench.runs.progress import RichReporter
+    from bench.runs.progress import RichReporter, error_console
     from bench.runs.report import Report
     from bench.runs.signals import interrupts
 
@@ -179,7 +177,7 @@ def _measure(
         return
     quiet_lightning()
     encoded = {(own.id, other.id) for _, own, other, axes in missing if axes & WITH_ENCODING}
-    with RichReporter(Console(stderr=True, emoji=False, quiet=not progress)) as reporter, interrupts():
+    with RichReporter(error_console(progress)) as reporter, interrupts():
         reporter.plan(len(missing))
         report = Report(Store(results.store), reporter)
         pairs = [(shots, own, other) for shots, own, other, _ in missing]

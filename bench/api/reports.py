@@ -89,19 +89,17 @@ def compare(
 
 def _costs(found: Comparison, store: Path, accelerator: str, data: Path | None) -> "list[CostComparison]":
     """Costs of both methods of each difference, measured in turn."""
-    from rich.console import Console
-
     from bench.engine.trainer import DeviceOptions, quiet_lightning
     from bench.results.store import Store
     from bench.runs.cost_comparison import compare_costs
-    from bench.runs.progress import RichReporter
+    from bench.runs.progress import RichReporter, error_console
     from bench.runs.report import Report
     from bench.runs.signals import interrupts
 
     quiet_lightning()
     devices = DeviceOptions(accelerator=accelerator)
     pairs = [(one.shots, *one.records) for one in found]
-    with RichReporter(Console(stderr=True, emoji=False)) as reporter, interrupts():
+    with RichReporter(error_console()) as reporter, interrupts():
         return compare_costs(pairs, devices, data, Report(Store(store), reporter))
 
 

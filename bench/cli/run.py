@@ -28,13 +28,11 @@ from bench.cli.options import (
     TrustOption,
 )
 from bench.cli.output import say, say_error
-from bench.toolkit.collection import without_collection
 
 if TYPE_CHECKING:
     from bench.reports.row import Row
 
 
-@without_collection()  # of garbage, but while runs are executed: the process ends with the command
 def run(
     suite: of_run.SuiteArgument = None,
     task: of_run.TaskOption = None,

@@ -24,6 +24,18 @@ LOG_EVERY = 300.0
 """Seconds after which a log has another line on a run that goes on."""
 
 
+def error_console(shown: bool = True) -> Console:
+    """The console of standard error, on which names such as ``:x:`` stay as they are.
+
+    Args:
+        shown: Whether anything is printed.
+
+    Returns:
+        The console.
+    """
+    return Console(stderr=True, emoji=False, quiet=not shown)
+
+
 class RichReporter(Reporter):
     """Progress reporter with a line for each finished run, a bar over all, and another for what takes long.
 

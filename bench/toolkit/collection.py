@@ -21,19 +21,3 @@ def without_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-@contextmanager
-def with_collection() -> Iterator[None]:
-    """Collect garbage as usual for work that lasts, within a command that does without.
-
-    Yields:
-        Nothing.
-    """
-    enabled = gc.isenabled()
-    gc.enable()
-    try:
-        yield
-    finally:
-        if not enabled:
-            gc.disable()
