@@ -1,8 +1,10 @@
 """Fixtures for all tests: the outside package, the embedded backbones, a cache of the test's own, the command."""
 
+import atexit
 import gc
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 from functools import partial
@@ -22,18 +24,36 @@ from filelock import FileLock
 from bench import registry
 from bench.toolkit.files import cache_folder
 from tests.helpers import brief_costs as brief
-from tests.helpers import kernel, unflushed
+from tests.helpers import forked_worker, kernel, unflushed
 from tests.helpers.command import bench
 from tests.helpers.packages import install
 from tests.helpers.preloaded import context, share, spawning_by
 
 # Until tests run, nothing is garbage: collections would go through all that is imported again and again.
 gc.disable()
+# Objects are freed as ever at the end of the interpreter, where libraries report what is left of theirs.
+atexit.register(gc.unfreeze)
 TESTS = Path(__file__).parent
 SKIPPED = pytest.StashKey[tuple[Path, int]]()
 """File of the last test before which loaded objects were frozen, and the number of modules then."""
 FEW_MODULES = 20
 """Modules that a test may import before the next one freezes what is loaded again."""
+MARKED_FILE = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.(\w+)", re.MULTILINE)
+"""Mark of all tests of a file."""
+
+
+def _left_out(config, mark):
+    """Whether this call leaves out the tests with a mark."""
+    return f"not {mark}" in config.option.markexpr
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A file is not even imported where all its tests are left out."""
+    if collection_path.suffix == ".py":
+        marked = MARKED_FILE.search(collection_path.read_text(encoding="utf-8"))
+        if marked and _left_out(config, marked[1]):
+            return True
+    return None
 
 
 def pytest_collection_modifyitems(items):
@@ -44,14 +64,20 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop():
-    """Garbage is collected as ever while tests run."""
+    """Garbage is collected as ever while tests run, of what they make."""
+    gc.freeze()
     gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes():
-    """Workers fork one process that has imported the libraries, in place of one each."""
+def pytest_xdist_setupnodes(config, specs):
+    """Workers fork one process that has imported the libraries, in place of one each.
+
+    Without slow tests, which measure too, they are forks of it themselves.
+    """
     share()
+    if _left_out(config, "slow"):
+        forked_worker.have_forked(specs)
 
 
 def pytest_sessionstart(session):
@@ -60,11 +86,6 @@ def pytest_sessionstart(session):
     kernel.declare(Path(session.jupyter.name))
     if session.config.option.markexpr == "alone":
         context()  # the other core imports the libraries while this one collects the tests
-
-
-def pytest_sessionfinish():
-    """Objects are freed as ever at the end of the interpreter, where libraries report what is left of theirs."""
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The contract suite of tasks on every task and variant, each on its own data or on a small local sample."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,15 @@ def task_names() -> list[str]:
     return sorted(name for name in names if is_whole(name))
 
 
+def cases() -> list[Any]:
+    """All names; of the variants of a task the fast tests have one, as the same code loads the others."""
+    found: dict[str, list[Any]] = {}
+    for name in task_names():
+        of_its_task = found.setdefault(name.partition(":")[0], [])
+        of_its_task.append(pytest.param(name, marks=pytest.mark.slow) if of_its_task else name)
+    return [case for of_its_task in found.values() for case in of_its_task]
+
+
 def is_whole(name: str) -> bool:
     """Whether a task's name needs no further argument."""
     try:
@@ -28,7 +38,7 @@ def is_whole(name: str) -> bool:
 class TestEveryTask(TaskContract):
     """Each task's data are written and loaded once for all its tests, none of which changes them."""
 
-    @pytest.fixture(scope="class", params=task_names())
+    @pytest.fixture(scope="class", params=cases())
     def task(self, request: pytest.FixtureRequest) -> Task:
         return registry.make_task(request.param)
 
