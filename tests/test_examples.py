@@ -30,6 +30,7 @@ def test_strings_end_with_a_letter_of_theirs_and_are_answered_by_its_digit():
         assert shown[letters.index(row[10])] == 26 + digit
 
 
+@pytest.mark.slow
 def test_networks_of_several_seeds_are_those_of_each_seed_alone():
     def trained(seeds):
         return EXAMPLE["Training"]("fast_ln", 6, 2, 3, seeds).run(lambda line: None)

@@ -10,6 +10,7 @@ DOCS = ROOT / "docs"
 PAGES = runpy.run_path(str(DOCS / "reference.py"), run_name="reference")["PAGES"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_a_reference_is_current(name):
     found = (DOCS / name).read_text(encoding="utf-8")

@@ -43,6 +43,7 @@ def place(tmp_path, outside, cache, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_heavy():
     code = (
         "import sys, bench; bench.run; bench.load; heavy = {'torch', 'transformers', 'lightning', 'datasets', 'pandas',"
@@ -123,6 +124,7 @@ def test_a_command_reaches_the_harness_by_the_api(command):
     assert [module for module in modules if module.startswith(below)] == []
 
 
+@pytest.mark.slow
 def test_names_that_are_available():
     names = {what: [entry.name for entry in bench.available(what)] for what in ("methods", "tasks", "suites")}
     assert names["methods"] == sorted(names["methods"])
@@ -260,6 +262,7 @@ def test_a_plan_says_what_is_recorded_to_run_and_skipped(place):
     )
 
 
+@pytest.mark.slow
 def test_a_plan_says_that_runs_are_tuned_first(place):
     planned = bench.plan(methods="knn,zero_shot", shots=[1, 5], tune_all=3, **SMALL)
     assert planned.summary() == (

@@ -108,6 +108,7 @@ def assert_all_is_what_a_plain_loop_gives(pair: Pair, kind: TokenizerKind) -> No
             assert written == whole.strip("\n").split("\n")[0].strip(), text
 
 
+@pytest.mark.slow
 def test_an_end_that_is_no_special_token_ends_a_text_in_any_batch(
     pair: Pair, kinds: dict[str, TokenizerKind], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_images_shared_out_to_cores_give_what_one_pass_gives(
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradients", [False, True])
 def test_images_are_read_in_half_precision(
     backbone: EfficientNetLite0, images: list[Image.Image], gradients: bool
@@ -135,6 +136,7 @@ def test_readout_is_a_cosine(backbone: EfficientNetLite0) -> None:
     torch.testing.assert_close(scores[0].diagonal(), torch.full((4,), 100.0))
 
 
+@pytest.mark.slow
 def test_fingerprint_is_stable_and_follows_the_text_space(backbone: EfficientNetLite0) -> None:
     assert backbone.fingerprint == PLUGIN().fingerprint
     assert ConSE(top=3).fingerprint != ConSE(top=10).fingerprint

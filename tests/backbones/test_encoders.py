@@ -269,6 +269,7 @@ def test_what_is_no_encoder_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_relative_path_names_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights").mkdir()
     of_timm(tmp_path / "weights", "test_vit")

@@ -54,6 +54,7 @@ def test_a_folder_by_its_card_and_the_heads_of_its_files(tmp_path: Path, weights
         bench.show(f"st:{tmp_path}/none")
 
 
+@pytest.mark.slow
 def test_a_clip_by_the_files_of_its_tag(hub: Hub, tmp_path: Path, weights: bytes) -> None:
     files = {"README.md": CARD, "model.safetensors": weights, "open_clip_model.safetensors": weights}
     hub.model("timm/resnet50_clip.openai", files | {"open_clip_pytorch_model.bin": weights})

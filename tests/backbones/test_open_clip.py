@@ -56,6 +56,7 @@ def test_zero_shot_scores_are_the_models_own(pair: tuple[OpenClip, Any], images:
     torch.testing.assert_close(features.keys.norm(dim=-1), torch.ones(3))
 
 
+@pytest.mark.slow
 def test_a_class_name_that_the_text_tower_would_cut_is_refused(pair: tuple[OpenClip, Any]) -> None:
     with pytest.raises(UsageError, match="must leave room for a word in the 77 tokens of the text tower, got 3"):
         pair[0].class_embeddings(["cat", "a very long name " * 20], PROMPTS)
@@ -136,6 +137,7 @@ def test_a_scripted_archive_loads_like_the_weights_in_it(tmp_path: Path, images:
     torch.testing.assert_close(backbone.encode(batch).keys, normalize(model.visual(batch), dim=-1))
 
 
+@pytest.mark.slow
 def test_a_tag_says_how_a_local_file_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = {"quick_gelu": True, "mean": (0.5,) * 3, "std": (0.25,) * 3, "hf_hub": "someone/tiny/"}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-vit", {"mine": trained})
@@ -149,6 +151,7 @@ def test_a_tag_says_how_a_local_file_was_trained(tmp_path: Path, monkeypatch: py
     assert plain.fingerprint != tagged.fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [["open_clip_model.safetensors"], ["open_clip_pytorch_model.bin"]])
 def test_a_tags_weights_come_from_the_hub(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-vit", {"mine": {"hf_hub": "someone/tiny/"}})
@@ -217,6 +220,7 @@ def test_a_missing_file_is_named(argument: str) -> None:
         PLUGIN(argument)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["other", "cut", "text", "empty", "list"])
 def test_a_file_that_is_no_checkpoint_of_the_model_is_one_line(content: str, tmp_path: Path) -> None:
     path = save(tmp_path / "checkpoint.pt", "tiny-resnet-quickgelu")

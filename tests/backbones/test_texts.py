@@ -85,6 +85,7 @@ def test_batches_have_every_row_once_the_longest_first_and_fit(sizes: list[int],
     assert all(len(batch) == 1 or len(batch) * sizes[batch[0]] <= at_once for batch in batches)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_plain_passes(backbone: CausalLM) -> None:
     found = backbone.loglikelihood_rolling(TEXTS, 1024, None)
     assert found.shape == (len(TEXTS), 2)
@@ -219,6 +220,7 @@ def test_an_answer_ends_at_the_first_of_several_stop_strings(
             assert backbone.generate(PROMPTS[:1], 2, stop, beams) == [expected]
 
 
+@pytest.mark.slow
 def test_one_beam_writes_no_further_than_its_stop_string(backbone: CausalLM) -> None:
     whole = backbone.generate(PROMPTS, 12, (), 1)
     stop = next(sign for text in whole for sign in text[1:-1] if not sign.isspace() and sign != "\ufffd")

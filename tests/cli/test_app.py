@@ -143,6 +143,7 @@ def test_a_failed_run_is_exit_code_1_with_its_reason_and_costs_no_other(bench, o
     assert statuses == ["failed", "ok"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_runs_and_makes_none(bench, outside, clean):
     code, out, err = bench(*STRIPES, "--method", "knn,knn_lm", "--shots", "1,5", "--dry-run")
     assert (code, err) == (0, "")
@@ -151,6 +152,7 @@ def test_a_dry_run_prints_the_runs_and_makes_none(bench, outside, clean):
     assert not (clean / "runs").exists()
 
 
+@pytest.mark.slow
 def test_nothing_measured_is_exit_code_1(bench, outside):
     answer = bench("run", "--task", "stripes", "--backbone", "pixels", "--method", "knn_lm", "--logger", "none")
     assert "nothing was measured" in one_line(answer, 1)

@@ -51,6 +51,7 @@ def test_a_regression_fails_with_a_report_in_three_places(check, tmp_path, monke
     assert sum(int(suite.get("tests")) for suite in root) == int(root.get("tests")) == len(list(root.iter("testcase")))
 
 
+@pytest.mark.slow
 def test_update_makes_the_current_records_the_baseline(check, tmp_path):
     fill(tmp_path / "runs", 1)
     code, _, err = check()

@@ -15,6 +15,7 @@ def bench(tmp_path, monkeypatch, in_process):
     return lambda *words: in_process("history", *words)
 
 
+@pytest.mark.slow
 def test_states_are_added_and_their_change_is_shown(bench, tmp_path):
     (tmp_path / "duration.json").write_text('[{"name": "quickstart", "unit": "s", "value": 95}]')
     for number in range(8):

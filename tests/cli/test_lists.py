@@ -8,6 +8,7 @@ from bench import registry
 from bench.plugin import Plugin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["methods", "tasks", "backbones", "metrics", "suites", "claims"])
 def test_list(bench, what):
     code, plain, err = bench("list", what)

@@ -127,6 +127,7 @@ def test_prune_leaves_a_damaged_record_and_its_predictions(records, store):
     assert not (store.root / f".bench-{32 * 'a'}.tmp").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_export_has_a_row_for_each_run(records, store, tmp_path, suffix):
     fill(store.root)

@@ -40,6 +40,7 @@ def test_a_clock_that_is_off_is_found(monkeypatch):
     assert not any(finding.passed for finding in doctor.clocks(CPU))
 
 
+@pytest.mark.slow
 def test_a_meter_that_sees_only_the_end_is_found(monkeypatch):
     meter = type(doctor.memory_meter(CPU))
     monkeypatch.setattr(meter, "highest", meter.present)

@@ -206,6 +206,7 @@ def test_an_empty_support_set_is_answered_or_refused_clearly(unsupported, name):
         assert "traceback" not in record.provenance, record.reason
 
 
+@pytest.mark.slow
 def test_where_nothing_was_observed_the_prior_answers_alone(unsupported):
     expected = unsupported["zero_shot"].episode_scores
     assert len(expected) == 2

@@ -95,6 +95,7 @@ def _save_many(root, first):
         save(FeatureCache(root, IDENTITY), range(number, number + 10))
 
 
+@pytest.mark.slow
 def test_two_processes_that_write_at_the_same_time_lose_nothing(tmp_path):
     context = multiprocessing.get_context("fork")
     # The middle part is written by both.

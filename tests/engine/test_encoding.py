@@ -1,6 +1,7 @@
 """Encoding with data workers."""
 
 import numpy as np
+import pytest
 import torch
 
 from bench import registry
@@ -8,6 +9,7 @@ from bench.engine.encoding import encode
 from bench.engine.trainer import DeviceOptions, quiet_lightning
 
 
+@pytest.mark.slow
 def test_data_workers_need_no_shared_memory(outside, monkeypatch, tmp_path):
     quiet_lightning()
     backbone = registry.make_backbone("pixels")

@@ -1,7 +1,7 @@
-"""Workers of pytest-xdist as forks of the process that has imported the libraries, in place of interpreters that import them.
+"""Workers of pytest-xdist as forks of the process that has imported the libraries, in place of ones that import them.
 
-xdist starts ``python -u -c LINE`` and speaks with it by standard input and output. Here ``python -c COMMAND -u -c LINE``
-has a fork do so, and lasts as long.
+xdist starts ``python -u -c LINE`` and speaks with it by standard input and output. In its place
+``python -c COMMAND -u -c LINE`` has a fork do so, and lasts as long.
 """
 
 import atexit
@@ -41,7 +41,7 @@ def _serve(line, environment, ends):
         end.close()
     os.environ.clear()
     os.environ.update(environment)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
     multiprocessing.set_start_method(None, force=True)  # the default of an interpreter, not how this one was started
     # Assertions of the contract suites are rewritten by the pytest that imports them.
     for name in [name for name in sys.modules if name.startswith("bench.testing")]:

@@ -17,6 +17,7 @@ def test_of_two_contexts_one_within_the_other_the_outer_one_ends_the_skipping():
     assert gc.get_freeze_count() == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_skips_its_objects_for_good_goes_on_to_do_so():
     gc.freeze()
     with garbage_collection_frozen():

@@ -18,6 +18,7 @@ from tests.helpers.left_out import brute_force
 SIZES = {"dual": 3, "primal": 15}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("prior_strength", [0.0, 4.0, 100.0])
 def test_faast_s_trials_equal_adapting_without_each_example(n_shot: int, prior_strength: float) -> None:
@@ -29,6 +30,7 @@ def test_faast_s_trials_equal_adapting_without_each_example(n_shot: int, prior_s
     torch.testing.assert_close(found[trials.mask], expected[trials.mask], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("lam", [1e-4, 1.0])
 def test_ridge_s_trials_equal_adapting_without_each_example(n_shot: int, lam: float) -> None:
@@ -40,6 +42,7 @@ def test_ridge_s_trials_equal_adapting_without_each_example(n_shot: int, lam: fl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_shot", SIZES.values(), ids=SIZES)
 def test_auto_is_the_likeliest_when_each_example_is_left_out(n_shot: int) -> None:
     given = problem(n_shot=n_shot)
@@ -62,6 +65,7 @@ def test_auto_is_the_likeliest_when_each_example_is_left_out(n_shot: int) -> Non
     assert set(method.notes) == {"chosen_alpha", "chosen_prior_strength"}
 
 
+@pytest.mark.slow
 def test_auto_does_not_depend_on_how_sure_a_backbone_makes_its_answers() -> None:
     given = problem(n_shot=5)
     # Half of the labels are wrong, so that no answer can be too unsure.

@@ -147,6 +147,7 @@ def test_a_prompt_longer_than_the_context_is_named_with_its_length(name: str, ba
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_without_a_padding_token_changes_no_score(tmp_path: Path) -> None:
     folder = save_model(tmp_path, "llama", context=CONTEXT)
     without, padding = CausalLM(folder), CausalLM(folder)

@@ -58,6 +58,7 @@ def test_lda_s_shrinkage_is_that_of_ledoit_and_wolf_around_class_means(given: Pr
     assert method.notes["chosen_shrinkage"] == pytest.approx(sorted(estimates)[1], rel=1e-6)
 
 
+@pytest.mark.slow
 @every_shape
 @pytest.mark.parametrize("shrinkage", [1e-3, 0.3, 1.0])
 def test_lda_s_trials_equal_adapting_without_each_example(given: Problem, shrinkage: float) -> None:
@@ -99,6 +100,7 @@ def test_logistic_regression_equals_that_of_scikit_learn(given: Problem, penalty
         torch.testing.assert_close(ours, expected - expected.mean(dim=-1, keepdim=True), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_logistic_regression_of_two_classes_equals_that_of_scikit_learn() -> None:
     given = problem(n_way=2, n_shot=5)
     found = adapted(LogisticRegression, given, steps=200, tolerance=1e-8).predict(given.query)
@@ -120,6 +122,7 @@ def test_logistic_regression_needs_some_ten_evaluations_at_the_default_penalty()
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0.0, 30.0])
 def test_batched_l_bfgs_finds_the_minima_of_unlike_problems(start: float) -> None:
     curvatures = torch.logspace(0, 4, 6, dtype=torch.float64) * torch.tensor([[1.0], [1e-3], [50.0]])
@@ -169,6 +172,7 @@ def test_svm_keeps_to_a_budget_of_state() -> None:
     assert method.state_bytes() <= 3 * limit < adapted(Svm, given, C=1e-3).state_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cls", "config"), [(Lda, {}), (LogisticRegression, {"steps": 30}), (Svm, {})])
 def test_the_prior_s_weight_is_that_of_scores_of_items_left_out(cls: Any, config: dict[str, Any]) -> None:
     """A prior that is right adds to keys that say nothing; one that says nothing adds little to keys that are right."""

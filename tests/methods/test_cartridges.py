@@ -37,6 +37,7 @@ def test_as_long_as_the_whole_text_and_untrained_it_is_in_context(backbone: Caus
         made(backbone, virtual_tokens=count + 1).begin(CLASSES.support)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["labels", "distil"])
 def test_all_but_frozen_tokens_learn(backbone: CausalLM, loss: str) -> None:
     method = made(backbone, virtual_tokens=10, loss=loss, frozen_tokens=2, steps=12)

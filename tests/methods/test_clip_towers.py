@@ -143,6 +143,7 @@ def test_inputs_are_dropped_in_training_alone_and_by_the_seed(backbone: OpenClip
     assert all(torch.equal(each, scores[0]) for each in scores[1:])
 
 
+@pytest.mark.slow
 def test_backbones_without_two_towers_or_without_attention_are_one_line(tmp_path: Path) -> None:
     given = pictures(NetworkBackbone())
     with pytest.raises(UsageError, match="clip_lora needs a backbone with an image and a text tower, such as open"):
@@ -165,6 +166,7 @@ def towers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return OpenClip(f"{request.param}/{path}").eval().requires_grad_(False)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_features_before_the_projection_make_those_after_it(towers: OpenClip) -> None:
     batch = towers.collate([towers.prepare(image(position)) for position in range(3)])
@@ -207,6 +209,7 @@ def test_prolip_is_the_published_loss_from_the_pretrained_projection_on(towers: 
     assert method.trainable_params() == weight.numel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [ContinualClipLora, ContinualProlip])
 def test_training_goes_on_with_further_images_from_the_same_parameters(cls: Any, backbone: OpenClip) -> None:
     given, config = pictures(backbone), {"steps": 2, "lr": 5e-3}

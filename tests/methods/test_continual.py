@@ -152,6 +152,7 @@ def test_a_probe_goes_on_from_its_weights() -> None:
     torch.testing.assert_close(method.bias, bias, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_probe_that_goes_on_with_the_same_examples_converges_as_one() -> None:
     short = replace(GIVEN.shape, n_support=24)
     given = Problem(GIVEN.support, GIVEN.query, short)

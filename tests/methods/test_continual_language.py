@@ -171,6 +171,7 @@ def test_what_is_made_for_one_support_set_does_not_go_on() -> None:
         assert "one support set" in (ContinualPrefixTuning.continues(config) or "")
 
 
+@pytest.mark.slow
 @named(KEPT)
 def test_two_support_sets_one_after_the_other_are_as_one(backbone: CausalLM, cls: Any, config: dict[str, Any]) -> None:
     first, second = parts()
@@ -185,6 +186,7 @@ def test_two_support_sets_one_after_the_other_are_as_one(backbone: CausalLM, cls
     torch.testing.assert_close(answers(method), answers(plain), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @named([*SUMS, *DEMONSTRATIONS])
 def test_what_is_forgotten_leaves_no_trace(backbone: CausalLM, cls: Any, config: dict[str, Any]) -> None:
     first, second = parts()

@@ -97,6 +97,7 @@ def test_dual_factors_hold_in_float32() -> None:
     assert error(whole(memory)[0], reference(keys[0], values[0], 20**-4.0)) < 1e-6
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

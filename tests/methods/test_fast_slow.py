@@ -48,6 +48,7 @@ def answers(method: Any, given: Problem) -> Tensor:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prompted", "nats"), [(0.0, 0.9514), (2.0, 0.2027)])
 def test_slow_weights_move_less_where_a_prompt_helps(prompted: float, nats: float) -> None:
     """Four answers, a uniform base, and a prompt that adds 2 to the right one: to a reward of 0.9."""
@@ -248,6 +249,7 @@ def test_an_item_is_left_out_of_its_own_prompt(backbone: CausalLM) -> None:
     assert method._given.text(prompt, 2) == "Be brief.\n" + "".join(method._given.texts[:2]) + method._given.prompts[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["rl", "exact", "supervised"])
 def test_the_loss_has_the_divergence_from_the_base_model(backbone: CausalLM, objective: str) -> None:
     given, prompts, items = words(), [Prompt(), Prompt("Be brief.", (4, 5))], [0, 1, 2]
@@ -292,6 +294,7 @@ def test_a_reflection_model_writes_instructions(backbone: CausalLM) -> None:
     assert method.notes["instruction"] in {"", "Say the sentiment."}
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_another_task(backbone: CausalLM) -> None:
     given, swapped = words(), words((1, 0, 1, 0, 1, 1, 0, 1))
     method = adapted(FastSlow, given, backbone, steps=2, steps_per_cycle=1, lr=0.05, population=2)

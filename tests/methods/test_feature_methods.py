@@ -307,6 +307,7 @@ def trained_logits(keys: Tensor, labels: Tensor, prior: Tensor, best: Tensor, ba
     return logits
 
 
+@pytest.mark.slow
 @every_space
 @pytest.mark.parametrize("batch_size", [256, 5])
 def test_ape_t_equals_one_episode_by_itself(space: str, batch_size: int) -> None:

@@ -20,6 +20,7 @@ def nearest_labels(given: Problem) -> Tensor:
     return given.support.labels.gather(1, (given.query.keys @ given.support.keys.mT).argmax(dim=-1))
 
 
+@pytest.mark.slow
 def test_a_perturbation_is_the_gradient_on_average() -> None:
     given = problem(n_episodes=1, n_way=2, n_shot=2, key_dim=3)
     method = SpsaProbe(SpsaProbe.Config(epsilon=1e-3), CosineBackbone(), given.shape)
@@ -44,6 +45,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others() -> None:
     assert not torch.allclose(first, other)
 
 
+@pytest.mark.slow
 def test_a_probe_without_gradients_learns_slowly() -> None:
     given = problem(n_shot=5, n_query=20)
     labels = nearest_labels(given)

@@ -92,6 +92,7 @@ def test_windows_are_scored_each_with_its_own_keys(backbone: CausalLM) -> None:
     assert float(found[0, 0]) == pytest.approx(total, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_answers_are_scored_by_the_mixture(backbone: CausalLM) -> None:
     method = learnt(backbone, Kind.TEXT_CLASSIFICATION, lam=0.5, k=7)
     answer = method.predict(query(PROMPTS, NAMES))
@@ -108,6 +109,7 @@ def test_answers_are_scored_by_the_mixture(backbone: CausalLM) -> None:
                 torch.testing.assert_close(found[row, column].double(), expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_writing_goes_on_as_the_nearest_text_did(backbone: CausalLM) -> None:
     before = backbone.generate(PROMPTS, 8)
     sources = ["Word: good\nIn German:", "Word: very bad\nIn German:"]

@@ -37,6 +37,7 @@ def learnt(cls: Callable[..., Any], backbone: CausalLM, limit: int | None, at_on
     return method
 
 
+@pytest.mark.slow
 @STORES
 @pytest.mark.parametrize("at_once", [3, 40])
 def test_a_store_of_tokens_fills_its_limit_and_keeps_to_it(cls: Any, backbone: CausalLM, at_once: int) -> None:

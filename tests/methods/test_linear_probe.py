@@ -29,6 +29,7 @@ def test_converges_to_logistic_regression(weight_decay: float) -> None:
         torch.testing.assert_close(shares[episode].double(), expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_default_steps_come_close_to_the_minimum() -> None:
     given = problem(n_shot=5, key_dim=16)
     losses = []

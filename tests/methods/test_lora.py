@@ -58,6 +58,7 @@ def test_starts_at_zero_shot_learns_and_leaves_the_backbone_alone(backbone: Back
     assert not any("lora" in name for name, _ in backbone.named_modules())
 
 
+@pytest.mark.slow
 def test_only_adapters_are_trained_and_each_has_a_gradient(backbone: Backbone) -> None:
     given = pictures(backbone, n_shot=1, n_query=1)
     method = Lora(LoraConfig(rank=2), backbone, given.shape)

@@ -82,6 +82,7 @@ def test_the_form_of_the_paper_equals_its_iteration(given: Problem, steps: int) 
         torch.testing.assert_close(scores[episode].double(), expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["code", "paper"])
 def test_iterations_lower_the_loss(variant: str) -> None:
     given = problem()

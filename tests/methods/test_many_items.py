@@ -30,6 +30,7 @@ def given() -> Problem:
     return problem(n_shot=15, sizes=[60, 37, 0], key_dim=12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "config"),
     [

@@ -23,6 +23,7 @@ def made(config: dict[str, Any], episode: Problem, **more: Any) -> Mezo:
     return Mezo(Mezo.Config(**config, **more), tiny_language_model(), episode.shape)
 
 
+@pytest.mark.slow
 def test_slopes_along_random_directions_are_the_gradient_on_average() -> None:
     generator = torch.Generator().manual_seed(0)
     curvature, target = torch.randn(4, 6, generator=generator), torch.randn(4, generator=generator)

@@ -115,6 +115,7 @@ def test_auto_is_the_largest_rank_within_the_parameters(llama: CausalLM, variant
     assert Peft(config, llama, PROBLEM.shape).trainable_params() == count  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_auto_has_at_most_the_parameters_of_lora_of_rank_8(llama: CausalLM) -> None:
     assert made(llama, "lora", rank="auto").notes["rank"] == 8
     assert made(llama, "dora", rank="auto").notes["rank"] == 7

@@ -97,6 +97,7 @@ def test_answers_are_scored_as_by_peft(backbone: CausalLM, cls: type[PeftMethod]
             torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_texts_are_scored_as_by_peft(backbone: CausalLM, cls: type[PeftMethod]) -> None:
     method = shaken(cls, backbone)
     model = peft_model(method, backbone)
@@ -131,6 +132,7 @@ def test_beam_search_is_that_of_the_adapted_network(backbone: CausalLM, cls: typ
         torch.testing.assert_close(steps, log_probabilities(model, rows[0].tolist()), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @every_kind
 def test_updates_and_scales_start_as_no_change(backbone: CausalLM, kind: Kind) -> None:
     episode = given(kind)
@@ -244,6 +246,7 @@ def test_a_run_is_reproducible(backbone: CausalLM, cls: type[PeftMethod]) -> Non
     assert all(torch.equal(each, found[0]) for each in found[1:])
 
 
+@pytest.mark.slow
 def test_a_step_reads_one_window_of_a_long_text(backbone: CausalLM) -> None:
     episode = given(Kind.LANGUAGE_MODELLING, TEXTS[:1], ("",))
     method = Lora(Lora.Config(window=5), backbone, episode.shape)

@@ -127,6 +127,7 @@ def test_probes_are_scored_without_each_part(monkeypatch: pytest.MonkeyPatch) ->
         torch.testing.assert_close(found[place], expected[place], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [Knn, SoftmaxOnFeatures])
 def test_the_prior_strength_is_chosen_by_answers_without_each_item(cls: Any) -> None:
     given = problem(n_shot=4, sizes=[16, 9, 16], prior_strength=6.0)

@@ -249,6 +249,7 @@ def test_a_function_vector_is_of_prompts_that_the_model_answers(
         assert value == pytest.approx(sum(10.0**item for item in kept) / len(kept))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_strength_is_the_best_on_support_items_that_the_vectors_have_not_seen(
     backbone: CausalLM, monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,7 @@ def test_a_store_fills_its_limit_and_keeps_to_it(name, kilobytes):
         assert 0.99 * limit <= each <= limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax_memory", "knn", "tip_adapter"])
 def test_a_limit_that_leaves_room_changes_nothing(name):
     free = adapted(load(name), GIVEN)
@@ -58,6 +59,7 @@ def test_batches_do_not_change_what_is_kept():
         assert torch.equal(ours.flatten(1).sort(dim=1).values, other.flatten(1).sort(dim=1).values)
 
 
+@pytest.mark.slow
 def test_every_item_has_the_same_chance():
     n_items, most, kept = 60, 12, torch.zeros(60)
     labels = torch.arange(n_items).remainder(3)[None]

@@ -92,6 +92,7 @@ def test_large_caches_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     torch.testing.assert_close(method.predict(given.query), expected)
 
 
+@pytest.mark.slow
 def test_alpha_and_beta_are_the_best_with_each_item_left_out() -> None:
     given = problem(n_shot=3)
     found = adapted(TipAdapter, given, items_at_once=5)
@@ -123,6 +124,7 @@ def useless_prior() -> Problem:
     return replace(given, support=turned(given.support), query=turned(given.query))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [TipAdapter, TipAdapterF])
 def test_searched_settings_overcome_a_useless_prior(cls: type[TipAdapter | TipAdapterF]) -> None:
     given = useless_prior()

@@ -58,6 +58,7 @@ def test_scores_that_are_not_finite_are_refused_and_counted(bad):
         classified(scores, np.zeros(3, dtype=int))
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_one_episode_of_answers_has_wilsons_interval(data):
     n = data.draw(st.integers(2, 5000))
@@ -73,6 +74,7 @@ def test_one_episode_of_answers_has_wilsons_interval(data):
 items = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 500)), min_size=1, max_size=20)
 
 
+@pytest.mark.slow
 @given(items)
 def test_perplexity_lies_among_those_of_its_texts_and_splitting_them_changes_nothing(given_items):
     table = np.array([[mean * count, count] for mean, count in given_items])

@@ -51,6 +51,7 @@ def test_a_goal_that_is_reached_needs_no_reason(tmp_path):
     assert "The reason" not in text(measured(row(peer_seconds=4.0), Place(None, tmp_path)))
 
 
+@pytest.mark.slow
 def test_results_that_differ_are_marked(tmp_path):
     found = measured(row(agrees=False), Place(None, tmp_path))
     assert found["status"] == "disagrees"

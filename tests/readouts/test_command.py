@@ -56,6 +56,7 @@ def test_train_import_and_run_from_the_command_line(bench: Any, folder: Path, te
     assert record["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_losses_go_to_wandb_offline(bench: Any, folder: Path, text: Path, tmp_path: Path) -> None:
     train = ["readout", "train", "--backbone", f"hf:{folder}", "--corpus", text, "--window", 32, "--accelerator", "cpu"]
     code, _, err = bench(*train, "--steps", 2)
@@ -76,6 +77,7 @@ def test_wandb_that_cannot_start_gives_way_to_csv(
     assert list(tmp_path.glob("csv/readouts-a/*/metrics.csv"))
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from bench.cli.app import app\n"
@@ -91,6 +93,7 @@ def test_help_imports_nothing_heavy() -> None:
 TRAIN = ["train", "--backbone", "hf:{folder}", "--corpus", "text.txt", "--window", "32"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

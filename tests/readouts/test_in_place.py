@@ -38,6 +38,7 @@ def test_the_first_loss_is_the_models_own_and_gradients_reach_the_parts_alone(fo
         InPlaceTraining(backbone, InPlaceRecipe(steps=1, window=8, chunk=8))
 
 
+@pytest.mark.slow
 def test_training_writes_what_the_method_reads(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "parts.safetensors"
     ready = Session(f"hf:{folder}", Corpus("texts", TEXTS), RECIPE, out)

@@ -105,6 +105,7 @@ def test_rows_of_several_backbones_have_different_names(baseline):
     assert rows == {f"{task} {method} 5 shots {name}" for task in "tu" for method in SKILL for name in "bc"}
 
 
+@pytest.mark.slow
 def test_scores_or_costs_alone_are_checked(baseline, tmp_path):
     now = fill(tmp_path / "now", 1, slower=("probe", 1.5), worse=("probe", 0.1))
     assert {what for _, what in found(baseline, now, only="scores")} == {"accuracy"}

@@ -224,6 +224,7 @@ def test_a_page_without_results_or_scores_says_so():
     assert "No result has a score" in made_page([unscored("a", "failed", "RuntimeError: defect")])
 
 
+@pytest.mark.slow
 def test_five_thousand_rows_fill_a_page_of_sixty_methods_of_which_a_dozen_are_shown():
     record = result("best")
     (first,) = rows([record])

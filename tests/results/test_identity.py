@@ -97,6 +97,7 @@ def test_the_arithmetic_of_a_method_changes_its_own_ids_only(project):
     assert {name for name in before if before[name] != after[name]} == {"knn"}
 
 
+@pytest.mark.slow
 def test_the_code_of_the_harness_is_in_no_id_but_by_its_protocol(monkeypatch):
     opened = set()
     find = code_hash_module._find

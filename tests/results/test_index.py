@@ -48,6 +48,7 @@ def refuse(*given):
     raise AssertionError(f"{given} is in the index")
 
 
+@pytest.mark.slow
 def test_boards_from_the_index_are_those_from_the_files(root, monkeypatch):
     first = board(root)
     monkeypatch.setattr(indexed_records, "read_record", refuse)
@@ -135,6 +136,7 @@ def test_a_damaged_or_foreign_index_is_made_anew_with_one_warning(root, happens)
         assert board(root) == expected
 
 
+@pytest.mark.slow
 def test_the_index_of_another_store_is_not_used(root, tmp_path):
     other = big_store(tmp_path / "other", 50, methods=2, episodes=1, queries=20, seed=1).root
     expected, of_other = board(root), board(other)
@@ -143,6 +145,7 @@ def test_the_index_of_another_store_is_not_used(root, tmp_path):
     assert board(root) == expected
 
 
+@pytest.mark.slow
 def test_several_programs_read_and_write_at_once(root):
     expected, found = fresh(root), []
     (root / index.FILE).unlink()

@@ -192,6 +192,7 @@ def _write_many(root, value):
         Store(root).write(record(value=value))
 
 
+@pytest.mark.slow
 def test_two_processes_may_write_the_same_run(store):
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_write_many, args=(store.root, float(value))) for value in (1, 2)]

@@ -55,6 +55,7 @@ def sound(store):
     return store.path(written.id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["fields", "bytes"])
 def test_no_mutated_record_passes(tmp_path, way):
     store = Store(tmp_path)

@@ -110,6 +110,7 @@ def images(tmp_path, outside, cache):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_plan_on_a_few_own_images_says_in_one_line_what_was_shrunk(images, capsys):
     grid = {"task": "image_folder", "backbone": "pixels", "method": ["knn", "nearest_mean"], "shots": [1, 3]}
     plan = bench.plan(**grid, data=images, store=images / "runs", accelerator="cpu")

@@ -89,6 +89,7 @@ def test_a_finished_run_is_not_run_again_and_a_changed_one_is(finished):
     assert forced.records[0].value == by_run(first)["knn", 1, 0].value
 
 
+@pytest.mark.slow
 def test_what_is_found_recorded_is_read_from_the_index_the_next_time(finished, monkeypatch):
     def refuse(path):
         raise AssertionError(f"{path} is in the index")
@@ -197,6 +198,7 @@ def test_a_defect_costs_its_own_run_only(runner, fault, reason):
     assert [method for method, *_ in runner.reporter.ran].count("faast") == 1
 
 
+@pytest.mark.slow
 def test_what_a_method_cannot_serve_is_a_skipped_record(runner):
     report = runner.run(grid(methods=["in_context", "faast"], shots=[1], seeds=[0]))
     skipped = by_run(report)["in_context", 1, 0]
@@ -272,6 +274,7 @@ def test_answers_of_one_token_serve_every_method(runner, tmp_path):
     assert {record.status for record in report.records} == {"ok"}, [record.reason for record in report.records]
 
 
+@pytest.mark.slow
 def test_features_that_are_not_finite_fail_the_runs_that_need_them(runner):
     report = runner.run(grid(backbone="pixels:nan", methods=["faast"], shots=[1, 5], seeds=[0]))
     assert {record.status for record in report.records} == {"failed"}
@@ -279,6 +282,7 @@ def test_features_that_are_not_finite_fail_the_runs_that_need_them(runner):
     assert not any(np.isnan(score) for record in report.records for score in record.episode_scores)
 
 
+@pytest.mark.slow
 def test_an_unreadable_item_is_named_and_costs_only_the_runs_that_draw_it(runner, monkeypatch):
     from bench_outside.stripes import Stripes
     from PIL import Image
@@ -356,6 +360,7 @@ def test_results_that_the_store_cannot_keep_are_a_store_elsewhere_and_one_line(r
     assert unnamed(runner.store, runner.store) == []
 
 
+@pytest.mark.slow
 def test_results_that_fit_nowhere_are_in_memory_and_the_line_says_what_to_do(runner, unwritable, tmp_path, monkeypatch):
     unwritable(errno.ENOSPC)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
@@ -386,6 +391,7 @@ def test_impossible_draws_are_refused_before_anything_runs(runner, changes, mess
     assert runner.reporter.ran == []
 
 
+@pytest.mark.slow
 def test_full_support_is_one_episode_over_all_queries(runner):
     report = runner.run(grid(methods=["faast", "linear_probe"], shots=["full"], seeds=[0]))
     record = by_run(report)["faast", "full", 0]
@@ -394,6 +400,7 @@ def test_full_support_is_one_episode_over_all_queries(runner):
     assert 0 <= record.ci_low < record.value < record.ci_high <= 100
 
 
+@pytest.mark.slow
 def test_a_tracker_that_fails_fails_nothing(runner):
     class Broken:
         def begin(self, id_, spec):
@@ -409,6 +416,7 @@ def test_a_tracker_that_fails_fails_nothing(runner):
     assert "no such server" in problem
 
 
+@pytest.mark.slow
 def test_records_hold_what_the_leaderboard_needs(finished):
     made = rows(finished[1].records)
     assert len(made) == 1 + 4 * 2

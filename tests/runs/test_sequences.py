@@ -75,12 +75,14 @@ def test_every_stage_is_scored_on_every_task(finished):
     assert not list(problems(store))
 
 
+@pytest.mark.slow
 def test_a_method_that_cannot_go_on_is_refused_by_name(finished):
     record = finished[1][BOTH, "svm", 5, 0]
     assert record.status == "skipped"
     assert record.reason.startswith("svm cannot go on")
 
 
+@pytest.mark.slow
 def test_a_stage_is_what_the_task_alone_gives(finished):
     _, records = finished
     for shots in (1, 5):
@@ -89,6 +91,7 @@ def test_a_stage_is_what_the_task_alone_gives(finished):
         assert record.stages[3].scores[HIGH] == records[HIGH, "ridge", shots, 0].episode_scores
 
 
+@pytest.mark.slow
 def test_examples_of_one_task_teach_it(finished):
     record = finished[1][BOTH, "lda", 5, 0]
     before, first, last, alone = (stage.scores for stage in record.stages)
@@ -98,6 +101,7 @@ def test_examples_of_one_task_teach_it(finished):
     assert np.mean(alone[HIGH]) > 50
 
 
+@pytest.mark.slow
 def test_no_identity_of_a_single_task_knows_of_sequences(finished):
     _, records = finished
     single, both = records[LOW, "ridge", 5, 0].identity, records[BOTH, "ridge", 5, 0].identity
@@ -110,6 +114,7 @@ def test_no_identity_of_a_single_task_knows_of_sequences(finished):
     assert not records[LOW, "ridge", 5, 0].stages
 
 
+@pytest.mark.slow
 def test_rows_have_paired_differences(finished):
     store, records = finished
     rows = {(row.method, row.shots, row.task): row for row in sequence_rows(records.values())}
@@ -136,6 +141,7 @@ def test_rows_have_paired_differences(finished):
     assert Results([records[LOW, "ridge", 5, 0]], store.root).sequences() == ""
 
 
+@pytest.mark.slow
 def test_episodes_of_a_sequence_are_those_of_its_tasks():
     data = registry.make_task(BOTH).load(None)
     assert isinstance(data, SequenceData)

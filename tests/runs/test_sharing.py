@@ -65,6 +65,7 @@ def test_a_run_that_is_under_way_is_not_claimed_twice(tmp_path):
         assert now
 
 
+@pytest.mark.slow
 def test_a_claim_waits_for_the_one_before(tmp_path):
     order = []
 

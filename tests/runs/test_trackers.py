@@ -56,6 +56,7 @@ def test_without_a_key_a_real_client_keeps_everything_of_a_record_on_disk(keyles
     assert printed.err == ""
 
 
+@pytest.mark.slow
 def test_installed_packages_are_listed_once_for_all_runs(keyless):
     from wandb import util
 

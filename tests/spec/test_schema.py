@@ -51,6 +51,7 @@ def test_a_shipped_suite_is_valid_and_names_this_schema_if_any(errors, name):
     assert named_schema(path) or name != "quickstart"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", claim_paths())
 def test_a_shipped_claim_is_valid_and_names_this_schema(claim_errors, name):
     path = claim_paths()[name]

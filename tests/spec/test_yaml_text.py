@@ -29,6 +29,7 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
     assert yaml_value(yaml_text({"field": value}))["field"] == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -91,6 +91,7 @@ def test_intervals_of_nearly_perfect_accuracies_cover_the_truth(n_episodes, most
     assert 93 <= accuracy_coverage(n_episodes, 0.99, FEW) <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed_spread", [0.0, 0.1, 0.3])
 def test_intervals_of_three_seeds_cover_the_truth(seed_spread):
     assert 93 <= accuracy_coverage(20, 0.7, FEW, n_seeds=3, seed_spread=seed_spread) <= 97.5
@@ -110,6 +111,7 @@ def test_intervals_over_texts_cover_the_truth_more_exactly(n_texts):
         assert 92.5 <= text_coverage(name, n_texts, 4000) <= 97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_episodes", "gap"), [(15, 12.0), (60, 6.0), (201, 3.0)])
 def test_differences_are_found(n_episodes, gap):
     assert power(n_episodes, gap, 200) >= 90

@@ -16,6 +16,7 @@ def test_false_verdicts_are_at_most_one_in_twenty(name):
         assert upper(count, 400) < 8
 
 
+@pytest.mark.slow
 def test_a_claim_of_many_cells_has_a_false_verdict_at_most_one_time_in_twenty():
     assert upper(false_claims(8, 250), 250) < 9
 

@@ -87,6 +87,7 @@ def test_two_processes_evaluate_the_trials_of_one_journal(sweep, tmp_path):
     assert trials(handed) == trials(alone)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_worker_was_lost_is_evaluated_again(sweep):
     lines = []
     made = sweep(trials=2, sampler="random", executor=Here(LostWorker("killed")))
@@ -96,6 +97,7 @@ def test_a_trial_whose_worker_was_lost_is_evaluated_again(sweep):
     assert lines == ["trial 0 is evaluated again: killed"]
 
 
+@pytest.mark.slow
 def test_a_trial_that_always_ends_its_worker_is_a_failed_trial(sweep):
     made = sweep(trials=2, sampler="random", executor=Here(*[LostWorker("killed")] * TRIES))
     made.notify = lambda line: None

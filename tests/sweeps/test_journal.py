@@ -49,6 +49,7 @@ def lines():
     return []
 
 
+@pytest.mark.slow
 def test_a_journal_cut_anywhere_goes_on_without_its_unfinished_operation_and_a_copy_is_kept(written, lines):
     path, whole, expected = written
     copy = path.with_name("journal.log.damaged-1")

@@ -161,6 +161,7 @@ def test_of_two_trials_at_one_point_of_a_grid_the_later_one_is_surplus(shared):
     assert [limits(path, study).is_surplus(trial) for trial in trials] == [False, True, False]
 
 
+@pytest.mark.slow
 def test_the_seconds_of_all_processes_and_calls_count(shared):
     path, study = shared
     study.optimize(lambda trial: time.sleep(0.2) or trial.suggest_float("x", 0, 1), n_trials=2)
@@ -177,6 +178,7 @@ def test_passwords_of_a_storage_are_not_shown():
     assert shown("no url://pa55") == "no url://***"
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_be_reached_is_one_error_without_the_password(in_process, outside, cache, tmp_path):
     url = f"postgresql://ann:pa55word@/s?host={tmp_path}"
     arguments = (*WORDS, "--storage", url, "--out", str(tmp_path / "studies"), "--trials", "1", "--logger", "none")

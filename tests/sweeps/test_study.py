@@ -35,12 +35,14 @@ def test_finds_a_planted_optimum(sweep, sampler):
     assert best.tuning.validation == "cross_validation"
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_default_so_that_tuning_never_chooses_worse(sweep):
     made = sweep(trials=3, sampler="random")
     made.run()
     assert made.ended()[0].params == {"x": -8.0, "y": 1, "mode": "right"}
 
 
+@pytest.mark.slow
 def test_the_first_trial_of_faast_has_the_task_s_prior_or_the_nearest_of_its_range(sweep):
     made = sweep(method="faast", trials=2, sampler="random")
     given = made.trials.resolved.prior_strength
@@ -53,6 +55,7 @@ def test_the_first_trial_of_faast_has_the_task_s_prior_or_the_nearest_of_its_ran
     assert sweep(method="knn", set={"prior_strength": "auto"}).trials.default() == {"k": 10}
 
 
+@pytest.mark.slow
 def test_each_trial_has_a_line_with_the_best_so_far_and_the_time_that_is_left(sweep):
     made, lines, times = sweep(trials=3, sampler="random"), [], iter(range(0, 100, 10))
     made.on_trial = TrialLines(made, lines.append, lambda: next(times))
@@ -65,6 +68,7 @@ def test_each_trial_has_a_line_with_the_best_so_far_and_the_time_that_is_left(sw
     assert third.endswith(f", best {best:.4g}")
 
 
+@pytest.mark.slow
 def test_a_grid_has_no_more_points_than_trials_and_ends_when_all_were_tried(sweep):
     made = sweep(trials=10, sampler="grid")
     points = grid_of(made.trials.space, 10)
@@ -87,6 +91,7 @@ def test_a_study_goes_on_where_it_ended_and_draws_anew(sweep):
     assert len(longer.ended()) == 9
 
 
+@pytest.mark.slow
 def test_another_definition_is_another_study(sweep):
     assert len({sweep(**fields).name for fields in ({}, {"seed": 1}, {"set": {"x": 1.0}}, {"folds": 3})}) == 4
     assert sweep(trials=3).name == sweep(trials=30).name
@@ -164,6 +169,7 @@ def test_a_failing_trial_is_a_failed_trial(sweep):
     assert made.best().config["x"] <= 0
 
 
+@pytest.mark.slow
 def test_a_study_with_only_failures_says_why(sweep):
     made = sweep(trials=3, set={"fail_above": -100.0})
     made.run()

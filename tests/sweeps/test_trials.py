@@ -40,6 +40,7 @@ def test_a_sweep_has_no_way_to_queries():
     assert task.query is task.support
 
 
+@pytest.mark.slow
 def test_other_query_labels_change_nothing(sweep, monkeypatch):
     from bench_outside.stripes import Stripes
 
@@ -93,6 +94,7 @@ def test_an_episode_without_an_item_in_a_fold_is_scored_in_the_others(sweep):
     assert np.isfinite(trials.values(KnnConfig(k=1))).all()
 
 
+@pytest.mark.slow
 def test_a_trial_without_a_number_has_failed_by_itself(sweep, monkeypatch):
     """The study would repeat one that has no reason for ever."""
     made = sweep(method="knn", trials=2, space={"k": {"low": 1, "high": 3}})

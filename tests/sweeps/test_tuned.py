@@ -66,6 +66,7 @@ def test_an_executor_tunes_all_methods_as_one_process_does(tune, tmp_path):
     assert len(reported) == len(lines) == 2
 
 
+@pytest.mark.slow
 def test_a_method_that_fails_stays_untuned_and_is_reported(tune):
     tuner, lines = tune
     (spec, _) = tuner(specs(["planted"], set={"planted": {"fail_above": -100.0}}), 3)
@@ -74,6 +75,7 @@ def test_a_method_that_fails_stays_untuned_and_is_reported(tune):
     assert lines[0].startswith("planted on stripes, 3 shots stays untuned: none of 3 trials was completed")
 
 
+@pytest.mark.slow
 def test_a_budget_limits_the_trials(tune):
     tuner, _ = tune
     (spec,) = tuner(specs(["knn"], seeds=[0], budget={"tuning_trials": 2}), 9)

@@ -45,6 +45,7 @@ def test_no_digit_is_in_both_pools(digits: TaskData) -> None:
     assert not support & query
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [DIGITS, LEXICON])
 def test_a_second_load_is_the_same(task: type) -> None:
     first, second = task().load(None), task().load(None)

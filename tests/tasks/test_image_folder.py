@@ -65,6 +65,7 @@ def test_train_among_other_vehicles_is_a_class(tmp_path: Path) -> None:
     assert load(tmp_path).classes == ("bus", "test", "train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("feature", "labels", "classes"),
     [
@@ -288,6 +289,7 @@ def test_full_support_is_streamed_and_leaves_nothing_behind(
     assert streamed.costs.state_mb == few.costs.state_mb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [

@@ -158,6 +158,7 @@ class TestHub:
         with running_hub(monkeypatch, tmp_path / "hub") as hub:
             yield hub
 
+    @pytest.mark.slow
     def test_any_data_set_is_read_by_its_id(self, hub, tmp_path):
         half = [{**row, "review": f"b {row['review']}"} for row in REVIEWS]
         files = {"data/train-00000-of-00001.jsonl": write(tmp_path / "a.jsonl").read_bytes()}
@@ -171,6 +172,7 @@ class TestHub:
         with pytest.raises(DataError, match="them/reviews has no files of the splits fit and dev"):
             load("hub:them/reviews+text=review+label=stars+splits=fit/dev", None)
 
+    @pytest.mark.slow
     def test_one_of_several_configs_is_chosen(self, hub, tmp_path):
         content = write_rows(tmp_path / "x.parquet", list("abcdef"), [0, 1] * 3).read_bytes()
         hub.dataset("them/two", {f"{config}/train/0000.parquet": content for config in ("en", "de")})

@@ -40,6 +40,7 @@ def drawn(pairs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return support[episodes.support], one_hot(labels, WAYS).float(), query[episodes.query], wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [32, 128, 512])
 def test_memories_recall_random_pairs_as_far_as_they_can(pairs: int) -> None:
     keys, values, queries, wanted = drawn(pairs)
@@ -77,6 +78,7 @@ def test_other_numbers_of_pairs_are_refused(pairs: str) -> None:
         registry.make_task(f"recall:{pairs}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [4, 8, 16])
 def test_a_prompt_has_its_answer_beside_the_letter_and_naming_any_digit_is_seldom_right(pairs: int) -> None:
     data = load(f"associative_retrieval:{pairs}")

@@ -83,6 +83,7 @@ def test_a_task_declares_templates_with_a_place_for_the_text(templates: object) 
         type("Broken", (Task,), {"templates": templates})
 
 
+@pytest.mark.slow
 def test_another_template_has_the_same_items_in_another_form() -> None:
     plain, other = registry.make_task("lexicon"), registry.make_task("lexicon", "plain", OWN)
     loaded, changed = plain.load(None), other.load(None)
@@ -129,6 +130,7 @@ def test_a_template_can_be_a_turn_of_a_chat() -> None:
     assert chat.content_free[0] == user_turn("N/A, that is")
 
 
+@pytest.mark.slow
 def test_image_tasks_have_class_prompts_and_the_same_images() -> None:
     task, (spec,) = registry.make_task("digits", "plain", 1), specs(task="digits", template=[1])
     assert task.prompts == (CLASS_PROMPTS[0],)

@@ -168,6 +168,7 @@ def test_a_name_of_a_file_that_is_not_there_is_one_line(tmp_path: Path, in_proce
     assert "x.npz cannot be read" in one_line(answer, 1)
 
 
+@pytest.mark.slow
 def test_a_search_never_chooses_a_prior_that_is_not_there(tmp_path: Path, cache: Path) -> None:
     (write(tmp_path / "data", parquet) / "train.parquet").rename(tmp_path / "data" / "all.parquet")
     (tmp_path / "data" / "test.parquet").unlink()

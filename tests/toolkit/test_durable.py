@@ -78,6 +78,7 @@ def _write_and_wait(folder, ready):
         time.sleep(60)
 
 
+@pytest.mark.slow
 def test_the_next_start_removes_what_killed_writers_left_and_nothing_else(tmp_path):
     context = multiprocessing.get_context("fork")
     writers = []

@@ -80,6 +80,7 @@ def test_a_damaged_download_is_made_anew_where_the_hub_is_reached_and_named_else
     assert not is_damaged_download(folder / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_an_arrow_copy_follows_the_content_of_its_file_and_damage_of_it_is_repaired(tmp_path):
     path = tmp_path / "rows.parquet"
     for value in (1, 2):

@@ -53,6 +53,7 @@ def test_a_model_is_downloaded_once_and_runs_with_and_without_the_hub(hub, cache
         CausalLM("me/other")
 
 
+@pytest.mark.slow
 def test_a_data_set_is_read_by_its_pinned_commit_under_its_new_name(hub, cache, tmp_path):
     shards = {}
     for split in ("train", "test"):
@@ -84,6 +85,7 @@ def test_a_download_that_breaks_off_goes_on_at_the_same_byte(hub, monkeypatch):
     assert 0 < int(ranges[1].removeprefix("bytes=").removesuffix("-")) <= 100_000
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_off_again_and_again_is_one_error_and_the_next_one_is_whole(hub, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     hub.model("me/tiny", files())
@@ -94,6 +96,7 @@ def test_a_download_that_breaks_off_again_and_again_is_one_error_and_the_next_on
     assert content(hub_folder("me/tiny", "model", "main", FILES))["model.safetensors"] == files()["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_moved_revision_is_another_folder_and_a_named_one_stays(hub):
     repository = hub.model("me/tiny", files())
     before = repository.main

@@ -77,6 +77,7 @@ def test_the_example_runs_at_both_sites_with_costs_in_fresh_processes(installed,
     assert fields[Site.HIDDEN_STATES] == {"scale", "output_mix", "pairs", "readouts", "window"}
 
 
+@pytest.mark.slow
 def test_the_example_s_sites_are_listed(installed, in_process):
     code, out, _ = in_process("list", "methods")
     assert code == 0
