@@ -74,6 +74,7 @@ def test_installed_packages_are_listed_once_for_all_runs(keyless):
     assert first == second
 
 
+@pytest.mark.slow
 def test_texts_of_a_record_neither_steer_a_terminal_nor_become_formulas(keyless):
     hostile = {"task": "=1+1", "method": "@m", "config": {"\x1b[2J": ["=cmd|' /C calc'!A0", {"a": "+1"}], "b": -1}}
     tracker = WandbTracker(keyless / "store", suite="=g")
@@ -118,6 +119,7 @@ def test_the_numbers_have_their_units_in_their_names():
 CURVE = [[1, 0.75], [2, 0.5], [4, 0.25]]
 
 
+@pytest.mark.slow
 def test_a_curve_is_logged_step_by_step(keyless):
     tracker = WandbTracker(keyless / "store")
     tracker(record(notes={"loss_curve": CURVE}))
@@ -277,6 +279,7 @@ def test_a_failure_offline_is_raised_for_the_runner_to_report(keyless, monkeypat
         WandbTracker(keyless / "store")(record())
 
 
+@pytest.mark.slow
 def test_a_leaderboard_is_logged_with_its_table_plots_and_records(keyless):
     folder = keyless / "store"
     store = Store(folder)
@@ -325,6 +328,7 @@ def test_seeds_of_a_row_are_one_group_and_other_rows_others():
     assert max(len(name) for _, name in named) < 128
 
 
+@pytest.mark.slow
 def test_predictions_are_a_table_where_they_are_wanted(keyless):
     kept = Store(keyless / "store").write(record(), answered())
     WandbTracker(keyless / "store", predictions=True)(kept)
