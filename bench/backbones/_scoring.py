@@ -1,6 +1,7 @@
 """Log-probabilities of answers after prompts with a common context, which is run once."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from bench.backbones._branches import CACHE_TOKENS, Tokens, rows_of, score_branches, work
 from bench.contracts import DataError
+from bench.toolkit.environment import variable
 
 MAX_BATCH = 32
 FEW_ROWS = 4
@@ -45,6 +47,22 @@ class Reading:
     row: Row
     start: int
     targets: Tokens
+
+
+def keys_in_place(device: torch.device) -> AbstractContextManager[None]:
+    """Context in which attention on the CPU reads keys and values that several heads share where they are.
+
+    Where there is a mask, transformers copies them for each head, which takes longer than attention itself after a
+    long context. Torch's kernel for the CPU needs no copies and gives the same numbers; on a GPU the copies are what a quick
+    kernel needs.
+
+    Args:
+        device: Device of the model.
+
+    Returns:
+        The context.
+    """
+    return variable("TRANSFORMERS_SDPA_FORCE_GQA", "1") if device.type == "cpu" else nullcontext()
 
 
 def common_prefix(rows: Sequence[Tokens]) -> int:

@@ -12,10 +12,13 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from bench.contracts import Tokens
 from bench.toolkit.ordering import length_order
 
-TOKENS_AT_ONCE = 8192
+POSITIONS_AT_ONCE = 8192
 """Positions of one batch, padding included."""
-LOGITS_AT_ONCE = 2**25
-"""Entries of the logits in memory at a time (128 MiB in float32): vocabularies are large."""
+POSITIONS_ON_CPU = 1024
+"""The same of a forward pass on the CPU, where more gain nothing: activations above 32 MiB get fresh pages from the
+system in each layer, a quarter of the time of SmolLM2-135M."""
+LOGITS_AT_ONCE, LOGITS_ON_CPU = 2**25, 2**23
+"""Entries of the logits in memory at a time (128 and 32 MiB in float32): vocabularies are large."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,19 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool = 
     return Tokens(ids.to(device), mask.to(device))
 
 
-def by_length(lengths: Sequence[int], at_once: int = TOKENS_AT_ONCE) -> Iterator[list[int]]:
+def positions_at_once(device: torch.device) -> int:
+    """Positions of one batch of a forward pass.
+
+    Args:
+        device: Device of the model.
+
+    Returns:
+        Their largest number, padding included.
+    """
+    return POSITIONS_ON_CPU if device.type == "cpu" else POSITIONS_AT_ONCE
+
+
+def by_length(lengths: Sequence[int], at_once: int = POSITIONS_AT_ONCE) -> Iterator[list[int]]:
     """Rows in batches of similar length, the longest first, so that a lack of memory shows at once.
 
     Args:
@@ -146,7 +161,7 @@ def score_windows(
         ``[text, 2]``, float64 on the CPU: sum in nats and number of scored tokens.
     """
     sums = torch.zeros(n_texts, 2, dtype=torch.float64)
-    for batch in by_length([len(window.ids) for window in found]):
+    for batch in by_length([len(window.ids) for window in found], positions_at_once(device)):
         rows = [found[index] for index in batch]
         tokens = padded([row.ids for row in rows], device)
         hidden = run(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False).last_hidden_state
@@ -165,7 +180,8 @@ def score_windows(
 
 def _negative_log_likelihoods(head: nn.Module, vocabulary: int, states: Tensor, targets: Tensor) -> Tensor:
     """Sums ``[part]`` over parts of a text, in float32; states are those of the tokens before the targets."""
-    size = max(1, LOGITS_AT_ONCE // vocabulary)
+    most = LOGITS_ON_CPU if states.device.type == "cpu" else LOGITS_AT_ONCE
+    size = max(1, most // vocabulary)
     pairs = zip(torch.split(states, size), torch.split(targets, size), strict=True)
     return torch.stack(
         [nn.functional.cross_entropy(head(part).float(), labels, reduction="sum") for part, labels in pairs]

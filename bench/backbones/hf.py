@@ -19,8 +19,16 @@ from bench.backbones._decoder_parts import blocks, context_length, final_norm, h
 from bench.backbones._heads import ScaledHead
 from bench.backbones._loading import load_decoder, split_dtype
 from bench.backbones._room import require_room, text_rows
-from bench.backbones._scoring import plan, score
-from bench.backbones._texts import by_length, generate, padded, rolling_windows, score_windows, windows
+from bench.backbones._scoring import keys_in_place, plan, score
+from bench.backbones._texts import (
+    by_length,
+    generate,
+    padded,
+    positions_at_once,
+    rolling_windows,
+    score_windows,
+    windows,
+)
 from bench.backbones._tokenizing import TextTokenizer
 from bench.contracts import (
     LANGUAGE,
@@ -226,7 +234,9 @@ class CausalLM(LanguageBackbone):
         self._require_room(context, prompts[longest[1]], longest[0])
         require_different(answers, joined, self.name)
         readings = plan(stems, joined)
-        return score(self.model.base_model, self.model.get_output_embeddings(), readings, self.model.device)
+        device = self.model.device
+        with keys_in_place(device):
+            return score(self.model.base_model, self.model.get_output_embeddings(), readings, device)
 
     def _require_room(self, context: str, prompt: str, needed: int) -> None:
         require_room(self._tokens, context, prompt, needed, self.context_length, self.name)
@@ -239,7 +249,7 @@ class CausalLM(LanguageBackbone):
             for row in text_rows(self._tokens, texts, self.name)
             for start in range(0, len(row), size)
         ]
-        for batch in by_length([len(row) for row in rows]):
+        for batch in by_length([len(row) for row in rows], positions_at_once(self.model.device)):
             yield padded([rows[index] for index in batch], self.model.device)
 
     def loglikelihood_rolling(self, texts: Sequence[str], window: int, stride: Stride) -> Tensor:

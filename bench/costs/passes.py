@@ -214,13 +214,13 @@ def _timed(backbone: Backbone, request: PassRequest, earlier: EarlierPasses) -> 
             if known or not patience.lasts(len(results)):
                 break
     is_first = request.whole and request.alone and not earlier.seconds
-    again = _again(backbone, request) if is_first and not violation and not is_quick(request.run) else ()
+    again = _again(backbone, request, results[0]) if is_first and not violation and not is_quick(request.run) else ()
     return TimedPasses(tuple(results), violation, found[0], again)
 
 
-def _again(backbone: Backbone, request: PassRequest) -> tuple[tuple[float, float], ...]:
-    """Seconds of a pass over the first episode, which this process has had already."""
-    options = AdaptOptions(request.most_steps)
+def _again(backbone: Backbone, request: PassRequest, first: GroupResult) -> tuple[tuple[float, float], ...]:
+    """Seconds of a pass over the first episode, which this process has had already, with as many optimizer steps."""
+    options = AdaptOptions(first.steps or request.most_steps)
     return stage_seconds([answered(_group(backbone, request, request.payloads[0]), request.devices, options)])
 
 

@@ -1,12 +1,14 @@
 """Three model families with random weights and a tokenizer trained here: no network, no packages."""
 
 import copy
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from transformers import LlamaForCausalLM
+from transformers.integrations import sdpa_attention
 
 from bench import registry
 from bench.backbones import _branches, _scoring
@@ -78,6 +80,23 @@ def test_cached_context_scores_as_the_joined_text(backbone: CausalLM, context: s
             steps = logits(backbone, context + prompt + answer).log_softmax(dim=-1)
             expected = sum(steps[position - 1, ids[position]] for position in range(len(stem), len(ids)))
             torch.testing.assert_close(score, torch.as_tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_keys_that_heads_share_are_read_in_place_with_the_same_scores(
+    backbone: CausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies, repeat_kv = [], sdpa_attention.repeat_kv
+
+    def counted(states: torch.Tensor, times: int) -> torch.Tensor:
+        copies.append(times)
+        return repeat_kv(states, times)
+
+    monkeypatch.setattr(sdpa_attention, "repeat_kv", counted)
+    found = backbone.loglikelihood("Word: good\nSentiment: positive\n", PROMPTS, ANSWERS)
+    assert not copies
+    monkeypatch.setattr("bench.backbones.hf.keys_in_place", lambda device: nullcontext())
+    assert backbone.loglikelihood("Word: good\nSentiment: positive\n", PROMPTS, ANSWERS).equal(found)
+    assert bool(copies) == (backbone.model.config.model_type != "gpt2")  # whose heads share none
 
 
 def test_answers_that_begin_alike_are_scored_by_all_their_tokens(backbone: CausalLM) -> None:

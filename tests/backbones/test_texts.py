@@ -132,11 +132,12 @@ def test_longer_texts_than_the_context_are_read_in_parts(backbone: CausalLM) -> 
     assert int(backbone.loglikelihood_rolling([TEXTS[3]], 1024, 512)[0, 1]) == count - 1
 
 
-def test_scores_do_not_depend_on_company_or_on_how_many_logits_are_held(
+def test_scores_do_not_depend_on_company_or_on_how_much_is_held_at_once(
     backbone: CausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = backbone.loglikelihood_rolling(TEXTS, 32, 8)
-    monkeypatch.setattr(_texts, "LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(_texts, "LOGITS_ON_CPU", 1)
+    monkeypatch.setattr(_texts, "POSITIONS_ON_CPU", 1)
     alone = torch.cat([backbone.loglikelihood_rolling([text], 32, 8) for text in TEXTS])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 

@@ -1,5 +1,6 @@
 """When a measurement is repeated often enough, and how its median is known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,7 +78,7 @@ def measured(monkeypatch):
     monkeypatch.setattr(passes, "_warm_up", lambda backbone, request: 0.0)
     monkeypatch.setattr(passes, "to_precision_of", lambda run, backbone, devices: None)
     monkeypatch.setattr(passes, "_group", lambda backbone, request, payload: None)
-    monkeypatch.setattr(passes, "_again", lambda backbone, request: ())  # no repeat
+    monkeypatch.setattr(passes, "_again", lambda backbone, request, first: ())  # no repeat
     for name in ("OTHERS_SHARE", "STEAL_SHARE", "LEAST_SECONDS"):
         monkeypatch.setattr(f"bench.spec.conditions.{name}", 1e9)  # nothing is in company
 
@@ -116,6 +117,23 @@ def test_each_process_makes_its_share_of_the_repeats(measured):
     assert measured([(0.2, 0.001)] * 99) == [1, 1, 1]  # unless it is of no weight
     assert measured([(0.05, 0.05), (0.1, 0.05)] * 99) == [1, 7, 7, 5]  # twenty at most, and twenty-four short ones
     assert measured([(0.004, 0.001), (0.004, 0.002)] * 99) == [8, 8, 8]
+
+
+def test_the_repeated_pass_takes_as_many_steps_as_a_limit_left_to_the_first(monkeypatch):
+    taken = []
+
+    def answered(group, devices, options):
+        taken.append(options.most_steps)
+        return replace(_result(0.05, 0.05), steps=7)
+
+    monkeypatch.setattr(passes, "_warm_up", lambda backbone, request: 0.0)
+    monkeypatch.setattr(passes, "_group", lambda backbone, request, payload: None)
+    monkeypatch.setattr(passes, "answered", answered)
+    limit, cpu = Budget(adapt_seconds=0.1), DeviceOptions(accelerator="cpu")
+    request = passes.PassRequest(RUN, (None,) * protocol.AT_ONCE, None, True, limit, cpu, alone=True)
+    made = passes._timed(None, request, passes.NONE)
+    assert len(made.again) == 1
+    assert taken == [*[None] * len(made.results), 7]  # time ends the others, and held nothing back from this one
 
 
 def test_work_that_gets_faster_within_a_process_is_noticed_and_unsteady_work_is_not():

@@ -18,8 +18,8 @@ from tests.peers.on_features import solved
 from tests.peers.row import Check, Place, Ready, Row
 
 WAYS = 10
-LR, EPOCHS, BATCH = 0.1, 10, 64
-"""CLIP_benchmark's defaults."""
+LR, EPOCHS, BATCH, WEIGHT_DECAY = 0.1, 10, 64, 0.0
+"""CLIP_benchmark's defaults. The last is for both: another penalty has another optimum, with 77.0% on CIFAR-10 for 1e-4."""
 
 
 def theirs(train: Split, test: Split) -> Tensor:
@@ -34,7 +34,7 @@ def theirs(train: Split, test: Split) -> Tensor:
             redirect_stderr(StringIO()):  # fmt: skip
         model = clip_benchmark.train(
             DataLoader(clip_benchmark.FeatureDataset(*train), batch_size=BATCH, shuffle=True),
-            train[0].shape[1], WAYS, weight_decay=0, lr=LR, epochs=EPOCHS, amp=False, device="cpu", seed=0,
+            train[0].shape[1], WAYS, weight_decay=WEIGHT_DECAY, lr=LR, epochs=EPOCHS, amp=False, device="cpu", seed=0,
         )  # fmt: skip
         loader = DataLoader(clip_benchmark.FeatureDataset(*test), batch_size=BATCH)
         logits: Tensor = clip_benchmark.infer(model, loader, amp=False, device="cpu")[0]
@@ -53,11 +53,11 @@ def _fields(keys: Tensor, classes: Classes) -> dict[str, object]:
 
 
 def ours(train: Split, test: Split) -> Tensor:
-    """The method with its defaults, in one episode."""
+    """The method with its defaults but for the penalty, in one episode."""
     (keys, labels), dim = train, train[0].shape[1]
     classes = Classes(torch.zeros(1, WAYS, 0), (tuple(map(str, range(WAYS))),))
     shape = ProblemShape(1, WAYS, len(keys), dim, 0, 0.0, "\n", 0)
-    method = LinearProbe(LinearProbe.Config(), CosineBackbone(dim, 0), shape)
+    method = LinearProbe(LinearProbe.Config(weight_decay=WEIGHT_DECAY), CosineBackbone(dim, 0), shape)
     solved(method, Support(labels=labels[None], **_fields(keys, classes)))  # type: ignore[arg-type]
     with torch.no_grad():
         return method.predict(Query(**_fields(test[0], classes)))[0].argmax(dim=-1)  # type: ignore[arg-type]

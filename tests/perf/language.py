@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.backbones._texts import by_length, padded
+from bench.backbones._texts import by_length, padded, positions_at_once
 from bench.backbones.smollm2_135m import PLUGIN
 from bench.contracts import Classes, Inputs, Kind, LanguageBackbone, ProblemShape, Support
 from bench.meters.memory import memory_meter
@@ -35,8 +35,9 @@ def texts(count: int, characters: int) -> list[str]:
 
 def forward(run: Callable[..., Any], rows: list[list[int]]) -> None:
     """The network alone on rows of like length together, as ``LanguageBackbone.tokens`` batches them."""
-    for batch in by_length([len(row) for row in rows]):
-        tokens = padded([rows[index] for index in batch], torch.device("cpu"))
+    cpu = torch.device("cpu")
+    for batch in by_length([len(row) for row in rows], positions_at_once(cpu)):
+        tokens = padded([rows[index] for index in batch], cpu)
         with torch.no_grad():
             run(input_ids=tokens.ids, attention_mask=tokens.mask, use_cache=False)
 
