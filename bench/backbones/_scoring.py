@@ -53,8 +53,8 @@ def keys_in_place(device: torch.device) -> AbstractContextManager[None]:
     """Context in which attention on the CPU reads keys and values that several heads share where they are.
 
     Where there is a mask, transformers copies them for each head, which takes longer than attention itself after a
-    long context. Torch's kernel for the CPU needs no copies and gives the same numbers; on a GPU the copies are what a quick
-    kernel needs.
+    long context. Torch's kernel for the CPU needs no copies and gives the same numbers; on a GPU the quick kernels
+    need them.
 
     Args:
         device: Device of the model.

@@ -19,7 +19,7 @@ from tests.peers.row import Check, Place, Ready, Row
 
 WAYS = 10
 LR, EPOCHS, BATCH, WEIGHT_DECAY = 0.1, 10, 64, 0.0
-"""CLIP_benchmark's defaults. The last is for both: another penalty has another optimum, with 77.0% on CIFAR-10 for 1e-4."""
+"""CLIP_benchmark's defaults. The last is for both: another penalty has another optimum, of 77.0% for 1e-4."""
 
 
 def theirs(train: Split, test: Split) -> Tensor:
