@@ -124,7 +124,7 @@ def rows(records: Iterable[Record], find: Find = no_predictions, known: KnownBoa
     Methods that were run with several templates have a further row: the mean over templates.
 
     find: looks up the predictions of a record, by which methods with few episodes are compared. known: boards of the
-    store, whose standings are computed once.
+    store, whose scores and standings are computed once.
 
     Returns:
         The rows.
@@ -132,7 +132,8 @@ def rows(records: Iterable[Record], find: Find = no_predictions, known: KnownBoa
     found = pooled_with_others(records)
     groups = [group for group, _ in found]
     name = table_names(group[0] for group in groups)
-    made = [_row(group, others, name(group[0]), row_score(group)) for group, others in found]
+    scores = [row_score(group) for group in groups] if known is None else known.scores(groups)
+    made = [_row(group, others, name(group[0]), score) for (group, others), score in zip(found, scores, strict=True)]
     over = [_row_over(each, name(each.first)) for each in over_templates(groups)]
     sort_score = scorer()
     return sorted(
