@@ -1,27 +1,31 @@
-"""Scores and standings of a store's boards, kept in its index by what they derive from."""
+"""Scores, comparisons and standings of a store's rows, kept in its index by what they derive from."""
 
 import hashlib
 import json
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from bench import registry
 from bench.plugin import OWN
+from bench.results.grouping import data_of, run_key
 from bench.results.index import Index, code_stamp, is_settled, stamps
 from bench.results.record import Record
-from bench.results.row_sample import draw_key
+from bench.results.row_sample import Find, draw_key
 from bench.results.scores import Score, row_score
+from bench.results.shared_episodes import with_detectable
 from bench.results.store_files import OLD_PREDICTIONS, PREDICTIONS, PREDICTIONS_FILE
+from bench.stats.comparison import Paired
 from bench.stats.intervals import Interval
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.versions import library_versions
 
 
 class KnownBoards:
-    """Boards in the index of a store."""
+    """Boards and comparisons in the index of a store."""
 
     def __init__(self, root: Path) -> None:
         """Name the store; nothing is read.
@@ -60,6 +64,32 @@ class KnownBoards:
             if kept is None:
                 new[name] = given[name], json.dumps([_fields(score) for score in made]).encode()
         self._keep(new, [record for name in new for place in of_task[name] for record in groups[place]])
+        return found
+
+    def compared(
+        self, pairs: Sequence[tuple[Sequence[Record], Sequence[Record]]], find: Find
+    ) -> list[tuple[Paired, float | None] | None]:
+        """Comparisons of pairs of rows, those with records and predictions as they were without a test.
+
+        Args:
+            pairs: Records of both rows of each pair.
+            find: Looks up the predictions of a record.
+
+        Returns:
+            The comparisons by ``with_detectable``.
+        """
+        names = [repr(("pair", *((run_key(side[0]), data_of(side[0])) for side in pair))) for pair in pairs]
+        given = [self.stamp(("", 0.0, side) for side in pair) for pair in pairs]
+        known, new = self._index.find("boards", dict(zip(names, given, strict=True))), dict[str, tuple[str, bytes]]()
+        found = []
+        for name, stamp, pair in zip(names, given, pairs, strict=True):
+            if name in known:
+                found.append(_compared(json.loads(known[name])))
+                continue
+            made = with_detectable(*pair, find)
+            found.append(made)
+            new[name] = stamp, json.dumps(None if made is None else (asdict(made[0]), made[1])).encode()
+        self._keep(new, [record for pair in pairs for side in pair for record in side])
         return found
 
     def stamp(self, rows: Iterable[tuple[str, float, Sequence[Record]]]) -> str:
@@ -150,3 +180,11 @@ def _score(value: float | None, low: float | None, high: float | None) -> Score 
     if value is None:
         return None
     return Score(value, None if low is None or high is None else Interval(low, high))
+
+
+def _compared(kept: Any) -> tuple[Paired, float | None] | None:
+    """A comparison from its fields as JSON."""
+    if kept is None:
+        return None
+    fields, detectable = kept
+    return Paired(**{**fields, "interval": Interval(**fields["interval"])}), detectable

@@ -1,4 +1,4 @@
-"""Index of a large store: contents of its records, scores and standings of its boards, in one SQLite file beside them.
+"""Index of a large store: contents of its records, and what reports compute of them, in one SQLite file beside them.
 
 A cache and nothing else: a row counts only with the stamp of what it derives from and with its own checksum. Without
 the index, or with one that is locked, damaged or foreign, everything is read and computed from the records' files.

@@ -2,7 +2,7 @@
 
 From ``scipy.special``: ``scipy.stats`` takes half a second to import and, for a number at a time, a hundred times as
 long as these functions. ``scipy.special`` takes a quarter of a second, and is imported by the first function that needs
-it: a check of equal scores and a board that the index knows do without.
+it: a check of equal scores, and what the index knows, do without.
 """
 
 import math
