@@ -22,10 +22,9 @@ from bench.spec.costs import Costs, break_even_queries
 
 def _pooled(axis: Axis, costs: list[Costs]) -> float | None:
     """A cost over seeds: the first count, or the median; None where nothing was measured."""
-    values = (value for cost in costs if (value := axis.of_costs(cost)) is not None)
     if axis.whole:
-        return next(values, None)
-    known = list(values)
+        return next((value for cost in costs if (value := axis.of_costs(cost)) is not None), None)
+    known = [value for cost in costs if (value := axis.of_costs(cost)) is not None]
     return statistics.median(known) if known else None
 
 
@@ -51,7 +50,7 @@ def _row(records: Sequence[Record], others: int, task: str, score: Score | None)
         ci_high=score.interval.high if score and score.interval else None,
         protocol=protocol_of(first.identity),
         device="; ".join(measured_on),
-        company="; ".join(next((one.company for one in costs if one.company), ())),
+        company="; ".join(next((company for one in costs if (company := one.company)), ())),
         **{axis.row_field: _pooled(axis, costs) for axis in AXES if axis.row_field},
         class_embeddings=str(first.notes.get("class_embeddings", "")),
         form=str(first.notes.get("form", "")).partition(":")[0],
