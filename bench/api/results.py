@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.reports.claims import ClaimReport
+    from bench.reports.known_boards import KnownBoards
     from bench.reports.row import Row
     from bench.reports.sequences import SequenceRow
     from bench.results.predictions import QueryPredictions
@@ -109,13 +110,18 @@ class Results(Sequence["Record"]):
     @cached_property
     def _board(self) -> "list[Row]":
         """The rows; a page, a site and a tracker need the same ones several times."""
-        from bench.reports.known_boards import KnownBoards
         from bench.reports.rows import rows
+
+        with without_collection():
+            return rows(self.records, self.predictions(), self._known())
+
+    def _known(self) -> "KnownBoards | None":
+        """What the index of a large store knows of its boards; None for others, and for predictions in memory."""
+        from bench.reports.known_boards import KnownBoards
         from bench.results.index import LEAST_RECORDS
 
         large = len(self.records) >= LEAST_RECORDS and not self._in_memory
-        with without_collection():
-            return rows(self.records, self.predictions(), KnownBoards(self.store) if large else None)
+        return KnownBoards(self.store) if large else None
 
     def frame(self, break_even: str | None = None) -> "pd.DataFrame":
         """Leaderboard rows as a pandas data frame.
@@ -299,7 +305,10 @@ class Results(Sequence["Record"]):
         from bench.reports.compare import differences
 
         only = validated(Selection, {"task": task, "shots": shots}, "compare")
-        return Comparison(a, b, differences(self.records, a, b, self.predictions(), only.task, only.shots, tuned))
+        found = differences(
+            self.records, a, b, self.predictions(), only.task, only.shots, tuned, self._known()
+        )  # fmt: skip
+        return Comparison(a, b, found)
 
     def judge(self, claims: "Sequence[Claim]") -> "list[ClaimReport]":
         """Judge claims on these results; nothing is run.

@@ -1,5 +1,6 @@
 """``bench compare``: differences of two methods on the same episodes."""
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from bench.cli.options import (
     TrustOption,
     option,
 )
+from bench.toolkit.collection import without_collection
 
 
 def compare(
@@ -40,8 +42,10 @@ def compare(
 
     Differences A - B with intervals and tests (docs/statistics.md).
     """
-    found = api.compare(
-        a, b, store=store, task=task or (), shots=shots or (), tuned=tuned, costs=costs, accelerator=accelerator,
-        data=data, trust=trust,
-    )  # fmt: skip
-    typer.echo(found.table(format_), nl=False)
+    # Of garbage: the process ends with the command, unless it measures for minutes first.
+    with nullcontext() if costs else without_collection():
+        found = api.compare(
+            a, b, store=store, task=task or (), shots=shots or (), tuned=tuned, costs=costs, accelerator=accelerator,
+            data=data, trust=trust,
+        )  # fmt: skip
+        typer.echo(found.table(format_), nl=False)

@@ -3,12 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from xml.etree import ElementTree
 
 from bench.reports.check import Check
 from bench.reports.markdown import markdown_table
-from bench.reports.terminal_tables import terminal_table
-from bench.reports.xml_text import xml_text
 from bench.toolkit.counted import counted
 from bench.toolkit.visible import visible
 
@@ -54,6 +51,8 @@ def as_table(checks: Sequence[Check]) -> str:
     changed, rows = _changed(checks), {check.row for check in checks}
     lines = [summary(checks)]
     if changed:
+        from bench.reports.terminal_tables import terminal_table  # rich, which most checks start without
+
         lines.append(terminal_table(HEADER, _cells(changed), "").rstrip())
     kinds = ", ".join(dict.fromkeys(check.what for check in sorted(checks, key=lambda check: check.what)))
     checked = f"{counted(len(rows), 'row')} {'was' if len(rows) == 1 else 'were'} checked for {kinds or 'nothing'}"
@@ -102,6 +101,10 @@ def as_junit(checks: Sequence[Check]) -> str:
     Returns:
         The XML document.
     """
+    from xml.etree import ElementTree
+
+    from bench.reports.xml_text import xml_text
+
     root = ElementTree.Element("testsuites", name="bench check", tests=str(len(checks)))
     ordered = sorted(checks, key=lambda check: check.row)
     for row, group in groupby(ordered, key=lambda check: check.row):

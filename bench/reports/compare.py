@@ -8,13 +8,14 @@ from bench import registry
 from bench.contracts import Metric
 from bench.contracts.errors import UsageError
 from bench.contracts.site import name_at_site
+from bench.reports.known_boards import KnownBoards
 from bench.reports.named_rows import named_rows, row_name
 from bench.results.grouping import pooled, table_names
 from bench.results.record import Record
 from bench.results.row_sample import Find
 from bench.results.run_texts import shots_rank, task_text
 from bench.results.selection import of_tasks
-from bench.results.shared_episodes import items_text, missing_items, paired, shared_text
+from bench.results.shared_episodes import items_text, missing_items, shared_text, with_detectable
 from bench.spec.run_spec import Shots
 from bench.stats.comparison import Paired
 from bench.stats.paired import holm
@@ -32,6 +33,7 @@ class Difference:
         paired: Scores over the shared episodes, their difference and its test.
         adjusted_p: By Holm, for all differences of the table.
         shared: How many episodes are shared; empty where all are.
+        detectable: Smallest difference that such a comparison finds with a power of 80%; None where it is unknown.
         records: A record of each, by which their costs can be measured again.
         n_tests: Differences of the table.
         more: How many more items would tell the two apart; empty where they are, or do not differ at all.
@@ -44,6 +46,7 @@ class Difference:
     paired: Paired
     adjusted_p: float
     shared: str
+    detectable: float | None
     records: tuple[Record, Record]
     n_tests: int
     more: str
@@ -64,6 +67,7 @@ def differences(
     tasks: Sequence[str] = (),
     shots: Sequence[Shots] = (),
     tuned: bool = False,
+    known: KnownBoards | None = None,
 ) -> list[Difference]:
     """Compare methods a and b wherever both have scores on shared episodes.
 
@@ -78,6 +82,7 @@ def differences(
         tasks: Only these tasks; all where none is named.
         shots: Only these numbers of shots; all where none is named.
         tuned: Take the rows whose config a search found for their task and number of shots.
+        known: Comparisons of the store that need not be computed.
 
     Returns:
         A difference for each task, backbone and number of shots.
@@ -91,19 +96,25 @@ def differences(
         groups = _tuned(groups)
     groups = [group for group in groups if group[0].status == "ok" and group[0].episode_scores]
     name = table_names(group[0] for group in groups)
-    made: dict[tuple[Any, ...], tuple[Shots, list[Record], list[Record], Paired]] = {}
+    wanted: list[tuple[Shots, list[Record], list[Record]]] = []
     for own in named_rows(groups, a):
         for other in named_rows(groups, b):
             spec = own[0].spec
             at_shots = _shots(spec.shots, other[0].spec.shots)
-            wanted = at_shots is not None and (not shots or at_shots in shots) and task_text(spec) in shown
-            found = paired(own, other, find) if wanted and spec.backbone == other[0].spec.backbone else None
-            if found is None or at_shots is None:
-                continue
-            key = (name(own[0]), spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
-            if key in made:
-                raise _several(name(own[0]), [made[key][1], own, other])
-            made[key] = at_shots, own, other, found
+            chosen = (not shots or at_shots in shots) and task_text(spec) in shown
+            if at_shots is not None and chosen and spec.backbone == other[0].spec.backbone:
+                wanted.append((at_shots, own, other))
+    pairs = [(own, other) for _, own, other in wanted]
+    compared = [with_detectable(*pair, find) for pair in pairs] if known is None else known.compared(pairs, find)
+    made: dict[tuple[Any, ...], tuple[Shots, list[Record], list[Record], Paired, float | None]] = {}
+    for (at_shots, own, other), found in zip(wanted, compared, strict=True):
+        if found is None:
+            continue
+        spec = own[0].spec
+        key = (name(own[0]), spec.backbone, shots_rank(at_shots), spec.ways or 0, spec.queries or 0)
+        if key in made:
+            raise _several(name(own[0]), [made[key][1], own, other])
+        made[key] = at_shots, own, other, *found
     if not made:
         there = " there" if tasks or shots else ""
         raise UsageError(
@@ -111,7 +122,7 @@ def differences(
             "--queries and --ways"
         )
     ordered = [made[key] for key in sorted(made)]
-    adjusted = holm([found.p_value for *_, found in ordered])
+    adjusted = holm([found.p_value for *_, found, _ in ordered])
     return [
         Difference(
             name(own[0]),
@@ -121,11 +132,12 @@ def differences(
             found,
             p_value,
             shared_text(own, other),
+            detectable,
             (own[0], other[0]),
             len(ordered),
             "" if found.is_significant(p_value) else _more(found, own, len(ordered)),
         )
-        for (at_shots, own, other, found), p_value in zip(ordered, adjusted, strict=True)
+        for (at_shots, own, other, found, detectable), p_value in zip(ordered, adjusted, strict=True)
     ]
 
 

@@ -55,7 +55,7 @@ def _cells(one: Difference, a: str, b: str) -> list[str]:
         f"{metric.difference_text(paired.interval.low)} to {metric.difference_text(paired.interval.high)}",
         f"{one.adjusted_p:.2g}",
         f"{paired.effect:+.2f}",
-        "-" if paired.detectable is None else metric.difference_text(paired.detectable, sign=""),
+        "-" if one.detectable is None else metric.difference_text(one.detectable, sign=""),
         ", ".join(filter(None, [f"{paired.n_units} {paired.unit}", paired.test, one.shared])),
         {"a": a, "b": b, "none": "no significant difference", "too few": "too few to tell"}[one.verdict],
         one.more or "-",

@@ -48,7 +48,7 @@ class _RunRow(BaseModel):
     same run that are not shown: of earlier versions, or with fewer episodes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # the base itself is never made
 
     task: Text
     backbone: Text

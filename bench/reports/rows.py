@@ -22,10 +22,9 @@ from bench.spec.costs import Costs, break_even_queries
 
 def _pooled(axis: Axis, costs: list[Costs]) -> float | None:
     """A cost over seeds: the first count, or the median; None where nothing was measured."""
-    values = (value for cost in costs if (value := axis.of_costs(cost)) is not None)
     if axis.whole:
-        return next(values, None)
-    known = list(values)
+        return next((value for cost in costs if (value := axis.of_costs(cost)) is not None), None)
+    known = [value for cost in costs if (value := axis.of_costs(cost)) is not None]
     return statistics.median(known) if known else None
 
 
@@ -51,7 +50,7 @@ def _row(records: Sequence[Record], others: int, task: str, score: Score | None)
         ci_high=score.interval.high if score and score.interval else None,
         protocol=protocol_of(first.identity),
         device="; ".join(measured_on),
-        company="; ".join(next((one.company for one in costs if one.company), ())),
+        company="; ".join(next((company for one in costs if (company := one.company)), ())),
         **{axis.row_field: _pooled(axis, costs) for axis in AXES if axis.row_field},
         class_embeddings=str(first.notes.get("class_embeddings", "")),
         form=str(first.notes.get("form", "")).partition(":")[0],
@@ -124,7 +123,7 @@ def rows(records: Iterable[Record], find: Find = no_predictions, known: KnownBoa
     Methods that were run with several templates have a further row: the mean over templates.
 
     find: looks up the predictions of a record, by which methods with few episodes are compared. known: boards of the
-    store, whose standings are computed once.
+    store, whose scores and standings are computed once.
 
     Returns:
         The rows.
@@ -132,7 +131,8 @@ def rows(records: Iterable[Record], find: Find = no_predictions, known: KnownBoa
     found = pooled_with_others(records)
     groups = [group for group, _ in found]
     name = table_names(group[0] for group in groups)
-    made = [_row(group, others, name(group[0]), row_score(group)) for group, others in found]
+    scores = [row_score(group) for group in groups] if known is None else known.scores(groups)
+    made = [_row(group, others, name(group[0]), score) for (group, others), score in zip(found, scores, strict=True)]
     over = [_row_over(each, name(each.first)) for each in over_templates(groups)]
     sort_score = scorer()
     return sorted(

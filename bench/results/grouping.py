@@ -36,8 +36,8 @@ def _version(record: Record) -> str:
 
 
 def _versioned(record: Record) -> dict[str, Any]:
-    """Identity without seed and number of episodes."""
-    return {name: value for name, value in record.identity.items() if name not in {"seed", "episodes"}}
+    """Identity with the same seed and number of episodes for all."""
+    return {**record.identity, "seed": None, "episodes": None}
 
 
 def _age(group: list[Record], now: str) -> tuple[int, bool, str]:

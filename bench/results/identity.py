@@ -5,25 +5,27 @@ harness changes values. Host, commit and time of a run are provenance and not pa
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import registry
 from bench.contracts.errors import UsageError
 from bench.contracts.sequence import is_sequence
 from bench.contracts.site import name_at_site
 from bench.plugin import Plugin
-from bench.spec.resolve import ResolvedRun
 from bench.spec.run_spec import RunSpec
 from bench.toolkit.code_hash import code_hash
 from bench.toolkit.files import file_hash
 from bench.toolkit.versions import PROTOCOL, library_versions
+
+if TYPE_CHECKING:
+    from bench.spec.resolve import ResolvedRun
 
 FIRST_PROTOCOL = 1
 """Protocol of records whose identity names none."""
 
 
 def run_identity(
-    run: ResolvedRun, data_revision: str, weights: str, device_kind: str, reference: dict[str, Any] | None = None
+    run: "ResolvedRun", data_revision: str, weights: str, device_kind: str, reference: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Everything that changes a run's value.
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.contracts.errors import StoreError
-from bench.results.migrations import MIGRATIONS
 from bench.results.record import SCHEMA_VERSION, Record, run_id
 from bench.results.record_text import DIGEST, record_content, require_digest
 
@@ -31,14 +30,18 @@ def read_record(path: Path) -> Record:
     version = content.get("schema_version")
     if version == SCHEMA_VERSION:
         content = {name: value for name, value in written.items() if name != DIGEST}
-    try:
-        while type(version) is int and version in MIGRATIONS:
-            content = MIGRATIONS[version](content)
-            version = content["schema_version"]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise StoreError(
-            f"{path} is not a valid record of schema {version}: {type(error).__name__}: {error}; delete it to run again"
-        ) from None
+    else:
+        from bench.results.migrations import MIGRATIONS  # which most stores are read without
+
+        try:
+            while type(version) is int and version in MIGRATIONS:
+                content = MIGRATIONS[version](content)
+                version = content["schema_version"]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise StoreError(
+                f"{path} is not a valid record of schema {version}: {type(error).__name__}: {error}; "
+                "delete it to run again"
+            ) from None
     if version != SCHEMA_VERSION:
         raise StoreError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
     try:

@@ -23,6 +23,8 @@ def of_tasks(records: Iterable[Record], names: Iterable[str]) -> list[Record]:
         UsageError: For a task without records, with the closest name that has some.
     """
     found, chosen = list(records), chosen_tasks(names)
+    if not chosen:
+        return found
     known = {name for record in found for name in (record.spec.task, task_text(record.spec))}
     for name in sorted(chosen - known):
         raise did_you_mean("task", name, known, "in the store")

@@ -46,6 +46,21 @@ def paired(a: Sequence[Record], b: Sequence[Record], find: Find) -> Paired | Non
     return paired_at([a, b], [(0, 1)], find)[0, 1]
 
 
+def with_detectable(a: Sequence[Record], b: Sequence[Record], find: Find) -> tuple[Paired, float | None] | None:
+    """The comparison of two methods, with the smallest difference that such a one finds.
+
+    Args:
+        a: Records of one method.
+        b: Records of another.
+        find: Looks up the predictions of a record.
+
+    Returns:
+        As by ``paired``, and ``Paired.detectable``; None where nothing can be tested.
+    """
+    found = paired(a, b, find)
+    return None if found is None else (found, found.detectable)
+
+
 def paired_at(
     rows: Sequence[Sequence[Record]], pairs: Collection[tuple[int, int]], find: Find
 ) -> dict[tuple[int, int], Paired | None]:

@@ -94,7 +94,7 @@ class Costs(BaseModel):
     @property
     def peak_memory_mb(self) -> float:
         """Highest peak memory of all stages, in MiB above the baseline."""
-        return max(stage.peak_memory_mb for stage in (self.encode, self.adapt, self.query))
+        return max(self.encode.peak_memory_mb, self.adapt.peak_memory_mb, self.query.peak_memory_mb)
 
     @property
     def flops(self) -> int | None:

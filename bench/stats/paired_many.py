@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from bench.stats.distributions import t_quantile
 from bench.stats.intervals import ALPHA, Floats
@@ -62,6 +61,8 @@ def answer_tests(right: Floats, first: Places, second: Places) -> Tests:
     Returns:
         The tests.
     """
+    from scipy import special  # as in bench.stats.distributions, by the first test that needs it
+
     n, counts = right.shape[1], right.sum(axis=1)
     both = (right @ right.T)[first, second]  # sums of ones are exact in any order
     only_a, only_b = counts[first] - both, counts[second] - both
@@ -81,6 +82,8 @@ def _parts(n_pairs: int, n_units: int) -> Iterator[slice]:
 
 def _test_units(differences: Floats, clusters: Sequence[int] | None, found: Tests, part: slice) -> None:
     """Test pairs by their differences ``[pair, unit]``, and write the results to their part of all tests."""
+    from scipy import special
+
     differences = np.round(differences, 9)  # rounding errors are no differences
     n = differences.shape[1]
     values, errors, n_units = _means(differences, clusters)

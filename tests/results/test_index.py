@@ -33,9 +33,11 @@ def root(made, tmp_path, monkeypatch):
 
 
 def board(root):
-    """The leaderboard and the problems of reading its records."""
+    """The leaderboard, a comparison, and the problems of reading its records."""
     records, problems = Store(root).scan()
-    return Results(records, root).table("json"), problems
+    results = Results(records, root)
+    compared = [(one.paired, one.detectable, one.more) for one in results.compare("method0", "method1")]
+    return results.table("json"), compared, problems
 
 
 def fresh(root):
@@ -53,6 +55,8 @@ def test_boards_from_the_index_are_those_from_the_files(root, monkeypatch):
     first = board(root)
     monkeypatch.setattr(indexed_records, "read_record", refuse)
     monkeypatch.setattr("bench.reports.standings.compare_all", refuse)
+    monkeypatch.setattr("bench.reports.known_boards.row_score", refuse)
+    monkeypatch.setattr("bench.reports.known_boards.with_detectable", refuse)
     assert board(root) == first
     assert Store(root).all_finished([path.stem for path in Store(root).paths()]) == Store(root).scan()[0]
 
