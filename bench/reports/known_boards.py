@@ -58,11 +58,11 @@ class KnownBoards:
         found = list[Score | None]([None] * len(groups))
         for name, places in of_task.items():
             kept = json.loads(known[name]) if name in known else None
-            made = [row_score(groups[place]) for place in places] if kept is None else [_score(*each) for each in kept]
+            made = [row_score(groups[place]) for place in places] if kept is None else [_score(each) for each in kept]
             for place, score in zip(places, made, strict=True):
                 found[place] = score
             if kept is None:
-                new[name] = given[name], json.dumps([_fields(score) for score in made]).encode()
+                new[name] = given[name], json.dumps([score and asdict(score) for score in made]).encode()
         self._keep(new, [record for name in new for place in of_task[name] for record in groups[place]])
         return found
 
@@ -167,19 +167,9 @@ def _scores_stamp(groups: Iterable[Sequence[Record]]) -> str:
     return found.hexdigest()
 
 
-def _fields(score: Score | None) -> tuple[float | None, float | None, float | None]:
-    """A score as numbers: its value and the ends of its interval."""
-    if score is None:
-        return None, None, None
-    ends = score.interval
-    return score.value, ends.low if ends else None, ends.high if ends else None
-
-
-def _score(value: float | None, low: float | None, high: float | None) -> Score | None:
-    """The score of such numbers."""
-    if value is None:
-        return None
-    return Score(value, None if low is None or high is None else Interval(low, high))
+def _score(kept: Any) -> Score | None:
+    """A score from its fields as JSON."""
+    return None if kept is None else Score(kept["value"], _interval(kept["interval"]))
 
 
 def _compared(kept: Any) -> tuple[Paired, float | None] | None:
@@ -187,4 +177,9 @@ def _compared(kept: Any) -> tuple[Paired, float | None] | None:
     if kept is None:
         return None
     fields, detectable = kept
-    return Paired(**{**fields, "interval": Interval(**fields["interval"])}), detectable
+    return Paired(**{**fields, "interval": _interval(fields["interval"])}), detectable
+
+
+def _interval(kept: Any) -> Interval | None:
+    """An interval from its ends as JSON."""
+    return None if kept is None else Interval(**kept)
