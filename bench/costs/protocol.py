@@ -29,9 +29,9 @@ from bench.costs.repeats import (
     MOST_SHORT,
     Patience,
     gets_faster,
-    leaves_no_repeat,
     stage_costs,
     stages_known,
+    takes_long,
 )
 from bench.costs.warm import have_much_in_common
 from bench.data.batches import EpisodeSource
@@ -201,7 +201,7 @@ def measure_costs(worker: Worker, request: CostRequest) -> CostResult:
     # Long work runs in large batches, for which counting adds little. Generation is the exception: it runs token by
     # token.
     without_steps = not counted.steps and not budget.limits() and request.run.task.kind is not Kind.TEXT_GENERATION
-    if without_steps and leaves_no_repeat(2 * ready.seconds):
+    if without_steps and takes_long(ready.seconds):
         kept, conditions, repeats = [counted], ready.conditions, 0
     else:
         timed = _repeated(worker, request, ready.passes)

@@ -165,16 +165,16 @@ def repeated(measure: Callable[[], StageCost]) -> list[StageCost]:
     return costs
 
 
-def leaves_no_repeat(seconds: float) -> bool:
-    """Whether a measurement of this many seconds leaves no time for a repeat.
+def takes_long(seconds: float) -> bool:
+    """Whether a pass is not worth being repeated.
 
     Args:
-        seconds: Seconds of the measurement with its warm-up.
+        seconds: Seconds of the pass.
 
     Returns:
-        True above PATIENCE.
+        Whether LEAST repeats, each with a warm-up as long, would take more than PATIENCE.
     """
-    return seconds > PATIENCE
+    return 2 * LEAST * seconds > PATIENCE
 
 
 def stage_costs(costs: Sequence[StageCost], flops: int | None) -> StageCosts:

@@ -32,6 +32,7 @@ class AnswerRequest:
             neither.
         texts: Texts by which a sequence of tasks measures what an adapted language model has lost.
         share: File to which the share of the run that is done is written; None for none.
+        checked: Whether the backbone is required to stay as it is.
     """
 
     run: ResolvedRun
@@ -42,6 +43,7 @@ class AnswerRequest:
     partial: PartialFile | None = None
     texts: tuple[str, ...] = ()
     share: ShareFile | None = None
+    checked: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def answer_episodes(backbone: Backbone, request: AnswerRequest) -> RunAnswers:
     """
     source = request.payload.source(backbone)
     groups = episode_groups(source, request.run, request.payload.episodes, request.limits)
-    with kept_frozen(backbone, request.run, request.devices) as check:
+    with kept_frozen(backbone, request.run, request.devices, request.checked) as check:
         answers = request.partial.read() if request.partial is not None else []
         resumed, keeper = len(answers), Keeper(request.partial, check)
         meter = ShareMeter(request.share, len(groups))

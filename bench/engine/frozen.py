@@ -1,7 +1,7 @@
 """Check that a method leaves its backbone as it was."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -63,13 +63,17 @@ def frozen(backbone: Any, method: str) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def kept_frozen(backbone: Any, run: ResolvedRun, devices: DeviceOptions) -> Iterator[Callable[[], None]]:
+def kept_frozen(
+    backbone: Any, run: ResolvedRun, devices: DeviceOptions, checked: bool = True
+) -> Iterator[Callable[[], None]]:
     """Require that a run's method leaves its backbone as it is, in the precision of the run.
 
     Args:
         backbone: The backbone.
         run: The run.
         devices: Device and precision.
+        checked: Whether it is required. In a process of its own a changed backbone harms no other run, and reading all
+            weights takes longer than many a pass.
 
     Yields:
         A function that makes the same check within the block.
@@ -78,8 +82,12 @@ def kept_frozen(backbone: Any, run: ResolvedRun, devices: DeviceOptions) -> Iter
         BackboneChangedError: As for ``frozen``.
     """
     to_precision_of(run, backbone, devices)
-    with frozen(backbone, run.method_at_site) as check:
+    with frozen(backbone, run.method_at_site) if checked else nullcontext(_nothing) as check:
         yield check
+
+
+def _nothing() -> None:
+    """No check."""
 
 
 def to_precision_of(run: ResolvedRun, backbone: Any, devices: DeviceOptions) -> None:

@@ -60,6 +60,10 @@ def _distances(first: Shape, second: Shape, *_: Any, **__: Any) -> int:
     return 3 * prod(first) * second[-2]
 
 
+def _linear(rows: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    return 2 * prod(rows) * prod(weight[:-1])
+
+
 def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
     """Scores and their product with the values. Of grouped queries each head counts; torch's formula refuses them."""
     return 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
@@ -82,10 +86,16 @@ FORMULAS: dict[Any, Callable[..., int]] = {
     aten.linalg_inv_ex: _inverse,
     aten.cholesky_solve: _cholesky_solve,
     aten._cdist_forward: _distances,
+    aten.linear: _linear,
+    aten.scaled_dot_product_attention: _attention,
+    **{each: lambda *_, **__: 0 for each in (aten.reshape, aten.to, aten.contiguous)},
     **{getattr(aten, f"_scaled_dot_product_{kind}"): _attention for kind in _ATTENTION},
     **{getattr(aten, f"_scaled_dot_product_{kind}_backward"): _attention_backward for kind in _ATTENTION},
 }
-"""Formulas by operation: shapes of the arguments in, number of operations out."""
+"""Formulas by operation: shapes of the arguments in, number of operations out.
+
+Some are of composite operations whose parts would give the same number: taking a language model's apart took as long as
+a sixth of its pass."""
 
 
 class FlopMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]

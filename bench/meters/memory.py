@@ -18,10 +18,10 @@ from typing import ClassVar
 import psutil
 import torch
 
+from bench.toolkit.collection import SKIPPED_AT_FIRST
+
 MIB = 2**20
 """Bytes of one MiB."""
-_SKIPPED_AT_FIRST = gc.get_freeze_count()
-"""Objects that collections skip from the start of the interpreter on."""
 
 
 class MemoryMeter(ABC):
@@ -146,7 +146,7 @@ def garbage_collection_frozen() -> Iterator[None]:
 
     Within another such context, and in a process that has frozen its objects for good, nothing changes at the end.
     """
-    outer = gc.get_freeze_count() > _SKIPPED_AT_FIRST
+    outer = gc.get_freeze_count() > SKIPPED_AT_FIRST
     gc.collect()
     if not outer:
         gc.freeze()
@@ -165,7 +165,7 @@ class LoadedObjects:
 
     def __init__(self) -> None:
         self._modules = 0
-        self._for_good = gc.get_freeze_count() > _SKIPPED_AT_FIRST
+        self._for_good = gc.get_freeze_count() > SKIPPED_AT_FIRST
 
     def skip(self) -> None:
         """Let collections skip what exists now; where nothing was imported since the last call, nothing is done."""

@@ -224,8 +224,10 @@ def make_backbone(name: str) -> "Backbone":
     Raises:
         UsageError: For an unknown name, as for ``backbone_argument``, and as for ``Backbone.require_runnable``.
     """
+    from bench.registry.runnable import require_runnable
+
     backbone = load_backbone(name)
-    backbone.require_runnable()
+    require_runnable(backbone)
     return backbone
 
 

@@ -37,10 +37,12 @@ class SharedCosts:
     Attributes:
         store: Where earlier records are looked up, once.
         in_company: Whether records count whose costs were measured in company: those of the same call do.
+        kept_frozen: Ids of the runs of this call whose method was seen to leave the backbone as it was.
     """
 
     store: Store
     in_company: bool = False
+    kept_frozen: set[str] = field(default_factory=set, init=False)
     _made: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
     _unended: dict[str, tuple[str, CostResult]] = field(default_factory=dict, init=False)
 

@@ -201,8 +201,13 @@ class SingleRun:
             share_file() as share,
             self.reporter.within(f"{run_text(run.spec)}: answering", share.read if share else None),
         ):
-            request = AnswerRequest(run, payload, limits, measured.most_steps, self.devices, partial, texts, share)
+            checked = self._is_checked(measured)
+            request = AnswerRequest(
+                run, payload, limits, measured.most_steps, self.devices, partial, texts, share, checked
+            )
             answers: RunAnswers = self.worker.call(answer_episodes, request)
+        if checked:
+            self.shared.kept_frozen.add(self.planned.id)
         if answers.problem:
             self.notify(answers.problem)
         if answers.resumed:
@@ -210,6 +215,17 @@ class SingleRun:
             self.provenance = self.provenance | {"resumed_episodes": number}
             self.notify(f"{number} of {len(episodes)} episodes were answered before an interrupt, and are taken up")
         return answers.groups, groups
+
+    def _is_checked(self, measured: CostResult) -> bool:
+        """Whether the method is required to leave the backbone as it was.
+
+        Returns:
+            False in a process of its own for a method that reads features, after the run that its costs were measured
+            for: reading all weights takes longer than answering.
+        """
+        if self.worker.process == "same" or self.planned.run.input_mode is not InputMode.FEATURES:
+            return True
+        return measured.costs is None or measured.costs.measured_for not in self.shared.kept_frozen
 
     def _generic_texts(self) -> tuple[str, ...]:
         """Texts by which an adapted language model is measured, with a note of their source."""

@@ -85,6 +85,21 @@ def test_a_closed_form_counts_its_solve():
     assert counted(solve) > gram + 20**3 // 3
 
 
+@pytest.mark.parametrize("shape", [(64,), (3, 64), (2, 3, 64), (0, 64)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_composite_operation_counts_as_its_parts(shape, bias):
+    layer, rows = nn.Linear(64, 10, bias), torch.randn(shape)
+
+    def run():
+        return layer(rows).reshape(-1).double()
+
+    with torch.inference_mode():
+        whole = counted(run)
+    assert whole == 2 * rows.numel() * 10
+    if rows.dim() > 1:  # torch's formulas have no product with a single vector
+        assert whole == counted(run)  # with gradients each part is dispatched
+
+
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 def test_a_network_counts_as_much_as_by_torch_s_own_counter(inference, training):

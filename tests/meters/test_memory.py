@@ -5,6 +5,7 @@ import gc
 import pytest
 
 from bench.meters.memory import LoadedObjects, garbage_collection_frozen
+from bench.toolkit.collection import without_collection
 
 
 @pytest.mark.slow
@@ -36,3 +37,17 @@ def test_what_a_worker_has_loaded_is_seen_again_unless_its_process_skips_its_obj
         assert gc.get_freeze_count() > 0
         objects.release()
         assert (gc.get_freeze_count() > 0) == for_good
+
+
+def test_what_is_made_without_collections_is_old_afterwards_and_what_was_frozen_stays_so():
+    gc.unfreeze()
+    with without_collection():
+        made = [[]]
+    assert gc.isenabled()
+    assert any(each is made for each in gc.get_objects(generation=2))
+    assert gc.get_freeze_count() == 0
+    gc.freeze()
+    with without_collection():
+        pass
+    assert gc.get_freeze_count() > 0
+    gc.unfreeze()

@@ -4,7 +4,9 @@ import pytest
 
 from bench import registry
 from bench.data.episodes import draw_episodes, episode_spec
+from bench.engine.answer import answer_episodes
 from bench.engine.trainer import DeviceOptions, quiet_lightning
+from bench.engine.worker import ForkedWorker
 from bench.results.contract_status import contract_status, keep_contract_status
 from bench.results.store import Store
 from bench.runs.runner import Runner, fresh_processes, same_process
@@ -61,6 +63,26 @@ def test_a_method_that_changes_the_backbone_fails_and_harms_no_other(tmp_path):
         assert found["vandal"].status == "failed"
         assert "vandal must leave the frozen backbone as it was, and changed " in found["vandal"].reason
         assert found["zero_shot"].predictions.sha256 == alone.predictions.sha256
+
+
+def test_a_method_on_features_is_checked_until_a_run_of_its_config_left_the_backbone_as_it_was(tmp_path, monkeypatch):
+    checked, answer = [], ForkedWorker.call
+
+    def call(worker, function, *arguments):
+        if function is answer_episodes:
+            checked.append((arguments[0].run.spec.method, arguments[0].checked))
+        return answer(worker, function, *arguments)
+
+    monkeypatch.setattr(ForkedWorker, "call", call)
+    quiet_lightning()
+    model = f"hf:{save_model(tmp_path / 'model', 'llama', context=64)}"
+    block = {"task": "lexicon", "backbone": model, "shots": [1], "set": {}, "episodes": 2, "queries": 8}
+    runner = Runner(Store(tmp_path), DeviceOptions(accelerator="cpu"), Notebook(), isolate=fresh_processes)
+    made = runner.run(grid(methods=["vandal", "knn"], seeds=[0, 1, 2], **block)).records
+    assert [record.status for record in made if record.spec.method == "vandal"] == ["failed"] * 3
+    assert [record.status for record in made if record.spec.method == "knn"] == ["ok"] * 3
+    assert [each for name, each in checked if name == "vandal"] == [True] * 3
+    assert [each for name, each in checked if name == "knn"] == [True, False, False]
 
 
 def test_a_record_says_that_its_method_is_transductive(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """Tracker on W&B."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -38,6 +37,7 @@ class WandbTracker:
     def __init__(self, folder: Path, suite: str | None = None, predictions: bool = False) -> None:
         self.folder, self.suite, self.predictions = folder, suite, predictions
         self._open: tuple[str, WandbLogger] | None = None
+        self._tracked = False
         # Before a run has settings, this variable alone keeps W&B off the terminal.
         os.environ.setdefault("WANDB_SILENT", "true")
 
@@ -57,13 +57,13 @@ class WandbTracker:
             return "offline"
 
     def begin(self, id_: str, spec: RunSpec) -> None:
-        """Open the W&B run, unless W&B would have to be imported for it.
+        """Open the W&B run, unless W&B would have to be started for it.
 
         Args:
             id_: Id of the record.
             spec: The run.
         """
-        if "wandb" in sys.modules:
+        if self._tracked:
             self._open = id_, self._started(id_, spec)
 
     def __call__(self, record: Record) -> None:
@@ -72,6 +72,7 @@ class WandbTracker:
         Args:
             record: The record.
         """
+        self._tracked = True
         try:
             self._log(record)
         except Exception:
