@@ -76,7 +76,7 @@ def test_processes_share_the_time_for_further_repeats(monkeypatch):
 def measured(monkeypatch):
     """Number of passes of each forked process, for made-up seconds of adapting and answering."""
     monkeypatch.setattr(passes, "_warm_up", lambda backbone, request: 0.0)
-    monkeypatch.setattr(passes, "to_precision_of", lambda run, backbone, devices: None)
+    monkeypatch.setattr("bench.engine.frozen.to_precision_of", lambda run, backbone, devices: None)
     monkeypatch.setattr(passes, "_group", lambda backbone, request, payload: None)
     monkeypatch.setattr(passes, "_again", lambda backbone, request, first: ())  # no repeat
     for name in ("OTHERS_SHARE", "STEAL_SHARE", "LEAST_SECONDS"):
