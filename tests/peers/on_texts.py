@@ -241,8 +241,8 @@ ROWS = (
         name="sst2_bf16", peer=PEER, goal=2, checks=("accuracy",),
         make=lambda place: whole_process(place, 872, "bf16-true"),
         work="the same in bfloat16, both",
-        reason="Ours scores 16 prompts in both precisions, for the error that the record names; starting and loading take "
-        "as long as in float32.",
+        reason="Ours scores 16 prompts in both precisions, for the error that the record names; starting and loading "
+        "take as long as in float32.",
     ),
     Row(
         name="bare_forward", peer="a bare `model.forward`", goal=1 / 1.05, checks=("finite",), make=bare,
