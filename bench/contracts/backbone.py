@@ -52,8 +52,9 @@ class Backbone(nn.Module, ABC):
     def require_runnable(self) -> None:
         """Require, by small passes, that the model runs in all ways that the harness runs it; by default nothing.
 
-        Called once by the program that loads the model. A process whose forks measure loads it without this call,
-        because libraries may start threads or an accelerator's driver in a pass, and neither survives a fork.
+        Called by the program that loads the model, and once it has passed not again for the same fingerprint, code and
+        versions of libraries. A process whose forks measure loads it without this call, because libraries may start
+        threads or an accelerator's driver in a pass, and neither survives a fork.
 
         Raises:
             UsageError: If it does not; the message names the model and the way.

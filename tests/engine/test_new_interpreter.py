@@ -51,12 +51,16 @@ class Closed:
 
 trainer = DeviceOptions(accelerator="cpu").trainer()
 print(rank_zero_only.rank, trainer.global_rank, trainer.world_size, flush=True)
-for make in (registry.load_backbone, registry.make_backbone):
+def run(name):
+    backbone = registry.load_backbone(name)
+    backbone.require_runnable()
+    return backbone
+
+for make in (registry.load_backbone, run):
     serve(Closed(), partial(make, f"hf:{sys.argv[1]}"), 1)
     print("served", flush=True)
 """
-"""Ranks, then a server that loads a model, as servers do, and one that also makes it ready to run, which starts the
-driver."""
+"""Ranks, then a server that loads a model, as servers do, and one that also runs it, which starts the driver."""
 
 
 @pytest.fixture(scope="module")
