@@ -1,15 +1,13 @@
 """The process of a command: ``bench``, which ``python -m bench`` is too."""
 
-import gc
+from bench.toolkit.collection import without_collection
 
 
 def main() -> None:
     """Run the command line; its imports make many objects and little garbage, which no collection need go through."""
-    gc.disable()
-    from bench.cli.app import main as command
+    with without_collection():
+        from bench.cli.app import main as command
 
-    gc.freeze()
-    gc.enable()
     command()
 
 

@@ -18,7 +18,7 @@ from typing import ClassVar
 import psutil
 import torch
 
-from bench.toolkit.collection import SKIPPED_AT_FIRST
+from bench.toolkit.collection import objects_are_frozen
 
 MIB = 2**20
 """Bytes of one MiB."""
@@ -146,7 +146,7 @@ def garbage_collection_frozen() -> Iterator[None]:
 
     Within another such context, and in a process that has frozen its objects for good, nothing changes at the end.
     """
-    outer = gc.get_freeze_count() > SKIPPED_AT_FIRST
+    outer = objects_are_frozen()
     gc.collect()
     if not outer:
         gc.freeze()
@@ -165,7 +165,7 @@ class LoadedObjects:
 
     def __init__(self) -> None:
         self._modules = 0
-        self._for_good = gc.get_freeze_count() > SKIPPED_AT_FIRST
+        self._for_good = objects_are_frozen()
 
     def skip(self) -> None:
         """Let collections skip what exists now; where nothing was imported since the last call, nothing is done."""

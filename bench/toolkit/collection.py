@@ -4,8 +4,17 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SKIPPED_AT_FIRST = gc.get_freeze_count()
-"""Number of objects that collections pass over from the start of some versions of Python; more are frozen by us."""
+_SKIPPED_AT_FIRST = gc.get_freeze_count()
+"""Number of objects that collections skip from the start of the interpreter on."""
+
+
+def objects_are_frozen() -> bool:
+    """Whether this process has set objects aside from collections.
+
+    Returns:
+        Whether collections skip more than from the start on.
+    """
+    return gc.get_freeze_count() > _SKIPPED_AT_FIRST
 
 
 @contextmanager
@@ -23,7 +32,7 @@ def without_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        if enabled and gc.get_freeze_count() <= SKIPPED_AT_FIRST:
+        if enabled and not objects_are_frozen():
             gc.freeze()
             gc.unfreeze()  # into the oldest generation
         if enabled:

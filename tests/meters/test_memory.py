@@ -1,11 +1,30 @@
 """What collections of garbage skip while stages are measured."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
 from bench.meters.memory import LoadedObjects, garbage_collection_frozen
 from bench.toolkit.collection import without_collection
+
+IN_A_COMMAND = """
+import gc
+import bench.cli.app
+
+def command():
+    from bench.meters.memory import garbage_collection_frozen
+
+    with garbage_collection_frozen():
+        print(gc.isenabled(), gc.get_freeze_count() > 0)
+    print(gc.get_freeze_count())
+
+bench.cli.app.main = command
+from bench.__main__ import main
+main()
+"""
+"""What a command's process skips within a context, and afterwards."""
 
 
 @pytest.mark.slow
@@ -51,3 +70,9 @@ def test_what_is_made_without_collections_is_old_afterwards_and_what_was_frozen_
         pass
     assert gc.get_freeze_count() > 0
     gc.unfreeze()
+
+
+@pytest.mark.slow
+def test_a_command_skips_its_objects_in_a_context_and_not_for_good():
+    ended = subprocess.run([sys.executable, "-c", IN_A_COMMAND], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["True", "True", "0"]
