@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -47,6 +47,8 @@ MANY = 100_000
 """Examples of an episode from which on steps take minibatches, in shuffled epochs."""
 MINIBATCH = 2**14
 """Examples of a minibatch."""
+BLOCK = 2**11
+"""Examples of a block: products of a few classes with many examples use one core, those of several blocks use all."""
 
 
 class _NesterovMomentum(LRScheduler):
@@ -133,9 +135,8 @@ class LinearProbe(TrainedClassifier):
             # No less than the largest eigenvalue, and not much more where that one stands out.
             largest = torch.linalg.matrix_norm(coordinates.mT @ coordinates, keepdim=True)
         self._scale = self._step_sizes(largest, count).to(support.keys.dtype)
-        self._rows = (self._scale * coordinates).to(support.keys.dtype).mT.contiguous()
-        self._share = (support.mask / count.squeeze(-1)).to(support.keys.dtype)
-        self._labels = support.labels
+        share = (support.mask / count.squeeze(-1)).to(support.keys.dtype)
+        self._keep((self._scale * coordinates).to(support.keys.dtype), share, support.labels)
 
     def _step_sizes(self, largest: Tensor, count: Tensor) -> Tensor:
         """Square roots of the step sizes, from the largest eigenvalue of the scatter of ``count`` centred keys."""
@@ -160,18 +161,40 @@ class LinearProbe(TrainedClassifier):
         """A minibatch for the first probe of each episode, and without one fold for each of the others."""
         copies, mask = (1 + self.n_folds, 1, 1), support.mask
         keys = without_padding(support.keys, mask) - self._centre.to(support.keys.dtype)
-        self._rows = (self._scale * keys.repeat(copies)).mT
         fold = self._fold_of(draws(support, self.shape.seed))
         training = torch.cat([mask, *(mask & (fold != part) for part in range(self.n_folds))])
-        self._share = training / training.sum(dim=1, keepdim=True).clamp(min=1).to(support.keys.dtype)
-        self._labels = support.labels.repeat(copies[:2])
+        share = training / training.sum(dim=1, keepdim=True).clamp(min=1).to(support.keys.dtype)
+        self._keep(self._scale * keys.repeat(copies), share, support.labels.repeat(copies[:2]))
+
+    def _keep(self, rows: Tensor, share: Tensor, labels: Tensor) -> None:
+        """Items of the next steps, those of a probe in as many blocks as they fill.
+
+        Args:
+            rows: ``[probe, item, rank]``, keys in the variables that W is trained in.
+            share: ``[probe, item]``, weight of each item in the loss.
+            labels: ``[probe, item]``.
+        """
+        self._blocks = max(1, rows.shape[1] // BLOCK)
+        if self._blocks == 1:
+            self._rows, self._share, self._labels = rows.mT.contiguous(), share, labels
+            return
+        # Padding has no weight in the loss.
+        padding = -rows.shape[1] % self._blocks
+        self._rows = pad(rows, (0, 0, 0, padding)).view(len(rows) * self._blocks, -1, rows.shape[2]).mT
+        self._share, self._labels = (
+            pad(each, (0, padding)).view(len(each) * self._blocks, -1) for each in (share, labels)
+        )  # fmt: skip
 
     def _fold_of(self, draw: Tensor) -> Tensor:
         return draw % max(1, self.n_folds)
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Penalised mean cross-entropy over each episode's items, summed over episodes."""
-        logits = torch.baddbmm(self.offset, self.inside, self._rows, beta=self._bias_scale)
+        inside, offset = (
+            each if self._blocks == 1 else each.repeat_interleave(self._blocks, dim=0)
+            for each in (self.inside, self.offset)
+        )  # fmt: skip
+        logits = torch.baddbmm(offset, inside, self._rows, beta=self._bias_scale)
         weight = self._scale * self.inside
         penalty = self.config.weight_decay / 2 * torch.dot(weight.flatten(), weight.flatten())
         return (cross_entropy(logits, self._labels, reduction="none") * self._share).sum() + penalty

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from bench.testing.doubles import CosineBackbone
 from bench.testing.driver import adapted
 from bench.testing.problems import problem
+from methods import linear_probe
 from methods.linear_probe import LinearProbe, LinearProbeConfig
 
 
@@ -67,3 +68,13 @@ def test_state_and_trainable_parameters_are_those_of_a_linear_layer() -> None:
     method = adapted(LinearProbe, problem(n_shot=1, key_dim=16), steps=2)
     assert method.trainable_params() == 3 * (16 * 4 + 4)
     assert method.state_bytes() == 4 * method.trainable_params()
+
+
+def test_blocks_of_many_items_make_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = problem(n_shot=10, sizes=[23, 40, 5], key_dim=8)
+    whole = adapted(LinearProbe, given, steps=20)
+    monkeypatch.setattr(linear_probe, "BLOCK", 12)
+    in_blocks = adapted(LinearProbe, given, steps=20)
+    assert in_blocks._rows.shape == (3 * 3, 8, 14)
+    torch.testing.assert_close(in_blocks.weight, whole.weight, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(in_blocks.bias, whole.bias, rtol=1e-5, atol=1e-6)
