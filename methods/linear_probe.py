@@ -174,26 +174,24 @@ class LinearProbe(TrainedClassifier):
             share: ``[probe, item]``, weight of each item in the loss.
             labels: ``[probe, item]``.
         """
-        self._blocks = max(1, rows.shape[1] // BLOCK)
-        if self._blocks == 1:
+        blocks = rows.shape[1] // BLOCK
+        if blocks < 2:
             self._rows, self._share, self._labels = rows.mT.contiguous(), share, labels
             return
         # Padding has no weight in the loss.
-        padding = -rows.shape[1] % self._blocks
-        self._rows = pad(rows, (0, 0, 0, padding)).view(len(rows) * self._blocks, -1, rows.shape[2]).mT
-        self._share, self._labels = (
-            pad(each, (0, padding)).view(len(each) * self._blocks, -1) for each in (share, labels)
-        )  # fmt: skip
+        padding = -rows.shape[1] % blocks
+        self._rows = pad(rows, (0, 0, 0, padding)).view(len(rows) * blocks, -1, rows.shape[2]).mT
+        self._share, self._labels = (pad(each, (0, padding)).view(len(each) * blocks, -1) for each in (share, labels))
 
     def _fold_of(self, draw: Tensor) -> Tensor:
         return draw % max(1, self.n_folds)
 
     def step_loss(self, step: int, classes: Classes) -> Tensor:
         """Penalised mean cross-entropy over each episode's items, summed over episodes."""
+        blocks = len(self._rows) // len(self.inside)
         inside, offset = (
-            each if self._blocks == 1 else each.repeat_interleave(self._blocks, dim=0)
-            for each in (self.inside, self.offset)
-        )  # fmt: skip
+            each if blocks == 1 else each.repeat_interleave(blocks, dim=0) for each in (self.inside, self.offset)
+        )
         logits = torch.baddbmm(offset, inside, self._rows, beta=self._bias_scale)
         weight = self._scale * self.inside
         penalty = self.config.weight_decay / 2 * torch.dot(weight.flatten(), weight.flatten())
