@@ -1,6 +1,6 @@
 """Log-probabilities of answers after prompts with a common context, which is run once."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.backbones._branches import CACHE_TOKENS, Tokens, rows_of, score_branches, work
+from bench.backbones._packing import packed_batches, packs, run_packed
 from bench.contracts import DataError
 from bench.toolkit.environment import variable
 
@@ -184,10 +185,7 @@ def _score_rows(
     for index, reading in enumerate(flat):
         by_row[reading.row].append((index, reading))
     scores = torch.empty(len(flat), dtype=torch.float32)
-    size = _rows_at_once([row.tokens for row in rows])
-    for start in range(0, len(rows), size):
-        batch = rows[start : start + size]
-        hidden = run_after(run, context, [row.tokens[shared:] for row in batch], shared, device)
+    for hidden, batch in _states(run, context, rows, shared, device):
         found = [(states, *entry) for states, row in zip(hidden, batch, strict=True) for entry in by_row[row]]
         # One product for all positions of the batch: the output embedding is large and read from memory each time.
         positions = [(reading.start - 1 - shared, len(reading.targets)) for _, _, reading in found]
@@ -200,6 +198,21 @@ def _score_rows(
         # One copy, as each makes the program wait for the device.
         scores[[index for _, index, _ in found]] = torch.stack([part.sum() for part in parts]).cpu()
     return scores.view(len(readings), -1)
+
+
+def _states(
+    run: Callable[..., Any], context: Any, rows: Sequence[Row], shared: int, device: torch.device
+) -> Iterator[tuple[Sequence[Tensor] | Tensor, Sequence[Row]]]:
+    """Sequences in batches, with hidden states ``[position, dim]`` of each after the shared context."""
+    tails = [row.tokens[shared:] for row in rows]
+    if packs(run, context, tails, shared, device):
+        for part in packed_batches([len(tail) for tail in tails]):
+            yield run_packed(run, context, tails[part], shared, device), rows[part]
+        return
+    size = _rows_at_once([row.tokens for row in rows])
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        yield run_after(run, context, tails[part], shared, device), rows[part]
 
 
 def run_after(

@@ -8,6 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from bench.backbones import _packing, _scoring
+from bench.backbones._packing import run_packed
 from bench.backbones._tokenizing import TextTokenizer
 from bench.backbones.hf import CausalLM
 from bench.contracts import Classes, DataError, UsageError
@@ -106,6 +108,37 @@ def assert_all_is_what_a_plain_loop_gives(pair: Pair, kind: TokenizerKind) -> No
             ids = ids[: ids.index(3)] if 3 in ids else ids
             whole = kind.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
             assert written == whole.strip("\n").split("\n")[0].strip(), text
+
+
+@pytest.mark.slow
+def test_texts_in_one_row_have_the_scores_of_each_by_itself(
+    pair: Pair, kinds: dict[str, TokenizerKind], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """All of a context are seen, so that an architecture with a window is run in rows of their own."""
+    plain, kind = pair[1], kinds["byte_level"]
+    backbone, texts = reading(pair[0], kind), [text[:length] for text in prompts(kind) for length in (9, 12, 30)]
+    packed: list[int] = []
+
+    def counted(run: Any, context: Any, tails: Any, *rest: Any) -> Any:
+        packed.append(len(tails))
+        return run_packed(run, context, tails, *rest)
+
+    monkeypatch.setattr(_scoring, "run_packed", counted)
+    monkeypatch.setattr(_packing, "LONG", 0)
+    monkeypatch.setattr(_packing, "AT_ONCE", 40)
+    found = backbone.loglikelihood(SHARED, texts, ANSWERS)
+    joined = [[kind.rule(SHARED + text + answer) for answer in ANSWERS] for text in texts]
+    assert_scored(found, plain, joined, [kind.rule(SHARED + text) for text in texts])
+    together = backbone.model.config.model_type in _packing.MODEL_TYPES
+    if together and "sliding" not in request.node.callspec.params["pair"]:
+        assert len(packed) > 1
+        assert max(packed) > 1
+    else:
+        assert packed == []
+
+
+def test_every_architecture_of_texts_in_one_row_is_compared() -> None:
+    assert {config().model_type for config in SUPPORTED.values()} >= _packing.MODEL_TYPES
 
 
 @pytest.mark.slow

@@ -99,6 +99,28 @@ def test_keys_that_heads_share_are_read_in_place_with_the_same_scores(
     assert bool(copies) == (backbone.model.config.model_type != "gpt2")  # whose heads share none
 
 
+def test_short_texts_after_a_long_context_are_one_row_unless_a_hook_could_mix_them(
+    backbone: CausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, prompts = "Word: good\nSentiment: positive\n" * 5, ["x", "a b", "b", "a"]
+    shapes: list[Any] = []
+    run = backbone.model.base_model.forward
+
+    def counted(input_ids: torch.Tensor, **inputs: Any) -> Any:
+        shapes.append(tuple(input_ids.shape))
+        return run(input_ids=input_ids, **inputs)
+
+    monkeypatch.setattr(backbone.model.base_model, "forward", counted)
+    found = backbone.loglikelihood(context, prompts, ANSWERS)
+    (_, shared), together = shapes
+    with reads_of(backbone.blocks[0]):
+        apart = backbone.loglikelihood(context, prompts, ANSWERS)
+    lengths = [len(backbone.tokenizer(context + prompt)["input_ids"]) - shared for prompt in prompts]
+    assert together == (1, sum(lengths))
+    assert shapes[2:] == [(1, shared), (len(prompts), max(lengths))]
+    torch.testing.assert_close(apart, found, rtol=1e-5, atol=1e-5)
+
+
 def test_answers_that_begin_alike_are_scored_by_all_their_tokens(backbone: CausalLM) -> None:
     """One answer is the beginning of the next: the sum over a plain forward pass of each text, on its own."""
     answers = (" very", " very good", " very good indeed", " very bad")

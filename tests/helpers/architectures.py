@@ -27,6 +27,7 @@ def _without(*names: str, **more: Any) -> dict[str, Any]:
 
 SUPPORTED: dict[str, Callable[[], Any]] = {
     "llama": lambda: t.LlamaConfig(**_USUAL),
+    "mistral": lambda: t.MistralConfig(**_USUAL, head_dim=8, sliding_window=None),
     "mistral, sliding window": lambda: t.MistralConfig(**_USUAL, **_HEADS),
     "mixtral": lambda: t.MixtralConfig(**_USUAL, num_local_experts=4),
     "qwen2": lambda: t.Qwen2Config(**_USUAL),
