@@ -41,7 +41,7 @@ class Scatter:
         keys: ``[E, N, d]``, or None with V itself.
         indicator: One-hot labels ``[E, N, C]``, or None with V itself.
         gram: Inner products of the keys ``[E, N, N]``, or None with V itself.
-        fourth: ``[E]``, mean of ``|x - mu|^4``.
+        fourth: ``[E]``, mean of ``|x - mu|^4``; None where no items were given for it.
         dim: d.
     """
 
@@ -51,7 +51,7 @@ class Scatter:
     keys: Tensor | None
     indicator: Tensor | None
     gram: Tensor | None
-    fourth: Tensor
+    fourth: Tensor | None
     dim: int
 
     @classmethod
@@ -73,21 +73,25 @@ class Scatter:
         return cls(centred, count, None, keys, indicator, gram, fourth, keys.shape[-1])
 
     @classmethod
-    def of_sums(cls, moments: Moments, sample: Sample) -> Self:
-        """From sums over keys.
+    def of(cls, moments: Moments, sample: Sample | None = None) -> Self:
+        """From moments of the keys.
 
         Args:
-            moments: Sums over all items.
-            sample: Items whose fourth moments stand for those of their classes.
+            moments: Of all items.
+            sample: Where moments are sums, items whose fourth moments stand for those of their classes; None for a
+                scatter without fourth moments.
 
         Returns:
             The scatter.
         """
-        count, means = moments.count, moments.means
-        indicator = class_indicator(sample.labels, sample.mask, count.shape[1])
-        each = (sample.keys.double() - indicator @ means).square().sum(dim=-1, keepdim=True).square()
-        by_class = (indicator.mT @ each).squeeze(-1) / indicator.sum(dim=1).clamp(min=1)
-        fourth = (count * by_class).sum(dim=1) / count.sum(dim=1).clamp(min=1)
+        if moments.indicator is not None:
+            return cls.of_rows(moments.second, moments.indicator)
+        count, means, fourth = moments.count, moments.means, None
+        if sample is not None:
+            indicator = class_indicator(sample.labels, sample.mask, count.shape[1])
+            each = (sample.keys.double() - indicator @ means).square().sum(dim=-1, keepdim=True).square()
+            by_class = (indicator.mT @ each).squeeze(-1) / indicator.sum(dim=1).clamp(min=1)
+            fourth = (count * by_class).sum(dim=1) / count.sum(dim=1).clamp(min=1)
         matrix = moments.second - moments.cross @ means
         return cls(matrix, count, moments.cross, None, None, None, fourth, means.shape[-1])
 
@@ -96,12 +100,18 @@ class Scatter:
         """``[E]``, tr(V)."""
         return self.matrix.diagonal(dim1=-2, dim2=-1).sum(dim=1)
 
+    @property
+    def nothing(self) -> Tensor:
+        """``[E]``, whether keys do not scatter at all."""
+        return self.trace <= NOTHING
+
     def ledoit_wolf(self) -> Tensor:
         """Shrinkage of least expected squared error (Ledoit and Wolf 2004).
 
         Returns:
             ``[E]``, from LEAST to 1; 1 where nothing scatters.
         """
+        assert self.fourth is not None
         count = self.count.sum(dim=1).clamp(min=1)
         squares, trace = self.matrix.square().sum(dim=(1, 2)) / count.square(), self.trace / count
         error = (self.fourth - squares) / (self.dim * count)
@@ -110,15 +120,15 @@ class Scatter:
         return (error.minimum(distance) / distance.where(some, 1)).where(some, 1).clamp(LEAST, 1)
 
     def discriminant(self, shrinkage: Tensor) -> tuple[Tensor, Tensor]:
-        """``S^-1 mu`` and the biases of classes, with ``S = ((1 - s) V + s tr(V) / d I) / N``.
+        """``S^-1 mu`` and ``mu^T S^-1 mu`` of class means mu, with ``S = ((1 - s) V + s tr(V) / d I) / N``.
 
         Args:
             shrinkage: ``[E]``, s.
 
         Returns:
-            ``[E, d, C]`` and ``[E, 1, C]``.
+            ``[E, d, C]`` and ``[E, 1, C]``. Where nothing scatters, S is I / d.
         """
-        none, total = self.trace <= NOTHING, self.count.sum(dim=1).clamp(min=1)
+        none, total = self.nothing, self.count.sum(dim=1).clamp(min=1)
         kept = (1 - shrinkage).masked_fill(none, 0).view(-1, 1, 1)
         shift = identity_share(self.trace, shrinkage, self.dim).view(-1, 1, 1)
         scale = total.where(~none, self.dim).view(-1, 1, 1)
@@ -140,9 +150,10 @@ class Scatter:
             centred = products - self.indicator @ (average.mT @ products)
             part = kept * torch.cholesky_solve(centred, factor)
             coefficients = scale / shift * (average - part + average @ (self.indicator.mT @ part))
-            weights = self.keys.mT @ coefficients
+            # Transposed, so that the longest side of the product is read in the order in which it lies in memory.
+            weights = (coefficients.mT @ self.keys).mT
             squares = (products * coefficients).sum(dim=1, keepdim=True)
-        return weights, (sizes / total.view(-1, 1, 1)).log() - squares / 2
+        return weights, squares
 
 
 class LeftOutOfMeans:

@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 
 from bench.contracts import ProblemShape, Support
 from bench.toolkit.least_squares import Spectrum
+from bench.toolkit.ridge import ridge_of_gram, ridge_of_rows
 from methods._held_out import Sample, StreamedSample
 
 NUMBERS_AT_ONCE = 2**24
@@ -59,39 +60,57 @@ def adds_by_class(rows: Tensor, n_way: int) -> bool:
 class Moments:
     """Sums over a set of items with features H ``[E, N, d]`` and one-hot labels L ``[E, N, C]``, in float64.
 
-    count: ``[E, C]``. cross: ``H^T L [E, d, C]``. second: ``H^T H [E, d, d]`` where indicator is None;
-    else H itself, being smaller, with ``indicator`` L.
+    count: ``[E, C]``. second: ``H^T H [E, d, d]`` where indicator is None; else H itself, being smaller, with
+    ``indicator`` L. sums: ``L^T H [E, C, d]`` beside ``H^T H``, None beside H.
     """
 
     count: Tensor
-    cross: Tensor
     second: Tensor
     indicator: Tensor | None
+    sums: Tensor | None
 
     @classmethod
     def of(cls, rows: Tensor, labels: Tensor, mask: Tensor, n_way: int, *, summed: bool) -> "Moments":
         """Moments of float64 rows that are 0 where there is no item."""
-        count, second = class_sizes(labels, mask, n_way), rows.mT @ rows if summed else rows
-        if summed and adds_by_class(rows, n_way):
-            return cls(count, class_sums(rows, labels, mask, n_way).mT, second, None)
-        indicator = class_indicator(labels, mask, n_way)
-        return cls(count, rows.mT @ indicator, second, None if summed else indicator)
+        count = class_sizes(labels, mask, n_way)
+        if summed:
+            return cls(count, rows.mT @ rows, None, class_sums(rows, labels, mask, n_way))
+        return cls(count, rows, class_indicator(labels, mask, n_way), None)
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.count + other.count, self.cross + other.cross, self.second + other.second, None)
+        return Moments(self.count + other.count, self.second + other.second, None, self.cross.mT + other.cross.mT)
 
     def __sub__(self, other: "Moments") -> "Moments":
-        return Moments(self.count - other.count, self.cross - other.cross, self.second - other.second, None)
+        return Moments(self.count - other.count, self.second - other.second, None, self.cross.mT - other.cross.mT)
 
     def episodes(self, part: slice) -> "Moments":
         """Those of some of the episodes."""
-        indicator = None if self.indicator is None else self.indicator[part]
-        return Moments(self.count[part], self.cross[part], self.second[part], indicator)
+        indicator, sums = (None if each is None else each[part] for each in (self.indicator, self.sums))
+        return Moments(self.count[part], self.second[part], indicator, sums)
+
+    @cached_property
+    def cross(self) -> Tensor:
+        """``H^T L [E, d, C]``."""
+        # Transposed, so that the longest side of the product is read in the order in which it lies in memory.
+        return (self.sums if self.indicator is None else self.indicator.mT @ self.second).mT
 
     @property
     def means(self) -> Tensor:
         """``[E, C, d]``; 0 for a class without items."""
         return self.cross.mT / self.count.clamp(min=1).unsqueeze(-1)
+
+    @property
+    def trace(self) -> Tensor:
+        """``[E]``, that of ``H^T H``."""
+        if self.indicator is None:
+            return self.second.diagonal(dim1=-2, dim2=-1).sum(dim=1)
+        return torch.linalg.vector_norm(self.second, dim=(1, 2)).square()
+
+    def ridge(self, lam: Tensor) -> Tensor:
+        """``(H^T H + lam I)^-1 H^T L [E, d, C]``, of ``lam [E]`` above 0."""
+        if self.indicator is None:
+            return ridge_of_gram(self.second, self.cross, lam)
+        return ridge_of_rows(self.second, self.indicator, lam)
 
     def spectrum(self, *, centred: bool = False) -> Spectrum:
         """That of ``H^T H``, or of the scatter around class means if ``centred``."""

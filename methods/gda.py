@@ -19,6 +19,7 @@ from bench.contracts import (
     Tune,
 )
 from methods._choice import chosen
+from methods._discriminant import Scatter
 from methods._moments import Moments, Observed, Part
 from methods._prior import spread
 
@@ -87,7 +88,7 @@ class Gda(ForwardMethod):
         """Choose alpha, then fit all examples."""
         for part in self._observed.parts():
             weights, bias = _discriminant(part.everything)
-            alpha = self._weight(part, weights)
+            alpha = self._weight(part, weights, bias)
             self.weights[part.episodes] = (alpha.view(-1, 1, 1) * weights).float()
             self.bias[part.episodes] = (alpha.view(-1, 1, 1) * bias).float()
         self._observed = Observed(self.shape, self.shape.key_dim, lambda keys: keys)
@@ -99,31 +100,31 @@ class Gda(ForwardMethod):
             return discriminant
         return self.backbone.class_logits(query.prior, query.classes) + discriminant
 
-    def _weight(self, part: Part, weights: Tensor) -> Tensor:
-        """``[episode]``, or one for all: the discriminant's."""
+    def _weight(self, part: Part, weights: Tensor, bias: Tensor) -> Tensor:
+        """``[episode]``, or one for all: the weight of the discriminant that is fitted to all examples."""
         if self.config.prior == "none":
             return weights.new_ones(())
         if self.config.alpha is not None:
             return weights.new_tensor(self.config.alpha)
-        alpha = self._chosen(part)
+        alpha = self._chosen(part, weights, bias)
         self.notes["chosen_alpha"] = float(alpha.median())
         return alpha
 
-    def _chosen(self, part: Part) -> Tensor:
+    def _chosen(self, part: Part, weights: Tensor, bias: Tensor) -> Tensor:
         """``[episode]``: the alpha of best accuracy on what is held out, or the default."""
         classes = Classes(self._classes.class_embeddings[part.episodes], self._classes.names[part.episodes])
-        held, (weights, bias) = part.held_out, _discriminant(part.training)
+        held, (without_held, its_bias) = part.held_out, _discriminant(part.training)
         zero_shot = self.backbone.class_logits(held.prior, classes).double()
-        ours = held.keys.double() @ weights + bias
-        default = self._default(part, classes)
+        ours = held.keys.double() @ without_held + its_bias
+        default = self._default(part, classes, weights, bias)
         alphas = [default, *(torch.full_like(default, alpha) for alpha in ALPHAS)]
         candidates = (zero_shot + alpha.view(-1, 1, 1) * ours for alpha in alphas)
         best = chosen(candidates, held.labels, held.mask, "accuracy")
         return torch.stack(alphas).gather(0, best.unsqueeze(0))[0]
 
-    def _default(self, part: Part, classes: Classes) -> Tensor:
+    def _default(self, part: Part, classes: Classes, weights: Tensor, bias: Tensor) -> Tensor:
         """``[episode]``: N / N0 at equal spread of zero-shot logits and discriminant over the examples."""
-        sample, (weights, bias) = part.sample, _discriminant(part.everything)
+        sample = part.sample
         ours = spread(sample.keys.double() @ weights + bias, sample.mask)
         theirs = spread(self.backbone.class_logits(sample.prior, classes).double(), sample.mask)
         count = part.everything.count.sum(dim=1)
@@ -133,22 +134,14 @@ class Gda(ForwardMethod):
 
 def _discriminant(moments: Moments) -> tuple[Tensor, Tensor]:
     """``S^-1 mu [E, d, C]`` and biases ``[E, 1, C]`` in float64."""
-    count, means = moments.count, moments.means.mT
-    dim, n_way = means.shape[1:]
-    spectrum = moments.spectrum(centred=True)
-    values, basis = spectrum.eigenvalues, spectrum.basis
-    # Keys have length 1: N is the most that they can scatter, and rounding leaves about 1e-15 of it.
-    n_items = count.sum(dim=1, keepdim=True).clamp(min=1)
-    spread = values.sum(dim=1, keepdim=True)
-    none = spread < 1e-10 * n_items
-    trace = (spread / (n_items - 1).clamp(min=1)).where(~none, 1.0)
-    values = values.where(~none, 0.0)
-    shift = trace.where(~none, 1 + (n_items - 1) / dim).unsqueeze(-1)
-    # (B^T diag(s) B + t I)^-1 mu: divided by s + t inside the span of B and by t outside.
-    inside = basis @ means
-    weights = dim * (basis.mT @ (inside / (values.unsqueeze(-1) + shift)) + (means - basis.mT @ inside) / shift)
-    bias = -math.log(n_way) - (means * weights).sum(dim=1, keepdim=True) / 2
-    return weights, bias
+    scatter = Scatter.of(moments)
+    # With the scatter V = (N - 1) S and the shrinkage s = d / (d + N - 1), d ((N - 1) S + tr(S) I)^-1 is a multiple of
+    # the inverse of (1 - s) V + s tr(V) / d I. Where nothing scatters, S is I / d in both.
+    n_items, dim, n_way = moments.count.sum(dim=1).clamp(min=1), scatter.dim, moments.count.shape[1]
+    shrinkage = dim / (dim + n_items - 1)
+    weights, squares = scatter.discriminant(shrinkage)
+    multiple = (dim * (1 - shrinkage) / n_items).where(~scatter.nothing, shrinkage).view(-1, 1, 1)
+    return multiple * weights, -math.log(n_way) - multiple * squares / 2
 
 
 PLUGIN = Gda

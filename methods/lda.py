@@ -100,10 +100,7 @@ class Lda(ForwardMethod):
             self._kept.clear()
         for each in self._observed.parts():
             moments = each.everything
-            if moments.indicator is None:
-                scatter = Scatter.of_sums(moments, each.sample)
-            else:
-                scatter = Scatter.of_rows(moments.second, moments.indicator)
+            scatter = Scatter.of(moments, each.sample)
             left_out = (
                 LeftOutOfMeans(moments, moments.spectrum(centred=True), each.sample) if self._leaves_out else None
             )
@@ -133,8 +130,10 @@ class Lda(ForwardMethod):
         return torch.full_like(scatter.trace, given) if isinstance(given, float) else scatter.ledoit_wolf()
 
     def _fit(self, episodes: slice, scatter: Scatter, shrinkage: Tensor) -> Tensor:
-        weights, bias = scatter.discriminant(shrinkage)
-        self.weights[episodes], self.bias[episodes] = weights.float(), bias.float()
+        weights, squares = scatter.discriminant(shrinkage)
+        sizes = scatter.count.clamp(min=1).unsqueeze(1)
+        frequencies = sizes / scatter.count.sum(dim=1).clamp(min=1).view(-1, 1, 1)
+        self.weights[episodes], self.bias[episodes] = weights.float(), (frequencies.log() - squares / 2).float()
         return shrinkage
 
     def _fit_prior(self, part: Part, left_out: LeftOutOfMeans | None, shrinkage: Tensor) -> None:

@@ -22,9 +22,9 @@ from bench.contracts import (
     Tune,
 )
 from bench.toolkit.hidden_states import HiddenStateConfig, HiddenStateMethod
-from bench.toolkit.least_squares import KeySums, Spectrum
+from bench.toolkit.least_squares import KeySums
 from bench.toolkit.leave_one_out import LeftOut
-from bench.toolkit.ridge import penalties, ridge_of_gram, ridge_of_spectrum, shrunk
+from bench.toolkit.ridge import penalties, ridge_of_gram, shrunk
 from methods._held_out import Sample
 from methods._moments import Moments, Observed, Part, class_indicator
 from methods._pairs import without_padding
@@ -148,11 +148,10 @@ class RidgeOnFeatures(ForwardMethod):
     def solve(self) -> None:
         """Choose the penalty, fit all examples, then weigh the prior."""
         for part in self._observed.parts():
-            spectrum = part.everything.spectrum()
-            lam = self._penalties(part, spectrum)
-            self.weights[part.episodes] = ridge_of_spectrum(spectrum, part.everything.cross, lam).float()
+            lam = self._penalties(part)
+            self.weights[part.episodes] = part.everything.ridge(lam).float()
             if self.prior_term.used:
-                self._fit_prior(part, spectrum, lam)
+                self._fit_prior(part, lam)
         self.notes |= self.prior_term.notes()
         self._observed = Observed(self.shape, self.weights.shape[1], self._features)
 
@@ -168,25 +167,24 @@ class RidgeOnFeatures(ForwardMethod):
     def _features(self, keys: Tensor) -> Tensor:
         return relu(keys @ self.projection) if self.config.random_features else keys
 
-    def _fit_prior(self, part: Part, spectrum: Spectrum, lam: Tensor) -> None:
+    def _fit_prior(self, part: Part, lam: Tensor) -> None:
         sample, sizes = part.sample, part.everything.count
         features = self._features(sample.keys)
         others: Tensor | None = None
         mask: Tensor | None = None
         if self.prior_term.searched:
             target = class_indicator(sample.labels, sample.mask, self.shape.n_way)
-            left_out = LeftOut.of(spectrum, part.everything.cross, features.double(), target)
+            left_out = LeftOut.of(part.everything.spectrum(), part.everything.cross, features.double(), target)
             others, mask = left_out.ridge(lam).float(), sample.mask & (sizes.gather(1, sample.labels) > 1)
         scores = features @ self.weights[part.episodes]
         self.prior_term.fit(part.episodes, sample, self._classes, sizes.sum(dim=1), scores, others, mask)
 
-    def _penalties(self, part: Part, spectrum: Spectrum) -> Tensor:
+    def _penalties(self, part: Part) -> Tensor:
         """``[episode]``: the penalty that is given, or the one chosen."""
         config = self.config
         if config.lam is None and config.strength is None:
             return self._chosen(part)
-        mean_eigenvalue = spectrum.eigenvalues.sum(dim=-1) / self.weights.shape[1]
-        return penalties(mean_eigenvalue, config.lam, config.strength)
+        return penalties(part.everything.trace / self.weights.shape[1], config.lam, config.strength)
 
     def _chosen(self, part: Part) -> Tensor:
         """``[episode]``: the lam of least squared error on what is held out; the largest where nothing is."""

@@ -14,8 +14,15 @@ SMALL = 256
 
 
 @contextmanager
-def _threads_for(size: int) -> Iterator[None]:
-    """Context with one thread for small matrices, since LAPACK factorises the matrices of a batch one by one."""
+def threads_for(size: int) -> Iterator[None]:
+    """Context with one thread for small matrices, since LAPACK factorises the matrices of a batch one by one.
+
+    Args:
+        size: Rows of a matrix.
+
+    Yields:
+        Nothing; the number of threads is what it was at the end.
+    """
     before = torch.get_num_threads()
     if size > SMALL or before == 1:
         yield
@@ -38,7 +45,7 @@ def pseudo_inverse_factors(gram: Tensor, rtol: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Eigenvectors ``[E, n, n]`` in columns, and inverse eigenvalues ``[E, n]``, 0 where dropped.
     """
-    with _threads_for(gram.shape[-1]):
+    with threads_for(gram.shape[-1]):
         eigenvalues, eigenvectors = torch.linalg.eigh(gram)
     singular = eigenvalues.clamp(min=0).sqrt()
     cut = rtol.to(singular)[:, None] * singular[:, -1:]
@@ -71,7 +78,7 @@ def whitening(gram: Tensor, rtol: Tensor) -> Tensor:
     least = torch.finfo(gram.dtype).eps * size  # smaller shares of the largest eigenvalue are noise
     cut = rtol.to(gram).square().clamp(min=least) * torch.linalg.matrix_norm(gram)
     identity = torch.eye(size, dtype=gram.dtype, device=gram.device)
-    with _threads_for(size):
+    with threads_for(size):
         factors, failed = torch.linalg.cholesky_ex(gram)
         whiten: Tensor = torch.linalg.solve_triangular(factors, identity.expand_as(gram), upper=False)
         whole = (failed == 0) & (cut * whiten.square().sum(dim=(-2, -1)) < 1)

@@ -9,7 +9,11 @@ time.
 import torch
 from torch import Tensor
 
+from bench.toolkit.gram_factors import threads_for
 from bench.toolkit.least_squares import Spectrum
+
+LOST = torch.finfo(torch.float64).eps ** 0.5
+"""Share of the norm of ``K^T K`` below which a penalty is lost in the rounding of a Cholesky factor."""
 
 
 def penalties(mean_eigenvalue: Tensor, lam: float | None, strength: float | None) -> Tensor:
@@ -62,16 +66,40 @@ def shrunk(spectrum: Spectrum, projected: Tensor, lam: Tensor) -> Tensor:
 
 
 def ridge_of_gram(gram: Tensor, cross: Tensor, lam: Tensor) -> Tensor:
-    """The map from a Cholesky factor of ``K^T K + lam I``.
+    """The map from a Cholesky factor of ``K^T K + lam I``, or from eigenvectors where the penalty is very small.
 
     Args:
-        gram: ``K^T K [E, d, d]`` in float64; the penalty is added to it in place.
+        gram: ``K^T K [E, d, d]`` in float64.
         cross: ``K^T V [E, d, v]`` in float64.
         lam: ``[E]``, above 0.
 
     Returns:
         ``[E, d, v]``.
     """
+    norm = torch.linalg.matrix_norm(gram)
+    lost = lam < LOST * norm
     diagonal = gram.diagonal(dim1=-2, dim2=-1)
-    diagonal += lam.unsqueeze(-1)
-    return torch.cholesky_solve(cross, torch.linalg.cholesky(gram))
+    before = diagonal.clone()
+    # The matrix may be large, so that the penalty is added in it and taken out again.
+    diagonal += torch.where(lost, norm, lam).unsqueeze(-1)
+    with threads_for(gram.shape[-1]):
+        found = torch.cholesky_solve(cross, torch.linalg.cholesky(gram))
+    diagonal.copy_(before)
+    if bool(lost.any()):
+        found[lost] = ridge_of_spectrum(Spectrum.of_gram(gram[lost]), cross[lost], lam[lost])
+    return found
+
+
+def ridge_of_rows(keys: Tensor, values: Tensor, lam: Tensor) -> Tensor:
+    """The map of fewer items than dimensions, ``K^T (K K^T + lam I)^-1 V``.
+
+    Args:
+        keys: ``[E, N, d]`` in float64. Padding items are rows of 0.
+        values: ``[E, N, v]`` in float64, 0 for padding.
+        lam: ``[E]``, above 0.
+
+    Returns:
+        ``[E, d, v]``.
+    """
+    # Transposed, so that the longest side of the product is read in the order in which it lies in memory.
+    return (ridge_of_gram(keys @ keys.mT, values, lam).mT @ keys).mT
