@@ -19,7 +19,23 @@ AT_ONCE = 256
 LONG = 16
 """Times the mean length of its texts that a context has from which on a row of them all is quicker."""
 MODEL_TYPES = frozenset(
-    "cohere gemma gpt2 gpt_neox granite llama mistral mixtral olmo olmo2 opt qwen2 qwen3 smollm3 stablelm".split()
+    (
+        "cohere",
+        "gemma",
+        "gpt2",
+        "gpt_neox",
+        "granite",
+        "llama",
+        "mistral",
+        "mixtral",
+        "olmo",
+        "olmo2",
+        "opt",
+        "qwen2",
+        "qwen3",
+        "smollm3",
+        "stablelm",
+    )
 )
 """Architectures that read positions and mask as they are given, by a test of each against texts of their own."""
 
