@@ -60,14 +60,14 @@ def adds_by_class(rows: Tensor, n_way: int) -> bool:
 class Moments:
     """Sums over a set of items with features H ``[E, N, d]`` and one-hot labels L ``[E, N, C]``, in float64.
 
-    count: ``[E, C]``. second: ``H^T H [E, d, d]`` where indicator is None; else H itself, being smaller, with
-    ``indicator`` L. sums: ``L^T H [E, C, d]`` beside ``H^T H``, None beside H.
+    count: ``[E, C]``. second: ``H^T H [E, d, d]`` where indicator is None, with sums ``L^T H [E, C, d]``; else H
+    itself, being smaller, with ``indicator`` L, and empty sums.
     """
 
     count: Tensor
     second: Tensor
     indicator: Tensor | None
-    sums: Tensor | None
+    sums: Tensor
 
     @classmethod
     def of(cls, rows: Tensor, labels: Tensor, mask: Tensor, n_way: int, *, summed: bool) -> "Moments":
@@ -75,18 +75,18 @@ class Moments:
         count = class_sizes(labels, mask, n_way)
         if summed:
             return cls(count, rows.mT @ rows, None, class_sums(rows, labels, mask, n_way))
-        return cls(count, rows, class_indicator(labels, mask, n_way), None)
+        return cls(count, rows, class_indicator(labels, mask, n_way), rows[:, :0])
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.count + other.count, self.second + other.second, None, self.cross.mT + other.cross.mT)
+        return Moments(self.count + other.count, self.second + other.second, None, self.sums + other.sums)
 
     def __sub__(self, other: "Moments") -> "Moments":
-        return Moments(self.count - other.count, self.second - other.second, None, self.cross.mT - other.cross.mT)
+        return Moments(self.count - other.count, self.second - other.second, None, self.sums - other.sums)
 
     def episodes(self, part: slice) -> "Moments":
         """Those of some of the episodes."""
-        indicator, sums = (None if each is None else each[part] for each in (self.indicator, self.sums))
-        return Moments(self.count[part], self.second[part], indicator, sums)
+        indicator = None if self.indicator is None else self.indicator[part]
+        return Moments(self.count[part], self.second[part], indicator, self.sums[part])
 
     @cached_property
     def cross(self) -> Tensor:
@@ -104,7 +104,8 @@ class Moments:
         """``[E]``, that of ``H^T H``."""
         if self.indicator is None:
             return self.second.diagonal(dim1=-2, dim2=-1).sum(dim=1)
-        return torch.linalg.vector_norm(self.second, dim=(1, 2)).square()
+        length: Tensor = torch.linalg.vector_norm(self.second, dim=(1, 2))
+        return length.square()
 
     def ridge(self, lam: Tensor) -> Tensor:
         """``(H^T H + lam I)^-1 H^T L [E, d, C]``, of ``lam [E]`` above 0."""
