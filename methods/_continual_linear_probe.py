@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from bench.contracts import Backbone, Continual, MethodConfig, ProblemShape, Support
-from methods.linear_probe import LinearProbe, LinearProbeConfig, _mean
+from methods.linear_probe import LinearProbe, LinearProbeConfig
 
 
 class ContinualLinearProbe(Continual, LinearProbe):
@@ -34,9 +34,8 @@ class ContinualLinearProbe(Continual, LinearProbe):
         if self._start is None:
             return
         weight, bias = (tensor.double() for tensor in self._start)
-        centre = _mean(self._keys(), support.mask) if self.batch_size is None else self._centre
         self.inside.data = (weight.mT / self._scale).to(self.inside.dtype)
-        self.offset.data = ((bias + centre @ weight).mT / self._bias_scale).to(self.offset.dtype)
+        self.offset.data = ((bias + self._centre @ weight).mT / self._bias_scale).to(self.offset.dtype)
 
 
 PLUGIN = ContinualLinearProbe

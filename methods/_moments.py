@@ -12,6 +12,7 @@ from bench.contracts import ProblemShape, Support
 from bench.toolkit.least_squares import Spectrum
 from bench.toolkit.ridge import ridge_of_gram, ridge_of_rows
 from methods._held_out import Sample, StreamedSample
+from methods._pairs import episodes_widened
 
 NUMBERS_AT_ONCE = 2**24
 """Feature entries held in float64 at a time (128 MiB)."""
@@ -189,7 +190,10 @@ class Observed:
             return
         sample = self._sample.lowest() if self.streams else Sample.joined(self._batches)
         n_episodes, n_items = sample.labels.shape
-        step = max(1, NUMBERS_AT_ONCE // (self.width * (self.width if self.streams else max(1, n_items))))
+        if self.streams:
+            step = max(1, NUMBERS_AT_ONCE // self.width**2)
+        else:
+            step = episodes_widened(n_items, self.width, sample.keys.device)
         for start in range(0, n_episodes, step):
             episodes = slice(start, start + step)
             yield self._part(episodes, Sample(*(tensor[episodes] for tensor in sample.tensors())))

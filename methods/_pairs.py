@@ -1,7 +1,7 @@
 """Memories that keep every pair they observe; shared by the methods that compare a query with each of them."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,11 @@ SCORES_AT_ONCE = 2**24
 """Query-item scores held at a time on a CPU (64 MiB of float32), however many queries and items there are."""
 ON_ACCELERATOR = 2**28
 """The same on an accelerator, which would read all keys for every few queries (1 GiB)."""
+
+WIDENED_AT_ONCE = 2**21
+"""Numbers in float64 at a time on a CPU (16 MiB), few enough for its caches."""
+WIDENED_ON_ACCELERATOR = 2**24
+"""The same on an accelerator (128 MiB)."""
 
 
 def scores_at_once(device: torch.device) -> int:
@@ -31,6 +36,26 @@ def without_padding(tensor: Tensor, mask: Tensor) -> Tensor:
     if bool(mask.all()):
         return tensor
     return tensor.masked_fill(~mask.unsqueeze(-1), 0)
+
+
+def episodes_widened(n_items: int, width: int, device: torch.device) -> int:
+    """Number of episodes of ``n_items`` keys whose features of ``width`` numbers are in float64 at a time."""
+    at_once = WIDENED_AT_ONCE if device.type == "cpu" else WIDENED_ON_ACCELERATOR
+    return max(1, at_once // max(1, n_items * width))
+
+
+def widened(keys: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Some episodes of ``keys [episode, item, dim]`` at a time in float64.
+
+    Yields:
+        Their place among all, and their keys, which are in the same memory as those before: fresh memory takes longer
+        than widening does.
+    """
+    step = episodes_widened(keys.shape[1], keys.shape[2], keys.device)
+    memory = keys.new_empty(min(step, len(keys)), *keys.shape[1:], dtype=torch.float64)
+    for start in range(0, len(keys), step):
+        part = slice(start, start + step)
+        yield part, memory[: len(keys[part])].copy_(keys[part])
 
 
 def joined(batches: Sequence[Tensor]) -> Tensor:

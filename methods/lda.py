@@ -20,8 +20,8 @@ from bench.contracts import (
 from methods._choice import chosen
 from methods._discriminant import LEAST, LeftOutOfMeans, Scatter
 from methods._held_out import Sample
-from methods._moments import NUMBERS_AT_ONCE, Moments, Observed, Part, class_indicator
-from methods._pairs import joined, without_padding
+from methods._moments import Moments, Observed, Part, class_indicator
+from methods._pairs import joined, widened, without_padding
 from methods._prior import PriorConfig, PriorTerm, use_of_prior
 
 SHRINKAGES = (1e-3, 1e-2, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -92,10 +92,8 @@ class Lda(ForwardMethod):
         found = []
         if self._kept:
             keys, indicator = (joined(parts) for parts in zip(*self._kept, strict=True))
-            step = max(1, NUMBERS_AT_ONCE // keys[0].numel())
-            for start in range(0, len(keys), step):
-                part = slice(start, start + step)
-                scatter = Scatter.of_rows(keys[part].double(), indicator[part])
+            for part, rows in widened(keys):
+                scatter = Scatter.of_rows(rows, indicator[part])
                 found.append(self._fit(part, scatter, self._given(scatter)))
             self._kept.clear()
         for each in self._observed.parts():

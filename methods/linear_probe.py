@@ -12,10 +12,11 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from bench.contracts import Backbone, Classes, ProblemShape, Support, Tune
-from bench.toolkit.gram_factors import pseudo_inverse_factors
+from bench.toolkit.gram_factors import largest_eigenvalue, whitening
+from bench.toolkit.least_squares import add_gram, mirrored
 from methods._folds import Folds
 from methods._held_out import Sample, draws
-from methods._pairs import without_padding
+from methods._pairs import widened, without_padding
 from methods._prior import PriorConfig
 from methods._trained_classifier import TrainedClassifier
 
@@ -118,25 +119,40 @@ class LinearProbe(TrainedClassifier):
             self._begin_minibatches(support)
             return
         self._support = support = self._without_folds(support)
-        keys = self._keys()
-        count = support.mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
+        mask = support.mask
+        count = mask.sum(dim=1).clamp(min=1).view(-1, 1, 1)
         if self._rank < self.shape.key_dim:
-            # Subtracting the mean is a product with this matrix, and a smaller one in the Gram matrix.
-            self._centring = torch.diag_embed(support.mask.double()) - support.mask.unsqueeze(-1) / count.double()
-            gram = self._centring @ (keys @ keys.mT) @ self._centring.mT
-            vectors, inverse = pseudo_inverse_factors(gram, gram.new_zeros(len(gram)))
-            # Eigenvalues ascend; what padding adds to the row comes first, and is 0.
-            self._vectors, self._inverse = vectors[..., -self._rank :], inverse[:, None, -self._rank :].sqrt()
-            singular = self._inverse.where(self._inverse > 0, torch.inf).reciprocal()
-            coordinates = self._vectors * singular
-            largest = singular[..., -1:].square()
+            gram = torch.cat([part @ part.mT for _, part in widened(self._keys())])
+            self._basis = self._spanning(gram, mask)
+            keys = gram @ self._basis.mT
         else:
-            coordinates = (keys - _mean(keys, support.mask)) * support.mask.unsqueeze(-1)
+            keys = self._keys().double()
+        self._centre = _mean(keys, mask)
+        coordinates = (keys - self._centre) * mask.unsqueeze(-1)
+        if self._rank < self.shape.key_dim:
+            largest = largest_eigenvalue(coordinates.mT @ coordinates).view(-1, 1, 1)
+        else:
+            scatter = coordinates.new_zeros(len(keys), self._rank, self._rank)
+            add_gram(scatter, coordinates)
             # No less than the largest eigenvalue, and not much more where that one stands out.
-            largest = torch.linalg.matrix_norm(coordinates.mT @ coordinates, keepdim=True)
+            largest = torch.linalg.matrix_norm(mirrored(scatter), keepdim=True)
         self._scale = self._step_sizes(largest, count).to(support.keys.dtype)
-        share = (support.mask / count.squeeze(-1)).to(support.keys.dtype)
+        share = (mask / count.squeeze(-1)).to(support.keys.dtype)
         self._keep((self._scale * coordinates).to(support.keys.dtype), share, support.labels)
+
+    def _spanning(self, gram: Tensor, mask: Tensor) -> Tensor:
+        """Keys' coefficients of an orthonormal basis of their span, from their inner products ``[probe, item, item]``.
+
+        Returns:
+            ``[probe, rank, item]``; where fewer keys span it, rows of 0 are among them.
+        """
+        if gram.shape[-1] <= self._rank:
+            # In place of padding, an item by itself that no key has a part in: what is left has a Cholesky factor.
+            squares = gram.diagonal(dim1=-2, dim2=-1).sum(dim=1, keepdim=True)
+            typical = squares / mask.sum(dim=1, keepdim=True).clamp(min=1)
+            gram = gram + torch.diag_embed(typical * ~mask)
+        basis = whitening(gram, gram.new_zeros(len(gram)))
+        return pad(basis, (0, 0, self._rank - basis.shape[1], 0))
 
     def _step_sizes(self, largest: Tensor, count: Tensor) -> Tensor:
         """Square roots of the step sizes, from the largest eigenvalue of the scatter of ``count`` centred keys."""
@@ -205,14 +221,12 @@ class LinearProbe(TrainedClassifier):
     def finish(self) -> None:
         """W and bias for keys as they come."""
         weight = (self._scale * self.inside).double().mT
-        if self.batch_size is not None:
-            centre = self._centre.repeat(1 + self.n_folds, 1, 1)
-        else:
-            keys = self._keys()
-            centre = _mean(keys, self._support.mask)
-            if self._rank < self.shape.key_dim:
-                weight = keys.mT @ (self._centring.mT @ ((self._vectors * self._inverse) @ weight))
+        centre = self._centre if self.batch_size is None else self._centre.repeat(1 + self.n_folds, 1, 1)
         bias = self._bias_scale * self.offset.double().mT - centre @ weight
+        if self._rank < self.shape.key_dim:
+            # Transposed, so that the longest side of the product is read in the order in which it lies in memory.
+            shares = (self._basis.mT @ weight).mT
+            weight = torch.cat([shares[part] @ keys for part, keys in widened(self._keys())]).mT
         n_episodes = self.shape.n_episodes
         if self.prior_term.used:
             self._fit_prior(weight.to(self.weight.dtype), bias.to(self.bias.dtype))
@@ -245,7 +259,7 @@ class LinearProbe(TrainedClassifier):
         self.notes |= self.prior_term.notes()
 
     def _keys(self) -> Tensor:
-        return without_padding(self._support.keys, self._support.mask).double()
+        return without_padding(self._support.keys, self._support.mask)
 
 
 def _mean(keys: Tensor, mask: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ PASS_ON_CPU, PASS = 8, 256
 class Row:
     """One sequence to run: all but the last token of prompt and answer.
 
-    Answers of one token after the same prompt share a row, since their logits are at the same position.
+    Answers of a prompt share a row where one's sequence begins with the other's, as for all answers of one token:
+    hidden states do not depend on the tokens that follow.
 
     Attributes:
         prompt: Number of the prompt.
@@ -108,8 +109,22 @@ def plan(prompts: Sequence[Tokens], joined: Sequence[Sequence[Tokens]]) -> list[
                 "answers can be scored after a prompt of one token or more, and need one or more of their own; "
                 f"got {start} tokens of prompt and {shortest - start} of the shortest answer"
             )
-        readings.append([Reading(Row(number, tokens[:-1]), start, tokens[start:]) for tokens in answers])
+        rows = _whole([tokens[:-1] for tokens in answers])
+        readings.append(
+            [Reading(Row(number, row), start, tokens[start:]) for row, tokens in zip(rows, answers, strict=True)]
+        )
     return readings
+
+
+def _whole(sequences: Sequence[Tokens]) -> list[Tokens]:
+    """For each sequence one of them that begins with it, and that is the beginning of no other."""
+    # Right after a sequence, in dictionary order, come those that begin with it.
+    found: dict[Tokens, Tokens] = {}
+    following: Tokens = ()
+    for each in sorted(set(sequences), reverse=True):
+        found[each] = found[following] if following[: len(each)] == each else each
+        following = each
+    return [found[each] for each in sequences]
 
 
 def score(

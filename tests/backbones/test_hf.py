@@ -142,6 +142,21 @@ def test_answers_that_begin_alike_are_scored_by_all_their_tokens(backbone: Causa
     assert bool((found[:, 1] > found[:, 2]).all())
 
 
+def test_an_answer_whose_tokens_begin_a_longer_one_has_no_row_of_its_own(backbone: CausalLM) -> None:
+    answers = (" negative", " very bad", " very bad indeed", " positive")
+    tokens = [backbone.tokenizer(answer)["input_ids"] for answer in answers]
+    assert sorted(map(len, tokens)) == [1, 1, 2, 3]
+    with reads_of(backbone.blocks[0]) as seen:
+        found = backbone.loglikelihood("", PROMPTS[:1], answers)
+    stem = backbone.tokenizer(PROMPTS[0])["input_ids"]
+    assert sum(states.shape[0] * states.shape[1] for states in seen) == len(stem) + 2
+    for score, answer in zip(found[0], tokens, strict=True):
+        with torch.no_grad():
+            each = backbone.model(input_ids=torch.tensor([stem + answer])).logits[0].log_softmax(dim=-1)
+        expected = sum(float(each[len(stem) - 1 + index, token]) for index, token in enumerate(answer))
+        assert float(score) == pytest.approx(expected, rel=1e-4)
+
+
 MANY = tuple(f" {one}{two}{three}" for one in ("very", "so") for two in ("", " good", " bad") for three in ("", " x"))
 """Answers of which many begin alike, and some are the beginning of others."""
 
