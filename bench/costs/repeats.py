@@ -28,6 +28,9 @@ REFINING = 3.0
 FASTER, FASTER_SECONDS = 1.25, 0.002
 """Ratio and difference by which the first pass of a process must exceed later ones for its method to count as one that
 remembers items, which episodes of a small pool have in common."""
+LONG = 5.0
+"""Seconds of a pass that is not repeated where its operations may be counted in it. Counting adds some per cent; four
+more passes would make a minute of a run of ten seconds."""
 OUTSIDE = 0.025
 """Largest probability that the median lies beyond either end of its interval."""
 
@@ -172,9 +175,9 @@ def takes_long(seconds: float) -> bool:
         seconds: Seconds of the pass.
 
     Returns:
-        Whether LEAST repeats, each with a warm-up as long, would take more than PATIENCE.
+        Whether they are LONG or more.
     """
-    return 2 * LEAST * seconds > PATIENCE
+    return seconds >= LONG
 
 
 def stage_costs(costs: Sequence[StageCost], flops: int | None) -> StageCosts:
