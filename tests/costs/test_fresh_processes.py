@@ -47,7 +47,7 @@ def test_a_method_that_remembers_items_pays_for_what_episodes_have_in_common(tmp
 def test_frozen_weights_are_no_memory_of_the_method_however_long_it_takes(tmp_path, monkeypatch):
     weights = {"lying": {"lie": "weights"}}
     (repeated,) = run(tmp_path / "repeated", backbone="pixels:heavy", set=weights)
-    monkeypatch.setattr("bench.costs.repeats.PATIENCE", 0.0)
+    monkeypatch.setattr("bench.costs.repeats.LONG", 0.0)
     (once,) = run(tmp_path / "once", backbone="pixels:heavy", set=weights)
     assert (once.repeats, repeated.repeats > 0) == (0, True)
     assert once.adapt.peak_memory_mb == pytest.approx(repeated.adapt.peak_memory_mb, abs=8)

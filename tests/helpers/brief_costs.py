@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 SETTINGS = {
-    "once": {"bench.costs.repeats.PATIENCE": 0.0, "bench.costs.encoding.SAMPLE": 8},
+    "once": {"bench.costs.repeats.LONG": 0.0, "bench.costs.repeats.PATIENCE": 0.0, "bench.costs.encoding.SAMPLE": 8},
     "repeated": {"bench.costs.repeats.REFINING": 0.0},
 }
 """Values of constants of the program by their places: with "once" no stage is repeated, and few items are encoded; with
